@@ -1,0 +1,314 @@
+// FunTrpo's build, which needs nothing but the .NET SDK:  dotnet fsi build.fsx <target> [arguments]
+// `dotnet fsi build.fsx help` lists the targets.
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Security.Cryptography
+open System.Text
+open System.Text.RegularExpressions
+
+let root = __SOURCE_DIRECTORY__
+let at path = Path.Combine(root, path)
+
+/// Ends the build with an exit code; whoever raises it has already said why.
+exception Stop of int
+
+let fail (message: string) =
+    eprintfn "%s" message
+    raise (Stop 1)
+
+// ---- Running programs ----
+
+/// The dotnet that runs this script, even where it is not on the path.
+let dotnet =
+    Environment.GetEnvironmentVariable "DOTNET_HOST_PATH"
+    |> Option.ofObj
+    |> Option.defaultValue "dotnet"
+
+/// Runs a program that shares this console, in the given folder; returns its exit code.
+let run folder (program: string) (arguments: string list) =
+    use child = Process.Start(ProcessStartInfo(program, arguments, WorkingDirectory = folder))
+    child.WaitForExit()
+    child.ExitCode
+
+/// Runs a program in the repository's root; returns its exit code and all that it said.
+let capture (program: string) (arguments: string list) =
+    let start =
+        ProcessStartInfo(
+            program,
+            arguments,
+            WorkingDirectory = root,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        )
+
+    use child = Process.Start start
+    let errors = child.StandardError.ReadToEndAsync()
+    let output = child.StandardOutput.ReadToEnd()
+    child.WaitForExit()
+    child.ExitCode, (output + errors.Result).Trim()
+
+/// Runs a dotnet command of which nothing is seen unless it fails.
+let quietly arguments =
+    let code, output = capture dotnet arguments
+
+    if code <> 0 then
+        fail $"""{output}{"\n\n"}dotnet {String.concat " " arguments} failed with exit code {code}."""
+
+// ---- Doing nothing twice ----
+
+let isBuilt (folder: string) = List.contains (Path.GetFileName folder) [ "bin"; "obj" ]
+
+let remove folder =
+    if Directory.Exists folder then
+        Directory.Delete(folder, true)
+
+/// Every file below a folder, in a fixed order, less what builds leave there.
+let rec filesBelow folder =
+    [ yield! Directory.GetFiles folder |> Array.sort
+      for inner in Directory.GetDirectories folder |> Array.sort do
+          if not (isBuilt inner) then
+              yield! filesBelow inner ]
+
+/// One hash of the names and contents of files, and of the runtime that comes with the SDK.
+let fingerprint files =
+    use hash = IncrementalHash.CreateHash HashAlgorithmName.SHA256
+    hash.AppendData(Encoding.UTF8.GetBytes(string Environment.Version))
+
+    for file in files do
+        hash.AppendData(Encoding.UTF8.GetBytes $"\n{file}\n")
+        hash.AppendData(File.ReadAllBytes file)
+
+    Convert.ToHexString(hash.GetHashAndReset())
+
+/// Makes a folder from sources, unless both are still, byte for byte, what they were after the last success.
+let unlessMade folder sources make =
+    let settings = Directory.GetFiles(root, "Directory.Build.*") |> List.ofArray
+
+    let inputs =
+        fingerprint (at "paket.lock" :: at ".editorconfig" :: settings @ List.collect (at >> filesBelow) sources)
+
+    let made () = inputs + fingerprint (filesBelow (at folder))
+    let stamp = at (Path.Combine("obj", folder.Replace('/', '-') + ".made"))
+
+    if not (File.Exists stamp && Directory.Exists(at folder) && File.ReadAllText stamp = made ()) then
+        make ()
+        Directory.CreateDirectory(at "obj") |> ignore
+        File.WriteAllText(stamp, made ())
+
+// ---- Packages ----
+
+/// Paket reads no NuGet configuration: give it the first source that is enabled there.
+let findPackageSource () =
+    if isNull (Environment.GetEnvironmentVariable "NUGET_SOURCE") then
+        let _, sources = capture dotnet [ "nuget"; "list"; "source"; "--format"; "short" ]
+        let enabled = Regex.Match(sources, @"(?m)^E\w* (.+?)\s*$")
+
+        if not enabled.Success then
+            fail "No package source is enabled: enable one with `dotnet nuget`, or put its address into NUGET_SOURCE."
+
+        Environment.SetEnvironmentVariable("NUGET_SOURCE", enabled.Groups[1].Value)
+
+/// Brings the tools and packages, where they are not there yet. Paket notes the hash of the lock file that it restored.
+let restore () =
+    findPackageSource ()
+    quietly [ "tool"; "restore" ]
+    let restored = at "paket-files/paket.restore.cached"
+    let hash = File.ReadAllBytes(at "paket.lock") |> SHA256.HashData |> Convert.ToHexString
+
+    if not (File.Exists restored && File.ReadAllText(restored).Contains hash) then
+        quietly [ "paket"; "restore" ]
+
+/// What is wrong with the packages: each has one version, is listed once, and comes from a source that no file names.
+let packageFaults () =
+    let code, listing = capture "git" [ "ls-files"; "--cached"; "--others"; "--exclude-standard" ]
+
+    if code <> 0 then
+        fail $"The files to check are those that git knows, and git failed:\n{listing}"
+
+    let files = listing.Split '\n' |> Array.map _.Trim() |> Array.filter (at >> File.Exists)
+    let text file = File.ReadAllText(at file)
+    let named (name: string) = files |> Array.filter (fun file -> Path.GetFileName file = name)
+
+    let packages pattern file =
+        [ for found in Regex.Matches(text file, pattern, RegexOptions.Multiline) ->
+              found.Groups[1].Value.ToLowerInvariant() ]
+
+    let twice = List.countBy id >> List.filter (fun (_, count) -> count > 1) >> List.map fst
+    let locked = packages @"^    (\S+) \("
+    let declared = packages @"^\s*nuget\s+(\S+)"
+    let referenced = packages @"^\s*([\w.-]+)"
+
+    [ for package in twice (locked "paket.lock") do
+          $"paket.lock: {package} has more than one version"
+      for package in twice (declared "paket.dependencies") do
+          $"paket.dependencies: {package} is listed twice"
+      for file in named "paket.references" do
+          for package in twice (referenced file) do
+              $"{file}: {package} is listed twice"
+
+          for package in List.except (declared "paket.dependencies") (referenced file) do
+              $"{file}: {package} is not in paket.dependencies"
+      for file in files do
+          if Regex.IsMatch(file, @"proj$|\.props$") && text(file).Contains "<PackageReference" then
+              $"{file}: a PackageReference, but packages belong into paket.references"
+
+          if
+              Regex.IsMatch(
+                  text file,
+                  @"(?i)(nuget|npmjs|myget|pypi)[.](org|com)\b|https?://\S*/v3[/-]|(source|remote:) +https?:"
+              )
+          then
+              $"{file}: names a package host" ]
+
+// ---- Building and running ----
+
+let executable name = if OperatingSystem.IsWindows() then name + ".exe" else name
+
+/// How all is built; and of that, only warnings and errors are told.
+let release = [ "-c"; "Release"; "--nologo"; "-v"; "quiet" ]
+
+/// Publishes the command into bin/, ready to run there or to be copied elsewhere.
+let makeCommand () =
+    let published = at "obj/publish"
+    remove published
+    quietly ([ "publish"; "src/FunTrpo.Cli"; "-o"; published ] @ release)
+    File.Move(Path.Combine(published, executable "FunTrpo.Cli"), Path.Combine(published, executable "funtrpo"))
+    remove (at "bin")
+    Directory.Move(published, at "bin")
+
+let ensureCommand () =
+    unlessMade "bin" [ "src" ] (fun () ->
+        eprintfn "Building the command ..."
+        restore ()
+        makeCommand ())
+
+let testProgram = "tests/FunTrpo.Tests/bin/Release/net10.0"
+
+let ensureTests () =
+    unlessMade testProgram [ "src"; "tests" ] (fun () ->
+        eprintfn "Building the tests ..."
+        restore ()
+        quietly ([ "build"; "tests/FunTrpo.Tests" ] @ release))
+
+/// Runs a program that was built, where the caller stands.
+let runBuilt folder name arguments =
+    run Environment.CurrentDirectory (at (Path.Combine(folder, executable name))) arguments
+
+/// The folders and files that hold F#, of those that are there.
+let fsharp = [ "src"; "tests"; "bench"; "scripts"; "build.fsx" ] |> List.filter (at >> Path.Exists)
+
+// ---- The targets ----
+
+let build () =
+    restore ()
+    let code = run root dotnet [ "build"; "FunTrpo.sln"; "-c"; "Release"; "--nologo" ]
+
+    if code = 0 then
+        ensureCommand ()
+        printfn "The command is ready: %s" (at (Path.Combine("bin", executable "funtrpo")))
+
+    code
+
+let test arguments =
+    ensureTests ()
+    runBuilt testProgram "FunTrpo.Tests" arguments
+
+let command arguments =
+    ensureCommand ()
+    runBuilt "bin" "funtrpo" arguments
+
+let format () =
+    restore ()
+    max (run root dotnet ("fantomas" :: fsharp)) (run root dotnet [ "csharpier"; "format"; "." ])
+
+let check () =
+    restore ()
+
+    /// What a tool says when it fails: the lines of interest, or its last ones where there are none.
+    let complaints interest arguments () =
+        let code, output = capture dotnet arguments
+        let lines = output.Split '\n' |> Array.map _.TrimEnd()
+        let found = lines |> Array.filter (fun line -> Regex.IsMatch(line, interest))
+
+        if code = 0 then []
+        elif Array.isEmpty found then List.ofArray (Array.skip (max 0 (lines.Length - 20)) lines)
+        else List.ofArray found
+
+    let faults =
+        [ "F# format", complaints "^! " ("fantomas" :: "check" :: fsharp)
+          "C# format", complaints "^Error" [ "csharpier"; "check"; "." ]
+          "F# lint", complaints "FSharpLint (warning|error)" [ "fsharplint"; "-f"; "msbuild"; "lint"; "FunTrpo.sln" ]
+          "packages", packageFaults ]
+        |> List.collect (fun (name, find) ->
+            let found = find ()
+            printfn "%-10s %s" name (if found.IsEmpty then "ok" else "FAILED")
+            found |> List.iter (printfn "    %s")
+            found)
+
+    if faults.IsEmpty then 0 else 1
+
+let clean () =
+    let rec built folder =
+        [ for inner in Directory.GetDirectories folder do
+              if isBuilt inner then inner else yield! built inner ]
+
+    let projects = [ "src"; "tests"; "bench" ] |> List.map at |> List.filter Directory.Exists
+    List.iter remove (at "bin" :: at "obj" :: at "paket-files" :: List.collect built projects)
+    0
+
+let help () =
+    printfn
+        """Usage:  dotnet fsi build.fsx <target> [arguments]
+
+  build      build everything in Release, and the command into bin/funtrpo
+  test       run the tests; arguments go to the test program, as in: test --filter-test-list GAE
+  train      run `funtrpo train` with the arguments
+  evaluate   run `funtrpo evaluate` with the arguments
+  format     format all F# and C#
+  check      check format, lint and packages, and change nothing
+  clean      remove all that was built
+  help       show this text
+
+`test`, `train` and `evaluate` first build what has changed. Paths are relative to the current folder.
+
+F# Interactive keeps --help and -h for itself, unless two dashes stand before the target:
+
+  dotnet fsi build.fsx -- train --help"""
+
+    0
+
+let start arguments =
+    match arguments with
+    | []
+    | [ "help" ] -> help ()
+    | [ "build" ] -> build ()
+    | "test" :: rest -> test rest
+    | ("train" | "evaluate") :: _ -> command arguments
+    | [ "format" ] -> format ()
+    | [ "check" ] -> check ()
+    | [ "clean" ] -> clean ()
+    | target :: rest ->
+        let known = [ "build"; "test"; "train"; "evaluate"; "format"; "check"; "clean"; "help" ]
+
+        if List.contains target known then
+            eprintfn "%s takes no arguments, and got: %s" target (String.concat " " rest)
+        else
+            eprintfn "There is no target %s. The targets are: %s." target (String.concat ", " known)
+
+        2
+
+// Ctrl-C reaches the program that runs, too: it decides what to do, and this script waits for it.
+Console.CancelKeyPress.Add(fun press -> press.Cancel <- true)
+
+if Environment.Version.Major < 10 then
+    eprintfn "FunTrpo needs the .NET SDK 10 or later, and this is %O: see dotnet.microsoft.com." Environment.Version
+    exit 1
+
+exit (
+    try
+        start (List.tail (List.ofArray fsi.CommandLineArgs))
+    with Stop code ->
+        code
+)

@@ -1,0 +1,278 @@
+module FunTrpo.Cli.Program
+
+open System
+open System.CommandLine
+open System.IO
+open System.Text.Json.Nodes
+open FunTrpo
+open FunTrpo.Environments
+
+let private ok = 0
+let private failed = 1
+let private badArguments = 2
+
+let private option name description (standard: string) =
+    Option<string>(name, Description = description, DefaultValueFactory = (fun _ -> standard))
+
+/// An option that may be left out; then it is null.
+let private optional name description =
+    Option<string>(name, Description = description)
+
+let private tryGet (parsed: ParseResult) (option: Option<string>) =
+    parsed.GetValue option |> Option.ofObj
+
+/// The value of an option that was given, checked; none where it was not.
+let private checkedOption check text =
+    match text with
+    | None -> Ok None
+    | Some text -> check text |> Result.map Some
+
+/// Runs the action, or prints why it cannot be run.
+let private orRefuse (action: Result<int, Fault>) =
+    match action with
+    | Ok exitCode -> exitCode
+    | Error fault ->
+        Console.Error.WriteLine(Fault.message fault)
+        badArguments
+
+let private environmentOption standard =
+    option "--env" "The environment; `funtrpo list` shows them" standard
+
+let private seedOption () =
+    option "--seed" "The seed of all randomness, an integer" "0"
+
+let private threadsOption () =
+    option "--threads" "How many threads work; the results do not depend on it" (string Environment.ProcessorCount)
+
+let private parseSeed =
+    Arguments.integer "--seed" Int64.MinValue Int64.MaxValue
+
+let private parseThreads text =
+    Arguments.integer "--threads" 1L 1024L text |> Result.map int
+
+/// A saved policy that acts in the environment.
+let private policyFor (environment: Environment<'State>) path =
+    PolicyFile.load path
+    |> Result.bind (fun saved ->
+        if
+            saved.ObservationWidth <> Space.width environment.ObservationSpace
+            || saved.ActionSpace <> environment.ActionSpace
+        then
+            Error(
+                Mismatch
+                    $"the policy in {path} is for {saved.Environment}, with {saved.ObservationWidth} observations and actions {Space.describe saved.ActionSpace}, and does not fit {environment.Id}"
+            )
+        else
+            Ok saved)
+
+let private trainCommand =
+    let env = environmentOption "CartPole-v1"
+    let seed = seedOption ()
+
+    let steps =
+        optional
+            "--steps"
+            "Environment steps at most [default: five times those that the preset is tuned for, until it is solved]"
+
+    let stopAt =
+        optional
+            "--stop-at"
+            "Stop when the mean return of the last 100 finished training episodes is at least this [default: where the environment counts as solved, unless --steps is given]"
+
+    let out =
+        optional "--out" "The folder for policy, progress, configuration and summary [default: runs/ENV-SEED]"
+
+    let from =
+        optional "--from" "A saved policy (policy.json) to start from, instead of a new one"
+
+    let threads = threadsOption ()
+
+    let set =
+        Option<string[]>("--set", Description = "key=value: a field of the configuration; `funtrpo config` shows them")
+
+    let command =
+        Command("train", "Train a policy; without options: CartPole-v1 until it is solved")
+
+    let options: Option list = [ env; seed; steps; stopAt; out; from; threads; set ]
+    options |> List.iter command.Options.Add
+
+    let prepare (parsed: ParseResult) (registered: Registered) (environment: Environment<'State>) =
+        result {
+            let! seed = parseSeed (parsed.GetValue seed)
+            let! threads = parseThreads (parsed.GetValue threads)
+
+            let! steps =
+                tryGet parsed steps
+                |> checkedOption (Arguments.integer "--steps" 1L 1_000_000_000_000L)
+
+            let! stopAt = tryGet parsed stopAt |> checkedOption (Arguments.number "--stop-at")
+            let! from = tryGet parsed from |> checkedOption (policyFor environment)
+
+            let preset =
+                match from with
+                | Some saved ->
+                    { registered.Preset with
+                        Hidden = saved.Architecture.Hidden
+                        Activation = saved.Architecture.Activation }
+                | None -> registered.Preset
+
+            let! configuration =
+                parsed.GetValue set
+                |> Option.ofObj
+                |> Option.defaultValue [||]
+                |> Arguments.settings preset
+
+            let options: Train.Options =
+                { Seed = seed
+                  Steps = defaultArg steps (5L * registered.Steps)
+                  StopAt =
+                    match steps, stopAt with
+                    | None, None -> Some registered.SolvedAt
+                    | _ -> stopAt
+                  SolvedAt = registered.SolvedAt
+                  Folder =
+                    tryGet parsed out
+                    |> Option.defaultWith (fun () -> Path.Combine("runs", $"{registered.Id}-{seed}"))
+                  Threads = threads
+                  Configuration = configuration
+                  From = from }
+
+            return Train.run options environment Console.Out Console.Error
+        }
+
+    command.SetAction(fun parsed ->
+        Arguments.environment (parsed.GetValue env)
+        |> Result.bind (fun registered ->
+            registered.Use
+                { new EnvironmentUse<_> with
+                    member _.With environment = prepare parsed registered environment })
+        |> orRefuse)
+
+    command
+
+let private evaluateCommand =
+    let policy =
+        optional "--policy" "The file of the policy (policy.json)"
+
+    policy.Required <- true
+
+    let env =
+        optional "--env" "The environment [default: the one that the policy was trained on]"
+
+    let episodes = option "--episodes" "How many episodes are played" "100"
+    let seed = seedOption ()
+    let threads = threadsOption ()
+
+    let command =
+        Command("evaluate", "Play episodes with the most probable actions and print their scores as a JSON object")
+
+    let options: Option list = [ policy; env; episodes; seed; threads ]
+    options |> List.iter command.Options.Add
+
+    let evaluate (parsed: ParseResult) (environment: Environment<'State>) =
+        result {
+            let! saved = policyFor environment (parsed.GetValue policy)
+            let! episodes = Arguments.integer "--episodes" 1L 1_000_000L (parsed.GetValue episodes)
+            let! seed = parseSeed (parsed.GetValue seed)
+            let! threads = parseThreads (parsed.GetValue threads)
+
+            return
+                match Evaluation.run threads environment saved.Actor (int episodes) (Key.ofSeed seed) with
+                | Ok scores ->
+                    let node = JsonObject()
+                    node.Add("mean", JsonValue.Create scores.Mean)
+                    node.Add("std", JsonValue.Create scores.Std)
+                    node.Add("min", JsonValue.Create scores.Min)
+                    node.Add("max", JsonValue.Create scores.Max)
+                    node.Add("episodes", JsonValue.Create scores.Returns.Length)
+                    Console.Out.WriteLine(node.ToJsonString())
+                    ok
+                | Error fault ->
+                    Console.Error.WriteLine(Fault.message fault)
+                    failed
+        }
+
+    command.SetAction(fun parsed ->
+        result {
+            let! id =
+                match tryGet parsed env with
+                | Some id -> Ok id
+                | None -> PolicyFile.load (parsed.GetValue policy) |> Result.map _.Environment
+
+            let! registered = Arguments.environment id
+
+            return!
+                registered.Use
+                    { new EnvironmentUse<_> with
+                        member _.With environment = evaluate parsed environment }
+        }
+        |> orRefuse)
+
+    command
+
+let private listCommand =
+    let command = Command("list", "Show the environments, and where their presets differ from the standard configuration")
+
+    command.SetAction(fun _ ->
+        for registered in Registry.all do
+            let spaces =
+                registered.Use
+                    { new EnvironmentUse<_> with
+                        member _.With environment =
+                            $"observations {Space.describe environment.ObservationSpace}, actions {Space.describe environment.ActionSpace}" }
+
+            let differences =
+                Configuration.fields
+                |> List.filter (fun field -> field.Get registered.Preset <> field.Get Configuration.standard)
+                |> List.map (fun field -> $"{field.Name}={field.Get registered.Preset}")
+                |> String.concat " "
+
+            Console.Out.WriteLine registered.Id
+            Console.Out.WriteLine $"    {spaces}"
+            Console.Out.WriteLine $"    solved at a mean return of {registered.SolvedAt}; tuned for {registered.Steps} steps"
+            Console.Out.WriteLine $"    preset: {differences}"
+
+        ok)
+
+    command
+
+let private configCommand =
+    let env = optional "--env" "Show the values of this environment's preset, and not the standard ones"
+    let command = Command("config", "Show every field of the configuration, with its meaning, value and range")
+    command.Options.Add env
+
+    command.SetAction(fun parsed ->
+        tryGet parsed env
+        |> checkedOption Arguments.environment
+        |> Result.map (fun registered ->
+            let configuration =
+                match registered with
+                | Some registered -> registered.Preset
+                | None -> Configuration.standard
+
+            for field in Configuration.fields do
+                Console.Out.WriteLine $"{field.Name} = {field.Get configuration}"
+                Console.Out.WriteLine $"    {field.Meaning}"
+                Console.Out.WriteLine $"    {field.Allowed}"
+
+            ok)
+        |> orRefuse)
+
+    command
+
+[<EntryPoint>]
+let main arguments =
+    let root = RootCommand "Trust-region policy optimization: train policies and play with them."
+
+    for command in [ trainCommand; evaluateCommand; listCommand; configCommand ] do
+        root.Subcommands.Add command
+
+    let parsed = root.Parse arguments
+
+    if parsed.Errors.Count > 0 then
+        for error in parsed.Errors do
+            Console.Error.WriteLine error.Message
+
+        badArguments
+    else
+        parsed.Invoke()

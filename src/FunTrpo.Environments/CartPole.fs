@@ -1,0 +1,94 @@
+/// A pole hinged to a cart, kept upright by pushing the cart to the left or to the right: `CartPole-v1`.
+///
+/// Barto, Sutton and Anderson, "Neuronlike adaptive elements that can solve difficult learning control problems" (1983),
+/// without friction; constants, rewards and limits are Gymnasium's.
+module FunTrpo.Environments.CartPole
+
+open System
+open FunTrpo
+
+[<Struct>]
+type State =
+    {
+        /// m, from the middle of the track
+        Position: float
+        /// m/s
+        Velocity: float
+        /// rad, from the vertical
+        Angle: float
+        /// rad/s
+        AngularVelocity: float
+    }
+
+let gravity = 9.8 // m/s²
+let cartMass = 1.0 // kg
+let poleMass = 0.1 // kg
+let totalMass = poleMass + cartMass // kg
+let halfLength = 0.5 // m, from the hinge to the pole's centre of mass
+let push = 10.0 // N
+let timeStep = 0.02 // s
+
+let positionLimit = 2.4 // m
+let angleLimit = 12.0 * 2.0 * Math.PI / 360.0 // rad
+
+/// The state one time step later, when `force` (N) pushes the cart.
+let dynamics force state =
+    let struct (sine, cosine) = Math.SinCos state.Angle
+    let poleMoment = poleMass * halfLength
+
+    // With M the total mass, m the pole's and l its half length (Barto, Sutton and Anderson 1983, appendix):
+    //   b = (F + m l θ̇² sin θ) / M
+    //   θ̈ = (g sin θ − b cos θ) / (l (4/3 − m cos² θ / M))
+    //   ẍ = b − m l θ̈ cos θ / M
+    let b = (force + poleMoment * (state.AngularVelocity * state.AngularVelocity) * sine) / totalMass
+
+    let angularAcceleration =
+        (gravity * sine - cosine * b)
+        / (halfLength * (4.0 / 3.0 - poleMass * (cosine * cosine) / totalMass))
+
+    let acceleration = b - poleMoment * angularAcceleration * cosine / totalMass
+
+    // Euler's explicit method: every rate is the one at the start of the time step.
+    { Position = state.Position + timeStep * state.Velocity
+      Velocity = state.Velocity + timeStep * acceleration
+      Angle = state.Angle + timeStep * state.AngularVelocity
+      AngularVelocity = state.AngularVelocity + timeStep * angularAcceleration }
+
+/// Whether the pole leans too far or the cart has left the track.
+let hasFailed state = abs state.Position > positionLimit || abs state.Angle > angleLimit
+
+// Twice the limits, so that the state in which an episode ends still lies inside.
+let private observationSpace =
+    let high =
+        Vector.ofArray
+            [| float32 (2.0 * positionLimit)
+               Single.PositiveInfinity
+               float32 (2.0 * angleLimit)
+               Single.PositiveInfinity |]
+
+    Box(Vector.map (~-) high, high)
+
+let environment =
+    { new Environment<State> with
+        member _.Id = "CartPole-v1"
+        member _.ObservationSpace = observationSpace
+        member _.ActionSpace = Discrete 2
+
+        member _.Reset key =
+            let start index = Key.uniformIn -0.05 0.05 (Key.at index key)
+
+            { Position = start 0L; Velocity = start 1L; Angle = start 2L; AngularVelocity = start 3L }
+
+        member _.Step(_, action, state) =
+            // 0 pushes to the left, 1 to the right.
+            let force = push * (2.0 * float action[0] - 1.0)
+            let next = dynamics force state
+
+            { State = next; Reward = 1.0; Terminated = hasFailed next; Truncated = false }
+
+        member _.Observe(state, observation) =
+            observation[0] <- float32 state.Position
+            observation[1] <- float32 state.Velocity
+            observation[2] <- float32 state.Angle
+            observation[3] <- float32 state.AngularVelocity }
+    |> Environment.withTimeLimit 500

@@ -1,0 +1,67 @@
+/// The mountain car with a throttle that can be opened by any amount: `MountainCarContinuous-v0`.
+///
+/// Moore, "Efficient memory-based learning for robot control" (1990), in the form of Sutton and Barto (1998, section 8.4);
+/// constants, rewards and limits are Gymnasium's. Lengths and times have no unit here: one step takes one unit of time.
+module FunTrpo.Environments.MountainCarContinuous
+
+open System
+open FunTrpo
+
+[<Struct>]
+type State = { Position: float; Velocity: float }
+
+let engine = 0.0015 // acceleration at full throttle
+let gravity = 0.0025
+
+let leftWall = -1.2
+let rightEnd = 0.6
+let goal = 0.45
+let speedLimit = 0.07
+
+/// The state one step later, at a throttle between −1 (full, backwards) and 1 (full, forwards).
+let dynamics (throttle: float) state =
+    // The height of the hills is sin 3x, so gravity pulls with −g cos 3x:
+    //   v ← v + throttle · engine − g cos 3x,   x ← x + v
+    let acceleration = Math.Clamp(throttle, -1.0, 1.0) * engine - gravity * cos (3.0 * state.Position)
+
+    let velocity = Math.Clamp(state.Velocity + acceleration, -speedLimit, speedLimit)
+    let position = Math.Clamp(state.Position + velocity, leftWall, rightEnd)
+
+    // The wall on the left stops the car.
+    { Position = position; Velocity = if position = leftWall && velocity < 0.0 then 0.0 else velocity }
+
+let isAtGoal state = state.Position >= goal && state.Velocity >= 0.0
+
+/// What Gymnasium keeps of a state from one step to the next.
+let private rounded state = { Position = float (float32 state.Position); Velocity = float (float32 state.Velocity) }
+
+let private observationSpace =
+    Box(
+        Vector.ofArray [| float32 leftWall; float32 -speedLimit |],
+        Vector.ofArray [| float32 rightEnd; float32 speedLimit |]
+    )
+
+let private actionSpace = Space.box 1 -1.0 1.0
+
+let environment =
+    { new Environment<State> with
+        member _.Id = "MountainCarContinuous-v0"
+        member _.ObservationSpace = observationSpace
+        member _.ActionSpace = actionSpace
+
+        member _.Reset key = { Position = Key.uniformIn -0.6 -0.4 key; Velocity = 0.0 }
+
+        member _.Step(_, action, state) =
+            let throttle = float action[0]
+            let next = dynamics throttle state
+            let terminated = isAtGoal next
+
+            { State = rounded next
+              Reward = (if terminated then 100.0 else 0.0) - throttle * throttle * 0.1
+              Terminated = terminated
+              Truncated = false }
+
+        member _.Observe(state, observation) =
+            observation[0] <- float32 state.Position
+            observation[1] <- float32 state.Velocity }
+    |> Environment.withTimeLimit 999

@@ -1,0 +1,379 @@
+namespace FunTrpo
+
+open System
+open System.Globalization
+
+[<RequireQualifiedAccess>]
+type DirectionKind =
+    | Gradient
+    | Natural
+
+[<RequireQualifiedAccess>]
+type StepKind =
+    | Fixed
+    | TrustRegion
+
+[<RequireQualifiedAccess>]
+type CriticKind =
+    | Adam
+    | GaussNewton
+
+/// Everything that decides what training does, apart from the environment and the seed.
+/// `Configuration.fields` documents each field, with its range.
+type Configuration =
+    { Environments: int
+      Horizon: int
+      Gamma: float
+      Lambda: float
+      Hidden: int list
+      Activation: Activation
+      InitialLogSigma: float
+      Direction: DirectionKind
+      Step: StepKind
+      Delta: float
+      LearningRate: float
+      Damping: float
+      FisherFraction: float
+      CgIterations: int
+      CgTolerance: float
+      LineSearchTries: int
+      LineSearchRatio: float
+      Critic: CriticKind
+      CriticHidden: int list
+      CriticActivation: Activation
+      CriticLearningRate: float
+      CriticEpochs: int
+      CriticBatchSize: int
+      CriticDelta: float
+      CriticSteps: int
+      CriticDamping: float
+      CriticCgIterations: int
+      NormaliseObservations: bool
+      NormaliseRewards: bool
+      NormaliseAdvantages: bool }
+
+/// One field of the configuration, as text: what a command line, a file or a table needs of it.
+type Field =
+    {
+        Name: string
+        Meaning: string
+        /// The values that it may have.
+        Allowed: string
+        /// Whether its text is a JSON string, and not a JSON number or truth value.
+        IsText: bool
+        Get: Configuration -> string
+        Set: string -> Configuration -> Result<Configuration, Fault>
+    }
+
+module Configuration =
+
+    let standard =
+        { Environments = 8
+          Horizon = 128
+          Gamma = 0.99
+          Lambda = 0.95
+          Hidden = [ 64; 64 ]
+          Activation = Activation.Tanh
+          InitialLogSigma = 0.0
+          Direction = DirectionKind.Natural
+          Step = StepKind.TrustRegion
+          Delta = 0.01
+          LearningRate = 0.01
+          Damping = 0.1
+          FisherFraction = 1.0
+          CgIterations = 10
+          CgTolerance = 1e-5
+          LineSearchTries = 10
+          LineSearchRatio = 0.8
+          Critic = CriticKind.GaussNewton
+          CriticHidden = [ 64; 64 ]
+          CriticActivation = Activation.Tanh
+          CriticLearningRate = 1e-3
+          CriticEpochs = 10
+          CriticBatchSize = 128
+          CriticDelta = 0.1
+          CriticSteps = 5
+          CriticDamping = 1e-3
+          CriticCgIterations = 10
+          NormaliseObservations = false
+          NormaliseRewards = false
+          NormaliseAdvantages = true }
+
+    /// Numbers between two bounds, either of which may be excluded.
+    [<NoComparison>]
+    type private Range =
+        { Low: float
+          LowIncluded: bool
+          High: float
+          HighIncluded: bool }
+
+    let private closed low high =
+        { Low = low
+          LowIncluded = true
+          High = high
+          HighIncluded = true }
+
+    let private above low =
+        { Low = low
+          LowIncluded = false
+          High = infinity
+          HighIncluded = false }
+
+    let private within range x =
+        (x > range.Low || range.LowIncluded && x = range.Low)
+        && (x < range.High || range.HighIncluded && x = range.High)
+
+    let private describe kind range =
+        let text (x: float) =
+            if Double.IsPositiveInfinity x then "∞"
+            elif Double.IsNegativeInfinity x then "−∞"
+            else x.ToString CultureInfo.InvariantCulture
+
+        let opening = if range.LowIncluded then "[" else "("
+        let closing = if range.HighIncluded then "]" else ")"
+        $"{kind} in {opening}{text range.Low}, {text range.High}{closing}"
+
+    let private field name meaning allowed isText print parse get set =
+        { Name = name
+          Meaning = meaning
+          Allowed = allowed
+          IsText = isText
+          Get = get >> print
+          Set =
+            fun text configuration ->
+                match parse text with
+                | Some value -> Ok(set value configuration)
+                | None -> Error(InvalidSetting(name, text, $"it must be {allowed}")) }
+
+    let private number name meaning range get set =
+        let parse (text: string) =
+            match Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture) with
+            | true, value when within range value -> Some value
+            | _ -> None
+
+        let print (value: float) =
+            value.ToString("R", CultureInfo.InvariantCulture)
+
+        field name meaning (describe "a number" range) false print parse get set
+
+    let private parseInteger low high (text: string) =
+        match Int32.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture) with
+        | true, value when low <= value && value <= high -> Some value
+        | _ -> None
+
+    let private integer name meaning low high get set =
+        field
+            name
+            meaning
+            (describe "an integer" (closed (float low) (float high)))
+            false
+            (string: int -> string)
+            (parseInteger low high)
+            get
+            set
+
+    let private choice name meaning (options: (string * 'T) list) get set =
+        let print value =
+            options |> List.pick (fun (text, option) -> if option = value then Some text else None)
+
+        let parse text =
+            options |> List.tryPick (fun (name, option) -> if name = text then Some option else None)
+
+        field name meaning (options |> List.map fst |> String.concat " | ") true print parse get set
+
+    let private truth name meaning get set =
+        let print value = if value then "true" else "false"
+
+        let parse text =
+            match text with
+            | "true" -> Some true
+            | "false" -> Some false
+            | _ -> None
+
+        field name meaning "true | false" false print parse get set
+
+    let private maximumUnits = 65536
+
+    let private layers name meaning get set =
+        let print (units: int list) =
+            units |> List.map string |> String.concat ","
+
+        let parse (text: string) =
+            if text = "" then
+                Some []
+            else
+                let units = text.Split ',' |> List.ofArray |> List.map (parseInteger 1 maximumUnits)
+                if List.forall Option.isSome units then Some(List.choose id units) else None
+
+        field
+            name
+            meaning
+            $"the units of each layer, integers in [1, {maximumUnits}] with commas between, or nothing"
+            true
+            print
+            parse
+            get
+            set
+
+    /// The activations by the names that configurations and files give them.
+    let activations =
+        [ "tanh", Activation.Tanh
+          "relu", Activation.Relu
+          "sigmoid", Activation.Sigmoid
+          "elu", Activation.Elu
+          "softplus", Activation.Softplus
+          "swish", Activation.Swish
+          "identity", Activation.Identity ]
+
+    /// Every field, in the order in which a reader meets them.
+    let fields =
+        [ integer "environments" "environments stepped side by side" 1 65536 _.Environments (fun v c ->
+              { c with Environments = v })
+          integer "horizon" "steps of each environment in one iteration" 1 10_000_000 _.Horizon (fun v c ->
+              { c with Horizon = v })
+          number "gamma" "discount of future rewards, γ" (closed 0.0 1.0) _.Gamma (fun v c -> { c with Gamma = v })
+          number "lambda" "bias against variance of the advantages, λ of GAE" (closed 0.0 1.0) _.Lambda (fun v c ->
+              { c with Lambda = v })
+          layers "hidden" "hidden layers of the policy" _.Hidden (fun v c -> { c with Hidden = v })
+          choice "activation" "non-linearity of the policy's hidden layers" activations _.Activation (fun v c ->
+              { c with Activation = v })
+          number
+              "initialLogSigma"
+              "initial log σ of a Gaussian policy, in the unit of the action"
+              (closed -20.0 5.0)
+              _.InitialLogSigma
+              (fun v c -> { c with InitialLogSigma = v })
+          choice
+              "direction"
+              "direction of a step: the gradient, or the natural gradient F⁻¹g"
+              [ "gradient", DirectionKind.Gradient; "natural", DirectionKind.Natural ]
+              _.Direction
+              (fun v c -> { c with Direction = v })
+          choice
+              "step"
+              "length of a step: learningRate times the direction, or to the edge of the trust region"
+              [ "fixed", StepKind.Fixed; "trust-region", StepKind.TrustRegion ]
+              _.Step
+              (fun v c -> { c with Step = v })
+          number "delta" "radius of the trust region: the mean KL(old ‖ new) of a step, δ, in nats" (above 0.0) _.Delta (fun v c ->
+              { c with Delta = v })
+          number "learningRate" "length of a fixed step" (above 0.0) _.LearningRate (fun v c ->
+              { c with LearningRate = v })
+          number "damping" "added to the diagonal of the Fisher matrix" (closed 0.0 1e6) _.Damping (fun v c ->
+              { c with Damping = v })
+          number
+              "fisherFraction"
+              "fraction of the batch that Fisher-vector products use"
+              { closed 0.0 1.0 with LowIncluded = false }
+              _.FisherFraction
+              (fun v c -> { c with FisherFraction = v })
+          integer "cgIterations" "conjugate-gradient iterations at most" 1 10_000 _.CgIterations (fun v c ->
+              { c with CgIterations = v })
+          number "cgTolerance" "relative residual at which conjugate gradient stops" (closed 0.0 1.0) _.CgTolerance (fun v c ->
+              { c with CgTolerance = v })
+          integer "lineSearchTries" "step lengths that the line search tries at most" 1 1000 _.LineSearchTries (fun v c ->
+              { c with LineSearchTries = v })
+          number
+              "lineSearchRatio"
+              "what each further try multiplies the step by"
+              { closed 0.0 1.0 with
+                  LowIncluded = false
+                  HighIncluded = false }
+              _.LineSearchRatio
+              (fun v c -> { c with LineSearchRatio = v })
+          choice
+              "critic"
+              "how the critic is fitted: Adam on minibatches, or Gauss-Newton steps in a trust region"
+              [ "adam", CriticKind.Adam; "gauss-newton", CriticKind.GaussNewton ]
+              _.Critic
+              (fun v c -> { c with Critic = v })
+          layers "criticHidden" "hidden layers of the critic" _.CriticHidden (fun v c -> { c with CriticHidden = v })
+          choice "criticActivation" "non-linearity of the critic's hidden layers" activations _.CriticActivation (fun v c ->
+              { c with CriticActivation = v })
+          number "criticLearningRate" "learning rate of Adam" (above 0.0) _.CriticLearningRate (fun v c ->
+              { c with CriticLearningRate = v })
+          integer "criticEpochs" "passes of Adam over the batch" 1 10_000 _.CriticEpochs (fun v c ->
+              { c with CriticEpochs = v })
+          integer "criticBatchSize" "rows of one minibatch of Adam" 1 10_000_000 _.CriticBatchSize (fun v c ->
+              { c with CriticBatchSize = v })
+          number
+              "criticDelta"
+              "radius of the critic's trust region: mean squared change of V over twice the mean squared error"
+              (above 0.0)
+              _.CriticDelta
+              (fun v c -> { c with CriticDelta = v })
+          integer "criticSteps" "Gauss-Newton steps in one iteration" 1 1000 _.CriticSteps (fun v c ->
+              { c with CriticSteps = v })
+          number "criticDamping" "added to the diagonal of the Gauss-Newton matrix" (closed 0.0 1e6) _.CriticDamping (fun v c ->
+              { c with CriticDamping = v })
+          integer "criticCgIterations" "conjugate-gradient iterations of a Gauss-Newton step at most" 1 10_000 _.CriticCgIterations (fun v c ->
+              { c with CriticCgIterations = v })
+          truth "normaliseObservations" "standardise observations by their running moments" _.NormaliseObservations (fun v c ->
+              { c with NormaliseObservations = v })
+          truth
+              "normaliseRewards"
+              "divide rewards by the running standard deviation of discounted returns"
+              _.NormaliseRewards
+              (fun v c -> { c with NormaliseRewards = v })
+          truth "normaliseAdvantages" "standardise advantages over each batch" _.NormaliseAdvantages (fun v c ->
+              { c with NormaliseAdvantages = v }) ]
+
+    /// The configuration with one field set from text.
+    let set name text configuration =
+        match fields |> List.tryFind (fun field -> field.Name = name) with
+        | Some field -> field.Set text configuration
+        | None ->
+            let names = fields |> List.map _.Name |> String.concat ", "
+            Error(InvalidSetting(name, text, $"there is no such field; the fields are {names}"))
+
+    /// The configuration itself when every field is in its range, or the first that is not.
+    let validate configuration =
+        (Ok configuration, fields)
+        ||> List.fold (fun checkedSoFar field ->
+            checkedSoFar
+            |> Result.bind (fun configuration -> field.Set (field.Get configuration) configuration))
+
+    /// The hidden layers of the policy.
+    let policyArchitecture configuration =
+        { Hidden = configuration.Hidden
+          Activation = configuration.Activation }
+
+    /// The hidden layers of the critic.
+    let criticArchitecture configuration =
+        { Hidden = configuration.CriticHidden
+          Activation = configuration.CriticActivation }
+
+    let private conjugateGradient iterations tolerance =
+        { Iterations = iterations
+          Tolerance = tolerance }
+
+    let private lineSearch configuration =
+        { Tries = configuration.LineSearchTries
+          Ratio = configuration.LineSearchRatio }
+
+    /// How the configuration improves the policy.
+    let improvement configuration =
+        { Direction =
+            match configuration.Direction with
+            | DirectionKind.Gradient -> Gradient
+            | DirectionKind.Natural -> NaturalGradient(conjugateGradient configuration.CgIterations configuration.CgTolerance)
+          StepRule =
+            match configuration.Step with
+            | StepKind.Fixed -> FixedStep configuration.LearningRate
+            | StepKind.TrustRegion -> TrustRegionStep(configuration.Delta, lineSearch configuration)
+          Damping = configuration.Damping
+          FisherFraction = configuration.FisherFraction }
+
+    /// How the configuration fits the critic.
+    let critic configuration =
+        match configuration.Critic with
+        | CriticKind.Adam ->
+            Adam(configuration.CriticLearningRate, configuration.CriticEpochs, configuration.CriticBatchSize)
+        | CriticKind.GaussNewton ->
+            GaussNewton(
+                configuration.CriticDelta,
+                configuration.CriticSteps,
+                configuration.CriticDamping,
+                conjugateGradient configuration.CriticCgIterations configuration.CgTolerance,
+                lineSearch configuration
+            )

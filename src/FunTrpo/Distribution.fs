@@ -1,0 +1,227 @@
+namespace FunTrpo
+
+open System
+
+/// A family of action distributions: everything about one, given a row of its parameters.
+///
+/// Rows are spans of float32; sums, logarithms and exponentials are float64. `KL` is always KL(old ‖ new).
+type Family =
+
+    /// How many parameters a distribution has: the columns of the policy network.
+    abstract ParameterWidth: int
+
+    /// How many numbers an action is.
+    abstract ActionWidth: int
+
+    /// Writes an action drawn from the distribution.
+    abstract Sample: parameters: ReadOnlySpan<float32> * key: Key * action: Span<float32> -> unit
+
+    /// Writes the most probable action.
+    abstract Mode: parameters: ReadOnlySpan<float32> * action: Span<float32> -> unit
+
+    /// log p(action)
+    abstract LogProbability: parameters: ReadOnlySpan<float32> * action: ReadOnlySpan<float32> -> float
+
+    /// Writes the score, ∂ log p(action) / ∂ parameters.
+    abstract Score: parameters: ReadOnlySpan<float32> * action: ReadOnlySpan<float32> * score: Span<float32> -> unit
+
+    /// The entropy in nats (differential where actions are continuous).
+    abstract Entropy: parameters: ReadOnlySpan<float32> -> float
+
+    /// KL(old ‖ new) in nats.
+    abstract Kl: oldParameters: ReadOnlySpan<float32> * newParameters: ReadOnlySpan<float32> -> float
+
+    /// Writes M·u, where M is the Hessian of KL(old ‖ ·) at old in the parameters: the Fisher information matrix.
+    abstract Metric: parameters: ReadOnlySpan<float32> * u: ReadOnlySpan<float32> * product: Span<float32> -> unit
+
+module Distribution =
+
+    /// log Σ exp of the logits
+    let private logSumExp (logits: ReadOnlySpan<float32>) =
+        let mutable largest = Single.NegativeInfinity
+
+        for logit in logits do
+            largest <- MathF.Max(largest, logit)
+
+        let mutable sum = 0.0
+
+        for logit in logits do
+            sum <- sum + exp (float logit - float largest)
+
+        float largest + log sum
+
+    /// Independent choices, the i-th among `counts[i]` alternatives; the parameters are their logits, one after another.
+    ///
+    /// With p = softmax(logits): score = e_a − p, and the metric is M = diag(p) − p pᵀ for each choice.
+    let categoricals (counts: int list) =
+        let counts = Array.ofList counts
+        let starts = Array.scan (+) 0 counts
+
+        { new Family with
+            member _.ParameterWidth = Array.sum counts
+            member _.ActionWidth = counts.Length
+
+            member _.Sample(parameters, key, action) =
+                for c in 0 .. counts.Length - 1 do
+                    let logits = parameters.Slice(starts[c], counts[c])
+                    let total = logSumExp logits
+
+                    let mutable remaining =
+                        Key.uniform (if counts.Length = 1 then key else Key.at (int64 c) key)
+
+                    let mutable choice = 0
+                    remaining <- remaining - exp (float logits[0] - total)
+
+                    while remaining >= 0.0 && choice < counts[c] - 1 do
+                        choice <- choice + 1
+                        remaining <- remaining - exp (float logits[choice] - total)
+
+                    action[c] <- float32 choice
+
+            member _.Mode(parameters, action) =
+                for c in 0 .. counts.Length - 1 do
+                    let logits = parameters.Slice(starts[c], counts[c])
+                    let mutable best = 0
+
+                    for i in 1 .. logits.Length - 1 do
+                        if logits[i] > logits[best] then
+                            best <- i
+
+                    action[c] <- float32 best
+
+            member _.LogProbability(parameters, action) =
+                let mutable sum = 0.0
+
+                for c in 0 .. counts.Length - 1 do
+                    let logits = parameters.Slice(starts[c], counts[c])
+                    sum <- sum + float logits[int action[c]] - logSumExp logits
+
+                sum
+
+            member _.Score(parameters, action, score) =
+                for c in 0 .. counts.Length - 1 do
+                    let logits = parameters.Slice(starts[c], counts[c])
+                    let total = logSumExp logits
+
+                    for i in 0 .. logits.Length - 1 do
+                        let chosen = if i = int action[c] then 1.0 else 0.0
+                        score[starts[c] + i] <- float32 (chosen - exp (float logits[i] - total))
+
+            member _.Entropy parameters =
+                let mutable entropy = 0.0
+
+                for c in 0 .. counts.Length - 1 do
+                    let logits = parameters.Slice(starts[c], counts[c])
+                    let total = logSumExp logits
+
+                    for logit in logits do
+                        let logP = float logit - total
+                        entropy <- entropy - exp logP * logP
+
+                entropy
+
+            member _.Kl(oldParameters, newParameters) =
+                let mutable kl = 0.0
+
+                for c in 0 .. counts.Length - 1 do
+                    let oldLogits = oldParameters.Slice(starts[c], counts[c])
+                    let newLogits = newParameters.Slice(starts[c], counts[c])
+                    let oldTotal = logSumExp oldLogits
+                    let newTotal = logSumExp newLogits
+
+                    for i in 0 .. oldLogits.Length - 1 do
+                        let oldLogP = float oldLogits[i] - oldTotal
+                        kl <- kl + exp oldLogP * (oldLogP - (float newLogits[i] - newTotal))
+
+                max 0.0 kl
+
+            member _.Metric(parameters, u, product) =
+                for c in 0 .. counts.Length - 1 do
+                    let logits = parameters.Slice(starts[c], counts[c])
+                    let u = u.Slice(starts[c], counts[c])
+                    let total = logSumExp logits
+                    let mutable mean = 0.0
+
+                    for i in 0 .. logits.Length - 1 do
+                        mean <- mean + exp (float logits[i] - total) * float u[i]
+
+                    for i in 0 .. logits.Length - 1 do
+                        product[starts[c] + i] <- float32 (exp (float logits[i] - total) * (float u[i] - mean)) }
+
+    /// One choice among `count` alternatives; the parameters are its logits.
+    let categorical count = categoricals [ count ]
+
+    /// ½ log 2π
+    let private halfLogTwoPi = 0.5 * log (2.0 * Math.PI)
+
+    /// Independent normal distributions in each of `dimensions`; the parameters are the means, then the log σ.
+    ///
+    /// With z = (a − μ)/σ: score = (z/σ, z² − 1), and the metric is 1/σ² on the means and 2 on the log σ.
+    let diagonalGaussian dimensions =
+        { new Family with
+            member _.ParameterWidth = 2 * dimensions
+            member _.ActionWidth = dimensions
+
+            member _.Sample(parameters, key, action) =
+                Key.fillNormal action key
+
+                for i in 0 .. dimensions - 1 do
+                    action[i] <- parameters[i] + MathF.Exp(parameters[dimensions + i]) * action[i]
+
+            member _.Mode(parameters, action) =
+                parameters.Slice(0, dimensions).CopyTo action
+
+            member _.LogProbability(parameters, action) =
+                let mutable sum = 0.0
+
+                for i in 0 .. dimensions - 1 do
+                    let logSigma = float parameters[dimensions + i]
+                    let z = (float action[i] - float parameters[i]) * exp -logSigma
+                    sum <- sum - 0.5 * z * z - logSigma - halfLogTwoPi
+
+                sum
+
+            member _.Score(parameters, action, score) =
+                for i in 0 .. dimensions - 1 do
+                    let inverseSigma = exp (-float parameters[dimensions + i])
+                    let z = (float action[i] - float parameters[i]) * inverseSigma
+                    score[i] <- float32 (z * inverseSigma)
+                    score[dimensions + i] <- float32 (z * z - 1.0)
+
+            member _.Entropy parameters =
+                let mutable sum = 0.0
+
+                for i in 0 .. dimensions - 1 do
+                    sum <- sum + float parameters[dimensions + i] + 0.5 + halfLogTwoPi
+
+                sum
+
+            member _.Kl(oldParameters, newParameters) =
+                let mutable sum = 0.0
+
+                for i in 0 .. dimensions - 1 do
+                    let oldLogSigma = float oldParameters[dimensions + i]
+                    let newLogSigma = float newParameters[dimensions + i]
+                    let difference = float oldParameters[i] - float newParameters[i]
+                    let ratio = exp (2.0 * (oldLogSigma - newLogSigma))
+
+                    sum <-
+                        sum
+                        + newLogSigma
+                        - oldLogSigma
+                        + 0.5 * (ratio + difference * difference * exp (-2.0 * newLogSigma) - 1.0)
+
+                max 0.0 sum
+
+            member _.Metric(parameters, u, product) =
+                for i in 0 .. dimensions - 1 do
+                    product[i] <- float32 (float u[i] * exp (-2.0 * float parameters[dimensions + i]))
+                    product[dimensions + i] <- 2f * u[dimensions + i] }
+
+    /// The family that fits an action space: a diagonal Gaussian on a box, categoricals on everything that is counted.
+    let forSpace space =
+        match space with
+        | Discrete count -> categorical count
+        | MultiDiscrete counts -> categoricals counts
+        | MultiBinary count -> categoricals (List.replicate count 2)
+        | Box(low, _) -> diagonalGaussian low.Length

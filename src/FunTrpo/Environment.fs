@@ -1,0 +1,67 @@
+namespace FunTrpo
+
+open System
+
+/// What one step of an environment gives.
+[<Struct>]
+type Transition<'State> =
+    {
+        State: 'State
+        Reward: float
+        /// The task itself came to an end here: nothing follows, the state has no further value.
+        Terminated: bool
+        /// Only the watching stopped here (a time limit): the state still has the value of what would have followed.
+        Truncated: bool
+    }
+
+/// An environment: pure functions over immutable states. The same key, action and state always give the same transition.
+///
+/// Observations and actions are rows of float32 whose meaning their `Space` gives. An action is inside the action space
+/// when it arrives (the rollout clips it to a box).
+type Environment<'State> =
+
+    /// The name it is known by, for instance `CartPole-v1`.
+    abstract Id: string
+
+    abstract ObservationSpace: Space
+
+    abstract ActionSpace: Space
+
+    /// A start state.
+    abstract Reset: key: Key -> 'State
+
+    /// What follows when `action` is taken in `state`; `key` holds whatever randomness the environment needs.
+    abstract Step: key: Key * action: ReadOnlySpan<float32> * state: 'State -> Transition<'State>
+
+    /// Writes what is seen of the state.
+    abstract Observe: state: 'State * observation: Span<float32> -> unit
+
+/// A state together with the number of steps that led to it.
+[<Struct>]
+type Timed<'State> = { Inner: 'State; Elapsed: int }
+
+module Environment =
+
+    /// The same environment, whose episodes are truncated after `limit` steps.
+    let withTimeLimit limit (inner: Environment<'State>) =
+        { new Environment<Timed<'State>> with
+            member _.Id = inner.Id
+            member _.ObservationSpace = inner.ObservationSpace
+            member _.ActionSpace = inner.ActionSpace
+
+            member _.Reset key = { Inner = inner.Reset key; Elapsed = 0 }
+
+            member _.Step(key, action, state) =
+                let next = inner.Step(key, action, state.Inner)
+                let elapsed = state.Elapsed + 1
+
+                { State = { Inner = next.State; Elapsed = elapsed }
+                  Reward = next.Reward
+                  Terminated = next.Terminated
+                  Truncated = next.Truncated || elapsed >= limit }
+
+            member _.Observe(state, observation) = inner.Observe(state.Inner, observation) }
+
+    /// What is seen of the state, as a vector.
+    let observation (environment: Environment<'State>) state =
+        Vector.Create(Space.width environment.ObservationSpace, Fill(fun row -> environment.Observe(state, row)))

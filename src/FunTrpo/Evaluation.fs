@@ -1,0 +1,61 @@
+namespace FunTrpo
+
+open System
+open System.Collections.Immutable
+
+/// The returns of a number of episodes.
+type Scores =
+    { Mean: float
+      /// The population standard deviation.
+      Std: float
+      Min: float
+      Max: float
+      Returns: ImmutableArray<float> }
+
+module Evaluation =
+
+    let private scores (returns: float[]) =
+        let mean = Array.average returns
+
+        { Mean = mean
+          Std = sqrt (returns |> Array.averageBy (fun r -> (r - mean) * (r - mean)))
+          Min = Array.min returns
+          Max = Array.max returns
+          Returns = ImmutableArray.CreateRange returns }
+
+    /// The undiscounted return of one episode in which the most probable action is always taken.
+    let private episode (environment: Environment<'State>) (actor: Actor) instance key =
+        let stepKey = Key.named "environment" key
+
+        let rec play (state: 'State) steps total =
+            let observation = Environment.observation environment state
+
+            if not (Vector.isFinite observation) then
+                Error(NonFiniteEnvironment("observation", environment.Id, instance, steps))
+            else
+                let action = Actor.mode actor observation
+                let clipped = Vector.Create(action.Length, Fill(Space.clip environment.ActionSpace action.Span))
+                let next = environment.Step(Key.at steps stepKey, clipped.Span, state)
+
+                if not (Double.IsFinite next.Reward) then
+                    Error(NonFiniteEnvironment("reward", environment.Id, instance, steps + 1L))
+                elif next.Terminated || next.Truncated then
+                    Ok(total + next.Reward)
+                else
+                    play next.State (steps + 1L) (total + next.Reward)
+
+        play (environment.Reset(Key.named "reset" key)) 0L 0.0
+
+    /// Plays `count` episodes with the most probable actions. Each episode has its own key, so the scores do not depend on
+    /// the number of threads.
+    let run threads (environment: Environment<'State>) actor count (key: Key) =
+        let results =
+            Parallel.map threads count (fun i -> episode environment actor i (Key.at (int64 i) key))
+
+        (Ok [], results)
+        ||> Array.fold (fun soFar result ->
+            match soFar, result with
+            | Ok returns, Ok total -> Ok(total :: returns)
+            | Error failure, _
+            | _, Error failure -> Error failure)
+        |> Result.map (List.rev >> Array.ofList >> scores)

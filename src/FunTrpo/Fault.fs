@@ -1,0 +1,37 @@
+namespace FunTrpo
+
+/// What can go wrong, as a value: every stage of the pipeline that can fail returns one of these as its `Error`.
+type Fault =
+    /// A configuration field, its value as it was given, and what would have been allowed.
+    | InvalidSetting of field: string * value: string * allowed: string
+    /// An environment produced a number that is NaN or infinite: what it was, which environment, at which of its steps.
+    | NonFiniteEnvironment of what: string * environment: string * instance: int * step: int64
+    /// A stage of the update produced a number that is NaN or infinite.
+    | NonFiniteStage of stage: string * iteration: int
+    /// Two parts that do not fit together, and why.
+    | Mismatch of what: string
+    /// A file that cannot be read as what it should be, and why.
+    | Damaged of file: string * why: string
+
+module Fault =
+
+    /// One sentence for a person.
+    let message fault =
+        match fault with
+        | InvalidSetting(field, value, allowed) -> $"{field} = {value} is not allowed: {allowed}"
+        | NonFiniteEnvironment(what, environment, instance, step) ->
+            $"{environment} gave a non-finite {what} (environment {instance}, step {step})"
+        | NonFiniteStage(stage, iteration) -> $"the {stage} became non-finite in iteration {iteration}"
+        | Mismatch what -> what
+        | Damaged(file, why) -> $"{file} cannot be used: {why}"
+
+/// result { … }: steps that each give a result, the first error of which is that of the whole.
+type ResultBuilder() =
+    member _.Bind(result, next) = Result.bind next result
+    member _.Return value = Ok value
+    member _.ReturnFrom(result: Result<'T, 'Error>) = result
+    member _.Zero() = Ok()
+
+[<AutoOpen>]
+module ResultExpression =
+    let result = ResultBuilder()

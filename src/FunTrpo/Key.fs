@@ -1,0 +1,145 @@
+namespace FunTrpo
+
+open System
+open System.Numerics
+open System.Runtime.InteropServices
+
+/// A splittable random key: a value from which numbers and further keys are computed, and which never changes.
+/// The same key always gives the same numbers; keys made with other labels give independent ones.
+///
+/// A key is the 128-bit key of the counter-based generator Threefry-2×64 with 20 rounds (Salmon, Moraes, Dror, Shaw:
+/// "Parallel random numbers: as easy as 1, 2, 3", 2011). One block of it gives either a new key or 128 random bits.
+[<Struct>]
+type Key = { K0: uint64; K1: uint64 }
+
+module Key =
+
+    /// The Skein key-schedule parity word, which makes an all-zero key schedule impossible.
+    let private parity = 0x1BD11BDAA9FC1A22UL
+
+    /// Threefry-2×64-20: the block of 128 bits that the key gives at counter (c0, c1).
+    let threefry (key: Key) (c0: uint64) (c1: uint64) : struct (uint64 * uint64) =
+        let k0 = key.K0
+        let k1 = key.K1
+        let k2 = parity ^^^ k0 ^^^ k1
+        let mutable x0 = c0 + k0
+        let mutable x1 = c1 + k1
+
+        let inline round (rotation: int) =
+            x0 <- x0 + x1
+            x1 <- BitOperations.RotateLeft(x1, rotation) ^^^ x0
+
+        let inline inject (a: uint64) (b: uint64) (n: uint64) =
+            x0 <- x0 + a
+            x1 <- x1 + b + n
+
+        let inline evenRounds () =
+            round 16
+            round 42
+            round 12
+            round 31
+
+        let inline oddRounds () =
+            round 16
+            round 32
+            round 24
+            round 21
+
+        evenRounds ()
+        inject k1 k2 1UL
+        oddRounds ()
+        inject k2 k0 2UL
+        evenRounds ()
+        inject k0 k1 3UL
+        oddRounds ()
+        inject k1 k2 4UL
+        evenRounds ()
+        inject k2 k0 5UL
+        struct (x0, x1)
+
+    // The second half of the counter tells what a block is for, so that no key is ever also a random number.
+    let private forNumbers = 0UL
+    let private forIndex = 1UL
+    let private forName = 2UL
+
+    let private derive purpose (label: uint64) key =
+        let struct (k0, k1) = threefry key label purpose
+        { K0 = k0; K1 = k1 }
+
+    let ofSeed (seed: int64) =
+        derive forIndex 0UL { K0 = uint64 seed; K1 = 0UL }
+
+    /// The key number `index` below this one.
+    let at (index: int64) key = derive forIndex (uint64 index) key
+
+    /// The key called `name` below this one.
+    let named (name: string) key =
+        // FNV-1a, 64 bits: a hash that is the same on every machine and in every run.
+        let hash =
+            (14695981039346656037UL, name)
+            ||> Seq.fold (fun h c -> (h ^^^ uint64 c) * 1099511628211UL)
+
+        derive forName hash key
+
+    /// Two independent keys.
+    let split key = struct (at 0L key, at 1L key)
+
+    /// Block number `index` of the key's random bits.
+    let bits (index: uint64) key = threefry key index forNumbers
+
+    /// The 53 high bits as a number in [0, 1): 2⁵³ is 9007199254740992.
+    let private unitInterval (bits: uint64) = float (bits >>> 11) / 9007199254740992.0
+
+    /// One number, uniform in [0, 1).
+    let uniform key =
+        let struct (b, _) = bits 0UL key
+        unitInterval b
+
+    /// One number, uniform in [low, high).
+    let uniformIn low high key = low + (high - low) * uniform key
+
+    /// `count` numbers, uniform in [0, 1).
+    let uniforms count key =
+        Array.init count (fun i ->
+            let struct (b0, b1) = bits (uint64 (i / 2)) key
+            unitInterval (if i % 2 = 0 then b0 else b1))
+
+    /// Two independent standard normal numbers from one block (Box and Muller, 1958).
+    let private normalPair index key =
+        let struct (b0, b1) = bits index key
+        let radius = sqrt (-2.0 * log (1.0 - unitInterval b0))
+        let struct (sine, cosine) = Math.SinCos(2.0 * Math.PI * unitInterval b1)
+        struct (radius * cosine, radius * sine)
+
+    /// Fills the span with independent standard normal numbers.
+    let fillNormal (numbers: Span<float32>) key =
+        for i in 0 .. (numbers.Length - 1) / 2 do
+            let struct (first, second) = normalPair (uint64 i) key
+            numbers[2 * i] <- float32 first
+
+            if 2 * i + 1 < numbers.Length then
+                numbers[2 * i + 1] <- float32 second
+
+    /// `count` independent standard normal numbers.
+    let normals count key =
+        Array.init count (fun i ->
+            let struct (first, second) = normalPair (uint64 (i / 2)) key
+            if i % 2 = 0 then first else second)
+
+    /// One standard normal number.
+    let normal key =
+        let struct (first, _) = normalPair 0UL key
+        first
+
+    /// A random order of 0 … count − 1 (Fisher and Yates).
+    let permutation count key =
+        let order = Array.init count id
+
+        for i in count - 1 .. -1 .. 1 do
+            let struct (b, _) = bits (uint64 i) key
+            let j = int (Math.BigMul(b, uint64 (i + 1)) >>> 64)
+            let held = order[i]
+            order[i] <- order[j]
+            order[j] <- held
+
+        ImmutableCollectionsMarshal.AsImmutableArray order

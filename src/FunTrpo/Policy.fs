@@ -1,0 +1,76 @@
+namespace FunTrpo
+
+open FunTrpo.Kernels
+
+/// The hidden layers of a network.
+type Architecture =
+    { Hidden: int list
+      Activation: Activation }
+
+module Architecture =
+
+    /// A network of the hidden layers, with a linear output layer whose initial weights have the given gain.
+    let layers outputGain outputs architecture : LayerBuilder =
+        let output = Layer.denseWithGain outputGain outputs Activation.Identity
+
+        List.foldBack
+            (fun units rest -> Layer.(>=>) (Layer.dense units architecture.Activation) rest)
+            architecture.Hidden
+            output
+
+/// A stochastic policy π(a|s): a network gives the parameters of an action distribution of the family.
+type Policy = { Family: Family; Network: Network }
+
+module Policy =
+
+    /// The initial output weights are small, so that the first policy is close to uniform (or centred).
+    let private outputGain = 0.01
+
+    /// A policy for observations of this width and actions of this space. On a box it is a diagonal Gaussian whose log σ is a free parameter that starts at
+    /// `initialLogSigma` and does not depend on the state.
+    let create architecture (initialLogSigma: float) observationWidth actionSpace =
+        let family = Distribution.forSpace actionSpace
+
+        let layers =
+            match actionSpace with
+            | Box(low, _) ->
+                Architecture.layers outputGain low.Length architecture
+                |> Layer.andFree low.Length initialLogSigma
+            | Discrete _
+            | MultiDiscrete _
+            | MultiBinary _ -> Architecture.layers outputGain family.ParameterWidth architecture
+
+        { Family = family
+          Network = Network.create observationWidth layers }
+
+/// A policy at its parameters, with the normaliser of its observations: all that is needed to act.
+type Actor =
+    { Policy: Policy
+      Parameters: Vector
+      Normaliser: Normaliser }
+
+module Actor =
+
+    /// The parameters of the action distributions for raw observations, one row each.
+    let distributions (actor: Actor) (observations: Matrix) =
+        (actor.Policy.Network.At actor.Parameters (Normaliser.apply actor.Normaliser observations)).Forward
+
+    /// The most probable action for one raw observation.
+    let mode (actor: Actor) (observation: Vector) =
+        let parameters =
+            distributions actor (Matrix.init 1 observation.Length (fun _ column -> observation[column]))
+
+        Vector.Create(
+            actor.Policy.Family.ActionWidth,
+            Fill(fun action -> actor.Policy.Family.Mode(parameters.Row 0, action))
+        )
+
+    /// An action drawn by `key` for one raw observation.
+    let sample (actor: Actor) key (observation: Vector) =
+        let parameters =
+            distributions actor (Matrix.init 1 observation.Length (fun _ column -> observation[column]))
+
+        Vector.Create(
+            actor.Policy.Family.ActionWidth,
+            Fill(fun action -> actor.Policy.Family.Sample(parameters.Row 0, key, action))
+        )

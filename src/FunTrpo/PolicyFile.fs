@@ -1,0 +1,237 @@
+namespace FunTrpo
+
+open System
+open System.Buffers.Binary
+open System.IO
+open System.Security.Cryptography
+open System.Text.Json.Nodes
+
+/// A trained policy with what is needed to build it again and to act with it.
+type SavedPolicy =
+    {
+        /// The id of the environment that it was trained on.
+        Environment: string
+        ObservationWidth: int
+        ActionSpace: Space
+        Architecture: Architecture
+        Actor: Actor
+    }
+
+/// Policies as files: JSON, with the parameters as base64 of little-endian float32 and a checksum of the whole.
+module PolicyFile =
+
+    let private format = "funtrpo-policy"
+    let private version = 1
+
+    let private toBytes (parameters: Vector) =
+        let bytes = Array.zeroCreate<byte> (4 * parameters.Length)
+
+        for i in 0 .. parameters.Length - 1 do
+            BinaryPrimitives.WriteSingleLittleEndian(bytes.AsSpan(4 * i), parameters[i])
+
+        bytes
+
+    let private ofBytes (bytes: byte[]) =
+        Vector.init (bytes.Length / 4) (fun i -> BinaryPrimitives.ReadSingleLittleEndian(ReadOnlySpan(bytes, 4 * i, 4)))
+
+    /// SHA-256 of the parameters as little-endian float32, in lower-case hexadecimal.
+    let sha256 parameters =
+        Convert.ToHexStringLower(SHA256.HashData(toBytes parameters))
+
+    // JSON
+
+    let private object (properties: (string * JsonNode) list) =
+        let node = JsonObject()
+
+        for name, value in properties do
+            node.Add(name, value)
+
+        node :> JsonNode
+
+    let private text (value: string) : JsonNode = JsonValue.Create value
+    let private integer (value: int) : JsonNode = JsonValue.Create value
+    let private number (value: float) : JsonNode = JsonValue.Create value
+    let private list (items: seq<JsonNode>) : JsonNode = JsonArray(Array.ofSeq items)
+
+    /// JSON has no infinity: an infinite bound is null.
+    let private bounds (v: Vector) =
+        list (
+            Seq.init v.Length (fun i ->
+                if Single.IsFinite v[i] then
+                    JsonValue.Create v[i] :> JsonNode
+                else
+                    null)
+        )
+
+    let private spaceToJson space =
+        match space with
+        | Discrete count -> object [ "kind", text "Discrete"; "count", integer count ]
+        | Box(low, high) -> object [ "kind", text "Box"; "low", bounds low; "high", bounds high ]
+        | MultiDiscrete counts ->
+            object
+                [ "kind", text "MultiDiscrete"
+                  "counts", list (counts |> Seq.map integer) ]
+        | MultiBinary count -> object [ "kind", text "MultiBinary"; "count", integer count ]
+
+    let private normaliserToJson normaliser : JsonNode =
+        match normaliser with
+        | AsTheyAre -> null
+        | Standardise moments ->
+            let columns f =
+                list (Seq.init moments.Width (f >> number))
+
+            object
+                [ "count", number moments.Count
+                  "means", columns moments.Mean
+                  "squaredDeviations", columns moments.SquaredDeviations ]
+
+    let private toJson saved =
+        let activation =
+            Configuration.activations
+            |> List.pick (fun (name, activation) ->
+                if activation = saved.Architecture.Activation then
+                    Some name
+                else
+                    None)
+
+        object
+            [ "format", text format
+              "version", integer version
+              "environment", text saved.Environment
+              "observationWidth", integer saved.ObservationWidth
+              "actionSpace", spaceToJson saved.ActionSpace
+              "hidden", list (saved.Architecture.Hidden |> Seq.map integer)
+              "activation", text activation
+              "normaliser", normaliserToJson saved.Actor.Normaliser
+              "parameterCount", integer saved.Actor.Parameters.Length
+              "parameters", text (Convert.ToBase64String(toBytes saved.Actor.Parameters)) ]
+
+    /// SHA-256 of all that the JSON says.
+    let private checksum (node: JsonNode) =
+        Text.Encoding.UTF8.GetBytes(node.ToJsonString())
+        |> SHA256.HashData
+        |> Convert.ToHexStringLower
+
+    /// The text of the file.
+    let print saved =
+        let node = toJson saved
+        node["checksum"] <- text (checksum node)
+
+        node.ToJsonString(Text.Json.JsonSerializerOptions(WriteIndented = true))
+        + "\n"
+
+    /// Thrown and caught within this module alone: reading JSON that is not what it should be throws anyway.
+    exception private Unreadable of why: string
+
+    let private unreadable why = raise (Unreadable why)
+
+    let private property (name: string) (node: JsonNode) : JsonNode =
+        match node[name] with
+        | null -> unreadable $"it has no {name}"
+        | value -> value
+
+    let private get<'T> name (node: JsonNode) = (property name node).GetValue<'T>()
+
+    let private items name (node: JsonNode) = (property name node).AsArray()
+
+    let private boundsOf name infinite node =
+        items name node
+        |> Seq.map (fun bound ->
+            match bound with
+            | null -> infinite
+            | bound -> bound.GetValue<float32>())
+        |> Vector.ofSeq
+
+    let private spaceOfJson node =
+        match get<string> "kind" node with
+        | "Discrete" -> Discrete(get<int> "count" node)
+        | "Box" ->
+            Box(boundsOf "low" Single.NegativeInfinity node, boundsOf "high" Single.PositiveInfinity node)
+        | "MultiDiscrete" ->
+            MultiDiscrete(items "counts" node |> Seq.map _.GetValue<int>() |> List.ofSeq)
+        | "MultiBinary" -> MultiBinary(get<int> "count" node)
+        | kind -> unreadable $"it names an action space of the unknown kind {kind}"
+
+    let private normaliserOfJson width (node: JsonNode) =
+        match node["normaliser"] with
+        | null -> AsTheyAre
+        | moments ->
+            let columns name =
+                items name moments |> Seq.map _.GetValue<float>() |> List.ofSeq
+
+            let means, squares = columns "means", columns "squaredDeviations"
+
+            if means.Length <> width || squares.Length <> width then
+                unreadable $"its normaliser is not for observations of width {width}"
+
+            Standardise(Moments.create (get<float> "count" moments) means squares)
+
+    let private ofJson (node: JsonNode) =
+        if not (node :? JsonObject) || get<string> "format" node <> format then
+            unreadable "it is not a FunTrpo policy"
+
+        match get<int> "version" node with
+        | found when found <> version -> unreadable $"it has version {found}, and only version {version} is known"
+        | _ -> ()
+
+        let stored = get<string> "checksum" node
+        (node :?> JsonObject).Remove "checksum" |> ignore
+
+        if checksum node <> stored then
+            unreadable "it is not what was saved (its checksum differs)"
+
+        let parameters = ofBytes (Convert.FromBase64String(get<string> "parameters" node))
+
+        if not (Vector.isFinite parameters) then
+            unreadable "its parameters are not all finite"
+
+        let activation =
+            let name = get<string> "activation" node
+
+            match Configuration.activations |> List.tryFind (fun (known, _) -> known = name) with
+            | Some(_, activation) -> activation
+            | None -> unreadable $"it names the unknown activation {name}"
+
+        let architecture =
+            { Hidden = items "hidden" node |> Seq.map _.GetValue<int>() |> List.ofSeq
+              Activation = activation }
+
+        let width = get<int> "observationWidth" node
+        let space = spaceOfJson (property "actionSpace" node)
+        let policy = Policy.create architecture 0.0 width space
+
+        if policy.Network.ParameterCount <> parameters.Length then
+            unreadable
+                $"its network needs {policy.Network.ParameterCount} parameters, and it holds {parameters.Length}"
+
+        { Environment = get<string> "environment" node
+          ObservationWidth = width
+          ActionSpace = space
+          Architecture = architecture
+          Actor =
+            { Policy = policy
+              Parameters = parameters
+              Normaliser = normaliserOfJson width node } }
+
+    /// The policy that the text describes; `name` is what an error calls it.
+    let parse name (text: string) =
+        let damaged why = Error(Damaged(name, why))
+
+        try
+            match JsonNode.Parse text with
+            | null -> damaged "it is empty"
+            | node -> Ok(ofJson node)
+        with
+        | Unreadable why -> damaged why
+        | :? Text.Json.JsonException -> damaged "it is not JSON, or not all of it"
+        | :? FormatException
+        | :? InvalidOperationException
+        | :? OverflowException -> damaged "a field of it is not of the type that it should be"
+
+    /// Reads a policy from a file.
+    let load path =
+        try
+            parse path (File.ReadAllText path)
+        with
+        | :? IOException as e -> Error(Damaged(path, e.Message))
+        | :? UnauthorizedAccessException as e -> Error(Damaged(path, e.Message))

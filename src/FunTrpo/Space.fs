@@ -1,0 +1,99 @@
+namespace FunTrpo
+
+open System
+
+/// What an observation or an action can be. In a batch each of them is a row of float32.
+type Space =
+    /// One of 0 … count − 1; a row holds the index.
+    | Discrete of count: int
+    /// A point between two corners, either of which may be infinite; a row holds its coordinates.
+    | Box of low: Vector * high: Vector
+    /// Several independent choices; a row holds an index for each.
+    | MultiDiscrete of counts: int list
+    /// Several independent switches; a row holds 0 or 1 for each.
+    | MultiBinary of count: int
+
+module Space =
+
+    /// A box with the same bounds in each of its dimensions.
+    let box dimensions (low: float) (high: float) =
+        Box(Vector.init dimensions (fun _ -> float32 low), Vector.init dimensions (fun _ -> float32 high))
+
+    /// How many numbers a row holds.
+    let width space =
+        match space with
+        | Discrete _ -> 1
+        | Box(low, _) -> low.Length
+        | MultiDiscrete counts -> counts.Length
+        | MultiBinary count -> count
+
+    let private isIndex count (x: float32) =
+        x >= 0f && x < float32 count && MathF.Floor x = x
+
+    /// Whether the row is an element of the space.
+    let contains space (row: ReadOnlySpan<float32>) =
+        let mutable inside = row.Length = width space
+
+        if inside then
+            for i in 0 .. row.Length - 1 do
+                inside <-
+                    inside
+                    && match space with
+                       | Discrete count -> isIndex count row[i]
+                       | Box(low, high) -> low[i] <= row[i] && row[i] <= high[i]
+                       | MultiDiscrete counts -> isIndex counts[i] row[i]
+                       | MultiBinary _ -> isIndex 2 row[i]
+
+        inside
+
+    /// Writes the nearest element of the space to `clipped`: a box clips each coordinate, an index is what it is.
+    let clip space (row: ReadOnlySpan<float32>) (clipped: Span<float32>) =
+        match space with
+        | Box(low, high) ->
+            for i in 0 .. row.Length - 1 do
+                clipped[i] <- MathF.Min(MathF.Max(row[i], low[i]), high[i])
+        | Discrete _
+        | MultiDiscrete _
+        | MultiBinary _ -> row.CopyTo clipped
+
+    /// A random element: uniform where the space is bounded, else exponential or normal from the finite bound or zero.
+    let sample space key =
+        let coordinate (low: float) (high: float) key =
+            match Double.IsFinite low, Double.IsFinite high with
+            | true, true -> Key.uniformIn low high key
+            | true, false -> low - log (1.0 - Key.uniform key)
+            | false, true -> high + log (1.0 - Key.uniform key)
+            | false, false -> Key.normal key
+
+        let index count key =
+            float32 (floor (float count * Key.uniform key))
+
+        let keyOf (i: int) = Key.at (int64 i) key
+
+        match space with
+        | Discrete count -> Vector.init 1 (fun i -> index count (keyOf i))
+        | Box(low, high) -> Vector.init low.Length (fun i -> float32 (coordinate (float low[i]) (float high[i]) (keyOf i)))
+        | MultiDiscrete counts ->
+            counts
+            |> Seq.mapi (fun i count -> index count (keyOf i))
+            |> Vector.ofSeq
+        | MultiBinary count -> Vector.init count (fun i -> index 2 (keyOf i))
+
+    /// As a person would write it, for reports and error messages.
+    let describe space =
+        match space with
+        | Discrete count -> $"Discrete({count})"
+        | Box(low, high) ->
+            let bounds =
+                Seq.map2
+                    (fun (l: float32) (h: float32) -> $"[{l}, {h}]")
+                    (Vector.toArray low)
+                    (Vector.toArray high)
+                |> Seq.distinct
+                |> String.concat " × "
+
+            $"Box({low.Length}; {bounds})"
+        | MultiDiscrete counts ->
+            let sizes = counts |> Seq.map string |> String.concat ", "
+            $"MultiDiscrete({sizes})"
+        | MultiBinary count -> $"MultiBinary({count})"

@@ -1,0 +1,276 @@
+namespace FunTrpo
+
+open System
+open System.Collections.Immutable
+
+/// What training is about: it stays the same from the first iteration to the last.
+[<NoComparison; NoEquality>]
+type Setup<'State> =
+    {
+        Environment: Environment<'State>
+        Configuration: Configuration
+        Policy: Policy
+        Critic: Network
+        /// How many threads work; the results do not depend on it.
+        Threads: int
+    }
+
+/// All that training knows between two iterations: a value, which can be kept, compared, branched and gone on from.
+[<NoComparison>]
+type State<'State when 'State: equality> =
+    {
+        /// The root of all randomness.
+        Key: Key
+        /// Iterations, environment steps and finished episodes so far.
+        Iteration: int
+        Steps: int64
+        Episodes: int64
+        PolicyParameters: Vector
+        Critic: CriticState
+        Normaliser: Normaliser
+        RewardScale: RewardScale
+        Instances: ImmutableArray<Instance<'State>>
+        /// The returns of the last 100 finished episodes, oldest first.
+        RecentReturns: ImmutableArray<float>
+        /// The best mean of 100 returns so far.
+        BestMeanReturn: float option
+        /// Numbers to a vector of the processor that made this state: another width may round otherwise.
+        VectorWidth: int
+    }
+
+/// What one iteration did.
+type Report =
+    {
+        Iteration: int
+        Steps: int64
+        Episodes: int64
+        /// The mean return of the last 100 finished episodes (of fewer where fewer have finished).
+        MeanReturn: float option
+        Improvement: Improvement
+        /// Of the returns, by the critic as it was before this iteration's fit.
+        ExplainedVariance: float
+    }
+
+module Training =
+
+    /// How many episodes the mean return is taken over.
+    let window = 100
+
+    /// Rows of a block that one thread works on at a time: its activations stay in the second-level cache.
+    let private blockRows = 256
+
+    /// A setup for training the environment, or the reason why the configuration is refused.
+    let setup threads configuration (environment: Environment<'State>) =
+        Configuration.validate configuration
+        |> Result.map (fun configuration ->
+            { Environment = environment
+              Configuration = configuration
+              Policy =
+                let policy =
+                    Policy.create
+                        (Configuration.policyArchitecture configuration)
+                        configuration.InitialLogSigma
+                        (Space.width environment.ObservationSpace)
+                        environment.ActionSpace
+
+                { policy with
+                    Network = Network.inBlocks blockRows threads policy.Network }
+              Critic =
+                Critic.create
+                    (Configuration.criticArchitecture configuration)
+                    (Space.width environment.ObservationSpace)
+                |> Network.inBlocks blockRows threads
+              Threads = threads })
+
+    /// The state before the first iteration.
+    let start (setup: Setup<'State>) seed =
+        let configuration = setup.Configuration
+        let key = Key.ofSeed seed
+
+        { Key = key
+          Iteration = 0
+          Steps = 0L
+          Episodes = 0L
+          PolicyParameters = setup.Policy.Network.Initialise(Key.named "policy" key)
+          Critic = CriticFit.start (setup.Critic.Initialise(Key.named "critic" key))
+          Normaliser =
+            if configuration.NormaliseObservations then
+                Standardise(Moments.empty (Space.width setup.Environment.ObservationSpace))
+            else
+                AsTheyAre
+          RewardScale =
+            if configuration.NormaliseRewards then
+                Rewards.start configuration.Environments
+            else
+                Unscaled
+          Instances = Rollout.start setup.Environment configuration.Environments (Key.named "start" key)
+          RecentReturns = ImmutableArray.Empty
+          BestMeanReturn = None
+          VectorWidth = System.Numerics.Vector<float32>.Count }
+
+    /// The state before the first iteration, with the policy of an actor instead of a new one.
+    let startFrom (setup: Setup<'State>) seed (actor: Actor) =
+        if actor.Parameters.Length = setup.Policy.Network.ParameterCount then
+            Ok
+                { start setup seed with
+                    PolicyParameters = actor.Parameters
+                    Normaliser = actor.Normaliser }
+        else
+            Error(
+                Mismatch
+                    $"the saved policy has {actor.Parameters.Length} parameters, but this configuration makes a policy of {setup.Policy.Network.ParameterCount}"
+            )
+
+    /// The policy of a state, ready to act.
+    let actor (setup: Setup<'State>) (state: State<'State>) =
+        { Policy = setup.Policy
+          Parameters = state.PolicyParameters
+          Normaliser = state.Normaliser }
+
+    /// The mean return of the last finished episodes of a state.
+    let meanReturn (state: State<'State>) =
+        if state.RecentReturns.IsEmpty then
+            None
+        else
+            Some(Seq.average state.RecentReturns)
+
+    let private values network parameters observations =
+        let column: Matrix = Critic.values network parameters observations
+        ImmutableArray.CreateRange(Seq.init column.Rows (fun row -> float column[row, 0]))
+
+    let private requireFinite stage (state: State<'State>) isFinite =
+        if isFinite then
+            Ok()
+        else
+            Error(NonFiniteStage(stage, state.Iteration + 1))
+
+    /// The batch's advantages under the critic as it is, and the values that they were measured against.
+    let private estimate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) observations =
+        let configuration = setup.Configuration
+        let rewards, rewardScale = Rewards.scale configuration.Gamma batch state.RewardScale
+        let valuesOf = values setup.Critic state.Critic.Parameters
+        let rowValues = valuesOf observations
+
+        let bootstraps =
+            valuesOf (Normaliser.apply state.Normaliser batch.BootstrapObservations)
+
+        let estimated =
+            Advantage.gae configuration.Gamma configuration.Lambda rewards batch.Ends rowValues bootstraps
+
+        estimated, rowValues, rewardScale
+
+    /// The state's account of its episodes, with those of a batch.
+    let private account (batch: Batch) (state: State<'State>) =
+        let returns =
+            Seq.append state.RecentReturns (batch.Episodes |> Seq.map _.Return) |> Array.ofSeq
+
+        let recent = Array.skip (max 0 (returns.Length - window)) returns
+
+        let best =
+            // The best of the means after each finished episode, not only of those at the end of an iteration.
+            returns
+            |> Array.windowed window
+            |> Array.map Array.average
+            |> Seq.append (Option.toList state.BestMeanReturn)
+            |> Seq.fold (fun best mean -> Some(max mean (defaultArg best mean))) None
+
+        { state with
+            Episodes = state.Episodes + int64 batch.Episodes.Length
+            RecentReturns = ImmutableArray.CreateRange recent
+            BestMeanReturn = best }
+
+    /// One iteration of `horizon` steps of each environment: improve ∘ estimate ∘ rollout.
+    let updateFor horizon (setup: Setup<'State>) (state: State<'State>) : Result<State<'State> * Report, Fault> =
+        let configuration = setup.Configuration
+        let key = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
+
+        result {
+            let! batch, instances =
+                Rollout.collect
+                    setup.Environment
+                    (actor setup state)
+                    horizon
+                    setup.Threads
+                    (Key.named "rollout" key)
+                    state.Instances
+
+            let observations = Normaliser.apply state.Normaliser batch.Observations
+            let estimated, rowValues, rewardScale = estimate setup state batch observations
+
+            let advantages =
+                if configuration.NormaliseAdvantages then
+                    Advantage.normalise estimated.Advantages
+                else
+                    estimated.Advantages
+
+            let improvement =
+                Surrogate.create setup.Threads setup.Policy observations batch.Actions advantages state.PolicyParameters
+                |> TrustRegion.improve (Configuration.improvement configuration)
+
+            do! requireFinite "policy gradient" state (Double.IsFinite improvement.GradientNorm)
+            do! requireFinite "policy" state (Vector.isFinite improvement.Parameters)
+
+            let critic =
+                CriticFit.fit
+                    (Configuration.critic configuration)
+                    setup.Critic
+                    observations
+                    estimated.Returns
+                    (Key.named "critic" key)
+                    state.Critic
+
+            do! requireFinite "critic" state (Vector.isFinite critic.Parameters)
+
+            let next =
+                { account batch state with
+                    Iteration = state.Iteration + 1
+                    Steps = state.Steps + int64 batch.Rewards.Length
+                    PolicyParameters = improvement.Parameters
+                    Critic = critic
+                    Normaliser = Normaliser.observe batch.Observations state.Normaliser
+                    RewardScale = rewardScale
+                    Instances = instances }
+
+            return
+                next,
+                { Iteration = next.Iteration
+                  Steps = next.Steps
+                  Episodes = next.Episodes
+                  MeanReturn = meanReturn next
+                  Improvement = improvement
+                  ExplainedVariance = Advantage.explainedVariance estimated.Returns rowValues }
+        }
+
+    /// One iteration.
+    let update (setup: Setup<'State>) state =
+        updateFor setup.Configuration.Horizon setup state
+
+    /// What unfolds from a state when each element is made by `next`; it ends with the first error, which is its last.
+    let private unfold next state =
+        Some(Ok state)
+        |> Seq.unfold (fun previous ->
+            match previous with
+            | Some(Ok state) ->
+                next state
+                |> Option.map (fun result -> result, Some(Result.map fst result))
+            | Some(Error _)
+            | None -> None)
+
+    /// The iterations after a state, lazily and without end, except at a failure, which comes last.
+    let run (setup: Setup<'State>) state =
+        unfold (fun state -> Some(update setup state)) state
+
+    /// The iterations after a state until it has made `steps` environment steps; the last iteration is shortened so that
+    /// the total is met (to within one step of each environment).
+    let runFor steps (setup: Setup<'State>) state =
+        let environments = int64 setup.Configuration.Environments
+
+        unfold
+            (fun (state: State<'State>) ->
+                let remaining = (steps - state.Steps + environments - 1L) / environments
+
+                if remaining <= 0L then
+                    None
+                else
+                    Some(updateFor (int (min remaining (int64 setup.Configuration.Horizon))) setup state))
+            state

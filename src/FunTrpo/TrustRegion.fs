@@ -1,0 +1,113 @@
+namespace FunTrpo
+
+open System
+
+/// The direction in which a policy is improved.
+type Direction =
+    /// ∇L: the steepest ascent in the parameters.
+    | Gradient
+    /// F⁻¹∇L: the steepest ascent in the distributions, by conjugate gradient on Fisher-vector products.
+    | NaturalGradient of ConjugateGradientSettings
+
+/// How far a policy is moved in that direction.
+type StepRule =
+    /// learning rate × direction, unchecked.
+    | FixedStep of learningRate: float
+    /// √(2δ / xᵀHx) × direction, where the quadratic model of the mean KL reaches δ, then shortened by a line search
+    /// until the surrogate has gained and the mean KL is at most δ.
+    | TrustRegionStep of delta: float * LineSearchSettings
+
+/// One policy improvement. REINFORCE, the natural policy gradient and TRPO are three pairs of a direction and a step rule.
+type ImprovementSettings =
+    {
+        Direction: Direction
+        StepRule: StepRule
+        /// Added to the diagonal of the Fisher matrix.
+        Damping: float
+        /// The fraction of the rows that Fisher-vector products use.
+        FisherFraction: float
+    }
+
+/// Why the parameters are what they are after an update.
+type Outcome =
+    /// The step was taken: which fraction of the full one, and how many lengths were tried.
+    | Moved of fraction: float * tries: int
+    /// There was no gradient, so there was nowhere to go.
+    | NoGradient
+    /// xᵀHx was zero or negative, so the length of the step is not defined.
+    | NoCurvature
+    /// No length of the step gained within the trust region.
+    | LineSearchFailed of tries: int
+
+/// What an improvement did. Unless the outcome is `Moved`, the parameters are the old ones, bit for bit.
+type Improvement =
+    {
+        Parameters: Vector
+        Outcome: Outcome
+        /// The new parameters compared with the old ones.
+        Comparison: Comparison
+        GradientNorm: float
+        /// What conjugate gradient did, where it was used.
+        Solution: Solution option
+    }
+
+module TrustRegion =
+
+    /// The one predicate that decides whether a step is taken: it gains, and stays within the trust region.
+    /// A comparison that is not a number is never acceptable.
+    let acceptable delta (comparison: Comparison) =
+        comparison.Gain > 0.0
+        && comparison.MeanKl <= delta
+        && Double.IsFinite comparison.Gain
+        && Double.IsFinite comparison.Entropy
+
+    /// TRPO, the natural policy gradient (Kakade 2001): the trust region or a fixed step along F⁻¹∇L; REINFORCE
+    /// (Williams 1992): a fixed step along ∇L.
+    ///
+    /// gradient → direction (as it is, or H⁻¹g) → step (fixed, or √(2δ/xᵀHx)) → line search → parameters, or the old ones
+    let improve (settings: ImprovementSettings) (surrogate: Surrogate) =
+        let old = surrogate.Parameters
+        let gradient = Surrogate.gradient surrogate
+        let gradientNorm = Vector.norm gradient
+
+        let hessian = lazy (Fisher.product settings.Damping settings.FisherFraction surrogate)
+
+        let direction, solution =
+            match settings.Direction with
+            | Gradient -> gradient, None
+            | NaturalGradient conjugateGradient ->
+                let solution = ConjugateGradient.solve conjugateGradient hessian.Value gradient
+                solution.X, Some solution
+
+        let ended outcome parameters comparison =
+            { Parameters = parameters
+              Outcome = outcome
+              Comparison = comparison
+              GradientNorm = gradientNorm
+              Solution = solution }
+
+        let unchanged outcome = ended outcome old (Surrogate.at surrogate old)
+
+        let stepFixed learningRate =
+            let parameters = Vector.addScaled learningRate direction old
+            ended (Moved(1.0, 1)) parameters (Surrogate.at surrogate parameters)
+
+        let stepWithin delta lineSearch =
+            let curvature = Vector.dot direction (hessian.Value direction)
+
+            if not (curvature > 0.0 && Double.IsFinite curvature) then
+                unchanged NoCurvature
+            else
+                let step = Vector.scale (sqrt (2.0 * delta / curvature)) direction
+
+                match LineSearch.backtrack lineSearch (Surrogate.at surrogate) (acceptable delta) old step with
+                | Accepted(parameters, comparison, fraction, tries) ->
+                    ended (Moved(fraction, tries)) parameters comparison
+                | Refused(_, tries) -> unchanged (LineSearchFailed tries)
+
+        if gradientNorm = 0.0 then
+            unchanged NoGradient
+        else
+            match settings.StepRule with
+            | FixedStep learningRate -> stepFixed learningRate
+            | TrustRegionStep(delta, lineSearch) -> stepWithin delta lineSearch

@@ -1,0 +1,32 @@
+module FunTrpo.Tests.Program
+
+open System
+open Expecto
+
+let private tests = testList "FunTrpo" [ EnvironmentTests.tests ]
+
+/// Runs the tests. The last line counts them, for people and for programs; a run in which nothing ran is a failure.
+[<EntryPoint>]
+let main arguments =
+    let console = Console.Out // Expecto puts a writer of its own in its place, which pads lines.
+    let summary: Impl.TestRunSummary option ref = ref None
+
+    let settings =
+        [ CLIArguments.Append_Summary_Handler(SummaryHandler(fun it -> summary.Value <- Some it))
+          if not (isNull (Environment.GetEnvironmentVariable "CI")) then
+              CLIArguments.Fail_On_Focused_Tests ]
+
+    let code = runTestsWithCLIArgs settings arguments tests
+
+    match summary.Value with
+    | None -> code // Nothing was to run: help was asked for, or a list of the tests.
+    | Some it ->
+        let passed, failed = it.passed.Length, it.failed.Length + it.errored.Length
+        let skipped = if it.ignored.IsEmpty then "" else $", {it.ignored.Length} skipped"
+
+        if passed + failed = 0 then
+            eprintfn "No test ran: does the filter match any?"
+
+        // Expecto leaves a colour code behind, so start with a fresh line.
+        fprintfn console "\n%d passed, %d failed%s" passed failed skipped
+        if passed + failed = 0 then 1 else code
