@@ -213,6 +213,7 @@ let build () =
 
 let test arguments =
     ensureTests ()
+    ensureCommand () // the tests run the scripts, which load the libraries from bin/
     runBuilt testProgram "FunTrpo.Tests" arguments
 
 let command arguments =

@@ -17,7 +17,13 @@ let scores =
         let start = Training.start setup 7L
 
         // Training is a lazy sequence of (state, report), each element made from the state before it.
-        let iterations = Training.runFor 50_000L setup start |> Seq.map (Result.map (fun (state, report) -> show report; state))
+        let iterations =
+            Training.runFor 50_000L setup start
+            |> Seq.map (
+                Result.map (fun (state, report) ->
+                    show report
+                    state)
+            )
 
         let! trained = Seq.last iterations
         return! Evaluation.run 2 environment (Training.actor setup trained) 100 (Key.ofSeed 1L)

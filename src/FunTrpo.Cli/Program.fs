@@ -2,6 +2,7 @@ module FunTrpo.Cli.Program
 
 open System
 open System.CommandLine
+open System.CommandLine.Help
 open System.IO
 open System.Text.Json.Nodes
 open FunTrpo
@@ -15,11 +16,9 @@ let private option name description (standard: string) =
     Option<string>(name, Description = description, DefaultValueFactory = (fun _ -> standard))
 
 /// An option that may be left out; then it is null.
-let private optional name description =
-    Option<string>(name, Description = description)
+let private optional name description = Option<string>(name, Description = description)
 
-let private tryGet (parsed: ParseResult) (option: Option<string>) =
-    parsed.GetValue option |> Option.ofObj
+let private tryGet (parsed: ParseResult) (option: Option<string>) = parsed.GetValue option |> Option.ofObj
 
 /// The value of an option that was given, checked; none where it was not.
 let private checkedOption check text =
@@ -35,20 +34,16 @@ let private orRefuse (action: Result<int, Fault>) =
         Console.Error.WriteLine(Fault.message fault)
         badArguments
 
-let private environmentOption standard =
-    option "--env" "The environment; `funtrpo list` shows them" standard
+let private environmentOption standard = option "--env" "The environment; `funtrpo list` shows them" standard
 
-let private seedOption () =
-    option "--seed" "The seed of all randomness, an integer" "0"
+let private seedOption () = option "--seed" "The seed of all randomness, an integer" "0"
 
 let private threadsOption () =
     option "--threads" "How many threads work; the results do not depend on it" (string Environment.ProcessorCount)
 
-let private parseSeed =
-    Arguments.integer "--seed" Int64.MinValue Int64.MaxValue
+let private parseSeed = Arguments.integer "--seed" Int64.MinValue Int64.MaxValue
 
-let private parseThreads text =
-    Arguments.integer "--threads" 1L 1024L text |> Result.map int
+let private parseThreads text = Arguments.integer "--threads" 1L 1024L text |> Result.map int
 
 /// A saved policy that acts in the environment.
 let private policyFor (environment: Environment<'State>) path =
@@ -82,16 +77,14 @@ let private trainCommand =
     let out =
         optional "--out" "The folder for policy, progress, configuration and summary [default: runs/ENV-SEED]"
 
-    let from =
-        optional "--from" "A saved policy (policy.json) to start from, instead of a new one"
+    let from = optional "--from" "A saved policy (policy.json) to start from, instead of a new one"
 
     let threads = threadsOption ()
 
     let set =
         Option<string[]>("--set", Description = "key=value: a field of the configuration; `funtrpo config` shows them")
 
-    let command =
-        Command("train", "Train a policy; without options: CartPole-v1 until it is solved")
+    let command = Command("train", "Train a policy; without options: CartPole-v1 until it is solved")
 
     let options: Option list = [ env; seed; steps; stopAt; out; from; threads; set ]
     options |> List.iter command.Options.Add
@@ -101,9 +94,7 @@ let private trainCommand =
             let! seed = parseSeed (parsed.GetValue seed)
             let! threads = parseThreads (parsed.GetValue threads)
 
-            let! steps =
-                tryGet parsed steps
-                |> checkedOption (Arguments.integer "--steps" 1L 1_000_000_000_000L)
+            let! steps = tryGet parsed steps |> checkedOption (Arguments.integer "--steps" 1L 1_000_000_000_000L)
 
             let! stopAt = tryGet parsed stopAt |> checkedOption (Arguments.number "--stop-at")
             let! from = tryGet parsed from |> checkedOption (policyFor environment)
@@ -117,10 +108,7 @@ let private trainCommand =
                 | None -> registered.Preset
 
             let! configuration =
-                parsed.GetValue set
-                |> Option.ofObj
-                |> Option.defaultValue [||]
-                |> Arguments.settings preset
+                parsed.GetValue set |> Option.ofObj |> Option.defaultValue [||] |> Arguments.settings preset
 
             let options: Train.Options =
                 { Seed = seed
@@ -131,8 +119,7 @@ let private trainCommand =
                     | _ -> stopAt
                   SolvedAt = registered.SolvedAt
                   Folder =
-                    tryGet parsed out
-                    |> Option.defaultWith (fun () -> Path.Combine("runs", $"{registered.Id}-{seed}"))
+                    tryGet parsed out |> Option.defaultWith (fun () -> Path.Combine("runs", $"{registered.Id}-{seed}"))
                   Threads = threads
                   Configuration = configuration
                   From = from }
@@ -151,13 +138,11 @@ let private trainCommand =
     command
 
 let private evaluateCommand =
-    let policy =
-        optional "--policy" "The file of the policy (policy.json)"
+    let policy = optional "--policy" "The file of the policy (policy.json)"
 
     policy.Required <- true
 
-    let env =
-        optional "--env" "The environment [default: the one that the policy was trained on]"
+    let env = optional "--env" "The environment [default: the one that the policy was trained on]"
 
     let episodes = option "--episodes" "How many episodes are played" "100"
     let seed = seedOption ()
@@ -211,7 +196,8 @@ let private evaluateCommand =
     command
 
 let private listCommand =
-    let command = Command("list", "Show the environments, and where their presets differ from the standard configuration")
+    let command =
+        Command("list", "Show the environments, and where their presets differ from the standard configuration")
 
     command.SetAction(fun _ ->
         for registered in Registry.all do
@@ -229,7 +215,10 @@ let private listCommand =
 
             Console.Out.WriteLine registered.Id
             Console.Out.WriteLine $"    {spaces}"
-            Console.Out.WriteLine $"    solved at a mean return of {registered.SolvedAt}; tuned for {registered.Steps} steps"
+
+            Console.Out.WriteLine
+                $"    solved at a mean return of {registered.SolvedAt}; tuned for {registered.Steps} steps"
+
             Console.Out.WriteLine $"    preset: {differences}"
 
         ok)
@@ -238,7 +227,10 @@ let private listCommand =
 
 let private configCommand =
     let env = optional "--env" "Show the values of this environment's preset, and not the standard ones"
-    let command = Command("config", "Show every field of the configuration, with its meaning, value and range")
+
+    let command =
+        Command("config", "Show every field of the configuration, with its meaning, value and range")
+
     command.Options.Add env
 
     command.SetAction(fun parsed ->
@@ -262,7 +254,9 @@ let private configCommand =
 
 [<EntryPoint>]
 let main arguments =
-    let root = RootCommand "Trust-region policy optimization: train policies and play with them."
+    let root = Command("funtrpo", "Trust-region policy optimization: train policies and play with them.")
+    root.Options.Add(HelpOption())
+    root.Options.Add(VersionOption())
 
     for command in [ trainCommand; evaluateCommand; listCommand; configCommand ] do
         root.Subcommands.Add command
@@ -275,4 +269,10 @@ let main arguments =
 
         badArguments
     else
-        parsed.Invoke()
+        try
+            parsed.Invoke(InvocationConfiguration(EnableDefaultExceptionHandler = false))
+        with
+        | :? IOException
+        | :? UnauthorizedAccessException as e ->
+            Console.Error.WriteLine $"A file could not be written or read: {e.Message}"
+            failed

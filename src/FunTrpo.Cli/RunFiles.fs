@@ -10,8 +10,7 @@ open FunTrpo
 
 /// A folder that can be written to, made where it does not exist.
 let prepare (folder: string) =
-    let refuse why =
-        Error(InvalidSetting("--out", folder, $"it must be a folder that can be written to ({why})"))
+    let refuse why = Error(InvalidSetting("--out", folder, $"it must be a folder that can be written to ({why})"))
 
     try
         Directory.CreateDirectory folder |> ignore
@@ -30,11 +29,9 @@ let private replace folder name (content: string) =
     File.WriteAllText(path + ".new", content)
     File.Move(path + ".new", path, true)
 
-let private print (node: JsonObject) =
-    node.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n"
+let private print (node: JsonObject) = node.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n"
 
-let writePolicy folder saved =
-    replace folder "policy.json" (PolicyFile.print saved)
+let writePolicy folder saved = replace folder "policy.json" (PolicyFile.print saved)
 
 /// The environment, the seed and the limits of the run, and every field of its configuration.
 let writeConfiguration folder environment (seed: int64) (steps: int64) (stopAt: float option) configuration =
@@ -43,13 +40,7 @@ let writeConfiguration folder environment (seed: int64) (steps: int64) (stopAt: 
     for field in Configuration.fields do
         let text = field.Get configuration
 
-        fields.Add(
-            field.Name,
-            if field.IsText then
-                JsonValue.Create text :> JsonNode
-            else
-                JsonNode.Parse text
-        )
+        fields.Add(field.Name, if field.IsText then JsonValue.Create text :> JsonNode else JsonNode.Parse text)
 
     let node = JsonObject()
     node.Add("environment", JsonValue.Create(environment: string))
@@ -77,8 +68,7 @@ type Summary =
     }
 
 let writeSummary folder summary =
-    let number value =
-        value |> Option.map (fun (x: float) -> JsonValue.Create x :> JsonNode) |> Option.toObj
+    let number value = value |> Option.map (fun (x: float) -> JsonValue.Create x :> JsonNode) |> Option.toObj
 
     let node = JsonObject()
     node.Add("environment", JsonValue.Create summary.Environment)
@@ -95,11 +85,7 @@ let writeSummary folder summary =
 
 /// The columns of progress.csv: a name, and the value of one iteration that took `seconds` for `steps` steps.
 let private columns: (string * (Report -> int64 -> float -> string)) list =
-    let number (x: float) =
-        if Double.IsFinite x then
-            x.ToString("R", CultureInfo.InvariantCulture)
-        else
-            ""
+    let number (x: float) = if Double.IsFinite x then x.ToString("R", CultureInfo.InvariantCulture) else ""
 
     let moved report f =
         match report.Improvement.Outcome with
@@ -115,8 +101,7 @@ let private columns: (string * (Report -> int64 -> float -> string)) list =
         | NoCurvature -> "no curvature"
         | LineSearchFailed _ -> "line search failed"
 
-    let solution f report =
-        report.Improvement.Solution |> Option.map f |> Option.defaultValue ""
+    let solution f report = report.Improvement.Solution |> Option.map f |> Option.defaultValue ""
 
     [ "iteration", (fun r _ _ -> string r.Iteration)
       "steps", (fun r _ _ -> string r.Steps)

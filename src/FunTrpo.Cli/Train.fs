@@ -57,9 +57,7 @@ let run (options: Options) (environment: Environment<'State>) (output: TextWrite
         Training.setup options.Threads configuration environment
         |> Result.bind (fun setup ->
             match options.From with
-            | Some saved ->
-                Training.startFrom setup options.Seed saved.Actor
-                |> Result.map (fun state -> setup, state)
+            | Some saved -> Training.startFrom setup options.Seed saved.Actor |> Result.map (fun state -> setup, state)
             | None -> Ok(setup, Training.start setup options.Seed))
         |> Result.bind (fun begun -> RunFiles.prepare options.Folder |> Result.map (fun _ -> begun))
 
@@ -80,8 +78,7 @@ let run (options: Options) (environment: Environment<'State>) (output: TextWrite
             configuration
 
         let hasReached goal (state: State<'State>) =
-            state.RecentReturns.Length >= Training.window
-            && Seq.average state.RecentReturns >= goal
+            state.RecentReturns.Length >= Training.window && Seq.average state.RecentReturns >= goal
 
         let save solved (state: State<'State>) =
             RunFiles.writePolicy
@@ -117,8 +114,7 @@ let run (options: Options) (environment: Environment<'State>) (output: TextWrite
             Console.CancelKeyPress.AddHandler handler
 
             { new IDisposable with
-                member _.Dispose() =
-                    Console.CancelKeyPress.RemoveHandler handler }
+                member _.Dispose() = Console.CancelKeyPress.RemoveHandler handler }
 
         let mutable state = initial
         let mutable solved = false
@@ -136,8 +132,7 @@ let run (options: Options) (environment: Environment<'State>) (output: TextWrite
         output.WriteLine
             $"{environment.Id}: seed {options.Seed}, {configuration.Environments} environments × {configuration.Horizon} steps an iteration, policy of {initial.PolicyParameters.Length} parameters"
 
-        use iterations =
-            (Training.runFor options.Steps setup initial).GetEnumerator()
+        use iterations = (Training.runFor options.Steps setup initial).GetEnumerator()
 
         while not (isOver ()) && iterations.MoveNext() do
             match iterations.Current with
@@ -167,11 +162,7 @@ let run (options: Options) (environment: Environment<'State>) (output: TextWrite
             | Some mean -> $"{mean:F2}"
             | None -> "unknown (no episode has finished)"
 
-        let verdict =
-            if solved then
-                $"{environment.Id} is solved"
-            else
-                $"{environment.Id} is not solved"
+        let verdict = if solved then $"{environment.Id} is solved" else $"{environment.Id} is not solved"
 
         output.WriteLine
             $"{verdict}: mean return {mean} over the last {state.RecentReturns.Length} episodes, after {state.Steps} steps and {clock.Elapsed.TotalSeconds:F1} s"

@@ -37,18 +37,9 @@ module Registry =
           register
               50_000L
               90.0
-              { standard with
-                  NormaliseObservations = true
-                  Gamma = 0.999 }
+              { standard with NormaliseObservations = true; Gamma = 0.999 }
               MountainCarContinuous.environment
-          register
-              100_000L
-              -200.0
-              { standard with
-                  Gamma = 0.9
-                  NormaliseRewards = true }
-              Pendulum.environment ]
+          register 100_000L -200.0 { standard with Gamma = 0.9; NormaliseRewards = true } Pendulum.environment ]
 
     /// The environment with this id.
-    let tryFind id =
-        all |> List.tryFind (fun registered -> registered.Id = id)
+    let tryFind id = all |> List.tryFind (fun registered -> registered.Id = id)

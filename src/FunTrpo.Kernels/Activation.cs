@@ -111,16 +111,8 @@ public static class Activations
         q = Vector.FusedMultiplyAdd(q, square, new(4.89352518554385e-03f));
 
         Vector<float> tanh = x * p / q;
-        tanh = Vector.ConditionalSelect(
-            Vector.GreaterThan(tanh, Vector<float>.One),
-            Vector<float>.One,
-            tanh
-        );
-        return Vector.ConditionalSelect(
-            Vector.LessThan(tanh, -Vector<float>.One),
-            -Vector<float>.One,
-            tanh
-        );
+        tanh = Vector.ConditionalSelect(Vector.GreaterThan(tanh, Vector<float>.One), Vector<float>.One, tanh);
+        return Vector.ConditionalSelect(Vector.LessThan(tanh, -Vector<float>.One), -Vector<float>.One, tanh);
     }
 
     private static void ApplyRelu(Span<float> values, Span<float> derivatives)

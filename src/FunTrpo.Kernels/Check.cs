@@ -6,11 +6,7 @@ namespace FunTrpo.Kernels;
 /// <summary>Refuses spans whose lengths do not fit together, before any pointer is formed.</summary>
 internal static class Check
 {
-    public static void SameLength(
-        int actual,
-        int expected,
-        [CallerArgumentExpression(nameof(actual))] string name = ""
-    )
+    public static void SameLength(int actual, int expected, [CallerArgumentExpression(nameof(actual))] string name = "")
     {
         if (actual != expected)
         {

@@ -45,24 +45,10 @@ public static class DenseLayer
     {
         int weights = inputs * outputs;
         FillRows(rows, parameterTangent[weights..], outputTangent);
-        MatrixProduct.AddProduct(
-            rows,
-            outputs,
-            inputs,
-            x,
-            parameterTangent[..weights],
-            outputTangent
-        );
+        MatrixProduct.AddProduct(rows, outputs, inputs, x, parameterTangent[..weights], outputTangent);
         if (!inputTangent.IsEmpty)
         {
-            MatrixProduct.AddProduct(
-                rows,
-                outputs,
-                inputs,
-                inputTangent,
-                parameters[..weights],
-                outputTangent
-            );
+            MatrixProduct.AddProduct(rows, outputs, inputs, inputTangent, parameters[..weights], outputTangent);
         }
 
         Reductions.Multiply(outputTangent, derivative, outputTangent);
@@ -90,26 +76,12 @@ public static class DenseLayer
         Reductions.Multiply(outputCotangent, derivative, delta);
 
         parameterCotangent.Clear();
-        MatrixProduct.AddTransposedProduct(
-            inputs,
-            outputs,
-            rows,
-            x,
-            delta,
-            parameterCotangent[..weights]
-        );
+        MatrixProduct.AddTransposedProduct(inputs, outputs, rows, x, delta, parameterCotangent[..weights]);
         Reductions.AddColumnSums(rows, outputs, delta, parameterCotangent[weights..]);
         if (!inputCotangent.IsEmpty)
         {
             inputCotangent.Clear();
-            MatrixProduct.AddProduct(
-                rows,
-                inputs,
-                outputs,
-                delta,
-                transposedWeights,
-                inputCotangent
-            );
+            MatrixProduct.AddProduct(rows, inputs, outputs, delta, transposedWeights, inputCotangent);
         }
 
         ArrayPool<float>.Shared.Return(rented);

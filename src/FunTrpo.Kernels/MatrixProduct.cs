@@ -18,14 +18,7 @@ public static unsafe class MatrixProduct
     private const int TileRows = 4;
 
     /// <summary>C (m × n) += A (m × k) · B (k × n).</summary>
-    public static void AddProduct(
-        int m,
-        int n,
-        int k,
-        ReadOnlySpan<float> a,
-        ReadOnlySpan<float> b,
-        Span<float> c
-    )
+    public static void AddProduct(int m, int n, int k, ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> c)
     {
         Check.SameLength(a.Length, m * k);
         AddProduct(m, n, k, a, k, 1, b, c);
@@ -46,12 +39,7 @@ public static unsafe class MatrixProduct
     }
 
     /// <summary>Aᵀ of a row-major rows × columns matrix.</summary>
-    public static void Transpose(
-        int rows,
-        int columns,
-        ReadOnlySpan<float> a,
-        Span<float> transposed
-    )
+    public static void Transpose(int rows, int columns, ReadOnlySpan<float> a, Span<float> transposed)
     {
         Check.SameLength(a.Length, rows * columns);
         Check.SameLength(transposed.Length, rows * columns);
@@ -84,8 +72,8 @@ public static unsafe class MatrixProduct
 
         fixed (
             float* pa = a,
-            pb = b,
-            pc = c
+                pb = b,
+                pc = c
         )
         {
             int column = 0;
@@ -162,17 +150,7 @@ public static unsafe class MatrixProduct
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Panel(
-        int m,
-        int k,
-        float* a,
-        int aRow,
-        int aColumn,
-        float* b,
-        int bRow,
-        float* c,
-        int cRow
-    )
+    private static void Panel(int m, int k, float* a, int aRow, int aColumn, float* b, int bRow, float* c, int cRow)
     {
         int w = Vector<float>.Count;
         int row = 0;
@@ -249,16 +227,7 @@ public static unsafe class MatrixProduct
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void WidePanel(
-        int m,
-        int k,
-        float* a,
-        int aRow,
-        int aColumn,
-        float* b,
-        int n,
-        float* c
-    )
+    private static void WidePanel(int m, int k, float* a, int aRow, int aColumn, float* b, int n, float* c)
     {
         const int w = 16;
         int row = 0;

@@ -34,12 +34,7 @@ public static class Reductions
     }
 
     /// <summary>sum = y + α x. <paramref name="sum"/> may be <paramref name="y"/> itself.</summary>
-    public static void AddScaled(
-        float alpha,
-        ReadOnlySpan<float> x,
-        ReadOnlySpan<float> y,
-        Span<float> sum
-    )
+    public static void AddScaled(float alpha, ReadOnlySpan<float> x, ReadOnlySpan<float> y, Span<float> sum)
     {
         Check.SameLength(x.Length, y.Length);
         Check.SameLength(x.Length, sum.Length);
@@ -60,11 +55,7 @@ public static class Reductions
     }
 
     /// <summary>product = a ⊙ b, element by element. <paramref name="product"/> may be <paramref name="a"/> itself.</summary>
-    public static void Multiply(
-        ReadOnlySpan<float> a,
-        ReadOnlySpan<float> b,
-        Span<float> product
-    )
+    public static void Multiply(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> product)
     {
         Check.SameLength(a.Length, b.Length);
         Check.SameLength(product.Length, b.Length);
@@ -84,12 +75,7 @@ public static class Reductions
     }
 
     /// <summary>Adds the sum of each column of a row-major matrix to <paramref name="sums"/>, row after row.</summary>
-    public static void AddColumnSums(
-        int rows,
-        int columns,
-        ReadOnlySpan<float> matrix,
-        Span<float> sums
-    )
+    public static void AddColumnSums(int rows, int columns, ReadOnlySpan<float> matrix, Span<float> sums)
     {
         Check.SameLength(matrix.Length, rows * columns);
         for (int r = 0; r < rows; r++)

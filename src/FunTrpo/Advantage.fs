@@ -68,6 +68,6 @@ module Advantage =
         let _, deviation = meanAndDeviation returns
 
         let _, unexplained =
-            meanAndDeviation (ImmutableArray.CreateRange(Seq.map2 (fun r v -> r - v) returns values))
+            meanAndDeviation (ImmutableArray.CreateRange(Seq.map2 (-) returns values))
 
         1.0 - (unexplained * unexplained) / (deviation * deviation)

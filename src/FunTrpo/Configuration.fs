@@ -101,23 +101,11 @@ module Configuration =
 
     /// Numbers between two bounds, either of which may be excluded.
     [<NoComparison>]
-    type private Range =
-        { Low: float
-          LowIncluded: bool
-          High: float
-          HighIncluded: bool }
+    type private Range = { Low: float; LowIncluded: bool; High: float; HighIncluded: bool }
 
-    let private closed low high =
-        { Low = low
-          LowIncluded = true
-          High = high
-          HighIncluded = true }
+    let private closed low high = { Low = low; LowIncluded = true; High = high; HighIncluded = true }
 
-    let private above low =
-        { Low = low
-          LowIncluded = false
-          High = infinity
-          HighIncluded = false }
+    let private above low = { Low = low; LowIncluded = false; High = infinity; HighIncluded = false }
 
     let private within range x =
         (x > range.Low || range.LowIncluded && x = range.Low)
@@ -151,8 +139,7 @@ module Configuration =
             | true, value when within range value -> Some value
             | _ -> None
 
-        let print (value: float) =
-            value.ToString("R", CultureInfo.InvariantCulture)
+        let print (value: float) = value.ToString("R", CultureInfo.InvariantCulture)
 
         field name meaning (describe "a number" range) false print parse get set
 
@@ -173,11 +160,9 @@ module Configuration =
             set
 
     let private choice name meaning (options: (string * 'T) list) get set =
-        let print value =
-            options |> List.pick (fun (text, option) -> if option = value then Some text else None)
+        let print value = options |> List.pick (fun (text, option) -> if option = value then Some text else None)
 
-        let parse text =
-            options |> List.tryPick (fun (name, option) -> if name = text then Some option else None)
+        let parse text = options |> List.tryPick (fun (name, option) -> if name = text then Some option else None)
 
         field name meaning (options |> List.map fst |> String.concat " | ") true print parse get set
 
@@ -195,8 +180,7 @@ module Configuration =
     let private maximumUnits = 65536
 
     let private layers name meaning get set =
-        let print (units: int list) =
-            units |> List.map string |> String.concat ","
+        let print (units: int list) = units |> List.map string |> String.concat ","
 
         let parse (text: string) =
             if text = "" then
@@ -255,8 +239,12 @@ module Configuration =
               [ "fixed", StepKind.Fixed; "trust-region", StepKind.TrustRegion ]
               _.Step
               (fun v c -> { c with Step = v })
-          number "delta" "radius of the trust region: the mean KL(old ‖ new) of a step, δ, in nats" (above 0.0) _.Delta (fun v c ->
-              { c with Delta = v })
+          number
+              "delta"
+              "radius of the trust region: the mean KL(old ‖ new) of a step, δ, in nats"
+              (above 0.0)
+              _.Delta
+              (fun v c -> { c with Delta = v })
           number "learningRate" "length of a fixed step" (above 0.0) _.LearningRate (fun v c ->
               { c with LearningRate = v })
           number "damping" "added to the diagonal of the Fisher matrix" (closed 0.0 1e6) _.Damping (fun v c ->
@@ -269,16 +257,23 @@ module Configuration =
               (fun v c -> { c with FisherFraction = v })
           integer "cgIterations" "conjugate-gradient iterations at most" 1 10_000 _.CgIterations (fun v c ->
               { c with CgIterations = v })
-          number "cgTolerance" "relative residual at which conjugate gradient stops" (closed 0.0 1.0) _.CgTolerance (fun v c ->
-              { c with CgTolerance = v })
-          integer "lineSearchTries" "step lengths that the line search tries at most" 1 1000 _.LineSearchTries (fun v c ->
-              { c with LineSearchTries = v })
+          number
+              "cgTolerance"
+              "relative residual at which conjugate gradient stops"
+              (closed 0.0 1.0)
+              _.CgTolerance
+              (fun v c -> { c with CgTolerance = v })
+          integer
+              "lineSearchTries"
+              "step lengths that the line search tries at most"
+              1
+              1000
+              _.LineSearchTries
+              (fun v c -> { c with LineSearchTries = v })
           number
               "lineSearchRatio"
               "what each further try multiplies the step by"
-              { closed 0.0 1.0 with
-                  LowIncluded = false
-                  HighIncluded = false }
+              { closed 0.0 1.0 with LowIncluded = false; HighIncluded = false }
               _.LineSearchRatio
               (fun v c -> { c with LineSearchRatio = v })
           choice
@@ -288,8 +283,12 @@ module Configuration =
               _.Critic
               (fun v c -> { c with Critic = v })
           layers "criticHidden" "hidden layers of the critic" _.CriticHidden (fun v c -> { c with CriticHidden = v })
-          choice "criticActivation" "non-linearity of the critic's hidden layers" activations _.CriticActivation (fun v c ->
-              { c with CriticActivation = v })
+          choice
+              "criticActivation"
+              "non-linearity of the critic's hidden layers"
+              activations
+              _.CriticActivation
+              (fun v c -> { c with CriticActivation = v })
           number "criticLearningRate" "learning rate of Adam" (above 0.0) _.CriticLearningRate (fun v c ->
               { c with CriticLearningRate = v })
           integer "criticEpochs" "passes of Adam over the batch" 1 10_000 _.CriticEpochs (fun v c ->
@@ -304,12 +303,24 @@ module Configuration =
               (fun v c -> { c with CriticDelta = v })
           integer "criticSteps" "Gauss-Newton steps in one iteration" 1 1000 _.CriticSteps (fun v c ->
               { c with CriticSteps = v })
-          number "criticDamping" "added to the diagonal of the Gauss-Newton matrix" (closed 0.0 1e6) _.CriticDamping (fun v c ->
-              { c with CriticDamping = v })
-          integer "criticCgIterations" "conjugate-gradient iterations of a Gauss-Newton step at most" 1 10_000 _.CriticCgIterations (fun v c ->
-              { c with CriticCgIterations = v })
-          truth "normaliseObservations" "standardise observations by their running moments" _.NormaliseObservations (fun v c ->
-              { c with NormaliseObservations = v })
+          number
+              "criticDamping"
+              "added to the diagonal of the Gauss-Newton matrix"
+              (closed 0.0 1e6)
+              _.CriticDamping
+              (fun v c -> { c with CriticDamping = v })
+          integer
+              "criticCgIterations"
+              "conjugate-gradient iterations of a Gauss-Newton step at most"
+              1
+              10_000
+              _.CriticCgIterations
+              (fun v c -> { c with CriticCgIterations = v })
+          truth
+              "normaliseObservations"
+              "standardise observations by their running moments"
+              _.NormaliseObservations
+              (fun v c -> { c with NormaliseObservations = v })
           truth
               "normaliseRewards"
               "divide rewards by the running standard deviation of discounted returns"
@@ -326,37 +337,48 @@ module Configuration =
             let names = fields |> List.map _.Name |> String.concat ", "
             Error(InvalidSetting(name, text, $"there is no such field; the fields are {names}"))
 
+    /// More rows in one batch, or weights in one layer, than these are a slip of the keyboard, and would not fit into memory.
+    let private mostRows, mostWeights = 100_000_000L, 100_000_000L
+
+    let private fitsIntoMemory configuration =
+        let widest (units: int list) =
+            units |> List.pairwise |> List.fold (fun widest (a, b) -> max widest (int64 a * int64 b)) 0L
+
+        let refuse field value why = Error(InvalidSetting(field, value, why))
+
+        if int64 configuration.Environments * int64 configuration.Horizon > mostRows then
+            refuse "horizon" (string configuration.Horizon) $"environments × horizon must be in [1, {mostRows}]"
+        elif widest configuration.Hidden > mostWeights || widest configuration.CriticHidden > mostWeights then
+            refuse "hidden" "two wide layers" $"the weights between two layers must be at most {mostWeights}"
+        else
+            Ok configuration
+
     /// The configuration itself when every field is in its range, or the first that is not.
     let validate configuration =
         (Ok configuration, fields)
         ||> List.fold (fun checkedSoFar field ->
-            checkedSoFar
-            |> Result.bind (fun configuration -> field.Set (field.Get configuration) configuration))
+            checkedSoFar |> Result.bind (fun configuration -> field.Set (field.Get configuration) configuration))
+        |> Result.bind fitsIntoMemory
 
     /// The hidden layers of the policy.
-    let policyArchitecture configuration =
-        { Hidden = configuration.Hidden
-          Activation = configuration.Activation }
+    let policyArchitecture configuration = { Hidden = configuration.Hidden; Activation = configuration.Activation }
 
     /// The hidden layers of the critic.
     let criticArchitecture configuration =
-        { Hidden = configuration.CriticHidden
-          Activation = configuration.CriticActivation }
+        { Hidden = configuration.CriticHidden; Activation = configuration.CriticActivation }
 
-    let private conjugateGradient iterations tolerance =
-        { Iterations = iterations
-          Tolerance = tolerance }
+    let private conjugateGradient iterations tolerance = { Iterations = iterations; Tolerance = tolerance }
 
     let private lineSearch configuration =
-        { Tries = configuration.LineSearchTries
-          Ratio = configuration.LineSearchRatio }
+        { Tries = configuration.LineSearchTries; Ratio = configuration.LineSearchRatio }
 
     /// How the configuration improves the policy.
     let improvement configuration =
         { Direction =
             match configuration.Direction with
             | DirectionKind.Gradient -> Gradient
-            | DirectionKind.Natural -> NaturalGradient(conjugateGradient configuration.CgIterations configuration.CgTolerance)
+            | DirectionKind.Natural ->
+                NaturalGradient(conjugateGradient configuration.CgIterations configuration.CgTolerance)
           StepRule =
             match configuration.Step with
             | StepKind.Fixed -> FixedStep configuration.LearningRate

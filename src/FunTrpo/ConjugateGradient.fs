@@ -52,11 +52,9 @@ module ConjugateGradient =
         for i in 0 .. x.Length - 1 do
             target[i] <- target[i] + alpha * x[i]
 
-    let private toFloat (v: Vector) =
-        Array.init v.Length (fun i -> float v[i])
+    let private toFloat (v: Vector) = Array.init v.Length (fun i -> float v[i])
 
-    let private ofFloat (values: float[]) =
-        Vector.adopt (Array.map float32 values)
+    let private ofFloat (values: float[]) = Vector.adopt (Array.map float32 values)
 
     /// Curvature below this fraction of the largest seen cannot be told from zero when products are float32.
     let private resolution = 1e-7
@@ -73,8 +71,7 @@ module ConjugateGradient =
         let mutable squared = dot r r
         let mutable largest = 0.0
 
-        let mutable stop =
-            if initial = 0.0 then Some Converged else None
+        let mutable stop = if initial = 0.0 then Some Converged else None
 
         residuals.Add(if initial = 0.0 then 0.0 else 1.0)
 

@@ -18,11 +18,7 @@ type CriticSettings =
         lineSearch: LineSearchSettings
 
 /// The critic's parameters, and the moments that Adam goes on with.
-type CriticState =
-    { Parameters: Vector
-      FirstMoment: Vector
-      SecondMoment: Vector
-      AdamSteps: int64 }
+type CriticState = { Parameters: Vector; FirstMoment: Vector; SecondMoment: Vector; AdamSteps: int64 }
 
 module CriticFit =
 
@@ -30,10 +26,7 @@ module CriticFit =
     let start parameters =
         let zero = Vector.zero (parameters: Vector).Length
 
-        { Parameters = parameters
-          FirstMoment = zero
-          SecondMoment = zero
-          AdamSteps = 0L }
+        { Parameters = parameters; FirstMoment = zero; SecondMoment = zero; AdamSteps = 0L }
 
     /// Column of values − targets, times a factor.
     let private differences (factor: float) (values: Matrix) (target: int -> float) =
@@ -59,8 +52,7 @@ module CriticFit =
 
         let first = blend beta1 state.FirstMoment (fun i -> float gradient[i])
 
-        let second =
-            blend beta2 state.SecondMoment (fun i -> float gradient[i] * float gradient[i])
+        let second = blend beta2 state.SecondMoment (fun i -> float gradient[i] * float gradient[i])
 
         let correction1 = 1.0 - Math.Pow(beta1, float steps)
         let correction2 = 1.0 - Math.Pow(beta2, float steps)
@@ -70,10 +62,7 @@ module CriticFit =
                 let move = (float first[i] / correction1) / (sqrt (float second[i] / correction2) + epsilon)
                 float32 (float state.Parameters[i] - learningRate * move))
 
-        { Parameters = parameters
-          FirstMoment = first
-          SecondMoment = second
-          AdamSteps = steps }
+        { Parameters = parameters; FirstMoment = first; SecondMoment = second; AdamSteps = steps }
 
     /// Adam on the mean squared error, over `epochs` random orders of the rows.
     let private byAdam learningRate epochs batchSize (network: Network) (observations: Matrix) returns key state =
@@ -99,9 +88,11 @@ module CriticFit =
     /// How a critic compares with the one that an update began with.
     [<Struct>]
     type private Fit =
-        { Error: float
-          /// (1/N) Σ (V(s) − V_old(s))² / 2σ²
-          Distance: float }
+        {
+            Error: float
+            /// (1/N) Σ (V(s) − V_old(s))² / 2σ²
+            Distance: float
+        }
 
     let private byGaussNewton
         delta
@@ -123,8 +114,7 @@ module CriticFit =
             { Error = meanSquare values target
               Distance = meanSquare values (fun row -> float oldValues[row, 0]) / (2.0 * sigmaSquared) }
 
-        let evaluate parameters =
-            fitOf (network.At parameters observations).Forward
+        let evaluate parameters = fitOf (network.At parameters observations).Forward
 
         /// Minimises ½·(1/N)·‖V + J s − R‖² + ½·damping·‖s‖² over s, and no further than the trust region.
         let step parameters =
@@ -148,8 +138,7 @@ module CriticFit =
                 // The quadratic model of Distance along s is curvature / 2σ²; a full Gauss–Newton step is never lengthened.
                 let length = min 1.0 (sqrt (2.0 * sigmaSquared * delta / curvature))
 
-                let acceptable fit =
-                    fit.Error < current.Error && fit.Distance <= delta
+                let acceptable fit = fit.Error < current.Error && fit.Distance <= delta
 
                 match
                     LineSearch.backtrack lineSearch evaluate acceptable parameters (Vector.scale length solution.X)
@@ -165,8 +154,7 @@ module CriticFit =
                 | Some next -> improve (remaining - 1) next
                 | None -> parameters
 
-        { state with
-            Parameters = improve steps state.Parameters }
+        { state with Parameters = improve steps state.Parameters }
 
     /// The critic fitted to the returns of the batch, one a row of the (normalised) observations.
     let fit settings network observations returns key state =

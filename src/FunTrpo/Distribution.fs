@@ -66,8 +66,7 @@ module Distribution =
                     let logits = parameters.Slice(starts[c], counts[c])
                     let total = logSumExp logits
 
-                    let mutable remaining =
-                        Key.uniform (if counts.Length = 1 then key else Key.at (int64 c) key)
+                    let mutable remaining = Key.uniform (if counts.Length = 1 then key else Key.at (int64 c) key)
 
                     let mutable choice = 0
                     remaining <- remaining - exp (float logits[0] - total)
@@ -168,8 +167,7 @@ module Distribution =
                 for i in 0 .. dimensions - 1 do
                     action[i] <- parameters[i] + MathF.Exp(parameters[dimensions + i]) * action[i]
 
-            member _.Mode(parameters, action) =
-                parameters.Slice(0, dimensions).CopyTo action
+            member _.Mode(parameters, action) = parameters.Slice(0, dimensions).CopyTo action
 
             member _.LogProbability(parameters, action) =
                 let mutable sum = 0.0
@@ -206,9 +204,7 @@ module Distribution =
                     let ratio = exp (2.0 * (oldLogSigma - newLogSigma))
 
                     sum <-
-                        sum
-                        + newLogSigma
-                        - oldLogSigma
+                        sum + newLogSigma - oldLogSigma
                         + 0.5 * (ratio + difference * difference * exp (-2.0 * newLogSigma) - 1.0)
 
                 max 0.0 sum

@@ -5,12 +5,14 @@ open System.Collections.Immutable
 
 /// The returns of a number of episodes.
 type Scores =
-    { Mean: float
-      /// The population standard deviation.
-      Std: float
-      Min: float
-      Max: float
-      Returns: ImmutableArray<float> }
+    {
+        Mean: float
+        /// The population standard deviation.
+        Std: float
+        Min: float
+        Max: float
+        Returns: ImmutableArray<float>
+    }
 
 module Evaluation =
 
@@ -49,8 +51,7 @@ module Evaluation =
     /// Plays `count` episodes with the most probable actions. Each episode has its own key, so the scores do not depend on
     /// the number of threads.
     let run threads (environment: Environment<'State>) actor count (key: Key) =
-        let results =
-            Parallel.map threads count (fun i -> episode environment actor i (Key.at (int64 i) key))
+        let results = Parallel.map threads count (fun i -> episode environment actor i (Key.at (int64 i) key))
 
         (Ok [], results)
         ||> Array.fold (fun soFar result ->

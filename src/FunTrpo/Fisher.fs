@@ -7,8 +7,7 @@ module Fisher =
     /// Every k-th row, so that about `fraction` of them are left.
     let private sampleOf fraction (observations: Matrix) =
         let count = max 1 (int (round (fraction * float observations.Rows)))
-        let rowOf i =
-            int (int64 i * int64 observations.Rows / int64 count)
+        let rowOf i = int (int64 i * int64 observations.Rows / int64 count)
 
         Matrix.gather (ImmutableArray.CreateRange(Seq.init count rowOf)) observations
 
@@ -46,8 +45,4 @@ module Fisher =
                             product[i] <- weight * product[i])
             )
 
-        fun v ->
-            linearization.Pushforward v
-            |> metric
-            |> linearization.Pullback
-            |> Vector.addScaled damping v
+        fun v -> linearization.Pushforward v |> metric |> linearization.Pullback |> Vector.addScaled damping v

@@ -66,8 +66,7 @@ module Key =
         let struct (k0, k1) = threefry key label purpose
         { K0 = k0; K1 = k1 }
 
-    let ofSeed (seed: int64) =
-        derive forIndex 0UL { K0 = uint64 seed; K1 = 0UL }
+    let ofSeed (seed: int64) = derive forIndex 0UL { K0 = uint64 seed; K1 = 0UL }
 
     /// The key number `index` below this one.
     let at (index: int64) key = derive forIndex (uint64 index) key
@@ -75,9 +74,7 @@ module Key =
     /// The key called `name` below this one.
     let named (name: string) key =
         // FNV-1a, 64 bits: a hash that is the same on every machine and in every run.
-        let hash =
-            (14695981039346656037UL, name)
-            ||> Seq.fold (fun h c -> (h ^^^ uint64 c) * 1099511628211UL)
+        let hash = (14695981039346656037UL, name) ||> Seq.fold (fun h c -> (h ^^^ uint64 c) * 1099511628211UL)
 
         derive forName hash key
 

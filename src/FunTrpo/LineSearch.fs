@@ -30,11 +30,8 @@ module LineSearch =
             let candidate = Vector.addScaled fraction step parameters
             let comparison = evaluate candidate
 
-            if acceptable comparison then
-                Accepted(candidate, comparison, fraction, tries)
-            elif tries < settings.Tries then
-                attempt (tries + 1) (fraction * settings.Ratio)
-            else
-                Refused(comparison, tries)
+            if acceptable comparison then Accepted(candidate, comparison, fraction, tries)
+            elif tries < settings.Tries then attempt (tries + 1) (fraction * settings.Ratio)
+            else Refused(comparison, tries)
 
         attempt 1 1.0

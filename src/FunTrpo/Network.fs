@@ -97,13 +97,12 @@ module Layer =
                 member _.ParameterCount = weightCount + outputs
 
                 member _.Initialise key =
-                    Array.append (orthogonal inputs outputs gain key) (Array.zeroCreate outputs)
-                    |> Vector.adopt
+                    Array.append (orthogonal inputs outputs gain key) (Array.zeroCreate outputs) |> Vector.adopt
 
                 member _.At(parameters, input) =
                     let rows = input.Rows
-                    let output = Array.zeroCreate<float32> (rows * outputs)
-                    let derivative = Array.zeroCreate<float32> (rows * outputs)
+                    let output = Array.zeroCreate<float32>(rows * outputs)
+                    let derivative = Array.zeroCreate<float32>(rows * outputs)
 
                     DenseLayer.Forward(
                         rows,
@@ -190,7 +189,7 @@ module Layer =
                 let at = inner.At(parameters.Slice(0, innerCount), input)
                 let free = parameters.Slice(innerCount, count)
 
-                let output = Array.zeroCreate<float32> (rows * width)
+                let output = Array.zeroCreate<float32>(rows * width)
                 appendToRows rows at.Output.Span free.Span (output.AsSpan())
 
                 { new LayerLinearization with
@@ -200,7 +199,13 @@ module Layer =
                         let rented = ArrayPool<float32>.Shared.Rent(rows * innerWidth)
                         let innerTangent = rented.AsSpan(0, rows * innerWidth)
                         at.Pushforward(inputTangent, parameterTangent.Slice(0, innerCount), innerTangent)
-                        appendToRows rows (Span.op_Implicit innerTangent) (parameterTangent.Slice innerCount) outputTangent
+
+                        appendToRows
+                            rows
+                            (Span.op_Implicit innerTangent)
+                            (parameterTangent.Slice innerCount)
+                            outputTangent
+
                         ArrayPool<float32>.Shared.Return rented
 
                     member _.Pullback(outputCotangent, inputCotangent, parameterCotangent) =
@@ -235,8 +240,7 @@ module Layer =
             member _.At(parameters, input) =
                 let atFirst = first.At(parameters.Slice(0, split), input)
 
-                let atSecond =
-                    second.At(parameters.Slice(split, second.ParameterCount), atFirst.Output)
+                let atSecond = second.At(parameters.Slice(split, second.ParameterCount), atFirst.Output)
 
                 let between = input.Rows * first.Outputs
 
@@ -258,8 +262,7 @@ module Layer =
                         ArrayPool<float32>.Shared.Return rented } }
 
     /// A hidden layer: dense, with the gain √2 that keeps the scale of its inputs through a non-linearity.
-    let dense outputs activation : LayerBuilder =
-        denseWithGain (sqrt 2.0) outputs activation
+    let dense outputs activation : LayerBuilder = denseWithGain (sqrt 2.0) outputs activation
 
     /// A dense layer without a non-linearity, usually the last one.
     let linear outputs : LayerBuilder = denseWithGain 1.0 outputs Activation.Identity
@@ -275,6 +278,33 @@ module Layer =
             compose first (second first.Outputs)
 
 module Network =
+
+    /// The same network, which refuses vectors and matrices of another shape than its own with an ArgumentException.
+    let private checkingShapes (network: Network) =
+        let requireLength what (v: Vector) =
+            if v.Length <> network.ParameterCount then
+                invalidArg what $"it has {v.Length} elements, and the network {network.ParameterCount} parameters"
+
+        let requireShape what (m: Matrix) rows columns =
+            if m.Rows <> rows || m.Columns <> columns then
+                invalidArg what $"it is {m.Rows} × {m.Columns}, and must be {rows} × {columns}"
+
+        { network with
+            At =
+                fun parameters observations ->
+                    requireLength "parameters" parameters
+                    requireShape "observations" observations observations.Rows network.Inputs
+                    let at = network.At parameters observations
+
+                    { at with
+                        Pushforward =
+                            fun tangent ->
+                                requireLength "tangent" tangent
+                                at.Pushforward tangent
+                        Pullback =
+                            fun cotangent ->
+                                requireShape "cotangent" cotangent observations.Rows network.Outputs
+                                at.Pullback cotangent } }
 
     /// The network that a stack of layers makes of observations of the given width:
     ///
@@ -294,7 +324,7 @@ module Network =
                 { Forward = at.Output
                   Pushforward =
                     fun tangent ->
-                        let result = Array.zeroCreate<float32> (rows * layer.Outputs)
+                        let result = Array.zeroCreate<float32>(rows * layer.Outputs)
                         at.Pushforward(ReadOnlySpan.Empty, tangent.Span, result.AsSpan())
                         Matrix.adopt rows layer.Outputs result
                   Pullback =
@@ -302,6 +332,7 @@ module Network =
                         let result = Array.zeroCreate<float32> layer.ParameterCount
                         at.Pullback(cotangent.Span, Span.Empty, result.AsSpan())
                         Vector.adopt result } }
+        |> checkingShapes
 
     /// The same network, worked out block of rows by block of rows on several threads. The blocks are of a fixed size and
     /// their cotangents are added in a fixed order, so the result does not depend on the number of threads.
@@ -316,7 +347,7 @@ module Network =
                 Parallel.map threads blocks (fun block -> network.At parameters (slice observations block))
 
             let stack (part: int -> Matrix) =
-                let stacked = Array.zeroCreate<float32> (rows * network.Outputs)
+                let stacked = Array.zeroCreate<float32>(rows * network.Outputs)
 
                 Parallel.iter threads blocks (fun block ->
                     (part block).Span.CopyTo(stacked.AsSpan(block * blockRows * network.Outputs)))
@@ -337,4 +368,4 @@ module Network =
 
                     Vector.adopt sum }
 
-        { network with At = at }
+        checkingShapes { network with At = at }

@@ -18,24 +18,18 @@ type Moments =
     member this.Mean column = this.Means[column]
 
     /// The population variance; 0 before anything was seen.
-    member this.Variance column =
-        if this.Seen > 0.0 then this.Squares[column] / this.Seen else 0.0
+    member this.Variance column = if this.Seen > 0.0 then this.Squares[column] / this.Seen else 0.0
 
     /// The sum of squared deviations from the mean: with `Count` and `Mean`, all that the moments are.
     member this.SquaredDeviations column = this.Squares[column]
 
 module Moments =
 
-    let empty width =
-        { Seen = 0.0
-          Means = Array.zeroCreate width
-          Squares = Array.zeroCreate width }
+    let empty width = { Seen = 0.0; Means = Array.zeroCreate width; Squares = Array.zeroCreate width }
 
     /// The moments with this count, these means and these sums of squared deviations.
     let create (count: float) (means: seq<float>) (squares: seq<float>) =
-        { Seen = count
-          Means = Array.ofSeq means
-          Squares = Array.ofSeq squares }
+        { Seen = count; Means = Array.ofSeq means; Squares = Array.ofSeq squares }
 
     /// The moments of all that either has seen.
     let merge (a: Moments) (b: Moments) =
@@ -51,34 +45,27 @@ module Moments =
                     let difference = b.Means[i] - a.Means[i]
                     a.Squares[i] + b.Squares[i] + difference * difference * a.Seen * b.Seen / count) }
 
-    /// The moments of the numbers that `value row column` gives.
-    let private ofRows rows width (value: int -> int -> float) =
-        let columns f = Array.init width f
+    /// The moments of the columns of `rows` rows, whose numbers are `value row column`.
+    let inline private ofRows rows width ([<InlineIfLambda>] value: int -> int -> float) =
+        let means = Array.zeroCreate width
+        let squares = Array.zeroCreate width
 
-        let means =
-            columns (fun c -> Seq.init rows (fun r -> value r c) |> Seq.sum |> (fun sum -> sum / float (max 1 rows)))
+        for row in 0 .. rows - 1 do
+            for column in 0 .. width - 1 do
+                means[column] <- means[column] + value row column / float rows
 
-        let squares =
-            columns (fun c ->
-                let mutable sum = 0.0
+        for row in 0 .. rows - 1 do
+            for column in 0 .. width - 1 do
+                let deviation = value row column - means[column]
+                squares[column] <- squares[column] + deviation * deviation
 
-                for r in 0 .. rows - 1 do
-                    let deviation = value r c - means[c]
-                    sum <- sum + deviation * deviation
-
-                sum)
-
-        { Seen = float rows
-          Means = means
-          Squares = squares }
+        { Seen = float rows; Means = means; Squares = squares }
 
     /// The moments of the columns of a matrix.
-    let ofMatrix (m: Matrix) =
-        ofRows m.Rows m.Columns (fun r c -> float m[r, c])
+    let ofMatrix (m: Matrix) = ofRows m.Rows m.Columns (fun row column -> float m[row, column])
 
     /// The moments of one column of numbers.
-    let ofNumbers (numbers: ReadOnlyMemory<float>) =
-        ofRows numbers.Length 1 (fun r _ -> numbers.Span[r])
+    let ofNumbers (numbers: ReadOnlyMemory<float>) = ofRows numbers.Length 1 (fun row _ -> numbers.Span[row])
 
 /// What is done to observations before a network sees them.
 type Normaliser =

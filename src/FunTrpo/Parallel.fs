@@ -1,5 +1,7 @@
 namespace FunTrpo
 
+open System
+open System.Runtime.ExceptionServices
 open System.Threading.Tasks
 
 /// Work that is cut into pieces whose number does not depend on the threads, so that the results do not either.
@@ -11,8 +13,11 @@ module Parallel =
             for i in 0 .. count - 1 do
                 f i
         else
-            Parallel.For(0, count, ParallelOptions(MaxDegreeOfParallelism = threads), f)
-            |> ignore
+            try
+                Parallel.For(0, count, ParallelOptions(MaxDegreeOfParallelism = threads), f) |> ignore
+            with :? AggregateException as several ->
+                // As it would have come from the loop above.
+                ExceptionDispatchInfo.Throw several.InnerExceptions[0]
 
     /// [| f 0; …; f (count − 1) |], at most `threads` of them at a time.
     let map threads count (f: int -> 'T) =

@@ -3,9 +3,7 @@ namespace FunTrpo
 open FunTrpo.Kernels
 
 /// The hidden layers of a network.
-type Architecture =
-    { Hidden: int list
-      Activation: Activation }
+type Architecture = { Hidden: int list; Activation: Activation }
 
 module Architecture =
 
@@ -34,20 +32,15 @@ module Policy =
         let layers =
             match actionSpace with
             | Box(low, _) ->
-                Architecture.layers outputGain low.Length architecture
-                |> Layer.andFree low.Length initialLogSigma
+                Architecture.layers outputGain low.Length architecture |> Layer.andFree low.Length initialLogSigma
             | Discrete _
             | MultiDiscrete _
             | MultiBinary _ -> Architecture.layers outputGain family.ParameterWidth architecture
 
-        { Family = family
-          Network = Network.create observationWidth layers }
+        { Family = family; Network = Network.create observationWidth layers }
 
 /// A policy at its parameters, with the normaliser of its observations: all that is needed to act.
-type Actor =
-    { Policy: Policy
-      Parameters: Vector
-      Normaliser: Normaliser }
+type Actor = { Policy: Policy; Parameters: Vector; Normaliser: Normaliser }
 
 module Actor =
 

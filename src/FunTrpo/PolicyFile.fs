@@ -24,7 +24,7 @@ module PolicyFile =
     let private version = 1
 
     let private toBytes (parameters: Vector) =
-        let bytes = Array.zeroCreate<byte> (4 * parameters.Length)
+        let bytes = Array.zeroCreate<byte>(4 * parameters.Length)
 
         for i in 0 .. parameters.Length - 1 do
             BinaryPrimitives.WriteSingleLittleEndian(bytes.AsSpan(4 * i), parameters[i])
@@ -35,8 +35,7 @@ module PolicyFile =
         Vector.init (bytes.Length / 4) (fun i -> BinaryPrimitives.ReadSingleLittleEndian(ReadOnlySpan(bytes, 4 * i, 4)))
 
     /// SHA-256 of the parameters as little-endian float32, in lower-case hexadecimal.
-    let sha256 parameters =
-        Convert.ToHexStringLower(SHA256.HashData(toBytes parameters))
+    let sha256 parameters = Convert.ToHexStringLower(SHA256.HashData(toBytes parameters))
 
     // JSON
 
@@ -55,30 +54,20 @@ module PolicyFile =
 
     /// JSON has no infinity: an infinite bound is null.
     let private bounds (v: Vector) =
-        list (
-            Seq.init v.Length (fun i ->
-                if Single.IsFinite v[i] then
-                    JsonValue.Create v[i] :> JsonNode
-                else
-                    null)
-        )
+        list (Seq.init v.Length (fun i -> if Single.IsFinite v[i] then JsonValue.Create v[i] :> JsonNode else null))
 
     let private spaceToJson space =
         match space with
         | Discrete count -> object [ "kind", text "Discrete"; "count", integer count ]
         | Box(low, high) -> object [ "kind", text "Box"; "low", bounds low; "high", bounds high ]
-        | MultiDiscrete counts ->
-            object
-                [ "kind", text "MultiDiscrete"
-                  "counts", list (counts |> Seq.map integer) ]
+        | MultiDiscrete counts -> object [ "kind", text "MultiDiscrete"; "counts", list (counts |> Seq.map integer) ]
         | MultiBinary count -> object [ "kind", text "MultiBinary"; "count", integer count ]
 
     let private normaliserToJson normaliser : JsonNode =
         match normaliser with
         | AsTheyAre -> null
         | Standardise moments ->
-            let columns f =
-                list (Seq.init moments.Width (f >> number))
+            let columns f = list (Seq.init moments.Width (f >> number))
 
             object
                 [ "count", number moments.Count
@@ -89,10 +78,7 @@ module PolicyFile =
         let activation =
             Configuration.activations
             |> List.pick (fun (name, activation) ->
-                if activation = saved.Architecture.Activation then
-                    Some name
-                else
-                    None)
+                if activation = saved.Architecture.Activation then Some name else None)
 
         object
             [ "format", text format
@@ -108,17 +94,14 @@ module PolicyFile =
 
     /// SHA-256 of all that the JSON says.
     let private checksum (node: JsonNode) =
-        Text.Encoding.UTF8.GetBytes(node.ToJsonString())
-        |> SHA256.HashData
-        |> Convert.ToHexStringLower
+        Text.Encoding.UTF8.GetBytes(node.ToJsonString()) |> SHA256.HashData |> Convert.ToHexStringLower
 
     /// The text of the file.
     let print saved =
         let node = toJson saved
         node["checksum"] <- text (checksum node)
 
-        node.ToJsonString(Text.Json.JsonSerializerOptions(WriteIndented = true))
-        + "\n"
+        node.ToJsonString(Text.Json.JsonSerializerOptions(WriteIndented = true)) + "\n"
 
     /// Thrown and caught within this module alone: reading JSON that is not what it should be throws anyway.
     exception private Unreadable of why: string
@@ -145,10 +128,8 @@ module PolicyFile =
     let private spaceOfJson node =
         match get<string> "kind" node with
         | "Discrete" -> Discrete(get<int> "count" node)
-        | "Box" ->
-            Box(boundsOf "low" Single.NegativeInfinity node, boundsOf "high" Single.PositiveInfinity node)
-        | "MultiDiscrete" ->
-            MultiDiscrete(items "counts" node |> Seq.map _.GetValue<int>() |> List.ofSeq)
+        | "Box" -> Box(boundsOf "low" Single.NegativeInfinity node, boundsOf "high" Single.PositiveInfinity node)
+        | "MultiDiscrete" -> MultiDiscrete(items "counts" node |> Seq.map _.GetValue<int>() |> List.ofSeq)
         | "MultiBinary" -> MultiBinary(get<int> "count" node)
         | kind -> unreadable $"it names an action space of the unknown kind {kind}"
 
@@ -156,8 +137,7 @@ module PolicyFile =
         match node["normaliser"] with
         | null -> AsTheyAre
         | moments ->
-            let columns name =
-                items name moments |> Seq.map _.GetValue<float>() |> List.ofSeq
+            let columns name = items name moments |> Seq.map _.GetValue<float>() |> List.ofSeq
 
             let means, squares = columns "means", columns "squaredDeviations"
 
@@ -193,25 +173,20 @@ module PolicyFile =
             | None -> unreadable $"it names the unknown activation {name}"
 
         let architecture =
-            { Hidden = items "hidden" node |> Seq.map _.GetValue<int>() |> List.ofSeq
-              Activation = activation }
+            { Hidden = items "hidden" node |> Seq.map _.GetValue<int>() |> List.ofSeq; Activation = activation }
 
         let width = get<int> "observationWidth" node
         let space = spaceOfJson (property "actionSpace" node)
         let policy = Policy.create architecture 0.0 width space
 
         if policy.Network.ParameterCount <> parameters.Length then
-            unreadable
-                $"its network needs {policy.Network.ParameterCount} parameters, and it holds {parameters.Length}"
+            unreadable $"its network needs {policy.Network.ParameterCount} parameters, and it holds {parameters.Length}"
 
         { Environment = get<string> "environment" node
           ObservationWidth = width
           ActionSpace = space
           Architecture = architecture
-          Actor =
-            { Policy = policy
-              Parameters = parameters
-              Normaliser = normaliserOfJson width node } }
+          Actor = { Policy = policy; Parameters = parameters; Normaliser = normaliserOfJson width node } }
 
     /// The policy that the text describes; `name` is what an error calls it.
     let parse name (text: string) =

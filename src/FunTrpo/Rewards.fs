@@ -18,8 +18,7 @@ module Rewards =
     let private smallest = 1e-8
 
     /// No scaling yet, for this many instances.
-    let start instances =
-        ByReturn(Moments.empty 1, ImmutableArray.CreateRange(Seq.replicate instances 0.0))
+    let start instances = ByReturn(Moments.empty 1, ImmutableArray.CreateRange(Seq.replicate instances 0.0))
 
     /// The discounted sums after each row of the batch, and those that the next batch goes on with.
     let private discountedSums gamma (sums: ImmutableArray<float>) (batch: Batch) =
@@ -49,8 +48,6 @@ module Rewards =
             let moments = Moments.merge moments (Moments.ofNumbers (ReadOnlyMemory along))
             let factor = 1.0 / sqrt (moments.Variance 0 + smallest)
 
-            let scaled =
-                batch.Rewards
-                |> Seq.map (fun reward -> Math.Clamp(reward * factor, -clip, clip))
+            let scaled = batch.Rewards |> Seq.map (fun reward -> Math.Clamp(reward * factor, -clip, clip))
 
             ImmutableArray.CreateRange scaled, ByReturn(moments, nextSums)

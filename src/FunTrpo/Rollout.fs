@@ -1,6 +1,7 @@
 namespace FunTrpo
 
 open System
+open System.Collections.Generic
 open System.Collections.Immutable
 open System.Runtime.InteropServices
 open FunTrpo.Kernels
@@ -61,21 +62,131 @@ module Rollout =
     let start (environment: Environment<'State>) count key =
         ImmutableArray.CreateRange(
             Seq.init count (fun i ->
-                { State = environment.Reset(Key.at (int64 i) key)
-                  Return = 0.0
-                  Length = 0
-                  Steps = 0L })
+                { State = environment.Reset(Key.at (int64 i) key); Return = 0.0; Length = 0; Steps = 0L })
         )
 
-    /// What one thread gathers of its instances.
+    /// The rows of a batch while they are written.
     [<NoComparison; NoEquality>]
-    type private Share<'State> =
-        { Instances: Instance<'State>[]
-          Bootstraps: struct (int * float32[]) list
-          Finished: struct (int * int * Episode) list }
+    type private Rows =
+        { Observations: float32[]
+          Actions: float32[]
+          Rewards: float[]
+          Ends: End[] }
+
+    /// Where a fault was found: at which time step, before (0) or after (1) the step, and in which instance. The first of them
+    /// is the one that is reported, so that the report does not depend on the number of threads.
+    type private Place = (struct (int * int * int))
+
+    /// The instances first … last − 1, which one thread steps side by side, so that the policy is evaluated for all at once.
+    type private Share<'State>
+        (
+            environment: Environment<'State>,
+            actor: Actor,
+            horizon: int,
+            key: Key,
+            instances: ImmutableArray<Instance<'State>>,
+            rows: Rows,
+            first: int,
+            last: int
+        ) =
+        let width = last - first
+        let observationWidth = Space.width environment.ObservationSpace
+        let actionWidth = actor.Policy.Family.ActionWidth
+        let current = Array.init width (fun i -> instances[first + i])
+
+        let keysNamed name =
+            Array.init width (fun i -> key |> Key.at (int64 (first + i)) |> Key.named name)
+
+        let actionKeys = keysNamed "action"
+        let stepKeys = keysNamed "environment"
+        let resetKeys = keysNamed "reset"
+        let clipped = Array.zeroCreate<float32> actionWidth
+        let bootstraps = List<struct (int * float32[])>()
+        let finished = List<struct (int * int * Episode)>()
+        let faults = List<struct (Place * Fault)>()
+        let rowOf i t = (first + i) * horizon + t
+
+        let fail t phase i what steps =
+            faults.Add(
+                struct (struct (t, phase, first + i), NonFiniteEnvironment(what, environment.Id, first + i, steps))
+            )
+
+        /// Writes what is seen of the state to a row of a block, and says whether all of it is finite.
+        let observe state (block: float32[]) row =
+            let observation = block.AsSpan(row * observationWidth, observationWidth)
+            environment.Observe(state, observation)
+            Reductions.AllFinite(Span.op_Implicit observation)
+
+        /// What all instances see before step t.
+        let look t =
+            let seen = Array.zeroCreate<float32>(width * observationWidth)
+
+            for i in 0 .. width - 1 do
+                if not (observe current[i].State rows.Observations (rowOf i t)) then
+                    fail t 0 i "observation" current[i].Steps
+
+                Array.blit rows.Observations (rowOf i t * observationWidth) seen (i * observationWidth) observationWidth
+
+            Matrix.adopt width observationWidth seen
+
+        /// Draws the action of instance i, and takes it, clipped to its space.
+        let act t i (distributions: Matrix) =
+            let action = rows.Actions.AsSpan(rowOf i t * actionWidth, actionWidth)
+            actor.Policy.Family.Sample(distributions.Row i, Key.at (int64 t) actionKeys[i], action)
+            Space.clip environment.ActionSpace (Span.op_Implicit action) (clipped.AsSpan())
+            environment.Step(Key.at (int64 t) stepKeys[i], ReadOnlySpan clipped, current[i].State)
+
+        let endOf t (next: Transition<'State>) =
+            if next.Terminated then End.Terminated
+            elif next.Truncated then End.Truncated
+            elif t = horizon - 1 then End.Interrupted
+            else End.Continues
+
+        /// Notes what instance i got in step t, and where it is now.
+        let note t i (next: Transition<'State>) =
+            let row = rowOf i t
+            let steps = current[i].Steps + 1L
+            let episode = { Return = current[i].Return + next.Reward; Length = current[i].Length + 1 }
+            rows.Rewards[row] <- next.Reward
+            rows.Ends[row] <- endOf t next
+
+            if not (Double.IsFinite next.Reward) then
+                fail t 1 i "reward" steps
+
+            if rows.Ends[row] = End.Truncated || rows.Ends[row] = End.Interrupted then
+                let following = Array.zeroCreate<float32> observationWidth
+
+                if not (observe next.State following 0) then
+                    fail t 1 i "observation" steps
+
+                bootstraps.Add(struct (row, following))
+
+            current[i] <-
+                if next.Terminated || next.Truncated then
+                    finished.Add(struct (t, first + i, episode))
+                    { State = environment.Reset(Key.at (int64 t) resetKeys[i]); Return = 0.0; Length = 0; Steps = steps }
+                else
+                    { State = next.State; Return = episode.Return; Length = episode.Length; Steps = steps }
+
+        member _.Current = current
+        member _.Bootstraps = bootstraps
+        member _.Finished = finished
+        member _.Faults = faults
+
+        /// All steps of the horizon, or those up to the first fault.
+        member _.Run() =
+            let mutable t = 0
+
+            while t < horizon && faults.Count = 0 do
+                let distributions = Actor.distributions actor (look t)
+
+                for i in 0 .. width - 1 do
+                    note t i (act t i distributions)
+
+                t <- t + 1
 
     /// Steps each of the instances `horizon` times under the actor, and gives the batch and the instances as they are
-    /// then. Instance i draws everything from its own key, so the result does not depend on the number of threads.
+    /// then. Instance i draws everything from its own keys, so the result does not depend on the number of threads.
     let collect
         (environment: Environment<'State>)
         (actor: Actor)
@@ -85,149 +196,39 @@ module Rollout =
         (instances: ImmutableArray<Instance<'State>>)
         : Result<Batch * ImmutableArray<Instance<'State>>, Fault> =
         let count = instances.Length
-        let rows = count * horizon
+        let total = count * horizon
         let observationWidth = Space.width environment.ObservationSpace
         let actionWidth = actor.Policy.Family.ActionWidth
-        let observations = Array.zeroCreate<float32> (rows * observationWidth)
-        let actions = Array.zeroCreate<float32> (rows * actionWidth)
-        let rewards = Array.zeroCreate<float> rows
-        let ends = Array.create rows End.Continues
 
-        /// Writes what is seen of the state to a row of a block, and says whether all of it is finite.
-        let observe (state: 'State) (block: float32[]) row =
-            let observation = block.AsSpan(row * observationWidth, observationWidth)
-            environment.Observe(state, observation)
-            Reductions.AllFinite(Span.op_Implicit observation)
+        let rows =
+            { Observations = Array.zeroCreate(total * observationWidth)
+              Actions = Array.zeroCreate(total * actionWidth)
+              Rewards = Array.zeroCreate total
+              Ends = Array.zeroCreate total }
 
-        /// Steps instances first … last − 1 side by side, so that the policy is evaluated for all of them at once.
-        let share first last =
-            let width = last - first
-            let current = Array.init width (fun i -> instances[first + i])
-            let actionKeys = Array.init width (fun i -> key |> Key.at (int64 (first + i)) |> Key.named "action")
-            let stepKeys = Array.init width (fun i -> key |> Key.at (int64 (first + i)) |> Key.named "environment")
-            let resetKeys = Array.init width (fun i -> key |> Key.at (int64 (first + i)) |> Key.named "reset")
-            let clipped = Array.zeroCreate<float32> actionWidth
-            let mutable bootstraps = []
-            let mutable finished = []
-            let mutable failure = None
-            let mutable t = 0
+        let shareCount = min (max 1 threads) count
 
-            let fail what (instance: int) (steps: int64) =
-                if failure.IsNone then
-                    failure <- Some(NonFiniteEnvironment(what, environment.Id, instance, steps))
+        let shares =
+            Parallel.map threads shareCount (fun s ->
+                let first, last = s * count / shareCount, (s + 1) * count / shareCount
+                let share = Share(environment, actor, horizon, key, instances, rows, first, last)
+                share.Run()
+                share)
 
-            while t < horizon && failure.IsNone do
-                let seen = Array.zeroCreate<float32> (width * observationWidth)
+        let faults = shares |> Seq.collect _.Faults |> Seq.sortBy (fun struct (place, _) -> place)
 
-                for i in 0 .. width - 1 do
-                    let row = (first + i) * horizon + t
-
-                    if not (observe current[i].State observations row) then
-                        fail "observation" (first + i) current[i].Steps
-
-                    Array.blit observations (row * observationWidth) seen (i * observationWidth) observationWidth
-
-                let distributions = Actor.distributions actor (Matrix.adopt width observationWidth seen)
-
-                for i in 0 .. width - 1 do
-                    let row = (first + i) * horizon + t
-                    let action = actions.AsSpan(row * actionWidth, actionWidth)
-                    actor.Policy.Family.Sample(distributions.Row i, Key.at (int64 t) actionKeys[i], action)
-                    Space.clip environment.ActionSpace (Span.op_Implicit action) (clipped.AsSpan())
-
-                    let before = current[i]
-
-                    let next =
-                        environment.Step(Key.at (int64 t) stepKeys[i], ReadOnlySpan clipped, before.State)
-
-                    let steps = before.Steps + 1L
-
-                    if not (Double.IsFinite next.Reward) then
-                        fail "reward" (first + i) steps
-
-                    rewards[row] <- next.Reward
-
-                    let after =
-                        { State = next.State
-                          Return = before.Return + next.Reward
-                          Length = before.Length + 1
-                          Steps = steps }
-
-                    let over = next.Terminated || next.Truncated
-
-                    if next.Terminated then
-                        ends[row] <- End.Terminated
-                    elif next.Truncated then
-                        ends[row] <- End.Truncated
-                    elif t = horizon - 1 then
-                        ends[row] <- End.Interrupted
-
-                    if ends[row] = End.Truncated || ends[row] = End.Interrupted then
-                        let following = Array.zeroCreate<float32> observationWidth
-
-                        if not (observe next.State following 0) then
-                            fail "observation" (first + i) steps
-
-                        bootstraps <- struct (row, following) :: bootstraps
-
-                    if over then
-                        finished <-
-                            struct (t,
-                                    first + i,
-                                    { Return = after.Return
-                                      Length = after.Length })
-                            :: finished
-
-                    current[i] <-
-                        if over then
-                            { State = environment.Reset(Key.at (int64 t) resetKeys[i])
-                              Return = 0.0
-                              Length = 0
-                              Steps = steps }
-                        else
-                            after
-
-                t <- t + 1
-
-            match failure with
-            | Some failure -> Error failure
-            | None ->
-                Ok
-                    { Instances = current
-                      Bootstraps = bootstraps
-                      Finished = finished }
-
-        let shares = min (max 1 threads) count
-
-        let results =
-            Parallel.map threads shares (fun s -> share (s * count / shares) ((s + 1) * count / shares))
-
-        let firstFailure =
-            results
-            |> Array.tryPick (fun result ->
-                match result with
-                | Error failure -> Some failure
-                | Ok _ -> None)
-
-        match firstFailure with
-        | Some failure -> Error failure
+        match Seq.tryHead faults with
+        | Some(struct (_, fault)) -> Error fault
         | None ->
-            let gathered =
-                results
-                |> Array.choose (fun result ->
-                    match result with
-                    | Ok share -> Some share
-                    | Error _ -> None)
-
             let bootstraps =
-                gathered
+                shares
                 |> Seq.collect _.Bootstraps
                 |> Seq.sortBy (fun struct (row, _) -> row)
                 |> Seq.map (fun struct (_, observation) -> observation)
                 |> Array.ofSeq
 
             let episodes =
-                gathered
+                shares
                 |> Seq.collect _.Finished
                 |> Seq.sortBy (fun struct (t, instance, _) -> struct (t, instance))
                 |> Seq.map (fun struct (_, _, episode) -> episode)
@@ -235,12 +236,11 @@ module Rollout =
             let batch =
                 { Instances = count
                   Horizon = horizon
-                  Observations = Matrix.adopt rows observationWidth observations
-                  Actions = Matrix.adopt rows actionWidth actions
-                  Rewards = ImmutableCollectionsMarshal.AsImmutableArray rewards
-                  Ends = ImmutableCollectionsMarshal.AsImmutableArray ends
-                  BootstrapObservations =
-                    Matrix.adopt bootstraps.Length observationWidth (Array.concat bootstraps)
+                  Observations = Matrix.adopt total observationWidth rows.Observations
+                  Actions = Matrix.adopt total actionWidth rows.Actions
+                  Rewards = ImmutableCollectionsMarshal.AsImmutableArray rows.Rewards
+                  Ends = ImmutableCollectionsMarshal.AsImmutableArray rows.Ends
+                  BootstrapObservations = Matrix.adopt bootstraps.Length observationWidth (Array.concat bootstraps)
                   Episodes = ImmutableArray.CreateRange episodes }
 
-            Ok(batch, ImmutableArray.CreateRange(gathered |> Seq.collect _.Instances))
+            Ok(batch, ImmutableArray.CreateRange(shares |> Seq.collect _.Current))

@@ -27,8 +27,7 @@ module Space =
         | MultiDiscrete counts -> counts.Length
         | MultiBinary count -> count
 
-    let private isIndex count (x: float32) =
-        x >= 0f && x < float32 count && MathF.Floor x = x
+    let private isIndex count (x: float32) = x >= 0f && x < float32 count && MathF.Floor x = x
 
     /// Whether the row is an element of the space.
     let contains space (row: ReadOnlySpan<float32>) =
@@ -65,18 +64,15 @@ module Space =
             | false, true -> high + log (1.0 - Key.uniform key)
             | false, false -> Key.normal key
 
-        let index count key =
-            float32 (floor (float count * Key.uniform key))
+        let index count key = float32 (floor (float count * Key.uniform key))
 
         let keyOf (i: int) = Key.at (int64 i) key
 
         match space with
         | Discrete count -> Vector.init 1 (fun i -> index count (keyOf i))
-        | Box(low, high) -> Vector.init low.Length (fun i -> float32 (coordinate (float low[i]) (float high[i]) (keyOf i)))
-        | MultiDiscrete counts ->
-            counts
-            |> Seq.mapi (fun i count -> index count (keyOf i))
-            |> Vector.ofSeq
+        | Box(low, high) ->
+            Vector.init low.Length (fun i -> float32 (coordinate (float low[i]) (float high[i]) (keyOf i)))
+        | MultiDiscrete counts -> counts |> Seq.mapi (fun i count -> index count (keyOf i)) |> Vector.ofSeq
         | MultiBinary count -> Vector.init count (fun i -> index 2 (keyOf i))
 
     /// As a person would write it, for reports and error messages.
@@ -84,11 +80,13 @@ module Space =
         match space with
         | Discrete count -> $"Discrete({count})"
         | Box(low, high) ->
+            let bound (x: float32) =
+                if Single.IsPositiveInfinity x then "∞"
+                elif Single.IsNegativeInfinity x then "−∞"
+                else $"{x}"
+
             let bounds =
-                Seq.map2
-                    (fun (l: float32) (h: float32) -> $"[{l}, {h}]")
-                    (Vector.toArray low)
-                    (Vector.toArray high)
+                Seq.map2 (fun l h -> $"[{bound l}, {bound h}]") (Vector.toArray low) (Vector.toArray high)
                 |> Seq.distinct
                 |> String.concat " × "
 

@@ -51,8 +51,7 @@ module Surrogate =
           Linearization = linearization
           LogProbabilities =
             ImmutableArray.CreateRange(
-                Seq.init actions.Rows (fun row ->
-                    policy.Family.LogProbability(distributions.Row row, actions.Row row))
+                Seq.init actions.Rows (fun row -> policy.Family.LogProbability(distributions.Row row, actions.Row row))
             )
           Threads = threads }
 
@@ -72,8 +71,7 @@ module Surrogate =
 
             for row in first .. first + count - 1 do
                 let logRatio =
-                    family.LogProbability(after.Row row, surrogate.Actions.Row row)
-                    - surrogate.LogProbabilities[row]
+                    family.LogProbability(after.Row row, surrogate.Actions.Row row) - surrogate.LogProbabilities[row]
 
                 let rowKl = family.Kl(before.Row row, after.Row row)
                 gain <- gain + (exp logRatio - 1.0) * surrogate.Advantages[row]
@@ -81,10 +79,7 @@ module Surrogate =
                 maxKl <- max maxKl rowKl
                 entropy <- entropy + family.Entropy(after.Row row)
 
-            { Gain = gain
-              MeanKl = kl
-              MaxKl = maxKl
-              Entropy = entropy }
+            { Gain = gain; MeanKl = kl; MaxKl = maxKl; Entropy = entropy }
 
         let total =
             Parallel.blocks surrogate.Threads blockRows rows sums

@@ -73,8 +73,7 @@ module Training =
                         (Space.width environment.ObservationSpace)
                         environment.ActionSpace
 
-                { policy with
-                    Network = Network.inBlocks blockRows threads policy.Network }
+                { policy with Network = Network.inBlocks blockRows threads policy.Network }
               Critic =
                 Critic.create
                     (Configuration.criticArchitecture configuration)
@@ -98,11 +97,7 @@ module Training =
                 Standardise(Moments.empty (Space.width setup.Environment.ObservationSpace))
             else
                 AsTheyAre
-          RewardScale =
-            if configuration.NormaliseRewards then
-                Rewards.start configuration.Environments
-            else
-                Unscaled
+          RewardScale = if configuration.NormaliseRewards then Rewards.start configuration.Environments else Unscaled
           Instances = Rollout.start setup.Environment configuration.Environments (Key.named "start" key)
           RecentReturns = ImmutableArray.Empty
           BestMeanReturn = None
@@ -111,10 +106,7 @@ module Training =
     /// The state before the first iteration, with the policy of an actor instead of a new one.
     let startFrom (setup: Setup<'State>) seed (actor: Actor) =
         if actor.Parameters.Length = setup.Policy.Network.ParameterCount then
-            Ok
-                { start setup seed with
-                    PolicyParameters = actor.Parameters
-                    Normaliser = actor.Normaliser }
+            Ok { start setup seed with PolicyParameters = actor.Parameters; Normaliser = actor.Normaliser }
         else
             Error(
                 Mismatch
@@ -123,26 +115,18 @@ module Training =
 
     /// The policy of a state, ready to act.
     let actor (setup: Setup<'State>) (state: State<'State>) =
-        { Policy = setup.Policy
-          Parameters = state.PolicyParameters
-          Normaliser = state.Normaliser }
+        { Policy = setup.Policy; Parameters = state.PolicyParameters; Normaliser = state.Normaliser }
 
     /// The mean return of the last finished episodes of a state.
     let meanReturn (state: State<'State>) =
-        if state.RecentReturns.IsEmpty then
-            None
-        else
-            Some(Seq.average state.RecentReturns)
+        if state.RecentReturns.IsEmpty then None else Some(Seq.average state.RecentReturns)
 
     let private values network parameters observations =
         let column: Matrix = Critic.values network parameters observations
         ImmutableArray.CreateRange(Seq.init column.Rows (fun row -> float column[row, 0]))
 
     let private requireFinite stage (state: State<'State>) isFinite =
-        if isFinite then
-            Ok()
-        else
-            Error(NonFiniteStage(stage, state.Iteration + 1))
+        if isFinite then Ok() else Error(NonFiniteStage(stage, state.Iteration + 1))
 
     /// The batch's advantages under the critic as it is, and the values that they were measured against.
     let private estimate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) observations =
@@ -151,8 +135,7 @@ module Training =
         let valuesOf = values setup.Critic state.Critic.Parameters
         let rowValues = valuesOf observations
 
-        let bootstraps =
-            valuesOf (Normaliser.apply state.Normaliser batch.BootstrapObservations)
+        let bootstraps = valuesOf (Normaliser.apply state.Normaliser batch.BootstrapObservations)
 
         let estimated =
             Advantage.gae configuration.Gamma configuration.Lambda rewards batch.Ends rowValues bootstraps
@@ -161,8 +144,7 @@ module Training =
 
     /// The state's account of its episodes, with those of a batch.
     let private account (batch: Batch) (state: State<'State>) =
-        let returns =
-            Seq.append state.RecentReturns (batch.Episodes |> Seq.map _.Return) |> Array.ofSeq
+        let returns = Seq.append state.RecentReturns (batch.Episodes |> Seq.map _.Return) |> Array.ofSeq
 
         let recent = Array.skip (max 0 (returns.Length - window)) returns
 
@@ -242,23 +224,19 @@ module Training =
         }
 
     /// One iteration.
-    let update (setup: Setup<'State>) state =
-        updateFor setup.Configuration.Horizon setup state
+    let update (setup: Setup<'State>) state = updateFor setup.Configuration.Horizon setup state
 
     /// What unfolds from a state when each element is made by `next`; it ends with the first error, which is its last.
     let private unfold next state =
         Some(Ok state)
         |> Seq.unfold (fun previous ->
             match previous with
-            | Some(Ok state) ->
-                next state
-                |> Option.map (fun result -> result, Some(Result.map fst result))
+            | Some(Ok state) -> next state |> Option.map (fun result -> result, Some(Result.map fst result))
             | Some(Error _)
             | None -> None)
 
     /// The iterations after a state, lazily and without end, except at a failure, which comes last.
-    let run (setup: Setup<'State>) state =
-        unfold (fun state -> Some(update setup state)) state
+    let run (setup: Setup<'State>) state = unfold (fun state -> Some(update setup state)) state
 
     /// The iterations after a state until it has made `steps` environment steps; the last iteration is shortened so that
     /// the total is met (to within one step of each environment).

@@ -61,29 +61,25 @@ type Matrix internal (rows: int, columns: int, memory: ReadOnlyMemory<float32>) 
     member _.Item
         with get (row: int, column: int) = memory.Span[row * columns + column]
 
-    member _.Row(row: int) =
-        memory.Span.Slice(row * columns, columns)
+    member _.Row(row: int) = memory.Span.Slice(row * columns, columns)
 
     /// The matrix of the given shape that `fill` writes, row after row (it starts as zeros).
     static member Create(rows: int, columns: int, fill: Fill) =
-        let values = Array.zeroCreate<float32> (rows * columns)
+        let values = Array.zeroCreate<float32>(rows * columns)
         fill.Invoke(values.AsSpan())
         Matrix(rows, columns, ReadOnlyMemory values)
 
     /// Rows `first … first + count − 1`, shared and not copied.
-    member _.SliceRows(first: int, count: int) =
-        Matrix(count, columns, memory.Slice(first * columns, count * columns))
+    member _.SliceRows(first: int, count: int) = Matrix(count, columns, memory.Slice(first * columns, count * columns))
 
-    member _.Equals(other: Matrix) =
-        rows = other.Rows && columns = other.Columns && Bits.same memory.Span other.Span
+    member _.Equals(other: Matrix) = rows = other.Rows && columns = other.Columns && Bits.same memory.Span other.Span
 
     override this.Equals(other: obj) =
         match other with
         | :? Matrix as matrix -> this.Equals matrix
         | _ -> false
 
-    override _.GetHashCode() =
-        HashCode.Combine(rows, columns, Bits.hash memory.Span)
+    override _.GetHashCode() = HashCode.Combine(rows, columns, Bits.hash memory.Span)
 
     override _.ToString() = $"Matrix {rows} × {columns}"
 
@@ -103,21 +99,18 @@ module Vector =
 
     let ofArray (values: float32[]) = adopt (Array.copy values)
 
-    let ofSeq (values: seq<float32>) =
-        adopt (Array.ofSeq<float32> (Seq.map id values))
+    let ofSeq (values: seq<float32>) = adopt (Array.ofSeq values)
 
     let toArray (v: Vector) = v.Memory.ToArray()
 
-    let concat (vectors: seq<Vector>) =
-        vectors |> Seq.map toArray |> Array.concat |> adopt
+    let concat (vectors: seq<Vector>) = vectors |> Seq.map toArray |> Array.concat |> adopt
 
     let map (f: float32 -> float32) (v: Vector) =
         let span = v.Memory
         init v.Length (fun i -> f span.Span[i])
 
     /// ⟨a, b⟩, summed in float64.
-    let dot (a: Vector) (b: Vector) =
-        FunTrpo.Kernels.Reductions.Dot(a.Span, b.Span)
+    let dot (a: Vector) (b: Vector) = FunTrpo.Kernels.Reductions.Dot(a.Span, b.Span)
 
     /// The Euclidean norm, summed in float64.
     let norm v = sqrt (dot v v)
@@ -130,17 +123,14 @@ module Vector =
 
     let scale (alpha: float) (x: Vector) = map (fun xi -> float32 alpha * xi) x
 
-    let isFinite (v: Vector) =
-        FunTrpo.Kernels.Reductions.AllFinite v.Span
+    let isFinite (v: Vector) = FunTrpo.Kernels.Reductions.AllFinite v.Span
 
 module Matrix =
 
     /// Takes the array over without copying it: the caller must not write to it again.
-    let internal adopt rows columns (values: float32[]) =
-        Matrix(rows, columns, ReadOnlyMemory values)
+    let internal adopt rows columns (values: float32[]) = Matrix(rows, columns, ReadOnlyMemory values)
 
-    let zero rows columns =
-        adopt rows columns (Array.zeroCreate (rows * columns))
+    let zero rows columns = adopt rows columns (Array.zeroCreate (rows * columns))
 
     let init rows columns (f: int -> int -> float32) =
         adopt rows columns (Array.init (rows * columns) (fun i -> f (i / columns) (i % columns)))
@@ -154,12 +144,11 @@ module Matrix =
 
     /// The rows with the given indices, in that order.
     let gather (indices: ImmutableArray<int>) (m: Matrix) =
-        let rows = Array.zeroCreate<float32> (indices.Length * m.Columns)
+        let rows = Array.zeroCreate<float32>(indices.Length * m.Columns)
 
         for i in 0 .. indices.Length - 1 do
             m.Row(indices[i]).CopyTo(rows.AsSpan(i * m.Columns, m.Columns))
 
         adopt indices.Length m.Columns rows
 
-    let isFinite (m: Matrix) =
-        FunTrpo.Kernels.Reductions.AllFinite m.Span
+    let isFinite (m: Matrix) = FunTrpo.Kernels.Reductions.AllFinite m.Span

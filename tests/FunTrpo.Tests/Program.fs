@@ -3,7 +3,14 @@ module FunTrpo.Tests.Program
 open System
 open Expecto
 
-let private tests = testList "FunTrpo" [ EnvironmentTests.tests ]
+let private tests =
+    testList
+        "FunTrpo"
+        [ KernelTests.tests
+          EnvironmentTests.tests
+          DistributionTests.tests
+          NetworkTests.tests
+          DocumentationTests.tests ]
 
 /// Runs the tests. The last line counts them, for people and for programs; a run in which nothing ran is a failure.
 [<EntryPoint>]

@@ -1,0 +1,354 @@
+module FunTrpo.Tests.DistributionTests
+
+open System
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open MathNet.Numerics.Distributions
+open FunTrpo
+open FunTrpo.Tests.Generators
+
+// ---- The members of a family on arrays ----
+
+let private logProbability (family: Family) (p: float32[]) (action: float32[]) =
+    family.LogProbability(ReadOnlySpan p, ReadOnlySpan action)
+
+let private entropy (family: Family) (p: float32[]) = family.Entropy(ReadOnlySpan p)
+
+let private kl (family: Family) (p: float32[]) (q: float32[]) = family.Kl(ReadOnlySpan p, ReadOnlySpan q)
+
+let private score (family: Family) (p: float32[]) (action: float32[]) =
+    let score = Array.create family.ParameterWidth nanf
+    family.Score(ReadOnlySpan p, ReadOnlySpan action, Span score)
+    score
+
+let private metric (family: Family) (p: float32[]) (u: float32[]) =
+    let product = Array.create family.ParameterWidth nanf
+    family.Metric(ReadOnlySpan p, ReadOnlySpan u, Span product)
+    product
+
+let private sample (family: Family) (p: float32[]) key =
+    let action = Array.create family.ActionWidth nanf
+    family.Sample(ReadOnlySpan p, key, Span action)
+    action
+
+let private mode (family: Family) (p: float32[]) =
+    let action = Array.create family.ActionWidth nanf
+    family.Mode(ReadOnlySpan p, Span action)
+    action
+
+/// All actions of a space, where they can be counted.
+let private allActions space =
+    let countsOf space =
+        match space with
+        | Discrete count -> Some [ count ]
+        | MultiDiscrete counts -> Some counts
+        | MultiBinary count -> Some(List.replicate count 2)
+        | Box _ -> None
+
+    countsOf space
+    |> Option.map (fun counts ->
+        List.foldBack
+            (fun count rests ->
+                [ for choice in 0 .. count - 1 do
+                      for rest in rests -> float32 choice :: rest ])
+            counts
+            [ [] ]
+        |> List.map Array.ofList)
+
+// ---- Exact properties ----
+
+type private Case =
+    { Space: Space
+      P: float32[]
+      Q: float32[]
+      U: float32[]
+      Key: Key }
+
+    member this.Family = Distribution.forSpace this.Space
+
+    /// An action drawn from the first distribution.
+    member this.Action = sample this.Family this.P this.Key
+
+let private caseWith (scale: float) =
+    gen {
+        let! space = actionSpace
+        let width = (Distribution.forSpace space).ParameterWidth
+        let! p = numbers scale width
+        let! q = numbers scale width
+        let! u = numbers 1.0 width
+        let! key = key
+
+        return { Space = space; P = p; Q = q; U = u; Key = key }
+    }
+
+/// Up to this, no expected value below loses its precision.
+let private case = caseWith 2.0
+
+let private largest = Array.fold (fun most (x: float) -> max most (abs x)) 1.0
+let private dot (a: float32[]) (b: float32[]) = Array.fold2 (fun sum x y -> sum + float x * float y) 0.0 a b
+
+/// The sum over all actions of p(action) · f(action).
+let private expectation (case: Case) actions (f: float32[] -> float[]) =
+    actions
+    |> List.map (fun action ->
+        let p = exp (logProbability case.Family case.P action)
+        f action |> Array.map (fun x -> p * x))
+    |> List.reduce (Array.map2 (+))
+
+let private countable = case |> Gen.where (fun case -> (allActions case.Space).IsSome)
+
+let private identities =
+    testList
+        "identities"
+        [ property "KL(p ‖ p) = 0, exactly" case (fun case -> Expect.equal (kl case.Family case.P case.P) 0.0 "KL")
+          property "KL(p ‖ q) ≥ 0, also where p and q nearly agree" case (fun case ->
+              Expect.isGreaterThanOrEqual (kl case.Family case.P case.Q) 0.0 "far"
+              let near = Array.map2 (fun p u -> p + 1e-4f * u) case.P case.U
+              Expect.isGreaterThanOrEqual (kl case.Family case.P near) 0.0 "near")
+          property "KL(p ‖ q), entropy and log p are those of float64" case (fun case ->
+              let p, q = Oracle.constants case.P, Oracle.constants case.Q
+              let expected = (Oracle.kl case.Space p q).X
+              expectClose (1e-12 * (1.0 + expected)) (kl case.Family case.P case.Q) expected "KL"
+              expectClose 1e-12 (entropy case.Family case.P) (Oracle.entropy case.Space p).X "entropy"
+              let logP = (Oracle.logProbability case.Space p case.Action).X
+              expectClose (1e-12 * (1.0 + abs logP)) (logProbability case.Family case.P case.Action) logP "log p")
+          property "KL(p ‖ q) of near distributions is ½ uᵀMu to second order" case (fun case ->
+              let step = 1e-3f
+              let q = Array.map2 (fun p u -> p + step * u) case.P case.U
+              let moved = Array.map2 (-) q case.P
+              let model = 0.5 * dot moved (metric case.Family case.P moved)
+              // The third derivatives of KL are a few times the metric, which is at most 1/σ².
+              let cube = (moved |> Array.sumBy (fun x -> abs (float x))) ** 3.0
+              let steepest = case.P |> Array.fold (fun most x -> max most (exp (2.0 * abs (float x)))) 2.0
+              expectClose (10.0 * steepest * cube + 1e-11) (kl case.Family case.P q) model "KL")
+          property "the score is the derivative of log p by dual numbers" case (fun case ->
+              let action = case.Action
+
+              let expected = toFloats case.P |> Oracle.gradient (fun p -> Oracle.logProbability case.Space p action)
+
+              expectAllClose (1e-6 * largest expected) (score case.Family case.P action) expected "score")
+          property "M u is the Hessian of KL(p ‖ ·) at p times u, by hyper-dual numbers" case (fun case ->
+              let expected =
+                  Oracle.hessianTimes
+                      (Oracle.kl case.Space (Oracle.constants case.P))
+                      (toFloats case.P)
+                      (toFloats case.U)
+
+              expectAllClose (1e-6 * largest expected) (metric case.Family case.P case.U) expected "M u")
+          property "M is symmetric and positive semi-definite" case (fun case ->
+              let w = Array.map2 (-) case.Q case.P
+              let mu, mw = metric case.Family case.P case.U, metric case.Family case.P w
+              let scale = sqrt (dot mu mu * dot w w) + sqrt (dot mw mw * dot case.U case.U)
+              expectClose (1e-6 * (1.0 + scale)) (dot w mu) (dot case.U mw) "⟨w, Mu⟩ = ⟨u, Mw⟩"
+              Expect.isGreaterThanOrEqual (dot case.U mu) (-1e-6 * (1.0 + scale)) "⟨u, Mu⟩ ≥ 0")
+          property
+              "no action is more probable than the mode"
+              (Gen.zip case (Gen.listOfLength 20 key))
+              (fun (case, keys) ->
+                  let best = mode case.Family case.P
+                  let drawn = keys |> List.map (sample case.Family case.P)
+
+                  for action in defaultArg (allActions case.Space) drawn do
+                      Expect.isLessThanOrEqual
+                          (logProbability case.Family case.P action)
+                          (logProbability case.Family case.P best)
+                          "log p")
+          property "a sample belongs to the space of an unbounded box or of counted actions" case (fun case ->
+              let space =
+                  match case.Space with
+                  | Box(low, _) -> Space.box low.Length -infinity infinity
+                  | counted -> counted
+
+              Expect.isTrue (Space.contains space (ReadOnlySpan case.Action)) "contained"
+              Expect.isTrue (Space.contains space (ReadOnlySpan(mode case.Family case.P))) "the mode")
+          property "the same key gives the same action" case (fun case ->
+              Expect.equal (bitsOf (sample case.Family case.P case.Key)) (bitsOf case.Action) "bits") ]
+
+let private enumerations =
+    testList
+        "sums over all actions"
+        [ property "the probabilities sum to 1" countable (fun case ->
+              let total = expectation case (allActions case.Space).Value (fun _ -> [| 1.0 |])
+              expectClose 1e-12 total[0] 1.0 "Σ p")
+          property "E[−log p] is the entropy" countable (fun case ->
+              let mean =
+                  expectation case (allActions case.Space).Value (fun action ->
+                      [| -(logProbability case.Family case.P action) |])
+
+              expectClose 1e-12 (entropy case.Family case.P) mean[0] "entropy")
+          property "E[log p − log q] is KL(p ‖ q)" countable (fun case ->
+              let mean =
+                  expectation case (allActions case.Space).Value (fun action ->
+                      [| logProbability case.Family case.P action - logProbability case.Family case.Q action |])
+
+              expectClose 1e-12 (kl case.Family case.P case.Q) mean[0] "KL")
+          property "E[score] = 0 and E[score scoreᵀ] u = M u" countable (fun case ->
+              let actions = (allActions case.Space).Value
+              let mean = expectation case actions (score case.Family case.P >> toFloats)
+              expectAllClose 1e-6 (Array.map float32 mean) (Array.zeroCreate mean.Length) "E[score]"
+
+              let second =
+                  expectation case actions (fun action ->
+                      let s = score case.Family case.P action
+                      let su = dot s case.U
+                      s |> Array.map (fun x -> float x * su))
+
+              expectAllClose 1e-6 (metric case.Family case.P case.U) second "M u") ]
+
+// ---- Extreme parameters ----
+
+let private extremes =
+    let extreme = Gen.elements [ 0f; 1f; 80f; -80f; 1e4f; -1e4f; 1e30f; -1e30f ]
+
+    let categoricals =
+        gen {
+            let! space = actionSpace |> Gen.where (fun space -> not space.IsBox)
+            let width = (Distribution.forSpace space).ParameterWidth
+            let! p = Gen.arrayOfLength width extreme
+            let! q = Gen.arrayOfLength width extreme
+            return space, p, q
+        }
+
+    let gaussians =
+        gen {
+            let! dimensions = Gen.choose (1, 3)
+            let logSigma = Gen.elements [ -40f; -20f; -1f; 0f; 5f; 20f; 40f ]
+            let! means = Gen.arrayOfLength dimensions (Gen.elements [ 0f; 1f; -80f; 1e4f ])
+            let! p = Gen.arrayOfLength dimensions logSigma
+            let! q = Gen.arrayOfLength dimensions logSigma
+            return Space.box dimensions -1.0 1.0, Array.append means p, Array.append means q
+        }
+
+    let isDefined (space, p, q) =
+        let family = Distribution.forSpace space
+        let action = sample family p (Key.ofSeed 5L)
+        let isNumber (x: float) what = Expect.isFalse (Double.IsNaN x) $"%s{what} is a number"
+        let areNumbers values what = values |> Array.iter (fun x -> isNumber (float (x: float32)) what)
+
+        isNumber (kl family p q) "KL(p ‖ q)"
+        Expect.isGreaterThanOrEqual (kl family p q) 0.0 "KL(p ‖ q)"
+        Expect.equal (kl family p p) 0.0 "KL(p ‖ p)"
+        isNumber (entropy family p) "the entropy"
+        isNumber (logProbability family p action) "log p"
+        areNumbers action "an action"
+        areNumbers (mode family p) "the mode"
+        areNumbers (score family p action) "the score"
+        areNumbers (metric family p (Array.create p.Length 1f)) "M u"
+
+    testList
+        "extreme parameters"
+        [ property "logits up to ±1e30 give numbers" categoricals isDefined
+          property "an impossible choice is never taken" categoricals (fun (space, p, _) ->
+              let family = Distribution.forSpace space
+
+              for seed in 1L .. 20L do
+                  let action = sample family p (Key.ofSeed seed)
+                  Expect.isGreaterThan (logProbability family p action) -50.0 "log p")
+          property "log σ between −40 and 40 gives numbers" gaussians isDefined ]
+
+// ---- Statistics, each on fixed keys ----
+
+/// Fails unless the mean of the numbers is within five standard errors of what is expected.
+let private expectMean (values: float[]) expected what =
+    let mean = Array.average values
+    let variance = values |> Array.averageBy (fun x -> (x - mean) ** 2.0)
+    let error = sqrt (variance / float values.Length)
+    expectClose (5.0 * error + 1e-6) mean expected what
+
+let private samples = 20_000
+
+let private draw family p =
+    let key = Key.ofSeed 2027L
+    Array.init samples (fun i -> sample family p (Key.at (int64 i) key))
+
+/// Fails unless χ² of the counts is below a bound that is exceeded once in a million times.
+let private expectFrequencies (counts: int[]) (probabilities: float[]) =
+    let expected = probabilities |> Array.map (fun p -> p * float (Array.sum counts))
+    Expect.all expected (fun count -> count > 5.0) "enough is expected of each"
+
+    let chiSquared =
+        Array.map2 (fun count mean -> (float count - mean) ** 2.0 / mean) counts expected |> Array.sum
+
+    let bound = ChiSquared.InvCDF(float (counts.Length - 1), 1.0 - 1e-6)
+    Expect.isLessThan chiSquared bound "χ²"
+
+let private statisticsOf name space (p: float32[]) (q: float32[]) =
+    let family = Distribution.forSpace space
+    let actions = lazy draw family p
+
+    testList
+        name
+        [ match allActions space with
+          | Some all ->
+              testCase "actions are drawn as often as they are probable, choices independently" (fun () ->
+                  let drawn = actions.Value |> Array.countBy id |> Map.ofArray
+                  let counts = all |> List.map (fun action -> defaultArg (drawn.TryFind action) 0)
+                  Expect.equal (List.sum counts) samples "every action is one of all"
+
+                  expectFrequencies
+                      (Array.ofList counts)
+                      (all |> List.map (logProbability family p >> exp) |> Array.ofList))
+          | None ->
+              let dimensions = p.Length / 2
+
+              let standardised =
+                  lazy
+                      (actions.Value
+                       |> Array.map (Array.mapi (fun i a -> (float a - float p[i]) / exp (float p[dimensions + i]))))
+
+              testCase "actions fill the quantiles of the normal distribution evenly" (fun () ->
+                  for i in 0 .. dimensions - 1 do
+                      let bins = 50
+                      let counts = Array.zeroCreate bins
+
+                      for z in standardised.Value do
+                          let bin = int (float bins * Normal.CDF(0.0, 1.0, z[i]))
+                          counts[min (bins - 1) bin] <- counts[min (bins - 1) bin] + 1
+
+                      expectFrequencies counts (Array.create bins (1.0 / float bins)))
+
+              testCase "dimensions are independent" (fun () ->
+                  for i in 0 .. dimensions - 1 do
+                      for j in 0 .. i - 1 do
+                          expectMean (standardised.Value |> Array.map (fun z -> z[i] * z[j])) 0.0 $"E[z{i} z{j}]")
+          testCase "the mean of −log p is the entropy" (fun () ->
+              let values = actions.Value |> Array.map (fun action -> -(logProbability family p action))
+              expectMean values (entropy family p) "entropy")
+          testCase "the mean of log p − log q is KL(p ‖ q)" (fun () ->
+              let values =
+                  actions.Value
+                  |> Array.map (fun action -> logProbability family p action - logProbability family q action)
+
+              expectMean values (kl family p q) "KL")
+          testCase "the score has mean 0, and its second moments are the metric" (fun () ->
+              let scores = actions.Value |> Array.map (score family p >> toFloats)
+
+              for i in 0 .. p.Length - 1 do
+                  expectMean (scores |> Array.map (fun s -> s[i])) 0.0 $"E[s{i}]"
+                  let column = metric family p (Oracle.unit p.Length i |> Array.map float32)
+
+                  for j in 0 .. p.Length - 1 do
+                      expectMean (scores |> Array.map (fun s -> s[i] * s[j])) (float column[j]) $"E[s{i} s{j}]") ]
+
+let private statistics =
+    testList
+        "sampling"
+        [ statisticsOf "categorical" (Discrete 4) [| 0.3f; -1.2f; 1.1f; 0f |] [| 0f; 0.5f; 0.5f; -0.5f |]
+          statisticsOf
+              "categoricals"
+              (MultiDiscrete [ 3; 1; 2 ])
+              [| 0.3f; -1.2f; 1.1f; 0.7f; -0.4f; 0.4f |]
+              [| 0f; 0f; 0.5f; 0.1f; 0.2f; -0.3f |]
+          statisticsOf
+              "binary"
+              (MultiBinary 3)
+              [| 0.3f; -0.2f; 1.1f; 0f; -0.4f; 0.9f |]
+              [| 0f; 0f; 0.5f; 1f; 0.2f; -0.3f |]
+          statisticsOf
+              "diagonal Gaussian"
+              (Space.box 3 -1.0 1.0)
+              [| 0.5f; -2f; 10f; 0.4f; -1f; 0f |]
+              [| 0.2f; -2.1f; 9.5f; 0.5f; -0.9f; 0.2f |] ]
+
+let tests = testList "distributions" [ identities; enumerations; extremes; statistics ]

@@ -1,0 +1,196 @@
+module FunTrpo.Tests.FisherTests
+
+open System
+open System.Collections.Immutable
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open FunTrpo
+open FunTrpo.Tests.Generators
+
+/// A policy and its batch, two tangents of its parameters, and a damping.
+let private caseOf (policies: Gen<PolicyCase>) =
+    gen {
+        let! case = policies
+        let! v = vector 1.0 case.Parameters.Length
+        let! w = vector 1.0 case.Parameters.Length
+        let! damping = Gen.elements [ 0.0; 1e-3; 0.1; 1.0 ]
+        return case, v, w, damping
+    }
+
+let private case = caseOf policyCase
+
+let private times (matrix: float[][]) (v: Vector) =
+    let v = Oracle.floats v
+    matrix |> Array.map (fun row -> Array.fold2 (fun sum x y -> sum + x * y) 0.0 row v)
+
+let private largest = Array.fold (fun most (x: float) -> max most (abs x)) 1.0
+
+/// Fails unless the vectors agree to float32, at the scale of the largest of their numbers.
+let private expectSame (actual: Vector) (expected: float[]) what =
+    expectAllClose (3e-5 * largest expected) (Vector.toArray actual) expected what
+
+let private fisher =
+    testList
+        "Fisher"
+        [ property "⟨w, Fv⟩ = ⟨v, Fw⟩" case (fun (case, v, w, damping) ->
+              let f = Fisher.product damping 1.0 case.Surrogate
+              let fv, fw = f v, f w
+              let scale = Vector.norm w * Vector.norm fv + Vector.norm v * Vector.norm fw
+              expectClose (1e-5 * (1.0 + scale)) (Vector.dot w fv) (Vector.dot v fw) "symmetry")
+          property "⟨v, Fv⟩ ≥ 0 at damping 0" case (fun (case, v, _, _) ->
+              let fv = Fisher.product 0.0 1.0 case.Surrogate v
+              let scale = Vector.norm v * Vector.norm fv
+              Expect.isGreaterThanOrEqual (Vector.dot v fv) (-1e-6 * (1.0 + scale)) "semi-definiteness")
+          property "F(v + 2w) = Fv + 2Fw, and F(2v) = 2Fv to the last bit" case (fun (case, v, w, damping) ->
+              let f = Fisher.product damping 1.0 case.Surrogate
+              let fv, fw = f v, f w
+              let separately = Vector.addScaled 2.0 fw fv
+              let tolerance = 3e-5 * (1.0 + Vector.norm fv + Vector.norm fw)
+              let together = f (Vector.addScaled 2.0 w v)
+              expectAllClose tolerance (Vector.toArray together) (Oracle.floats separately) "linearity"
+              Expect.equal (f (Vector.scale 2.0 v)) (Vector.scale 2.0 fv) "twice")
+          property "damping adds damping · v" case (fun (case, v, _, damping) ->
+              let f damping = Fisher.product damping 1.0 case.Surrogate v
+              Expect.equal (f damping) (Vector.addScaled damping v (f 0.0)) "damped")
+          propertyOf 40 "F = (1/N) Σ JₙᵀMₙJₙ, built up from dual numbers" case (fun (case, v, _, _) ->
+              expectSame (Fisher.product 0.0 1.0 case.Surrogate v) (times (Oracle.fisher case) v) "Fv")
+          propertyOf 40 "F is the Hessian of the mean KL at θ_old, by hyper-dual numbers" case (fun (case, v, _, _) ->
+              let expected =
+                  Oracle.hessianTimes (Oracle.meanKl case) (Oracle.floats case.Parameters) (Oracle.floats v)
+
+              expectSame (Fisher.product 0.0 1.0 case.Surrogate v) expected "Fv")
+          propertyOf
+              40
+              "a fraction of the rows gives F of about as many of them, evenly spread"
+              (Gen.zip (caseOf (policyCaseOf activation (Gen.choose (1, 25)))) (Gen.choose (1, 99)))
+              (fun ((case, v, _, damping), percent) ->
+                  let fraction = float percent / 100.0
+
+                  let expected =
+                      Array.map2
+                          (+)
+                          (times (Oracle.fisher (Oracle.withFraction fraction case)) v)
+                          (Oracle.floats v |> Array.map (fun x -> damping * x))
+
+                  expectSame (Fisher.product damping fraction case.Surrogate v) expected "Fv")
+          property
+              "any fraction of rows that are all alike gives F of all of them"
+              (Gen.zip case (Gen.choose (1, 99)))
+              (fun ((case, v, _, damping), percent) ->
+                  let alike = Oracle.withRows (Array.create 12 0) case
+                  let all = Fisher.product damping 1.0 alike.Surrogate v
+                  let some = Fisher.product damping (float percent / 100.0) alike.Surrogate v
+                  expectSame some (Oracle.floats all) "Fv")
+          property "advantages and actions do not enter F" case (fun (case, v, _, damping) ->
+              let other =
+                  { case with
+                      Actions = drawActions case.Policy case.Parameters case.Observations (Key.ofSeed 77L)
+                      Advantages = ImmutableArray.CreateRange(Seq.map (fun a -> 1.0 - 3.0 * a) case.Advantages) }
+
+              let f (case: PolicyCase) = Fisher.product damping 1.0 case.Surrogate v
+              Expect.equal (f other) (f case) "Fv") ]
+
+// ---- The surrogate ----
+
+/// The policy and its batch, and another point for its parameters.
+let private moved =
+    gen {
+        let! case, v, _, _ = case
+        let! size = Gen.elements [ 0.01; 0.1; 0.5 ]
+        return case, Vector.addScaled size v case.Parameters
+    }
+
+/// Where finite differences have no kinks to fall over.
+let private smooth =
+    Enum.GetValues<Activation>() |> Array.except [ Activation.Relu; Activation.Elu ] |> Gen.elements
+
+let private surrogate =
+    testList
+        "surrogate"
+        [ property "at θ_old the gain, the mean KL and the largest KL are 0, exactly" case (fun (case, _, _, _) ->
+              let it = Surrogate.at case.Surrogate case.Parameters
+              Expect.equal it.Gain 0.0 "gain"
+              Expect.equal it.MeanKl 0.0 "mean KL"
+              Expect.equal it.MaxKl 0.0 "largest KL")
+          property "gain, KL and entropy are those of float64" moved (fun (case, parameters) ->
+              let it = Surrogate.at case.Surrogate parameters
+              let theta = Oracle.constants (Vector.toArray parameters)
+              let kls = Oracle.rowKls case theta |> Array.map _.X
+              // The error of a ratio is that of a log-probability, times the ratio.
+              let ratios = case.Advantages |> Seq.sumBy abs
+              let gain = (Oracle.gain case theta).X
+              let conditioning = 1.0 + Array.max kls
+              expectClose (1e-4 * conditioning * (1.0 + ratios + abs gain)) it.Gain gain "gain"
+              expectClose (1e-4 * conditioning) it.MeanKl (Array.average kls) "mean KL"
+              expectClose (1e-4 * conditioning) it.MaxKl (Array.max kls) "largest KL"
+              expectClose 1e-5 it.Entropy (Oracle.meanEntropy case theta).X "entropy")
+          property "0 ≤ mean KL ≤ largest KL" moved (fun (case, parameters) ->
+              let it = Surrogate.at case.Surrogate parameters
+              Expect.isGreaterThanOrEqual it.MeanKl 0.0 "mean KL"
+              Expect.isLessThanOrEqual it.MeanKl (it.MaxKl * (1.0 + 1e-12)) "largest KL")
+          property "the gain is linear in the advantages" moved (fun (case, parameters) ->
+              let gainOf factor =
+                  let advantages = ImmutableArray.CreateRange(case.Advantages |> Seq.map (fun a -> factor * a))
+                  (Surrogate.at { case with Advantages = advantages }.Surrogate parameters).Gain
+
+              Expect.equal (gainOf 2.0) (2.0 * gainOf 1.0) "twice"
+              Expect.equal (gainOf -1.0) -(gainOf 1.0) "negated"
+              Expect.equal (gainOf 0.0) 0.0 "zero")
+          propertyOf 60 "the gradient is that of the gain at θ_old, by dual numbers" case (fun (case, _, _, _) ->
+              let expected = Oracle.gradient (Oracle.gain case) (Oracle.floats case.Parameters)
+              expectSame (Surrogate.gradient case.Surrogate) expected "gradient")
+          property
+              "the gradient is the slope of the gain"
+              (caseOf (policyCaseOf smooth (Gen.choose (1, 9))))
+              (fun (case, v, _, _) ->
+                  // A small σ would bend the gain more than a third derivative tells.
+                  let case = { case with Parameters = Vector.scale 0.3 case.Parameters }
+                  let direction = Vector.scale (1.0 / (1e-3 + Vector.norm v)) v
+
+                  let gain step = (Surrogate.at case.Surrogate (Vector.addScaled step direction case.Parameters)).Gain
+
+                  let slope step = (gain step - gain -step) / (2.0 * step)
+                  // How far two slopes are apart tells what the third derivative makes of the wider one.
+                  let wide, narrow = slope 0.04, slope 0.02
+                  let gradient = Surrogate.gradient case.Surrogate
+                  let tolerance = abs (wide - narrow) + 1e-3 * (1.0 + Vector.norm gradient)
+                  expectClose tolerance narrow (Vector.dot gradient direction) "slope")
+          property "the gradient of zero advantages is zero" case (fun (case, _, _, _) ->
+              let zero = ImmutableArray.CreateRange(Seq.replicate case.Advantages.Length 0.0)
+              let gradient = Surrogate.gradient { case with Advantages = zero }.Surrogate
+              Expect.equal (Vector.norm gradient) 0.0 "norm")
+          property "a comparison with an infinite or undefined advantage is not finite" moved (fun (case, parameters) ->
+              for advantage in [ nan; infinity; -infinity ] do
+                  let advantages = case.Advantages.SetItem(0, advantage)
+                  let it = Surrogate.at { case with Advantages = advantages }.Surrogate parameters
+                  Expect.isFalse (Double.IsFinite it.Gain) $"gain with {advantage}")
+          propertyOf
+              4
+              "the number of threads changes no bit"
+              (policyCaseOf activation (Gen.choose (257, 1000)))
+              (fun case ->
+                  let parameters = Vector.map (fun x -> x + 0.1f) case.Parameters
+
+                  let on threads =
+                      let policy = { case.Policy with Network = Network.inBlocks 64 threads case.Policy.Network }
+
+                      let surrogate =
+                          Surrogate.create
+                              threads
+                              policy
+                              case.Observations
+                              case.Actions
+                              case.Advantages
+                              case.Parameters
+
+                      Surrogate.at surrogate parameters,
+                      Surrogate.gradient surrogate,
+                      Fisher.product 0.1 0.5 surrogate parameters
+
+                  let one = on 1
+
+                  for threads in [ 2; 3; 8 ] do
+                      Expect.equal (on threads) one $"{threads} threads") ]
+
+let tests = testList "surrogate and Fisher" [ fisher; surrogate ]

@@ -1,0 +1,199 @@
+/// Random cases for the properties: shapes are small, and numbers are of the size that networks work with.
+module FunTrpo.Tests.Generators
+
+open System
+open System.Collections.Immutable
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open FunTrpo
+
+/// A property that is checked on this many random cases.
+let propertyOf cases name (cases': Gen<'Case>) (holds: 'Case -> unit) =
+    testPropertyWithConfig
+        { FsCheckConfig.defaultConfig with maxTest = cases }
+        name
+        (Prop.forAll (Arb.fromGen cases') holds)
+
+/// A property that is checked on 100 random cases.
+let property name cases holds = propertyOf 100 name cases holds
+
+/// A number in [−1, 1] with a full mantissa, which is exactly 0 now and then.
+let number =
+    Gen.frequency
+        [ 1, Gen.constant 0f
+          24, Gen.choose (-(1 <<< 24), 1 <<< 24) |> Gen.map (fun i -> float32 i / float32 (1 <<< 24)) ]
+
+/// `length` numbers in [−scale, scale].
+let numbers scale length = Gen.arrayOfLength length number |> Gen.map (Array.map (fun x -> float32 scale * x))
+
+/// A vector of numbers in [−scale, scale].
+let vector scale length = numbers scale length |> Gen.map Vector.ofArray
+
+/// A matrix of numbers in [−scale, scale].
+let matrix scale rows columns =
+    numbers scale (rows * columns)
+    |> Gen.map (fun values -> Matrix.init rows columns (fun row column -> values[row * columns + column]))
+
+let key = Gen.choose (Int32.MinValue, Int32.MaxValue) |> Gen.map (int64 >> Key.ofSeed)
+
+let activation = Gen.elements (Enum.GetValues<Activation>())
+
+/// Up to three hidden layers.
+let architecture =
+    gen {
+        let! layers = Gen.choose (0, 3)
+        let! hidden = Gen.listOfLength layers (Gen.choose (1, 9))
+        let! activation = activation
+
+        return { Hidden = hidden; Activation = activation }
+    }
+
+/// What a stack of layers is made of, for a reader and for the oracle; `builder` makes the stack itself.
+type Layers =
+    | Dense of outputs: int * Activation
+    /// The layers, followed by outputs that are free parameters.
+    | WithFree of count: int * Layers
+    | Then of first: Layers * second: Layers
+
+module Layers =
+
+    let rec builder layers : LayerBuilder =
+        match layers with
+        | Dense(outputs, Activation.Identity) -> Layer.linear outputs
+        | Dense(outputs, activation) -> Layer.dense outputs activation
+        | WithFree(count, inner) -> Layer.andFree count 0.5 (builder inner)
+        | Then(first, second) -> Layer.(>=>) (builder first) (builder second)
+
+    let network inputs layers = Network.create inputs (builder layers)
+
+    /// The layers of an architecture, with a linear output layer.
+    let ofArchitecture outputs (architecture: Architecture) =
+        List.foldBack
+            (fun units rest -> Then(Dense(units, architecture.Activation), rest))
+            architecture.Hidden
+            (Dense(outputs, Activation.Identity))
+
+/// Layers of any composition with `depth` dense ones after the first, and this many outputs.
+let rec layersOf (activations: Gen<Activation>) depth outputs =
+    gen {
+        let! free = Gen.frequency [ 3, Gen.constant 0; 1, Gen.choose (0, outputs - 1) ]
+
+        if free > 0 then
+            let! inner = layersOf activations depth (outputs - free)
+            return WithFree(free, inner)
+        elif depth = 0 then
+            let! activation = activations
+            return Dense(outputs, activation)
+        else
+            let! left = Gen.choose (0, depth - 1)
+            let! between = Gen.choose (1, 6)
+            let! first = layersOf activations left between
+            let! second = layersOf activations (depth - 1 - left) outputs
+            return Then(first, second)
+    }
+
+/// An action space of every kind but with few actions or dimensions.
+let actionSpace =
+    Gen.oneof
+        [ Gen.choose (1, 5) |> Gen.map Discrete
+          Gen.choose (1, 3)
+          |> Gen.bind (fun choices -> Gen.listOfLength choices (Gen.choose (1, 4)))
+          |> Gen.map MultiDiscrete
+          Gen.choose (1, 4) |> Gen.map MultiBinary
+          Gen.choose (1, 3) |> Gen.map (fun dimensions -> Space.box dimensions -1.0 1.0) ]
+
+/// A policy with any layers, at random parameters, and a batch that it collected.
+type PolicyCase =
+    { Space: Space
+      Layers: Layers
+      Policy: Policy
+      Parameters: Vector
+      Observations: Matrix
+      Actions: Matrix
+      Advantages: ImmutableArray<float> }
+
+    member this.Surrogate =
+        Surrogate.create 1 this.Policy this.Observations this.Actions this.Advantages this.Parameters
+
+/// Actions that a policy takes on the observations, each drawn by a key of its own.
+let drawActions (policy: Policy) parameters observations key =
+    let distributions = (policy.Network.At parameters observations).Forward
+    let width = policy.Family.ActionWidth
+
+    Matrix.Create(
+        observations.Rows,
+        width,
+        Fill(fun actions ->
+            for row in 0 .. observations.Rows - 1 do
+                policy.Family.Sample(distributions.Row row, Key.at (int64 row) key, actions.Slice(row * width, width)))
+    )
+
+/// A policy and its batch of so many rows, where the layers have only these activations.
+let policyCaseOf activations (rows: Gen<int>) =
+    gen {
+        let! space = actionSpace
+        let family = Distribution.forSpace space
+        let! inputs = Gen.choose (1, 4)
+        let! depth = Gen.choose (0, 2)
+
+        let! layers =
+            match space with
+            | Box(low, _) ->
+                Gen.oneof
+                    [ layersOf activations depth low.Length |> Gen.map (fun inner -> WithFree(low.Length, inner))
+                      layersOf activations depth family.ParameterWidth ]
+            | _ -> layersOf activations depth family.ParameterWidth
+
+        let policy = { Family = family; Network = Layers.network inputs layers }
+
+        let! rows = rows
+        let! parameters = vector 1.0 policy.Network.ParameterCount
+        let! observations = matrix 1.5 rows inputs
+        let! key = key
+        let! advantages = numbers 2.0 rows
+
+        return
+            { Space = space
+              Layers = layers
+              Policy = policy
+              Parameters = parameters
+              Observations = observations
+              Actions = drawActions policy parameters observations key
+              Advantages = ImmutableArray.CreateRange(Seq.map float advantages) }
+    }
+
+/// A policy and its batch of up to nine rows.
+let policyCase = policyCaseOf activation (Gen.choose (1, 9))
+
+/// The numbers in float64.
+let toFloats: float32[] -> float[] = Array.map float
+
+/// Fails unless the two numbers differ by at most `tolerance`; NaN always fails.
+let expectClose tolerance (actual: float) (expected: float) what =
+    let isClose = abs (actual - expected) <= tolerance
+
+    if not isClose then
+        failtest $"%s{what}: %g{actual} is not within %g{tolerance} of %g{expected}"
+
+/// Fails unless each of the numbers is within `tolerance` of its counterpart.
+let expectAllClose tolerance (actual: seq<float32>) (expected: float[]) what =
+    let actual = Array.ofSeq actual
+    Expect.equal actual.Length expected.Length $"%s{what}: length"
+
+    for i in 0 .. actual.Length - 1 do
+        expectClose tolerance (float actual[i]) expected[i] $"%s{what}[{i}]"
+
+/// The bits of the numbers: 0 and −0 differ, and NaN is itself.
+let bitsOf (values: seq<float32>) = values |> Seq.map BitConverter.SingleToUInt32Bits |> Array.ofSeq
+
+/// Fails unless the arguments of the call are refused.
+let expectRefused what (call: unit -> unit) =
+    let refused =
+        try
+            call ()
+            false
+        with :? ArgumentException ->
+            true
+
+    Expect.isTrue refused $"%s{what} is refused"

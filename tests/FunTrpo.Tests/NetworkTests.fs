@@ -1,0 +1,437 @@
+module FunTrpo.Tests.NetworkTests
+
+open System
+open System.Collections.Immutable
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open FunTrpo
+open FunTrpo.Tests.Generators
+
+// ---- One layer, with tangents and cotangents of its input as well ----
+
+/// A layer at parameters and an input, and two tangents of each, and two cotangents of the output.
+type private LayerCase =
+    { Layers: Layers
+      Layer: Layer
+      Parameters: Vector
+      Input: Matrix
+      InputTangents: Vector * Vector
+      ParameterTangents: Vector * Vector
+      Cotangents: Vector * Vector }
+
+let private pair gen = Gen.zip gen gen
+
+let private layerCase (layers: Gen<Layers>) =
+    gen {
+        let! layers = layers
+        let! inputs = Gen.choose (1, 5)
+        let layer = Layers.builder layers inputs
+        let! rows = Gen.choose (1, 7)
+        let! parameters = vector 1.0 layer.ParameterCount
+        let! input = matrix 1.0 rows inputs
+        let! inputTangents = pair (vector 1.0 (rows * inputs))
+        let! parameterTangents = pair (vector 1.0 layer.ParameterCount)
+        let! cotangents = pair (vector 1.0 (rows * layer.Outputs))
+
+        return
+            { Layers = layers
+              Layer = layer
+              Parameters = parameters
+              Input = input
+              InputTangents = inputTangents
+              ParameterTangents = parameterTangents
+              Cotangents = cotangents }
+    }
+
+let private at case = case.Layer.At(case.Parameters, case.Input)
+
+let private pushforward case (inputTangent: Vector, parameterTangent: Vector) =
+    let tangent = Array.create (case.Input.Rows * case.Layer.Outputs) nanf
+    (at case).Pushforward(inputTangent.Span, parameterTangent.Span, tangent.AsSpan())
+    Vector.ofArray tangent
+
+let private pullback case (cotangent: Vector) =
+    let input = Array.create (case.Input.Rows * case.Layer.Inputs) nanf
+    let parameters = Array.create case.Layer.ParameterCount nanf
+    (at case).Pullback(cotangent.Span, input.AsSpan(), parameters.AsSpan())
+    Vector.concat [ Vector.ofArray input; Vector.ofArray parameters ]
+
+let private firstTangents case = fst case.InputTangents, fst case.ParameterTangents
+
+let private secondTangents case = snd case.InputTangents, snd case.ParameterTangents
+
+/// Fails unless two vectors differ by at most a few roundings at the scale of their numbers.
+let private expectSame (actual: Vector) (expected: Vector) (scale: float) what =
+    expectAllClose (3e-5 * (1.0 + scale)) (Vector.toArray actual) (Oracle.floats expected) what
+
+/// Fails unless f (a + 2b) = f a + 2 f b.
+let private isLinear f (a: Vector) (b: Vector) what =
+    let ofA, ofB: Vector * Vector = f a, f b
+    let separately = Vector.addScaled 2.0 ofB ofA
+    expectSame (f (Vector.addScaled 2.0 b a)) separately (Vector.norm ofA + Vector.norm ofB) what
+    Expect.equal (f (Vector.scale 2.0 a)) (Vector.scale 2.0 ofA) $"%s{what}: twice the argument, to the last bit"
+
+let private expectAdjoint (u: Vector) (jv: Vector) (jtu: Vector) (v: Vector) =
+    let scale = Vector.norm u * Vector.norm jv + Vector.norm jtu * Vector.norm v
+    expectClose (1e-5 * (1.0 + scale)) (Vector.dot u jv) (Vector.dot jtu v) "⟨u, Jv⟩ = ⟨Jᵀu, v⟩"
+
+let private ofLayer name layers =
+    let case = layerCase layers
+
+    let joined (inputTangent, parameterTangent) = Vector.concat [ inputTangent; parameterTangent ]
+
+    testList
+        name
+        [ property "the pushforward is linear in (input tangent, parameter tangent)" case (fun case ->
+              let inputs = case.Input.Span.Length
+
+              let ofBoth (both: Vector) =
+                  pushforward case (both.Slice(0, inputs), both.Slice(inputs, both.Length - inputs))
+
+              isLinear ofBoth (joined (firstTangents case)) (joined (secondTangents case)) "pushforward")
+          property "the pullback is linear in the cotangent" case (fun case ->
+              isLinear (pullback case) (fst case.Cotangents) (snd case.Cotangents) "pullback")
+          property "⟨u, J(ẋ, θ̇)⟩ = ⟨Jᵀu, (ẋ, θ̇)⟩" case (fun case ->
+              let u = fst case.Cotangents
+              let tangents = firstTangents case
+              expectAdjoint u (pushforward case tangents) (pullback case u) (joined tangents))
+          property "an empty input tangent is zero, and an empty input cotangent is not missed" case (fun case ->
+              let zero = Vector.zero case.Input.Span.Length
+              let ofParameters = snd (firstTangents case)
+              let withZero = pushforward case (zero, ofParameters)
+
+              expectAllClose
+                  0.0
+                  (Vector.toArray (pushforward case (Vector.empty, ofParameters)))
+                  (Oracle.floats withZero)
+                  "ẏ"
+
+              let alone = Array.create case.Layer.ParameterCount nanf
+              (at case).Pullback((fst case.Cotangents).Span, Span.Empty, alone.AsSpan())
+              let both = pullback case (fst case.Cotangents)
+              let expected = both.Slice(zero.Length, alone.Length)
+              Expect.equal (Vector.ofArray alone) expected "the cotangent of the parameters")
+          property "output and pushforward are those of dual numbers" case (fun case ->
+              let inputTangent, parameterTangent = firstTangents case
+              let zeros (values: float[]) = Array.zeroCreate<float> values.Length
+
+              let dual tangent values = Oracle.along (Oracle.floats tangent) (zeros (Oracle.floats tangent)) values
+
+              let parameters = dual parameterTangent (Oracle.floats case.Parameters)
+
+              let expected =
+                  Array.init case.Input.Rows (fun row ->
+                      let slice = inputTangent.Slice(row * case.Layer.Inputs, case.Layer.Inputs)
+                      let input = case.Input.Row(row).ToArray() |> Array.map float
+                      Oracle.output case.Layers parameters (dual slice input))
+                  |> Array.concat
+
+              expectAllClose 2e-5 ((at case).Output.Span.ToArray()) (expected |> Array.map _.X) "output"
+              let jv = expected |> Array.map _.E1
+              let scale = jv |> Array.map abs |> Array.max
+              expectAllClose (2e-5 * (1.0 + scale)) (Vector.toArray (pushforward case (firstTangents case))) jv "ẏ") ]
+
+let private layers =
+    testList
+        "layers"
+        [ for activation in Enum.GetValues<Activation>() do
+              ofLayer $"dense {activation}" (Gen.choose (1, 20) |> Gen.map (fun outputs -> Dense(outputs, activation)))
+          ofLayer
+              "linear with free outputs"
+              (gen {
+                  let! outputs = Gen.choose (1, 5)
+                  let! free = Gen.choose (1, 5)
+                  return WithFree(free, Dense(outputs, Activation.Identity))
+              })
+          ofLayer
+              "compositions"
+              (gen {
+                  let! depth = Gen.choose (1, 4)
+                  let! outputs = Gen.choose (1, 5)
+                  return! layersOf activation depth outputs
+              }) ]
+
+// ---- Whole networks ----
+
+type private NetworkCase =
+    { Layers: Layers
+      Network: Network
+      Parameters: Vector
+      Observations: Matrix
+      Tangent: Vector
+      Cotangent: Matrix }
+
+let private networkCaseOf (rows: Gen<int>) =
+    gen {
+        let! depth = Gen.choose (0, 4)
+        let! outputs = Gen.choose (1, 5)
+        let! inputs = Gen.choose (1, 5)
+        let! layers = layersOf activation depth outputs
+        let network = Layers.network inputs layers
+        let! rows = rows
+        let! parameters = vector 1.0 network.ParameterCount
+        let! observations = matrix 1.0 rows inputs
+        let! tangent = vector 1.0 network.ParameterCount
+        let! cotangent = matrix 1.0 rows outputs
+
+        return
+            { Layers = layers
+              Network = network
+              Parameters = parameters
+              Observations = observations
+              Tangent = tangent
+              Cotangent = cotangent }
+    }
+
+let private networkCase = networkCaseOf (Gen.choose (0, 9))
+
+let private linearization case = case.Network.At case.Parameters case.Observations
+
+let private outputsOf case parameters =
+    Array.init case.Observations.Rows (fun row ->
+        Oracle.output case.Layers parameters (Oracle.constants (case.Observations.Row(row).ToArray())))
+    |> Array.concat
+
+let private networks =
+    testList
+        "networks"
+        [ property "forward and pushforward are those of dual numbers" networkCase (fun case ->
+              let v = Oracle.floats case.Tangent
+
+              let expected =
+                  outputsOf case (Oracle.along v (Array.zeroCreate v.Length) (Oracle.floats case.Parameters))
+
+              let it = linearization case
+              expectAllClose 2e-5 (it.Forward.Span.ToArray()) (expected |> Array.map _.X) "forward"
+              let jv = expected |> Array.map _.E1
+              let scale = Array.fold (fun largest x -> max largest (abs x)) 1.0 jv
+              expectAllClose (3e-5 * scale) ((it.Pushforward case.Tangent).Span.ToArray()) jv "pushforward")
+          property "the pullback of u is the gradient of ⟨u, forward⟩ by dual numbers" networkCase (fun case ->
+              let u = case.Cotangent.Span.ToArray() |> Oracle.constants
+
+              let expected =
+                  Oracle.floats case.Parameters
+                  |> Oracle.gradient (fun parameters ->
+                      Array.map2 (*) u (outputsOf case parameters) |> Array.fold (+) Oracle.HyperDual.Zero)
+
+              let scale = Array.fold (fun largest x -> max largest (abs x)) 1.0 expected
+              let actual = (linearization case).Pullback case.Cotangent
+              expectAllClose (3e-5 * scale) (Vector.toArray actual) expected "pullback")
+          property "⟨u, Jv⟩ = ⟨Jᵀu, v⟩" networkCase (fun case ->
+              let it = linearization case
+              let u = Matrix.flatten case.Cotangent
+              expectAdjoint u (Matrix.flatten (it.Pushforward case.Tangent)) (it.Pullback case.Cotangent) case.Tangent)
+          property
+              "a linearization gives the same bits however often and in whatever order it is asked"
+              networkCase
+              (fun case ->
+                  let it = linearization case
+                  let forward = it.Forward
+                  let pushed, pulled = it.Pushforward case.Tangent, it.Pullback case.Cotangent
+
+                  it.Pullback(Matrix.init case.Observations.Rows case.Network.Outputs (fun _ _ -> nanf)) |> ignore
+                  it.Pushforward(Vector.scale -3.0 case.Tangent) |> ignore
+
+                  Expect.equal (it.Pullback case.Cotangent) pulled "pullback"
+                  Expect.equal (it.Pushforward case.Tangent) pushed "pushforward"
+                  Expect.equal it.Forward forward "forward"
+                  Expect.equal (linearization case).Forward forward "forward of another linearization"
+
+                  Expect.equal
+                      ((linearization case).Pullback case.Cotangent)
+                      pulled
+                      "pullback of another linearization")
+          property "an observation has the same outputs, bit for bit, whatever the others are" networkCase (fun case ->
+              let forward = (linearization case).Forward
+
+              for row in 0 .. case.Observations.Rows - 1 do
+                  let alone = (case.Network.At case.Parameters (case.Observations.SliceRows(row, 1))).Forward
+                  Expect.equal alone (forward.SliceRows(row, 1)) $"row {row}")
+          property
+              "in blocks, forward and pushforward have the same bits, and the pullback is as close as its sums are"
+              (Gen.zip (networkCaseOf (Gen.choose (0, 40))) (Gen.choose (1, 16)))
+              (fun (case, blockRows) ->
+                  let whole = linearization case
+                  let blocked = { case with Network = Network.inBlocks blockRows 1 case.Network } |> linearization
+                  Expect.equal blocked.Forward whole.Forward "forward"
+                  Expect.equal (blocked.Pushforward case.Tangent) (whole.Pushforward case.Tangent) "pushforward"
+                  let expected = whole.Pullback case.Cotangent
+                  expectSame (blocked.Pullback case.Cotangent) expected (Vector.norm expected) "pullback")
+          property
+              "in blocks, the number of threads changes no bit"
+              (Gen.zip3 (networkCaseOf (Gen.choose (0, 40))) (Gen.choose (1, 16)) (Gen.choose (2, 5)))
+              (fun (case, blockRows, threads) ->
+                  let on threads =
+                      { case with Network = Network.inBlocks blockRows threads case.Network } |> linearization
+
+                  let one, many = on 1, on threads
+                  Expect.equal many.Forward one.Forward "forward"
+                  Expect.equal (many.Pushforward case.Tangent) (one.Pushforward case.Tangent) "pushforward"
+                  Expect.equal (many.Pullback case.Cotangent) (one.Pullback case.Cotangent) "pullback")
+          property "a network is the same as its layers one after another" networkCase (fun case ->
+              match case.Layers with
+              | Then(first, second) ->
+                  let inner = Layers.network case.Network.Inputs first
+                  let outer = Layers.network inner.Outputs second
+                  Expect.equal case.Network.ParameterCount (inner.ParameterCount + outer.ParameterCount) "parameters"
+                  let hidden = inner.At (case.Parameters.Slice(0, inner.ParameterCount)) case.Observations
+                  let rest = case.Parameters.Slice(inner.ParameterCount, outer.ParameterCount)
+                  Expect.equal (linearization case).Forward (outer.At rest hidden.Forward).Forward "forward"
+              | _ -> ())
+          property
+              "parameters, observations, tangents and cotangents of another shape are refused"
+              networkCase
+              (fun case ->
+                  let refuses what make = expectRefused what (make >> ignore)
+                  let short (v: Vector) = v.Slice(0, v.Length - 1)
+                  let long (v: Vector) = Vector.concat [ v; Vector.zero 1 ]
+
+                  if case.Observations.Rows > 0 then
+                      let it = linearization case
+
+                      for resized in [ short; long ] do
+                          refuses "a vector of parameters" (fun () ->
+                              case.Network.At (resized case.Parameters) case.Observations)
+
+                          refuses "a tangent" (fun () -> it.Pushforward(resized case.Tangent))
+
+                      for more in [ -1; 1 ] do
+                          refuses "a block of observations" (fun () ->
+                              case.Network.At
+                                  case.Parameters
+                                  (Matrix.zero case.Observations.Rows (case.Network.Inputs + more)))
+
+                          refuses "a cotangent with other rows" (fun () ->
+                              it.Pullback(Matrix.zero (case.Observations.Rows + more) case.Network.Outputs))
+
+                          refuses "a cotangent with other columns" (fun () ->
+                              it.Pullback(Matrix.zero case.Observations.Rows (case.Network.Outputs + more)))) ]
+
+// ---- Initial parameters ----
+
+/// The weights of a dense layer with this gain, and its parameters.
+let private initialCase =
+    gen {
+        let! inputs = Gen.choose (1, 12)
+        let! outputs = Gen.choose (1, 12)
+        let! hundredths = Gen.choose (1, 300)
+        let! key = key
+        return inputs, outputs, float hundredths / 100.0, key
+    }
+
+/// Fails unless the rows of the weights (or the columns, where those are fewer) are orthogonal and as long as the gain.
+let private isOrthogonal inputs outputs gain (parameters: Vector) =
+    let weight i j = float parameters[i * outputs + j]
+
+    let fewer, more, element =
+        if inputs <= outputs then inputs, outputs, weight else outputs, inputs, (fun i j -> weight j i)
+
+    for a in 0 .. fewer - 1 do
+        for b in 0 .. fewer - 1 do
+            let product = [ 0 .. more - 1 ] |> List.sumBy (fun i -> element a i * element b i)
+            let expected = if a = b then gain * gain else 0.0
+            expectClose (1e-6 * gain * gain) product expected $"⟨w{a}, w{b}⟩"
+
+    for j in 0 .. outputs - 1 do
+        Expect.equal parameters[inputs * outputs + j] 0f $"bias {j}"
+
+let private initialisation =
+    testList
+        "initial parameters"
+        [ property
+              "weights are orthogonal with the gain, and biases are zero"
+              initialCase
+              (fun (inputs, outputs, gain, key) ->
+                  let layer = Layer.denseWithGain gain outputs Activation.Tanh inputs
+                  isOrthogonal inputs outputs gain (layer.Initialise key))
+          property
+              "the gain of a hidden layer is √2, and that of a linear one 1"
+              initialCase
+              (fun (inputs, outputs, _, key) ->
+                  isOrthogonal inputs outputs (sqrt 2.0) ((Layer.dense outputs Activation.Relu inputs).Initialise key)
+                  isOrthogonal inputs outputs 1.0 ((Layer.linear outputs inputs).Initialise key))
+          property "free outputs start where they are told" initialCase (fun (inputs, outputs, initial, key) ->
+              let layer = (Layer.linear outputs |> Layer.andFree 3 initial) inputs
+              let parameters = layer.Initialise key
+              Expect.equal parameters.Length layer.ParameterCount "length"
+              let free = parameters.Slice(parameters.Length - 3, 3)
+              Expect.equal free (Vector.init 3 (fun _ -> float32 initial)) "free outputs"
+              isOrthogonal inputs outputs 1.0 (parameters.Slice(0, parameters.Length - 3)))
+          property "the same key gives the same parameters" (Gen.zip networkCase key) (fun (case, key) ->
+              let initial = case.Network.Initialise key
+              Expect.equal initial.Length case.Network.ParameterCount "length"
+              Expect.isTrue (Vector.isFinite initial) "finite"
+              Expect.equal (case.Network.Initialise key) initial "the same key")
+          property "another key gives other parameters" initialCase (fun (inputs, outputs, _, key) ->
+              // One weight has but two orthogonal values.
+              let layer = Layer.linear outputs (inputs + 1)
+              Expect.notEqual (layer.Initialise(Key.at 1L key)) (layer.Initialise key) "another key")
+          property
+              "layers of the same shape start with different weights"
+              (Gen.zip (Gen.choose (2, 9)) key)
+              (fun (units, key) ->
+                  let dense = Layer.dense units Activation.Tanh
+                  let layer = (Layer.(>=>) dense (Layer.(>=>) dense dense)) units
+                  let parameters = layer.Initialise key
+                  let each = parameters.Length / 3
+                  let weights = [ for i in 0..2 -> parameters.Slice(i * each, each) ]
+                  weights |> List.iter (isOrthogonal units units (sqrt 2.0))
+                  Expect.equal (List.length (List.distinct weights)) 3 "distinct")
+          property
+              "a policy's network is its architecture's, with small output weights and, on a box, free log σ"
+              (gen {
+                  let! architecture = architecture
+                  let! space = actionSpace
+                  let! inputs = Gen.choose (1, 5)
+                  let! key = key
+                  return architecture, space, inputs, key
+              })
+              (fun (architecture, space, inputs, key) ->
+                  let policy = Policy.create architecture -0.75 inputs space
+                  let parameters = policy.Network.Initialise key
+                  let width = policy.Family.ParameterWidth
+                  Expect.equal policy.Network.Outputs width "outputs"
+
+                  let free =
+                      match space with
+                      | Box(low, _) -> low.Length
+                      | _ -> 0
+
+                  let head = Layers.ofArchitecture (width - free) architecture
+                  let layers = if free > 0 then WithFree(free, head) else head
+
+                  let observations =
+                      Matrix.init 4 inputs (fun row column ->
+                          float32 (Key.normal (Key.at (int64 (9 * row + column)) key)))
+
+                  let expected =
+                      Array.init 4 (fun row ->
+                          Oracle.output
+                              layers
+                              (Oracle.constants (Vector.toArray parameters))
+                              (Oracle.constants (observations.Row(row).ToArray())))
+                      |> Array.concat
+                      |> Array.map _.X
+
+                  let forward = (policy.Network.At parameters observations).Forward
+                  expectAllClose 1e-5 (forward.Span.ToArray()) expected "forward"
+
+                  let hidden = if architecture.Hidden.IsEmpty then inputs else List.last architecture.Hidden
+                  let outputWeights = (hidden + 1) * (width - free)
+                  let output = parameters.Slice(parameters.Length - free - outputWeights, outputWeights)
+                  isOrthogonal hidden (width - free) 0.01 output
+                  let tail = parameters.Slice(parameters.Length - free, free)
+                  Expect.equal tail (Vector.init free (fun _ -> -0.75f)) "log σ") ]
+
+/// Every k-th of the rows, gathered, for the test below.
+let private gathered =
+    property
+        "gathered observations have the gathered outputs, bit for bit"
+        (Gen.zip networkCase (Gen.choose (1, 4)))
+        (fun (case, step) ->
+            let rows = ImmutableArray.CreateRange [ 0..step .. case.Observations.Rows - 1 ]
+            let some = case.Network.At case.Parameters (Matrix.gather rows case.Observations)
+            Expect.equal some.Forward (Matrix.gather rows (linearization case).Forward) "forward")
+
+let tests = testList "networks" [ layers; networks; gathered; initialisation ]

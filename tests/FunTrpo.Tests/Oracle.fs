@@ -1,0 +1,276 @@
+/// What networks and action distributions are, written once more in float64 on numbers that carry their derivatives: an
+/// oracle that shares no code with the library.
+module FunTrpo.Tests.Oracle
+
+open System
+open System.Collections.Immutable
+open FunTrpo
+open FunTrpo.Tests.Generators
+
+/// A hyper-dual number x + a ε₁ + b ε₂ + c ε₁ε₂ with ε₁² = ε₂² = 0: f of it carries the derivative of f along two
+/// directions and its second derivative along both, all exact to rounding. Without ε₂ it is a dual number.
+/// Fike and Alonso: "The development of hyper-dual numbers for exact second-derivative calculations" (2011).
+[<Struct>]
+type HyperDual =
+    { X: float
+      E1: float
+      E2: float
+      E12: float }
+
+    /// f of the number, given f, f′ and f″ at x.
+    static member Lift(x, f, f', f'') = { X = f; E1 = f' * x.E1; E2 = f' * x.E2; E12 = f' * x.E12 + f'' * x.E1 * x.E2 }
+
+    static member (+)(x, y) = { X = x.X + y.X; E1 = x.E1 + y.E1; E2 = x.E2 + y.E2; E12 = x.E12 + y.E12 }
+
+    static member (*)(x, y) =
+        { X = x.X * y.X
+          E1 = x.X * y.E1 + x.E1 * y.X
+          E2 = x.X * y.E2 + x.E2 * y.X
+          E12 = x.X * y.E12 + x.E1 * y.E2 + x.E2 * y.E1 + x.E12 * y.X }
+
+    static member (~-)(x) = { X = -x.X; E1 = -x.E1; E2 = -x.E2; E12 = -x.E12 }
+
+    static member (-)(x: HyperDual, y: HyperDual) = x + (-y)
+
+    static member (/)(x: HyperDual, y: HyperDual) =
+        x * HyperDual.Lift(y, 1.0 / y.X, -1.0 / (y.X * y.X), 2.0 / (y.X * y.X * y.X))
+
+    static member Exp(x) =
+        let f = exp x.X
+        HyperDual.Lift(x, f, f, f)
+
+    static member Log(x) = HyperDual.Lift(x, log x.X, 1.0 / x.X, -1.0 / (x.X * x.X))
+
+    static member Tanh(x) =
+        let f = tanh x.X
+        HyperDual.Lift(x, f, 1.0 - f * f, -2.0 * f * (1.0 - f * f))
+
+    static member Zero = { X = 0.0; E1 = 0.0; E2 = 0.0; E12 = 0.0 }
+
+/// A number without derivatives.
+let constant x = { HyperDual.Zero with X = x }
+
+/// Numbers without derivatives.
+let constants (values: seq<float32>) = values |> Seq.map (float >> constant) |> Array.ofSeq
+
+/// The point x + ε₁ v + ε₂ w.
+let along (v: float[]) (w: float[]) (x: float[]) = Array.map3 (fun x v w -> { constant x with E1 = v; E2 = w }) x v w
+
+let private one = constant 1.0
+
+let private activate activation x =
+    let sigmoid x = one / (one + exp -x)
+
+    match activation with
+    | Activation.Identity -> x
+    | Activation.Tanh -> tanh x
+    | Activation.Relu -> if x.X > 0.0 then x else HyperDual.Zero
+    | Activation.Sigmoid -> sigmoid x
+    | Activation.Elu -> if x.X > 0.0 then x else exp x - one
+    | Activation.Softplus -> if x.X > 0.0 then x + log (one + exp -x) else log (one + exp x)
+    | Activation.Swish -> x * sigmoid x
+    | other -> failwith $"no such activation: {other}"
+
+/// One row through the layers: its outputs, and the parameters that are left for what follows.
+let rec private forward layers (parameters: HyperDual list) (input: HyperDual[]) =
+    match layers with
+    | Dense(outputs, activation) ->
+        let weights, rest = List.splitAt (input.Length * outputs) parameters
+        let biases, rest = List.splitAt outputs rest
+        let weights = Array.ofList weights
+
+        let output =
+            biases
+            |> List.mapi (fun j bias ->
+                input
+                |> Array.mapi (fun i x -> x * weights[i * outputs + j])
+                |> Array.fold (+) bias
+                |> activate activation)
+
+        Array.ofList output, rest
+    | WithFree(count, inner) ->
+        let output, rest = forward inner parameters input
+        let free, rest = List.splitAt count rest
+        Array.append output (Array.ofList free), rest
+    | Then(first, second) ->
+        let hidden, rest = forward first parameters input
+        forward second rest hidden
+
+/// The outputs of the layers at these parameters, for one row of input.
+let output layers (parameters: HyperDual[]) (input: HyperDual[]) =
+    match forward layers (List.ofArray parameters) input with
+    | outputs, [] -> outputs
+    | _, rest -> failwith $"{rest.Length} parameters too many"
+
+/// How the parameters of a distribution fall to its choices, or None for a Gaussian.
+let private countsOf space =
+    match space with
+    | Discrete count -> Some [ count ]
+    | MultiDiscrete counts -> Some counts
+    | MultiBinary count -> Some(List.replicate count 2)
+    | Box _ -> None
+
+/// The log-probabilities of the alternatives of each choice.
+let private logSoftmax (counts: int list) (logits: HyperDual[]) =
+    let starts = List.scan (+) 0 counts
+
+    List.map2
+        (fun start count ->
+            let logits = Array.sub logits start count
+            // A constant shift keeps the exponentials finite and changes no derivative.
+            let largest = constant (logits |> Array.map _.X |> Array.max)
+            let total = logits |> Array.fold (fun sum x -> sum + exp (x - largest)) HyperDual.Zero
+            logits |> Array.map (fun x -> x - largest - log total))
+        (List.take counts.Length starts)
+        counts
+
+let private sum (terms: seq<HyperDual>) = Seq.fold (+) HyperDual.Zero terms
+
+let private half = constant 0.5
+
+/// The means and the log σ of a Gaussian.
+let private gaussian (parameters: HyperDual[]) = Array.splitAt (parameters.Length / 2) parameters
+
+/// log p(action)
+let logProbability space (parameters: HyperDual[]) (action: float32[]) =
+    match countsOf space with
+    | Some counts -> logSoftmax counts parameters |> Seq.mapi (fun i logP -> logP[int action[i]]) |> sum
+    | None ->
+        let means, logSigmas = gaussian parameters
+
+        Array.map3
+            (fun mean logSigma (a: float32) ->
+                let z = (constant (float a) - mean) / exp logSigma
+                -half * z * z - logSigma - constant (0.5 * log (2.0 * Math.PI)))
+            means
+            logSigmas
+            action
+        |> sum
+
+/// KL(p ‖ q)
+let kl space (p: HyperDual[]) (q: HyperDual[]) =
+    match countsOf space with
+    | Some counts ->
+        Seq.map2
+            (fun logP logQ -> Array.map2 (fun p q -> exp p * (p - q)) logP logQ |> sum)
+            (logSoftmax counts p)
+            (logSoftmax counts q)
+        |> sum
+    | None ->
+        let means, logSigmas = gaussian p
+        let means', logSigmas' = gaussian q
+
+        let term i =
+            let difference = means[i] - means'[i]
+            let variance, variance' = exp (logSigmas[i] + logSigmas[i]), exp (logSigmas'[i] + logSigmas'[i])
+
+            logSigmas'[i] - logSigmas[i] + half * (variance + difference * difference) / variance' - half
+
+        Seq.init means.Length term |> sum
+
+/// The entropy.
+let entropy space (p: HyperDual[]) =
+    match countsOf space with
+    | Some counts ->
+        logSoftmax counts p
+        |> Seq.map (fun logP -> logP |> Array.map (fun logP -> -(exp logP * logP)) |> sum)
+        |> sum
+    | None ->
+        let _, logSigmas = gaussian p
+
+        logSigmas
+        |> Array.map (fun logSigma -> logSigma + constant (0.5 * log (2.0 * Math.PI * Math.E)))
+        |> sum
+
+/// The numbers of a vector in float64.
+let floats (values: Vector) = Vector.toArray values |> Array.map float
+
+/// The vector of zeros but for a 1 at index i.
+let unit length i = Array.init length (fun j -> if j = i then 1.0 else 0.0)
+
+let private zeros length = Array.zeroCreate<float> length
+
+/// ∂f/∂x, one element a coordinate.
+let gradient (f: HyperDual[] -> HyperDual) (x: float[]) =
+    Array.init x.Length (fun i -> (f (along (unit x.Length i) (zeros x.Length) x)).E1)
+
+/// The Hessian of f at x, times v.
+let hessianTimes (f: HyperDual[] -> HyperDual) (x: float[]) (v: float[]) =
+    Array.init x.Length (fun i -> (f (along (unit x.Length i) v x)).E12)
+
+/// The Hessian of f at x.
+let hessian f (x: float[]) = Array.init x.Length (fun i -> hessianTimes f x (unit x.Length i))
+
+let private rowsOf (m: Matrix) = Array.init m.Rows (fun row -> m.Row(row).ToArray())
+
+let private averageOf terms =
+    let terms = Array.ofSeq terms
+    sum terms * constant (1.0 / float terms.Length)
+
+/// What the policy network of the case gives at θ, row by row.
+let private distributions (case: PolicyCase) parameters =
+    rowsOf case.Observations |> Array.map (constants >> output case.Layers parameters)
+
+/// The policy at θ_old.
+let private before (case: PolicyCase) = distributions case (constants (Vector.toArray case.Parameters))
+
+/// θ ↦ (1/N) Σ (π_θ(a|s)/π_old(a|s) − 1) A(s, a)
+let gain (case: PolicyCase) =
+    let samples = Array.zip (rowsOf case.Actions) (Array.ofSeq case.Advantages)
+    let logProbabilities = Array.map2 (fun p (action, _) -> logProbability case.Space p action)
+    let old = logProbabilities (before case) samples
+
+    fun parameters ->
+        Array.map3
+            (fun old now (_, advantage) -> (exp (now - old) - one) * constant advantage)
+            old
+            (logProbabilities (distributions case parameters) samples)
+            samples
+        |> averageOf
+
+/// θ ↦ KL(π_old ‖ π_θ) of each row
+let rowKls (case: PolicyCase) =
+    let before = before case
+    fun parameters -> Array.map2 (kl case.Space) before (distributions case parameters)
+
+/// θ ↦ the mean over the rows of KL(π_old ‖ π_θ)
+let meanKl case = rowKls case >> averageOf
+
+/// θ ↦ the mean entropy of π_θ
+let meanEntropy (case: PolicyCase) parameters =
+    distributions case parameters |> Seq.map (entropy case.Space) |> averageOf
+
+/// The case with only the given rows of its batch.
+let withRows (rows: int[]) (case: PolicyCase) =
+    let gather (m: Matrix) = Matrix.ofRows (rows |> Array.map (fun row -> m.Row(row).ToArray()))
+
+    { case with
+        Observations = gather case.Observations
+        Actions = gather case.Actions
+        Advantages = ImmutableArray.CreateRange(rows |> Seq.map (fun i -> case.Advantages[i])) }
+
+/// The case with about this fraction of its rows, evenly spread.
+let withFraction fraction (case: PolicyCase) =
+    let rows = case.Observations.Rows
+    let count = max 1 (int (round (fraction * float rows)))
+    withRows (Array.init count (fun i -> i * rows / count)) case
+
+/// The Fisher matrix built up from its definition, (1/N) Σ J_nᵀ M_n J_n: J_n from dual numbers, M_n from hyper-dual ones.
+let fisher (case: PolicyCase) =
+    let theta = floats case.Parameters
+    let count = theta.Length
+
+    let ofRow input =
+        let columns =
+            Array.init count (fun i ->
+                output case.Layers (along (unit count i) (zeros count) theta) (constants input) |> Array.map _.E1)
+
+        let p = output case.Layers (theta |> Array.map constant) (constants input)
+        let metric = hessian (kl case.Space p) (p |> Array.map _.X)
+        let dot a b = Array.fold2 (fun sum x y -> sum + x * y) 0.0 a b
+        let products = columns |> Array.map (fun column -> metric |> Array.map (dot column))
+        Array.init count (fun i -> Array.init count (fun j -> dot columns[i] products[j]))
+
+    let all = rowsOf case.Observations |> Array.map ofRow
+
+    Array.init count (fun i -> Array.init count (fun j -> all |> Array.averageBy (fun matrix -> matrix[i][j])))
