@@ -35,11 +35,13 @@ let file =
     |> Option.defaultValue (Path.Combine(__SOURCE_DIRECTORY__, "..", "docs", "results.md"))
 
 type Trial =
-    { Seed: int64
-      Scores: Scores
-      /// The steps after which the mean return of the last 100 training episodes first was what counts as solved.
-      Solved: int64 option
-      Seconds: float }
+    {
+        Seed: int64
+        Scores: Scores
+        /// The steps after which the mean return of the last 100 training episodes first was what counts as solved.
+        Solved: int64 option
+        Seconds: float
+    }
 
 let orFail result = result |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
 
@@ -65,7 +67,12 @@ let trial (registered: Registered) configuration seed =
 
                 { Seed = seed
                   Scores =
-                    Evaluation.run 1 environment (Training.actor setup (Array.last states)) 100 (Key.ofSeed (1000L + seed))
+                    Evaluation.run
+                        1
+                        environment
+                        (Training.actor setup (Array.last states))
+                        100
+                        (Key.ofSeed (1000L + seed))
                     |> orFail
                   Solved = states |> Array.tryFind isSolved |> Option.map _.Steps
                   Seconds = seconds } }
@@ -80,7 +87,8 @@ let trials registered configuration =
     eprintfn "%-26s median %8.2f  worst %8.2f" registered.Id (median returns) (Array.min returns)
     results
 
-let withPresets = Registry.all |> List.map (fun registered -> registered, trials registered registered.Preset)
+let withPresets =
+    Registry.all |> List.map (fun registered -> registered, trials registered registered.Preset)
 
 let withOtherCritic =
     Registry.all
@@ -132,7 +140,9 @@ let critics =
             | CriticKind.Adam -> other, preset
 
         let cells results =
-            [ $"{medianReturn results:F1}"; steps (results |> Array.map stepsOf |> median); $"{medianSeconds results:F1}" ]
+            [ $"{medianReturn results:F1}"
+              steps (results |> Array.map stepsOf |> median)
+              $"{medianSeconds results:F1}" ]
 
         registered.Id :: cells gaussNewton @ cells adam)
 
@@ -145,18 +155,28 @@ let everyTrial =
                 steps (stepsOf result)
                 $"{result.Seconds:F1}" ] ]
 
+let today = DateTime.UtcNow.ToString "yyyy-MM-dd"
+
 let page =
     [ "# What the presets reach"
       ""
-      $"Made by `scripts/learning-benchmark.fsx` on {DateTime.UtcNow.ToString "yyyy-MM-dd"}: seeds {seeds[0]}–{Array.last seeds}, {RuntimeInformation.FrameworkDescription}, {Environment.ProcessorCount} cores,"
+      $"Made by `scripts/learning-benchmark.fsx` on {today}: seeds {seeds[0]}–{Array.last seeds}, {RuntimeInformation.FrameworkDescription}, {Environment.ProcessorCount} cores,"
       "one thread a run, as many runs side by side as there are cores. *Return* is the mean over 100 episodes of deterministic play after the"
       "whole budget; *published* is the best figure of rl-baselines3-zoo's tuned TRPO after the same number of steps. *Solved* counts the steps"
       "until the mean return of the last 100 training episodes reached the threshold. The presets were tuned on other seeds."
       ""
       yield!
           table
-              [ "environment"; "steps"; "published"; "median return"; "worst … best seed"; "reached"; "threshold"
-                "median steps to solve"; "worst seed"; "seconds" ]
+              [ "environment"
+                "steps"
+                "published"
+                "median return"
+                "worst … best seed"
+                "reached"
+                "threshold"
+                "median steps to solve"
+                "worst seed"
+                "seconds" ]
               summary
       ""
       "## The critic: Gauss–Newton in a trust region, or Adam"
@@ -165,7 +185,13 @@ let page =
       ""
       yield!
           table
-              [ "environment"; "Gauss–Newton: return"; "steps to solve"; "seconds"; "Adam: return"; "steps to solve"; "seconds" ]
+              [ "environment"
+                "Gauss–Newton: return"
+                "steps to solve"
+                "seconds"
+                "Adam: return"
+                "steps to solve"
+                "seconds" ]
               critics
       ""
       "## Every run"

@@ -110,6 +110,15 @@ let private trainCommand =
             let! configuration =
                 parsed.GetValue set |> Option.ofObj |> Option.defaultValue [||] |> Arguments.settings preset
 
+            do!
+                match from with
+                | Some saved when Configuration.policyArchitecture configuration <> saved.Architecture ->
+                    Error(
+                        Mismatch "hidden and activation cannot be set with --from: they are those of the saved policy"
+                    )
+                | Some _
+                | None -> Ok()
+
             let options: Train.Options =
                 { Seed = seed
                   Steps = defaultArg steps (5L * registered.Steps)

@@ -49,128 +49,130 @@ let private line (report: Report) (steps: int64) seconds =
 
     $"{report.Steps, 9} {mean} {comparison.MeanKl, 10:F5} {comparison.Gain, 9:F4} {conjugateGradient} {tries} {report.ExplainedVariance, 10:F3} {comparison.Entropy, 8:F3} {float steps / seconds, 10:F0}"
 
-/// Runs the iterations until the steps or the goal are reached, or a fault ends them, or the user does. Returns the exit code.
-let run (options: Options) (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
-    let configuration = options.Configuration
+/// Whether the last 100 finished episodes have a mean return of at least the goal.
+let private hasReached goal (state: State<'State>) =
+    state.RecentReturns.Length >= Training.window
+    && Training.meanReturn state |> Option.exists (fun mean -> mean >= goal)
 
-    let begun =
-        Training.setup options.Threads configuration environment
-        |> Result.bind (fun setup ->
+/// Ctrl-C, watched while it lives: the iteration at hand is finished and saved; a second one ends the process at once.
+type private Interruption() =
+    let mutable requested = false
+
+    let handler =
+        ConsoleCancelEventHandler(fun _ press ->
+            press.Cancel <- not requested
+            requested <- true)
+
+    do Console.CancelKeyPress.AddHandler handler
+    member _.IsRequested = requested
+
+    interface IDisposable with
+        member _.Dispose() = Console.CancelKeyPress.RemoveHandler handler
+
+/// The setup and the state to start from, with a folder that can be written to; or why there is none.
+let private prepare options environment =
+    result {
+        let! setup = Training.setup options.Threads options.Configuration environment
+
+        let! state =
             match options.From with
-            | Some saved -> Training.startFrom setup options.Seed saved.Actor |> Result.map (fun state -> setup, state)
-            | None -> Ok(setup, Training.start setup options.Seed))
-        |> Result.bind (fun begun -> RunFiles.prepare options.Folder |> Result.map (fun _ -> begun))
+            | Some saved -> Training.startFrom setup options.Seed saved.Actor
+            | None -> Ok(Training.start setup options.Seed)
 
-    match begun with
+        let! _ = RunFiles.prepare options.Folder
+        return setup, state
+    }
+
+/// Writes the policy and the summary of a state.
+let private save options (setup: Setup<'State>) solved (elapsed: TimeSpan) (state: State<'State>) =
+    let environment = setup.Environment
+
+    RunFiles.writePolicy
+        options.Folder
+        { Environment = environment.Id
+          Architecture = Configuration.policyArchitecture options.Configuration
+          Actor = Training.actor setup state }
+
+    RunFiles.writeSummary
+        options.Folder
+        { Environment = environment.Id
+          Seed = options.Seed
+          Steps = state.Steps
+          Iterations = state.Iteration
+          Episodes = state.Episodes
+          MeanReturn100 = Training.meanReturn state
+          BestMeanReturn100 = state.BestMeanReturn
+          Solved = solved
+          WallSeconds = Math.Round(elapsed.TotalSeconds, 3)
+          ParametersSha256 = PolicyFile.sha256 state.PolicyParameters }
+
+/// Runs the iterations until the steps or the goal are reached, a fault ends them, or the user does. Returns the exit code.
+let private iterate options (setup: Setup<'State>) (initial: State<'State>) (output: TextWriter) (errors: TextWriter) =
+    let id = setup.Environment.Id
+    let configuration = options.Configuration
+    let clock = Stopwatch.StartNew()
+    RunFiles.writeConfiguration options.Folder id options.Seed options.Steps options.StopAt configuration
+    use progress = new RunFiles.Progress(options.Folder)
+    use interruption = new Interruption()
+    use iterations = (Training.runFor options.Steps setup initial).GetEnumerator()
+
+    let mutable state = initial
+    let mutable solved = false
+    let mutable fault = None
+    let mutable before = clock.Elapsed
+    let mutable saved = clock.Elapsed
+
+    output.WriteLine
+        $"{id}: seed {options.Seed}, {configuration.Environments} environments × {configuration.Horizon} steps an iteration, a policy of {initial.PolicyParameters.Length} parameters"
+
+    let goesOn () =
+        let goalReached = options.StopAt |> Option.exists (fun goal -> hasReached goal state)
+        fault.IsNone && not goalReached && not interruption.IsRequested
+
+    while goesOn () && iterations.MoveNext() do
+        match iterations.Current with
+        | Error found -> fault <- Some found
+        | Ok(next, report) ->
+            let now = clock.Elapsed
+            let steps = next.Steps - state.Steps
+            let seconds = (now - before).TotalSeconds
+            before <- now
+            state <- next
+            solved <- solved || hasReached (defaultArg options.StopAt options.SolvedAt) state
+
+            if (report.Iteration - 1) % 25 = 0 then
+                output.WriteLine header
+
+            output.WriteLine(line report steps seconds)
+            progress.Write report steps seconds
+
+            if now - saved > TimeSpan.FromSeconds 1.0 then
+                save options setup solved now state
+                saved <- now
+
+    save options setup solved clock.Elapsed state
+
+    let verdict = if solved then "is solved" else "is not solved"
+
+    let mean =
+        Training.meanReturn state
+        |> Option.map (fun mean -> $"mean return {mean:F2} over the last {state.RecentReturns.Length} episodes")
+        |> Option.defaultValue "no episode has finished"
+
+    output.WriteLine $"{id} {verdict}: {mean}, after {state.Steps} steps and {clock.Elapsed.TotalSeconds:F1} s"
+    output.WriteLine $"The policy and the progress are in {options.Folder}"
+
+    match fault with
+    | Some fault ->
+        errors.WriteLine $"Training stopped after iteration {state.Iteration}: {Fault.message fault}"
+        1
+    | None -> if interruption.IsRequested then 130 else 0
+
+/// Trains, shows a line an iteration, and keeps the files. Returns the exit code: 0, 1 for a fault during training, 2 for a
+/// configuration, policy or folder that cannot be used, 130 when the user interrupted it.
+let run options (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
+    match prepare options environment with
+    | Ok(setup, state) -> iterate options setup state output errors
     | Error fault ->
         errors.WriteLine(Fault.message fault)
         2
-    | Ok(setup, initial) ->
-        let clock = Stopwatch.StartNew()
-        use progress = new RunFiles.Progress(options.Folder)
-
-        RunFiles.writeConfiguration
-            options.Folder
-            environment.Id
-            options.Seed
-            options.Steps
-            options.StopAt
-            configuration
-
-        let hasReached goal (state: State<'State>) =
-            state.RecentReturns.Length >= Training.window && Seq.average state.RecentReturns >= goal
-
-        let save solved (state: State<'State>) =
-            RunFiles.writePolicy
-                options.Folder
-                { Environment = environment.Id
-                  ObservationWidth = Space.width environment.ObservationSpace
-                  ActionSpace = environment.ActionSpace
-                  Architecture = Configuration.policyArchitecture configuration
-                  Actor = Training.actor setup state }
-
-            RunFiles.writeSummary
-                options.Folder
-                { Environment = environment.Id
-                  Seed = options.Seed
-                  Steps = state.Steps
-                  Iterations = state.Iteration
-                  Episodes = state.Episodes
-                  MeanReturn100 = Training.meanReturn state
-                  BestMeanReturn100 = state.BestMeanReturn
-                  Solved = solved
-                  WallSeconds = Math.Round(clock.Elapsed.TotalSeconds, 3)
-                  ParametersSha256 = PolicyFile.sha256 state.PolicyParameters }
-
-        let mutable interrupted = false
-
-        use _ =
-            let handler =
-                ConsoleCancelEventHandler(fun _ arguments ->
-                    // The iteration at hand is finished and saved; a second Ctrl-C ends the process at once.
-                    arguments.Cancel <- not interrupted
-                    interrupted <- true)
-
-            Console.CancelKeyPress.AddHandler handler
-
-            { new IDisposable with
-                member _.Dispose() = Console.CancelKeyPress.RemoveHandler handler }
-
-        let mutable state = initial
-        let mutable solved = false
-        let mutable fault = None
-        let mutable saved = TimeSpan.Zero
-        let mutable before = clock.Elapsed
-
-        let isOver () =
-            fault.IsSome
-            || interrupted
-            || (match options.StopAt with
-                | Some goal -> hasReached goal state
-                | None -> false)
-
-        output.WriteLine
-            $"{environment.Id}: seed {options.Seed}, {configuration.Environments} environments × {configuration.Horizon} steps an iteration, policy of {initial.PolicyParameters.Length} parameters"
-
-        use iterations = (Training.runFor options.Steps setup initial).GetEnumerator()
-
-        while not (isOver ()) && iterations.MoveNext() do
-            match iterations.Current with
-            | Error found -> fault <- Some found
-            | Ok(next, report) ->
-                let steps = next.Steps - state.Steps
-                let now = clock.Elapsed
-                let seconds = (now - before).TotalSeconds
-                before <- now
-                state <- next
-                solved <- solved || hasReached (defaultArg options.StopAt options.SolvedAt) state
-
-                if (report.Iteration - 1) % 25 = 0 then
-                    output.WriteLine header
-
-                output.WriteLine(line report steps seconds)
-                progress.Write report steps seconds
-
-                if now - saved > TimeSpan.FromSeconds 1.0 then
-                    save solved state
-                    saved <- now
-
-        save solved state
-
-        let mean =
-            match Training.meanReturn state with
-            | Some mean -> $"{mean:F2}"
-            | None -> "unknown (no episode has finished)"
-
-        let verdict = if solved then $"{environment.Id} is solved" else $"{environment.Id} is not solved"
-
-        output.WriteLine
-            $"{verdict}: mean return {mean} over the last {state.RecentReturns.Length} episodes, after {state.Steps} steps and {clock.Elapsed.TotalSeconds:F1} s"
-
-        output.WriteLine $"The policy and the progress are in {options.Folder}"
-
-        match fault with
-        | Some fault ->
-            errors.WriteLine $"Training stopped after iteration {state.Iteration}: {Fault.message fault}"
-            1
-        | None -> if interrupted then 130 else 0

@@ -65,9 +65,11 @@ module Advantage =
     /// How much of the variance of the returns the values explain: 1 is all of it, 0 no more than their mean does.
     /// Not a number where the returns do not vary.
     let explainedVariance (returns: ImmutableArray<float>) (values: ImmutableArray<float>) =
+        let errors = ImmutableArray.CreateRange(Seq.map2 (-) returns values)
         let _, deviation = meanAndDeviation returns
+        let _, unexplained = meanAndDeviation errors
 
-        let _, unexplained =
-            meanAndDeviation (ImmutableArray.CreateRange(Seq.map2 (-) returns values))
-
-        1.0 - (unexplained * unexplained) / (deviation * deviation)
+        if Seq.min returns = Seq.max returns then
+            nan
+        else
+            1.0 - (unexplained * unexplained) / (deviation * deviation)

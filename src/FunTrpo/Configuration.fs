@@ -96,7 +96,7 @@ module Configuration =
           CriticDamping = 1e-3
           CriticCgIterations = 10
           NormaliseObservations = false
-          NormaliseRewards = false
+          NormaliseRewards = true
           NormaliseAdvantages = true }
 
     /// Numbers between two bounds, either of which may be excluded.
@@ -160,7 +160,10 @@ module Configuration =
             set
 
     let private choice name meaning (options: (string * 'T) list) get set =
-        let print value = options |> List.pick (fun (text, option) -> if option = value then Some text else None)
+        let print value =
+            options
+            |> List.tryPick (fun (text, option) -> if option = value then Some text else None)
+            |> Option.defaultValue (string value) // an enumeration can hold what has no name
 
         let parse text = options |> List.tryPick (fun (name, option) -> if name = text then Some option else None)
 
@@ -337,19 +340,22 @@ module Configuration =
             let names = fields |> List.map _.Name |> String.concat ", "
             Error(InvalidSetting(name, text, $"there is no such field; the fields are {names}"))
 
-    /// More rows in one batch, or weights in one layer, than these are a slip of the keyboard, and would not fit into memory.
+    /// More rows in one batch, or weights between the layers of a network, than these are a slip of the keyboard.
     let private mostRows, mostWeights = 100_000_000L, 100_000_000L
 
     let private fitsIntoMemory configuration =
-        let widest (units: int list) =
-            units |> List.pairwise |> List.fold (fun widest (a, b) -> max widest (int64 a * int64 b)) 0L
+        let weights (units: int list) = units |> List.pairwise |> List.sumBy (fun (a, b) -> int64 a * int64 b)
 
-        let refuse field value why = Error(InvalidSetting(field, value, why))
+        let refuse name limit =
+            let field = fields |> List.find (fun field -> field.Name = name)
+            Error(InvalidSetting(name, field.Get configuration, limit))
 
         if int64 configuration.Environments * int64 configuration.Horizon > mostRows then
-            refuse "horizon" (string configuration.Horizon) $"environments × horizon must be in [1, {mostRows}]"
-        elif widest configuration.Hidden > mostWeights || widest configuration.CriticHidden > mostWeights then
-            refuse "hidden" "two wide layers" $"the weights between two layers must be at most {mostWeights}"
+            refuse "horizon" $"environments × horizon must be in [1, {mostRows}]"
+        elif weights configuration.Hidden > mostWeights then
+            refuse "hidden" $"there must be at most {mostWeights} weights between its layers"
+        elif weights configuration.CriticHidden > mostWeights then
+            refuse "criticHidden" $"there must be at most {mostWeights} weights between its layers"
         else
             Ok configuration
 

@@ -110,7 +110,7 @@ module Key =
 
     /// Fills the span with independent standard normal numbers.
     let fillNormal (numbers: Span<float32>) key =
-        for i in 0 .. (numbers.Length - 1) / 2 do
+        for i in 0 .. (numbers.Length + 1) / 2 - 1 do
             let struct (first, second) = normalPair (uint64 i) key
             numbers[2 * i] <- float32 first
 

@@ -17,15 +17,15 @@ module Architecture =
             output
 
 /// A stochastic policy π(a|s): a network gives the parameters of an action distribution of the family.
-type Policy = { Family: Family; Network: Network }
+type Policy = { ActionSpace: Space; Family: Family; Network: Network }
 
 module Policy =
 
     /// The initial output weights are small, so that the first policy is close to uniform (or centred).
     let private outputGain = 0.01
 
-    /// A policy for observations of this width and actions of this space. On a box it is a diagonal Gaussian whose log σ is a free parameter that starts at
-    /// `initialLogSigma` and does not depend on the state.
+    /// A policy for observations of this width and actions of this space. On a box it is a diagonal Gaussian whose log σ is a
+    /// free parameter that starts at `initialLogSigma` and does not depend on the state.
     let create architecture (initialLogSigma: float) observationWidth actionSpace =
         let family = Distribution.forSpace actionSpace
 
@@ -37,7 +37,7 @@ module Policy =
             | MultiDiscrete _
             | MultiBinary _ -> Architecture.layers outputGain family.ParameterWidth architecture
 
-        { Family = family; Network = Network.create observationWidth layers }
+        { ActionSpace = actionSpace; Family = family; Network = Network.create observationWidth layers }
 
 /// A policy at its parameters, with the normaliser of its observations: all that is needed to act.
 type Actor = { Policy: Policy; Parameters: Vector; Normaliser: Normaliser }

@@ -4,6 +4,7 @@ open System
 open System.Buffers.Binary
 open System.IO
 open System.Security.Cryptography
+open System.Text.Json
 open System.Text.Json.Nodes
 
 /// A trained policy with what is needed to build it again and to act with it.
@@ -11,11 +12,12 @@ type SavedPolicy =
     {
         /// The id of the environment that it was trained on.
         Environment: string
-        ObservationWidth: int
-        ActionSpace: Space
         Architecture: Architecture
         Actor: Actor
     }
+
+    member this.ObservationWidth = this.Actor.Policy.Network.Inputs
+    member this.ActionSpace = this.Actor.Policy.ActionSpace
 
 /// Policies as files: JSON, with the parameters as base64 of little-endian float32 and a checksum of the whole.
 module PolicyFile =
@@ -53,13 +55,13 @@ module PolicyFile =
     let private list (items: seq<JsonNode>) : JsonNode = JsonArray(Array.ofSeq items)
 
     /// JSON has no infinity: an infinite bound is null.
-    let private bounds (v: Vector) =
+    let private boundsToJson (v: Vector) =
         list (Seq.init v.Length (fun i -> if Single.IsFinite v[i] then JsonValue.Create v[i] :> JsonNode else null))
 
     let private spaceToJson space =
         match space with
         | Discrete count -> object [ "kind", text "Discrete"; "count", integer count ]
-        | Box(low, high) -> object [ "kind", text "Box"; "low", bounds low; "high", bounds high ]
+        | Box(low, high) -> object [ "kind", text "Box"; "low", boundsToJson low; "high", boundsToJson high ]
         | MultiDiscrete counts -> object [ "kind", text "MultiDiscrete"; "counts", list (counts |> Seq.map integer) ]
         | MultiBinary count -> object [ "kind", text "MultiBinary"; "count", integer count ]
 
@@ -101,7 +103,7 @@ module PolicyFile =
         let node = toJson saved
         node["checksum"] <- text (checksum node)
 
-        node.ToJsonString(Text.Json.JsonSerializerOptions(WriteIndented = true)) + "\n"
+        node.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n"
 
     /// Thrown and caught within this module alone: reading JSON that is not what it should be throws anyway.
     exception private Unreadable of why: string
@@ -115,76 +117,115 @@ module PolicyFile =
 
     let private get<'T> name (node: JsonNode) = (property name node).GetValue<'T>()
 
-    let private items name (node: JsonNode) = (property name node).AsArray()
+    let private atLeast smallest name value =
+        if value < smallest then
+            unreadable $"its {name} is {value}"
 
-    let private boundsOf name infinite node =
-        items name node
-        |> Seq.map (fun bound ->
-            match bound with
-            | null -> infinite
-            | bound -> bound.GetValue<float32>())
+        value
+
+    /// A list of values, none of which is null.
+    let private items<'T> name (node: JsonNode) =
+        [ for item in (property name node).AsArray() do
+              if isNull item then
+                  unreadable $"its {name} has an empty place"
+
+              item.GetValue<'T>() ]
+
+    /// A list of numbers, or null for the infinite one.
+    let private bounds infinite name node =
+        (property name node).AsArray()
+        |> Seq.map (fun bound -> if isNull bound then infinite else bound.GetValue<float32>())
         |> Vector.ofSeq
 
     let private spaceOfJson node =
+        let count () = get<int> "count" node |> atLeast 1 "count"
+
         match get<string> "kind" node with
-        | "Discrete" -> Discrete(get<int> "count" node)
-        | "Box" -> Box(boundsOf "low" Single.NegativeInfinity node, boundsOf "high" Single.PositiveInfinity node)
-        | "MultiDiscrete" -> MultiDiscrete(items "counts" node |> Seq.map _.GetValue<int>() |> List.ofSeq)
-        | "MultiBinary" -> MultiBinary(get<int> "count" node)
+        | "Discrete" -> Discrete(count ())
+        | "MultiBinary" -> MultiBinary(count ())
+        | "MultiDiscrete" ->
+            match items<int> "counts" node with
+            | [] -> unreadable "its action space has no dimension"
+            | counts -> MultiDiscrete(counts |> List.map (atLeast 1 "counts"))
+        | "Box" ->
+            let low = bounds Single.NegativeInfinity "low" node
+            let high = bounds Single.PositiveInfinity "high" node
+
+            if
+                low.Length = 0
+                || low.Length <> high.Length
+                || Seq.exists2 (>) (Vector.toArray low) (Vector.toArray high)
+            then
+                unreadable "its action space has no points"
+
+            Box(low, high)
         | kind -> unreadable $"it names an action space of the unknown kind {kind}"
 
     let private normaliserOfJson width (node: JsonNode) =
         match node["normaliser"] with
         | null -> AsTheyAre
         | moments ->
-            let columns name = items name moments |> Seq.map _.GetValue<float>() |> List.ofSeq
-
-            let means, squares = columns "means", columns "squaredDeviations"
+            let count = get<float> "count" moments |> atLeast 0.0 "count"
+            let means = items<float> "means" moments
+            let squares = items<float> "squaredDeviations" moments |> List.map (atLeast 0.0 "squaredDeviations")
 
             if means.Length <> width || squares.Length <> width then
                 unreadable $"its normaliser is not for observations of width {width}"
 
-            Standardise(Moments.create (get<float> "count" moments) means squares)
+            if not (List.forall Double.IsFinite (count :: means @ squares)) then
+                unreadable "its normaliser is not finite"
 
-    let private ofJson (node: JsonNode) =
-        if not (node :? JsonObject) || get<string> "format" node <> format then
-            unreadable "it is not a FunTrpo policy"
+            Standardise(Moments.create count means squares)
 
-        match get<int> "version" node with
-        | found when found <> version -> unreadable $"it has version {found}, and only version {version} is known"
-        | _ -> ()
+    let private activationOfJson node =
+        let name = get<string> "activation" node
 
-        let stored = get<string> "checksum" node
-        (node :?> JsonObject).Remove "checksum" |> ignore
+        match Configuration.activations |> List.tryFind (fun (known, _) -> known = name) with
+        | Some(_, activation) -> activation
+        | None -> unreadable $"it names the unknown activation {name}"
 
-        if checksum node <> stored then
-            unreadable "it is not what was saved (its checksum differs)"
-
+    let private parametersOfJson node =
         let parameters = ofBytes (Convert.FromBase64String(get<string> "parameters" node))
 
         if not (Vector.isFinite parameters) then
             unreadable "its parameters are not all finite"
 
-        let activation =
-            let name = get<string> "activation" node
+        parameters
 
-            match Configuration.activations |> List.tryFind (fun (known, _) -> known = name) with
-            | Some(_, activation) -> activation
-            | None -> unreadable $"it names the unknown activation {name}"
+    /// Refuses what is not a policy, has another version, or is not what was saved.
+    let private requireIntact (node: JsonNode) =
+        if not (node :? JsonObject) || get<string> "format" node <> format then
+            unreadable "it is not a FunTrpo policy"
 
-        let architecture =
-            { Hidden = items "hidden" node |> Seq.map _.GetValue<int>() |> List.ofSeq; Activation = activation }
+        let found = get<int> "version" node
 
-        let width = get<int> "observationWidth" node
-        let space = spaceOfJson (property "actionSpace" node)
-        let policy = Policy.create architecture 0.0 width space
+        if found <> version then
+            unreadable $"it has version {found}, and only version {version} is known"
+
+        let stored = get<string> "checksum" node
+        node.AsObject().Remove "checksum" |> ignore
+
+        if checksum node <> stored then
+            unreadable "it is not what was saved (its checksum differs)"
+
+    let private ofJson (node: JsonNode) =
+        requireIntact node
+        let width = get<int> "observationWidth" node |> atLeast 1 "observationWidth"
+        let hidden = items<int> "hidden" node |> List.map (atLeast 1 "hidden")
+        let architecture = { Hidden = hidden; Activation = activationOfJson node }
+        let parameters = parametersOfJson node
+
+        // Compared in 64 bits, before anything of that size is made.
+        for inputs, outputs in List.pairwise (width :: hidden) do
+            if int64 inputs * int64 outputs > int64 parameters.Length then
+                unreadable $"its network needs more parameters than the {parameters.Length} that it holds"
+
+        let policy = Policy.create architecture 0.0 width (spaceOfJson (property "actionSpace" node))
 
         if policy.Network.ParameterCount <> parameters.Length then
             unreadable $"its network needs {policy.Network.ParameterCount} parameters, and it holds {parameters.Length}"
 
         { Environment = get<string> "environment" node
-          ObservationWidth = width
-          ActionSpace = space
           Architecture = architecture
           Actor = { Policy = policy; Parameters = parameters; Normaliser = normaliserOfJson width node } }
 
@@ -193,12 +234,13 @@ module PolicyFile =
         let damaged why = Error(Damaged(name, why))
 
         try
-            match JsonNode.Parse text with
+            match JsonNode.Parse(text, documentOptions = JsonDocumentOptions(AllowDuplicateProperties = false)) with
             | null -> damaged "it is empty"
             | node -> Ok(ofJson node)
         with
         | Unreadable why -> damaged why
-        | :? Text.Json.JsonException -> damaged "it is not JSON, or not all of it"
+        | :? JsonException -> damaged "it is not JSON, or not all of it"
+        | :? ArgumentException -> damaged "it is not text"
         | :? FormatException
         | :? InvalidOperationException
         | :? OverflowException -> damaged "a field of it is not of the type that it should be"
@@ -208,5 +250,6 @@ module PolicyFile =
         try
             parse path (File.ReadAllText path)
         with
-        | :? IOException as e -> Error(Damaged(path, e.Message))
+        | :? IOException
+        | :? ArgumentException
         | :? UnauthorizedAccessException as e -> Error(Damaged(path, e.Message))

@@ -67,11 +67,7 @@ module Rollout =
 
     /// The rows of a batch while they are written.
     [<NoComparison; NoEquality>]
-    type private Rows =
-        { Observations: float32[]
-          Actions: float32[]
-          Rewards: float[]
-          Ends: End[] }
+    type private Rows = { Observations: float32[]; Actions: float32[]; Rewards: float[]; Ends: End[] }
 
     /// Where a fault was found: at which time step, before (0) or after (1) the step, and in which instance. The first of them
     /// is the one that is reported, so that the report does not depend on the number of threads.
@@ -94,8 +90,7 @@ module Rollout =
         let actionWidth = actor.Policy.Family.ActionWidth
         let current = Array.init width (fun i -> instances[first + i])
 
-        let keysNamed name =
-            Array.init width (fun i -> key |> Key.at (int64 (first + i)) |> Key.named name)
+        let keysNamed name = Array.init width (fun i -> key |> Key.at (int64 (first + i)) |> Key.named name)
 
         let actionKeys = keysNamed "action"
         let stepKeys = keysNamed "environment"
@@ -164,7 +159,11 @@ module Rollout =
             current[i] <-
                 if next.Terminated || next.Truncated then
                     finished.Add(struct (t, first + i, episode))
-                    { State = environment.Reset(Key.at (int64 t) resetKeys[i]); Return = 0.0; Length = 0; Steps = steps }
+
+                    { State = environment.Reset(Key.at (int64 t) resetKeys[i])
+                      Return = 0.0
+                      Length = 0
+                      Steps = steps }
                 else
                     { State = next.State; Return = episode.Return; Length = episode.Length; Steps = steps }
 
@@ -201,8 +200,8 @@ module Rollout =
         let actionWidth = actor.Policy.Family.ActionWidth
 
         let rows =
-            { Observations = Array.zeroCreate(total * observationWidth)
-              Actions = Array.zeroCreate(total * actionWidth)
+            { Observations = Array.zeroCreate (total * observationWidth)
+              Actions = Array.zeroCreate (total * actionWidth)
               Rewards = Array.zeroCreate total
               Ends = Array.zeroCreate total }
 

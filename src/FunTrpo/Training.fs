@@ -103,15 +103,22 @@ module Training =
           BestMeanReturn = None
           VectorWidth = System.Numerics.Vector<float32>.Count }
 
-    /// The state before the first iteration, with the policy of an actor instead of a new one.
+    /// The state before the first iteration, with the policy of an actor instead of a new one. It is refused where the setup
+    /// has another action space, other observations or a network of another size.
     let startFrom (setup: Setup<'State>) seed (actor: Actor) =
-        if actor.Parameters.Length = setup.Policy.Network.ParameterCount then
+        let describe (policy: Policy) =
+            $"{policy.Network.Inputs} observations, actions {Space.describe policy.ActionSpace} and {policy.Network.ParameterCount} parameters"
+
+        let ours, theirs = describe setup.Policy, describe actor.Policy
+
+        if
+            actor.Policy.ActionSpace = setup.Policy.ActionSpace
+            && actor.Policy.Network.Inputs = setup.Policy.Network.Inputs
+            && actor.Parameters.Length = setup.Policy.Network.ParameterCount
+        then
             Ok { start setup seed with PolicyParameters = actor.Parameters; Normaliser = actor.Normaliser }
         else
-            Error(
-                Mismatch
-                    $"the saved policy has {actor.Parameters.Length} parameters, but this configuration makes a policy of {setup.Policy.Network.ParameterCount}"
-            )
+            Error(Mismatch $"the policy to start from has {theirs}, but this training needs one with {ours}")
 
     /// The policy of a state, ready to act.
     let actor (setup: Setup<'State>) (state: State<'State>) =

@@ -44,8 +44,7 @@ let private runScript (script: string) =
     output.ReplaceLineEndings "\n"
 
 /// Numbers are compared where rounding is as it was when the document was written.
-let private roundsAlike =
-    Vector<float32>.Count = 8 && RuntimeInformation.IsOSPlatform OSPlatform.Linux
+let private roundsAlike = Vector<float32>.Count = 8 && RuntimeInformation.IsOSPlatform OSPlatform.Linux
 
 let private withoutNumbers text = Regex.Replace(text, @"[ ]*\d+(\.\d+)?", "#")
 
@@ -76,11 +75,9 @@ let private unmarked =
 
 let private tables =
     test "the README's table is that of docs/results.md" {
-        let rows document =
-            read(document).Split '\n' |> Array.filter _.StartsWith("| ") |> List.ofArray
+        let rows document = read(document).Split '\n' |> Array.filter _.StartsWith("| ") |> List.ofArray
 
-        let shown =
-            rows "README.md" |> List.filter (fun row -> Regex.IsMatch(row, @"^\| \w+-v\d "))
+        let shown = rows "README.md" |> List.filter (fun row -> Regex.IsMatch(row, @"^\| \w+-v\d "))
 
         Expect.isNonEmpty shown "the README shows results"
         Expect.all shown (fun row -> List.contains row (rows "docs/results.md")) "rows of docs/results.md"
@@ -101,7 +98,8 @@ let private sourceMap =
                   found.Groups[1].Value ]
 
         let listed =
-            [ for found in Regex.Matches(read "docs/architecture.md", @"(?m)^\| `(\w+\.fs)` \|") -> found.Groups[1].Value ]
+            [ for found in Regex.Matches(read "docs/architecture.md", @"(?m)^\| `(\w+\.fs)` \|") ->
+                  found.Groups[1].Value ]
 
         Expect.equal listed compiled "the files"
     }

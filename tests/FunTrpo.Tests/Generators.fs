@@ -145,7 +145,7 @@ let policyCaseOf activations (rows: Gen<int>) =
                       layersOf activations depth family.ParameterWidth ]
             | _ -> layersOf activations depth family.ParameterWidth
 
-        let policy = { Family = family; Network = Layers.network inputs layers }
+        let policy = { ActionSpace = space; Family = family; Network = Layers.network inputs layers }
 
         let! rows = rows
         let! parameters = vector 1.0 policy.Network.ParameterCount

@@ -7,9 +7,22 @@ let private tests =
     testList
         "FunTrpo"
         [ KernelTests.tests
+          KeyTests.tests
+          SpaceTests.tests
           EnvironmentTests.tests
           DistributionTests.tests
           NetworkTests.tests
+          NormaliserTests.tests
+          RolloutTests.tests
+          AdvantageTests.tests
+          FisherTests.tests
+          ConjugateGradientTests.tests
+          TrustRegionTests.tests
+          CriticFitTests.tests
+          ConfigurationTests.tests
+          TrainingTests.tests
+          PolicyFileTests.tests
+          CommandTests.tests
           DocumentationTests.tests ]
 
 /// Runs the tests. The last line counts them, for people and for programs; a run in which nothing ran is a failure.

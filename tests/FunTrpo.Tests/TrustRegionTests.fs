@@ -405,7 +405,7 @@ let private exampleCase biases action =
 
     { Space = Discrete 2
       Layers = Dense(2, Activation.Identity)
-      Policy = { Family = Distribution.categorical 2; Network = network }
+      Policy = { ActionSpace = Discrete 2; Family = Distribution.categorical 2; Network = network }
       Parameters = Vector.ofArray (Array.append [| 0f; 0f |] biases)
       Observations = Matrix.ofRows [| [| 1f |] |]
       Actions = Matrix.ofRows [| [| action |] |]

@@ -1,0 +1,522 @@
+module FunTrpo.Tests.CommandTests
+
+open System
+open System.Diagnostics
+open System.Globalization
+open System.IO
+open System.Text.Json.Nodes
+open Expecto
+open FunTrpo
+open FunTrpo.Environments
+open FunTrpo.Cli
+
+// ---- The command as a process ----
+
+type private Ended = { Code: int; Output: string; Errors: string }
+
+/// `funtrpo …`, as its users start it: the program lies beside the tests.
+let private funtrpo folder (arguments: string list) =
+    let host =
+        match Environment.GetEnvironmentVariable "DOTNET_HOST_PATH" with
+        | null
+        | "" -> "dotnet"
+        | path -> path
+
+    let start =
+        ProcessStartInfo(
+            host,
+            Path.Combine(AppContext.BaseDirectory, "FunTrpo.Cli.dll") :: arguments,
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        )
+
+    use running = Process.Start start
+    let output = running.StandardOutput.ReadToEndAsync()
+    let errors = running.StandardError.ReadToEndAsync()
+    running.WaitForExit()
+
+    { Code = running.ExitCode; Output = output.Result; Errors = errors.Result }
+
+let private inFolder (body: string -> unit) =
+    let folder = Directory.CreateTempSubdirectory "funtrpo-"
+
+    try
+        body folder.FullName
+    finally
+        folder.Delete true
+
+let private inNewFolder name body = testCase name (fun () -> inFolder body)
+
+let private json path = JsonNode.Parse(File.ReadAllText path).AsObject()
+
+let private get<'T> (name: string) (node: JsonObject) = node[name].GetValue<'T>()
+
+let private expectOk result =
+    match result with
+    | Ok value -> value
+    | Error fault -> failtest (Fault.message fault)
+
+let private loaded folder = PolicyFile.load (Path.Combine(folder, "policy.json")) |> expectOk
+
+let private summaryFields =
+    [ "environment"
+      "seed"
+      "steps"
+      "iterations"
+      "episodes"
+      "meanReturn100"
+      "bestMeanReturn100"
+      "solved"
+      "wallSeconds"
+      "parametersSha256" ]
+
+let private progressOf folder =
+    let lines = File.ReadAllLines(Path.Combine(folder, "progress.csv")) |> Array.map _.Split(',')
+    lines[0], Array.tail lines
+
+/// What must hold of the files of any run.
+let private expectConsistentFiles folder =
+    let names =
+        Directory.GetFileSystemEntries folder |> Array.map (fun path -> Path.GetFileName path) |> Array.sort
+
+    Expect.equal names [| "config.json"; "policy.json"; "progress.csv"; "summary.json" |] "files"
+
+    let summary = json (Path.Combine(folder, "summary.json"))
+    Expect.equal [ for field in summary -> field.Key ] summaryFields "fields of summary.json"
+
+    let saved = loaded folder
+    let parameters = saved.Actor.Parameters
+    Expect.equal (get<string> "parametersSha256" summary) (PolicyFile.sha256 parameters) "checksum of the parameters"
+    Expect.equal saved.Environment (get<string> "environment" summary) "environment"
+    Expect.isGreaterThanOrEqual (get<float> "wallSeconds" summary) 0.0 "wall seconds"
+
+    let columns, rows = progressOf folder
+    Expect.equal columns[0..3] [| "iteration"; "steps"; "episodes"; "meanReturn100" |] "first columns"
+    Expect.equal (Array.distinct columns) columns "columns"
+    Expect.hasLength rows (get<int> "iterations" summary) "lines of progress.csv"
+
+    for number, row in Array.indexed rows do
+        Expect.hasLength row columns.Length "numbers in a line"
+        Expect.equal row[0] (string (number + 1)) "iteration"
+
+        for column, text in Array.zip columns row do
+            if column <> "outcome" && text <> "" then
+                Expect.isTrue
+                    (fst (Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture)))
+                    $"{column} = {text} is a number"
+
+    if rows.Length > 0 then
+        let last = Array.last rows
+        Expect.equal last[1] (string (get<int64> "steps" summary)) "steps"
+        Expect.equal last[2] (string (get<int64> "episodes" summary)) "episodes"
+
+    summary
+
+let private training =
+    testList
+        "train"
+        [ inNewFolder
+              "leaves progress, configuration, policy and summary, the same on 1 and 2 threads, and evaluates"
+              (fun folder ->
+                  let train threads =
+                      let out = Path.Combine(folder, $"threads-{threads}")
+
+                      let ended =
+                          funtrpo
+                              folder
+                              [ "train"
+                                "--env"
+                                "CartPole-v1"
+                                "--seed"
+                                "-3"
+                                "--steps"
+                                "1000"
+                                "--threads"
+                                string threads
+                                "--out"
+                                out
+                                "--set"
+                                "horizon=50"
+                                "--set"
+                                "hidden=8,4"
+                                "--set"
+                                "gamma=0.98" ]
+
+                      // The steps ran out: that is no failure.
+                      Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+                      Expect.stringContains ended.Output "not solved" "output"
+                      out, expectConsistentFiles out
+
+                  let out, summary = train 1
+                  let _, again = train 2
+                  Expect.equal (get<string> "environment" summary) "CartPole-v1" "environment"
+                  Expect.equal (get<int64> "seed" summary) -3L "seed"
+                  Expect.equal (get<int64> "steps" summary) 1000L "steps"
+                  Expect.equal (get<int> "iterations" summary) 3 "iterations"
+                  Expect.isFalse (get<bool> "solved" summary) "solved"
+                  Expect.isGreaterThan (get<float> "meanReturn100" summary) 8.0 "mean return"
+                  Expect.isNull summary["bestMeanReturn100"] "best mean of 100 episodes, where there are not so many"
+
+                  for field in summaryFields |> List.except [ "wallSeconds" ] do
+                      Expect.isTrue (JsonNode.DeepEquals(summary[field], again[field])) $"{field} on 2 threads"
+
+                  let config = json (Path.Combine(out, "config.json"))
+                  Expect.equal (get<string> "environment" config) "CartPole-v1" "environment"
+                  Expect.equal (get<int64> "seed" config) -3L "seed"
+                  Expect.equal (get<int64> "steps" config) 1000L "steps"
+                  let fields = config["configuration"].AsObject()
+
+                  Expect.equal
+                      [ for field in fields -> field.Key ]
+                      (Configuration.fields |> List.map _.Name)
+                      "fields of config.json"
+
+                  Expect.equal (get<int> "horizon" fields) 50 "horizon"
+                  Expect.equal (get<float> "gamma" fields) 0.98 "gamma"
+                  Expect.equal (get<string> "hidden" fields) "8,4" "hidden"
+                  Expect.isTrue (get<bool> "normaliseAdvantages" fields) "normaliseAdvantages"
+
+                  let policy = Path.Combine(out, "policy.json")
+
+                  let evaluate more =
+                      let ended =
+                          funtrpo folder ([ "evaluate"; "--policy"; policy; "--episodes"; "7"; "--seed"; "5" ] @ more)
+
+                      Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+                      Expect.hasLength (ended.Output.Trim().Split '\n') 1 "lines of output"
+                      ended.Output
+
+                  let scores = JsonNode.Parse(evaluate []).AsObject()
+
+                  Expect.equal
+                      [ for field in scores -> field.Key ]
+                      [ "mean"; "std"; "min"; "max"; "episodes" ]
+                      "scores"
+
+                  let expected = Evaluation.run 2 CartPole.environment (loaded out).Actor 7 (Key.ofSeed 5L) |> expectOk
+
+                  Expect.equal (get<float> "mean" scores) (Seq.average expected.Returns) "mean"
+                  Expect.equal (get<float> "min" scores) (Seq.min expected.Returns) "min"
+                  Expect.equal (get<float> "max" scores) (Seq.max expected.Returns) "max"
+                  Expect.equal (get<int> "episodes" scores) 7 "episodes"
+
+                  Expect.floatClose
+                      Accuracy.high
+                      (get<float> "std" scores)
+                      (MathNet.Numerics.Statistics.Statistics.PopulationStandardDeviation expected.Returns)
+                      "std"
+
+                  Expect.equal
+                      (evaluate [ "--threads"; "1"; "--env"; "CartPole-v1" ])
+                      (evaluate [])
+                      "the same scores again")
+
+          inNewFolder "goes on from a saved policy, with its layers, and refuses to go on with others" (fun folder ->
+              let train more = funtrpo folder ([ "train"; "--steps"; "80" ] @ more)
+
+              let first = Path.Combine(folder, "runs", "CartPole-v1-0")
+              let ended = train [ "--set"; "hidden=5"; "--set"; "activation=relu" ]
+              Expect.equal (ended.Code, ended.Errors) (0, "") "the first run"
+              expectConsistentFiles first |> ignore
+              let from = [ "--from"; Path.Combine(first, "policy.json"); "--out"; "second" ]
+              let ended = train from
+              Expect.equal (ended.Code, ended.Errors) (0, "") "the second run"
+              let second = loaded (Path.Combine(folder, "second"))
+
+              Expect.equal second.Architecture { Hidden = [ 5 ]; Activation = Activation.Relu } "architecture"
+
+              Expect.notEqual second.Actor.Parameters (loaded first).Actor.Parameters "it moved"
+
+              for set in [ "hidden=6"; "hidden=5,5"; "activation=tanh" ] do
+                  let ended = train (from @ [ "--set"; set ])
+                  Expect.equal ended.Code 2 $"exit code with {set}"
+                  Expect.isNotWhitespace ended.Errors $"errors with {set}"
+
+              let ended = train (from @ [ "--env"; "Pendulum-v1" ])
+              Expect.equal ended.Code 2 "exit code in another environment"
+              Expect.stringContains ended.Errors "Pendulum-v1" "errors")
+
+          inNewFolder "of every environment runs with its preset" (fun folder ->
+              for registered in Registry.all do
+                  let out = Path.Combine(folder, registered.Id)
+
+                  let options: Train.Options =
+                      { Seed = 1L
+                        Steps = 128L
+                        StopAt = None
+                        SolvedAt = registered.SolvedAt
+                        Folder = out
+                        Threads = 2
+                        Configuration = registered.Preset
+                        From = None }
+
+                  use output = new StringWriter()
+                  use errors = new StringWriter()
+
+                  let code =
+                      registered.Use
+                          { new EnvironmentUse<_> with
+                              member _.With environment = Train.run options environment output errors }
+
+                  Expect.equal (code, string errors) (0, "") registered.Id
+                  let summary = expectConsistentFiles out
+                  Expect.equal (get<int64> "steps" summary) 128L "steps") ]
+
+// ---- In this process: what the command does with an environment of our own ----
+
+let private small =
+    { Configuration.standard with Environments = 2; Horizon = 20; Hidden = [ 4 ]; CriticHidden = [ 4 ] }
+
+let private optionsFor folder steps : Train.Options =
+    { Seed = 1L
+      Steps = steps
+      StopAt = None
+      SolvedAt = 1e9
+      Folder = folder
+      Threads = 1
+      Configuration = small
+      From = None }
+
+let private run options (environment: Environment<'State>) =
+    use output = new StringWriter()
+    use errors = new StringWriter()
+    let code = Train.run options environment output errors
+
+    { Code = code; Output = string output; Errors = string errors }
+
+/// Episodes of five steps that are worth 1 each; from some step of its life on, rewards are NaN.
+let private failing failAt =
+    { new Environment<int> with
+        member _.Id = "Failing-v0"
+        member _.ObservationSpace = Space.box 1 -1.0 1.0
+        member _.ActionSpace = Discrete 2
+        member _.Reset _ = 0
+
+        member _.Step(_, _, time) =
+            { State = time + 1
+              Reward = (if time + 1 >= failAt then nan else 0.2)
+              Terminated = (time + 1) % 5 = 0 && failAt = Int32.MaxValue
+              Truncated = false }
+
+        member _.Observe(time, observation) = observation[0] <- float32 (sin (float time)) }
+
+let private endings =
+    testList
+        "a run"
+        [ for failAt, good in [ 1, 0; 20, 0; 21, 1; 50, 2 ] do
+              inNewFolder
+                  $"of an environment that gives NaN at step {failAt} exits with 1, says where, and keeps {good} iterations"
+                  (fun folder ->
+                      let options = optionsFor folder 1000L
+                      let ended = run options (failing failAt)
+                      Expect.equal ended.Code 1 "exit code"
+
+                      for part in [ "Failing-v0"; "reward"; $"step {failAt}" ] do
+                          Expect.stringContains ended.Errors part "errors"
+
+                      let summary = expectConsistentFiles folder
+                      Expect.equal (get<int> "iterations" summary) good "iterations"
+                      Expect.isFalse (get<bool> "solved" summary) "solved"
+
+                      let setup = Training.setup 1 small (failing failAt) |> expectOk
+                      let start = Training.start setup options.Seed
+
+                      let expected =
+                          (start, Training.run setup start |> Seq.truncate good)
+                          ||> Seq.fold (fun _ result -> expectOk result |> fst)
+
+                      Expect.equal (loaded folder).Actor.Parameters expected.PolicyParameters "the last good policy")
+
+          inNewFolder "is solved, and stops, when the mean of 100 episodes reaches the goal" (fun folder ->
+              let options = { optionsFor folder 100_000L with StopAt = Some 0.99 }
+
+              let ended = run options (failing Int32.MaxValue)
+              Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+              let summary = expectConsistentFiles folder
+              Expect.isTrue (get<bool> "solved" summary) "solved"
+              // 8 episodes an iteration: it takes 13 for 100 of them.
+              Expect.equal (get<int> "iterations" summary) 13 "iterations"
+              Expect.equal (get<int64> "episodes" summary) 104L "episodes"
+              Expect.floatClose Accuracy.high (get<float> "meanReturn100" summary) 1.0 "mean return"
+              Expect.floatClose Accuracy.high (get<float> "bestMeanReturn100" summary) 1.0 "best mean return")
+
+          inNewFolder "goes on beyond where the task is solved when no goal is set" (fun folder ->
+              let options = { optionsFor folder 800L with SolvedAt = 0.5 }
+
+              let ended = run options (failing Int32.MaxValue)
+              Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+              let summary = expectConsistentFiles folder
+              Expect.isTrue (get<bool> "solved" summary) "solved"
+              Expect.equal (get<int64> "steps" summary) 800L "steps")
+
+          inNewFolder "makes the steps it is asked for, to within one of each environment" (fun folder ->
+              let ended = run (optionsFor folder 99L) (failing Int32.MaxValue)
+              Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+              Expect.equal (get<int64> "steps" (expectConsistentFiles folder)) 100L "steps")
+
+          inNewFolder "into the folder of an earlier one replaces its files" (fun folder ->
+              run (optionsFor folder 400L) (failing Int32.MaxValue) |> ignore
+              let before = File.ReadAllText(Path.Combine(folder, "policy.json"))
+              let ended = run { optionsFor folder 80L with Seed = 2L } (failing Int32.MaxValue)
+              Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+              let summary = expectConsistentFiles folder
+              Expect.equal (get<int64> "steps" summary) 80L "steps"
+              Expect.notEqual (File.ReadAllText(Path.Combine(folder, "policy.json"))) before "policy")
+
+          inNewFolder "is refused where the configuration is, and leaves no file" (fun folder ->
+              let out = Path.Combine(folder, "out")
+
+              let ended =
+                  run { optionsFor out 80L with Configuration = { small with Gamma = 1.2 } } (failing Int32.MaxValue)
+
+              Expect.equal ended.Code 2 "exit code"
+              Expect.stringContains ended.Errors "gamma = 1.2" "errors"
+              Expect.isFalse (Directory.Exists out) "the folder exists") ]
+
+// ---- Refusals ----
+
+let private refusals =
+    let file folder name (text: string) =
+        let path = Path.Combine(folder, name)
+        File.WriteAllText(path, text)
+        path
+
+    /// Arguments (in a folder that may be used), and what the errors must name.
+    let cases: (string * (string -> string list) * string list) list =
+        let train more = fun _ -> "train" :: more
+
+        [ "no command", (fun _ -> []), [ "ommand" ]
+          "an unknown command", (fun _ -> [ "learn" ]), [ "learn" ]
+          "an unknown option", train [ "--nonsense"; "3" ], [ "--nonsense" ]
+          "an unknown environment",
+          train [ "--env"; "CartPole-v7" ],
+          "--env" :: "CartPole-v7" :: (Registry.all |> List.map _.Id)
+          "an unknown field", train [ "--set"; "gama=0.9" ], [ "gama"; "0.9"; "gamma" ]
+          "an ill-typed field", train [ "--set"; "environments=many" ], [ "environments"; "many"; "[1, 65536]" ]
+          "no value", train [ "--set"; "gamma" ], [ "--set"; "gamma"; "key=value" ]
+          "γ = 1.2", train [ "--set"; "gamma=1.2" ], [ "gamma"; "1.2"; "[0, 1]" ]
+          "δ = −1", train [ "--set"; "delta=-1" ], [ "delta"; "-1"; "(0, ∞)" ]
+          "δ = NaN", train [ "--set"; "delta=NaN" ], [ "delta"; "NaN"; "(0, ∞)" ]
+          "a layer of 0 units", train [ "--set"; "hidden=0" ], [ "hidden"; "0"; "[1, 65536]" ]
+          "weights without number", train [ "--set"; "criticHidden=65536,65536" ], [ "criticHidden"; "65536,65536" ]
+          "a bad field after a good one",
+          train [ "--set"; "gamma=0.9"; "--set"; "lambda=2" ],
+          [ "lambda"; "2"; "[0, 1]" ]
+          "no steps", train [ "--steps"; "0" ], [ "--steps"; "0"; "[1, " ]
+          "steps that are no number", train [ "--steps"; "1e5" ], [ "--steps"; "1e5"; "[1, " ]
+          "a seed that is no number", train [ "--seed"; "x" ], [ "--seed"; "x"; "[" ]
+          "no threads", train [ "--threads"; "0" ], [ "--threads"; "0"; "[1, 1024]" ]
+          "an infinite goal", train [ "--stop-at"; "Infinity" ], [ "--stop-at"; "Infinity"; "finite" ]
+          "a folder below a file",
+          (fun folder -> [ "train"; "--steps"; "80"; "--out"; Path.Combine(file folder "existing" "kept", "below") ]),
+          [ "--out"; "existing"; "folder" ]
+          "no folder at all", train [ "--steps"; "80"; "--out"; "" ], [ "--out"; "folder" ]
+          "a policy to start from that is not there",
+          (fun folder -> [ "train"; "--from"; Path.Combine(folder, "missing.json") ]),
+          [ "missing.json" ]
+          "a damaged policy",
+          (fun folder ->
+              let space = Discrete 2
+
+              let policy = Policy.create { Hidden = []; Activation = Activation.Tanh } 0.0 4 space
+
+              let text =
+                  PolicyFile.print
+                      { Environment = "CartPole-v1"
+                        Architecture = { Hidden = []; Activation = Activation.Tanh }
+                        Actor =
+                          { Policy = policy
+                            Parameters = policy.Network.Initialise(Key.ofSeed 1L)
+                            Normaliser = AsTheyAre } }
+
+              [ "evaluate"
+                "--policy"
+                file folder "damaged.json" (text.Replace("\"observationWidth\": 4", "\"observationWidth\": 5")) ]),
+          [ "damaged.json" ]
+          "a policy that is not there",
+          (fun folder -> [ "evaluate"; "--policy"; Path.Combine(folder, "missing.json") ]),
+          [ "missing.json" ]
+          "a policy without a name", (fun _ -> [ "evaluate"; "--policy"; "" ]), [ "cannot be used" ]
+          "no policy", (fun _ -> [ "evaluate" ]), [ "--policy" ]
+          "no episodes",
+          (fun folder ->
+              let ended = run (optionsFor folder 40L) CartPole.environment
+              Expect.equal ended.Code 0 "exit code"
+              [ "evaluate"; "--policy"; Path.Combine(folder, "policy.json"); "--episodes"; "0" ]),
+          [ "--episodes"; "0"; "[1, " ] ]
+
+    testList
+        "exits with 2, and errors that name the field, the value and the range, at"
+        [ for name, arguments, parts in cases do
+              inNewFolder name (fun folder ->
+                  let working = Path.Combine(folder, "working")
+                  Directory.CreateDirectory working |> ignore
+                  let ended = funtrpo working (arguments folder)
+                  Expect.equal ended.Code 2 $"exit code; {ended.Errors}"
+                  Expect.equal ended.Output "" "output"
+                  Expect.isFalse (ended.Errors.Contains "   at ") "a stack trace"
+
+                  for part in parts do
+                      Expect.stringContains ended.Errors part "errors"
+
+                  Expect.isEmpty (Directory.GetFileSystemEntries working) "files left behind")
+
+          inNewFolder "an existing file is not harmed by a folder below it" (fun folder ->
+              let path = file folder "existing" "kept"
+              let ended = run (optionsFor (Path.Combine(path, "below")) 40L) CartPole.environment
+              Expect.equal ended.Code 2 "exit code"
+              Expect.equal (File.ReadAllText path) "kept" "the file") ]
+
+let private information =
+    testList
+        "tells"
+        [ inNewFolder "with list every environment, its spaces, and its preset" (fun folder ->
+              let ended = funtrpo folder [ "list" ]
+              Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+
+              for registered in Registry.all do
+                  Expect.stringContains ended.Output registered.Id "environments"
+
+                  let spaces =
+                      registered.Use
+                          { new EnvironmentUse<_> with
+                              member _.With environment = [ environment.ObservationSpace; environment.ActionSpace ] }
+
+                  for space in spaces do
+                      Expect.stringContains ended.Output (Space.describe space) "spaces"
+
+                  for field in Configuration.fields do
+                      let value = field.Get registered.Preset
+
+                      if value <> field.Get Configuration.standard then
+                          Expect.stringContains ended.Output $"{field.Name}={value}" "presets")
+
+          inNewFolder "with config every field, its meaning, its range and its value" (fun folder ->
+              let standard = funtrpo folder [ "config" ]
+              let preset = funtrpo folder [ "config"; "--env"; "Pendulum-v1" ]
+              let registered = Registry.tryFind "Pendulum-v1" |> Option.get
+
+              for ended, configuration in [ standard, Configuration.standard; preset, registered.Preset ] do
+                  Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+
+                  for field in Configuration.fields do
+                      for part in [ $"{field.Name} = {field.Get configuration}"; field.Meaning; field.Allowed ] do
+                          Expect.stringContains ended.Output part "output"
+
+              Expect.notEqual standard.Output preset.Output "the preset differs")
+
+          inNewFolder "with --help every command, and with train --help every option" (fun folder ->
+              let root = funtrpo folder [ "--help" ]
+              Expect.equal root.Code 0 "exit code"
+
+              for command in [ "train"; "evaluate"; "list"; "config" ] do
+                  Expect.stringContains root.Output command "commands"
+
+              let train = funtrpo folder [ "train"; "--help" ]
+              Expect.equal train.Code 0 "exit code"
+
+              for option in [ "--env"; "--seed"; "--steps"; "--stop-at"; "--out"; "--from"; "--threads"; "--set" ] do
+                  Expect.stringContains train.Output option "options") ]
+
+let tests = testList "Command" [ training; endings; refusals; information ]

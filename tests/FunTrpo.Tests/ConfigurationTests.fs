@@ -1,0 +1,327 @@
+module FunTrpo.Tests.ConfigurationTests
+
+open System
+open System.Globalization
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open Microsoft.FSharp.Reflection
+open FunTrpo
+open FunTrpo.Environments
+
+let private standard = Configuration.standard
+
+/// Texts that no number is written with, or that are no number to train with.
+let private noNumbers =
+    [ ""
+      " "
+      "NaN"
+      "nan"
+      "Infinity"
+      "-Infinity"
+      "∞"
+      "1e999"
+      "abc"
+      "1,5"
+      "1.2.3"
+      "0x10"
+      "true"
+      "--1" ]
+
+let private noIntegers = "0.5" :: "1e3" :: "99999999999" :: "2147483648" :: noNumbers
+let private noTruths = [ ""; "True"; "TRUE"; "yes"; "1"; "0"; "on"; "truee" ]
+
+let private noLayers =
+    [ "0"; "-1"; "65537"; "64,0"; "64,,64"; ",64"; "64,"; "a"; "64;64"; "1.5"; "NaN"; "[64]" ]
+
+let private noChoice = [ ""; "none"; "0"; "Tanh"; "tanh "; "gradient,natural" ]
+
+let private activations = [ "tanh"; "relu"; "sigmoid"; "elu"; "softplus"; "swish"; "identity" ]
+
+/// For each field: texts that it takes, in the form in which it prints them, and texts that it must refuse.
+let private table =
+    [ "environments", [ "1"; "8"; "65536" ], "0" :: "-1" :: "65537" :: noIntegers
+      "horizon", [ "1"; "128"; "10000000" ], "0" :: "-5" :: "10000001" :: noIntegers
+      "gamma", [ "0"; "0.5"; "0.99"; "1" ], "1.2" :: "-0.1" :: "1.0000000000000002" :: noNumbers
+      "lambda", [ "0"; "0.95"; "1" ], "1.1" :: "-1E-300" :: noNumbers
+      "hidden", [ ""; "1"; "64,64"; "3,1,65536" ], noLayers
+      "activation", activations, noChoice
+      "initialLogSigma", [ "-20"; "-0.5"; "0"; "5" ], "-20.5" :: "5.1" :: noNumbers
+      "direction", [ "gradient"; "natural" ], noChoice
+      "step", [ "fixed"; "trust-region" ], noChoice
+      "delta", [ "1E-300"; "0.01"; "1E+300" ], "0" :: "-1" :: "-0" :: noNumbers
+      "learningRate", [ "1E-05"; "0.5"; "1000" ], "0" :: "-0.1" :: noNumbers
+      "damping", [ "0"; "0.1"; "1000000" ], "-0.1" :: "1000001" :: noNumbers
+      "fisherFraction", [ "1E-06"; "0.5"; "1" ], "0" :: "-0.5" :: "1.1" :: noNumbers
+      "cgIterations", [ "1"; "10"; "10000" ], "0" :: "-1" :: "10001" :: noIntegers
+      "cgTolerance", [ "0"; "1E-10"; "1" ], "-1E-10" :: "1.5" :: noNumbers
+      "lineSearchTries", [ "1"; "10"; "1000" ], "0" :: "-1" :: "1001" :: noIntegers
+      "lineSearchRatio", [ "0.001"; "0.5"; "0.999" ], "0" :: "1" :: "-0.5" :: "2" :: noNumbers
+      "critic", [ "adam"; "gauss-newton" ], noChoice
+      "criticHidden", [ ""; "1"; "64,64"; "3,1,65536" ], noLayers
+      "criticActivation", activations, noChoice
+      "criticLearningRate", [ "1E-05"; "0.001"; "10" ], "0" :: "-0.1" :: noNumbers
+      "criticEpochs", [ "1"; "10"; "10000" ], "0" :: "-1" :: "10001" :: noIntegers
+      "criticBatchSize", [ "1"; "128"; "10000000" ], "0" :: "-1" :: "10000001" :: noIntegers
+      "criticDelta", [ "1E-300"; "0.1"; "100" ], "0" :: "-1" :: noNumbers
+      "criticSteps", [ "1"; "5"; "1000" ], "0" :: "-1" :: "1001" :: noIntegers
+      "criticDamping", [ "0"; "0.001"; "1000000" ], "-0.1" :: "1000001" :: noNumbers
+      "criticCgIterations", [ "1"; "10"; "10000" ], "0" :: "-1" :: "10001" :: noIntegers
+      "normaliseObservations", [ "true"; "false" ], noTruths
+      "normaliseRewards", [ "true"; "false" ], noTruths
+      "normaliseAdvantages", [ "true"; "false" ], noTruths ]
+
+let private few = { FsCheckConfig.defaultConfig with maxTest = 20 }
+
+let private fieldOf name = Configuration.fields |> List.find (fun field -> field.Name = name)
+
+let private expectOk result =
+    match result with
+    | Ok value -> value
+    | Error fault -> failtest (Fault.message fault)
+
+/// A value of any sort is refused, in words that name the field, the value and what would be allowed.
+let private expectRefused name (value: string) allowed result =
+    match result with
+    | Ok _ -> failtest $"{name} = {value} was accepted"
+    | Error fault ->
+        let message = Fault.message fault
+
+        for part in [ name; value; allowed ] do
+            Expect.stringContains message part "the message"
+
+/// Any configuration of a size that fits into memory: each field has one of the first values of the table.
+let private configurations =
+    table
+    |> List.map (fun (name, good, _) -> Gen.elements (List.truncate 2 good) |> Gen.map (fun text -> name, text))
+    |> Gen.sequenceToList
+    |> Gen.map (fun assignments ->
+        (standard, assignments)
+        ||> List.fold (fun configuration (name, text) -> expectOk (Configuration.set name text configuration)))
+
+let private fields =
+    testList
+        "fields"
+        [ test "have names of their own, and this test knows them all" {
+              let names = Configuration.fields |> List.map _.Name
+              Expect.equal (List.distinct names) names "names"
+              Expect.equal names (table |> List.map (fun (name, _, _) -> name)) "names"
+          }
+
+          test "have a meaning and a range each" {
+              for field in Configuration.fields do
+                  Expect.isNotWhitespace field.Meaning $"meaning of {field.Name}"
+                  Expect.isNotWhitespace field.Allowed $"range of {field.Name}"
+          }
+
+          test "are those of the record: each sets the one of its name, and no other" {
+              let properties =
+                  FSharpType.GetRecordFields typeof<Configuration>
+                  |> Array.map (fun property ->
+                      string (Char.ToLowerInvariant property.Name[0]) + property.Name.Substring 1)
+
+              Expect.equal (List.ofArray properties) (Configuration.fields |> List.map _.Name) "fields of the record"
+
+              for name, good, _ in table do
+                  let other = good |> List.find (fun text -> text <> (fieldOf name).Get standard)
+                  let changed = Configuration.set name other standard |> expectOk
+
+                  let differing =
+                      Array.zip3 properties (FSharpValue.GetRecordFields standard) (FSharpValue.GetRecordFields changed)
+                      |> Array.filter (fun (_, before, after) -> before <> after)
+                      |> Array.map (fun (property, _, _) -> property)
+
+                  Expect.equal differing [| name |] $"what setting {name} changes"
+          }
+
+          for name, good, bad in table do
+              let field = fieldOf name
+
+              testList
+                  name
+                  [ testPropertyWithConfig few "get ∘ set is the identity, whatever the other fields are"
+                    <| Prop.forAll (Gen.zip configurations (Gen.elements good) |> Arb.fromGen) (fun (c, text) ->
+                        match field.Set text c with
+                        | Ok changed ->
+                            field.Get changed = text
+                            && field.Set (field.Get c) changed = Ok c
+                            && Configuration.set name text c = Ok changed
+                        | Error _ -> false)
+
+                    test "what is out of range or ill-typed is refused, naming the field, the value and the range" {
+                        for text in bad do
+                            field.Set text standard |> expectRefused name text field.Allowed
+                            Configuration.set name text standard |> expectRefused name text field.Allowed
+                    } ] ]
+
+/// A number field, its bounds, and how the record holds it.
+let private numbers =
+    [ "gamma", 0.0, 1.0, _.Gamma
+      "lambda", 0.0, 1.0, _.Lambda
+      "initialLogSigma", -20.0, 5.0, _.InitialLogSigma
+      "delta", 1e-300, 1e300, _.Delta
+      "damping", 0.0, 1e6, _.Damping
+      "cgTolerance", 0.0, 1.0, _.CgTolerance
+      "criticLearningRate", 1e-300, 1e300, _.CriticLearningRate ]
+
+let private texts =
+    testList
+        "as text"
+        [ for name, low, high, get in numbers do
+              testProperty $"{name} keeps every bit of every number in its range"
+              <| Prop.forAll (ArbMap.defaults |> ArbMap.generate<int64> |> Arb.fromGen) (fun seed ->
+                  let x = Key.uniformIn low high (Key.ofSeed seed)
+                  let text = x.ToString("R", CultureInfo.InvariantCulture)
+                  let c = Configuration.set name text standard |> expectOk
+                  (get: Configuration -> float) c = x && (fieldOf name).Get c = text)
+
+          testProperty "hidden keeps every list of layers"
+          <| Prop.forAll (Gen.listOf (Gen.choose (1, 65536)) |> Arb.fromGen) (fun units ->
+              let text = units |> List.map string |> String.concat ","
+              Configuration.set "hidden" text standard = Ok { standard with Hidden = units })
+
+          testProperty "does not depend on the culture"
+          <| Prop.forAll (Arb.fromGen configurations) (fun c ->
+              let before = CultureInfo.CurrentCulture
+              let german = CultureInfo.InvariantCulture.Clone() :?> CultureInfo
+              german.NumberFormat.NumberDecimalSeparator <- ","
+              german.NumberFormat.NegativeSign <- "−"
+              let texts () = Configuration.fields |> List.map (fun field -> field.Get c)
+              let invariant = texts ()
+
+              try
+                  CultureInfo.CurrentCulture <- german
+                  texts () = invariant && Configuration.validate c = Ok c
+              finally
+                  CultureInfo.CurrentCulture <- before) ]
+
+let private validation =
+    testList
+        "validate"
+        [ test "accepts the standard configuration and every preset as they are" {
+              Expect.equal (Configuration.validate standard) (Ok standard) "standard"
+
+              for registered in Registry.all do
+                  Expect.equal (Configuration.validate registered.Preset) (Ok registered.Preset) registered.Id
+          }
+
+          testProperty "accepts whatever its fields accept, as it is"
+          <| Prop.forAll (Arb.fromGen configurations) (fun c -> Configuration.validate c = Ok c)
+
+          for name, value, bad in
+              [ "gamma", "1.2", { standard with Gamma = 1.2 }
+                "gamma", "NaN", { standard with Gamma = nan }
+                "lambda", "-0.1", { standard with Lambda = -0.1 }
+                "delta", "-1", { standard with Delta = -1.0 }
+                "delta", "0", { standard with Delta = 0.0 }
+                "delta", "Infinity", { standard with Delta = infinity }
+                "hidden", "0", { standard with Hidden = [ 0 ] }
+                "hidden", "64,-3", { standard with Hidden = [ 64; -3 ] }
+                "criticHidden", "0", { standard with CriticHidden = [ 0 ] }
+                "environments", "0", { standard with Environments = 0 }
+                "horizon", "-1", { standard with Horizon = -1 }
+                "damping", "-1", { standard with Damping = -1.0 }
+                "fisherFraction", "0", { standard with FisherFraction = 0.0 }
+                "initialLogSigma", "-Infinity", { standard with InitialLogSigma = -infinity }
+                "lineSearchRatio", "1", { standard with LineSearchRatio = 1.0 }
+                "learningRate", "NaN", { standard with LearningRate = nan }
+                "cgIterations", "0", { standard with CgIterations = 0 }
+                "criticBatchSize", "0", { standard with CriticBatchSize = 0 }
+                "criticEpochs", "0", { standard with CriticEpochs = 0 } ] do
+              test $"refuses a record with {name} = {value}, and so does Training.setup" {
+                  let allowed = (fieldOf name).Allowed
+                  Configuration.validate bad |> expectRefused name value allowed
+
+                  Training.setup 1 bad CartPole.environment |> Result.map ignore |> expectRefused name value allowed
+              }
+
+          test "refuses an activation that does not exist, as an error and not as an exception" {
+              let bad = { standard with Activation = enum<Activation> 99 }
+              Configuration.validate bad |> expectRefused "activation" "99" (fieldOf "activation").Allowed
+          }
+
+          for name, value, bad in
+              [ "hidden", "65536,65536", { standard with Hidden = [ 65536; 65536 ] }
+                "hidden", "9000,9000", { standard with Hidden = List.replicate 40 9000 }
+                "criticHidden", "65536,65536", { standard with CriticHidden = [ 65536; 65536 ] }
+                "horizon", "10000000", { standard with Environments = 65536; Horizon = 10_000_000 } ] do
+              test $"refuses what would not fit into memory, by its name: {name} = {value} …" {
+                  // Counted in 32 bits, 65536² weights are none.
+                  Configuration.validate bad |> expectRefused name value ""
+                  Training.setup 1 bad CartPole.environment |> Result.map ignore |> expectRefused name value ""
+              } ]
+
+let private unknown =
+    testList
+        "an unknown field"
+        [ testProperty "is refused by its name, with the names that there are"
+          <| Prop.forAll (ArbMap.defaults |> ArbMap.arbitrary<NonNull<string>>) (fun name ->
+              List.exists (fun field -> field.Name = name.Get) Configuration.fields
+              || match Configuration.set name.Get "1" standard with
+                 | Ok _ -> false
+                 | Error fault ->
+                     let message = Fault.message fault
+
+                     message.Contains name.Get
+                     && Configuration.fields |> List.forall (fun field -> message.Contains field.Name))
+
+          test "is one in other letters, too" {
+              for name in [ "Gamma"; "GAMMA"; "gamma "; "γ"; "" ] do
+                  Expect.isError (Configuration.set name "0.5" standard) name
+          } ]
+
+/// What the words of a configuration come to in the algorithm.
+let private meaning =
+    testList
+        "means"
+        [ test "a direction and a step rule" {
+              let c =
+                  { standard with
+                      Delta = 0.02
+                      LearningRate = 0.3
+                      Damping = 0.4
+                      FisherFraction = 0.5
+                      CgIterations = 7
+                      CgTolerance = 1e-3
+                      LineSearchTries = 4
+                      LineSearchRatio = 0.6 }
+
+              let natural = NaturalGradient { Iterations = 7; Tolerance = 1e-3 }
+              let trustRegion = TrustRegionStep(0.02, { Tries = 4; Ratio = 0.6 })
+
+              for direction, step, expectedDirection, expectedStep in
+                  [ DirectionKind.Natural, StepKind.TrustRegion, natural, trustRegion
+                    DirectionKind.Natural, StepKind.Fixed, natural, FixedStep 0.3
+                    DirectionKind.Gradient, StepKind.TrustRegion, Gradient, trustRegion
+                    DirectionKind.Gradient, StepKind.Fixed, Gradient, FixedStep 0.3 ] do
+                  let improvement = Configuration.improvement { c with Direction = direction; Step = step }
+
+                  Expect.equal
+                      improvement
+                      { Direction = expectedDirection; StepRule = expectedStep; Damping = 0.4; FisherFraction = 0.5 }
+                      "improvement"
+          }
+
+          test "a way to fit the critic" {
+              let c =
+                  { standard with
+                      CriticLearningRate = 0.01
+                      CriticEpochs = 3
+                      CriticBatchSize = 5
+                      CriticDelta = 0.2
+                      CriticSteps = 6
+                      CriticDamping = 0.7
+                      CriticCgIterations = 8
+                      CgTolerance = 1e-3
+                      LineSearchTries = 4
+                      LineSearchRatio = 0.6 }
+
+              Expect.equal (Configuration.critic { c with Critic = CriticKind.Adam }) (Adam(0.01, 3, 5)) "Adam"
+
+              Expect.equal
+                  (Configuration.critic { c with Critic = CriticKind.GaussNewton })
+                  (GaussNewton(0.2, 6, 0.7, { Iterations = 8; Tolerance = 1e-3 }, { Tries = 4; Ratio = 0.6 }))
+                  "Gauss–Newton"
+          } ]
+
+let tests = testList "Configuration" [ fields; texts; validation; unknown; meaning ]

@@ -1,0 +1,257 @@
+module FunTrpo.Tests.CriticFitTests
+
+open System
+open System.Collections.Immutable
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open MathNet.Numerics.LinearAlgebra
+open FunTrpo
+
+/// Observations, and what the critic should say of them.
+type private Task = { Seed: int64; Network: Network; Observations: FunTrpo.Matrix; Returns: ImmutableArray<float> }
+
+let private tasksOf hidden =
+    Gen.map4
+        (fun seed inputs rows logScale ->
+            let key = Key.ofSeed seed
+            let numbers = Key.normals (rows * inputs) (Key.named "observations" key)
+            let weights = Key.normals inputs (Key.named "weights" key)
+            let noise = Key.normals rows (Key.named "noise" key)
+            let observations = Matrix.init rows inputs (fun r c -> float32 numbers[r * inputs + c])
+
+            let target row =
+                let linear = Seq.sum (Seq.init inputs (fun c -> weights[c] * float observations[row, c]))
+                10.0 ** (float logScale / 100.0) * (1.5 + linear + sin (2.0 * linear) + 0.1 * noise[row])
+
+            { Seed = seed
+              Network = Critic.create { Hidden = hidden; Activation = Activation.Tanh } inputs
+              Observations = observations
+              Returns = ImmutableArray.CreateRange(Seq.init rows target) })
+        (ArbMap.defaults |> ArbMap.generate<int64>)
+        (Gen.choose (1, 4))
+        (Gen.choose (20, 150))
+        (Gen.choose (-100, 100))
+    |> Arb.fromGen
+
+let private tasks = tasksOf [ 8 ]
+let private linearTasks = tasksOf []
+
+let private begin' task = CriticFit.start (task.Network.Initialise(Key.named "critic" (Key.ofSeed task.Seed)))
+
+let private key task = Key.named "fit" (Key.ofSeed task.Seed)
+
+let private fit settings task state =
+    CriticFit.fit settings task.Network task.Observations task.Returns (key task) state
+
+let private values task (state: CriticState) =
+    let column = Critic.values task.Network state.Parameters task.Observations
+    Array.init column.Rows (fun row -> float column[row, 0])
+
+let private meanSquare (xs: seq<float>) = xs |> Seq.averageBy (fun x -> x * x)
+
+let private errorOf task state = Seq.map2 (-) (values task state) task.Returns |> meanSquare
+
+let private cg = { Iterations = 20; Tolerance = 1e-6 }
+
+let private lineSearch = { Tries = 10; Ratio = 0.5 }
+
+let private gaussNewton delta steps = GaussNewton(delta, steps, 1e-3, cg, lineSearch)
+
+let private few = { FsCheckConfig.defaultConfig with maxTest = 50 }
+
+let private close tolerance (expected: float) actual = abs (expected - actual) <= tolerance * max 1.0 (abs expected)
+
+// ---- Adam, once more, in float64 on a linear critic ----
+
+/// The gradient of the mean squared error of V(s) = w·s + b, with b last.
+let private linearGradient task (parameters: float[]) =
+    let inputs = task.Observations.Columns
+    let rows = task.Observations.Rows
+    let x row c = if c = inputs then 1.0 else float task.Observations[row, c]
+
+    let errors =
+        Array.init rows (fun row ->
+            Seq.sum (Seq.init (inputs + 1) (fun c -> parameters[c] * x row c)) - task.Returns[row])
+
+    Array.init (inputs + 1) (fun c -> 2.0 / float rows * Seq.sum (Seq.init rows (fun row -> errors[row] * x row c)))
+
+/// Kingma and Ba (2014), algorithm 1, with full batches.
+let private referenceAdam learningRate steps task (parameters: float[]) =
+    let beta1, beta2, epsilon = 0.9, 0.999, 1e-8
+
+    let zeros = Array.map (fun _ -> 0.0) parameters
+
+    ((parameters, zeros, zeros), seq { 1..steps })
+    ||> Seq.fold (fun (theta, m, v) t ->
+        let g = linearGradient task theta
+        let m = Array.map2 (fun m g -> beta1 * m + (1.0 - beta1) * g) m g
+        let v = Array.map2 (fun v g -> beta2 * v + (1.0 - beta2) * g * g) v g
+
+        let step m v =
+            let mHat = m / (1.0 - beta1 ** float t)
+            let vHat = v / (1.0 - beta2 ** float t)
+            learningRate * mHat / (sqrt vHat + epsilon)
+
+        Array.map2 (-) theta (Array.map2 step m v), m, v)
+
+let private toFloats (v: FunTrpo.Vector) = Array.init v.Length (fun i -> float v[i])
+
+let private adam =
+    testList
+        "Adam"
+        [ testPropertyWithConfig few "lowers the mean squared error"
+          <| Prop.forAll tasks (fun task ->
+              let start = begin' task
+              errorOf task (fit (Adam(1e-2, 20, 16)) task start) < errorOf task start)
+
+          testProperty "takes the first step that the paper's formulas give: θ − α·g/(|g| + ε)"
+          <| Prop.forAll linearTasks (fun task ->
+              let start = begin' task
+              let learningRate = 0.01
+              let after = fit (Adam(learningRate, 1, task.Returns.Length)) task start
+              let before = toFloats start.Parameters
+              let gradient = linearGradient task before
+
+              after.AdamSteps = 1L
+              && Seq.forall
+                  (fun i ->
+                      let g = gradient[i]
+                      let expected = before[i] - learningRate * g / (abs g + 1e-8)
+
+                      // Where the gradient nearly vanishes its sign is a matter of rounding.
+                      abs g < 1e-4
+                      || close 1e-6 expected (float after.Parameters[i])
+                         && close 1e-4 (0.1 * g) (float after.FirstMoment[i])
+                         && close 1e-4 (0.001 * g * g) (float after.SecondMoment[i]))
+                  (seq { 0 .. gradient.Length - 1 }))
+
+          testProperty "takes the first ten steps that a float64 Adam takes, and goes on over two fits as over one"
+          <| Prop.forAll linearTasks (fun task ->
+              let start = begin' task
+              let all = task.Returns.Length
+              let learningRate = 0.01
+              let atOnce = fit (Adam(learningRate, 10, all)) task start
+              let inTwo = start |> fit (Adam(learningRate, 4, all)) task |> fit (Adam(learningRate, 6, all)) task
+              let expected, _, _ = referenceAdam learningRate 10 task (toFloats start.Parameters)
+
+              let agrees (state: CriticState) =
+                  Seq.forall2 (fun e a -> abs (e - a) < 1e-3) expected (toFloats state.Parameters)
+
+              atOnce.AdamSteps = 10L && inTwo.AdamSteps = 10L && agrees atOnce && agrees inTwo)
+
+          testProperty "steps once for each minibatch of each epoch, the last and shorter one too"
+          <| Prop.forAll (Gen.zip (Arb.toGen linearTasks) (Gen.choose (1, 60)) |> Arb.fromGen) (fun (task, size) ->
+              let after = fit (Adam(1e-3, 3, size)) task (begin' task)
+              after.AdamSteps = 3L * int64 ((task.Returns.Length + size - 1) / size))
+
+          testPropertyWithConfig
+              few
+              "visits the rows in the order that its key draws, and in another one under another key"
+          <| Prop.forAll tasks (fun task ->
+              let under name =
+                  CriticFit.fit
+                      (Adam(1e-2, 2, 4))
+                      task.Network
+                      task.Observations
+                      task.Returns
+                      (Key.named name (key task))
+                      (begin' task)
+
+              under "a" = under "a" && under "a" <> under "b") ]
+
+let private trustRegion =
+    testList
+        "Gauss–Newton"
+        [ testPropertyWithConfig few "lowers the mean squared error"
+          <| Prop.forAll tasks (fun task ->
+              let start = begin' task
+              errorOf task (fit (gaussNewton 0.1 3) task start) < errorOf task start)
+
+          testProperty "keeps within its trust region and never raises the error, or leaves the parameters as they were"
+          <| Prop.forAll
+              (Gen.zip3 (Arb.toGen tasks) (Gen.elements [ 1e-6; 1e-3; 0.1; 10.0 ]) (Gen.choose (1, 5))
+               |> Arb.fromGen)
+              (fun (task, delta, steps) ->
+                  let start = begin' task
+                  let after = fit (gaussNewton delta steps) task start
+                  let change = Seq.map2 (-) (values task after) (values task start) |> meanSquare
+                  let distance = change / (2.0 * errorOf task start)
+
+                  after.Parameters = start.Parameters
+                  || distance <= delta * (1.0 + 1e-9) && errorOf task after < errorOf task start)
+
+          testProperty "reaches the edge of a small trust region, so that it does not stop short"
+          <| Prop.forAll tasks (fun task ->
+              let start = begin' task
+              let delta = 1e-4
+              let after = fit (gaussNewton delta 1) task start
+              let change = Seq.map2 (-) (values task after) (values task start) |> meanSquare
+              change / (2.0 * errorOf task start) > 0.2 * delta)
+
+          testPropertyWithConfig
+              few
+              "on a linear critic, without damping and with a huge δ, solves the least-squares problem"
+          <| Prop.forAll linearTasks (fun task ->
+              let after =
+                  fit (GaussNewton(1e9, 4, 0.0, { Iterations = 50; Tolerance = 1e-10 }, lineSearch)) task (begin' task)
+
+              let inputs = task.Observations.Columns
+
+              let design =
+                  Matrix<float>
+                      .Build.Dense(
+                          task.Observations.Rows,
+                          inputs + 1,
+                          fun row c -> if c = inputs then 1.0 else float task.Observations[row, c]
+                      )
+
+              let returns = Vector<float>.Build.DenseOfEnumerable task.Returns
+              let solution = design.QR().Solve returns
+              let least = (design * solution - returns) |> meanSquare
+              errorOf task after <= least * (1.0 + 1e-4) + 1e-9 * meanSquare task.Returns)
+
+          testPropertyWithConfig few "leaves Adam's moments alone, and the key does not matter"
+          <| Prop.forAll tasks (fun task ->
+              let start = fit (Adam(1e-3, 1, 32)) task (begin' task)
+              let after = fit (gaussNewton 0.1 2) task start
+
+              let otherwise =
+                  CriticFit.fit (gaussNewton 0.1 2) task.Network task.Observations task.Returns (Key.ofSeed 0L) start
+
+              after = otherwise
+              && after.FirstMoment = start.FirstMoment
+              && after.SecondMoment = start.SecondMoment
+              && after.AdamSteps = start.AdamSteps) ]
+
+let private either =
+    let settings = [ "Adam", Adam(1e-2, 3, 16); "Gauss–Newton", gaussNewton 0.1 2 ]
+
+    testList
+        "either way"
+        [ for name, settings in settings do
+              testPropertyWithConfig
+                  few
+                  $"{name}: the same again for the same inputs, and the state it began from is untouched"
+              <| Prop.forAll tasks (fun task ->
+                  let start = begin' task
+                  let kept = Vector.toArray start.Parameters
+                  let first = fit settings task start
+                  first = fit settings task start && Vector.ofArray kept = start.Parameters)
+
+              testPropertyWithConfig few $"{name}: the same to the last bit in blocks on any number of threads"
+              <| Prop.forAll tasks (fun task ->
+                  let on threads =
+                      fit settings { task with Network = Network.inBlocks 32 threads task.Network } (begin' task)
+
+                  on 1 = on 2 && on 1 = on 5)
+
+              testPropertyWithConfig few $"{name}: a critic that is right already stays as it is"
+              <| Prop.forAll tasks (fun task ->
+                  let start = begin' task
+
+                  let right = { task with Returns = ImmutableArray.CreateRange(values task start) }
+
+                  (fit settings right start).Parameters = start.Parameters) ]
+
+let tests = testList "Critic fit" [ adam; trustRegion; either ]

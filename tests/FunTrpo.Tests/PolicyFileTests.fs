@@ -1,0 +1,415 @@
+module FunTrpo.Tests.PolicyFileTests
+
+open System
+open System.IO
+open System.Security.Cryptography
+open System.Text
+open System.Text.Json.Nodes
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open FunTrpo
+
+let private few count = { FsCheckConfig.defaultConfig with maxTest = count }
+
+let private seeds = ArbMap.defaults |> ArbMap.generate<int64>
+
+/// Any finite float32, of all magnitudes.
+let private anyFinite key =
+    let struct (bits, _) = Key.bits 0UL key
+    let x = BitConverter.UInt32BitsToSingle(uint32 bits)
+    if Single.IsFinite x then x else 0f
+
+let private bound =
+    Gen.frequency
+        [ 4, Gen.choose (-1000, 1000) |> Gen.map (fun n -> float32 n / 8f)
+          1, Gen.elements [ 0.1f; -0f; 1e-40f; Single.MaxValue; 16777216f; 3.4567e-12f ] ]
+
+let private spaces =
+    let boxes =
+        Gen.choose (1, 3)
+        |> Gen.bind (fun count ->
+            Gen.map3
+                (fun (a: float32 list) (b: float32 list) infinite ->
+                    let low = List.map2 min a b
+                    let high = List.map2 max a b
+
+                    Box(
+                        (if infinite then List.map (fun _ -> Single.NegativeInfinity) low else low) |> Vector.ofSeq,
+                        Vector.ofSeq (Single.PositiveInfinity :: List.tail high)
+                    ))
+                (Gen.listOfLength count bound)
+                (Gen.listOfLength count bound)
+                (Gen.elements [ true; false ]))
+
+    Gen.oneof
+        [ Gen.choose (1, 6) |> Gen.map Discrete
+          boxes
+          Gen.choose (1, 3)
+          |> Gen.bind (fun length -> Gen.listOfLength length (Gen.choose (1, 4)))
+          |> Gen.map MultiDiscrete
+          Gen.choose (1, 4) |> Gen.map MultiBinary ]
+
+let private architectures =
+    Gen.map2
+        (fun hidden activation -> { Hidden = hidden; Activation = activation })
+        (Gen.choose (0, 2) |> Gen.bind (fun layers -> Gen.listOfLength layers (Gen.choose (1, 5))))
+        (Gen.elements (List.map snd Configuration.activations))
+
+let private names =
+    Gen.elements [ "CartPole-v1"; "Pendulum-v1"; "x"; "a \"quoted\" \\ name\n"; "π ≤ 𝛑 <é>"; "" ]
+
+let private normalisers width key =
+    let numbers name = Key.normals width (Key.named name key) |> Array.map (fun x -> exp (20.0 * x))
+    let moments = Moments.create (1.0 + floor (1e6 * Key.uniform key)) (numbers "means") (numbers "squares")
+    Gen.elements [ AsTheyAre; Standardise(Moments.empty width); Standardise moments ]
+
+let private policies =
+    gen {
+        let! seed = seeds
+        let key = Key.ofSeed seed
+        let! width = Gen.choose (1, 4)
+        let! space = spaces
+        let! architecture = architectures
+        let! normaliser = normalisers width key
+        let! name = names
+        let! wild = Gen.elements [ true; false ]
+        let policy = Policy.create architecture -0.5 width space
+
+        let parameters =
+            if wild then
+                Vector.init policy.Network.ParameterCount (fun i -> anyFinite (Key.at (int64 i) key))
+            else
+                policy.Network.Initialise key
+
+        return
+            { Environment = name
+              Architecture = architecture
+              Actor = { Policy = policy; Parameters = parameters; Normaliser = normaliser } }
+    }
+
+let private saved = Arb.fromGen policies
+
+let private sameBits (a: float) (b: float) = BitConverter.DoubleToInt64Bits a = BitConverter.DoubleToInt64Bits b
+
+let private sameNormaliser a b =
+    match a, b with
+    | AsTheyAre, AsTheyAre -> true
+    | Standardise a, Standardise b ->
+        a.Width = b.Width
+        && sameBits a.Count b.Count
+        && List.forall
+            (fun c -> sameBits (a.Mean c) (b.Mean c) && sameBits (a.SquaredDeviations c) (b.SquaredDeviations c))
+            [ 0 .. a.Width - 1 ]
+    | _ -> false
+
+let private sameSaved (a: SavedPolicy) (b: SavedPolicy) =
+    a.Environment = b.Environment
+    && a.ObservationWidth = b.ObservationWidth
+    && a.ActionSpace = b.ActionSpace
+    && a.Architecture = b.Architecture
+    && a.Actor.Parameters = b.Actor.Parameters
+    && sameNormaliser a.Actor.Normaliser b.Actor.Normaliser
+    && a.Actor.Policy.Network.ParameterCount = b.Actor.Policy.Network.ParameterCount
+
+let private name = "somewhere/policy.json"
+
+let private isRefused fileName result =
+    match result with
+    | Error(Damaged(file, why) as fault) -> file = fileName && why <> "" && (Fault.message fault).Contains fileName
+    | _ -> false
+
+/// Whether two texts say the same in JSON: they may differ in whitespace, or in how a character is escaped.
+let private sayTheSame (a: string) (b: string) = JsonNode.DeepEquals(JsonNode.Parse a, JsonNode.Parse b)
+
+/// What a damaged text may come to: it is refused, or it still says the same, and nothing of the policy is lost.
+let private refusedUnlessHarmless fileName original damaged result =
+    match result with
+    | Ok found -> sayTheSame damaged (PolicyFile.print original) && sameSaved original found
+    | refused -> isRefused fileName refused
+
+/// The same of a text that was damaged in memory.
+let private isSafe original damaged = PolicyFile.parse name damaged |> refusedUnlessHarmless name original damaged
+
+let private roundtrip =
+    testList
+        "parse ∘ print"
+        [ testProperty "is the identity, to the last bit of every number"
+          <| Prop.forAll saved (fun policy ->
+              match PolicyFile.parse name (PolicyFile.print policy) with
+              | Ok found -> sameSaved policy found && PolicyFile.print found = PolicyFile.print policy
+              | Error _ -> false)
+
+          testProperty "gives a policy that takes the same actions"
+          <| Prop.forAll (Gen.zip policies seeds |> Arb.fromGen) (fun (policy, seed) ->
+              match PolicyFile.parse name (PolicyFile.print policy) with
+              | Ok found ->
+                  let key = Key.ofSeed seed
+
+                  let observation = Key.normals policy.ObservationWidth key |> Array.map float32 |> Vector.ofArray
+
+                  Actor.mode policy.Actor observation = Actor.mode found.Actor observation
+                  && Actor.sample policy.Actor key observation = Actor.sample found.Actor key observation
+              | Error _ -> false)
+
+          testPropertyWithConfig (few 20) "works through a file, too"
+          <| Prop.forAll saved (fun policy ->
+              let folder = Directory.CreateTempSubdirectory "funtrpo-"
+              let path = Path.Combine(folder.FullName, "policy.json")
+
+              try
+                  File.WriteAllText(path, PolicyFile.print policy)
+
+                  match PolicyFile.load path with
+                  | Ok found -> sameSaved policy found
+                  | Error _ -> false
+              finally
+                  folder.Delete true)
+
+          testProperty "sha256 is that of the parameters as little-endian float32"
+          <| Prop.forAll saved (fun policy ->
+              let parameters = policy.Actor.Parameters
+              use stream = new MemoryStream()
+              // A writer of .NET is little-endian on every machine.
+              use writer = new BinaryWriter(stream)
+
+              for i in 0 .. parameters.Length - 1 do
+                  writer.Write parameters[i]
+
+              writer.Flush()
+              PolicyFile.sha256 parameters = Convert.ToHexString(SHA256.HashData(stream.ToArray())).ToLowerInvariant()) ]
+
+let private positions = Gen.choose (0, Int32.MaxValue)
+
+let private characters =
+    Gen.frequency
+        [ 6, Gen.elements (List.ofSeq "0123456789abcdefABCDEF+-./={}[],:\"\\ \n\t")
+          1, Gen.choose (0, 0xFFFF) |> Gen.map char |> Gen.where (Char.IsSurrogate >> not) ]
+
+let private damaged = Gen.zip3 policies positions characters |> Arb.fromGen
+
+let private damage =
+    testList
+        "damage is refused with the name of the file"
+        [ testPropertyWithConfig (few 400) "any other character in any place"
+          <| Prop.forAll damaged (fun (policy, position, character) ->
+              let text = PolicyFile.print policy
+              let at = position % text.Length
+
+              text[at] = character || isSafe policy (text.Remove(at, 1).Insert(at, string character)))
+
+          testPropertyWithConfig (few 200) "any character more"
+          <| Prop.forAll damaged (fun (policy, position, character) ->
+              let text = PolicyFile.print policy
+              isSafe policy (text.Insert(position % (text.Length + 1), string character)))
+
+          testPropertyWithConfig (few 200) "any character less"
+          <| Prop.forAll damaged (fun (policy, position, _) ->
+              let text = PolicyFile.print policy
+              isSafe policy (text.Remove(position % text.Length, 1)))
+
+          testPropertyWithConfig (few 200) "two neighbours that changed places"
+          <| Prop.forAll damaged (fun (policy, position, _) ->
+              let text = PolicyFile.print policy
+              let at = position % (text.Length - 1)
+              isSafe policy (text.Remove(at, 1).Insert(at + 1, string text[at])))
+
+          testPropertyWithConfig (few 200) "a truncation anywhere"
+          <| Prop.forAll damaged (fun (policy, position, _) ->
+              let text = PolicyFile.print policy
+              isSafe policy (text.Substring(0, position % text.Length)))
+
+          testPropertyWithConfig (few 100) "a flipped bit anywhere in the file"
+          <| Prop.forAll
+              (Gen.zip3 policies positions (Gen.choose (0, 7)) |> Arb.fromGen)
+              (fun (policy, position, bit) ->
+                  let folder = Directory.CreateTempSubdirectory "funtrpo-"
+                  let path = Path.Combine(folder.FullName, "policy.json")
+
+                  try
+                      let bytes = Encoding.UTF8.GetBytes(PolicyFile.print policy)
+                      let at = position % bytes.Length
+                      bytes[at] <- bytes[at] ^^^ (1uy <<< bit)
+                      File.WriteAllBytes(path, bytes)
+                      PolicyFile.load path |> refusedUnlessHarmless path policy (File.ReadAllText path)
+                  finally
+                      folder.Delete true)
+
+          testPropertyWithConfig (few 100) "a line left out, or there twice"
+          <| Prop.forAll damaged (fun (policy, position, _) ->
+              let text = PolicyFile.print policy
+              let lines = text.Split '\n' |> List.ofArray
+              let at = position % lines.Length
+              let without = lines |> List.removeAt at |> String.concat "\n"
+              let twice = lines |> List.insertAt at lines[at] |> String.concat "\n"
+              isSafe policy without && isSafe policy twice) ]
+
+// ---- Files that no damage made ----
+
+/// The text after `change` with a checksum that is right again: what only a program could have written.
+let private resealed (change: JsonObject -> unit) (policy: SavedPolicy) =
+    let node = JsonNode.Parse(PolicyFile.print policy) :?> JsonObject
+    node.Remove "checksum" |> ignore
+    change node
+    let hash = SHA256.HashData(Encoding.UTF8.GetBytes(node.ToJsonString()))
+    node["checksum"] <- JsonValue.Create(Convert.ToHexStringLower hash)
+    node.ToJsonString()
+
+/// Every place in a tree of JSON, as the names and indices that lead there.
+let rec private places (node: JsonNode) : string list list =
+    match node with
+    | :? JsonObject as fields ->
+        [ for field in fields do
+              yield [ field.Key ]
+
+              for rest in places field.Value do
+                  yield field.Key :: rest ]
+    | :? JsonArray as items ->
+        [ for i in 0 .. items.Count - 1 do
+              yield [ string i ]
+
+              for rest in places items[i] do
+                  yield string i :: rest ]
+    | _ -> []
+
+let rec private put (value: string) (place: string list) (node: JsonNode) =
+    match node, place with
+    | (:? JsonObject as fields), [ name ] -> fields[name] <- JsonNode.Parse value
+    | (:? JsonArray as items), [ index ] -> items[Int32.Parse index] <- JsonNode.Parse value
+    | (:? JsonObject as fields), name :: rest -> put value rest fields[name]
+    | (:? JsonArray as items), index :: rest -> put value rest items[Int32.Parse index]
+    | _ -> ()
+
+let private oddities =
+    [ "null"
+      "true"
+      "-1"
+      "0"
+      "1.5"
+      "1e300"
+      "99999999999"
+      "\"\""
+      "\"x\""
+      "[]"
+      "[null]"
+      "[[1]]"
+      "{}" ]
+
+let private example =
+    let space = Box(Vector.ofArray [| -1f |], Vector.ofArray [| 1f |])
+    let architecture = { Hidden = [ 2 ]; Activation = Activation.Tanh }
+    let policy = Policy.create architecture 0.0 2 space
+
+    { Environment = "Example-v0"
+      Architecture = architecture
+      Actor =
+        { Policy = policy
+          Parameters = policy.Network.Initialise(Key.ofSeed 1L)
+          Normaliser = Standardise(Moments.create 5.0 [ 1.0; 2.0 ] [ 3.0; 4.0 ]) } }
+
+let private foreign =
+    testList
+        "what is no policy is refused, and nothing is thrown"
+        [ testProperty "any text"
+          <| Prop.forAll (ArbMap.defaults |> ArbMap.arbitrary<NonNull<string>>) (fun text ->
+              isRefused name (PolicyFile.parse name text.Get))
+
+          for text in
+              [ ""
+                " \n"
+                "null"
+                "true"
+                "5"
+                "\"text\""
+                "[]"
+                "[{}]"
+                "{}"
+                "{\"format\": null}"
+                "{\"format\": 5}"
+                "{\"format\": \"other\"}"
+                "{\"format\": \"funtrpo-policy\"}"
+                "{\"format\": \"funtrpo-policy\", \"version\": \"1\"}"
+                "{\"format\": \"funtrpo-policy\", \"version\": 1}"
+                "{\"format\": \"funtrpo-policy\", \"version\": 1, \"checksum\": 7}"
+                "{\"format\": \"funtrpo-policy\", \"format\": \"funtrpo-policy\", \"version\": 1}"
+                "{\"a\": {\"b\": 1, \"b\": 2}, \"format\": \"funtrpo-policy\", \"version\": 1, \"checksum\": \"\"}"
+                String.replicate 2000 "["
+                "\u0000"
+                "\uFEFF"
+                "{\"format\": \"\\uD800\"}" ] do
+              test $"the text {text.Substring(0, min 70 text.Length)}" {
+                  Expect.isTrue (isRefused name (PolicyFile.parse name text)) "refused"
+              }
+
+          test "text with half a surrogate pair, which no file can hold" {
+              for half in [ '\uD800'; '\uDC00' ] do
+                  for text in [ string half; PolicyFile.print(example).Replace("Example", $"Ex{half}ample") ] do
+                      Expect.isTrue (isRefused name (PolicyFile.parse name text)) "refused"
+          }
+
+          test "another version, naming it" {
+              for version in [ 0; 2; -1 ] do
+                  let text = example |> resealed (put (string version) [ "version" ])
+                  let result = PolicyFile.parse name text
+                  Expect.isTrue (isRefused name result) "refused"
+
+                  Expect.stringContains
+                      (match result with
+                       | Error fault -> Fault.message fault
+                       | Ok _ -> "")
+                      (string version)
+                      "message"
+          }
+
+          test "a policy whose parameters are not finite" {
+              for bad in [ Single.NaN; Single.PositiveInfinity ] do
+                  let actor =
+                      { example.Actor with
+                          Parameters = Vector.init example.Actor.Parameters.Length (fun i -> if i = 3 then bad else 0f) }
+
+                  let text = PolicyFile.print { example with Actor = actor }
+                  Expect.isTrue (isRefused name (PolicyFile.parse name text)) "refused"
+          }
+
+          test "a policy with any one value replaced by an odd one and sealed again" {
+              let text = PolicyFile.print example
+
+              for place in places (JsonNode.Parse text) |> List.filter (fun place -> place <> [ "checksum" ]) do
+                  for oddity in oddities do
+                      let described = $"""{String.concat "/" place} = {oddity}"""
+
+                      let result =
+                          try
+                              example |> resealed (put oddity place) |> PolicyFile.parse name
+                          with e ->
+                              failtest $"{described}: {e.GetType().Name} was thrown"
+
+                      match result with
+                      | Ok found ->
+                          // Some values may well be others. What is accepted must be a policy that can act.
+                          let action = Actor.mode found.Actor (Vector.zero found.ObservationWidth)
+                          Expect.equal action.Length (Space.width found.ActionSpace) described
+                          Expect.isTrue (Vector.isFinite action) described
+                      | refused -> Expect.isTrue (isRefused name refused) described
+          }
+
+          test "a file that is not there, a folder, and names that no file can have" {
+              let folder = Directory.CreateTempSubdirectory "funtrpo-"
+
+              try
+                  let missing = Path.Combine(folder.FullName, "missing.json")
+
+                  for path in
+                      [ missing
+                        Path.Combine(missing, "below")
+                        folder.FullName
+                        ""
+                        " "
+                        "a\u0000b"
+                        String('x', 5000) ] do
+                      Expect.isTrue (isRefused path (PolicyFile.load path)) $"“{path}” is refused"
+              finally
+                  folder.Delete true
+          } ]
+
+let tests = testList "Policy file" [ roundtrip; damage; foreign ]

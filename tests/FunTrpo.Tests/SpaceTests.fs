@@ -1,0 +1,187 @@
+module FunTrpo.Tests.SpaceTests
+
+open System
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open MathNet.Numerics.Distributions
+open FunTrpo
+
+/// A finite number of a readable size, now and then a very large or a very small one.
+let private finite =
+    Gen.frequency
+        [ 6, Gen.choose (-10_000, 10_000) |> Gen.map (fun n -> float32 n / 100f)
+          1, Gen.elements [ 0f; -0f; 1e-40f; 1e30f; -1e30f; Single.MaxValue; Single.MinValue ] ]
+
+let private interval =
+    let bounded = Gen.map2 (fun a b -> min a b, max a b) finite finite
+
+    Gen.frequency
+        [ 4, bounded
+          1, bounded |> Gen.map (fun (low, _) -> low, Single.PositiveInfinity)
+          1, bounded |> Gen.map (fun (_, high) -> Single.NegativeInfinity, high)
+          1, Gen.constant (Single.NegativeInfinity, Single.PositiveInfinity) ]
+
+let private boxes =
+    Gen.choose (1, 5)
+    |> Gen.bind (fun count -> Gen.listOfLength count interval)
+    |> Gen.map (fun bounds -> Box(bounds |> Seq.map fst |> Vector.ofSeq, bounds |> Seq.map snd |> Vector.ofSeq))
+
+let private counted =
+    let count = Gen.choose (1, 30)
+
+    Gen.oneof
+        [ Gen.map Discrete count
+          Gen.choose (1, 5) |> Gen.bind (fun length -> Gen.listOfLength length count) |> Gen.map MultiDiscrete
+          Gen.choose (1, 6) |> Gen.map MultiBinary ]
+
+let private spaces = Gen.oneof [ boxes; counted ]
+
+let private keys = ArbMap.defaults |> ArbMap.generate<int64> |> Gen.map Key.ofSeed
+
+/// A space, and an element of it.
+let private elements spaces = Gen.map2 (fun space key -> space, Space.sample space key) spaces keys |> Arb.fromGen
+
+let private coordinate =
+    Gen.frequency [ 5, finite; 1, Gen.elements [ Single.PositiveInfinity; Single.NegativeInfinity ] ]
+
+/// A box, and any point that need not be inside.
+let private boxesAndPoints =
+    boxes
+    |> Gen.bind (fun box ->
+        Gen.listOfLength (Space.width box) coordinate |> Gen.map (fun point -> box, Vector.ofSeq point))
+    |> Arb.fromGen
+
+let private clip space (row: Vector) = Vector.Create(row.Length, Fill(fun clipped -> Space.clip space row.Span clipped))
+
+let private contains space (row: Vector) = Space.contains space row.Span
+
+let private replace i x (row: Vector) = Vector.init row.Length (fun j -> if j = i then x else row[j])
+
+/// Each coordinate of a row, replaced.
+let private everyReplacement x (row: Vector) = List.init row.Length (fun i -> replace i x row)
+
+let private sampling =
+    testList
+        "sample"
+        [ testProperty "is an element of the space, of its width, and the same for the same key"
+          <| Prop.forAll (Gen.zip spaces keys |> Arb.fromGen) (fun (space, key) ->
+              let row = Space.sample space key
+
+              contains space row && row.Length = Space.width space && row = Space.sample space key)
+
+          for count in [ 2; 5; 17 ] do
+              test $"takes each of {count} alternatives equally often" {
+                  let n = 5_000
+
+                  let draw i =
+                      let row = Space.sample (Discrete count) (Key.at (int64 i) (Key.ofSeed 1L))
+                      int row[0]
+
+                  let draws = Array.init n draw
+
+                  let expected = float n / float count
+                  let counts = Array.init count (fun c -> draws |> Seq.filter ((=) c) |> Seq.length)
+                  let statistic = counts |> Seq.sumBy (fun c -> (float c - expected) ** 2.0 / expected)
+                  Expect.isLessThan statistic (ChiSquared.InvCDF(float (count - 1), 0.999)) "χ²"
+              }
+
+          test "is uniform between finite bounds, whose mean and variance it has" {
+              let n = 5_000
+
+              let draw i =
+                  let row = Space.sample (Space.box 1 -1.0 3.0) (Key.ofSeed (int64 i))
+                  float row[0]
+
+              let draws = Array.init n draw
+              let mean = Array.average draws
+              let variance = draws |> Array.averageBy (fun x -> (x - mean) ** 2.0)
+              Expect.floatClose { absolute = 0.1; relative = 0.0 } mean 1.0 "mean"
+              Expect.floatClose { absolute = 0.1; relative = 0.0 } variance (16.0 / 12.0) "variance"
+          }
+
+          test "draws the coordinates independently" {
+              let n = 5_000
+              let draws = Array.init n (fun i -> Space.sample (Space.box 2 0.0 1.0) (Key.ofSeed (int64 i)))
+
+              let r =
+                  MathNet.Numerics.Statistics.Correlation.Pearson(
+                      draws |> Seq.map (fun row -> float row[0]),
+                      draws |> Seq.map (fun row -> float row[1])
+                  )
+
+              Expect.isLessThan (abs r) (5.0 / sqrt (float n)) "correlation"
+          } ]
+
+let private clipping =
+    testList
+        "clip"
+        [ testProperty "lands inside the box"
+          <| Prop.forAll boxesAndPoints (fun (box, point) -> contains box (clip box point))
+
+          testProperty "is idempotent: clip(clip(x)) = clip(x)"
+          <| Prop.forAll boxesAndPoints (fun (box, point) ->
+              let once = clip box point
+              clip box once = once)
+
+          testProperty "is the identity on every element of any space, bit for bit"
+          <| Prop.forAll (elements spaces) (fun (space, row) -> clip space row = row)
+
+          testProperty "gives the nearest point of the box: |clip(x) − x| ≤ |y − x| for any y inside"
+          <| Prop.forAll (Gen.zip (Arb.toGen boxesAndPoints) keys |> Arb.fromGen) (fun ((box, point), key) ->
+              let clipped = clip box point
+              let other = Space.sample box key
+
+              Seq.init point.Length (fun i ->
+                  abs (float clipped[i] - float point[i]), abs (float other[i] - float point[i]))
+              |> Seq.forall (fun (nearest, distance) -> not (nearest > distance)))
+
+          testProperty "does not hide a NaN"
+          <| Prop.forAll (elements boxes) (fun (box, row) ->
+              everyReplacement Single.NaN row |> List.forall (fun bad -> not (contains box (clip box bad)))) ]
+
+let private membership =
+    testList
+        "contains"
+        [ testProperty "refuses rows that are too long or too short"
+          <| Prop.forAll (elements spaces) (fun (space, row) ->
+              not (contains space (Vector.concat [ row; row.Slice(0, 1) ]))
+              && not (contains space (row.Slice(0, row.Length - 1))))
+
+          testProperty "refuses NaN in any place"
+          <| Prop.forAll (elements spaces) (fun (space, row) ->
+              everyReplacement Single.NaN row |> List.forall (contains space >> not))
+
+          testProperty "holds the corners of a box, and nothing just beyond a finite one"
+          <| Prop.forAll (Arb.fromGen boxes) (fun box ->
+              match box with
+              | Box(low, high) ->
+                  contains box low
+                  && contains box high
+                  && List.init low.Length id
+                     |> List.forall (fun i ->
+                         (Single.IsInfinity low[i] || not (contains box (replace i (MathF.BitDecrement low[i]) low)))
+                         && (Single.IsInfinity high[i]
+                             || not (contains box (replace i (MathF.BitIncrement high[i]) high))))
+              | _ -> false)
+
+          testProperty "refuses what is not a whole number, negative, infinite, or not below the count"
+          <| Prop.forAll (elements counted) (fun (space, row) ->
+              let countAt i =
+                  match space with
+                  | Discrete count -> count
+                  | MultiDiscrete counts -> counts[i]
+                  | _ -> 2
+
+              List.init row.Length id
+              |> List.forall (fun i ->
+                  [ -1f
+                    0.5f
+                    -0.25f
+                    float32 (countAt i)
+                    float32 (countAt i) + 1f
+                    Single.PositiveInfinity
+                    Single.NegativeInfinity ]
+                  |> List.forall (fun x -> not (contains space (replace i x row))))) ]
+
+let tests = testList "Space" [ sampling; clipping; membership ]

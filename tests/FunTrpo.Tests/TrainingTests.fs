@@ -1,0 +1,505 @@
+module FunTrpo.Tests.TrainingTests
+
+open System
+open System.Threading
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open FunTrpo
+open FunTrpo.Environments
+
+/// Small networks and batches: what is tested here does not depend on their size.
+let private small =
+    { Configuration.standard with
+        Environments = 3
+        Horizon = 25
+        Hidden = [ 6 ]
+        CriticHidden = [ 5 ]
+        CriticEpochs = 2
+        CriticBatchSize = 16
+        CriticSteps = 2
+        NormaliseObservations = true
+        NormaliseRewards = true }
+
+let private adam = { small with Critic = CriticKind.Adam }
+
+let private naturalGradient = { small with Step = StepKind.Fixed; LearningRate = 0.05 }
+
+let private reinforce =
+    { small with Direction = DirectionKind.Gradient; Step = StepKind.Fixed; LearningRate = 0.1 }
+
+let private sampledFisher = { small with FisherFraction = 0.3 }
+
+let private variants =
+    [ "TRPO, Gauss–Newton critic", small
+      "TRPO, Adam critic", adam
+      "TRPO, Fisher matrix of a sample", sampledFisher
+      "natural gradient", naturalGradient
+      "REINFORCE", reinforce
+      "nothing normalised",
+      { small with NormaliseObservations = false; NormaliseRewards = false; NormaliseAdvantages = false } ]
+
+let private few count = { FsCheckConfig.defaultConfig with maxTest = count }
+
+let private expectOk result =
+    match result with
+    | Ok value -> value
+    | Error fault -> failtest (Fault.message fault)
+
+let private setupOf threads configuration environment = Training.setup threads configuration environment |> expectOk
+
+/// The states and reports of so many iterations.
+let private iterations count setup state = Training.run setup state |> Seq.take count |> Seq.map expectOk |> List.ofSeq
+
+let private last (results: (State<'State> * Report) list) = List.last results |> fst
+
+/// Equal in every bit, also where a number is NaN.
+let private same (a: 'T) (b: 'T) = (a :> obj).Equals b
+
+/// Checks one claim on a discrete and on a continuous environment.
+type private OnEnvironment =
+    abstract Check<'State when 'State: equality> : Environment<'State> -> unit
+
+let private everywhere name (check: OnEnvironment) =
+    testList
+        name
+        [ test "CartPole-v1" { check.Check CartPole.environment }
+          test "Pendulum-v1" { check.Check Pendulum.environment } ]
+
+let private determinism =
+    testList
+        "the same seed"
+        [ for name, configuration in variants do
+              everywhere
+                  $"gives the same states and reports to the last bit, again and on more threads: {name}"
+                  { new OnEnvironment with
+                      member _.Check environment =
+                          let run threads =
+                              let setup = setupOf threads configuration environment
+                              iterations 5 setup (Training.start setup 1L)
+
+                          let once = run 1
+
+                          for threads in [ 1; 2; 3 ] do
+                              for (state, report), (otherState, otherReport) in List.zip once (run threads) do
+                                  Expect.isTrue (same state.PolicyParameters otherState.PolicyParameters) "policy"
+                                  Expect.isTrue (same state.Critic otherState.Critic) "critic"
+                                  Expect.isTrue (same state.Normaliser otherState.Normaliser) "normaliser"
+                                  Expect.isTrue (same state otherState) "state"
+                                  Expect.isTrue (same report otherReport) "report" }
+
+          test "on a batch of many blocks gives the same on 1, 2 and 5 threads" {
+              let configuration = { small with Horizon = 400 }
+
+              let run threads =
+                  let setup = setupOf threads configuration CartPole.environment
+                  iterations 2 setup (Training.start setup 3L)
+
+              let once = run 1
+              Expect.isTrue (same once (run 2)) "2 threads"
+              Expect.isTrue (same once (run 5)) "5 threads"
+          }
+
+          testPropertyWithConfig (few 10) "is the only one to give these parameters"
+          <| Prop.forAll (Gen.two (Gen.choose (Int32.MinValue, Int32.MaxValue)) |> Arb.fromGen) (fun (a, b) ->
+              let setup = setupOf 1 small CartPole.environment
+
+              let run (seed: int) =
+                  let start = Training.start setup (int64 seed)
+                  start, iterations 2 setup start |> last
+
+              let startA, afterA = run a
+              let startB, afterB = run b
+
+              a = b
+              || startA.PolicyParameters <> startB.PolicyParameters
+                 && List.ofSeq startA.Instances <> List.ofSeq startB.Instances
+                 && afterA.PolicyParameters <> afterB.PolicyParameters
+                 && afterA.Critic.Parameters <> afterB.Critic.Parameters) ]
+
+let private values =
+    testList
+        "a state is a value"
+        [ for name, configuration in variants do
+              everywhere
+                  $"training k, then m iterations from the kept state is training k + m: {name}"
+                  { new OnEnvironment with
+                      member _.Check environment =
+                          let setup = setupOf 1 configuration environment
+                          let start = Training.start setup 5L
+                          let through = iterations 6 setup start
+
+                          for k in 1..5 do
+                              let kept = iterations k setup start |> last
+                              // Another setup, as in another process.
+                              let resumed = iterations (6 - k) (setupOf 2 configuration environment) kept
+                              Expect.isTrue (same (List.skip k through) resumed) $"resumed after {k}" }
+
+          test "it may go on into several futures, which leave it and each other as they are" {
+              let setup = setupOf 1 small Pendulum.environment
+              let state = iterations 2 setup (Training.start setup 7L) |> last
+              let kept = Vector.toArray state.PolicyParameters, Vector.toArray state.Critic.Parameters, string state
+              let future = iterations 2 setup state
+
+              let otherFutures =
+                  [ { small with Delta = 0.05 }; adam; naturalGradient; reinforce; { small with Horizon = 10 } ]
+                  |> List.map (fun configuration ->
+                      let setup = setupOf 1 configuration Pendulum.environment
+                      (iterations 2 setup state |> last).PolicyParameters)
+
+              Expect.equal
+                  (Vector.toArray state.PolicyParameters, Vector.toArray state.Critic.Parameters, string state)
+                  kept
+                  "the state"
+
+              Expect.isTrue (same future (iterations 2 setup state)) "the same future again"
+              let all = (last future).PolicyParameters :: otherFutures
+              Expect.hasLength (List.distinct all) all.Length "different futures"
+          }
+
+          test "TRPO, the natural gradient and REINFORCE start alike and move differently" {
+              let first configuration =
+                  let setup = setupOf 1 configuration CartPole.environment
+                  let start = Training.start setup 9L
+                  let state, report = iterations 1 setup start |> List.head
+                  start, state, report
+
+              let states = [ small; naturalGradient; reinforce ] |> List.map first
+              let starts = states |> List.map (fun (start, _, _) -> start.PolicyParameters)
+              let ends = states |> List.map (fun (_, state, _) -> state.PolicyParameters)
+              let norms = states |> List.map (fun (_, _, report) -> report.Improvement.GradientNorm)
+              Expect.hasLength (List.distinct starts) 1 "starts"
+              Expect.hasLength (List.distinct norms) 1 "gradients"
+              Expect.hasLength (List.distinct ends) 3 "ends"
+
+              for _, _, report in states do
+                  match report.Improvement.Outcome with
+                  | Moved _ -> ()
+                  | other -> failtest $"{other}"
+
+              let solutions = states |> List.map (fun (_, _, report) -> report.Improvement.Solution.IsSome)
+              Expect.equal solutions [ true; true; false ] "conjugate gradient was used"
+          } ]
+
+/// The same environment, which counts its steps.
+let private counting (steps: int ref) (inner: Environment<'State>) =
+    { new Environment<'State> with
+        member _.Id = inner.Id
+        member _.ObservationSpace = inner.ObservationSpace
+        member _.ActionSpace = inner.ActionSpace
+        member _.Reset key = inner.Reset key
+
+        member _.Step(key, action, state) =
+            Interlocked.Increment(&steps.contents) |> ignore
+            inner.Step(key, action, state)
+
+        member _.Observe(state, observation) = inner.Observe(state, observation) }
+
+let private sequences =
+    testList
+        "the sequence of iterations"
+        [ test "is lazy: nothing is computed that is not consumed" {
+              let steps = ref 0
+              let setup = setupOf 1 small (counting steps CartPole.environment)
+              let batch = small.Environments * small.Horizon
+              let all = Training.run setup (Training.start setup 1L)
+              Expect.equal steps.Value 0 "steps before the first"
+              use iterations = all.GetEnumerator()
+              Expect.equal steps.Value 0 "steps before the first"
+
+              for i in 1..3 do
+                  Expect.isTrue (iterations.MoveNext()) "there is a next"
+                  Expect.equal steps.Value (i * batch) $"steps after {i}"
+
+              Training.runFor 10_000L setup (Training.start setup 1L) |> Seq.head |> ignore
+              Expect.equal steps.Value (4 * batch) "steps after the first of runFor"
+          }
+
+          test "counts iterations, steps and episodes" {
+              let setup = setupOf 1 small CartPole.environment
+              let results = iterations 6 setup (Training.start setup 1L)
+
+              for number, (state, report) in List.indexed results do
+                  Expect.equal state.Iteration (number + 1) "iteration"
+                  Expect.equal state.Steps (int64 ((number + 1) * small.Environments * small.Horizon)) "steps"
+                  Expect.equal (report.Iteration, report.Steps) (state.Iteration, state.Steps) "report"
+                  Expect.equal report.Episodes state.Episodes "episodes"
+                  Expect.equal report.MeanReturn (Training.meanReturn state) "mean return"
+
+              // A return of CartPole is the length of its episode.
+              let state = last results
+              let underWay = state.Instances |> Seq.sumBy _.Length
+              Expect.equal (int (Seq.sum state.RecentReturns) + underWay) (int state.Steps) "steps of episodes"
+              Expect.equal (int64 state.RecentReturns.Length) state.Episodes "episodes"
+          }
+
+          test "keeps the last 100 returns, and the best mean of 100 that there was" {
+              let setup = setupOf 1 { small with Horizon = 400 } CartPole.environment
+              let states = iterations 6 setup (Training.start setup 2L) |> List.map fst
+              let final = List.last states
+              Expect.isGreaterThan final.Episodes 150L "episodes"
+              Expect.hasLength final.RecentReturns Training.window "returns"
+
+              for state in states do
+                  Expect.equal state.RecentReturns.Length (int (min 100L state.Episodes)) "returns"
+
+                  if state.Episodes < 100L then
+                      Expect.isNone state.BestMeanReturn "best mean"
+                  else
+                      Expect.isGreaterThanOrEqual
+                          state.BestMeanReturn.Value
+                          (Seq.average state.RecentReturns)
+                          "best mean"
+
+              for before, after in List.pairwise states do
+                  Expect.isTrue (before.BestMeanReturn <= after.BestMeanReturn) "the best only grows"
+          }
+
+          testPropertyWithConfig (few 20) "runFor makes the steps it is asked for, to within one of each environment"
+          <| Prop.forAll (Gen.zip (Gen.choose (1, 300)) (Gen.choose (1, 300)) |> Arb.fromGen) (fun (first, more) ->
+              let setup = setupOf 1 small CartPole.environment
+              let environments = small.Environments
+
+              let run total state =
+                  (state, Training.runFor (int64 total) setup state)
+                  ||> Seq.fold (fun _ result -> expectOk result |> fst)
+
+              let isMet total (state: State<_>) =
+                  state.Steps >= int64 total && state.Steps < int64 (total + environments)
+
+              let state = run first (Training.start setup 1L)
+              let total = max (int state.Steps) (first + more)
+
+              isMet first state
+              && isMet total (run total state)
+              && Seq.isEmpty (Training.runFor (int64 first) setup state))
+
+          testPropertyWithConfig (few 10) "runFor makes full iterations as run does, and a shorter one last"
+          <| Prop.forAll (Gen.choose (1, 200) |> Arb.fromGen) (fun steps ->
+              let setup = setupOf 1 small CartPole.environment
+              let start = Training.start setup 1L
+              let results = Training.runFor (int64 steps) setup start |> Seq.map expectOk |> List.ofSeq
+              let full = steps / (small.Environments * small.Horizon)
+              same (List.take full results) (iterations full setup start) && results.Length <= full + 1) ]
+
+// ---- What goes wrong ----
+
+/// Steps on and on: each observation tells the time, and from some step on something is not finite.
+let private failing what (failAt: int) =
+    let broken name time good = if what = name && time >= failAt then nan else good
+
+    { new Environment<int> with
+        member _.Id = "Failing-v0"
+        member _.ObservationSpace = Space.box 2 -1e3 1e3
+        member _.ActionSpace = Discrete 2
+        member _.Reset _ = 0
+
+        member _.Step(_, action, time) =
+            let time = time + 1
+
+            { State = time
+              Reward = broken "reward" time (float action[0] + sin (float time))
+              Terminated = false
+              Truncated = false }
+
+        member _.Observe(time, observation) =
+            observation[0] <- float32 (sin (float time))
+            observation[1] <- float32 (broken "observation" time (cos (float time))) }
+
+let private failures =
+    testList
+        "an environment that fails"
+        [ for what in [ "reward"; "observation" ] do
+              testPropertyWithConfig
+                  (few 15)
+                  $"with a NaN {what} ends the sequence with that, and the last good state is intact"
+              <| Prop.forAll (Gen.choose (1, 90) |> Arb.fromGen) (fun failAt ->
+                  let results environment =
+                      let setup = setupOf 2 small environment
+                      Training.run setup (Training.start setup 1L)
+
+                  let broken = results (failing what failAt) |> List.ofSeq
+                  let good = (failAt - 1) / small.Horizon
+                  let healthy = results (failing "nothing" failAt) |> Seq.take good |> List.ofSeq
+                  let fault = NonFiniteEnvironment(what, "Failing-v0", 0, int64 failAt)
+
+                  let endsSo =
+                      match List.last broken with
+                      | Error found -> found = fault
+                      | Ok _ -> false
+
+                  endsSo && same (List.take (broken.Length - 1) broken) healthy)
+
+          test "fails again, and alike, when its last good state is tried again" {
+              let setup = setupOf 1 small (failing "reward" 40)
+              let results = Training.run setup (Training.start setup 1L) |> List.ofSeq
+
+              match results with
+              | [ Ok(state, _); Error fault ] ->
+                  match Training.update setup state with
+                  | Error again -> Expect.equal again fault "the fault"
+                  | Ok _ -> failtest "it went on"
+
+                  let healthy = setupOf 1 small (failing "nothing" 0)
+                  Expect.isOk (Training.update healthy state |> Result.map ignore) "the state goes on elsewhere"
+              | _ -> failtest $"{results.Length} results"
+          }
+
+          test "a step that makes the policy infinite is an error that names the stage and the iteration" {
+              let setup = setupOf 1 { reinforce with LearningRate = 1e300 } CartPole.environment
+
+              match Training.run setup (Training.start setup 1L) |> Seq.truncate 5 |> List.ofSeq with
+              | [ Error(NonFiniteStage(stage, iteration)) ] ->
+                  Expect.equal (stage, iteration) ("policy", 1) "stage and iteration"
+              | results -> failtest $"%A{results}"
+          }
+
+          test "rewards whose sum is infinite are an error of a stage" {
+              let inner = failing "nothing" 0
+
+              let huge =
+                  { new Environment<int> with
+                      member _.Id = "Huge-v0"
+                      member _.ObservationSpace = inner.ObservationSpace
+                      member _.ActionSpace = inner.ActionSpace
+                      member _.Reset key = inner.Reset key
+                      member _.Step(key, action, time) = { inner.Step(key, action, time) with Reward = 1e308 }
+                      member _.Observe(time, observation) = inner.Observe(time, observation) }
+
+              let setup = setupOf 1 { small with NormaliseRewards = false } huge
+
+              match Training.update setup (Training.start setup 1L) with
+              | Error(NonFiniteStage _) -> ()
+              | other -> failtest $"%A{Result.map fst other}"
+          } ]
+
+// ---- The trust region, and learning ----
+
+let private trustRegion =
+    testList
+        "the trust region"
+        [ everywhere
+              "holds: every update has gained within δ, or has left the policy as it was"
+              { new OnEnvironment with
+                  member _.Check environment =
+                      for delta in [ 1e-4; 0.01; 0.3 ] do
+                          let configuration = { small with Delta = delta; Damping = 1e-3; LineSearchTries = 3 }
+
+                          let setup = setupOf 1 configuration environment
+                          let start = Training.start setup 11L
+                          let results = iterations 15 setup start
+
+                          for before, (state, report) in
+                              List.zip (start :: List.map fst results |> List.take 15) results do
+                              let comparison = report.Improvement.Comparison
+                              Expect.equal report.Improvement.Parameters state.PolicyParameters "parameters"
+
+                              match report.Improvement.Outcome with
+                              | Moved _ ->
+                                  Expect.isLessThanOrEqual comparison.MeanKl delta "mean KL"
+                                  Expect.isGreaterThan comparison.Gain 0.0 "gain"
+                                  Expect.isGreaterThan comparison.MeanKl 0.0 "mean KL"
+                                  Expect.isGreaterThanOrEqual comparison.MaxKl comparison.MeanKl "maximum KL"
+                              | _ ->
+                                  Expect.equal state.PolicyParameters before.PolicyParameters "parameters"
+                                  Expect.equal comparison.MeanKl 0.0 "mean KL"
+
+                          let moved =
+                              results
+                              |> List.filter (fun (_, report) ->
+                                  match report.Improvement.Outcome with
+                                  | Moved _ -> true
+                                  | _ -> false)
+
+                          Expect.isGreaterThan moved.Length 5 "updates that moved, of 15" } ]
+
+let private learning =
+    let base' = { Configuration.standard with Hidden = [ 32 ]; CriticHidden = [ 32 ] }
+
+    let meanReturnAfter steps configuration seed =
+        let setup = setupOf 2 configuration CartPole.environment
+        let start = Training.start setup seed
+        let results = Training.runFor steps setup start |> Seq.map expectOk |> List.ofSeq
+        (results |> List.pick (fun (_, report) -> report.MeanReturn)), (last results |> Training.meanReturn).Value
+
+    testList
+        "learning on CartPole-v1"
+        [ for name, configuration in
+              [ "TRPO with a Gauss–Newton critic", base'
+                "TRPO with an Adam critic", { base' with Critic = CriticKind.Adam }
+                "the natural gradient", { base' with Step = StepKind.Fixed; LearningRate = 0.6 }
+                "REINFORCE",
+                { base' with Direction = DirectionKind.Gradient; Step = StepKind.Fixed; LearningRate = 2.0 } ] do
+              for seed in 1L .. 2L do
+                  test $"{name} clearly improves, seed {seed}" {
+                      let first, final = meanReturnAfter 10_000L configuration seed
+                      Expect.isLessThan first 30.0 "mean return of the first iteration"
+                      Expect.isGreaterThan final 45.0 "mean return of the last 100 episodes"
+                  } ]
+
+let private starting =
+    testList
+        "startFrom"
+        [ everywhere
+              "goes on from a saved actor: its parameters and its normaliser, on fresh episodes"
+              { new OnEnvironment with
+                  member _.Check environment =
+                      let setup = setupOf 1 small environment
+                      let trained = iterations 3 setup (Training.start setup 13L) |> last
+                      let actor = Training.actor setup trained
+                      let state = Training.startFrom setup 14L actor |> expectOk
+                      Expect.equal state.PolicyParameters trained.PolicyParameters "parameters"
+                      Expect.equal state.Normaliser trained.Normaliser "normaliser"
+
+                      Expect.equal
+                          (state.Iteration, state.Steps, state.Episodes, state.RecentReturns.Length)
+                          (0, 0L, 0L, 0)
+                          "counts"
+
+                      let fresh = Training.start setup 14L
+                      Expect.equal (List.ofSeq state.Instances) (List.ofSeq fresh.Instances) "instances"
+                      Expect.isTrue (same state.Critic fresh.Critic) "critic"
+                      let after, report = iterations 1 setup state |> List.head
+                      Expect.notEqual after.PolicyParameters state.PolicyParameters "it moved"
+                      Expect.isLessThanOrEqual report.Improvement.Comparison.MeanKl small.Delta "from there" }
+
+          test "refuses an actor of another size" {
+              let setup = setupOf 1 small CartPole.environment
+              let actor = Training.actor setup (Training.start setup 1L)
+
+              for other in
+                  [ { small with Hidden = [ 7 ] }; { small with Hidden = [] }; { small with Hidden = [ 6; 6 ] } ] do
+                  match Training.startFrom (setupOf 1 other CartPole.environment) 1L actor with
+                  | Error(Mismatch _) -> ()
+                  | other -> failtest $"%A{other}"
+          }
+
+          test "refuses an actor for another action space or another observation, though its size be the same" {
+              let spaced observations actions =
+                  let inner = failing "nothing" 0
+
+                  { new Environment<int> with
+                      member _.Id = "Spaced-v0"
+                      member _.ObservationSpace = Space.box observations -1e3 1e3
+                      member _.ActionSpace = actions
+                      member _.Reset key = inner.Reset key
+                      member _.Step(key, action, time) = inner.Step(key, action, time)
+                      member _.Observe(time, observation) = observation.Fill(float32 time) }
+
+              let actorOf environment =
+                  let setup = setupOf 1 { small with Hidden = [] } environment
+                  Training.actor setup (Training.start setup 1L)
+
+              let setup = setupOf 1 { small with Hidden = [] } (spaced 2 (Discrete 4))
+
+              for environment in
+                  [ spaced 2 (MultiBinary 2) // 2·4 + 4 = 2·4 + 4 parameters
+                    spaced 3 (Discrete 3) // 3·3 + 3 = 12 as well
+                    spaced 5 (MultiBinary 1) ] do // 5·2 + 2 = 12 as well
+                  match Training.startFrom setup 1L (actorOf environment) with
+                  | Error(Mismatch _) -> ()
+                  | _ -> failtest $"an actor for {Space.describe environment.ActionSpace} was taken"
+          } ]
+
+let tests =
+    testList "Training" [ determinism; values; sequences; failures; trustRegion; learning; starting ]
