@@ -33,8 +33,6 @@ module Registry =
     let all =
         [ register 100_000L 475.0 standard CartPole.environment
 
-          // Every reward is −1 until the goal is found, so values fall below their start at 0 wherever the policy has been:
-          // many environments and short horizons carry it to where it has not.
           register
               100_000L
               -100.0
@@ -47,14 +45,20 @@ module Registry =
                   NormaliseRewards = false }
               Acrobot.environment
 
+          // Values start at 0 and fall to what −1 a step adds up to wherever the policy has been, which makes it go where it
+          // has not been. The bonus keeps it from settling on the first way to the goal that it finds.
           register
               100_000L
               -110.0
               { standard with
                   Environments = 16
                   Horizon = 64
-                  Gamma = 0.995
-                  Delta = 0.02
+                  Gamma = 0.998
+                  Lambda = 0.97
+                  Hidden = [ 32; 32 ]
+                  CriticHidden = [ 32; 32 ]
+                  Delta = 0.03
+                  EntropyBonus = 0.03
                   NormaliseObservations = true
                   NormaliseRewards = false }
               MountainCar.environment

@@ -32,6 +32,7 @@ type Configuration =
       Step: StepKind
       Delta: float
       LearningRate: float
+      EntropyBonus: float
       Damping: float
       FisherFraction: float
       CgIterations: int
@@ -79,6 +80,7 @@ module Configuration =
           Step = StepKind.TrustRegion
           Delta = 0.01
           LearningRate = 0.01
+          EntropyBonus = 0.0
           Damping = 0.1
           FisherFraction = 1.0
           CgIterations = 10
@@ -250,6 +252,12 @@ module Configuration =
               (fun v c -> { c with Delta = v })
           number "learningRate" "length of a fixed step" (above 0.0) _.LearningRate (fun v c ->
               { c with LearningRate = v })
+          number
+              "entropyBonus"
+              "what a nat of entropy is worth beside the advantages: keeps a policy exploring"
+              (closed 0.0 1e3)
+              _.EntropyBonus
+              (fun v c -> { c with EntropyBonus = v })
           number "damping" "added to the diagonal of the Fisher matrix" (closed 0.0 1e6) _.Damping (fun v c ->
               { c with Damping = v })
           number

@@ -28,6 +28,9 @@ type Family =
     /// The entropy in nats (differential where actions are continuous).
     abstract Entropy: parameters: ReadOnlySpan<float32> -> float
 
+    /// Writes ∂ entropy / ∂ parameters.
+    abstract EntropyGradient: parameters: ReadOnlySpan<float32> * gradient: Span<float32> -> unit
+
     /// KL(old ‖ new) in nats.
     abstract Kl: oldParameters: ReadOnlySpan<float32> * newParameters: ReadOnlySpan<float32> -> float
 
@@ -52,7 +55,7 @@ module Distribution =
 
     /// Independent choices, the i-th among `counts[i]` alternatives; the parameters are their logits, one after another.
     ///
-    /// With p = softmax(logits): score = e_a − p, and the metric is M = diag(p) − p pᵀ for each choice.
+    /// With p = softmax(logits): score = e_a − p, ∂H/∂logits = −p ⊙ (log p + H), and M = diag(p) − p pᵀ for each choice.
     let categoricals (counts: int list) =
         let counts = Array.ofList counts
         let starts = Array.scan (+) 0 counts
@@ -118,6 +121,20 @@ module Distribution =
                         entropy <- entropy - exp logP * logP
 
                 entropy
+
+            member _.EntropyGradient(parameters, gradient) =
+                for c in 0 .. counts.Length - 1 do
+                    let logits = parameters.Slice(starts[c], counts[c])
+                    let total = logSumExp logits
+                    let mutable entropy = 0.0
+
+                    for logit in logits do
+                        let logP = float logit - total
+                        entropy <- entropy - exp logP * logP
+
+                    for i in 0 .. logits.Length - 1 do
+                        let logP = float logits[i] - total
+                        gradient[starts[c] + i] <- float32 (-(exp logP) * (logP + entropy))
 
             member _.Kl(oldParameters, newParameters) =
                 let mutable kl = 0.0
@@ -193,6 +210,10 @@ module Distribution =
                     sum <- sum + float parameters[dimensions + i] + 0.5 + halfLogTwoPi
 
                 sum
+
+            member _.EntropyGradient(_, gradient) =
+                gradient.Slice(0, dimensions).Clear()
+                gradient.Slice(dimensions).Fill 1f
 
             member _.Kl(oldParameters, newParameters) =
                 let mutable sum = 0.0

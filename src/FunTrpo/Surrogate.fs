@@ -1,5 +1,6 @@
 namespace FunTrpo
 
+open System
 open System.Collections.Immutable
 
 /// The surrogate objective of one update: a batch seen from the policy that collected it.
@@ -16,6 +17,8 @@ type Surrogate =
         Linearization: Linearization
         /// log π_old(a|s) of each row.
         LogProbabilities: ImmutableArray<float>
+        /// β, what a nat of mean entropy is worth beside the advantages; 0 in the TRPO paper.
+        EntropyBonus: float
         Threads: int
     }
 
@@ -23,7 +26,7 @@ type Surrogate =
 [<Struct>]
 type Comparison =
     {
-        /// L(θ) − L(θ_old), where L(θ) = (1/N) Σ π_θ(a|s)/π_old(a|s) A(s, a).
+        /// L(θ) − L(θ_old), where L(θ) = (1/N) Σ (π_θ(a|s)/π_old(a|s) A(s, a) + β H(π_θ(·|s))).
         Gain: float
         /// The mean over the rows of KL(π_old ‖ π_θ), in nats.
         MeanKl: float
@@ -53,7 +56,11 @@ module Surrogate =
             ImmutableArray.CreateRange(
                 Seq.init actions.Rows (fun row -> policy.Family.LogProbability(distributions.Row row, actions.Row row))
             )
+          EntropyBonus = 0.0
           Threads = threads }
+
+    /// The same surrogate, in which a nat of mean entropy is worth `bonus`.
+    let withEntropyBonus bonus (surrogate: Surrogate) = { surrogate with EntropyBonus = bonus }
 
     /// The policy at θ, compared with the one that collected the batch (Schulman et al. 2015, "Trust region policy
     /// optimization", equation 14).
@@ -74,10 +81,15 @@ module Surrogate =
                     family.LogProbability(after.Row row, surrogate.Actions.Row row) - surrogate.LogProbabilities[row]
 
                 let rowKl = family.Kl(before.Row row, after.Row row)
+                let rowEntropy = family.Entropy(after.Row row)
                 gain <- gain + (exp logRatio - 1.0) * surrogate.Advantages[row]
+
+                if surrogate.EntropyBonus <> 0.0 then
+                    gain <- gain + surrogate.EntropyBonus * (rowEntropy - family.Entropy(before.Row row))
+
                 kl <- kl + rowKl
                 maxKl <- max maxKl rowKl
-                entropy <- entropy + family.Entropy(after.Row row)
+                entropy <- entropy + rowEntropy
 
             { Gain = gain; MeanKl = kl; MaxKl = maxKl; Entropy = entropy }
 
@@ -96,25 +108,32 @@ module Surrogate =
           MaxKl = total.MaxKl
           Entropy = mean total.Entropy }
 
-    /// ∇L at θ_old = (1/N) Jᵀ (A · score): the policy gradient.
+    /// ∇L at θ_old = (1/N) Jᵀ (A · score + β ∇H): the policy gradient.
     let gradient (surrogate: Surrogate) =
         let family = surrogate.Policy.Family
         let distributions = surrogate.Linearization.Forward
         let rows = distributions.Rows
         let width = distributions.Columns
 
+        let entropyWeight = float32 (surrogate.EntropyBonus / float rows)
+
         let cotangents =
             Matrix.Create(
                 rows,
                 width,
                 Fill(fun all ->
+                    let ofEntropy = Array.zeroCreate<float32> width
+
                     for row in 0 .. rows - 1 do
                         let cotangent = all.Slice(row * width, width)
-                        family.Score(distributions.Row row, surrogate.Actions.Row row, cotangent)
                         let weight = float32 (surrogate.Advantages[row] / float rows)
+                        family.Score(distributions.Row row, surrogate.Actions.Row row, cotangent)
+
+                        if surrogate.EntropyBonus <> 0.0 then
+                            family.EntropyGradient(distributions.Row row, ofEntropy.AsSpan())
 
                         for i in 0 .. width - 1 do
-                            cotangent[i] <- weight * cotangent[i])
+                            cotangent[i] <- weight * cotangent[i] + entropyWeight * ofEntropy[i])
             )
 
         surrogate.Linearization.Pullback cotangents

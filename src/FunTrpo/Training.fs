@@ -194,6 +194,7 @@ module Training =
 
             let improvement =
                 Surrogate.create setup.Threads setup.Policy observations batch.Actions advantages state.PolicyParameters
+                |> Surrogate.withEntropyBonus configuration.EntropyBonus
                 |> TrustRegion.improve (Configuration.improvement configuration)
 
             do! requireFinite "policy gradient" state (Double.IsFinite improvement.GradientNorm)

@@ -166,6 +166,22 @@ let private surrogate =
                   let it = Surrogate.at { case with Advantages = advantages }.Surrogate parameters
                   Expect.isFalse (Double.IsFinite it.Gain) $"gain with {advantage}")
           propertyOf
+              8
+              "the largest KL is that of one of all rows, however many there are"
+              (policyCaseOf activation (Gen.choose (600, 1000)))
+              (fun case ->
+                  let parameters = Vector.map (fun x -> x + 0.1f) case.Parameters
+                  let at parameters = (case.Policy.Network.At parameters case.Observations).Forward
+                  let before, after = at case.Parameters, at parameters
+
+                  let kls =
+                      Array.init case.Observations.Rows (fun row ->
+                          case.Policy.Family.Kl(before.Row row, after.Row row))
+
+                  let it = Surrogate.at case.Surrogate parameters
+                  Expect.equal it.MaxKl (Array.max kls) "largest KL"
+                  expectClose (1e-9 * Array.max kls) it.MeanKl (Array.average kls) "mean KL")
+          propertyOf
               4
               "the number of threads changes no bit"
               (policyCaseOf activation (Gen.choose (257, 1000)))

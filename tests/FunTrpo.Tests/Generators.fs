@@ -105,13 +105,14 @@ let actionSpace =
 
 /// A policy with any layers, at random parameters, and a batch that it collected.
 type PolicyCase =
-    { Space: Space
-      Layers: Layers
+    { Layers: Layers
       Policy: Policy
       Parameters: Vector
       Observations: Matrix
       Actions: Matrix
       Advantages: ImmutableArray<float> }
+
+    member this.Space = this.Policy.ActionSpace
 
     member this.Surrogate =
         Surrogate.create 1 this.Policy this.Observations this.Actions this.Advantages this.Parameters
@@ -154,8 +155,7 @@ let policyCaseOf activations (rows: Gen<int>) =
         let! advantages = numbers 2.0 rows
 
         return
-            { Space = space
-              Layers = layers
+            { Layers = layers
               Policy = policy
               Parameters = parameters
               Observations = observations

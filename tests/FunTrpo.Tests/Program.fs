@@ -11,6 +11,7 @@ let private tests =
           SpaceTests.tests
           EnvironmentTests.tests
           DistributionTests.tests
+          EntropyTests.tests
           NetworkTests.tests
           NormaliserTests.tests
           RolloutTests.tests

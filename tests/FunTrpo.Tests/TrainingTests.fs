@@ -1,6 +1,7 @@
 module FunTrpo.Tests.TrainingTests
 
 open System
+open System.Collections.Immutable
 open System.Threading
 open Expecto
 open FsCheck
@@ -194,6 +195,109 @@ let private counting (steps: int ref) (inner: Environment<'State>) =
             inner.Step(key, action, state)
 
         member _.Observe(state, observation) = inner.Observe(state, observation) }
+
+/// One iteration, put together once more from the stages.
+let private byHand (setup: Setup<'State>) (state: State<'State>) =
+    let configuration = setup.Configuration
+    let key = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
+
+    let batch, instances =
+        Rollout.collect
+            setup.Environment
+            (Training.actor setup state)
+            configuration.Horizon
+            1
+            (Key.named "rollout" key)
+            state.Instances
+        |> expectOk
+
+    let values observations =
+        let column =
+            Critic.values setup.Critic state.Critic.Parameters (Normaliser.apply state.Normaliser observations)
+
+        ImmutableArray.CreateRange(Seq.init column.Rows (fun row -> float column[row, 0]))
+
+    let rewards, rewardScale = Rewards.scale configuration.Gamma batch state.RewardScale
+    let baseline = values batch.Observations
+
+    let estimated =
+        Advantage.gae
+            configuration.Gamma
+            configuration.Lambda
+            rewards
+            batch.Ends
+            baseline
+            (values batch.BootstrapObservations)
+
+    let observations = Normaliser.apply state.Normaliser batch.Observations
+
+    let advantages =
+        if configuration.NormaliseAdvantages then
+            Advantage.normalise estimated.Advantages
+        else
+            estimated.Advantages
+
+    let improvement =
+        Surrogate.create 1 setup.Policy observations batch.Actions advantages state.PolicyParameters
+        |> TrustRegion.improve (Configuration.improvement configuration)
+
+    let critic =
+        CriticFit.fit
+            (Configuration.critic configuration)
+            setup.Critic
+            observations
+            estimated.Returns
+            (Key.named "critic" key)
+            state.Critic
+
+    {| Improvement = improvement
+       Critic = critic
+       Normaliser = Normaliser.observe batch.Observations state.Normaliser
+       RewardScale = rewardScale
+       Instances = List.ofSeq instances
+       Returns = batch.Episodes |> Seq.map _.Return |> List.ofSeq
+       ExplainedVariance = Advantage.explainedVariance estimated.Returns baseline |}
+
+let private composition =
+    testList
+        "an iteration"
+        [ for name, configuration in variants do
+              everywhere
+                  $"is improve ∘ estimate ∘ rollout, to the last bit: {name}"
+                  { new OnEnvironment with
+                      member _.Check environment =
+                          let setup = setupOf 2 configuration environment
+                          let start = Training.start setup 17L
+                          let results = iterations 4 setup start
+
+                          for before, (after, report) in
+                              List.zip (start :: (results |> List.map fst |> List.take 3)) results do
+                              let parts = byHand setup before
+                              Expect.isTrue (same report.Improvement parts.Improvement) "improvement"
+                              Expect.equal after.PolicyParameters parts.Improvement.Parameters "policy"
+                              Expect.isTrue (same after.Critic parts.Critic) "critic"
+                              Expect.isTrue (same after.Normaliser parts.Normaliser) "normaliser"
+                              Expect.isTrue (same after.RewardScale parts.RewardScale) "reward scale"
+                              Expect.equal (List.ofSeq after.Instances) parts.Instances "instances"
+
+                              Expect.equal
+                                  (List.ofSeq after.RecentReturns)
+                                  (List.ofSeq before.RecentReturns @ parts.Returns)
+                                  "returns"
+
+                              Expect.isTrue (same report.ExplainedVariance parts.ExplainedVariance) "explained variance" }
+
+          test "shows the normalisers each of its steps, once" {
+              let setup = setupOf 1 small Pendulum.environment
+
+              for state, _ in iterations 3 setup (Training.start setup 1L) do
+                  match state.Normaliser, state.RewardScale with
+                  | Standardise seen, ByReturn(seenReturns, sums) ->
+                      Expect.equal seen.Count (float state.Steps) "observations"
+                      Expect.equal seenReturns.Count (float state.Steps) "rewards"
+                      Expect.hasLength sums small.Environments "sums"
+                  | other -> failtest $"%A{other}"
+          } ]
 
 let private sequences =
     testList
@@ -502,4 +606,4 @@ let private starting =
           } ]
 
 let tests =
-    testList "Training" [ determinism; values; sequences; failures; trustRegion; learning; starting ]
+    testList "Training" [ determinism; values; composition; sequences; failures; trustRegion; learning; starting ]

@@ -271,6 +271,7 @@ let private moves =
                   let poisoned = { case with Advantages = case.Advantages.SetItem(0, advantage) }
                   let it = TrustRegion.improve settings poisoned.Surrogate
                   isUnchanged poisoned it
+                  Expect.equal it.Outcome NoCurvature "outcome"
                   Expect.isFalse (Double.IsFinite it.GradientNorm) "the gradient's norm tells")
           property
               "an observation that is NaN leaves the parameters as they are"
@@ -403,8 +404,7 @@ let private directions =
 let private exampleCase biases action =
     let network = Network.create 1 (Layer.linear 2)
 
-    { Space = Discrete 2
-      Layers = Dense(2, Activation.Identity)
+    { Layers = Dense(2, Activation.Identity)
       Policy = { ActionSpace = Discrete 2; Family = Distribution.categorical 2; Network = network }
       Parameters = Vector.ofArray (Array.append [| 0f; 0f |] biases)
       Observations = Matrix.ofRows [| [| 1f |] |]
