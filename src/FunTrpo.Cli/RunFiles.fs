@@ -92,12 +92,14 @@ let private columns: (string * (Report -> int64 -> float -> string)) list =
         | Moved(fraction, tries) -> f fraction tries
         | LineSearchFailed tries -> f 0.0 tries
         | NoGradient
+        | NonFiniteGradient
         | NoCurvature -> f 0.0 0
 
     let outcome report =
         match report.Improvement.Outcome with
         | Moved _ -> "moved"
         | NoGradient -> "no gradient"
+        | NonFiniteGradient -> "non-finite gradient"
         | NoCurvature -> "no curvature"
         | LineSearchFailed _ -> "line search failed"
 

@@ -43,6 +43,7 @@ let private line (report: Report) (steps: int64) seconds =
         | Moved(_, tries) -> $"{tries, 6}"
         | LineSearchFailed _ -> "failed"
         | NoGradient
+        | NonFiniteGradient
         | NoCurvature -> "  none"
 
     let comparison = improvement.Comparison

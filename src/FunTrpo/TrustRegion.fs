@@ -34,7 +34,9 @@ type Outcome =
     | Moved of fraction: float * tries: int
     /// There was no gradient, so there was nowhere to go.
     | NoGradient
-    /// xᵀHx was zero or negative, so the length of the step is not defined.
+    /// The gradient was NaN or infinite, as with advantages that are.
+    | NonFiniteGradient
+    /// xᵀHx was zero, negative or not a number, so the length of the step is not defined.
     | NoCurvature
     /// No length of the step gained within the trust region.
     | LineSearchFailed of tries: int
@@ -107,6 +109,8 @@ module TrustRegion =
 
         if gradientNorm = 0.0 then
             unchanged NoGradient
+        elif not (Double.IsFinite gradientNorm) then
+            unchanged NonFiniteGradient
         else
             match settings.StepRule with
             | FixedStep learningRate -> stepFixed learningRate

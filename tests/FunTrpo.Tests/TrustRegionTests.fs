@@ -148,6 +148,7 @@ let private isMoved improvement =
     match improvement.Outcome with
     | Moved _ -> true
     | NoGradient
+    | NonFiniteGradient
     | NoCurvature
     | LineSearchFailed _ -> false
 
@@ -269,10 +270,14 @@ let private moves =
               (Gen.zip3 policyCase trustRegionSettings (Gen.elements [ nan; infinity; -infinity ]))
               (fun (case, (settings, _), advantage) ->
                   let poisoned = { case with Advantages = case.Advantages.SetItem(0, advantage) }
-                  let it = TrustRegion.improve settings poisoned.Surrogate
-                  isUnchanged poisoned it
-                  Expect.equal it.Outcome NoCurvature "outcome"
-                  Expect.isFalse (Double.IsFinite it.GradientNorm) "the gradient's norm tells")
+
+                  for stepRule in [ settings.StepRule; FixedStep 0.1 ] do
+                      for direction in [ settings.Direction; Gradient ] do
+                          let settings = { settings with StepRule = stepRule; Direction = direction }
+                          let it = TrustRegion.improve settings poisoned.Surrogate
+                          isUnchanged poisoned it
+                          Expect.equal it.Outcome NonFiniteGradient "outcome"
+                          Expect.isFalse (Double.IsFinite it.GradientNorm) "the gradient's norm tells")
           property
               "an observation that is NaN leaves the parameters as they are"
               (Gen.zip policyCase trustRegionSettings)
