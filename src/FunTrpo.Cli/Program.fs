@@ -67,7 +67,7 @@ let private trainCommand =
     let steps =
         optional
             "--steps"
-            "Environment steps at most [default: five times those that the preset is tuned for, until it is solved]"
+            "Environment steps, to within one of each environment [default: five times those that the preset is tuned for, until it is solved]"
 
     let stopAt =
         optional

@@ -39,9 +39,9 @@ module Registry =
               { standard with
                   Environments = 16
                   Horizon = 64
-                  Gamma = 0.995
-                  Lambda = 0.97
+                  Lambda = 0.9
                   Delta = 0.04
+                  DeltaHalfLife = 40_000
                   NormaliseRewards = false }
               Acrobot.environment
 

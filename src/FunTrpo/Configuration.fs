@@ -31,6 +31,7 @@ type Configuration =
       Direction: DirectionKind
       Step: StepKind
       Delta: float
+      DeltaHalfLife: int
       LearningRate: float
       EntropyBonus: float
       Damping: float
@@ -79,6 +80,7 @@ module Configuration =
           Direction = DirectionKind.Natural
           Step = StepKind.TrustRegion
           Delta = 0.01
+          DeltaHalfLife = 0
           LearningRate = 0.01
           EntropyBonus = 0.0
           Damping = 0.1
@@ -250,6 +252,13 @@ module Configuration =
               (above 0.0)
               _.Delta
               (fun v c -> { c with Delta = v })
+          integer
+              "deltaHalfLife"
+              "environment steps in which delta shrinks to a half, so that late steps follow the noise of a batch less; 0 keeps it"
+              0
+              Int32.MaxValue
+              _.DeltaHalfLife
+              (fun v c -> { c with DeltaHalfLife = v })
           number "learningRate" "length of a fixed step" (above 0.0) _.LearningRate (fun v c ->
               { c with LearningRate = v })
           number
@@ -386,8 +395,15 @@ module Configuration =
     let private lineSearch configuration =
         { Tries = configuration.LineSearchTries; Ratio = configuration.LineSearchRatio }
 
-    /// How the configuration improves the policy.
-    let improvement configuration =
+    /// The radius of the trust region after so many environment steps: δ · 2^(−steps / half-life).
+    let deltaAt (steps: int64) configuration =
+        if configuration.DeltaHalfLife = 0 then
+            configuration.Delta
+        else
+            configuration.Delta * Math.Pow(0.5, float steps / float configuration.DeltaHalfLife)
+
+    /// How the configuration improves the policy after so many environment steps.
+    let improvement steps configuration =
         { Direction =
             match configuration.Direction with
             | DirectionKind.Gradient -> Gradient
@@ -396,7 +412,7 @@ module Configuration =
           StepRule =
             match configuration.Step with
             | StepKind.Fixed -> FixedStep configuration.LearningRate
-            | StepKind.TrustRegion -> TrustRegionStep(configuration.Delta, lineSearch configuration)
+            | StepKind.TrustRegion -> TrustRegionStep(deltaAt steps configuration, lineSearch configuration)
           Damping = configuration.Damping
           FisherFraction = configuration.FisherFraction }
 

@@ -51,6 +51,9 @@ module Evaluation =
     /// Plays `count` episodes with the most probable actions. Each episode has its own key, so the scores do not depend on
     /// the number of threads.
     let run threads (environment: Environment<'State>) actor count (key: Key) =
+        if count < 1 then
+            invalidArg "count" $"{count} episodes have no scores: it must be at least 1"
+
         let results = Parallel.map threads count (fun i -> episode environment actor i (Key.at (int64 i) key))
 
         (Ok [], results)

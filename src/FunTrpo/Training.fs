@@ -195,7 +195,7 @@ module Training =
             let improvement =
                 Surrogate.create setup.Threads setup.Policy observations batch.Actions advantages state.PolicyParameters
                 |> Surrogate.withEntropyBonus configuration.EntropyBonus
-                |> TrustRegion.improve (Configuration.improvement configuration)
+                |> TrustRegion.improve (Configuration.improvement state.Steps configuration)
 
             do! requireFinite "policy gradient" state (Double.IsFinite improvement.GradientNorm)
             do! requireFinite "policy" state (Vector.isFinite improvement.Parameters)

@@ -78,7 +78,7 @@ let private progressOf folder =
 /// What must hold of the files of any run.
 let private expectConsistentFiles folder =
     let names =
-        Directory.GetFileSystemEntries folder |> Array.map (fun path -> Path.GetFileName path) |> Array.sort
+        [| for path in Directory.GetFileSystemEntries folder -> Path.GetFileName path |] |> Array.sort
 
     Expect.equal names [| "config.json"; "policy.json"; "progress.csv"; "summary.json" |] "files"
 
@@ -374,6 +374,113 @@ let private endings =
               Expect.stringContains ended.Errors "gamma = 1.2" "errors"
               Expect.isFalse (Directory.Exists out) "the folder exists") ]
 
+// ---- Evaluation ----
+
+/// Two numbers per episode, both drawn at its reset; it ends after four steps, and is worth what was heard of the actions.
+let private echoing =
+    { new Environment<struct (float * int)> with
+        member _.Id = "Echoing-v0"
+        member _.ObservationSpace = Space.box 2 -1.0 4.0
+        member _.ActionSpace = Space.box 1 -0.01 0.01
+        member _.Reset key = struct (Key.uniformIn -1.0 1.0 key, 0)
+
+        member _.Step(key, action, struct (tag, time)) =
+            { State = struct (tag, time + 1)
+              Reward = 1000.0 * float action[0] + tag + Key.uniform key
+              Terminated = time = 3 && tag < 0.0
+              Truncated = time = 3 && tag >= 0.0 }
+
+        member _.Observe(struct (tag, time), observation) =
+            observation[0] <- float32 tag
+            observation[1] <- float32 time }
+
+let private evaluation =
+    let actor =
+        let policy =
+            Policy.create { Hidden = [ 3 ]; Activation = Activation.Tanh } 1.0 2 (Space.box 1 -0.01 0.01)
+
+        let parameters = policy.Network.Initialise(Key.ofSeed 1L)
+
+        { Policy = policy
+          Parameters = Vector.map (fun x -> 5f * x) parameters
+          Normaliser = Standardise(Moments.create 10.0 [ 0.1; 2.0 ] [ 5.0; 20.0 ]) }
+
+    let scoresOf threads count seed = Evaluation.run threads echoing actor count (Key.ofSeed seed) |> expectOk
+
+    testList
+        "evaluation"
+        [ test "gives the returns of episodes in which the most probable action is taken, clipped" {
+              for total in (scoresOf 1 30 2L).Returns do
+                  // 4·tag + noise in [0, 4), and the actions: ±10 each where they are clipped, which they mostly are.
+                  Expect.isLessThan (abs total) 48.0 "a return"
+
+              let mode = Actor.mode actor (Vector.ofArray [| 0.5f; 0f |])
+              Expect.isGreaterThan (abs mode[0]) 0.01f "an action beyond its space"
+          }
+
+          test "plays other episodes each time, and the same under the same key on any number of threads" {
+              let scores = scoresOf 1 20 3L
+              Expect.hasLength (Seq.distinct scores.Returns) 20 "different returns"
+
+              for threads in [ 1; 2; 3; 8 ] do
+                  Expect.sequenceEqual (scoresOf threads 20 3L).Returns scores.Returns "returns"
+
+              Expect.sequenceEqual (scoresOf 2 7 3L).Returns (Seq.truncate 7 scores.Returns) "the first ones"
+
+              Expect.isEmpty
+                  (Seq.filter (fun r -> Seq.contains r scores.Returns) (scoresOf 1 20 4L).Returns)
+                  "other key"
+          }
+
+          test "sums them up as mean, population standard deviation, minimum and maximum" {
+              let scores = scoresOf 1 50 5L
+              let mean = Seq.average scores.Returns
+              let variance = scores.Returns |> Seq.averageBy (fun r -> (r - mean) ** 2.0)
+              Expect.floatClose Accuracy.high scores.Mean mean "mean"
+              Expect.floatClose Accuracy.high scores.Std (sqrt variance) "standard deviation"
+              Expect.equal (scores.Min, scores.Max) (Seq.min scores.Returns, Seq.max scores.Returns) "extremes"
+          }
+
+          test "never draws an action: its returns are those of the modes, played by hand" {
+              let deterministic =
+                  { new Environment<int> with
+                      member _.Id = "Counting-v0"
+                      member _.ObservationSpace = Space.box 2 0.0 4.0
+                      member _.ActionSpace = Space.box 1 -0.01 0.01
+                      member _.Reset _ = 0
+
+                      member _.Step(_, action, time) =
+                          { State = time + 1
+                            Reward = float (time + 1) * float action[0]
+                            Terminated = false
+                            Truncated = time = 3 }
+
+                      member _.Observe(time, observation) = observation.Fill(float32 time) }
+
+              let reward time =
+                  let mode = Actor.mode actor (Vector.init 2 (fun _ -> float32 time))
+                  float (time + 1) * float (MathF.Min(MathF.Max(mode[0], -0.01f), 0.01f))
+
+              let scores = Evaluation.run 2 deterministic actor 5 (Key.ofSeed 1L) |> expectOk
+              let expected = List.sumBy reward [ 0..3 ]
+
+              for total in scores.Returns do
+                  Expect.floatClose Accuracy.high total expected "return"
+          }
+
+          test "of an environment that gives NaN is an error that names it and the step" {
+              for failAt in [ 1; 3; 50 ] do
+                  let discrete =
+                      let policy = Policy.create { Hidden = []; Activation = Activation.Tanh } 0.0 1 (Discrete 2)
+
+                      { Policy = policy; Parameters = policy.Network.Initialise(Key.ofSeed 1L); Normaliser = AsTheyAre }
+
+                  match Evaluation.run 2 (failing failAt) discrete 3 (Key.ofSeed 1L) with
+                  | Error fault ->
+                      Expect.equal fault (NonFiniteEnvironment("reward", "Failing-v0", 0, int64 failAt)) "fault"
+                  | Ok _ -> failtest "it went on"
+          } ]
+
 // ---- Refusals ----
 
 let private refusals =
@@ -519,4 +626,4 @@ let private information =
               for option in [ "--env"; "--seed"; "--steps"; "--stop-at"; "--out"; "--from"; "--threads"; "--set" ] do
                   Expect.stringContains train.Output option "options") ]
 
-let tests = testList "Command" [ training; endings; refusals; information ]
+let tests = testList "Command" [ training; endings; evaluation; refusals; information ]

@@ -50,7 +50,9 @@ let private table =
       "direction", [ "gradient"; "natural" ], noChoice
       "step", [ "fixed"; "trust-region" ], noChoice
       "delta", [ "1E-300"; "0.01"; "1E+300" ], "0" :: "-1" :: "-0" :: noNumbers
+      "deltaHalfLife", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
       "learningRate", [ "1E-05"; "0.5"; "1000" ], "0" :: "-0.1" :: noNumbers
+      "entropyBonus", [ "0"; "0.01"; "1000" ], "-0.1" :: "1001" :: noNumbers
       "damping", [ "0"; "0.1"; "1000000" ], "-0.1" :: "1000001" :: noNumbers
       "fisherFraction", [ "1E-06"; "0.5"; "1" ], "0" :: "-0.5" :: "1.1" :: noNumbers
       "cgIterations", [ "1"; "10"; "10000" ], "0" :: "-1" :: "10001" :: noIntegers
@@ -294,13 +296,29 @@ let private meaning =
                     DirectionKind.Natural, StepKind.Fixed, natural, FixedStep 0.3
                     DirectionKind.Gradient, StepKind.TrustRegion, Gradient, trustRegion
                     DirectionKind.Gradient, StepKind.Fixed, Gradient, FixedStep 0.3 ] do
-                  let improvement = Configuration.improvement { c with Direction = direction; Step = step }
+                  let improvement = Configuration.improvement 0L { c with Direction = direction; Step = step }
 
                   Expect.equal
                       improvement
                       { Direction = expectedDirection; StepRule = expectedStep; Damping = 0.4; FisherFraction = 0.5 }
                       "improvement"
           }
+
+          testProperty "a trust region that shrinks to a half in each half-life, and stays as it is without one"
+          <| fun (delta: byte) (halfLife: byte) (steps: byte) ->
+              let c =
+                  { standard with Delta = 0.001 * float (int delta + 1); DeltaHalfLife = 100 * (int halfLife + 1) }
+
+              let steps = 7L * int64 steps
+              let at steps c = Configuration.deltaAt steps c
+              let half = at steps c / 2.0
+
+              at 0L c = c.Delta
+              && abs (at (steps + int64 c.DeltaHalfLife) c - half) <= 1e-12 * half
+              && at (steps + 1L) c < at steps c
+              && at steps { c with DeltaHalfLife = 0 } = c.Delta
+              && (Configuration.improvement steps c).StepRule =
+                  TrustRegionStep(at steps c, { Tries = c.LineSearchTries; Ratio = c.LineSearchRatio })
 
           test "a way to fit the critic" {
               let c =

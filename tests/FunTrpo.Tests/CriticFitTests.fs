@@ -181,13 +181,14 @@ let private trustRegion =
                   after.Parameters = start.Parameters
                   || distance <= delta * (1.0 + 1e-9) && errorOf task after < errorOf task start)
 
-          testProperty "reaches the edge of a small trust region, so that it does not stop short"
+          testProperty "goes to the edge of a small trust region, where its quadratic model is exact"
           <| Prop.forAll tasks (fun task ->
               let start = begin' task
-              let delta = 1e-4
-              let after = fit (gaussNewton delta 1) task start
+              let delta = 1e-6
+              let after = fit (GaussNewton(delta, 1, 1e-3, cg, { Tries = 10; Ratio = 0.9 })) task start
               let change = Seq.map2 (-) (values task after) (values task start) |> meanSquare
-              change / (2.0 * errorOf task start) > 0.2 * delta)
+              // Once shortened, it is still at 0.81 of it.
+              change / (2.0 * errorOf task start) > 0.7 * delta)
 
           testPropertyWithConfig
               few

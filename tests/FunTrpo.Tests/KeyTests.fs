@@ -227,6 +227,16 @@ let private keys =
               let key = Key.ofSeed 5L
               (Key.named a.Get key = Key.named b.Get key) = (a.Get = b.Get))
 
+          testProperty "a name never gives the key of a number, not even of its own hash"
+          <| Prop.forAll (ArbMap.defaults |> ArbMap.arbitrary<NonNull<string>>) (fun name ->
+              // FNV-1a, by which a name is hashed.
+              let hash =
+                  (14695981039346656037UL, name.Get)
+                  ||> Seq.fold (fun hash character -> (hash ^^^ uint64 character) * 1099511628211UL)
+
+              let key = Key.ofSeed 7L
+              Key.named name.Get key <> Key.at (int64 hash) key)
+
           testProperty "no key below a key is among the numbers of that key"
           <| Prop.forAll draws (fun (seed, count) ->
               let key = Key.ofSeed seed

@@ -6,7 +6,8 @@ open Expecto
 let private tests =
     testList
         "FunTrpo"
-        [ KernelTests.tests
+        [ AssemblyTests.tests
+          KernelTests.tests
           KeyTests.tests
           SpaceTests.tests
           EnvironmentTests.tests

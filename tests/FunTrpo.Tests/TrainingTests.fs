@@ -35,6 +35,8 @@ let private variants =
     [ "TRPO, Gauss–Newton critic", small
       "TRPO, Adam critic", adam
       "TRPO, Fisher matrix of a sample", sampledFisher
+      "TRPO, entropy bonus", { small with EntropyBonus = 0.1 }
+      "TRPO, shrinking trust region", { small with DeltaHalfLife = 100 }
       "natural gradient", naturalGradient
       "REINFORCE", reinforce
       "nothing normalised",
@@ -239,7 +241,8 @@ let private byHand (setup: Setup<'State>) (state: State<'State>) =
 
     let improvement =
         Surrogate.create 1 setup.Policy observations batch.Actions advantages state.PolicyParameters
-        |> TrustRegion.improve (Configuration.improvement configuration)
+        |> Surrogate.withEntropyBonus configuration.EntropyBonus
+        |> TrustRegion.improve (Configuration.improvement state.Steps configuration)
 
     let critic =
         CriticFit.fit
@@ -357,6 +360,13 @@ let private sequences =
 
               for before, after in List.pairwise states do
                   Expect.isTrue (before.BestMeanReturn <= after.BestMeanReturn) "the best only grows"
+                  let finished = int (after.Episodes - before.Episodes)
+                  let kept = max 0 (after.RecentReturns.Length - finished)
+
+                  Expect.sequenceEqual
+                      (Seq.truncate kept after.RecentReturns)
+                      (Seq.skip (before.RecentReturns.Length - kept) before.RecentReturns)
+                      "the newest of the earlier ones, before those that have just finished"
           }
 
           testPropertyWithConfig (few 20) "runFor makes the steps it is asked for, to within one of each environment"
