@@ -82,7 +82,9 @@ let median (numbers: float[]) =
     (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2.0
 
 let trials registered configuration =
-    let results = seeds |> Array.Parallel.map (trial registered configuration)
+    let results =
+        Parallel.map Environment.ProcessorCount seeds.Length (fun i -> trial registered configuration seeds[i])
+
     let returns = results |> Array.map _.Scores.Mean
     eprintfn "%-26s median %8.2f  worst %8.2f" registered.Id (median returns) (Array.min returns)
     results
@@ -161,7 +163,7 @@ let page =
     [ "# What the presets reach"
       ""
       $"Made by `scripts/learning-benchmark.fsx` on {today}: seeds {seeds[0]}–{Array.last seeds}, {RuntimeInformation.FrameworkDescription}, {Environment.ProcessorCount} cores,"
-      "one thread a run, as many runs side by side as there are cores. *Return* is the mean over 100 episodes of deterministic play after the"
+      "one thread a run, a run on each core at a time. *Return* is the mean over 100 episodes of deterministic play after the"
       "whole budget; *published* is the best figure of rl-baselines3-zoo's tuned TRPO after the same number of steps. *Solved* counts the steps"
       "until the mean return of the last 100 training episodes reached the threshold. The presets were tuned on other seeds."
       ""
