@@ -53,6 +53,16 @@ module Distribution =
 
         float largest + log sum
 
+    /// −Σ p log p of the softmax of logits whose log Σ exp is `total`
+    let private entropyOfLogits (logits: ReadOnlySpan<float32>) total =
+        let mutable entropy = 0.0
+
+        for logit in logits do
+            let logP = float logit - total
+            entropy <- entropy - exp logP * logP
+
+        entropy
+
     /// Independent choices, the i-th among `counts[i]` alternatives; the parameters are their logits, one after another.
     ///
     /// With p = softmax(logits): score = e_a − p, ∂H/∂logits = −p ⊙ (log p + H), and M = diag(p) − p pᵀ for each choice.
@@ -114,11 +124,7 @@ module Distribution =
 
                 for c in 0 .. counts.Length - 1 do
                     let logits = parameters.Slice(starts[c], counts[c])
-                    let total = logSumExp logits
-
-                    for logit in logits do
-                        let logP = float logit - total
-                        entropy <- entropy - exp logP * logP
+                    entropy <- entropy + entropyOfLogits logits (logSumExp logits)
 
                 entropy
 
@@ -126,11 +132,7 @@ module Distribution =
                 for c in 0 .. counts.Length - 1 do
                     let logits = parameters.Slice(starts[c], counts[c])
                     let total = logSumExp logits
-                    let mutable entropy = 0.0
-
-                    for logit in logits do
-                        let logP = float logit - total
-                        entropy <- entropy - exp logP * logP
+                    let entropy = entropyOfLogits logits total
 
                     for i in 0 .. logits.Length - 1 do
                         let logP = float logits[i] - total

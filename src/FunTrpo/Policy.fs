@@ -1,5 +1,6 @@
 namespace FunTrpo
 
+open System
 open FunTrpo.Kernels
 
 /// The hidden layers of a network.
@@ -48,22 +49,16 @@ module Actor =
     let distributions (actor: Actor) (observations: Matrix) =
         (actor.Policy.Network.At actor.Parameters (Normaliser.apply actor.Normaliser observations)).Forward
 
-    /// The most probable action for one raw observation.
-    let mode (actor: Actor) (observation: Vector) =
-        let parameters =
-            distributions actor (Matrix.init 1 observation.Length (fun _ column -> observation[column]))
+    /// The action that `choose` writes, given the parameters of the distribution for one raw observation.
+    let private act (actor: Actor) (observation: Vector) (choose: ReadOnlyMemory<float32> -> Fill) =
+        let parameters = distributions actor (Matrix(1, observation.Length, observation.Memory))
+        Vector.Create(actor.Policy.Family.ActionWidth, choose parameters.Memory)
 
-        Vector.Create(
-            actor.Policy.Family.ActionWidth,
-            Fill(fun action -> actor.Policy.Family.Mode(parameters.Row 0, action))
-        )
+    /// The most probable action for one raw observation.
+    let mode actor observation =
+        act actor observation (fun parameters -> Fill(fun action -> actor.Policy.Family.Mode(parameters.Span, action)))
 
     /// An action drawn by `key` for one raw observation.
-    let sample (actor: Actor) key (observation: Vector) =
-        let parameters =
-            distributions actor (Matrix.init 1 observation.Length (fun _ column -> observation[column]))
-
-        Vector.Create(
-            actor.Policy.Family.ActionWidth,
-            Fill(fun action -> actor.Policy.Family.Sample(parameters.Row 0, key, action))
-        )
+    let sample actor key observation =
+        act actor observation (fun parameters ->
+            Fill(fun action -> actor.Policy.Family.Sample(parameters.Span, key, action)))
