@@ -75,7 +75,9 @@ let private trainCommand =
             "Stop when the mean return of the last 100 finished training episodes is at least this [default: where the environment counts as solved, unless --steps is given]"
 
     let out =
-        optional "--out" "The folder for policy, progress, configuration and summary [default: runs/ENV-SEED]"
+        optional
+            "--out"
+            "The folder for policy, progress, configuration and summary, where those of an earlier run are replaced [default: runs/ENV-SEED]"
 
     let from = optional "--from" "A saved policy (policy.json) to start from, instead of a new one"
 
@@ -222,13 +224,14 @@ let private listCommand =
                 |> List.map (fun field -> $"{field.Name}={field.Get registered.Preset}")
                 |> String.concat " "
 
+            let preset = if differences = "" then "the standard configuration" else differences
             Console.Out.WriteLine registered.Id
             Console.Out.WriteLine $"    {spaces}"
 
             Console.Out.WriteLine
                 $"    solved at a mean return of {registered.SolvedAt}; tuned for {registered.Steps} steps"
 
-            Console.Out.WriteLine $"    preset: {differences}"
+            Console.Out.WriteLine $"    preset: {preset}"
 
         ok)
 
@@ -275,6 +278,11 @@ let main arguments =
     if parsed.Errors.Count > 0 then
         for error in parsed.Errors do
             Console.Error.WriteLine error.Message
+
+        let commands = root.Subcommands |> Seq.map _.Name |> String.concat ", "
+
+        Console.Error.WriteLine
+            $"The commands are {commands}; `funtrpo --help` and `funtrpo <command> --help` explain them."
 
         badArguments
     else

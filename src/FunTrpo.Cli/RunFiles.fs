@@ -8,20 +8,48 @@ open System.Text.Json
 open System.Text.Json.Nodes
 open FunTrpo
 
-/// A folder that can be written to, made where it does not exist.
-let prepare (folder: string) =
-    let refuse why = Error(InvalidSetting("--out", folder, $"it must be a folder that can be written to ({why})"))
+/// A folder that one run holds until it is disposed of: two that wrote the same files would spoil both.
+type Folder =
+    {
+        Path: string
+        /// Whether an earlier run left its files there, which this one replaces.
+        IsReused: bool
+        Hold: FileStream
+    }
 
-    try
-        Directory.CreateDirectory folder |> ignore
-        let probe = Path.Combine(folder, $".write-test-{Guid.NewGuid():N}")
-        File.WriteAllText(probe, "")
-        File.Delete probe
-        Ok folder
-    with
-    | :? IOException as e -> refuse e.Message
-    | :? UnauthorizedAccessException as e -> refuse e.Message
-    | :? ArgumentException as e -> refuse e.Message
+    interface IDisposable with
+        member this.Dispose() = this.Hold.Dispose()
+
+/// A folder that can be written to, made where it does not exist.
+let prepare (path: string) =
+    let refuse why = Error(InvalidSetting("--out", path, $"it must be a folder that can be written to ({why})"))
+
+    if path = "" then
+        refuse "it has no name"
+    else
+        try
+            let isReused = File.Exists(Path.Combine(path, "policy.json"))
+            Directory.CreateDirectory path |> ignore
+            let hold = Path.Combine(path, ".running")
+
+            Ok
+                { Path = path
+                  IsReused = isReused
+                  Hold =
+                    new FileStream(
+                        hold,
+                        FileMode.OpenOrCreate,
+                        FileAccess.Write,
+                        FileShare.None,
+                        1,
+                        FileOptions.DeleteOnClose
+                    ) }
+        with
+        | :? IOException as e when e.HResult = 11 || e.Message.Contains "being used" ->
+            refuse "another run is writing to it"
+        | :? IOException
+        | :? UnauthorizedAccessException
+        | :? ArgumentException as e -> refuse e.Message
 
 /// Replaces the whole file at once, so that a reader never sees a part of it and a crash leaves the old one.
 let private replace folder name (content: string) =
@@ -33,8 +61,17 @@ let private print (node: JsonObject) = node.ToJsonString(JsonSerializerOptions(W
 
 let writePolicy folder saved = replace folder "policy.json" (PolicyFile.print saved)
 
-/// The environment, the seed and the limits of the run, and every field of its configuration.
-let writeConfiguration folder environment (seed: int64) (steps: int64) (stopAt: float option) configuration =
+/// The environment, the seed and the limits of the run, the SHA-256 of the parameters that it started from where those were
+/// saved ones, and every field of its configuration.
+let writeConfiguration
+    folder
+    environment
+    (seed: int64)
+    (steps: int64)
+    (stopAt: float option)
+    startedFrom
+    configuration
+    =
     let fields = JsonObject()
 
     for field in Configuration.fields do
@@ -47,6 +84,12 @@ let writeConfiguration folder environment (seed: int64) (steps: int64) (stopAt: 
     node.Add("seed", JsonValue.Create seed)
     node.Add("steps", JsonValue.Create steps)
     node.Add("stopAt", stopAt |> Option.map (fun r -> JsonValue.Create r :> JsonNode) |> Option.toObj)
+
+    node.Add(
+        "startedFrom",
+        startedFrom |> Option.map (fun hash -> JsonValue.Create(hash: string) :> JsonNode) |> Option.toObj
+    )
+
     node.Add("configuration", fields)
     replace folder "config.json" (print node)
 

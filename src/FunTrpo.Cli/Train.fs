@@ -35,7 +35,7 @@ let private line (report: Report) (steps: int64) seconds =
 
     let conjugateGradient =
         match improvement.Solution with
-        | Some solution -> $"{solution.Iterations, 3} {solution.Residual, 9:E1}"
+        | Some solution -> $"{solution.Iterations, 3} {solution.Residual, 9:``0.0e+0``}"
         | None -> "  –         –"
 
     let tries =
@@ -70,7 +70,7 @@ type private Interruption() =
     interface IDisposable with
         member _.Dispose() = Console.CancelKeyPress.RemoveHandler handler
 
-/// The setup and the state to start from, with a folder that can be written to; or why there is none.
+/// The setup, the state to start from and the folder to write to; or why there is none.
 let private prepare options environment =
     result {
         let! setup = Training.setup options.Threads options.Configuration environment
@@ -80,8 +80,8 @@ let private prepare options environment =
             | Some saved -> Training.startFrom setup options.Seed saved.Actor
             | None -> Ok(Training.start setup options.Seed)
 
-        let! _ = RunFiles.prepare options.Folder
-        return setup, state
+        let! folder = RunFiles.prepare options.Folder
+        return setup, state, folder
     }
 
 /// Writes the policy and the summary of a state.
@@ -112,7 +112,8 @@ let private iterate options (setup: Setup<'State>) (initial: State<'State>) (out
     let id = setup.Environment.Id
     let configuration = options.Configuration
     let clock = Stopwatch.StartNew()
-    RunFiles.writeConfiguration options.Folder id options.Seed options.Steps options.StopAt configuration
+    let startedFrom = options.From |> Option.map (fun saved -> PolicyFile.sha256 saved.Actor.Parameters)
+    RunFiles.writeConfiguration options.Folder id options.Seed options.Steps options.StopAt startedFrom configuration
     use progress = new RunFiles.Progress(options.Folder)
     use interruption = new Interruption()
     use iterations = (Training.runFor options.Steps setup initial).GetEnumerator()
@@ -153,7 +154,18 @@ let private iterate options (setup: Setup<'State>) (initial: State<'State>) (out
 
     save options setup solved clock.Elapsed state
 
-    let verdict = if solved then "is solved" else "is not solved"
+    let goal =
+        match options.StopAt with
+        | Some goal when goal <> options.SolvedAt -> $"its goal of {goal}"
+        | _ -> "solved"
+
+    let verdict =
+        match interruption.IsRequested, goal, solved with
+        | true, _, _ -> "was interrupted"
+        | _, "solved", true -> "is solved"
+        | _, "solved", false -> "is not solved"
+        | _, goal, true -> $"reached {goal}"
+        | _, goal, false -> $"did not reach {goal}"
 
     let mean =
         Training.meanReturn state
@@ -173,7 +185,13 @@ let private iterate options (setup: Setup<'State>) (initial: State<'State>) (out
 /// configuration, policy or folder that cannot be used, 130 when the user interrupted it.
 let run options (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
     match prepare options environment with
-    | Ok(setup, state) -> iterate options setup state output errors
+    | Ok(setup, state, folder) ->
+        use folder = folder
+
+        if folder.IsReused then
+            output.WriteLine $"The run that {folder.Path} holds is replaced."
+
+        iterate options setup state output errors
     | Error fault ->
         errors.WriteLine(Fault.message fault)
         2

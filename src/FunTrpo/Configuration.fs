@@ -259,8 +259,12 @@ module Configuration =
               Int32.MaxValue
               _.DeltaHalfLife
               (fun v c -> { c with DeltaHalfLife = v })
-          number "learningRate" "length of a fixed step" (above 0.0) _.LearningRate (fun v c ->
-              { c with LearningRate = v })
+          number
+              "learningRate"
+              "length of a fixed step, used where step is fixed: about 1 along the gradient, 0.3 along the natural gradient"
+              (above 0.0)
+              _.LearningRate
+              (fun v c -> { c with LearningRate = v })
           number
               "entropyBonus"
               "what a nat of entropy is worth beside the advantages: keeps a policy exploring"
@@ -309,19 +313,33 @@ module Configuration =
               activations
               _.CriticActivation
               (fun v c -> { c with CriticActivation = v })
-          number "criticLearningRate" "learning rate of Adam" (above 0.0) _.CriticLearningRate (fun v c ->
-              { c with CriticLearningRate = v })
-          integer "criticEpochs" "passes of Adam over the batch" 1 10_000 _.CriticEpochs (fun v c ->
-              { c with CriticEpochs = v })
-          integer "criticBatchSize" "rows of one minibatch of Adam" 1 10_000_000 _.CriticBatchSize (fun v c ->
-              { c with CriticBatchSize = v })
+          number
+              "criticLearningRate"
+              "learning rate of Adam, used where critic is adam"
+              (above 0.0)
+              _.CriticLearningRate
+              (fun v c -> { c with CriticLearningRate = v })
+          integer
+              "criticEpochs"
+              "passes of Adam over the batch, used where critic is adam"
+              1
+              10_000
+              _.CriticEpochs
+              (fun v c -> { c with CriticEpochs = v })
+          integer
+              "criticBatchSize"
+              "rows of one minibatch of Adam, used where critic is adam"
+              1
+              10_000_000
+              _.CriticBatchSize
+              (fun v c -> { c with CriticBatchSize = v })
           number
               "criticDelta"
               "radius of the critic's trust region: mean squared change of V over twice the mean squared error"
               (above 0.0)
               _.CriticDelta
               (fun v c -> { c with CriticDelta = v })
-          integer "criticSteps" "Gauss-Newton steps in one iteration" 1 1000 _.CriticSteps (fun v c ->
+          integer "criticSteps" "Gauss-Newton steps in one iteration at most" 1 1000 _.CriticSteps (fun v c ->
               { c with CriticSteps = v })
           number
               "criticDamping"

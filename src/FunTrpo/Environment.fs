@@ -30,7 +30,8 @@ type Environment<'State> =
     /// A start state.
     abstract Reset: key: Key -> 'State
 
-    /// What follows when `action` is taken in `state`; `key` holds whatever randomness the environment needs.
+    /// What follows when `action` is taken in `state`; `key` holds whatever randomness the environment needs. Every episode
+    /// must end: give a task that does not terminate by itself an `Environment.withTimeLimit`.
     abstract Step: key: Key * action: ReadOnlySpan<float32> * state: 'State -> Transition<'State>
 
     /// Writes what is seen of the state.
@@ -44,6 +45,9 @@ module Environment =
 
     /// The same environment, whose episodes are truncated after `limit` steps.
     let withTimeLimit limit (inner: Environment<'State>) =
+        if limit < 1 then
+            invalidArg (nameof limit) $"an episode has at least 1 step, and the limit is {limit}"
+
         { new Environment<Timed<'State>> with
             member _.Id = inner.Id
             member _.ObservationSpace = inner.ObservationSpace

@@ -25,6 +25,9 @@ module Evaluation =
           Max = Array.max returns
           Returns = ImmutableArray.CreateRange returns }
 
+    /// An episode longer than this has no end.
+    let private mostSteps = 1_000_000L
+
     /// The undiscounted return of one episode in which the most probable action is always taken.
     let private episode (environment: Environment<'State>) (actor: Actor) instance key =
         let stepKey = Key.named "environment" key
@@ -32,7 +35,9 @@ module Evaluation =
         let rec play (state: 'State) steps total =
             let observation = Environment.observation environment state
 
-            if not (Vector.isFinite observation) then
+            if steps >= mostSteps then
+                Error(EndlessEpisode(environment.Id, steps))
+            elif not (Vector.isFinite observation) then
                 Error(NonFiniteEnvironment("observation", environment.Id, instance, steps))
             else
                 let action = Actor.mode actor observation
@@ -49,7 +54,7 @@ module Evaluation =
         play (environment.Reset(Key.named "reset" key)) 0L 0.0
 
     /// Plays `count` episodes with the most probable actions. Each episode has its own key, so the scores do not depend on
-    /// the number of threads.
+    /// the number of threads. An episode that goes on for a million steps is an `EndlessEpisode`.
     let run threads (environment: Environment<'State>) actor count (key: Key) =
         if count < 1 then
             invalidArg "count" $"{count} episodes have no scores: it must be at least 1"

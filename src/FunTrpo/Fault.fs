@@ -8,6 +8,8 @@ type Fault =
     | NonFiniteEnvironment of what: string * environment: string * instance: int * step: int64
     /// A stage of the update produced a number that is NaN or infinite.
     | NonFiniteStage of stage: string * iteration: int
+    /// An episode that was still going on after so many steps, where one that ends was needed.
+    | EndlessEpisode of environment: string * steps: int64
     /// Two parts that do not fit together, and why.
     | Mismatch of what: string
     /// A file that cannot be read as what it should be, and why.
@@ -22,6 +24,8 @@ module Fault =
         | NonFiniteEnvironment(what, environment, instance, step) ->
             $"{environment} gave a non-finite {what} (environment {instance}, step {step})"
         | NonFiniteStage(stage, iteration) -> $"the {stage} became non-finite in iteration {iteration}"
+        | EndlessEpisode(environment, steps) ->
+            $"an episode of {environment} had no end after {steps} steps: Environment.withTimeLimit gives it one"
         | Mismatch what -> what
         | Damaged(file, why) -> $"{file} cannot be used: {why}"
 
@@ -31,6 +35,13 @@ type ResultBuilder() =
     member _.Return value = Ok value
     member _.ReturnFrom(result: Result<'T, 'Error>) = result
     member _.Zero() = Ok()
+    member _.Delay(rest: unit -> Result<'T, 'Error>) = rest
+    member _.Run(all: unit -> Result<'T, 'Error>) = all ()
+    member _.Combine(first, rest: unit -> Result<'T, 'Error>) = Result.bind rest first
+
+    member _.For(items: seq<'Item>, body: 'Item -> Result<unit, 'Error>) =
+        let failed = items |> Seq.map body |> Seq.tryFind Result.isError
+        defaultArg failed (Ok())
 
 [<AutoOpen>]
 module ResultExpression =

@@ -245,6 +245,9 @@ module PolicyFile =
         | :? InvalidOperationException
         | :? OverflowException -> damaged "a field of it is not of the type that it should be"
 
+    /// Writes a policy to a file, which is replaced.
+    let save (path: string) saved = File.WriteAllText(path, print saved)
+
     /// Reads a policy from a file.
     let load path =
         try

@@ -27,6 +27,17 @@ module Space =
         | MultiDiscrete counts -> counts.Length
         | MultiBinary count -> count
 
+    /// Whether the space has elements: at least one alternative or dimension, and no corner below its opposite.
+    let isProper space =
+        match space with
+        | Discrete count
+        | MultiBinary count -> count >= 1
+        | MultiDiscrete counts -> not counts.IsEmpty && List.forall (fun count -> count >= 1) counts
+        | Box(low, high) ->
+            low.Length >= 1
+            && low.Length = high.Length
+            && Seq.forall2 (fun l h -> l <= h) (Vector.toArray low) (Vector.toArray high)
+
     let private isIndex count (x: float32) = x >= 0f && x < float32 count && MathF.Floor x = x
 
     /// Whether the row is an element of the space.

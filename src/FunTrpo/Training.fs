@@ -15,7 +15,9 @@ type Setup<'State> =
         Threads: int
     }
 
-/// All that training knows between two iterations: a value, which can be kept, compared, branched and gone on from.
+/// All that training knows between two iterations: a value, which can be kept, compared, branched and gone on from. The
+/// same state and setup always give the same next state; for another future, go on with another setup or another key:
+/// `{ state with Key = Key.ofSeed 99L }`.
 [<NoComparison>]
 type State<'State when 'State: equality> =
     {
@@ -36,6 +38,21 @@ type State<'State when 'State: equality> =
         BestMeanReturn: float option
         /// Numbers to a vector of the processor that made this state: another width may round otherwise.
         VectorWidth: int
+    }
+
+/// What a batch says of each of its rows, under the critic that it was collected with.
+type Estimate =
+    {
+        /// As the networks see them (normalised).
+        Observations: Matrix
+        /// V(s)
+        Values: ImmutableArray<float>
+        /// A(s, a), standardised over the batch where the configuration says so.
+        Advantages: ImmutableArray<float>
+        /// The λ-returns, which the critic is fitted to.
+        Returns: ImmutableArray<float>
+        /// The reward scale that has seen the batch.
+        RewardScale: RewardScale
     }
 
 /// What one iteration did.
@@ -59,27 +76,38 @@ module Training =
     /// Rows of a block that one thread works on at a time: its activations stay in the second-level cache.
     let private blockRows = 256
 
-    /// A setup for training the environment, or the reason why the configuration is refused.
-    let setup threads configuration (environment: Environment<'State>) =
-        Configuration.validate configuration
-        |> Result.map (fun configuration ->
-            { Environment = environment
-              Configuration = configuration
-              Policy =
-                let policy =
-                    Policy.create
-                        (Configuration.policyArchitecture configuration)
-                        configuration.InitialLogSigma
-                        (Space.width environment.ObservationSpace)
-                        environment.ActionSpace
+    let private requireProper (environment: Environment<'State>) =
+        let require what space =
+            if Space.isProper space then
+                Ok()
+            else
+                Error(Mismatch $"the {what} space of {environment.Id}, {Space.describe space}, has no elements")
 
-                { policy with Network = Network.inBlocks blockRows threads policy.Network }
-              Critic =
-                Critic.create
-                    (Configuration.criticArchitecture configuration)
-                    (Space.width environment.ObservationSpace)
-                |> Network.inBlocks blockRows threads
-              Threads = threads })
+        require "observation" environment.ObservationSpace
+        |> Result.bind (fun () -> require "action" environment.ActionSpace)
+
+    /// A setup for training the environment, or the reason why the environment or the configuration is refused.
+    let setup threads configuration (environment: Environment<'State>) =
+        result {
+            do! requireProper environment
+            let! configuration = Configuration.validate configuration
+            let width = Space.width environment.ObservationSpace
+            let inBlocks = Network.inBlocks blockRows threads
+
+            let policy =
+                Policy.create
+                    (Configuration.policyArchitecture configuration)
+                    configuration.InitialLogSigma
+                    width
+                    environment.ActionSpace
+
+            return
+                { Environment = environment
+                  Configuration = configuration
+                  Policy = { policy with Network = inBlocks policy.Network }
+                  Critic = Critic.create (Configuration.criticArchitecture configuration) width |> inBlocks
+                  Threads = threads }
+        }
 
     /// The state before the first iteration.
     let start (setup: Setup<'State>) seed =
@@ -128,26 +156,42 @@ module Training =
     let meanReturn (state: State<'State>) =
         if state.RecentReturns.IsEmpty then None else Some(Seq.average state.RecentReturns)
 
-    let private values network parameters observations =
-        let column: Matrix = Critic.values network parameters observations
-        ImmutableArray.CreateRange(Seq.init column.Rows (fun row -> float column[row, 0]))
-
     let private requireFinite stage (state: State<'State>) isFinite =
         if isFinite then Ok() else Error(NonFiniteStage(stage, state.Iteration + 1))
 
-    /// The batch's advantages under the critic as it is, and the values that they were measured against.
-    let private estimate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) observations =
+    let private keyOf (state: State<'State>) = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
+
+    /// The batch that the policy of the state collects in `horizon` steps of each environment, and the environments after it.
+    let rollout horizon (setup: Setup<'State>) (state: State<'State>) =
+        let key = keyOf state |> Key.named "rollout"
+        Rollout.collect setup.Environment (actor setup state) horizon setup.Threads key state.Instances
+
+    /// What the batch says of its rows, under the critic of the state.
+    let estimate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) =
         let configuration = setup.Configuration
         let rewards, rewardScale = Rewards.scale configuration.Gamma batch state.RewardScale
-        let valuesOf = values setup.Critic state.Critic.Parameters
-        let rowValues = valuesOf observations
-
+        let valuesOf = Critic.values setup.Critic state.Critic.Parameters
+        let observations = Normaliser.apply state.Normaliser batch.Observations
+        let values = valuesOf observations
         let bootstraps = valuesOf (Normaliser.apply state.Normaliser batch.BootstrapObservations)
+        let gae = Advantage.gae configuration.Gamma configuration.Lambda rewards batch.Ends values bootstraps
 
-        let estimated =
-            Advantage.gae configuration.Gamma configuration.Lambda rewards batch.Ends rowValues bootstraps
+        { Observations = observations
+          Values = values
+          Advantages = if configuration.NormaliseAdvantages then Advantage.normalise gae.Advantages else gae.Advantages
+          Returns = gae.Returns
+          RewardScale = rewardScale }
 
-        estimated, rowValues, rewardScale
+    /// The surrogate objective of the batch, seen from the policy of the state.
+    let surrogate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) (estimate: Estimate) =
+        Surrogate.create
+            setup.Threads
+            setup.Policy
+            estimate.Observations
+            batch.Actions
+            estimate.Advantages
+            state.PolicyParameters
+        |> Surrogate.withEntropyBonus setup.Configuration.EntropyBonus
 
     /// The state's account of its episodes, with those of a batch.
     let private account (batch: Batch) (state: State<'State>) =
@@ -168,33 +212,16 @@ module Training =
             RecentReturns = ImmutableArray.CreateRange recent
             BestMeanReturn = best }
 
-    /// One iteration of `horizon` steps of each environment: improve ∘ estimate ∘ rollout.
+    /// One iteration of `horizon` steps of each environment: improve ∘ estimate ∘ rollout, and the critic's fit.
     let updateFor horizon (setup: Setup<'State>) (state: State<'State>) : Result<State<'State> * Report, Fault> =
         let configuration = setup.Configuration
-        let key = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
 
         result {
-            let! batch, instances =
-                Rollout.collect
-                    setup.Environment
-                    (actor setup state)
-                    horizon
-                    setup.Threads
-                    (Key.named "rollout" key)
-                    state.Instances
-
-            let observations = Normaliser.apply state.Normaliser batch.Observations
-            let estimated, rowValues, rewardScale = estimate setup state batch observations
-
-            let advantages =
-                if configuration.NormaliseAdvantages then
-                    Advantage.normalise estimated.Advantages
-                else
-                    estimated.Advantages
+            let! batch, instances = rollout horizon setup state
+            let estimate = estimate setup state batch
 
             let improvement =
-                Surrogate.create setup.Threads setup.Policy observations batch.Actions advantages state.PolicyParameters
-                |> Surrogate.withEntropyBonus configuration.EntropyBonus
+                surrogate setup state batch estimate
                 |> TrustRegion.improve (Configuration.improvement state.Steps configuration)
 
             do! requireFinite "policy gradient" state (Double.IsFinite improvement.GradientNorm)
@@ -204,9 +231,9 @@ module Training =
                 CriticFit.fit
                     (Configuration.critic configuration)
                     setup.Critic
-                    observations
-                    estimated.Returns
-                    (Key.named "critic" key)
+                    estimate.Observations
+                    estimate.Returns
+                    (keyOf state |> Key.named "critic")
                     state.Critic
 
             do! requireFinite "critic" state (Vector.isFinite critic.Parameters)
@@ -218,17 +245,18 @@ module Training =
                     PolicyParameters = improvement.Parameters
                     Critic = critic
                     Normaliser = Normaliser.observe batch.Observations state.Normaliser
-                    RewardScale = rewardScale
+                    RewardScale = estimate.RewardScale
                     Instances = instances }
 
-            return
-                next,
+            let report =
                 { Iteration = next.Iteration
                   Steps = next.Steps
                   Episodes = next.Episodes
                   MeanReturn = meanReturn next
                   Improvement = improvement
-                  ExplainedVariance = Advantage.explainedVariance estimated.Returns rowValues }
+                  ExplainedVariance = Advantage.explainedVariance estimate.Returns estimate.Values }
+
+            return next, report
         }
 
     /// One iteration.
@@ -246,8 +274,8 @@ module Training =
     /// The iterations after a state, lazily and without end, except at a failure, which comes last.
     let run (setup: Setup<'State>) state = unfold (fun state -> Some(update setup state)) state
 
-    /// The iterations after a state until it has made `steps` environment steps; the last iteration is shortened so that
-    /// the total is met (to within one step of each environment).
+    /// The iterations after a state until training has made `steps` environment steps since its start; the last iteration is
+    /// shortened so that the total is met (to within one step of each environment). There are none where it already is.
     let runFor steps (setup: Setup<'State>) state =
         let environments = int64 setup.Configuration.Environments
 

@@ -569,6 +569,21 @@ let private refusals =
 
                   Expect.isEmpty (Directory.GetFileSystemEntries working) "files left behind")
 
+          inNewFolder "a folder that another run is writing to" (fun folder ->
+              let path = Path.Combine(folder, "run")
+
+              match FunTrpo.Cli.RunFiles.prepare path with
+              | Error fault -> failtest (Fault.message fault)
+              | Ok held ->
+                  use _ = held
+                  let ended = run (optionsFor path 40L) CartPole.environment
+                  Expect.equal ended.Code 2 "exit code"
+                  Expect.stringContains ended.Errors "another run" "errors"
+                  Expect.stringContains ended.Errors path "errors"
+
+              let ended = run (optionsFor path 40L) CartPole.environment
+              Expect.equal ended.Code 0 "exit code afterwards")
+
           inNewFolder "an existing file is not harmed by a folder below it" (fun folder ->
               let path = file folder "existing" "kept"
               let ended = run (optionsFor (Path.Combine(path, "below")) 40L) CartPole.environment

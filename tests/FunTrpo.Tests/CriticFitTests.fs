@@ -44,9 +44,7 @@ let private key task = Key.named "fit" (Key.ofSeed task.Seed)
 let private fit settings task state =
     CriticFit.fit settings task.Network task.Observations task.Returns (key task) state
 
-let private values task (state: CriticState) =
-    let column = Critic.values task.Network state.Parameters task.Observations
-    Array.init column.Rows (fun row -> float column[row, 0])
+let private values task (state: CriticState) = Critic.values task.Network state.Parameters task.Observations
 
 let private meanSquare (xs: seq<float>) = xs |> Seq.averageBy (fun x -> x * x)
 

@@ -7,6 +7,7 @@ let private tests =
     testList
         "FunTrpo"
         [ AssemblyTests.tests
+          FaultTests.tests
           KernelTests.tests
           KeyTests.tests
           SpaceTests.tests

@@ -214,10 +214,7 @@ let private byHand (setup: Setup<'State>) (state: State<'State>) =
         |> expectOk
 
     let values observations =
-        let column =
-            Critic.values setup.Critic state.Critic.Parameters (Normaliser.apply state.Normaliser observations)
-
-        ImmutableArray.CreateRange(Seq.init column.Rows (fun row -> float column[row, 0]))
+        Critic.values setup.Critic state.Critic.Parameters (Normaliser.apply state.Normaliser observations)
 
     let rewards, rewardScale = Rewards.scale configuration.Gamma batch state.RewardScale
     let baseline = values batch.Observations
@@ -615,5 +612,70 @@ let private starting =
                   | _ -> failtest $"an actor for {Space.describe environment.ActionSpace} was taken"
           } ]
 
+let private refusals =
+    testList
+        "setup"
+        [ let withSpaces observations actions =
+              let inner = CartPole.environment
+
+              { new Environment<_> with
+                  member _.Id = "Odd-v0"
+                  member _.ObservationSpace = observations
+                  member _.ActionSpace = actions
+                  member _.Reset key = inner.Reset key
+                  member _.Step(key, action, state) = inner.Step(key, action, state)
+                  member _.Observe(state, row) = inner.Observe(state, row) }
+
+          let four = CartPole.environment.ObservationSpace
+          let swapped = Space.box 1 1.0 -1.0
+          let uneven = Box(Vector.zero 2, Vector.zero 3)
+
+          for observations, actions in
+              [ four, Discrete 0
+                four, MultiBinary 0
+                four, MultiDiscrete []
+                four, MultiDiscrete [ 2; 0 ]
+                four, swapped
+                four, uneven
+                uneven, Discrete 2
+                swapped, Discrete 2 ] do
+              test $"refuses {Space.describe observations} seen and {Space.describe actions} done" {
+                  match Training.setup 1 small (withSpaces observations actions) with
+                  | Error(Mismatch why) -> Expect.stringContains why "Odd-v0" "the message"
+                  | _ -> failtest "accepted"
+              } ]
+
+let private endless =
+    test "playing an environment whose episodes never end is an error, and not for ever" {
+        let environment =
+            { new Environment<int> with
+                member _.Id = "Endless-v0"
+                member _.ObservationSpace = Space.box 1 -1.0 1.0
+                member _.ActionSpace = Discrete 2
+                member _.Reset _ = 0
+
+                member _.Step(_, _, state) = { State = state; Reward = 0.0; Terminated = false; Truncated = false }
+
+                member _.Observe(_, row) = row.Clear() }
+
+        let setup = setupOf 1 { small with Hidden = [] } environment
+        let actor = Training.actor setup (Training.start setup 1L)
+
+        match Evaluation.run 1 environment actor 1 (Key.ofSeed 1L) with
+        | Error(EndlessEpisode("Endless-v0", _)) -> ()
+        | _ -> failtest "no error"
+    }
+
 let tests =
-    testList "Training" [ determinism; values; composition; sequences; failures; trustRegion; learning; starting ]
+    testList
+        "Training"
+        [ determinism
+          values
+          composition
+          sequences
+          failures
+          trustRegion
+          learning
+          starting
+          refusals
+          endless ]
