@@ -106,20 +106,26 @@ let private trainCommand =
                 | Some saved ->
                     { registered.Preset with
                         Hidden = saved.Architecture.Hidden
-                        Activation = saved.Architecture.Activation }
+                        Activation = saved.Architecture.Activation
+                        NormaliseObservations = saved.Actor.Normaliser <> AsTheyAre }
                 | None -> registered.Preset
 
             let! configuration =
                 parsed.GetValue set |> Option.ofObj |> Option.defaultValue [||] |> Arguments.settings preset
 
+            let ofPolicy (configuration: Configuration) =
+                Configuration.policyArchitecture configuration,
+                configuration.NormaliseObservations,
+                configuration.InitialLogSigma
+
             do!
-                match from with
-                | Some saved when Configuration.policyArchitecture configuration <> saved.Architecture ->
+                if from.IsSome && ofPolicy configuration <> ofPolicy preset then
                     Error(
-                        Mismatch "hidden and activation cannot be set with --from: they are those of the saved policy"
+                        Mismatch
+                            "hidden, activation, normaliseObservations and initialLogSigma cannot be set with --from: they are those of the saved policy"
                     )
-                | Some _
-                | None -> Ok()
+                else
+                    Ok()
 
             let options: Train.Options =
                 { Seed = seed
@@ -291,5 +297,5 @@ let main arguments =
         with
         | :? IOException
         | :? UnauthorizedAccessException as e ->
-            Console.Error.WriteLine $"A file could not be written or read: {e.Message}"
+            Console.Error.WriteLine $"A file or the output could not be written or read: {e.Message}"
             failed

@@ -146,6 +146,13 @@ let private columns: (string * (Report -> int64 -> float -> string)) list =
         | NoCurvature -> "no curvature"
         | LineSearchFailed _ -> "line search failed"
 
+    let stop reason =
+        match reason with
+        | Converged -> "converged"
+        | IterationLimit -> "iteration limit"
+        | VanishingCurvature _ -> "vanishing curvature"
+        | NonFinite -> "non-finite"
+
     let solution f report = report.Improvement.Solution |> Option.map f |> Option.defaultValue ""
 
     [ "iteration", (fun r _ _ -> string r.Iteration)
@@ -159,6 +166,7 @@ let private columns: (string * (Report -> int64 -> float -> string)) list =
       "gradientNorm", (fun r _ _ -> number r.Improvement.GradientNorm)
       "cgIterations", (fun r _ _ -> solution (fun s -> string s.Iterations) r)
       "cgResidual", (fun r _ _ -> solution (fun s -> number s.Residual) r)
+      "cgStop", (fun r _ _ -> solution (fun s -> stop s.Stop) r)
       "lineSearchTries", (fun r _ _ -> moved r (fun _ tries -> string tries))
       "stepFraction", (fun r _ _ -> moved r (fun fraction _ -> number fraction))
       "explainedVariance", (fun r _ _ -> number r.ExplainedVariance)

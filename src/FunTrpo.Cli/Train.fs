@@ -4,6 +4,7 @@ module FunTrpo.Cli.Train
 open System
 open System.Diagnostics
 open System.IO
+open System.Runtime.InteropServices
 open FunTrpo
 
 type Options =
@@ -55,20 +56,25 @@ let private hasReached goal (state: State<'State>) =
     state.RecentReturns.Length >= Training.window
     && Training.meanReturn state |> Option.exists (fun mean -> mean >= goal)
 
-/// Ctrl-C, watched while it lives: the iteration at hand is finished and saved; a second one ends the process at once.
+/// Ctrl-C and SIGTERM, watched while it lives: the iteration at hand is finished and saved; a second one ends the process at once.
 type private Interruption() =
     let mutable requested = false
 
-    let handler =
-        ConsoleCancelEventHandler(fun _ press ->
-            press.Cancel <- not requested
-            requested <- true)
+    let watch signal =
+        PosixSignalRegistration.Create(
+            signal,
+            fun (context: PosixSignalContext) ->
+                context.Cancel <- not requested
+                requested <- true
+        )
 
-    do Console.CancelKeyPress.AddHandler handler
+    let registrations = [ watch PosixSignal.SIGINT; watch PosixSignal.SIGTERM ]
     member _.IsRequested = requested
 
     interface IDisposable with
-        member _.Dispose() = Console.CancelKeyPress.RemoveHandler handler
+        member _.Dispose() =
+            for registration in registrations do
+                registration.Dispose()
 
 /// The setup, the state to start from and the folder to write to; or why there is none.
 let private prepare options environment =
@@ -114,6 +120,8 @@ let private iterate options (setup: Setup<'State>) (initial: State<'State>) (out
     let clock = Stopwatch.StartNew()
     let startedFrom = options.From |> Option.map (fun saved -> PolicyFile.sha256 saved.Actor.Parameters)
     RunFiles.writeConfiguration options.Folder id options.Seed options.Steps options.StopAt startedFrom configuration
+    // From here on the folder holds this run alone, and never files of two.
+    save options setup false TimeSpan.Zero initial
     use progress = new RunFiles.Progress(options.Folder)
     use interruption = new Interruption()
     use iterations = (Training.runFor options.Steps setup initial).GetEnumerator()
@@ -131,28 +139,29 @@ let private iterate options (setup: Setup<'State>) (initial: State<'State>) (out
         let goalReached = options.StopAt |> Option.exists (fun goal -> hasReached goal state)
         fault.IsNone && not goalReached && not interruption.IsRequested
 
-    while goesOn () && iterations.MoveNext() do
-        match iterations.Current with
-        | Error found -> fault <- Some found
-        | Ok(next, report) ->
-            let now = clock.Elapsed
-            let steps = next.Steps - state.Steps
-            let seconds = (now - before).TotalSeconds
-            before <- now
-            state <- next
-            solved <- solved || hasReached (defaultArg options.StopAt options.SolvedAt) state
+    try
+        while goesOn () && iterations.MoveNext() do
+            match iterations.Current with
+            | Error found -> fault <- Some found
+            | Ok(next, report) ->
+                let now = clock.Elapsed
+                let steps = next.Steps - state.Steps
+                let seconds = (now - before).TotalSeconds
+                before <- now
+                state <- next
+                solved <- solved || hasReached (defaultArg options.StopAt options.SolvedAt) state
 
-            if (report.Iteration - 1) % 25 = 0 then
-                output.WriteLine header
+                if (report.Iteration - 1) % 25 = 0 then
+                    output.WriteLine header
 
-            output.WriteLine(line report steps seconds)
-            progress.Write report steps seconds
+                output.WriteLine(line report steps seconds)
+                progress.Write report steps seconds
 
-            if now - saved > TimeSpan.FromSeconds 1.0 then
-                save options setup solved now state
-                saved <- now
-
-    save options setup solved clock.Elapsed state
+                if now - saved > TimeSpan.FromSeconds 1.0 then
+                    save options setup solved now state
+                    saved <- now
+    finally
+        save options setup solved clock.Elapsed state
 
     let goal =
         match options.StopAt with

@@ -267,7 +267,7 @@ module Configuration =
               (fun v c -> { c with LearningRate = v })
           number
               "entropyBonus"
-              "what a nat of entropy is worth beside the advantages: keeps a policy exploring"
+              "what a nat of entropy is worth beside the advantages, also in the gain: keeps a policy exploring"
               (closed 0.0 1e3)
               _.EntropyBonus
               (fun v c -> { c with EntropyBonus = v })
@@ -283,20 +283,20 @@ module Configuration =
               { c with CgIterations = v })
           number
               "cgTolerance"
-              "relative residual at which conjugate gradient stops"
+              "relative residual at which conjugate gradient stops, the critic's too"
               (closed 0.0 1.0)
               _.CgTolerance
               (fun v c -> { c with CgTolerance = v })
           integer
               "lineSearchTries"
-              "step lengths that the line search tries at most"
+              "step lengths that the line search tries at most, the critic's too"
               1
               1000
               _.LineSearchTries
               (fun v c -> { c with LineSearchTries = v })
           number
               "lineSearchRatio"
-              "what each further try multiplies the step by"
+              "what each further try multiplies the step by, the critic's too"
               { closed 0.0 1.0 with LowIncluded = false; HighIncluded = false }
               _.LineSearchRatio
               (fun v c -> { c with LineSearchRatio = v })
@@ -375,8 +375,9 @@ module Configuration =
             let names = fields |> List.map _.Name |> String.concat ", "
             Error(InvalidSetting(name, text, $"there is no such field; the fields are {names}"))
 
-    /// More rows in one batch, or weights between the layers of a network, than these are a slip of the keyboard.
-    let private mostRows, mostWeights = 100_000_000L, 100_000_000L
+    /// More activations in one batch, or weights between the layers of a network, than these are a slip of the keyboard:
+    /// a batch would take some 30 GiB.
+    let private mostActivations, mostWeights = 4_000_000_000L, 100_000_000L
 
     let private fitsIntoMemory configuration =
         let weights (units: int list) = units |> List.pairwise |> List.sumBy (fun (a, b) -> int64 a * int64 b)
@@ -385,8 +386,12 @@ module Configuration =
             let field = fields |> List.find (fun field -> field.Name = name)
             Error(InvalidSetting(name, field.Get configuration, limit))
 
-        if int64 configuration.Environments * int64 configuration.Horizon > mostRows then
-            refuse "horizon" $"environments × horizon must be in [1, {mostRows}]"
+        let units = 1L + List.sumBy int64 (configuration.Hidden @ configuration.CriticHidden)
+
+        if int64 configuration.Environments * int64 configuration.Horizon > mostActivations / units then
+            refuse
+                "horizon"
+                $"environments × horizon must be in [1, {mostActivations / units}], for {units - 1L} hidden units in all"
         elif weights configuration.Hidden > mostWeights then
             refuse "hidden" $"there must be at most {mostWeights} weights between its layers"
         elif weights configuration.CriticHidden > mostWeights then

@@ -6,6 +6,8 @@ type Fault =
     | InvalidSetting of field: string * value: string * allowed: string
     /// An environment produced a number that is NaN or infinite: what it was, which environment, at which of its steps.
     | NonFiniteEnvironment of what: string * environment: string * instance: int * step: int64
+    /// The policy gave an action distribution whose parameters are NaN or infinite.
+    | NonFinitePolicy of environment: string * instance: int * step: int64
     /// A stage of the update produced a number that is NaN or infinite.
     | NonFiniteStage of stage: string * iteration: int
     /// An episode that was still going on after so many steps, where one that ends was needed.
@@ -23,6 +25,8 @@ module Fault =
         | InvalidSetting(field, value, allowed) -> $"{field} = {value} is not allowed: {allowed}"
         | NonFiniteEnvironment(what, environment, instance, step) ->
             $"{environment} gave a non-finite {what} (environment {instance}, step {step})"
+        | NonFinitePolicy(environment, instance, step) ->
+            $"the policy gave a non-finite action distribution for {environment} (environment {instance}, step {step})"
         | NonFiniteStage(stage, iteration) -> $"the {stage} became non-finite in iteration {iteration}"
         | EndlessEpisode(environment, steps) ->
             $"an episode of {environment} had no end after {steps} steps: Environment.withTimeLimit gives it one"

@@ -76,7 +76,9 @@ module Layer =
             for _ in 1..2 do
                 for j in 0 .. i - 1 do
                     let overlap = dot basis[i] basis[j]
-                    basis[i] <- Array.map2 (fun x y -> x - overlap * y) basis[i] basis[j]
+
+                    for k in 0 .. length - 1 do
+                        basis[i][k] <- basis[i][k] - overlap * basis[j][k]
 
             let scale = 1.0 / sqrt (dot basis[i] basis[i])
             basis[i] <- Array.map (fun x -> scale * x) basis[i]

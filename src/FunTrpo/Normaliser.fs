@@ -105,6 +105,14 @@ module Normaliser =
             applyTo normaliser observations.Span (values.AsSpan())
             Matrix.adopt observations.Rows observations.Columns values
 
+    /// The normaliser itself, or, where it has seen nothing yet, the one that these observations make: a first batch is
+    /// seen as the second will be.
+    let orOf (observations: Matrix) normaliser =
+        match normaliser with
+        | Standardise moments when moments.Count = 0.0 -> Standardise(Moments.ofMatrix observations)
+        | Standardise _
+        | AsTheyAre -> normaliser
+
     /// The normaliser that has also seen these observations.
     let observe (observations: Matrix) normaliser =
         match normaliser with

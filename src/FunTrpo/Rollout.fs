@@ -69,7 +69,7 @@ module Rollout =
     [<NoComparison; NoEquality>]
     type private Rows = { Observations: float32[]; Actions: float32[]; Rewards: float[]; Ends: End[] }
 
-    /// Where a fault was found: at which time step, before (0) or after (1) the step, and in which instance. The first of them
+    /// Where a fault was found: at which time step, before the policy saw it (0), in the policy (1) or after the step (2), and in which instance. The first of them
     /// is the one that is reported, so that the report does not depend on the number of threads.
     type private Place = (struct (int * int * int))
 
@@ -101,10 +101,10 @@ module Rollout =
         let faults = List<struct (Place * Fault)>()
         let rowOf i t = (first + i) * horizon + t
 
-        let fail t phase i what steps =
-            faults.Add(
-                struct (struct (t, phase, first + i), NonFiniteEnvironment(what, environment.Id, first + i, steps))
-            )
+        let fail t phase i fault = faults.Add(struct (struct (t, phase, first + i), fault))
+
+        let failEnvironment t phase i what steps =
+            fail t phase i (NonFiniteEnvironment(what, environment.Id, first + i, steps))
 
         /// Writes what is seen of the state to a row of a block, and says whether all of it is finite.
         let observe state (block: float32[]) row =
@@ -118,11 +118,21 @@ module Rollout =
 
             for i in 0 .. width - 1 do
                 if not (observe current[i].State rows.Observations (rowOf i t)) then
-                    fail t 0 i "observation" current[i].Steps
+                    failEnvironment t 0 i "observation" current[i].Steps
 
                 Array.blit rows.Observations (rowOf i t * observationWidth) seen (i * observationWidth) observationWidth
 
             Matrix.adopt width observationWidth seen
+
+        /// The action distributions for what all instances see.
+        let decide t seen =
+            let distributions = Actor.distributions actor seen
+
+            for i in 0 .. width - 1 do
+                if not (Reductions.AllFinite(distributions.Row i)) then
+                    fail t 1 i (NonFinitePolicy(environment.Id, first + i, current[i].Steps))
+
+            distributions
 
         /// Draws the action of instance i, and takes it, clipped to its space.
         let act t i (distributions: Matrix) =
@@ -146,13 +156,13 @@ module Rollout =
             rows.Ends[row] <- endOf t next
 
             if not (Double.IsFinite next.Reward) then
-                fail t 1 i "reward" steps
+                failEnvironment t 2 i "reward" steps
 
             if rows.Ends[row] = End.Truncated || rows.Ends[row] = End.Interrupted then
                 let following = Array.zeroCreate<float32> observationWidth
 
                 if not (observe next.State following 0) then
-                    fail t 1 i "observation" steps
+                    failEnvironment t 2 i "observation" steps
 
                 bootstraps.Add(struct (row, following))
 
@@ -177,10 +187,14 @@ module Rollout =
             let mutable t = 0
 
             while t < horizon && faults.Count = 0 do
-                let distributions = Actor.distributions actor (look t)
+                let seen = look t
 
-                for i in 0 .. width - 1 do
-                    note t i (act t i distributions)
+                if faults.Count = 0 then
+                    let distributions = decide t seen
+
+                    if faults.Count = 0 then
+                        for i in 0 .. width - 1 do
+                            note t i (act t i distributions)
 
                 t <- t + 1
 

@@ -171,9 +171,10 @@ module Training =
         let configuration = setup.Configuration
         let rewards, rewardScale = Rewards.scale configuration.Gamma batch state.RewardScale
         let valuesOf = Critic.values setup.Critic state.Critic.Parameters
-        let observations = Normaliser.apply state.Normaliser batch.Observations
+        let normaliser = Normaliser.orOf batch.Observations state.Normaliser
+        let observations = Normaliser.apply normaliser batch.Observations
         let values = valuesOf observations
-        let bootstraps = valuesOf (Normaliser.apply state.Normaliser batch.BootstrapObservations)
+        let bootstraps = valuesOf (Normaliser.apply normaliser batch.BootstrapObservations)
         let gae = Advantage.gae configuration.Gamma configuration.Lambda rewards batch.Ends values bootstraps
 
         { Observations = observations
@@ -199,13 +200,16 @@ module Training =
 
         let recent = Array.skip (max 0 (returns.Length - window)) returns
 
-        let best =
-            // The best of the means after each finished episode, not only of those at the end of an iteration.
-            returns
-            |> Array.windowed window
-            |> Array.map Array.average
-            |> Seq.append (Option.toList state.BestMeanReturn)
-            |> Seq.fold (fun best mean -> Some(max mean (defaultArg best mean))) None
+        // The best of the means after each finished episode, not only of those at the end of an iteration.
+        let mutable best = state.BestMeanReturn
+        let mutable sum = 0.0
+
+        for i in 0 .. returns.Length - 1 do
+            sum <- sum + returns[i] - (if i >= window then returns[i - window] else 0.0)
+
+            if i >= window - 1 then
+                let mean = sum / float window
+                best <- Some(max mean (defaultArg best mean))
 
         { state with
             Episodes = state.Episodes + int64 batch.Episodes.Length
@@ -216,15 +220,23 @@ module Training =
     let updateFor horizon (setup: Setup<'State>) (state: State<'State>) : Result<State<'State> * Report, Fault> =
         let configuration = setup.Configuration
 
+        if horizon < 1 then
+            invalidArg (nameof horizon) $"an iteration has at least 1 step, and the horizon is {horizon}"
+
         result {
             let! batch, instances = rollout horizon setup state
             let estimate = estimate setup state batch
+            let isFloat32 (number: float) = Single.IsFinite(float32 number)
+            do! requireFinite "returns" state (Seq.forall isFloat32 estimate.Returns)
+            do! requireFinite "advantages" state (Seq.forall isFloat32 estimate.Advantages)
 
             let improvement =
                 surrogate setup state batch estimate
                 |> TrustRegion.improve (Configuration.improvement state.Steps configuration)
 
+            let isFiniteSolve = improvement.Solution |> Option.forall (fun solution -> solution.Stop <> NonFinite)
             do! requireFinite "policy gradient" state (Double.IsFinite improvement.GradientNorm)
+            do! requireFinite "Fisher-vector product" state isFiniteSolve
             do! requireFinite "policy" state (Vector.isFinite improvement.Parameters)
 
             let critic =
@@ -275,16 +287,19 @@ module Training =
     let run (setup: Setup<'State>) state = unfold (fun state -> Some(update setup state)) state
 
     /// The iterations after a state until training has made `steps` environment steps since its start; the last iteration is
-    /// shortened so that the total is met (to within one step of each environment). There are none where it already is.
+    /// shortened, or lengthened by less than half, so that the total is met (to within one step of each environment) and no
+    /// step is taken on a few rows. There are none where the total is already met.
     let runFor steps (setup: Setup<'State>) state =
-        let environments = int64 setup.Configuration.Environments
+        let horizon = int64 setup.Configuration.Horizon
 
         unfold
             (fun (state: State<'State>) ->
+                let environments = int64 state.Instances.Length
                 let remaining = (steps - state.Steps + environments - 1L) / environments
 
                 if remaining <= 0L then
                     None
                 else
-                    Some(updateFor (int (min remaining (int64 setup.Configuration.Horizon))) setup state))
+                    let next = if remaining < horizon + horizon / 2L then remaining else horizon
+                    Some(updateFor (int next) setup state))
             state

@@ -49,7 +49,7 @@ type Improvement =
         /// The new parameters compared with the old ones.
         Comparison: Comparison
         GradientNorm: float
-        /// What conjugate gradient did, where it was used.
+        /// What conjugate gradient did, where it was used: with the natural gradient, if there was a finite gradient.
         Solution: Solution option
     }
 
@@ -71,17 +71,9 @@ module TrustRegion =
         let old = surrogate.Parameters
         let gradient = Surrogate.gradient surrogate
         let gradientNorm = Vector.norm gradient
-
         let hessian = lazy (Fisher.product settings.Damping settings.FisherFraction surrogate)
 
-        let direction, solution =
-            match settings.Direction with
-            | Gradient -> gradient, None
-            | NaturalGradient conjugateGradient ->
-                let solution = ConjugateGradient.solve conjugateGradient hessian.Value gradient
-                solution.X, Some solution
-
-        let ended outcome parameters comparison =
+        let ended outcome parameters comparison solution =
             { Parameters = parameters
               Outcome = outcome
               Comparison = comparison
@@ -90,11 +82,11 @@ module TrustRegion =
 
         let unchanged outcome = ended outcome old (Surrogate.at surrogate old)
 
-        let stepFixed learningRate =
+        let stepFixed learningRate direction =
             let parameters = Vector.addScaled learningRate direction old
             ended (Moved(1.0, 1)) parameters (Surrogate.at surrogate parameters)
 
-        let stepWithin delta lineSearch =
+        let stepWithin delta lineSearch direction =
             let curvature = Vector.dot direction (hessian.Value direction)
 
             if not (curvature > 0.0 && Double.IsFinite curvature) then
@@ -108,10 +100,17 @@ module TrustRegion =
                 | Refused(_, tries) -> unchanged (LineSearchFailed tries)
 
         if gradientNorm = 0.0 then
-            unchanged NoGradient
+            unchanged NoGradient None
         elif not (Double.IsFinite gradientNorm) then
-            unchanged NonFiniteGradient
+            unchanged NonFiniteGradient None
         else
+            let direction, solution =
+                match settings.Direction with
+                | Gradient -> gradient, None
+                | NaturalGradient conjugateGradient ->
+                    let solution = ConjugateGradient.solve conjugateGradient hessian.Value gradient
+                    solution.X, Some solution
+
             match settings.StepRule with
-            | FixedStep learningRate -> stepFixed learningRate
-            | TrustRegionStep(delta, lineSearch) -> stepWithin delta lineSearch
+            | FixedStep learningRate -> stepFixed learningRate direction solution
+            | TrustRegionStep(delta, lineSearch) -> stepWithin delta lineSearch direction solution

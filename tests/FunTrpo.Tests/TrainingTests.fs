@@ -213,8 +213,11 @@ let private byHand (setup: Setup<'State>) (state: State<'State>) =
             state.Instances
         |> expectOk
 
+    // The first batch is seen by its own moments.
+    let normaliser = Normaliser.orOf batch.Observations state.Normaliser
+
     let values observations =
-        Critic.values setup.Critic state.Critic.Parameters (Normaliser.apply state.Normaliser observations)
+        Critic.values setup.Critic state.Critic.Parameters (Normaliser.apply normaliser observations)
 
     let rewards, rewardScale = Rewards.scale configuration.Gamma batch state.RewardScale
     let baseline = values batch.Observations
@@ -228,7 +231,7 @@ let private byHand (setup: Setup<'State>) (state: State<'State>) =
             baseline
             (values batch.BootstrapObservations)
 
-    let observations = Normaliser.apply state.Normaliser batch.Observations
+    let observations = Normaliser.apply normaliser batch.Observations
 
     let advantages =
         if configuration.NormaliseAdvantages then
@@ -385,13 +388,21 @@ let private sequences =
               && isMet total (run total state)
               && Seq.isEmpty (Training.runFor (int64 first) setup state))
 
-          testPropertyWithConfig (few 10) "runFor makes full iterations as run does, and a shorter one last"
+          testPropertyWithConfig
+              (few 10)
+              "runFor makes full iterations as run does, and a last one of less than half more or less"
           <| Prop.forAll (Gen.choose (1, 200) |> Arb.fromGen) (fun steps ->
               let setup = setupOf 1 small CartPole.environment
               let start = Training.start setup 1L
               let results = Training.runFor (int64 steps) setup start |> Seq.map expectOk |> List.ofSeq
-              let full = steps / (small.Environments * small.Horizon)
-              same (List.take full results) (iterations full setup start) && results.Length <= full + 1) ]
+              let made = 0L :: (results |> List.map (fun (state, _) -> state.Steps))
+              let horizons = List.pairwise made |> List.map (fun (a, b) -> int (b - a) / small.Environments)
+              let full = horizons.Length - 1
+
+              same (List.take full results) (iterations full setup start)
+              && List.forall (fun horizon -> horizon = small.Horizon) (List.take full horizons)
+              && List.last horizons < small.Horizon + small.Horizon / 2
+              && (full = 0 || List.last horizons >= small.Horizon / 2)) ]
 
 // ---- What goes wrong ----
 
@@ -666,6 +677,54 @@ let private endless =
         | _ -> failtest "no error"
     }
 
+let private firstBatch =
+    testProperty "the first batch is seen by its own moments, and so as it will be seen afterwards"
+    <| fun (seed: int64) ->
+        let setup = setupOf 1 small CartPole.environment
+        let start = Training.start setup seed
+        let batch, _ = Training.rollout small.Horizon setup start |> expectOk
+        let next, _ = Training.update setup start |> expectOk
+        let seen = (Training.estimate setup start batch).Observations
+        seen = Normaliser.apply next.Normaliser batch.Observations && seen <> batch.Observations
+
+let private named =
+    testList
+        "what is not finite is named:"
+        [ test "a policy that gives no distribution, and not the environment that cannot act on it" {
+              let setup = setupOf 1 { small with Hidden = []; NormaliseObservations = false } Pendulum.environment
+
+              let wild =
+                  { Policy = setup.Policy
+                    Parameters = Vector.init setup.Policy.Network.ParameterCount (fun _ -> Single.MaxValue)
+                    Normaliser = AsTheyAre }
+
+              match Training.startFrom setup 1L wild |> Result.bind (Training.update setup) with
+              | Error(NonFinitePolicy("Pendulum-v1", instance, 0L)) ->
+                  Expect.isLessThan instance small.Environments "instance"
+              | Error other -> failtest (Fault.message other)
+              | Ok _ -> failtest "no error"
+          }
+
+          test "returns that do not fit into float32" {
+              let inner = CartPole.environment
+
+              let rich =
+                  { new Environment<_> with
+                      member _.Id = "Rich-v0"
+                      member _.ObservationSpace = inner.ObservationSpace
+                      member _.ActionSpace = inner.ActionSpace
+                      member _.Reset key = inner.Reset key
+                      member _.Step(key, action, state) = { inner.Step(key, action, state) with Reward = 1e39 }
+                      member _.Observe(state, row) = inner.Observe(state, row) }
+
+              let setup = setupOf 1 { small with NormaliseRewards = false } rich
+
+              match Training.update setup (Training.start setup 1L) with
+              | Error(NonFiniteStage("returns", 1)) -> ()
+              | Error other -> failtest (Fault.message other)
+              | Ok _ -> failtest "no error"
+          } ]
+
 let tests =
     testList
         "Training"
@@ -678,4 +737,6 @@ let tests =
           learning
           starting
           refusals
-          endless ]
+          endless
+          firstBatch
+          named ]
