@@ -59,6 +59,10 @@ let private replace folder name (content: string) =
 
 let private print (node: JsonObject) = node.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n"
 
+/// The number, or null where there is none.
+let private numberOrNull (value: float option) =
+    value |> Option.map (fun x -> JsonValue.Create x :> JsonNode) |> Option.toObj
+
 let writePolicy folder saved = replace folder "policy.json" (PolicyFile.print saved)
 
 /// The environment, the seed and the limits of the run, the SHA-256 of the parameters that it started from where those were
@@ -83,7 +87,7 @@ let writeConfiguration
     node.Add("environment", JsonValue.Create(environment: string))
     node.Add("seed", JsonValue.Create seed)
     node.Add("steps", JsonValue.Create steps)
-    node.Add("stopAt", stopAt |> Option.map (fun r -> JsonValue.Create r :> JsonNode) |> Option.toObj)
+    node.Add("stopAt", numberOrNull stopAt)
 
     node.Add(
         "startedFrom",
@@ -111,7 +115,6 @@ type Summary =
     }
 
 let writeSummary folder summary =
-    let number value = value |> Option.map (fun (x: float) -> JsonValue.Create x :> JsonNode) |> Option.toObj
 
     let node = JsonObject()
     node.Add("environment", JsonValue.Create summary.Environment)
@@ -119,8 +122,8 @@ let writeSummary folder summary =
     node.Add("steps", JsonValue.Create summary.Steps)
     node.Add("iterations", JsonValue.Create summary.Iterations)
     node.Add("episodes", JsonValue.Create summary.Episodes)
-    node.Add("meanReturn100", number summary.MeanReturn100)
-    node.Add("bestMeanReturn100", number summary.BestMeanReturn100)
+    node.Add("meanReturn100", numberOrNull summary.MeanReturn100)
+    node.Add("bestMeanReturn100", numberOrNull summary.BestMeanReturn100)
     node.Add("solved", JsonValue.Create summary.Solved)
     node.Add("wallSeconds", JsonValue.Create summary.WallSeconds)
     node.Add("parametersSha256", JsonValue.Create summary.ParametersSha256)

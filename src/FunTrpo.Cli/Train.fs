@@ -163,18 +163,12 @@ let private iterate options (setup: Setup<'State>) (initial: State<'State>) (out
     finally
         save options setup solved clock.Elapsed state
 
-    let goal =
-        match options.StopAt with
-        | Some goal when goal <> options.SolvedAt -> $"its goal of {goal}"
-        | _ -> "solved"
-
     let verdict =
-        match interruption.IsRequested, goal, solved with
-        | true, _, _ -> "was interrupted"
-        | _, "solved", true -> "is solved"
-        | _, "solved", false -> "is not solved"
-        | _, goal, true -> $"reached {goal}"
-        | _, goal, false -> $"did not reach {goal}"
+        match options.StopAt with
+        | _ when interruption.IsRequested -> "was interrupted"
+        | Some goal when goal <> options.SolvedAt ->
+            if solved then $"reached its goal of {goal}" else $"did not reach its goal of {goal}"
+        | _ -> if solved then "is solved" else "is not solved"
 
     let mean =
         Training.meanReturn state

@@ -69,8 +69,9 @@ module Rollout =
     [<NoComparison; NoEquality>]
     type private Rows = { Observations: float32[]; Actions: float32[]; Rewards: float[]; Ends: End[] }
 
-    /// Where a fault was found: at which time step, before the policy saw it (0), in the policy (1) or after the step (2), and in which instance. The first of them
-    /// is the one that is reported, so that the report does not depend on the number of threads.
+    /// Where a fault was found: at which time step, before the policy saw it (0), in the policy (1) or after the step (2), and
+    /// in which instance. The first of them is the one that is reported, so that the report does not depend on the number of
+    /// threads.
     type private Place = (struct (int * int * int))
 
     /// The instances first … last − 1, which one thread steps side by side, so that the policy is evaluated for all at once.
