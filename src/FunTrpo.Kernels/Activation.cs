@@ -1,6 +1,6 @@
 using System;
-using System.Numerics;
-using System.Runtime.InteropServices;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace FunTrpo.Kernels;
 
@@ -30,14 +30,19 @@ public enum Activation
 }
 
 /// <summary>Applies an activation to a block of numbers, and gives its derivative at them.</summary>
-public static class Activations
+public static unsafe class Activations
 {
     /// <summary>
-    /// Replaces every x of <paramref name="values"/> by f(x) and writes f′(x) to <paramref name="derivatives"/>.
+    /// Replaces every x of <paramref name="values"/> by f(x) and writes f′(x) to <paramref name="derivatives"/>, unless that is
+    /// empty.
     /// </summary>
     public static void Apply(Activation activation, Span<float> values, Span<float> derivatives)
     {
-        Check.SameLength(derivatives.Length, values.Length);
+        if (!derivatives.IsEmpty)
+        {
+            Check.SameLength(derivatives.Length, values.Length);
+        }
+
         switch (activation)
         {
             case Activation.Identity:
@@ -68,20 +73,55 @@ public static class Activations
 
     private static void ApplyTanh(Span<float> values, Span<float> derivatives)
     {
-        Span<Vector<float>> f = MemoryMarshal.Cast<float, Vector<float>>(values);
-        Span<Vector<float>> df = MemoryMarshal.Cast<float, Vector<float>>(derivatives);
-        for (int i = 0; i < f.Length; i++)
+        int whole = values.Length / Lanes.Width * Lanes.Width;
+        fixed (
+            float* f = values,
+                df = derivatives
+        )
         {
-            Vector<float> tanh = Tanh(f[i]);
-            f[i] = tanh;
-            df[i] = Vector<float>.One - (tanh * tanh);
+            ApplyTanh(f, df, whole);
         }
 
-        for (int i = f.Length * Vector<float>.Count; i < values.Length; i++)
+        if (whole < values.Length)
         {
-            float tanh = Tanh(new Vector<float>(values[i]))[0];
-            values[i] = tanh;
-            derivatives[i] = 1f - (tanh * tanh);
+            Span<float> rest = stackalloc float[Lanes.Width];
+            Span<float> restDerivatives = stackalloc float[Lanes.Width];
+            rest.Clear();
+            values[whole..].CopyTo(rest);
+            ApplyTanh(rest, restDerivatives);
+            rest[..(values.Length - whole)].CopyTo(values[whole..]);
+            restDerivatives[..(values.Length - whole)].CopyTo(derivatives.IsEmpty ? rest : derivatives[whole..]);
+        }
+    }
+
+    private static void ApplyTanh(float* f, float* df, int count)
+    {
+        if (Vector512.IsHardwareAccelerated)
+        {
+            ApplyTanh<Lane512>(f, df, count);
+        }
+        else if (Vector256.IsHardwareAccelerated)
+        {
+            ApplyTanh<Lane256>(f, df, count);
+        }
+        else
+        {
+            ApplyTanh<Lane128>(f, df, count);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void ApplyTanh<TLane>(float* f, float* df, int count)
+        where TLane : unmanaged, ILane<TLane>
+    {
+        for (int i = 0; i < count; i += TLane.Count)
+        {
+            TLane tanh = Tanh(TLane.Load(f + i));
+            tanh.Store(f + i);
+            if (df != null)
+            {
+                (TLane.Create(1f) - (tanh * tanh)).Store(df + i);
+            }
         }
     }
 
@@ -89,30 +129,29 @@ public static class Activations
     /// tanh x as a quotient of an odd polynomial of degree 13 and an even one of degree 6, within 5 ulp (3e-7).
     /// The coefficients are those of the minimax fit that the Eigen library documents for float32.
     /// </summary>
-    private static Vector<float> Tanh(Vector<float> x)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TLane Tanh<TLane>(TLane x)
+        where TLane : unmanaged, ILane<TLane>
     {
         // Beyond ±7.9 the nearest float32 of tanh x is ±1; NaN passes through both bounds.
-        Vector<float> limit = new(7.90531110763549805f);
-        x = Vector.ConditionalSelect(Vector.GreaterThan(x, limit), limit, x);
-        x = Vector.ConditionalSelect(Vector.LessThan(x, -limit), -limit, x);
-        Vector<float> square = x * x;
+        const float limit = 7.90531110763549805f;
+        x = TLane.Clamp(x, -limit, limit);
+        TLane square = x * x;
 
-        Vector<float> p = new(-2.76076847742355e-16f);
-        p = Vector.FusedMultiplyAdd(p, square, new(2.00018790482477e-13f));
-        p = Vector.FusedMultiplyAdd(p, square, new(-8.60467152213735e-11f));
-        p = Vector.FusedMultiplyAdd(p, square, new(5.12229709037114e-08f));
-        p = Vector.FusedMultiplyAdd(p, square, new(1.48572235717979e-05f));
-        p = Vector.FusedMultiplyAdd(p, square, new(6.37261928875436e-04f));
-        p = Vector.FusedMultiplyAdd(p, square, new(4.89352455891786e-03f));
+        TLane p = TLane.Create(-2.76076847742355e-16f);
+        p = TLane.FusedMultiplyAdd(p, square, TLane.Create(2.00018790482477e-13f));
+        p = TLane.FusedMultiplyAdd(p, square, TLane.Create(-8.60467152213735e-11f));
+        p = TLane.FusedMultiplyAdd(p, square, TLane.Create(5.12229709037114e-08f));
+        p = TLane.FusedMultiplyAdd(p, square, TLane.Create(1.48572235717979e-05f));
+        p = TLane.FusedMultiplyAdd(p, square, TLane.Create(6.37261928875436e-04f));
+        p = TLane.FusedMultiplyAdd(p, square, TLane.Create(4.89352455891786e-03f));
 
-        Vector<float> q = new(1.19825839466702e-06f);
-        q = Vector.FusedMultiplyAdd(q, square, new(1.18534705686654e-04f));
-        q = Vector.FusedMultiplyAdd(q, square, new(2.26843463243900e-03f));
-        q = Vector.FusedMultiplyAdd(q, square, new(4.89352518554385e-03f));
+        TLane q = TLane.Create(1.19825839466702e-06f);
+        q = TLane.FusedMultiplyAdd(q, square, TLane.Create(1.18534705686654e-04f));
+        q = TLane.FusedMultiplyAdd(q, square, TLane.Create(2.26843463243900e-03f));
+        q = TLane.FusedMultiplyAdd(q, square, TLane.Create(4.89352518554385e-03f));
 
-        Vector<float> tanh = x * p / q;
-        tanh = Vector.ConditionalSelect(Vector.GreaterThan(tanh, Vector<float>.One), Vector<float>.One, tanh);
-        return Vector.ConditionalSelect(Vector.LessThan(tanh, -Vector<float>.One), -Vector<float>.One, tanh);
+        return TLane.Clamp(x * p / q, -1f, 1f);
     }
 
     private static void ApplyRelu(Span<float> values, Span<float> derivatives)
@@ -121,8 +160,11 @@ public static class Activations
         {
             // Written so that NaN stays NaN and is noticed by the stage that made it.
             float x = values[i];
-            derivatives[i] = x > 0f ? 1f : 0f;
             values[i] = x < 0f ? 0f : x;
+            if (!derivatives.IsEmpty)
+            {
+                derivatives[i] = x > 0f ? 1f : 0f;
+            }
         }
     }
 
@@ -136,7 +178,10 @@ public static class Activations
         {
             (double value, double derivative) = function(values[i]);
             values[i] = (float)value;
-            derivatives[i] = (float)derivative;
+            if (!derivatives.IsEmpty)
+            {
+                derivatives[i] = (float)derivative;
+            }
         }
     }
 

@@ -1,337 +1,501 @@
 using System;
-using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
 
 namespace FunTrpo.Kernels;
 
+/// <summary>One product A·B in a sum of products: A is read by rows or by columns, B is row-major and padded.</summary>
+/// <param name="length">The columns of A, and the rows of B.</param>
+/// <param name="a">Element (i, k) of A lies at a[i · row + k · column].</param>
+/// <param name="row">How far apart the rows of A are.</param>
+/// <param name="column">How far apart the columns of A are.</param>
+/// <param name="b">Its rows are as far apart as those of the result.</param>
+internal readonly unsafe struct Term(int length, float* a, nint row, nint column, float* b)
+{
+    public readonly int Length = length;
+    public readonly float* A = a;
+    public readonly nint Row = row;
+    public readonly nint Column = column;
+    public readonly float* B = b;
+
+    /// <summary>The part of the sum with the inner indices first … first + count − 1.</summary>
+    public Term Part(int first, int count, int stride) =>
+        new(count, A + (first * Column), Row, Column, B + ((nint)first * stride));
+
+    /// <summary>The same A with the columns of B from the given one on.</summary>
+    public Term FromColumn(int column) => new(Length, A, Row, Column, B + column);
+}
+
 /// <summary>
-/// C += A·B for float32, row-major B and C, and an A that may be read by rows or by columns.
+/// C = (start + A₁·B₁ + A₂·B₂) ⊙ scale for float32. B, C and scale are row-major and padded to whole vectors.
 /// </summary>
 /// <remarks>
-/// C is cut into register tiles of four rows: four vectors wide on processors with 512-bit vectors, two elsewhere. Each
-/// element of C is one chain of fused multiply-adds in the order of the inner index, whichever tile it falls in, so a
-/// result does not depend on how many rows are computed together.
+/// C is cut into register tiles, the widest of four rows and four vectors. Each element of C is one chain of fused
+/// multiply-adds from its start through the inner indices in order, whichever tile it falls in, so a result depends neither on
+/// how many rows are computed together nor on the width of the vectors.
 /// </remarks>
-public static unsafe class MatrixProduct
+internal unsafe struct MatrixProduct
 {
-    private const int TileRows = 4;
+    /// <summary>So many rows of a tile's part of B stay in the first-level cache while the rows of A pass by.</summary>
+    private const int InnerRows = 128;
 
-    /// <summary>C (m × n) += A (m × k) · B (k × n).</summary>
-    public static void AddProduct(int m, int n, int k, ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> c)
-    {
-        Check.SameLength(a.Length, m * k);
-        AddProduct(m, n, k, a, k, 1, b, c);
-    }
+    /// <summary>The rows of C.</summary>
+    public int Rows;
 
-    /// <summary>C (m × n) += Aᵀ·B, where A is k × m.</summary>
-    public static void AddTransposedProduct(
-        int m,
-        int n,
-        int k,
-        ReadOnlySpan<float> a,
-        ReadOnlySpan<float> b,
-        Span<float> c
-    )
-    {
-        Check.SameLength(a.Length, m * k);
-        AddProduct(m, n, k, a, 1, m, b, c);
-    }
+    /// <summary>The padded columns of C, and how far apart the rows of B, C and scale are.</summary>
+    public int Stride;
 
-    /// <summary>Aᵀ of a row-major rows × columns matrix.</summary>
-    public static void Transpose(int rows, int columns, ReadOnlySpan<float> a, Span<float> transposed)
+    /// <summary>A₁·B₁</summary>
+    public Term First;
+
+    /// <summary>A₂·B₂, of length 0 where there is none.</summary>
+    public Term Second;
+
+    /// <summary>What C starts from, which may be C itself; null for 0.</summary>
+    public float* Start;
+
+    /// <summary>How far apart the rows of the start are: 0 where it is one row for all.</summary>
+    public nint StartRow;
+
+    /// <summary>What each sum is multiplied by; null for 1.</summary>
+    public float* Scale;
+
+    /// <summary>The result.</summary>
+    public float* C;
+
+    /// <summary>Computes C.</summary>
+    public readonly void Compute()
     {
-        Check.SameLength(a.Length, rows * columns);
-        Check.SameLength(transposed.Length, rows * columns);
-        for (int r = 0; r < rows; r++)
+        if (First.Length + Second.Length <= InnerRows)
         {
-            for (int c = 0; c < columns; c++)
-            {
-                transposed[(c * rows) + r] = a[(r * columns) + c];
-            }
-        }
-    }
-
-    private static void AddProduct(
-        int m,
-        int n,
-        int k,
-        ReadOnlySpan<float> a,
-        int aRow,
-        int aColumn,
-        ReadOnlySpan<float> b,
-        Span<float> c
-    )
-    {
-        Check.SameLength(b.Length, k * n);
-        Check.SameLength(c.Length, m * n);
-        if (m == 0 || n == 0 || k == 0)
-        {
+            ComputeColumns();
             return;
         }
 
-        fixed (
-            float* pa = a,
-                pb = b,
-                pc = c
-        )
+        // Part by part; each goes on from what the one before has left in C.
+        MatrixProduct part = this;
+        part.Second = default;
+        part.Scale = null;
+        int last = First.Length + Second.Length;
+        for (int done = 0; done < last; done += part.First.Length)
         {
-            int column = 0;
-            if (Vector512.IsHardwareAccelerated)
-            {
-                for (; column + (4 * Vector512<float>.Count) <= n; column += 4 * Vector512<float>.Count)
-                {
-                    WidePanel(m, k, pa, aRow, aColumn, pb + column, n, pc + column);
-                }
-            }
-
-            for (; column + (2 * Vector<float>.Count) <= n; column += 2 * Vector<float>.Count)
-            {
-                Panel(m, k, pa, aRow, aColumn, pb + column, n, pc + column, n);
-            }
-
-            if (column < n)
-            {
-                NarrowPanel(m, n - column, k, pa, aRow, aColumn, pb + column, n, pc + column);
-            }
+            part.First = done < First.Length ? Part(First, done) : Part(Second, done - First.Length);
+            part.Scale = done + part.First.Length == last ? Scale : null;
+            part.ComputeColumns();
+            part.Start = C;
+            part.StartRow = Stride;
         }
     }
 
-    /// <summary>Columns that do not fill a panel: B's are padded with zeros, C's go through a tile of their own.</summary>
-    private static void NarrowPanel(
-        int m,
-        int columns,
-        int k,
-        float* a,
-        int aRow,
-        int aColumn,
-        float* b,
-        int n,
-        float* c
-    )
+    private readonly Term Part(Term term, int first) =>
+        term.Part(first, Math.Min(InnerRows, term.Length - first), Stride);
+
+    private readonly void ComputeColumns()
     {
-        int width = 2 * Vector<float>.Count;
-        float[] rented = System.Buffers.ArrayPool<float>.Shared.Rent(k * width);
-        float* tile = stackalloc float[TileRows * width];
-        fixed (float* padded = rented)
+        if (Vector512.IsHardwareAccelerated)
         {
-            for (int i = 0; i < k; i++)
-            {
-                for (int j = 0; j < width; j++)
-                {
-                    padded[(i * width) + j] = j < columns ? b[((nint)i * n) + j] : 0f;
-                }
-            }
-
-            for (int row = 0; row < m; row += TileRows)
-            {
-                int rows = Math.Min(TileRows, m - row);
-                for (int r = 0; r < rows; r++)
-                {
-                    for (int j = 0; j < width; j++)
-                    {
-                        tile[(r * width) + j] = j < columns ? c[((nint)(row + r) * n) + j] : 0f;
-                    }
-                }
-
-                Panel(rows, k, a + ((nint)row * aRow), aRow, aColumn, padded, width, tile, width);
-
-                for (int r = 0; r < rows; r++)
-                {
-                    for (int j = 0; j < columns; j++)
-                    {
-                        c[((nint)(row + r) * n) + j] = tile[(r * width) + j];
-                    }
-                }
-            }
+            ComputeColumns<Lane512>(Stride >= 4 * Lane512.Count ? 4 : 2);
         }
-
-        System.Buffers.ArrayPool<float>.Shared.Return(rented);
+        else if (Vector256.IsHardwareAccelerated)
+        {
+            ComputeColumns<Lane256>(2);
+        }
+        else
+        {
+            // The widest tile needs 21 vector registers: Arm has 32, and older processors of the x86 kind 16.
+            ComputeColumns<Lane128>(AdvSimd.IsSupported ? 4 : 2);
+        }
     }
 
+    /// <summary>Tile after tile from left to right, each as wide as the columns that are left allow.</summary>
+    private readonly void ComputeColumns<TLane>(int widest)
+        where TLane : unmanaged, ILane<TLane>
+    {
+        MatrixProduct columns = this;
+        for (int left = Stride / TLane.Count; left > 0; )
+        {
+            int vectors =
+                left >= 4 && widest >= 4 ? 4
+                : left >= 2 ? 2
+                : 1;
+            switch (vectors)
+            {
+                case 4:
+                    columns.FourVectors<TLane>();
+                    break;
+                case 2:
+                    columns.TwoVectors<TLane>();
+                    break;
+                default:
+                    columns.OneVector<TLane>();
+                    break;
+            }
+
+            columns.MoveRight(vectors * TLane.Count);
+            left -= vectors;
+        }
+    }
+
+    private void MoveRight(int columns)
+    {
+        First = First.FromColumn(columns);
+        Second = Second.FromColumn(columns);
+        C += columns;
+        Start = Start == null ? null : Start + columns;
+        Scale = Scale == null ? null : Scale + columns;
+    }
+
+    /// <summary>Columns four vectors wide, four rows at a time: 16 sums in registers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Panel(int m, int k, float* a, int aRow, int aColumn, float* b, int bRow, float* c, int cRow)
+    private readonly void FourVectors<TLane>()
+        where TLane : unmanaged, ILane<TLane>
     {
-        int w = Vector<float>.Count;
-        int row = 0;
-        for (; row + TileRows <= m; row += TileRows)
+        int w = TLane.Count;
+        for (int row = 0; row < Rows; row += 4)
         {
-            float* a0 = a + ((nint)row * aRow);
-            float* a1 = a0 + aRow;
-            float* a2 = a1 + aRow;
-            float* a3 = a2 + aRow;
-            float* c0 = c + ((nint)row * cRow);
-            float* c1 = c0 + cRow;
-            float* c2 = c1 + cRow;
-            float* c3 = c2 + cRow;
-            Vector<float> s00 = Vector.Load(c0);
-            Vector<float> s01 = Vector.Load(c0 + w);
-            Vector<float> s10 = Vector.Load(c1);
-            Vector<float> s11 = Vector.Load(c1 + w);
-            Vector<float> s20 = Vector.Load(c2);
-            Vector<float> s21 = Vector.Load(c2 + w);
-            Vector<float> s30 = Vector.Load(c3);
-            Vector<float> s31 = Vector.Load(c3 + w);
-            float* bi = b;
-            nint ai = 0;
-            for (int i = 0; i < k; i++)
+            // Rows beyond the last are the first of the tile once more, and write the same numbers once more.
+            int left = Rows - row;
+            nint r1 = left > 1 ? 1 : 0;
+            nint r2 = left > 2 ? 2 : 0;
+            nint r3 = left > 3 ? 3 : 0;
+
+            float* c = C + ((nint)row * Stride);
+            TLane s00,
+                s01,
+                s02,
+                s03;
+            TLane s10,
+                s11,
+                s12,
+                s13;
+            TLane s20,
+                s21,
+                s22,
+                s23;
+            TLane s30,
+                s31,
+                s32,
+                s33;
+            if (Start == null)
             {
-                Vector<float> b0 = Vector.Load(bi);
-                Vector<float> b1 = Vector.Load(bi + w);
-                Vector<float> x = new(a0[ai]);
-                s00 = Vector.FusedMultiplyAdd(x, b0, s00);
-                s01 = Vector.FusedMultiplyAdd(x, b1, s01);
-                x = new(a1[ai]);
-                s10 = Vector.FusedMultiplyAdd(x, b0, s10);
-                s11 = Vector.FusedMultiplyAdd(x, b1, s11);
-                x = new(a2[ai]);
-                s20 = Vector.FusedMultiplyAdd(x, b0, s20);
-                s21 = Vector.FusedMultiplyAdd(x, b1, s21);
-                x = new(a3[ai]);
-                s30 = Vector.FusedMultiplyAdd(x, b0, s30);
-                s31 = Vector.FusedMultiplyAdd(x, b1, s31);
-                bi += bRow;
-                ai += aColumn;
+                s00 = s01 = s02 = s03 = default;
+                s10 = s11 = s12 = s13 = default;
+                s20 = s21 = s22 = s23 = default;
+                s30 = s31 = s32 = s33 = default;
+            }
+            else
+            {
+                float* start = Start + (row * StartRow);
+                s00 = TLane.Load(start);
+                s01 = TLane.Load(start + w);
+                s02 = TLane.Load(start + 2 * w);
+                s03 = TLane.Load(start + 3 * w);
+                s10 = TLane.Load(start + (r1 * StartRow));
+                s11 = TLane.Load(start + (r1 * StartRow) + w);
+                s12 = TLane.Load(start + (r1 * StartRow) + 2 * w);
+                s13 = TLane.Load(start + (r1 * StartRow) + 3 * w);
+                s20 = TLane.Load(start + (r2 * StartRow));
+                s21 = TLane.Load(start + (r2 * StartRow) + w);
+                s22 = TLane.Load(start + (r2 * StartRow) + 2 * w);
+                s23 = TLane.Load(start + (r2 * StartRow) + 3 * w);
+                s30 = TLane.Load(start + (r3 * StartRow));
+                s31 = TLane.Load(start + (r3 * StartRow) + w);
+                s32 = TLane.Load(start + (r3 * StartRow) + 2 * w);
+                s33 = TLane.Load(start + (r3 * StartRow) + 3 * w);
             }
 
-            s00.Store(c0);
-            s01.Store(c0 + w);
-            s10.Store(c1);
-            s11.Store(c1 + w);
-            s20.Store(c2);
-            s21.Store(c2 + w);
-            s30.Store(c3);
-            s31.Store(c3 + w);
-        }
-
-        for (; row < m; row++)
-        {
-            float* a0 = a + ((nint)row * aRow);
-            float* c0 = c + ((nint)row * cRow);
-            Vector<float> s0 = Vector.Load(c0);
-            Vector<float> s1 = Vector.Load(c0 + w);
-            float* bi = b;
-            nint ai = 0;
-            for (int i = 0; i < k; i++)
+            Term term = First;
+            for (int n = 0; n < 2; n++)
             {
-                Vector<float> x = new(a0[ai]);
-                s0 = Vector.FusedMultiplyAdd(x, Vector.Load(bi), s0);
-                s1 = Vector.FusedMultiplyAdd(x, Vector.Load(bi + w), s1);
-                bi += bRow;
-                ai += aColumn;
+                float* a0 = term.A + (row * term.Row);
+                float* a1 = a0 + (r1 * term.Row);
+                float* a2 = a0 + (r2 * term.Row);
+                float* a3 = a0 + (r3 * term.Row);
+                float* b = term.B;
+                nint k = 0;
+                for (int i = 0; i < term.Length; i++)
+                {
+                    TLane b0 = TLane.Load(b);
+                    TLane b1 = TLane.Load(b + w);
+                    TLane b2 = TLane.Load(b + (2 * w));
+                    TLane b3 = TLane.Load(b + (3 * w));
+                    TLane a = TLane.Create(a0[k]);
+                    s00 = TLane.FusedMultiplyAdd(a, b0, s00);
+                    s01 = TLane.FusedMultiplyAdd(a, b1, s01);
+                    s02 = TLane.FusedMultiplyAdd(a, b2, s02);
+                    s03 = TLane.FusedMultiplyAdd(a, b3, s03);
+                    a = TLane.Create(a1[k]);
+                    s10 = TLane.FusedMultiplyAdd(a, b0, s10);
+                    s11 = TLane.FusedMultiplyAdd(a, b1, s11);
+                    s12 = TLane.FusedMultiplyAdd(a, b2, s12);
+                    s13 = TLane.FusedMultiplyAdd(a, b3, s13);
+                    a = TLane.Create(a2[k]);
+                    s20 = TLane.FusedMultiplyAdd(a, b0, s20);
+                    s21 = TLane.FusedMultiplyAdd(a, b1, s21);
+                    s22 = TLane.FusedMultiplyAdd(a, b2, s22);
+                    s23 = TLane.FusedMultiplyAdd(a, b3, s23);
+                    a = TLane.Create(a3[k]);
+                    s30 = TLane.FusedMultiplyAdd(a, b0, s30);
+                    s31 = TLane.FusedMultiplyAdd(a, b1, s31);
+                    s32 = TLane.FusedMultiplyAdd(a, b2, s32);
+                    s33 = TLane.FusedMultiplyAdd(a, b3, s33);
+                    b += Stride;
+                    k += term.Column;
+                }
+
+                term = Second;
             }
 
-            s0.Store(c0);
-            s1.Store(c0 + w);
+            if (Scale != null)
+            {
+                float* scale = Scale + ((nint)row * Stride);
+                s00 *= TLane.Load(scale);
+                s01 *= TLane.Load(scale + w);
+                s02 *= TLane.Load(scale + 2 * w);
+                s03 *= TLane.Load(scale + 3 * w);
+                s10 *= TLane.Load(scale + (r1 * Stride));
+                s11 *= TLane.Load(scale + (r1 * Stride) + w);
+                s12 *= TLane.Load(scale + (r1 * Stride) + 2 * w);
+                s13 *= TLane.Load(scale + (r1 * Stride) + 3 * w);
+                s20 *= TLane.Load(scale + (r2 * Stride));
+                s21 *= TLane.Load(scale + (r2 * Stride) + w);
+                s22 *= TLane.Load(scale + (r2 * Stride) + 2 * w);
+                s23 *= TLane.Load(scale + (r2 * Stride) + 3 * w);
+                s30 *= TLane.Load(scale + (r3 * Stride));
+                s31 *= TLane.Load(scale + (r3 * Stride) + w);
+                s32 *= TLane.Load(scale + (r3 * Stride) + 2 * w);
+                s33 *= TLane.Load(scale + (r3 * Stride) + 3 * w);
+            }
+
+            s00.Store(c);
+            s01.Store(c + w);
+            s02.Store(c + 2 * w);
+            s03.Store(c + 3 * w);
+            s10.Store(c + (r1 * Stride));
+            s11.Store(c + (r1 * Stride) + w);
+            s12.Store(c + (r1 * Stride) + 2 * w);
+            s13.Store(c + (r1 * Stride) + 3 * w);
+            s20.Store(c + (r2 * Stride));
+            s21.Store(c + (r2 * Stride) + w);
+            s22.Store(c + (r2 * Stride) + 2 * w);
+            s23.Store(c + (r2 * Stride) + 3 * w);
+            s30.Store(c + (r3 * Stride));
+            s31.Store(c + (r3 * Stride) + w);
+            s32.Store(c + (r3 * Stride) + 2 * w);
+            s33.Store(c + (r3 * Stride) + 3 * w);
         }
     }
 
+    /// <summary>Columns two vectors wide, four rows at a time.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void WidePanel(int m, int k, float* a, int aRow, int aColumn, float* b, int n, float* c)
+    private readonly void TwoVectors<TLane>()
+        where TLane : unmanaged, ILane<TLane>
     {
-        const int w = 16;
-        int row = 0;
-        for (; row + TileRows <= m; row += TileRows)
+        int w = TLane.Count;
+        for (int row = 0; row < Rows; row += 4)
         {
-            float* a0 = a + ((nint)row * aRow);
-            float* a1 = a0 + aRow;
-            float* a2 = a1 + aRow;
-            float* a3 = a2 + aRow;
-            float* c0 = c + ((nint)row * n);
-            float* c1 = c0 + n;
-            float* c2 = c1 + n;
-            float* c3 = c2 + n;
-            Vector512<float> s00 = Vector512.Load(c0);
-            Vector512<float> s01 = Vector512.Load(c0 + w);
-            Vector512<float> s02 = Vector512.Load(c0 + (2 * w));
-            Vector512<float> s03 = Vector512.Load(c0 + (3 * w));
-            Vector512<float> s10 = Vector512.Load(c1);
-            Vector512<float> s11 = Vector512.Load(c1 + w);
-            Vector512<float> s12 = Vector512.Load(c1 + (2 * w));
-            Vector512<float> s13 = Vector512.Load(c1 + (3 * w));
-            Vector512<float> s20 = Vector512.Load(c2);
-            Vector512<float> s21 = Vector512.Load(c2 + w);
-            Vector512<float> s22 = Vector512.Load(c2 + (2 * w));
-            Vector512<float> s23 = Vector512.Load(c2 + (3 * w));
-            Vector512<float> s30 = Vector512.Load(c3);
-            Vector512<float> s31 = Vector512.Load(c3 + w);
-            Vector512<float> s32 = Vector512.Load(c3 + (2 * w));
-            Vector512<float> s33 = Vector512.Load(c3 + (3 * w));
-            float* bi = b;
-            nint ai = 0;
-            for (int i = 0; i < k; i++)
+            // Rows beyond the last are the first of the tile once more, and write the same numbers once more.
+            int left = Rows - row;
+            nint r1 = left > 1 ? 1 : 0;
+            nint r2 = left > 2 ? 2 : 0;
+            nint r3 = left > 3 ? 3 : 0;
+
+            float* c = C + ((nint)row * Stride);
+            TLane s00,
+                s01;
+            TLane s10,
+                s11;
+            TLane s20,
+                s21;
+            TLane s30,
+                s31;
+            if (Start == null)
             {
-                Vector512<float> b0 = Vector512.Load(bi);
-                Vector512<float> b1 = Vector512.Load(bi + w);
-                Vector512<float> b2 = Vector512.Load(bi + (2 * w));
-                Vector512<float> b3 = Vector512.Load(bi + (3 * w));
-                Vector512<float> x = Vector512.Create(a0[ai]);
-                s00 = Vector512.FusedMultiplyAdd(x, b0, s00);
-                s01 = Vector512.FusedMultiplyAdd(x, b1, s01);
-                s02 = Vector512.FusedMultiplyAdd(x, b2, s02);
-                s03 = Vector512.FusedMultiplyAdd(x, b3, s03);
-                x = Vector512.Create(a1[ai]);
-                s10 = Vector512.FusedMultiplyAdd(x, b0, s10);
-                s11 = Vector512.FusedMultiplyAdd(x, b1, s11);
-                s12 = Vector512.FusedMultiplyAdd(x, b2, s12);
-                s13 = Vector512.FusedMultiplyAdd(x, b3, s13);
-                x = Vector512.Create(a2[ai]);
-                s20 = Vector512.FusedMultiplyAdd(x, b0, s20);
-                s21 = Vector512.FusedMultiplyAdd(x, b1, s21);
-                s22 = Vector512.FusedMultiplyAdd(x, b2, s22);
-                s23 = Vector512.FusedMultiplyAdd(x, b3, s23);
-                x = Vector512.Create(a3[ai]);
-                s30 = Vector512.FusedMultiplyAdd(x, b0, s30);
-                s31 = Vector512.FusedMultiplyAdd(x, b1, s31);
-                s32 = Vector512.FusedMultiplyAdd(x, b2, s32);
-                s33 = Vector512.FusedMultiplyAdd(x, b3, s33);
-                bi += n;
-                ai += aColumn;
+                s00 = s01 = default;
+                s10 = s11 = default;
+                s20 = s21 = default;
+                s30 = s31 = default;
+            }
+            else
+            {
+                float* start = Start + (row * StartRow);
+                s00 = TLane.Load(start);
+                s01 = TLane.Load(start + w);
+                s10 = TLane.Load(start + (r1 * StartRow));
+                s11 = TLane.Load(start + (r1 * StartRow) + w);
+                s20 = TLane.Load(start + (r2 * StartRow));
+                s21 = TLane.Load(start + (r2 * StartRow) + w);
+                s30 = TLane.Load(start + (r3 * StartRow));
+                s31 = TLane.Load(start + (r3 * StartRow) + w);
             }
 
-            s00.Store(c0);
-            s01.Store(c0 + w);
-            s02.Store(c0 + (2 * w));
-            s03.Store(c0 + (3 * w));
-            s10.Store(c1);
-            s11.Store(c1 + w);
-            s12.Store(c1 + (2 * w));
-            s13.Store(c1 + (3 * w));
-            s20.Store(c2);
-            s21.Store(c2 + w);
-            s22.Store(c2 + (2 * w));
-            s23.Store(c2 + (3 * w));
-            s30.Store(c3);
-            s31.Store(c3 + w);
-            s32.Store(c3 + (2 * w));
-            s33.Store(c3 + (3 * w));
+            Term term = First;
+            for (int n = 0; n < 2; n++)
+            {
+                float* a0 = term.A + (row * term.Row);
+                float* a1 = a0 + (r1 * term.Row);
+                float* a2 = a0 + (r2 * term.Row);
+                float* a3 = a0 + (r3 * term.Row);
+                float* b = term.B;
+                nint k = 0;
+                for (int i = 0; i < term.Length; i++)
+                {
+                    TLane b0 = TLane.Load(b);
+                    TLane b1 = TLane.Load(b + w);
+                    TLane a = TLane.Create(a0[k]);
+                    s00 = TLane.FusedMultiplyAdd(a, b0, s00);
+                    s01 = TLane.FusedMultiplyAdd(a, b1, s01);
+                    a = TLane.Create(a1[k]);
+                    s10 = TLane.FusedMultiplyAdd(a, b0, s10);
+                    s11 = TLane.FusedMultiplyAdd(a, b1, s11);
+                    a = TLane.Create(a2[k]);
+                    s20 = TLane.FusedMultiplyAdd(a, b0, s20);
+                    s21 = TLane.FusedMultiplyAdd(a, b1, s21);
+                    a = TLane.Create(a3[k]);
+                    s30 = TLane.FusedMultiplyAdd(a, b0, s30);
+                    s31 = TLane.FusedMultiplyAdd(a, b1, s31);
+                    b += Stride;
+                    k += term.Column;
+                }
+
+                term = Second;
+            }
+
+            if (Scale != null)
+            {
+                float* scale = Scale + ((nint)row * Stride);
+                s00 *= TLane.Load(scale);
+                s01 *= TLane.Load(scale + w);
+                s10 *= TLane.Load(scale + (r1 * Stride));
+                s11 *= TLane.Load(scale + (r1 * Stride) + w);
+                s20 *= TLane.Load(scale + (r2 * Stride));
+                s21 *= TLane.Load(scale + (r2 * Stride) + w);
+                s30 *= TLane.Load(scale + (r3 * Stride));
+                s31 *= TLane.Load(scale + (r3 * Stride) + w);
+            }
+
+            s00.Store(c);
+            s01.Store(c + w);
+            s10.Store(c + (r1 * Stride));
+            s11.Store(c + (r1 * Stride) + w);
+            s20.Store(c + (r2 * Stride));
+            s21.Store(c + (r2 * Stride) + w);
+            s30.Store(c + (r3 * Stride));
+            s31.Store(c + (r3 * Stride) + w);
         }
+    }
 
-        for (; row < m; row++)
+    /// <summary>Columns one vector wide, eight rows at a time.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private readonly void OneVector<TLane>()
+        where TLane : unmanaged, ILane<TLane>
+    {
+        for (int row = 0; row < Rows; row += 8)
         {
-            float* a0 = a + ((nint)row * aRow);
-            float* c0 = c + ((nint)row * n);
-            Vector512<float> s0 = Vector512.Load(c0);
-            Vector512<float> s1 = Vector512.Load(c0 + w);
-            Vector512<float> s2 = Vector512.Load(c0 + (2 * w));
-            Vector512<float> s3 = Vector512.Load(c0 + (3 * w));
-            float* bi = b;
-            nint ai = 0;
-            for (int i = 0; i < k; i++)
+            // Rows beyond the last are the first of the tile once more, and write the same numbers once more.
+            int left = Rows - row;
+            nint r1 = left > 1 ? 1 : 0;
+            nint r2 = left > 2 ? 2 : 0;
+            nint r3 = left > 3 ? 3 : 0;
+            nint r4 = left > 4 ? 4 : 0;
+            nint r5 = left > 5 ? 5 : 0;
+            nint r6 = left > 6 ? 6 : 0;
+            nint r7 = left > 7 ? 7 : 0;
+
+            float* c = C + ((nint)row * Stride);
+            TLane s00;
+            TLane s10;
+            TLane s20;
+            TLane s30;
+            TLane s40;
+            TLane s50;
+            TLane s60;
+            TLane s70;
+            if (Start == null)
             {
-                Vector512<float> x = Vector512.Create(a0[ai]);
-                s0 = Vector512.FusedMultiplyAdd(x, Vector512.Load(bi), s0);
-                s1 = Vector512.FusedMultiplyAdd(x, Vector512.Load(bi + w), s1);
-                s2 = Vector512.FusedMultiplyAdd(x, Vector512.Load(bi + (2 * w)), s2);
-                s3 = Vector512.FusedMultiplyAdd(x, Vector512.Load(bi + (3 * w)), s3);
-                bi += n;
-                ai += aColumn;
+                s00 = default;
+                s10 = default;
+                s20 = default;
+                s30 = default;
+                s40 = default;
+                s50 = default;
+                s60 = default;
+                s70 = default;
+            }
+            else
+            {
+                float* start = Start + (row * StartRow);
+                s00 = TLane.Load(start);
+                s10 = TLane.Load(start + (r1 * StartRow));
+                s20 = TLane.Load(start + (r2 * StartRow));
+                s30 = TLane.Load(start + (r3 * StartRow));
+                s40 = TLane.Load(start + (r4 * StartRow));
+                s50 = TLane.Load(start + (r5 * StartRow));
+                s60 = TLane.Load(start + (r6 * StartRow));
+                s70 = TLane.Load(start + (r7 * StartRow));
             }
 
-            s0.Store(c0);
-            s1.Store(c0 + w);
-            s2.Store(c0 + (2 * w));
-            s3.Store(c0 + (3 * w));
+            Term term = First;
+            for (int n = 0; n < 2; n++)
+            {
+                float* a0 = term.A + (row * term.Row);
+                float* a1 = a0 + (r1 * term.Row);
+                float* a2 = a0 + (r2 * term.Row);
+                float* a3 = a0 + (r3 * term.Row);
+                float* a4 = a0 + (r4 * term.Row);
+                float* a5 = a0 + (r5 * term.Row);
+                float* a6 = a0 + (r6 * term.Row);
+                float* a7 = a0 + (r7 * term.Row);
+                float* b = term.B;
+                nint k = 0;
+                for (int i = 0; i < term.Length; i++)
+                {
+                    TLane b0 = TLane.Load(b);
+                    TLane a = TLane.Create(a0[k]);
+                    s00 = TLane.FusedMultiplyAdd(a, b0, s00);
+                    a = TLane.Create(a1[k]);
+                    s10 = TLane.FusedMultiplyAdd(a, b0, s10);
+                    a = TLane.Create(a2[k]);
+                    s20 = TLane.FusedMultiplyAdd(a, b0, s20);
+                    a = TLane.Create(a3[k]);
+                    s30 = TLane.FusedMultiplyAdd(a, b0, s30);
+                    a = TLane.Create(a4[k]);
+                    s40 = TLane.FusedMultiplyAdd(a, b0, s40);
+                    a = TLane.Create(a5[k]);
+                    s50 = TLane.FusedMultiplyAdd(a, b0, s50);
+                    a = TLane.Create(a6[k]);
+                    s60 = TLane.FusedMultiplyAdd(a, b0, s60);
+                    a = TLane.Create(a7[k]);
+                    s70 = TLane.FusedMultiplyAdd(a, b0, s70);
+                    b += Stride;
+                    k += term.Column;
+                }
+
+                term = Second;
+            }
+
+            if (Scale != null)
+            {
+                float* scale = Scale + ((nint)row * Stride);
+                s00 *= TLane.Load(scale);
+                s10 *= TLane.Load(scale + (r1 * Stride));
+                s20 *= TLane.Load(scale + (r2 * Stride));
+                s30 *= TLane.Load(scale + (r3 * Stride));
+                s40 *= TLane.Load(scale + (r4 * Stride));
+                s50 *= TLane.Load(scale + (r5 * Stride));
+                s60 *= TLane.Load(scale + (r6 * Stride));
+                s70 *= TLane.Load(scale + (r7 * Stride));
+            }
+
+            s00.Store(c);
+            s10.Store(c + (r1 * Stride));
+            s20.Store(c + (r2 * Stride));
+            s30.Store(c + (r3 * Stride));
+            s40.Store(c + (r4 * Stride));
+            s50.Store(c + (r5 * Stride));
+            s60.Store(c + (r6 * Stride));
+            s70.Store(c + (r7 * Stride));
         }
     }
 }

@@ -54,6 +54,89 @@ public static class Reductions
         }
     }
 
+    /// <summary>⟨a, b⟩ of float64 vectors.</summary>
+    public static double Dot(ReadOnlySpan<double> a, ReadOnlySpan<double> b)
+    {
+        Check.SameLength(a.Length, b.Length);
+        ReadOnlySpan<Vector<double>> va = MemoryMarshal.Cast<double, Vector<double>>(a);
+        ReadOnlySpan<Vector<double>> vb = MemoryMarshal.Cast<double, Vector<double>>(b);
+        Vector<double> even = Vector<double>.Zero;
+        Vector<double> odd = Vector<double>.Zero;
+        int i = 0;
+        for (; i + 1 < va.Length; i += 2)
+        {
+            even = Vector.FusedMultiplyAdd(va[i], vb[i], even);
+            odd = Vector.FusedMultiplyAdd(va[i + 1], vb[i + 1], odd);
+        }
+
+        double sum = Vector.Sum(even + odd);
+        for (int rest = i * Vector<double>.Count; rest < a.Length; rest++)
+        {
+            sum += a[rest] * b[rest];
+        }
+
+        return sum;
+    }
+
+    /// <summary>sum = y + α x of float64 vectors. <paramref name="sum"/> may be <paramref name="x"/> or <paramref name="y"/>.</summary>
+    public static void AddScaled(double alpha, ReadOnlySpan<double> x, ReadOnlySpan<double> y, Span<double> sum)
+    {
+        Check.SameLength(x.Length, y.Length);
+        Check.SameLength(x.Length, sum.Length);
+        ReadOnlySpan<Vector<double>> vx = MemoryMarshal.Cast<double, Vector<double>>(x);
+        ReadOnlySpan<Vector<double>> vy = MemoryMarshal.Cast<double, Vector<double>>(y);
+        Span<Vector<double>> vs = MemoryMarshal.Cast<double, Vector<double>>(sum);
+        Vector<double> factor = new(alpha);
+        for (int i = 0; i < vs.Length; i++)
+        {
+            vs[i] = Vector.FusedMultiplyAdd(factor, vx[i], vy[i]);
+        }
+
+        for (int i = vs.Length * Vector<double>.Count; i < sum.Length; i++)
+        {
+            sum[i] = Math.FusedMultiplyAdd(alpha, x[i], y[i]);
+        }
+    }
+
+    /// <summary>The same numbers in float64.</summary>
+    public static void Widen(ReadOnlySpan<float> source, Span<double> target)
+    {
+        Check.SameLength(source.Length, target.Length);
+        for (int i = 0; i < source.Length; i++)
+        {
+            target[i] = source[i];
+        }
+    }
+
+    /// <summary>The nearest numbers in float32.</summary>
+    public static void Narrow(ReadOnlySpan<double> source, Span<float> target)
+    {
+        Check.SameLength(source.Length, target.Length);
+        for (int i = 0; i < source.Length; i++)
+        {
+            target[i] = (float)source[i];
+        }
+    }
+
+    /// <summary>sum = α x + β y. <paramref name="sum"/> may be <paramref name="x"/> or <paramref name="y"/>.</summary>
+    public static void Combine(float alpha, ReadOnlySpan<float> x, float beta, ReadOnlySpan<float> y, Span<float> sum)
+    {
+        Check.SameLength(x.Length, y.Length);
+        Check.SameLength(x.Length, sum.Length);
+        ReadOnlySpan<Vector<float>> vx = MemoryMarshal.Cast<float, Vector<float>>(x);
+        ReadOnlySpan<Vector<float>> vy = MemoryMarshal.Cast<float, Vector<float>>(y);
+        Span<Vector<float>> vs = MemoryMarshal.Cast<float, Vector<float>>(sum);
+        for (int i = 0; i < vs.Length; i++)
+        {
+            vs[i] = Vector.FusedMultiplyAdd(new Vector<float>(alpha), vx[i], beta * vy[i]);
+        }
+
+        for (int i = vs.Length * Vector<float>.Count; i < sum.Length; i++)
+        {
+            sum[i] = MathF.FusedMultiplyAdd(alpha, x[i], beta * y[i]);
+        }
+    }
+
     /// <summary>product = a ⊙ b, element by element. <paramref name="product"/> may be <paramref name="a"/> itself.</summary>
     public static void Multiply(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> product)
     {
@@ -74,13 +157,33 @@ public static class Reductions
         }
     }
 
-    /// <summary>Adds the sum of each column of a row-major matrix to <paramref name="sums"/>, row after row.</summary>
-    public static void AddColumnSums(int rows, int columns, ReadOnlySpan<float> matrix, Span<float> sums)
+    /// <summary>
+    /// Replaces a row-major matrix of whole vectors by matrix ⊙ scale (an empty scale stands for 1), and adds the sum of each of its
+    /// columns to <paramref name="sums"/>, row after row.
+    /// </summary>
+    public static void ScaleAndAddColumnSums(Span<float> matrix, ReadOnlySpan<float> scale, Span<float> sums)
     {
-        Check.SameLength(matrix.Length, rows * columns);
-        for (int r = 0; r < rows; r++)
+        Span<Vector<float>> vm = MemoryMarshal.Cast<float, Vector<float>>(matrix);
+        ReadOnlySpan<Vector<float>> vs = MemoryMarshal.Cast<float, Vector<float>>(scale);
+        Span<Vector<float>> sum = MemoryMarshal.Cast<float, Vector<float>>(sums);
+        Check.SameLength(sum.Length * Vector<float>.Count, sums.Length);
+        Check.SameLength(matrix.Length % sums.Length, 0);
+        for (int row = 0; row < vm.Length; row += sum.Length)
         {
-            AddScaled(1f, matrix.Slice(r * columns, columns), sums, sums);
+            Span<Vector<float>> values = vm.Slice(row, sum.Length);
+            if (!vs.IsEmpty)
+            {
+                ReadOnlySpan<Vector<float>> factors = vs.Slice(row, sum.Length);
+                for (int i = 0; i < values.Length; i++)
+                {
+                    values[i] *= factors[i];
+                }
+            }
+
+            for (int i = 0; i < values.Length; i++)
+            {
+                sum[i] += values[i];
+            }
         }
     }
 

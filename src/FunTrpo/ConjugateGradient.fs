@@ -1,6 +1,9 @@
 namespace FunTrpo
 
+open System
+open System.Buffers
 open System.Collections.Immutable
+open FunTrpo.Kernels
 
 /// When conjugate gradient stops.
 type ConjugateGradientSettings =
@@ -39,51 +42,53 @@ type Solution =
 
 module ConjugateGradient =
 
-    let private dot (a: float[]) (b: float[]) =
-        let mutable sum = 0.0
+    let private dot (a: Memory<float>) (b: Memory<float>) =
+        Reductions.Dot(Span.op_Implicit a.Span, Span.op_Implicit b.Span)
 
-        for i in 0 .. a.Length - 1 do
-            sum <- sum + a[i] * b[i]
-
-        sum
-
-    /// target ← target + α x
-    let private add alpha (x: float[]) (target: float[]) =
-        for i in 0 .. x.Length - 1 do
-            target[i] <- target[i] + alpha * x[i]
-
-    let private toFloat (v: Vector) = Array.init v.Length (fun i -> float v[i])
-
-    let private ofFloat (values: float[]) = Vector.adopt (Array.map float32 values)
+    /// sum ← y + α x
+    let private addScaled (alpha: float) (x: Memory<float>) (y: Memory<float>) (sum: Memory<float>) =
+        Reductions.AddScaled(alpha, Span.op_Implicit x.Span, Span.op_Implicit y.Span, sum.Span)
 
     /// Curvature below this fraction of the largest seen cannot be told from zero when products are float32.
     let private resolution = 1e-7
 
-    /// Solves A x = b for a symmetric positive definite A, given as v ↦ A v, starting from x = 0
-    /// (Hestenes and Stiefel, 1952). Products are float32; x, residuals and dot products are float64.
-    let solve (settings: ConjugateGradientSettings) (apply: Vector -> Vector) (b: Vector) =
-        let x = Array.zeroCreate b.Length
-        let r = toFloat b
-        let p = Array.copy r
-        let initial = sqrt (dot r r)
+    /// As `solve`; but x is written to `solution`, and the vector X is that memory.
+    let internal solveTo (solution: Memory<float32>) (settings: ConjugateGradientSettings) (apply: LinearMap) (b: Vector) =
+        let count = b.Length
+        let rented = ArrayPool.Shared.Rent(4 * count)
+        let vector i = rented.AsMemory(i * count, count)
+        let x, r, p, product = vector 0, vector 1, vector 2, vector 3
+        use narrow = Scratch.Rent(2 * count)
+        let direction, narrowProduct = narrow.Memory.Slice(0, count), narrow.Memory.Slice count
+        let direction32 = Vector(Memory.op_Implicit direction)
+
+        /// product ← A p
+        let multiply () =
+            Reductions.Narrow(Span.op_Implicit p.Span, direction.Span)
+            apply direction32 narrowProduct
+            Reductions.Widen(Span.op_Implicit narrowProduct.Span, product.Span)
+
+        x.Span.Clear()
+        Reductions.Widen(b.Span, r.Span)
+        r.CopyTo p
+        let mutable squared = dot r r
+        let initial = sqrt squared
         let residuals = ImmutableArray.CreateBuilder()
         let curvatures = ImmutableArray.CreateBuilder()
-        let mutable squared = dot r r
         let mutable largest = 0.0
-
         let mutable stop = if initial = 0.0 then Some Converged else None
 
         residuals.Add(if initial = 0.0 then 0.0 else 1.0)
 
-        if not (System.Double.IsFinite initial) then
+        if not (Double.IsFinite initial) then
             stop <- Some NonFinite
 
         while stop.IsNone && residuals.Count <= settings.Iterations do
-            let product = toFloat (apply (ofFloat p))
+            multiply ()
             let pAp = dot p product
             let curvature = pAp / dot p p
 
-            if not (System.Double.IsFinite pAp) then
+            if not (Double.IsFinite pAp) then
                 stop <- Some NonFinite
             else
                 curvatures.Add curvature
@@ -93,21 +98,24 @@ module ConjugateGradient =
                     stop <- Some(VanishingCurvature pAp)
                 else
                     let alpha = squared / pAp
-                    add alpha p x
-                    add -alpha product r
+                    addScaled alpha p x x
+                    addScaled -alpha product r r
                     let next = dot r r
-                    let beta = next / squared
-
-                    for i in 0 .. p.Length - 1 do
-                        p[i] <- r[i] + beta * p[i]
-
+                    addScaled (next / squared) p r p
                     squared <- next
                     residuals.Add(sqrt next / initial)
 
                     if sqrt next <= settings.Tolerance * initial then
                         stop <- Some Converged
 
-        { X = ofFloat x
+        Reductions.Narrow(Span.op_Implicit x.Span, solution.Span)
+        ArrayPool.Shared.Return rented
+
+        { X = Vector(Memory.op_Implicit solution)
           Residuals = residuals.ToImmutable()
           Curvatures = curvatures.ToImmutable()
           Stop = defaultArg stop IterationLimit }
+
+    /// Solves A x = b for a symmetric positive definite A, given as v ↦ A v, starting from x = 0
+    /// (Hestenes and Stiefel, 1952). Products are float32; x, residuals and dot products are float64.
+    let solve settings apply (b: Vector) = solveTo (Array.zeroCreate<float32>(b.Length).AsMemory()) settings apply b

@@ -2,6 +2,7 @@ namespace FunTrpo
 
 open System
 open System.Collections.Immutable
+open FunTrpo.Kernels
 
 /// How the critic is fitted to the returns of a batch.
 type CriticSettings =
@@ -28,62 +29,78 @@ module CriticFit =
 
         { Parameters = parameters; FirstMoment = zero; SecondMoment = zero; AdamSteps = 0L }
 
-    /// Column of values − targets, times a factor.
-    let private differences (factor: float) (values: Matrix) (target: int -> float) =
-        Matrix.init values.Rows 1 (fun row _ -> float32 (factor * (float values[row, 0] - target row)))
+    /// Writes factor · (values − targets).
+    let private differencesTo (result: Memory<float32>) (factor: float) (values: Vector) (target: int -> float) =
+        let result = result.Span
+        let values = values.Span
 
-    let private meanSquare (values: Matrix) (target: int -> float) =
+        for row in 0 .. values.Length - 1 do
+            result[row] <- float32 (factor * (float values[row] - target row))
+
+    let private meanSquare (values: Vector) (target: int -> float) =
+        let values = values.Span
         let mutable sum = 0.0
 
-        for row in 0 .. values.Rows - 1 do
-            let difference = float values[row, 0] - target row
+        for row in 0 .. values.Length - 1 do
+            let difference = float values[row] - target row
             sum <- sum + difference * difference
 
-        sum / float values.Rows
+        sum / float values.Length
 
-    /// One Adam step along the gradient of the loss.
-    let private adamStep learningRate (gradient: Vector) (state: CriticState) =
-        let beta1, beta2, epsilon = 0.9, 0.999, 1e-8
-        let steps = state.AdamSteps + 1L
-        let count = gradient.Length
+    /// What was written to memory, as a column and as a vector: it changes with the memory.
+    let private asColumn (memory: Memory<float32>) = Matrix(memory.Length, 1, Memory.op_Implicit memory)
 
-        let blend beta (moment: Vector) (value: int -> float) =
-            Vector.init count (fun i -> float32 (beta * float moment[i] + (1.0 - beta) * value i))
-
-        let first = blend beta1 state.FirstMoment (fun i -> float gradient[i])
-
-        let second = blend beta2 state.SecondMoment (fun i -> float gradient[i] * float gradient[i])
-
-        let correction1 = 1.0 - Math.Pow(beta1, float steps)
-        let correction2 = 1.0 - Math.Pow(beta2, float steps)
-
-        let parameters =
-            Vector.init count (fun i ->
-                let move = (float first[i] / correction1) / (sqrt (float second[i] / correction2) + epsilon)
-                float32 (float state.Parameters[i] - learningRate * move))
-
-        { Parameters = parameters; FirstMoment = first; SecondMoment = second; AdamSteps = steps }
+    let private asVector (memory: Memory<float32>) = Vector(Memory.op_Implicit memory)
 
     /// Adam on the mean squared error, over `epochs` random orders of the rows.
-    let private byAdam learningRate epochs batchSize (network: Network) (observations: Matrix) returns key state =
-        let fitMinibatch (state: CriticState) (rows: ImmutableArray<int>) =
-            let at = network.At state.Parameters (Matrix.gather rows observations)
+    let private byAdam
+        learningRate
+        epochs
+        batchSize
+        (network: Network)
+        (observations: Matrix)
+        (returns: ImmutableArray<float>)
+        key
+        state
+        =
+        let count = network.ParameterCount
+        let parameters, mean, square =
+            Vector.toArray state.Parameters, Vector.toArray state.FirstMoment, Vector.toArray state.SecondMoment
 
-            let gradient =
-                differences (2.0 / float rows.Length) at.Forward (fun row ->
-                    (returns: ImmutableArray<float>)[rows[row]])
-                |> at.Pullback
+        use gradient = Scratch.Rent count
+        use inputs = Scratch.Rent(batchSize * network.Inputs)
+        use errors = Scratch.Rent batchSize
+        let mutable steps = state.AdamSteps
 
-            adamStep learningRate gradient state
+        /// One step along the gradient of the loss on some of the rows.
+        let fitMinibatch (rows: ReadOnlyMemory<int>) =
+            let minibatch = Matrix.gatherTo inputs.Memory rows observations
+            let errors = errors.Memory.Slice(0, rows.Length)
+            use at = Network.linearize network (Vector.adopt parameters) minibatch
+            let values = Matrix.flatten at.Forward
+            differencesTo errors (2.0 / float rows.Length) values (fun row -> returns[rows.Span[row]])
+            at.Pullback(asColumn errors, gradient.Memory)
+            steps <- steps + 1L
 
-        let epoch state (number: int) =
-            let order = Key.permutation observations.Rows (Key.at (int64 number) key)
+            FunTrpo.Kernels.Adam.Step(
+                steps,
+                learningRate,
+                Span.op_Implicit gradient.Span,
+                mean.AsSpan(),
+                square.AsSpan(),
+                parameters.AsSpan()
+            )
 
-            seq { 0..batchSize .. order.Length - 1 }
-            |> Seq.map (fun first -> order.Slice(first, min batchSize (order.Length - first)))
-            |> Seq.fold fitMinibatch state
+        for epoch in 1..epochs do
+            let order = (Key.permutation observations.Rows (Key.at (int64 epoch) key)).AsMemory()
 
-        Seq.fold epoch state (seq { 1..epochs })
+            for first in 0..batchSize .. order.Length - 1 do
+                fitMinibatch (order.Slice(first, min batchSize (order.Length - first)))
+
+        { Parameters = Vector.adopt parameters
+          FirstMoment = Vector.adopt mean
+          SecondMoment = Vector.adopt square
+          AdamSteps = steps }
 
     /// How a critic compares with the one that an update began with.
     [<Struct>]
@@ -101,49 +118,82 @@ module CriticFit =
         conjugateGradient
         lineSearch
         (network: Network)
-        observations
+        (observations: Matrix)
         (returns: ImmutableArray<float>)
         (state: CriticState)
         =
         let target row = returns[row]
         let rows = float returns.Length
-        let oldValues = (network.At state.Parameters observations).Forward
+        let count = network.ParameterCount
+        use oldScratch = Scratch.Rent returns.Length
+        use valuesScratch = Scratch.Rent returns.Length
+        use errors = Scratch.Rent returns.Length
+        use descent = Scratch.Rent count
+        use direction = Scratch.Rent count
+        use product = Scratch.Rent count
+        use current = Scratch.Rent count
+        use candidate = Scratch.Rent count
+
+        let valuesAt parameters (values: Scratch) =
+            use network = Network.at network parameters
+            network.Forward(observations.Memory, values.Memory)
+            asVector values.Memory
+
+        let oldValues = valuesAt state.Parameters oldScratch
         let sigmaSquared = meanSquare oldValues target
 
-        let fitOf (values: Matrix) =
+        let fitOf (values: Vector) =
             { Error = meanSquare values target
-              Distance = meanSquare values (fun row -> float oldValues[row, 0]) / (2.0 * sigmaSquared) }
+              Distance = meanSquare values (fun row -> float oldValues[row]) / (2.0 * sigmaSquared) }
 
-        let evaluate parameters = fitOf (network.At parameters observations).Forward
+        let evaluate parameters = fitOf (valuesAt parameters valuesScratch)
 
         /// Minimises ½·(1/N)·‖V + J s − R‖² + ½·damping·‖s‖² over s, and no further than the trust region.
         let step parameters =
-            let at = network.At parameters observations
-            let current = fitOf at.Forward
-            let descent = differences (-1.0 / rows) at.Forward target |> at.Pullback
+            use at = Network.linearize network parameters observations
+            let values = Matrix.flatten at.Forward
+            let fit = fitOf values
+            differencesTo errors.Memory (-1.0 / rows) values target
+            at.Pullback(asColumn errors.Memory, descent.Memory)
+            let curvature = at.Curvature Metric.identity
 
-            let gaussNewton v =
-                let tangents = at.Pushforward v
+            let gaussNewton (v: Vector) (product: Memory<float32>) =
+                curvature v product
 
-                Matrix.init tangents.Rows 1 (fun row _ -> float32 (float tangents[row, 0] / rows))
-                |> at.Pullback
-                |> Vector.addScaled damping v
+                Reductions.Combine(
+                    float32 (1.0 / rows),
+                    Span.op_Implicit product.Span,
+                    float32 damping,
+                    v.Span,
+                    product.Span
+                )
 
-            let solution = ConjugateGradient.solve conjugateGradient gaussNewton descent
-            let curvature = Vector.dot solution.X (gaussNewton solution.X)
+            let solution =
+                ConjugateGradient.solveTo direction.Memory conjugateGradient gaussNewton (asVector descent.Memory)
+
+            gaussNewton solution.X product.Memory
+            let curvature = Vector.dot solution.X (asVector product.Memory)
 
             if not (curvature > 0.0 && Double.IsFinite curvature) then
                 None
             else
                 // The quadratic model of Distance along s is curvature / 2σ²; a full Gauss–Newton step is never lengthened.
                 let length = min 1.0 (sqrt (2.0 * sigmaSquared * delta / curvature))
-
-                let acceptable fit = fit.Error < current.Error && fit.Distance <= delta
+                let acceptable next = next.Error < fit.Error && next.Distance <= delta
 
                 match
-                    LineSearch.backtrack lineSearch evaluate acceptable parameters (Vector.scale length solution.X)
+                    LineSearch.backtrackIn
+                        candidate.Memory
+                        lineSearch
+                        evaluate
+                        acceptable
+                        parameters
+                        length
+                        solution.X
                 with
-                | Accepted(next, _, _, _) -> Some next
+                | Accepted(next, _, _, _) ->
+                    next.Span.CopyTo current.Span
+                    Some(asVector current.Memory)
                 | Refused _ -> None
 
         let rec improve remaining parameters =
@@ -154,7 +204,7 @@ module CriticFit =
                 | Some next -> improve (remaining - 1) next
                 | None -> parameters
 
-        { state with Parameters = improve steps state.Parameters }
+        { state with Parameters = improve steps state.Parameters |> Vector.toArray |> Vector.adopt }
 
     /// The critic fitted to the returns of the batch, one a row of the (normalised) observations.
     let fit settings network observations returns key state =

@@ -1,6 +1,25 @@
 namespace FunTrpo
 
 open System
+open FunTrpo.Kernels
+
+/// A symmetric matrix M for each row of a block, known from the row's parameters, which is multiplied by many vectors u.
+/// Rows lie `stride` numbers apart.
+type Metric =
+
+    /// Writes what the products need of each row of parameters: as many factors as there are parameters.
+    abstract Factors: rows: int * stride: int * parameters: ReadOnlySpan<float32> * factors: Span<float32> -> unit
+
+    /// Replaces each row u by M·u.
+    abstract Apply: rows: int * stride: int * factors: ReadOnlySpan<float32> * u: Span<float32> -> unit
+
+module Metric =
+
+    /// M = 1: the metric of values, where distance is the squared difference.
+    let identity =
+        { new Metric with
+            member _.Factors(_, _, _, _) = ()
+            member _.Apply(_, _, _, _) = () }
 
 /// A family of action distributions: everything about one, given a row of its parameters.
 ///
@@ -34,8 +53,8 @@ type Family =
     /// KL(old ‖ new) in nats.
     abstract Kl: oldParameters: ReadOnlySpan<float32> * newParameters: ReadOnlySpan<float32> -> float
 
-    /// Writes M·u, where M is the Hessian of KL(old ‖ ·) at old in the parameters: the Fisher information matrix.
-    abstract Metric: parameters: ReadOnlySpan<float32> * u: ReadOnlySpan<float32> * product: Span<float32> -> unit
+    /// The Hessian of KL(old ‖ ·) at old in the parameters: the Fisher information matrix.
+    abstract Metric: Metric
 
 module Distribution =
 
@@ -62,6 +81,23 @@ module Distribution =
             entropy <- entropy - exp logP * logP
 
         entropy
+
+    /// diag(p) − p pᵀ for each choice; the factors are the probabilities p.
+    let private softmaxMetric (starts: int[]) (counts: int[]) =
+        { new Metric with
+            member _.Factors(rows, stride, parameters, factors) =
+                for row in 0 .. rows - 1 do
+                    for c in 0 .. counts.Length - 1 do
+                        let first = row * stride + starts[c]
+                        let logits = parameters.Slice(first, counts[c])
+                        let total = logSumExp logits
+
+                        for i in 0 .. counts[c] - 1 do
+                            factors[first + i] <- float32 (exp (float logits[i] - total))
+
+            member _.Apply(rows, stride, factors, u) =
+                for c in 0 .. counts.Length - 1 do
+                    Softmax.ApplyMetric(rows, stride, starts[c], counts[c], factors, u) }
 
     /// Independent choices, the i-th among `counts[i]` alternatives; the parameters are their logits, one after another.
     ///
@@ -153,24 +189,27 @@ module Distribution =
 
                 max 0.0 kl
 
-            member _.Metric(parameters, u, product) =
-                for c in 0 .. counts.Length - 1 do
-                    let logits = parameters.Slice(starts[c], counts[c])
-                    let u = u.Slice(starts[c], counts[c])
-                    let total = logSumExp logits
-                    let mutable mean = 0.0
-
-                    for i in 0 .. logits.Length - 1 do
-                        mean <- mean + exp (float logits[i] - total) * float u[i]
-
-                    for i in 0 .. logits.Length - 1 do
-                        product[starts[c] + i] <- float32 (exp (float logits[i] - total) * (float u[i] - mean)) }
+            member _.Metric = softmaxMetric starts counts }
 
     /// One choice among `count` alternatives; the parameters are its logits.
     let categorical count = categoricals [ count ]
 
     /// ½ log 2π
     let private halfLogTwoPi = 0.5 * log (2.0 * Math.PI)
+
+    /// 1/σ² on the means and 2 on the log σ, which are the factors.
+    let private gaussianMetric dimensions =
+        { new Metric with
+            member _.Factors(rows, stride, parameters, factors) =
+                factors.Clear()
+
+                for row in 0 .. rows - 1 do
+                    for i in 0 .. dimensions - 1 do
+                        let logSigma = float parameters[row * stride + dimensions + i]
+                        factors[row * stride + i] <- float32 (exp (-2.0 * logSigma))
+                        factors[row * stride + dimensions + i] <- 2f
+
+            member _.Apply(_, _, factors, u) = Reductions.Multiply(Span.op_Implicit u, factors, u) }
 
     /// Independent normal distributions in each of `dimensions`; the parameters are the means, then the log σ.
     ///
@@ -232,10 +271,7 @@ module Distribution =
 
                 max 0.0 sum
 
-            member _.Metric(parameters, u, product) =
-                for i in 0 .. dimensions - 1 do
-                    product[i] <- float32 (float u[i] * exp (-2.0 * float parameters[dimensions + i]))
-                    product[dimensions + i] <- 2f * u[dimensions + i] }
+            member _.Metric = gaussianMetric dimensions }
 
     /// The family that fits an action space: a diagonal Gaussian on a box, categoricals on everything that is counted.
     let forSpace space =

@@ -1,6 +1,30 @@
 namespace FunTrpo
 
+open System
 open System.Collections.Immutable
+open FunTrpo.Kernels
+
+/// The Fisher information matrix of a policy at θ_old, averaged over rows of observations, plus `damping` times the identity: so
+/// the damped Hessian of the mean KL(π_old ‖ π_θ) at θ_old. Its memory is lent until it is disposed of.
+type Fisher internal (damping: float, policy: Policy, linearization: Linearization, isOwn: bool) =
+    let weight = 1f / float32 linearization.Forward.Rows
+    let curvature = linearization.Curvature policy.Family.Metric
+
+    /// v ↦ F v + damping · v, where
+    ///
+    ///     F v = (1/N) Σ_n J_nᵀ M_n J_n v
+    ///
+    /// J_n is the Jacobian of the distribution's parameters at row n, M_n the metric of the family there. One product is a
+    /// pushforward, the metric row by row, and a pullback (Schulman et al. 2015, appendix C.1).
+    member _.Product: LinearMap =
+        fun v product ->
+            curvature v product
+            Reductions.Combine(weight, Span.op_Implicit product.Span, float32 damping, v.Span, product.Span)
+
+    interface IDisposable with
+        member _.Dispose() =
+            if isOwn then
+                (linearization :> IDisposable).Dispose()
 
 module Fisher =
 
@@ -11,38 +35,11 @@ module Fisher =
 
         Matrix.gather (ImmutableArray.CreateRange(Seq.init count rowOf)) observations
 
-    /// v ↦ F v + damping · v at θ_old, where F is the Fisher information matrix of the policy averaged over `fraction` of
-    /// the rows, and so the Hessian of the mean KL(π_old ‖ π_θ) at θ_old:
-    ///
-    ///     F v = (1/N) Σ_n J_nᵀ M_n J_n v
-    ///
-    /// J_n is the Jacobian of the distribution's parameters at row n, M_n the metric of the family there. One product is
-    /// a pushforward, the metric row by row, and a pullback (Schulman et al. 2015, appendix C.1).
-    let product damping fraction (surrogate: Surrogate) : Vector -> Vector =
-        let family = surrogate.Policy.Family
-
-        let linearization =
-            if fraction >= 1.0 then
-                surrogate.Linearization
-            else
-                surrogate.Policy.Network.At surrogate.Parameters (sampleOf fraction surrogate.Observations)
-
-        let distributions = linearization.Forward
-        let rows = distributions.Rows
-        let width = distributions.Columns
-        let weight = 1f / float32 rows
-
-        let metric (tangents: Matrix) =
-            Matrix.Create(
-                rows,
-                width,
-                Fill(fun all ->
-                    for row in 0 .. rows - 1 do
-                        let product = all.Slice(row * width, width)
-                        family.Metric(distributions.Row row, tangents.Row row, product)
-
-                        for i in 0 .. width - 1 do
-                            product[i] <- weight * product[i])
-            )
-
-        fun v -> linearization.Pushforward v |> metric |> linearization.Pullback |> Vector.addScaled damping v
+    /// The damped Fisher matrix of the surrogate's policy, averaged over `fraction` of its rows.
+    let matrix damping fraction (surrogate: Surrogate) =
+        if fraction >= 1.0 then
+            new Fisher(damping, surrogate.Policy, surrogate.Linearization, false)
+        else
+            let sample = sampleOf fraction surrogate.Observations
+            let linearization = Network.linearize surrogate.Policy.Network surrogate.Parameters sample
+            new Fisher(damping, surrogate.Policy, linearization, true)

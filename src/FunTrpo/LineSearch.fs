@@ -1,5 +1,8 @@
 namespace FunTrpo
 
+open System
+open FunTrpo.Kernels
+
 /// How a backtracking line search shortens a step.
 type LineSearchSettings =
     {
@@ -18,20 +21,28 @@ type LineSearchResult<'Comparison> =
 
 module LineSearch =
 
-    /// The first of θ + step, θ + ratio · step, θ + ratio² · step … that `acceptable` accepts.
-    let backtrack
+    /// As `backtrack`; but each point is written to `candidate`, and the accepted vector is that memory.
+    let internal backtrackIn
+        (candidate: Memory<float32>)
         (settings: LineSearchSettings)
         (evaluate: Vector -> 'Comparison)
         (acceptable: 'Comparison -> bool)
         (parameters: Vector)
-        (step: Vector)
+        (length: float)
+        (direction: Vector)
         =
         let rec attempt tries fraction =
-            let candidate = Vector.addScaled fraction step parameters
-            let comparison = evaluate candidate
+            Reductions.AddScaled(float32 (fraction * length), direction.Span, parameters.Span, candidate.Span)
+            let point = Vector(Memory.op_Implicit candidate)
+            let comparison = evaluate point
 
-            if acceptable comparison then Accepted(candidate, comparison, fraction, tries)
+            if acceptable comparison then Accepted(point, comparison, fraction, tries)
             elif tries < settings.Tries then attempt (tries + 1) (fraction * settings.Ratio)
             else Refused(comparison, tries)
 
         attempt 1 1.0
+
+    /// The first of θ + s, θ + ratio · s, θ + ratio² · s … that `acceptable` accepts, where s = length · direction.
+    let backtrack settings evaluate acceptable (parameters: Vector) length direction =
+        let candidate = Array.zeroCreate<float32>(parameters.Length).AsMemory()
+        backtrackIn candidate settings evaluate acceptable parameters length direction

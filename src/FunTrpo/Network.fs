@@ -1,55 +1,63 @@
 namespace FunTrpo
 
 open System
-open System.Buffers
+open System.Threading
 open FunTrpo.Kernels
 
 type Activation = FunTrpo.Kernels.Activation
 
-/// A network at fixed parameters, on a block of observations: its value and its two derivatives in the parameters.
-/// It may be called any number of times, by one thread at a time.
-type Linearization =
-    {
-        /// rows × outputs
-        Forward: Matrix
-        /// v ↦ J v: from a tangent of the parameters to rows × outputs
-        Pushforward: Vector -> Matrix
-        /// u ↦ Jᵀ u: from rows × outputs to a cotangent of the parameters, summed over the rows
-        Pullback: Matrix -> Vector
-    }
+/// v ↦ A v: writes the product into memory that the caller owns.
+type LinearMap = Vector -> Memory<float32> -> unit
 
-/// A differentiable map from parameters and observations to outputs.
-type Network =
-    {
-        Inputs: int
-        Outputs: int
-        ParameterCount: int
-        Initialise: Key -> Vector
-        /// The network at parameters θ, on observations of one row a sample.
-        At: Vector -> Matrix -> Linearization
-    }
-
-/// A layer at fixed parameters and a fixed input. Its derivatives write into blocks that the caller owns.
+/// A layer at fixed parameters and on a fixed block of rows: its output and its two derivatives, which write into memory that
+/// the caller owns. Output, tangents and cotangents have one row a sample, `Stride` numbers apart.
 type LayerLinearization =
-    abstract Output: Matrix
+    inherit IDisposable
 
-    /// The tangent of the output for those of the input and of the parameters. An empty input tangent is zero.
+    abstract Output: ReadOnlyMemory<float32>
+
+    /// The tangent of the output for those of the input and of the packed parameters. An empty input tangent is zero.
     abstract Pushforward:
         inputTangent: ReadOnlySpan<float32> * parameterTangent: ReadOnlySpan<float32> * outputTangent: Span<float32> ->
             unit
 
-    /// The cotangents of the input and of the parameters for one of the output. An empty input cotangent is not wanted.
+    /// The cotangent of the input for one of the output, and that of the packed parameters, which is added to what is there.
+    /// An empty input cotangent is not wanted. The output's cotangent is used up.
     abstract Pullback:
-        outputCotangent: ReadOnlySpan<float32> * inputCotangent: Span<float32> * parameterCotangent: Span<float32> ->
-            unit
+        outputCotangent: Span<float32> * inputCotangent: Span<float32> * parameterCotangent: Span<float32> -> unit
 
-/// A differentiable map from parameters and inputs to outputs, of which networks are composed.
+/// A layer at fixed parameters.
+type LayerAt =
+    inherit IDisposable
+
+    /// Writes the output for rows of input that are `inputStride` numbers apart.
+    abstract Forward: rows: int * input: ReadOnlySpan<float32> * inputStride: int * output: Span<float32> -> unit
+
+    abstract Linearize: rows: int * input: ReadOnlyMemory<float32> * inputStride: int -> LayerLinearization
+
+/// A differentiable map from parameters and inputs to outputs, of which networks are composed: the seam behind which any
+/// differentiation engine can stand. A layer may keep its parameters in an arrangement of its own, the packed one.
 type Layer =
     abstract Inputs: int
     abstract Outputs: int
+
+    /// How far apart the rows of its output are.
+    abstract Stride: int
+
     abstract ParameterCount: int
     abstract Initialise: Key -> Vector
-    abstract At: parameters: Vector * input: Matrix -> LayerLinearization
+
+    /// How many numbers packed parameters are.
+    abstract PackedCount: int
+
+    /// Packs parameters, or a tangent of them.
+    abstract Pack: parameters: ReadOnlySpan<float32> * packed: Span<float32> -> unit
+
+    /// Turns a packed cotangent into one of the parameters.
+    abstract Unpack: packed: ReadOnlySpan<float32> * parameters: Span<float32> -> unit
+
+    /// The layer at packed parameters, which must not change while it is used.
+    abstract At: packed: ReadOnlyMemory<float32> -> LayerAt
 
 /// A layer whose number of inputs is not yet known.
 type LayerBuilder = int -> Layer
@@ -88,180 +96,153 @@ module Layer =
             let entry = if rows <= columns then basis[row][column] else basis[column][row]
             float32 (gain * entry))
 
-    /// A dense layer whose weights start orthogonal with the given gain, and whose biases start at zero.
-    let denseWithGain gain outputs activation : LayerBuilder =
+    let private linearizeDense (kernel: DenseLayer) (packed: ReadOnlyMemory<float32>) (transposed: Lazy<Scratch>) =
+        fun rows (input: ReadOnlyMemory<float32>) inputStride ->
+            let output = Scratch.Rent(rows * kernel.Stride)
+            let derivative = Scratch.Rent(if kernel.IsLinear then 0 else rows * kernel.Stride)
+            kernel.Forward(rows, packed.Span, input.Span, inputStride, output.Span, derivative.Span)
+
+            { new LayerLinearization with
+                member _.Output = Memory.op_Implicit output.Memory
+
+                member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
+                    kernel.Pushforward(
+                        rows,
+                        packed.Span,
+                        input.Span,
+                        inputStride,
+                        Span.op_Implicit derivative.Span,
+                        inputTangent,
+                        parameterTangent,
+                        outputTangent
+                    )
+
+                member _.Pullback(outputCotangent, inputCotangent, parameterCotangent) =
+                    kernel.Pullback(
+                        rows,
+                        (if inputCotangent.IsEmpty then
+                             ReadOnlySpan.Empty
+                         else
+                             Span.op_Implicit transposed.Value.Span),
+                        input.Span,
+                        inputStride,
+                        Span.op_Implicit derivative.Span,
+                        outputCotangent,
+                        inputCotangent,
+                        parameterCotangent
+                    )
+              interface IDisposable with
+                  member _.Dispose() =
+                      output.Dispose()
+                      derivative.Dispose() }
+
+    let private denseAt (kernel: DenseLayer) (packed: ReadOnlyMemory<float32>) =
+        let transposed =
+            lazy
+                (let transposed = Scratch.Rent kernel.TransposedCount
+                 kernel.Transpose(packed.Span, transposed.Span)
+                 transposed)
+
+        let linearize = linearizeDense kernel packed transposed
+
+        { new LayerAt with
+            member _.Forward(rows, input, inputStride, output) =
+                kernel.Forward(rows, packed.Span, input, inputStride, output, Span.Empty)
+
+            member _.Linearize(rows, input, inputStride) = linearize rows input inputStride
+          interface IDisposable with
+              member _.Dispose() =
+                  if transposed.IsValueCreated then
+                      transposed.Value.Dispose() }
+
+    /// A dense layer whose weights start orthogonal with the given gain, and whose biases start at zero. After its outputs come
+    /// `free` more that depend on no input and are parameters themselves: they start at `initial`.
+    let private denseThenFree gain outputs activation free (initial: float) : LayerBuilder =
         fun inputs ->
-            let weightCount = inputs * outputs
+            let kernel = DenseLayer(inputs, outputs, outputs + free, activation)
 
             { new Layer with
                 member _.Inputs = inputs
-                member _.Outputs = outputs
-                member _.ParameterCount = weightCount + outputs
+                member _.Outputs = kernel.Outputs
+                member _.Stride = kernel.Stride
+                member _.ParameterCount = kernel.ParameterCount
 
                 member _.Initialise key =
-                    Array.append (orthogonal inputs outputs gain key) (Array.zeroCreate outputs) |> Vector.adopt
+                    let biases = Array.append (Array.zeroCreate outputs) (Array.create free (float32 initial))
+                    Array.append (orthogonal inputs outputs gain key) biases |> Vector.adopt
 
-                member _.At(parameters, input) =
-                    let rows = input.Rows
-                    let output = Array.zeroCreate<float32>(rows * outputs)
-                    let derivative = Array.zeroCreate<float32>(rows * outputs)
-
-                    DenseLayer.Forward(
-                        rows,
-                        inputs,
-                        outputs,
-                        activation,
-                        parameters.Span,
-                        input.Span,
-                        output.AsSpan(),
-                        derivative.AsSpan()
-                    )
-
-                    let transposedWeights =
-                        lazy
-                            (let transposed = Array.zeroCreate<float32> weightCount
-
-                             MatrixProduct.Transpose(
-                                 inputs,
-                                 outputs,
-                                 parameters.Span.Slice(0, weightCount),
-                                 transposed.AsSpan()
-                             )
-
-                             transposed)
-
-                    { new LayerLinearization with
-                        member _.Output = Matrix.adopt rows outputs output
-
-                        member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
-                            DenseLayer.Pushforward(
-                                rows,
-                                inputs,
-                                outputs,
-                                parameters.Span,
-                                input.Span,
-                                ReadOnlySpan derivative,
-                                inputTangent,
-                                parameterTangent,
-                                outputTangent
-                            )
-
-                        member _.Pullback(outputCotangent, inputCotangent, parameterCotangent) =
-                            DenseLayer.Pullback(
-                                rows,
-                                inputs,
-                                outputs,
-                                (if inputCotangent.IsEmpty then
-                                     ReadOnlySpan.Empty
-                                 else
-                                     ReadOnlySpan transposedWeights.Value),
-                                input.Span,
-                                ReadOnlySpan derivative,
-                                outputCotangent,
-                                inputCotangent,
-                                parameterCotangent
-                            ) } }
-
-    /// Each row of `wide` becomes the same row of `narrow`, followed by `tail`.
-    let private appendToRows rows (narrow: ReadOnlySpan<float32>) (tail: ReadOnlySpan<float32>) (wide: Span<float32>) =
-        let width = narrow.Length / max 1 rows
-        let stride = width + tail.Length
-
-        for r in 0 .. rows - 1 do
-            narrow.Slice(r * width, width).CopyTo(wide.Slice(r * stride, width))
-            tail.CopyTo(wide.Slice(r * stride + width, tail.Length))
-
-    /// Outputs that depend on no input: `count` free parameters that every row repeats after the outputs of `inner`
-    /// (the log σ of a Gaussian policy, for instance). They start at `initial`.
-    let private withFreeOutputs count (initial: float) (inner: Layer) =
-        let width = inner.Outputs + count
-
-        { new Layer with
-            member _.Inputs = inner.Inputs
-            member _.Outputs = width
-            member _.ParameterCount = inner.ParameterCount + count
-
-            member _.Initialise key =
-                Vector.concat [ inner.Initialise key; Vector.init count (fun _ -> float32 initial) ]
-
-            member _.At(parameters, input) =
-                let innerCount = inner.ParameterCount
-                let innerWidth = inner.Outputs
-                let rows = input.Rows
-                let at = inner.At(parameters.Slice(0, innerCount), input)
-                let free = parameters.Slice(innerCount, count)
-
-                let output = Array.zeroCreate<float32>(rows * width)
-                appendToRows rows at.Output.Span free.Span (output.AsSpan())
-
-                { new LayerLinearization with
-                    member _.Output = Matrix.adopt rows width output
-
-                    member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
-                        let rented = ArrayPool<float32>.Shared.Rent(rows * innerWidth)
-                        let innerTangent = rented.AsSpan(0, rows * innerWidth)
-                        at.Pushforward(inputTangent, parameterTangent.Slice(0, innerCount), innerTangent)
-
-                        appendToRows
-                            rows
-                            (Span.op_Implicit innerTangent)
-                            (parameterTangent.Slice innerCount)
-                            outputTangent
-
-                        ArrayPool<float32>.Shared.Return rented
-
-                    member _.Pullback(outputCotangent, inputCotangent, parameterCotangent) =
-                        let rented = ArrayPool<float32>.Shared.Rent(rows * innerWidth)
-                        let innerCotangent = rented.AsSpan(0, rows * innerWidth)
-                        let freeCotangent = parameterCotangent.Slice innerCount
-                        freeCotangent.Clear()
-
-                        for r in 0 .. rows - 1 do
-                            let row = outputCotangent.Slice(r * width, width)
-                            row.Slice(0, innerWidth).CopyTo(innerCotangent.Slice(r * innerWidth, innerWidth))
-
-                            for i in 0 .. count - 1 do
-                                freeCotangent[i] <- freeCotangent[i] + row[innerWidth + i]
-
-                        at.Pullback(innerCotangent, inputCotangent, parameterCotangent.Slice(0, innerCount))
-                        ArrayPool<float32>.Shared.Return rented } }
+                member _.PackedCount = kernel.PackedCount
+                member _.Pack(parameters, packed) = kernel.Pack(parameters, packed)
+                member _.Unpack(packed, parameters) = kernel.Unpack(packed, parameters)
+                member _.At packed = denseAt kernel packed }
 
     /// First `first`, then `second` on its output; the parameters are those of the first, then those of the second.
     let private compose (first: Layer) (second: Layer) =
-        let split = first.ParameterCount
+        let stride = first.Stride
+        let split = first.PackedCount
+
+        let linearizations rows (atFirst: LayerLinearization) (atSecond: LayerLinearization) =
+            { new LayerLinearization with
+                member _.Output = atSecond.Output
+
+                member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
+                    use hidden = Scratch.Rent(rows * stride)
+                    atFirst.Pushforward(inputTangent, parameterTangent.Slice(0, split), hidden.Span)
+                    atSecond.Pushforward(Span.op_Implicit hidden.Span, parameterTangent.Slice split, outputTangent)
+
+                member _.Pullback(outputCotangent, inputCotangent, parameterCotangent) =
+                    use hidden = Scratch.Rent(rows * stride)
+                    atSecond.Pullback(outputCotangent, hidden.Span, parameterCotangent.Slice split)
+                    atFirst.Pullback(hidden.Span, inputCotangent, parameterCotangent.Slice(0, split))
+              interface IDisposable with
+                  member _.Dispose() =
+                      atFirst.Dispose()
+                      atSecond.Dispose() }
+
+        let at (atFirst: LayerAt) (atSecond: LayerAt) =
+            { new LayerAt with
+                member _.Forward(rows, input, inputStride, output) =
+                    use hidden = Scratch.Rent(rows * stride)
+                    atFirst.Forward(rows, input, inputStride, hidden.Span)
+                    atSecond.Forward(rows, Span.op_Implicit hidden.Span, stride, output)
+
+                member _.Linearize(rows, input, inputStride) =
+                    let first = atFirst.Linearize(rows, input, inputStride)
+                    linearizations rows first (atSecond.Linearize(rows, first.Output, stride))
+              interface IDisposable with
+                  member _.Dispose() =
+                      atFirst.Dispose()
+                      atSecond.Dispose() }
 
         { new Layer with
             member _.Inputs = first.Inputs
             member _.Outputs = second.Outputs
-            member _.ParameterCount = split + second.ParameterCount
+            member _.Stride = second.Stride
+            member _.ParameterCount = first.ParameterCount + second.ParameterCount
 
             member _.Initialise key =
                 let struct (firstKey, secondKey) = Key.split key
                 Vector.concat [ first.Initialise firstKey; second.Initialise secondKey ]
 
-            member _.At(parameters, input) =
-                let atFirst = first.At(parameters.Slice(0, split), input)
+            member _.PackedCount = split + second.PackedCount
 
-                let atSecond = second.At(parameters.Slice(split, second.ParameterCount), atFirst.Output)
+            member _.Pack(parameters, packed) =
+                first.Pack(parameters.Slice(0, first.ParameterCount), packed.Slice(0, split))
+                second.Pack(parameters.Slice first.ParameterCount, packed.Slice split)
 
-                let between = input.Rows * first.Outputs
+            member _.Unpack(packed, parameters) =
+                first.Unpack(packed.Slice(0, split), parameters.Slice(0, first.ParameterCount))
+                second.Unpack(packed.Slice split, parameters.Slice first.ParameterCount)
 
-                { new LayerLinearization with
-                    member _.Output = atSecond.Output
+            member _.At packed = at (first.At(packed.Slice(0, split))) (second.At(packed.Slice split)) }
 
-                    member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
-                        let rented = ArrayPool<float32>.Shared.Rent between
-                        let hidden = rented.AsSpan(0, between)
-                        atFirst.Pushforward(inputTangent, parameterTangent.Slice(0, split), hidden)
-                        atSecond.Pushforward(hidden, parameterTangent.Slice split, outputTangent)
-                        ArrayPool<float32>.Shared.Return rented
+    /// A dense layer whose weights start orthogonal with the given gain, and whose biases start at zero.
+    let denseWithGain gain outputs activation : LayerBuilder = denseThenFree gain outputs activation 0 0.0
 
-                    member _.Pullback(outputCotangent, inputCotangent, parameterCotangent) =
-                        let rented = ArrayPool<float32>.Shared.Rent between
-                        let hidden = rented.AsSpan(0, between)
-                        atSecond.Pullback(outputCotangent, hidden, parameterCotangent.Slice split)
-                        atFirst.Pullback(hidden, inputCotangent, parameterCotangent.Slice(0, split))
-                        ArrayPool<float32>.Shared.Return rented } }
+    /// A linear layer with such a gain, and after its outputs `free` more that depend on no input and are parameters themselves
+    /// (the log σ of a Gaussian policy, for instance). They start at `initial`.
+    let linearThenFree gain outputs free initial : LayerBuilder =
+        denseThenFree gain outputs Activation.Identity free initial
 
     /// A hidden layer: dense, with the gain √2 that keeps the scale of its inputs through a non-linearity.
     let dense outputs activation : LayerBuilder = denseWithGain (sqrt 2.0) outputs activation
@@ -269,105 +250,252 @@ module Layer =
     /// A dense layer without a non-linearity, usually the last one.
     let linear outputs : LayerBuilder = denseWithGain 1.0 outputs Activation.Identity
 
-    /// `builder`, followed by `count` outputs that are free parameters and depend on no input; they start at `initial`.
-    let andFree count initial (builder: LayerBuilder) : LayerBuilder =
-        fun inputs -> withFreeOutputs count initial (builder inputs)
-
     /// First one layer, then the other.
     let (>=>) (first: LayerBuilder) (second: LayerBuilder) : LayerBuilder =
         fun inputs ->
             let first = first inputs
             compose first (second first.Outputs)
 
+/// How the rows of a batch are cut: into strips, whose sums are added in order, and strips into blocks, whose activations stay
+/// in the cache. It depends on the rows and the size of the network alone, so the rounding does not depend on the threads.
+module private Cut =
+
+    [<Struct>]
+    type Block = { First: int; Count: int }
+
+    /// The items first … first + total − 1 in so many parts of about the same size, which begin at multiples of eight.
+    let private evenly parts { First = first; Count = total } =
+        let start part = if part = parts then total else int (int64 part * int64 total / int64 parts) / 8 * 8
+
+        Array.init parts (fun part -> { First = first + start part; Count = start (part + 1) - start part })
+
+    let private blockRows = 256
+    let private mostStrips = 16
+
+    /// The sums of all strips together hold no more than so many numbers, if two of them do not.
+    let private mostSums = 1 <<< 22
+
+    /// The blocks of each strip.
+    let strips rows packedCount =
+        let most = min mostStrips (max 2 (mostSums / max 1 packedCount))
+        let strips = if rows < 128 then 1 else Math.Clamp(rows / blockRows, 2, most)
+
+        { First = 0; Count = rows }
+        |> evenly strips
+        |> Array.map (fun strip -> evenly (max 1 ((strip.Count + blockRows - 1) / blockRows)) strip)
+
+/// A network at fixed parameters θ and on fixed observations: its outputs, and its derivatives in the parameters. J_n is the
+/// Jacobian of the outputs of row n. Everything is lent until it is disposed of, and one caller uses it at a time.
+type Linearization
+    internal (layer: Layer, threads: int, at: LayerAt, ownedParameters: Scratch, observations: Matrix) =
+    let rows = observations.Rows
+    let outputs = layer.Outputs
+    let stride = layer.Stride
+    let strips = Cut.strips rows layer.PackedCount
+    let linearizations = strips |> Array.map (fun blocks -> Array.zeroCreate<LayerLinearization> blocks.Length)
+    let forward = Scratch.Rent(rows * outputs)
+    let mutable factors: Scratch list = []
+
+    let part (block: Cut.Block) (memory: Memory<float32>) = memory.Slice(block.First * outputs, block.Count * outputs)
+
+    /// Does `work` with each block, strip by strip.
+    let forEachBlock (work: Cut.Block -> LayerLinearization -> unit) =
+        Parallel.iter threads strips.Length (fun s ->
+            for b in 0 .. strips[s].Length - 1 do
+                work (strips[s][b]) (linearizations[s][b]))
+
+    do
+        Parallel.iter threads strips.Length (fun s ->
+            for b in 0 .. strips[s].Length - 1 do
+                let block = strips[s][b]
+                let slice = observations.SliceRows(block.First, block.Count)
+                let linearization = at.Linearize(block.Count, slice.Memory, observations.Columns)
+                linearizations[s][b] <- linearization
+                PaddedRows.Unpad(block.Count, outputs, linearization.Output.Span, (part block forward.Memory).Span))
+
+    /// Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block.
+    let pullback (cotangents: Cut.Block -> LayerLinearization -> Memory<float32> -> unit) (sum: Memory<float32>) =
+        let packedCount = layer.PackedCount
+        use sums = Scratch.RentZeros(strips.Length * packedCount)
+        let sumOf strip = sums.Memory.Slice(strip * packedCount, packedCount)
+
+        Parallel.iter threads strips.Length (fun s ->
+            for b in 0 .. strips[s].Length - 1 do
+                let block, linearization = strips[s][b], linearizations[s][b]
+                use cotangent = Scratch.Rent(block.Count * stride)
+                cotangents block linearization cotangent.Memory
+                linearization.Pullback(cotangent.Span, Span.Empty, (sumOf s).Span))
+
+        let total = (sumOf 0).Span
+
+        for strip in 1 .. strips.Length - 1 do
+            Reductions.AddScaled(1f, Span.op_Implicit (sumOf strip).Span, Span.op_Implicit total, total)
+
+        layer.Unpack(Span.op_Implicit total, sum.Span)
+
+    let requireLength what expected actual =
+        if actual <> expected then
+            invalidArg what $"it has {actual} elements, and must have {expected}"
+
+    let pack (tangent: Vector) =
+        requireLength "tangent" layer.ParameterCount tangent.Length
+        let packed = Scratch.Rent layer.PackedCount
+        layer.Pack(tangent.Span, packed.Span)
+        packed
+
+    /// The outputs, one row a sample.
+    member _.Forward = Matrix(rows, outputs, Memory.op_Implicit forward.Memory)
+
+    /// J v: from a tangent of the parameters to those of the outputs.
+    member _.Pushforward(tangent: Vector) =
+        use packed = pack tangent
+        let tangents = Array.zeroCreate<float32>(rows * outputs)
+
+        forEachBlock (fun block linearization ->
+            use padded = Scratch.Rent(block.Count * stride)
+            linearization.Pushforward(ReadOnlySpan.Empty, Span.op_Implicit packed.Span, padded.Span)
+            PaddedRows.Unpad(block.Count, outputs, Span.op_Implicit padded.Span, (part block (tangents.AsMemory())).Span))
+
+        Matrix.adopt rows outputs tangents
+
+    /// Writes Jᵀ u = Σ_n J_nᵀ u_n: from a cotangent of each row of outputs to that of the parameters.
+    member _.Pullback(cotangents: Matrix, sum: Memory<float32>) =
+        if cotangents.Rows <> rows || cotangents.Columns <> outputs then
+            invalidArg
+                (nameof cotangents)
+                $"they are {cotangents.Rows} × {cotangents.Columns}, and must be {rows} × {outputs}"
+
+        requireLength "sum" layer.ParameterCount sum.Length
+
+        sum
+        |> pullback (fun block _ padded ->
+            let compact = cotangents.SliceRows(block.First, block.Count)
+            PaddedRows.Pad(block.Count, outputs, compact.Span, padded.Span))
+
+    /// Jᵀ u as a new vector.
+    member this.Pullback cotangents =
+        let sum = Array.zeroCreate layer.ParameterCount
+        this.Pullback(cotangents, sum.AsMemory())
+        Vector.adopt sum
+
+    /// v ↦ Σ_n J_nᵀ M_n J_n v, with the metric M_n at the outputs of row n. Each block of rows is pushed forward, multiplied and
+    /// pulled back before the next is begun.
+    member _.Curvature(metric: Metric) : LinearMap =
+        let ofRows = Scratch.RentZeros(rows * stride)
+        factors <- ofRows :: factors
+        let factorsOf (block: Cut.Block) = ofRows.Memory.Slice(block.First * stride, block.Count * stride)
+
+        forEachBlock (fun block linearization ->
+            metric.Factors(block.Count, stride, linearization.Output.Span, (factorsOf block).Span))
+
+        fun tangent product ->
+            requireLength "product" layer.ParameterCount product.Length
+            use packed = pack tangent
+
+            product
+            |> pullback (fun block linearization tangents ->
+                linearization.Pushforward(ReadOnlySpan.Empty, Span.op_Implicit packed.Span, tangents.Span)
+                metric.Apply(block.Count, stride, Span.op_Implicit (factorsOf block).Span, tangents.Span))
+
+    interface IDisposable with
+        member _.Dispose() =
+            for blocks in linearizations do
+                for linearization in blocks do
+                    linearization.Dispose()
+
+            at.Dispose()
+            ownedParameters.Dispose()
+            forward.Dispose()
+
+            for scratch in factors do
+                scratch.Dispose()
+
+/// A network at fixed parameters, which are lent until it is disposed of. Several threads may use it at a time.
+type NetworkAt internal (layer: Layer, threads: int, at: LayerAt, parameters: Scratch) =
+
+    /// Writes the outputs for rows of observations, both without gaps.
+    member _.Forward(observations: ReadOnlyMemory<float32>, outputs: Memory<float32>) =
+        let rows = observations.Length / layer.Inputs
+        let blockRows = 256
+
+        Parallel.iter threads ((rows + blockRows - 1) / blockRows) (fun block ->
+            let first = block * blockRows
+            let count = min blockRows (rows - first)
+            use padded = Scratch.Rent(count * layer.Stride)
+            let input = observations.Slice(first * layer.Inputs, count * layer.Inputs)
+            at.Forward(count, input.Span, layer.Inputs, padded.Span)
+
+            PaddedRows.Unpad(
+                count,
+                layer.Outputs,
+                Span.op_Implicit padded.Span,
+                outputs.Span.Slice(first * layer.Outputs, count * layer.Outputs)
+            ))
+
+    interface IDisposable with
+        member _.Dispose() =
+            at.Dispose()
+            parameters.Dispose()
+
+/// A differentiable map from parameters and observations to outputs.
+[<NoComparison; NoEquality>]
+type Network =
+    private
+        {
+            Layer: Layer
+            /// How many threads work on a batch; the results do not depend on it.
+            Threads: int
+        }
+
+    member this.Inputs = this.Layer.Inputs
+    member this.Outputs = this.Layer.Outputs
+    member this.ParameterCount = this.Layer.ParameterCount
+
+    /// Parameters to start from.
+    member this.Initialise key = this.Layer.Initialise key
+
 module Network =
-
-    /// The same network, which refuses vectors and matrices of another shape than its own with an ArgumentException.
-    let private checkingShapes (network: Network) =
-        let requireLength what (v: Vector) =
-            if v.Length <> network.ParameterCount then
-                invalidArg what $"it has {v.Length} elements, and the network {network.ParameterCount} parameters"
-
-        let requireShape what (m: Matrix) rows columns =
-            if m.Rows <> rows || m.Columns <> columns then
-                invalidArg what $"it is {m.Rows} × {m.Columns}, and must be {rows} × {columns}"
-
-        { network with
-            At =
-                fun parameters observations ->
-                    requireLength "parameters" parameters
-                    requireShape "observations" observations observations.Rows network.Inputs
-                    let at = network.At parameters observations
-
-                    { at with
-                        Pushforward =
-                            fun tangent ->
-                                requireLength "tangent" tangent
-                                at.Pushforward tangent
-                        Pullback =
-                            fun cotangent ->
-                                requireShape "cotangent" cotangent observations.Rows network.Outputs
-                                at.Pullback cotangent } }
 
     /// The network that a stack of layers makes of observations of the given width:
     ///
     ///     Network.create 4 (dense 64 Activation.Tanh >=> dense 64 Activation.Tanh >=> linear 2)
-    let create inputs (builder: LayerBuilder) =
-        let layer = builder inputs
+    let create inputs (builder: LayerBuilder) = { Layer = builder inputs; Threads = 1 }
 
-        { Inputs = inputs
-          Outputs = layer.Outputs
-          ParameterCount = layer.ParameterCount
-          Initialise = layer.Initialise
-          At =
-            fun parameters observations ->
-                let at = layer.At(parameters, observations)
-                let rows = observations.Rows
+    /// The same network, on whose batches several threads work.
+    let onThreads threads (network: Network) = { network with Threads = threads }
 
-                { Forward = at.Output
-                  Pushforward =
-                    fun tangent ->
-                        let result = Array.zeroCreate<float32>(rows * layer.Outputs)
-                        at.Pushforward(ReadOnlySpan.Empty, tangent.Span, result.AsSpan())
-                        Matrix.adopt rows layer.Outputs result
-                  Pullback =
-                    fun cotangent ->
-                        let result = Array.zeroCreate<float32> layer.ParameterCount
-                        at.Pullback(cotangent.Span, Span.Empty, result.AsSpan())
-                        Vector.adopt result } }
-        |> checkingShapes
+    let private pack (network: Network) (parameters: Vector) =
+        if parameters.Length <> network.ParameterCount then
+            invalidArg
+                (nameof parameters)
+                $"it has {parameters.Length} elements, and the network {network.ParameterCount} parameters"
 
-    /// The same network, worked out block of rows by block of rows on several threads. The blocks are of a fixed size and
-    /// their cotangents are added in a fixed order, so the result does not depend on the number of threads.
-    let inBlocks blockRows threads (network: Network) =
-        let at parameters (observations: Matrix) =
-            let rows = observations.Rows
-            let blocks = (rows + blockRows - 1) / blockRows
-            let countOf block = min blockRows (rows - block * blockRows)
-            let slice (m: Matrix) block = m.SliceRows(block * blockRows, countOf block)
+        let packed = Scratch.Rent network.Layer.PackedCount
+        network.Layer.Pack(parameters.Span, packed.Span)
+        packed
 
-            let linearizations =
-                Parallel.map threads blocks (fun block -> network.At parameters (slice observations block))
+    let private requireInputs (network: Network) (observations: Matrix) =
+        if observations.Columns <> network.Inputs then
+            invalidArg
+                (nameof observations)
+                $"it is {observations.Rows} × {observations.Columns}, and must be {observations.Rows} × {network.Inputs}"
 
-            let stack (part: int -> Matrix) =
-                let stacked = Array.zeroCreate<float32>(rows * network.Outputs)
+    /// The network at parameters θ, to be evaluated many times.
+    let at (network: Network) parameters =
+        let packed = pack network parameters
+        new NetworkAt(network.Layer, network.Threads, network.Layer.At(Memory.op_Implicit packed.Memory), packed)
 
-                Parallel.iter threads blocks (fun block ->
-                    (part block).Span.CopyTo(stacked.AsSpan(block * blockRows * network.Outputs)))
+    /// The outputs at parameters θ, one row for each row of observations.
+    let forward (network: Network) parameters (observations: Matrix) =
+        requireInputs network observations
+        use at = at network parameters
+        let outputs = Array.zeroCreate<float32>(observations.Rows * network.Outputs)
+        at.Forward(observations.Memory, outputs.AsMemory())
+        Matrix.adopt observations.Rows network.Outputs outputs
 
-                Matrix.adopt rows network.Outputs stacked
-
-            { Forward = stack (fun block -> linearizations[block].Forward)
-              Pushforward = fun tangent -> stack (fun block -> linearizations[block].Pushforward tangent)
-              Pullback =
-                fun cotangent ->
-                    let parts =
-                        Parallel.map threads blocks (fun block -> linearizations[block].Pullback(slice cotangent block))
-
-                    let sum = Array.zeroCreate<float32> network.ParameterCount
-
-                    for part in parts do
-                        Reductions.AddScaled(1f, part.Span, ReadOnlySpan sum, sum.AsSpan())
-
-                    Vector.adopt sum }
-
-        checkingShapes { network with At = at }
+    /// The network at parameters θ and on observations of one row a sample, with its derivatives.
+    let linearize (network: Network) parameters (observations: Matrix) =
+        requireInputs network observations
+        let packed = pack network parameters
+        let at = network.Layer.At(Memory.op_Implicit packed.Memory)
+        new Linearization(network.Layer, network.Threads, at, packed, observations)

@@ -2,22 +2,116 @@ namespace FunTrpo
 
 open System
 open System.Runtime.ExceptionServices
-open System.Threading.Tasks
+open System.Threading
 
 /// Work that is cut into pieces whose number does not depend on the threads, so that the results do not either.
 module Parallel =
 
-    /// Does f 0 … f (count − 1), at most `threads` of them at a time.
+    /// A number of pieces, of which whoever is free takes the next.
+    [<AllowNullLiteral>]
+    type private Job(count: int, f: int -> unit) =
+        let mutable next = -1
+        let mutable failedPiece = Int32.MaxValue
+        let mutable failure: ExceptionDispatchInfo = null
+
+        /// Does pieces until none is left.
+        member job.Work() =
+            let mutable piece = Interlocked.Increment &next
+
+            while piece < count do
+                try
+                    f piece
+                with error ->
+                    lock job (fun () ->
+                        if piece < failedPiece then
+                            failedPiece <- piece
+                            failure <- ExceptionDispatchInfo.Capture error)
+
+                    Volatile.Write(&next, count)
+
+                piece <- Interlocked.Increment &next
+
+        /// Throws what the first of the failed pieces threw.
+        member _.ThrowFailure() =
+            if not (isNull failure) then
+                failure.Throw()
+
+    // What a worker is doing.
+    let private waiting = 0
+    let private working = 1
+    let private asleep = 2
+
+    /// A thread that waits for jobs: awake for a while, since the next one usually follows at once, and then asleep.
+    type private Worker() as this =
+        let mutable state = waiting
+        let mutable job: Job = null
+        let wake = new SemaphoreSlim(0)
+
+        /// About 0.2 ms of looking out for the next job.
+        let patience = 2000
+
+        let await () =
+            let mutable looks = 0
+
+            while Volatile.Read &state = waiting do
+                if looks < patience then
+                    looks <- looks + 1
+                    Thread.SpinWait 10
+                elif Interlocked.CompareExchange(&state, asleep, waiting) = waiting then
+                    wake.Wait()
+
+        do Thread(this.Run, IsBackground = true, Name = "FunTrpo").Start()
+
+        member private _.Run() =
+            while true do
+                await ()
+                job.Work()
+                job <- null
+                Volatile.Write(&state, waiting)
+
+        member _.Give next =
+            job <- next
+
+            if Interlocked.Exchange(&state, working) = asleep then
+                wake.Release() |> ignore
+
+        member _.IsDone = Volatile.Read &state <> working
+
+    /// The workers of this process: they live as long as it does, and one job at a time is theirs.
+    let private team = ResizeArray<Worker>()
+    let mutable private isTaken = 0
+
+    let private together helpers count f =
+        try
+            while team.Count < helpers do
+                team.Add(Worker())
+
+            let job = Job(count, f)
+
+            for i in 0 .. helpers - 1 do
+                team[i].Give job
+
+            job.Work()
+            let mutable spin = SpinWait()
+
+            for i in 0 .. helpers - 1 do
+                while not team[i].IsDone do
+                    spin.SpinOnce -1
+
+            job.ThrowFailure()
+        finally
+            Volatile.Write(&isTaken, 0)
+
+    /// Does f 0 … f (count − 1), at most `threads` of them at a time. Where the workers are busy already, as in work inside of
+    /// such work, the caller does it alone.
     let iter threads count (f: int -> unit) =
-        if threads <= 1 || count <= 1 then
+        let helpers = min (min threads count) Environment.ProcessorCount - 1
+
+        if helpers > 0 && Interlocked.CompareExchange(&isTaken, 1, 0) = 0 then
+            together helpers count f
+        else
             for i in 0 .. count - 1 do
                 f i
-        else
-            try
-                Parallel.For(0, count, ParallelOptions(MaxDegreeOfParallelism = threads), f) |> ignore
-            with :? AggregateException as several ->
-                // As it would have come from the loop above.
-                ExceptionDispatchInfo.Throw several.InnerExceptions[0]
 
     /// [| f 0; …; f (count − 1) |], at most `threads` of them at a time.
     let map threads count (f: int -> 'T) =

@@ -1,17 +1,14 @@
 namespace FunTrpo
 
 open System
-open FunTrpo.Kernels
 
 /// The hidden layers of a network.
 type Architecture = { Hidden: int list; Activation: Activation }
 
 module Architecture =
 
-    /// A network of the hidden layers, with a linear output layer whose initial weights have the given gain.
-    let layers outputGain outputs architecture : LayerBuilder =
-        let output = Layer.denseWithGain outputGain outputs Activation.Identity
-
+    /// The hidden layers, followed by an output layer.
+    let thenOutput (output: LayerBuilder) architecture : LayerBuilder =
         List.foldBack
             (fun units rest -> Layer.(>=>) (Layer.dense units architecture.Activation) rest)
             architecture.Hidden
@@ -30,13 +27,14 @@ module Policy =
     let create architecture (initialLogSigma: float) observationWidth actionSpace =
         let family = Distribution.forSpace actionSpace
 
-        let layers =
+        let output =
             match actionSpace with
-            | Box(low, _) ->
-                Architecture.layers outputGain low.Length architecture |> Layer.andFree low.Length initialLogSigma
+            | Box(low, _) -> Layer.linearThenFree outputGain low.Length low.Length initialLogSigma
             | Discrete _
             | MultiDiscrete _
-            | MultiBinary _ -> Architecture.layers outputGain family.ParameterWidth architecture
+            | MultiBinary _ -> Layer.linearThenFree outputGain family.ParameterWidth 0 0.0
+
+        let layers = Architecture.thenOutput output architecture
 
         { ActionSpace = actionSpace; Family = family; Network = Network.create observationWidth layers }
 
@@ -47,7 +45,7 @@ module Actor =
 
     /// The parameters of the action distributions for raw observations, one row each.
     let distributions (actor: Actor) (observations: Matrix) =
-        (actor.Policy.Network.At actor.Parameters (Normaliser.apply actor.Normaliser observations)).Forward
+        Network.forward actor.Policy.Network actor.Parameters (Normaliser.apply actor.Normaliser observations)
 
     /// The action that `choose` writes, given the parameters of the distribution for one raw observation.
     let private act (actor: Actor) (observation: Vector) (choose: ReadOnlyMemory<float32> -> Fill) =

@@ -2,8 +2,12 @@ namespace FunTrpo
 
 open System
 open System.Collections.Immutable
+open System.Runtime.InteropServices
+open FunTrpo.Kernels
 
-/// The surrogate objective of one update: a batch seen from the policy that collected it.
+/// The surrogate objective of one update: a batch seen from the policy that collected it. Its linearization is lent until the
+/// surrogate is disposed of.
+[<NoComparison; NoEquality>]
 type Surrogate =
     {
         Policy: Policy
@@ -21,6 +25,9 @@ type Surrogate =
         EntropyBonus: float
         Threads: int
     }
+
+    interface IDisposable with
+        member this.Dispose() = (this.Linearization :> IDisposable).Dispose()
 
 /// How another policy compares with the one that collected the batch, estimated from its samples.
 [<Struct>]
@@ -41,10 +48,21 @@ module Surrogate =
     /// Rows are summed in blocks of this many, whatever the number of threads.
     let private blockRows = 256
 
+    /// Does `work` with every row.
+    let private forEachRow threads rows (work: int -> unit) =
+        Parallel.blocks threads blockRows rows (fun first count ->
+            for row in first .. first + count - 1 do
+                work row)
+        |> ignore
+
     /// The surrogate of a batch that the policy collected at `parameters`.
     let create threads (policy: Policy) observations (actions: Matrix) advantages parameters =
-        let linearization = policy.Network.At parameters observations
+        let linearization = Network.linearize policy.Network parameters observations
         let distributions = linearization.Forward
+        let logProbabilities = Array.zeroCreate actions.Rows
+
+        forEachRow threads actions.Rows (fun row ->
+            logProbabilities[row] <- policy.Family.LogProbability(distributions.Row row, actions.Row row))
 
         { Policy = policy
           Parameters = parameters
@@ -52,10 +70,7 @@ module Surrogate =
           Actions = actions
           Advantages = advantages
           Linearization = linearization
-          LogProbabilities =
-            ImmutableArray.CreateRange(
-                Seq.init actions.Rows (fun row -> policy.Family.LogProbability(distributions.Row row, actions.Row row))
-            )
+          LogProbabilities = ImmutableCollectionsMarshal.AsImmutableArray logProbabilities
           EntropyBonus = 0.0
           Threads = threads }
 
@@ -68,7 +83,11 @@ module Surrogate =
         let family = surrogate.Policy.Family
         let rows = surrogate.Observations.Rows
         let before = surrogate.Linearization.Forward
-        let after = (surrogate.Policy.Network.At parameters surrogate.Observations).Forward
+        let width = before.Columns
+        use outputs = Scratch.Rent(rows * width)
+        use network = Network.at surrogate.Policy.Network parameters
+        network.Forward(surrogate.Observations.Memory, outputs.Memory)
+        let after = Matrix(rows, width, Memory.op_Implicit outputs.Memory)
 
         let sums first count =
             let mutable gain = 0.0
@@ -108,32 +127,31 @@ module Surrogate =
           MaxKl = total.MaxKl
           Entropy = mean total.Entropy }
 
-    /// ∇L at θ_old = (1/N) Jᵀ (A · score + β ∇H): the policy gradient.
-    let gradient (surrogate: Surrogate) =
+    /// Writes ∇L at θ_old = (1/N) Jᵀ (A · score + β ∇H): the policy gradient.
+    let gradientTo (result: Memory<float32>) (surrogate: Surrogate) =
         let family = surrogate.Policy.Family
         let distributions = surrogate.Linearization.Forward
-        let rows = distributions.Rows
-        let width = distributions.Columns
-
+        let rows, width = distributions.Rows, distributions.Columns
+        use cotangents = Scratch.Rent(rows * width)
+        use ofEntropy = Scratch.RentZeros(rows * width)
         let entropyWeight = float32 (surrogate.EntropyBonus / float rows)
 
-        let cotangents =
-            Matrix.Create(
-                rows,
-                width,
-                Fill(fun all ->
-                    let ofEntropy = Array.zeroCreate<float32> width
+        forEachRow surrogate.Threads rows (fun row ->
+            let cotangent = cotangents.Span.Slice(row * width, width)
+            let ofEntropy = ofEntropy.Span.Slice(row * width, width)
+            let weight = float32 (surrogate.Advantages[row] / float rows)
+            family.Score(distributions.Row row, surrogate.Actions.Row row, cotangent)
 
-                    for row in 0 .. rows - 1 do
-                        let cotangent = all.Slice(row * width, width)
-                        let weight = float32 (surrogate.Advantages[row] / float rows)
-                        family.Score(distributions.Row row, surrogate.Actions.Row row, cotangent)
+            if surrogate.EntropyBonus <> 0.0 then
+                family.EntropyGradient(distributions.Row row, ofEntropy)
 
-                        if surrogate.EntropyBonus <> 0.0 then
-                            family.EntropyGradient(distributions.Row row, ofEntropy.AsSpan())
+            for i in 0 .. width - 1 do
+                cotangent[i] <- weight * cotangent[i] + entropyWeight * ofEntropy[i])
 
-                        for i in 0 .. width - 1 do
-                            cotangent[i] <- weight * cotangent[i] + entropyWeight * ofEntropy[i])
-            )
+        surrogate.Linearization.Pullback(Matrix(rows, width, Memory.op_Implicit cotangents.Memory), result)
 
-        surrogate.Linearization.Pullback cotangents
+    /// ∇L at θ_old, as a new vector.
+    let gradient (surrogate: Surrogate) =
+        let gradient = Array.zeroCreate surrogate.Parameters.Length
+        gradientTo (gradient.AsMemory()) surrogate
+        Vector.adopt gradient

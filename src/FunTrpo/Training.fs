@@ -73,9 +73,6 @@ module Training =
     /// How many episodes the mean return is taken over.
     let window = 100
 
-    /// Rows of a block that one thread works on at a time: its activations stay in the second-level cache.
-    let private blockRows = 256
-
     let private requireProper (environment: Environment<'State>) =
         let require what space =
             if Space.isProper space then
@@ -92,7 +89,7 @@ module Training =
             do! requireProper environment
             let! configuration = Configuration.validate configuration
             let width = Space.width environment.ObservationSpace
-            let inBlocks = Network.inBlocks blockRows threads
+            let onThreads = Network.onThreads threads
 
             let policy =
                 Policy.create
@@ -104,8 +101,8 @@ module Training =
             return
                 { Environment = environment
                   Configuration = configuration
-                  Policy = { policy with Network = inBlocks policy.Network }
-                  Critic = Critic.create (Configuration.criticArchitecture configuration) width |> inBlocks
+                  Policy = { policy with Network = onThreads policy.Network }
+                  Critic = Critic.create (Configuration.criticArchitecture configuration) width |> onThreads
                   Threads = threads }
         }
 
@@ -194,6 +191,10 @@ module Training =
             state.PolicyParameters
         |> Surrogate.withEntropyBonus setup.Configuration.EntropyBonus
 
+    let private improve (setup: Setup<'State>) state batch estimate =
+        use surrogate = surrogate setup state batch estimate
+        TrustRegion.improve (Configuration.improvement state.Steps setup.Configuration) surrogate
+
     /// The state's account of its episodes, with those of a batch.
     let private account (batch: Batch) (state: State<'State>) =
         let returns = Seq.append state.RecentReturns (batch.Episodes |> Seq.map _.Return) |> Array.ofSeq
@@ -230,9 +231,7 @@ module Training =
             do! requireFinite "returns" state (Seq.forall isFloat32 estimate.Returns)
             do! requireFinite "advantages" state (Seq.forall isFloat32 estimate.Advantages)
 
-            let improvement =
-                surrogate setup state batch estimate
-                |> TrustRegion.improve (Configuration.improvement state.Steps configuration)
+            let improvement = improve setup state batch estimate
 
             let isFiniteSolve = improvement.Solution |> Option.forall (fun solution -> solution.Stop <> NonFinite)
             do! requireFinite "policy gradient" state (Double.IsFinite improvement.GradientNorm)

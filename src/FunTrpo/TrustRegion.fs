@@ -1,6 +1,7 @@
 namespace FunTrpo
 
 open System
+open FunTrpo.Kernels
 
 /// The direction in which a policy is improved.
 type Direction =
@@ -69,9 +70,11 @@ module TrustRegion =
     /// gradient → direction (as it is, or H⁻¹g) → step (fixed, or √(2δ/xᵀHx)) → line search → parameters, or the old ones
     let improve (settings: ImprovementSettings) (surrogate: Surrogate) =
         let old = surrogate.Parameters
-        let gradient = Surrogate.gradient surrogate
+        use scratch = Scratch.Rent old.Length
+        Surrogate.gradientTo scratch.Memory surrogate
+        let gradient = Vector(Memory.op_Implicit scratch.Memory)
         let gradientNorm = Vector.norm gradient
-        let hessian = lazy (Fisher.product settings.Damping settings.FisherFraction surrogate)
+        use hessian = Fisher.matrix settings.Damping settings.FisherFraction surrogate
 
         let ended outcome parameters comparison solution =
             { Parameters = parameters
@@ -87,14 +90,18 @@ module TrustRegion =
             ended (Moved(1.0, 1)) parameters (Surrogate.at surrogate parameters)
 
         let stepWithin delta lineSearch direction =
-            let curvature = Vector.dot direction (hessian.Value direction)
+            use product = Scratch.Rent old.Length
+            hessian.Product direction product.Memory
+            let curvature = Vector.dot direction (Vector(Memory.op_Implicit product.Memory))
 
             if not (curvature > 0.0 && Double.IsFinite curvature) then
                 unchanged NoCurvature
             else
-                let step = Vector.scale (sqrt (2.0 * delta / curvature)) direction
+                let length = sqrt (2.0 * delta / curvature)
 
-                match LineSearch.backtrack lineSearch (Surrogate.at surrogate) (acceptable delta) old step with
+                match
+                    LineSearch.backtrack lineSearch (Surrogate.at surrogate) (acceptable delta) old length direction
+                with
                 | Accepted(parameters, comparison, fraction, tries) ->
                     ended (Moved(fraction, tries)) parameters comparison
                 | Refused(_, tries) -> unchanged (LineSearchFailed tries)
@@ -108,7 +115,7 @@ module TrustRegion =
                 match settings.Direction with
                 | Gradient -> gradient, None
                 | NaturalGradient conjugateGradient ->
-                    let solution = ConjugateGradient.solve conjugateGradient hessian.Value gradient
+                    let solution = ConjugateGradient.solve conjugateGradient hessian.Product gradient
                     solution.X, Some solution
 
             match settings.StepRule with

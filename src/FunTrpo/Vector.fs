@@ -142,13 +142,20 @@ module Matrix =
     /// The numbers of the matrix as one vector, row after row.
     let flatten (m: Matrix) = Vector m.Memory
 
+    /// As `gather`; but the rows are written to `target`, and the matrix is that memory.
+    let internal gatherTo (target: Memory<float32>) (indices: ReadOnlyMemory<int>) (m: Matrix) =
+        let columns = m.Columns
+        let source = m.Span
+        let rows = target.Span
+        let order = indices.Span
+
+        for i in 0 .. order.Length - 1 do
+            source.Slice(order[i] * columns, columns).CopyTo(rows.Slice(i * columns, columns))
+
+        Matrix(order.Length, columns, Memory.op_Implicit (target.Slice(0, order.Length * columns)))
+
     /// The rows with the given indices, in that order.
     let gather (indices: ImmutableArray<int>) (m: Matrix) =
-        let rows = Array.zeroCreate<float32>(indices.Length * m.Columns)
-
-        for i in 0 .. indices.Length - 1 do
-            m.Row(indices[i]).CopyTo(rows.AsSpan(i * m.Columns, m.Columns))
-
-        adopt indices.Length m.Columns rows
+        gatherTo (Array.zeroCreate<float32>(indices.Length * m.Columns).AsMemory()) (indices.AsMemory()) m
 
     let isFinite (m: Matrix) = FunTrpo.Kernels.Reductions.AllFinite m.Span

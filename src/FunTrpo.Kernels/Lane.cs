@@ -1,0 +1,197 @@
+using System;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace FunTrpo.Kernels;
+
+/// <summary>A vector of float32 as wide as some processor has it, so that a kernel is written once for all widths.</summary>
+internal unsafe interface ILane<TLane>
+    where TLane : unmanaged, ILane<TLane>
+{
+    /// <summary>How many numbers it holds.</summary>
+    static abstract int Count { get; }
+
+    /// <summary>The same number in every place.</summary>
+    static abstract TLane Create(float x);
+
+    static abstract TLane Load(float* source);
+
+    void Store(float* target);
+
+    static abstract TLane operator +(TLane a, TLane b);
+
+    static abstract TLane operator -(TLane a, TLane b);
+
+    static abstract TLane operator *(TLane a, TLane b);
+
+    static abstract TLane operator /(TLane a, TLane b);
+
+    /// <summary>a b + c, rounded once.</summary>
+    static abstract TLane FusedMultiplyAdd(TLane a, TLane b, TLane c);
+
+    /// <summary>x, and the nearest bound where x is outside; NaN where x is NaN.</summary>
+    static abstract TLane Clamp(TLane x, float low, float high);
+}
+
+/// <summary>The width of this processor's vectors, chosen once.</summary>
+public static class Lanes
+{
+    /// <summary>How many float32 one vector holds: 16, 8 or 4.</summary>
+    public static int Width { get; } =
+        Vector512.IsHardwareAccelerated ? Lane512.Count
+        : Vector256.IsHardwareAccelerated ? Lane256.Count
+        : Lane128.Count;
+
+    /// <summary>
+    /// The least multiple of <see cref="Width"/> that is not below <paramref name="count"/>: how far apart the rows of a
+    /// padded matrix lie, so that each starts and ends with a whole vector.
+    /// </summary>
+    public static int Pad(int count) => (count + Width - 1) / Width * Width;
+}
+
+internal readonly unsafe struct Lane512(Vector512<float> v) : ILane<Lane512>
+{
+    private readonly Vector512<float> v = v;
+
+    public static int Count => 16;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane512 Create(float x) => new(Vector512.Create(x));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane512 Load(float* source) => new(Vector512.Load(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(float* target) => v.Store(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane512 operator +(Lane512 a, Lane512 b) => new(a.v + b.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane512 operator -(Lane512 a, Lane512 b) => new(a.v - b.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane512 operator *(Lane512 a, Lane512 b) => new(a.v * b.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane512 operator /(Lane512 a, Lane512 b) => new(a.v / b.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane512 FusedMultiplyAdd(Lane512 a, Lane512 b, Lane512 c) =>
+        new(Vector512.FusedMultiplyAdd(a.v, b.v, c.v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane512 Clamp(Lane512 x, float low, float high)
+    {
+        Vector512<float> bounded = Vector512.ConditionalSelect(
+            Vector512.LessThan(x.v, Vector512.Create(low)),
+            Vector512.Create(low),
+            x.v
+        );
+        return new(
+            Vector512.ConditionalSelect(
+                Vector512.GreaterThan(bounded, Vector512.Create(high)),
+                Vector512.Create(high),
+                bounded
+            )
+        );
+    }
+}
+
+internal readonly unsafe struct Lane256(Vector256<float> v) : ILane<Lane256>
+{
+    private readonly Vector256<float> v = v;
+
+    public static int Count => 8;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane256 Create(float x) => new(Vector256.Create(x));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane256 Load(float* source) => new(Vector256.Load(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(float* target) => v.Store(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane256 operator +(Lane256 a, Lane256 b) => new(a.v + b.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane256 operator -(Lane256 a, Lane256 b) => new(a.v - b.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane256 operator *(Lane256 a, Lane256 b) => new(a.v * b.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane256 operator /(Lane256 a, Lane256 b) => new(a.v / b.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane256 FusedMultiplyAdd(Lane256 a, Lane256 b, Lane256 c) =>
+        new(Vector256.FusedMultiplyAdd(a.v, b.v, c.v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane256 Clamp(Lane256 x, float low, float high)
+    {
+        Vector256<float> bounded = Vector256.ConditionalSelect(
+            Vector256.LessThan(x.v, Vector256.Create(low)),
+            Vector256.Create(low),
+            x.v
+        );
+        return new(
+            Vector256.ConditionalSelect(
+                Vector256.GreaterThan(bounded, Vector256.Create(high)),
+                Vector256.Create(high),
+                bounded
+            )
+        );
+    }
+}
+
+internal readonly unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
+{
+    private readonly Vector128<float> v = v;
+
+    public static int Count => 4;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane128 Create(float x) => new(Vector128.Create(x));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane128 Load(float* source) => new(Vector128.Load(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Store(float* target) => v.Store(target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane128 operator +(Lane128 a, Lane128 b) => new(a.v + b.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane128 operator -(Lane128 a, Lane128 b) => new(a.v - b.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane128 operator *(Lane128 a, Lane128 b) => new(a.v * b.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane128 operator /(Lane128 a, Lane128 b) => new(a.v / b.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane128 FusedMultiplyAdd(Lane128 a, Lane128 b, Lane128 c) =>
+        new(Vector128.FusedMultiplyAdd(a.v, b.v, c.v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane128 Clamp(Lane128 x, float low, float high)
+    {
+        Vector128<float> bounded = Vector128.ConditionalSelect(
+            Vector128.LessThan(x.v, Vector128.Create(low)),
+            Vector128.Create(low),
+            x.v
+        );
+        return new(
+            Vector128.ConditionalSelect(
+                Vector128.GreaterThan(bounded, Vector128.Create(high)),
+                Vector128.Create(high),
+                bounded
+            )
+        );
+    }
+}

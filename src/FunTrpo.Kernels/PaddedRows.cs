@@ -1,0 +1,73 @@
+using System;
+
+namespace FunTrpo.Kernels;
+
+/// <summary>Row-major matrices whose rows are padded to whole vectors, and the same ones without the padding.</summary>
+public static unsafe class PaddedRows
+{
+    /// <summary>
+    /// Copies <paramref name="rows"/> rows of <paramref name="width"/> numbers, each followed by zeros. How far apart the padded
+    /// rows are follows from the length of <paramref name="padded"/>.
+    /// </summary>
+    public static void Pad(int rows, int width, ReadOnlySpan<float> compact, Span<float> padded)
+    {
+        int stride = Stride(rows, width, compact.Length, padded.Length);
+        fixed (
+            float* source = compact,
+                target = padded
+        )
+        {
+            for (int row = 0; row < rows; row++)
+            {
+                float* from = source + ((nint)row * width);
+                float* to = target + ((nint)row * stride);
+                Copy(from, to, width);
+                for (int i = width; i < stride; i++)
+                {
+                    to[i] = 0f;
+                }
+            }
+        }
+    }
+
+    /// <summary>Copies the rows without their padding.</summary>
+    public static void Unpad(int rows, int width, ReadOnlySpan<float> padded, Span<float> compact)
+    {
+        int stride = Stride(rows, width, compact.Length, padded.Length);
+        fixed (
+            float* source = padded,
+                target = compact
+        )
+        {
+            for (int row = 0; row < rows; row++)
+            {
+                Copy(source + ((nint)row * stride), target + ((nint)row * width), width);
+            }
+        }
+    }
+
+    private static void Copy(float* source, float* target, int count)
+    {
+        // A call costs more than a few numbers do.
+        if (count >= 16)
+        {
+            new ReadOnlySpan<float>(source, count).CopyTo(new Span<float>(target, count));
+            return;
+        }
+
+        for (int i = 0; i < count; i++)
+        {
+            target[i] = source[i];
+        }
+    }
+
+    private static int Stride(int rows, int width, int compact, int padded)
+    {
+        Check.SameLength(compact, rows * width);
+        int stride = rows == 0 ? width : padded / rows;
+        Check.SameLength(padded, rows * stride);
+        return stride >= width
+            ? stride
+            : throw new ArgumentException($"{width} numbers do not fit into rows of {stride}.");
+    }
+}
