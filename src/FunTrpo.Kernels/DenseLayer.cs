@@ -7,9 +7,9 @@ namespace FunTrpo.Kernels;
 /// outputs; the others are biases alone, free parameters that depend on no input.
 /// </summary>
 /// <remarks>
-/// Its parameters are W (inputs × weighted, row-major) followed by b (outputs). The kernels work on a <em>packed</em> form, in
-/// which each row of W, and b, is padded with zeros to <see cref="Stride"/> numbers. So are the rows of y and of all that has
-/// its shape, one row a sample; the rows of x are as far apart as <c>xStride</c> says.
+/// Its parameters are W (inputs × weighted, row-major) followed by b (outputs). The kernels work on a <em>packed</em> form: W, or
+/// Wᵀ where the layer is narrow, each row padded with zeros to whole vectors, and then b, padded too. So are the rows of y and of
+/// all that has its shape, one row a sample, <see cref="Stride"/> apart; those of x are as far apart as <c>xStride</c> says.
 /// </remarks>
 /// <param name="Inputs">The columns of x.</param>
 /// <param name="Weighted">The columns of W.</param>
@@ -17,7 +17,8 @@ namespace FunTrpo.Kernels;
 /// <param name="Activation">f</param>
 public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Activation Activation)
 {
-    private const int Square = 16;
+    /// <summary>With so few columns a row of W would leave most of a vector empty.</summary>
+    private const int NarrowColumns = 8;
 
     /// <summary>How many numbers a parameter vector holds.</summary>
     public int ParameterCount => (Inputs * Weighted) + Outputs;
@@ -26,13 +27,20 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
     public int Stride => Lanes.Pad(Outputs);
 
     /// <summary>How many numbers a packed parameter vector holds.</summary>
-    public int PackedCount => (Inputs + 1) * Stride;
+    public int PackedCount => PackedWeights + Stride;
 
     /// <summary>How many numbers Wᵀ holds, its rows padded.</summary>
-    public int TransposedCount => Weighted * Lanes.Pad(Inputs);
+    public int TransposedCount => Weighted * PaddedInputs;
 
     /// <summary>Whether f′ is 1 everywhere: then derivatives are not kept, and are empty.</summary>
     public bool IsLinear => Activation == Activation.Identity;
+
+    /// <summary>Whether the packed form holds Wᵀ: then products are dot products along the inputs.</summary>
+    public bool IsNarrow => Weighted <= NarrowColumns && Weighted < Inputs;
+
+    private int PackedWeights => IsNarrow ? TransposedCount : Inputs * Stride;
+
+    private int PaddedInputs => Lanes.Pad(Inputs);
 
     /// <summary>Packs a parameter vector, or a tangent of one.</summary>
     public void Pack(ReadOnlySpan<float> parameters, Span<float> packed)
@@ -40,8 +48,17 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         Check.SameLength(parameters.Length, ParameterCount);
         Check.SameLength(packed.Length, PackedCount);
         int weights = Inputs * Weighted;
-        PaddedRows.Pad(Inputs, Weighted, parameters[..weights], packed[..(Inputs * Stride)]);
-        PaddedRows.Pad(1, Outputs, parameters[weights..], packed[(Inputs * Stride)..]);
+        if (IsNarrow)
+        {
+            packed[..PackedWeights].Clear();
+            PaddedRows.Transpose(Inputs, Weighted, parameters[..weights], Weighted, packed, PaddedInputs);
+        }
+        else
+        {
+            PaddedRows.Pad(Inputs, Weighted, parameters[..weights], packed[..PackedWeights]);
+        }
+
+        PaddedRows.Pad(1, Outputs, parameters[weights..], packed[PackedWeights..]);
     }
 
     /// <summary>What was packed, or has the same form: the parameters without the padding.</summary>
@@ -50,38 +67,31 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         Check.SameLength(parameters.Length, ParameterCount);
         Check.SameLength(packed.Length, PackedCount);
         int weights = Inputs * Weighted;
-        PaddedRows.Unpad(Inputs, Weighted, packed[..(Inputs * Stride)], parameters[..weights]);
-        PaddedRows.Unpad(1, Outputs, packed[(Inputs * Stride)..], parameters[weights..]);
+        if (IsNarrow)
+        {
+            PaddedRows.Transpose(Weighted, Inputs, packed, PaddedInputs, parameters, Weighted);
+        }
+        else
+        {
+            PaddedRows.Unpad(Inputs, Weighted, packed[..PackedWeights], parameters[..weights]);
+        }
+
+        PaddedRows.Unpad(1, Outputs, packed[PackedWeights..], parameters[weights..]);
     }
 
-    /// <summary>Wᵀ of packed parameters, which <see cref="Pullback"/> needs.</summary>
+    /// <summary>Wᵀ of packed parameters, its rows padded, which <see cref="Pullback"/> needs.</summary>
     public void Transpose(ReadOnlySpan<float> packed, Span<float> transposed)
     {
         Check.SameLength(packed.Length, PackedCount);
         Check.SameLength(transposed.Length, TransposedCount);
-        int stride = Lanes.Pad(Inputs);
-        transposed.Clear();
-        fixed (
-            float* from = packed,
-                to = transposed
-        )
+        if (IsNarrow)
         {
-            // Square by square, so that the lines of the cache that are read and written are used to the end.
-            for (int i = 0; i < Inputs; i += Square)
-            {
-                for (int j = 0; j < Weighted; j += Square)
-                {
-                    int bottom = Math.Min(Inputs, i + Square);
-                    int right = Math.Min(Weighted, j + Square);
-                    for (int column = j; column < right; column++)
-                    {
-                        for (int row = i; row < bottom; row++)
-                        {
-                            to[((nint)column * stride) + row] = from[((nint)row * Stride) + column];
-                        }
-                    }
-                }
-            }
+            packed[..PackedWeights].CopyTo(transposed);
+        }
+        else
+        {
+            transposed.Clear();
+            PaddedRows.Transpose(Inputs, Weighted, packed, Stride, transposed, PaddedInputs);
         }
     }
 
@@ -98,22 +108,7 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         CheckInput(rows, x, xStride);
         Check.SameLength(packed.Length, PackedCount);
         Check.SameLength(y.Length, rows * Stride);
-        fixed (
-            float* pParameters = packed,
-                pX = x,
-                pY = y
-        )
-        {
-            new MatrixProduct
-            {
-                Rows = rows,
-                Stride = Stride,
-                First = new(Inputs, pX, xStride, 1, pParameters),
-                Start = pParameters + (Inputs * Stride),
-                C = pY,
-            }.Compute();
-        }
-
+        Affine(rows, packed, x, xStride, default, default, packed[PackedWeights..], default, y);
         Activations.Apply(Activation, y, derivative);
     }
 
@@ -142,26 +137,8 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
             CheckInput(rows, xTangent, xStride);
         }
 
-        fixed (
-            float* pParameters = packed,
-                pX = x,
-                pDerivative = derivative,
-                pXTangent = xTangent,
-                pTangent = packedTangent,
-                pYTangent = yTangent
-        )
-        {
-            new MatrixProduct
-            {
-                Rows = rows,
-                Stride = Stride,
-                First = new(xTangent.IsEmpty ? 0 : Inputs, pXTangent, xStride, 1, pParameters),
-                Second = new(Inputs, pX, xStride, 1, pTangent),
-                Start = pTangent + (Inputs * Stride),
-                Scale = pDerivative,
-                C = pYTangent,
-            }.Compute();
-        }
+        ReadOnlySpan<float> biasTangent = packedTangent[PackedWeights..];
+        Affine(rows, packedTangent, x, xStride, packed, xTangent, biasTangent, derivative, yTangent);
     }
 
     /// <summary>
@@ -184,31 +161,15 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         CheckDerivative(rows, derivative);
         Check.SameLength(yCotangent.Length, rows * Stride);
         Check.SameLength(packedCotangent.Length, PackedCount);
-        Reductions.ScaleAndAddColumnSums(yCotangent, derivative, packedCotangent[(Inputs * Stride)..]);
-        fixed (
-            float* pX = x,
-                pDelta = yCotangent,
-                pCotangent = packedCotangent
-        )
-        {
-            new MatrixProduct
-            {
-                Rows = Inputs,
-                Stride = Stride,
-                First = new(rows, pX, 1, xStride, pDelta),
-                Start = pCotangent,
-                StartRow = Stride,
-                C = pCotangent,
-            }.Compute();
-        }
-
+        ColumnSums.ScaleAndAdd(yCotangent, derivative, packedCotangent[PackedWeights..]);
+        AddWeightCotangent(rows, x, xStride, yCotangent, packedCotangent);
         if (xCotangent.IsEmpty)
         {
             return;
         }
 
         Check.SameLength(transposed.Length, TransposedCount);
-        Check.SameLength(xCotangent.Length, rows * Lanes.Pad(Inputs));
+        Check.SameLength(xCotangent.Length, rows * PaddedInputs);
         fixed (
             float* pTransposed = transposed,
                 pDelta = yCotangent,
@@ -218,11 +179,116 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
             new MatrixProduct
             {
                 Rows = rows,
-                Stride = Lanes.Pad(Inputs),
+                Stride = PaddedInputs,
                 First = new(Weighted, pDelta, Stride, 1, pTransposed),
                 C = pXCotangent,
             }.Compute();
         }
+    }
+
+    /// <summary>result = (x₁ W₁ + x₂ W₂ + start) ⊙ scale, with packed W; an empty x₂ stands for 0, an empty scale for 1.</summary>
+    private void Affine(
+        int rows,
+        ReadOnlySpan<float> weights1,
+        ReadOnlySpan<float> x1,
+        int xStride,
+        ReadOnlySpan<float> weights2,
+        ReadOnlySpan<float> x2,
+        ReadOnlySpan<float> start,
+        ReadOnlySpan<float> scale,
+        Span<float> result
+    )
+    {
+        using Scratch? padded = IsNarrow ? PadRows(rows, ref x1, ref xStride) : null;
+        fixed (
+            float* w1 = weights1,
+                w2 = weights2,
+                p1 = x1,
+                p2 = x2,
+                pStart = start,
+                pScale = scale,
+                c = result
+        )
+        {
+            if (IsNarrow)
+            {
+                new DotProducts
+                {
+                    Rows = rows,
+                    Columns = Weighted,
+                    InnerStride = xStride,
+                    Stride = Stride,
+                    A1 = p1,
+                    B1 = w1,
+                    A2 = p2,
+                    B2 = w2,
+                    Start = pStart,
+                    C = c,
+                }.Compute();
+            }
+            else
+            {
+                new MatrixProduct
+                {
+                    Rows = rows,
+                    Stride = Stride,
+                    First = new(Inputs, p1, xStride, 1, w1),
+                    Second = new(x2.IsEmpty ? 0 : Inputs, p2, xStride, 1, w2),
+                    Start = pStart,
+                    Scale = pScale,
+                    C = c,
+                }.Compute();
+            }
+        }
+
+        if (IsNarrow && !scale.IsEmpty)
+        {
+            Reductions.Multiply(result, scale, result);
+        }
+    }
+
+    /// <summary>Adds xᵀ δ, or δᵀ x where the layer is narrow.</summary>
+    private void AddWeightCotangent(
+        int rows,
+        ReadOnlySpan<float> x,
+        int xStride,
+        ReadOnlySpan<float> delta,
+        Span<float> packedCotangent
+    )
+    {
+        using Scratch? padded = IsNarrow ? PadRows(rows, ref x, ref xStride) : null;
+        fixed (
+            float* pX = x,
+                pDelta = delta,
+                c = packedCotangent
+        )
+        {
+            int stride = IsNarrow ? PaddedInputs : Stride;
+            new MatrixProduct
+            {
+                Rows = IsNarrow ? Weighted : Inputs,
+                Stride = stride,
+                First = IsNarrow ? new(rows, pDelta, 1, Stride, pX) : new(rows, pX, 1, xStride, pDelta),
+                Start = c,
+                StartRow = stride,
+                C = c,
+            }.Compute();
+        }
+    }
+
+    /// <summary>Copies x into padded rows, unless that is what they are.</summary>
+    private Scratch? PadRows(int rows, ref ReadOnlySpan<float> x, ref int xStride)
+    {
+        if (xStride == PaddedInputs)
+        {
+            return null;
+        }
+
+        Scratch scratch = Scratch.Rent(rows * PaddedInputs);
+        PaddedRows.Pad(rows, xStride, x[..(rows * xStride)], scratch.Span);
+        x = scratch.Span;
+        xStride = PaddedInputs;
+        return scratch;
     }
 
     private void CheckInput(int rows, ReadOnlySpan<float> x, int xStride)

@@ -29,6 +29,9 @@ internal unsafe interface ILane<TLane>
     /// <summary>a b + c, rounded once.</summary>
     static abstract TLane FusedMultiplyAdd(TLane a, TLane b, TLane c);
 
+    /// <summary>The sum of the numbers.</summary>
+    static abstract float Sum(TLane x);
+
     /// <summary>x, and the nearest bound where x is outside; NaN where x is NaN.</summary>
     static abstract TLane Clamp(TLane x, float low, float high);
 }
@@ -81,6 +84,9 @@ internal readonly unsafe struct Lane512(Vector512<float> v) : ILane<Lane512>
         new(Vector512.FusedMultiplyAdd(a.v, b.v, c.v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Lane512 x) => Vector512.Sum(x.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane512 Clamp(Lane512 x, float low, float high)
     {
         Vector512<float> bounded = Vector512.ConditionalSelect(
@@ -130,6 +136,9 @@ internal readonly unsafe struct Lane256(Vector256<float> v) : ILane<Lane256>
         new(Vector256.FusedMultiplyAdd(a.v, b.v, c.v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Lane256 x) => Vector256.Sum(x.v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane256 Clamp(Lane256 x, float low, float high)
     {
         Vector256<float> bounded = Vector256.ConditionalSelect(
@@ -177,6 +186,9 @@ internal readonly unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane128 FusedMultiplyAdd(Lane128 a, Lane128 b, Lane128 c) =>
         new(Vector128.FusedMultiplyAdd(a.v, b.v, c.v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(Lane128 x) => Vector128.Sum(x.v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane128 Clamp(Lane128 x, float low, float high)

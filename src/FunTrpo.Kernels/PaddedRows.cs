@@ -5,6 +5,8 @@ namespace FunTrpo.Kernels;
 /// <summary>Row-major matrices whose rows are padded to whole vectors, and the same ones without the padding.</summary>
 public static unsafe class PaddedRows
 {
+    private const int Square = 16;
+
     /// <summary>
     /// Copies <paramref name="rows"/> rows of <paramref name="width"/> numbers, each followed by zeros. How far apart the padded
     /// rows are follows from the length of <paramref name="padded"/>.
@@ -43,6 +45,52 @@ public static unsafe class PaddedRows
             {
                 Copy(source + ((nint)row * stride), target + ((nint)row * width), width);
             }
+        }
+    }
+
+    /// <summary>
+    /// The transpose of a matrix of <paramref name="rows"/> rows of <paramref name="columns"/> numbers, the rows of either as far
+    /// apart as its stride says. What lies between their ends and there is not written.
+    /// </summary>
+    public static void Transpose(
+        int rows,
+        int columns,
+        ReadOnlySpan<float> matrix,
+        int stride,
+        Span<float> transposed,
+        int transposedStride
+    )
+    {
+        CheckRows(rows, columns, stride, matrix.Length);
+        CheckRows(columns, rows, transposedStride, transposed.Length);
+        fixed (
+            float* source = matrix,
+                target = transposed
+        )
+        {
+            // Square by square, so that the lines of the cache that are read and written are used to the end.
+            for (int i = 0; i < rows; i += Square)
+            {
+                int count = Math.Min(Square, rows - i);
+                for (int j = 0; j < columns; j++)
+                {
+                    float* from = source + ((nint)i * stride) + j;
+                    float* to = target + ((nint)j * transposedStride) + i;
+                    for (int k = 0; k < count; k++)
+                    {
+                        to[k] = *from;
+                        from += stride;
+                    }
+                }
+            }
+        }
+    }
+
+    private static void CheckRows(int rows, int columns, int stride, int length)
+    {
+        if (stride < columns || (rows > 0 && length < ((rows - 1) * stride) + columns))
+        {
+            throw new ArgumentException($"{length} numbers are not {rows} rows of {columns} that are {stride} apart.");
         }
     }
 

@@ -157,36 +157,6 @@ public static class Reductions
         }
     }
 
-    /// <summary>
-    /// Replaces a row-major matrix of whole vectors by matrix ⊙ scale (an empty scale stands for 1), and adds the sum of each of its
-    /// columns to <paramref name="sums"/>, row after row.
-    /// </summary>
-    public static void ScaleAndAddColumnSums(Span<float> matrix, ReadOnlySpan<float> scale, Span<float> sums)
-    {
-        Span<Vector<float>> vm = MemoryMarshal.Cast<float, Vector<float>>(matrix);
-        ReadOnlySpan<Vector<float>> vs = MemoryMarshal.Cast<float, Vector<float>>(scale);
-        Span<Vector<float>> sum = MemoryMarshal.Cast<float, Vector<float>>(sums);
-        Check.SameLength(sum.Length * Vector<float>.Count, sums.Length);
-        Check.SameLength(matrix.Length % sums.Length, 0);
-        for (int row = 0; row < vm.Length; row += sum.Length)
-        {
-            Span<Vector<float>> values = vm.Slice(row, sum.Length);
-            if (!vs.IsEmpty)
-            {
-                ReadOnlySpan<Vector<float>> factors = vs.Slice(row, sum.Length);
-                for (int i = 0; i < values.Length; i++)
-                {
-                    values[i] *= factors[i];
-                }
-            }
-
-            for (int i = 0; i < values.Length; i++)
-            {
-                sum[i] += values[i];
-            }
-        }
-    }
-
     /// <summary>Whether no element is NaN or infinite.</summary>
     public static bool AllFinite(ReadOnlySpan<float> values)
     {

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Numerics;
+using System.Runtime.InteropServices;
 using System.Threading;
 
 namespace FunTrpo.Kernels;
@@ -38,6 +39,12 @@ public sealed unsafe class Scratch : IDisposable
 
     /// <summary>The numbers that were asked for.</summary>
     public Span<float> Span => Memory.Span;
+
+    /// <summary>The same memory as float64, where it was rented for such numbers.</summary>
+    public Span<double> Doubles => MemoryMarshal.Cast<float, double>(Span);
+
+    /// <summary>Memory for <paramref name="count"/> float64, of unknown content.</summary>
+    public static Scratch RentDoubles(int count) => Rent(2 * count);
 
     /// <summary>Memory for <paramref name="count"/> numbers, of unknown content.</summary>
     public static Scratch Rent(int count)

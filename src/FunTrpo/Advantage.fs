@@ -1,5 +1,6 @@
 namespace FunTrpo
 
+open System
 open System.Collections.Immutable
 open System.Runtime.InteropServices
 
@@ -52,24 +53,41 @@ module Advantage =
         { Advantages = ImmutableCollectionsMarshal.AsImmutableArray advantages
           Returns = ImmutableCollectionsMarshal.AsImmutableArray returns }
 
-    let private meanAndDeviation (numbers: ImmutableArray<float>) =
-        let mean = Seq.average numbers
-        let variance = numbers |> Seq.averageBy (fun x -> (x - mean) * (x - mean))
-        mean, sqrt variance
+    /// The mean of the numbers f 0 … f (count − 1) and their standard deviation.
+    let inline private meanAndDeviation count ([<InlineIfLambda>] f: int -> float) =
+        let mutable sum = 0.0
+
+        for i in 0 .. count - 1 do
+            sum <- sum + f i
+
+        let mean = sum / float count
+        let mutable squares = 0.0
+
+        for i in 0 .. count - 1 do
+            squares <- squares + (f i - mean) * (f i - mean)
+
+        struct (mean, sqrt (squares / float count))
+
+    /// As `normalise`, in an array that nobody else has seen yet.
+    let internal normaliseInPlace (advantages: float[]) =
+        let struct (mean, deviation) = meanAndDeviation advantages.Length (fun i -> advantages[i])
+
+        for i in 0 .. advantages.Length - 1 do
+            advantages[i] <- (advantages[i] - mean) / (deviation + 1e-8)
 
     /// Shifted and scaled to mean 0 and standard deviation 1 over the batch.
     let normalise (advantages: ImmutableArray<float>) =
-        let mean, deviation = meanAndDeviation advantages
-        ImmutableArray.CreateRange(advantages |> Seq.map (fun a -> (a - mean) / (deviation + 1e-8)))
+        let normalised = Seq.toArray advantages
+        normaliseInPlace normalised
+        ImmutableCollectionsMarshal.AsImmutableArray normalised
 
     /// How much of the variance of the returns the values explain: 1 is all of it, 0 no more than their mean does.
     /// Not a number where the returns do not vary.
     let explainedVariance (returns: ImmutableArray<float>) (values: ImmutableArray<float>) =
-        let errors = ImmutableArray.CreateRange(Seq.map2 (-) returns values)
-        let _, deviation = meanAndDeviation returns
-        let _, unexplained = meanAndDeviation errors
+        let struct (_, deviation) = meanAndDeviation returns.Length (fun i -> returns[i])
+        let struct (_, unexplained) = meanAndDeviation returns.Length (fun i -> returns[i] - values[i])
 
-        if Seq.min returns = Seq.max returns then
+        if returns.AsSpan().IndexOfAnyExcept returns[0] < 0 then
             nan
         else
             1.0 - (unexplained * unexplained) / (deviation * deviation)

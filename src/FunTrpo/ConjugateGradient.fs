@@ -1,7 +1,6 @@
 namespace FunTrpo
 
 open System
-open System.Buffers
 open System.Collections.Immutable
 open FunTrpo.Kernels
 
@@ -42,12 +41,11 @@ type Solution =
 
 module ConjugateGradient =
 
-    let private dot (a: Memory<float>) (b: Memory<float>) =
-        Reductions.Dot(Span.op_Implicit a.Span, Span.op_Implicit b.Span)
+    let private dot (a: Scratch) (b: Scratch) = Reductions.Dot(Span.op_Implicit a.Doubles, Span.op_Implicit b.Doubles)
 
     /// sum ← y + α x
-    let private addScaled (alpha: float) (x: Memory<float>) (y: Memory<float>) (sum: Memory<float>) =
-        Reductions.AddScaled(alpha, Span.op_Implicit x.Span, Span.op_Implicit y.Span, sum.Span)
+    let private addScaled (alpha: float) (x: Scratch) (y: Scratch) (sum: Scratch) =
+        Reductions.AddScaled(alpha, Span.op_Implicit x.Doubles, Span.op_Implicit y.Doubles, sum.Doubles)
 
     /// Curvature below this fraction of the largest seen cannot be told from zero when products are float32.
     let private resolution = 1e-7
@@ -55,22 +53,22 @@ module ConjugateGradient =
     /// As `solve`; but x is written to `solution`, and the vector X is that memory.
     let internal solveTo (solution: Memory<float32>) (settings: ConjugateGradientSettings) (apply: LinearMap) (b: Vector) =
         let count = b.Length
-        let rented = ArrayPool.Shared.Rent(4 * count)
-        let vector i = rented.AsMemory(i * count, count)
-        let x, r, p, product = vector 0, vector 1, vector 2, vector 3
-        use narrow = Scratch.Rent(2 * count)
-        let direction, narrowProduct = narrow.Memory.Slice(0, count), narrow.Memory.Slice count
-        let direction32 = Vector(Memory.op_Implicit direction)
+        use x = Scratch.RentDoubles count
+        use r = Scratch.RentDoubles count
+        use p = Scratch.RentDoubles count
+        use product = Scratch.RentDoubles count
+        use narrowP = Scratch.Rent count
+        use narrowProduct = Scratch.Rent count
 
         /// product ← A p
         let multiply () =
-            Reductions.Narrow(Span.op_Implicit p.Span, direction.Span)
-            apply direction32 narrowProduct
-            Reductions.Widen(Span.op_Implicit narrowProduct.Span, product.Span)
+            Reductions.Narrow(Span.op_Implicit p.Doubles, narrowP.Span)
+            apply (Vector(Memory.op_Implicit narrowP.Memory)) narrowProduct.Memory
+            Reductions.Widen(Span.op_Implicit narrowProduct.Span, product.Doubles)
 
-        x.Span.Clear()
-        Reductions.Widen(b.Span, r.Span)
-        r.CopyTo p
+        x.Doubles.Clear()
+        Reductions.Widen(b.Span, r.Doubles)
+        r.Doubles.CopyTo p.Doubles
         let mutable squared = dot r r
         let initial = sqrt squared
         let residuals = ImmutableArray.CreateBuilder()
@@ -108,8 +106,7 @@ module ConjugateGradient =
                     if sqrt next <= settings.Tolerance * initial then
                         stop <- Some Converged
 
-        Reductions.Narrow(Span.op_Implicit x.Span, solution.Span)
-        ArrayPool.Shared.Return rented
+        Reductions.Narrow(Span.op_Implicit x.Doubles, solution.Span)
 
         { X = Vector(Memory.op_Implicit solution)
           Residuals = residuals.ToImmutable()

@@ -1,6 +1,8 @@
 namespace FunTrpo
 
-open System.Collections.Immutable
+open System
+open System.Runtime.InteropServices
+open FunTrpo.Kernels
 
 module Critic =
 
@@ -8,6 +10,10 @@ module Critic =
     let create architecture observationWidth = Network.create observationWidth (Architecture.thenOutput (Layer.linear 1) architecture)
 
     /// V of each row.
-    let values (network: Network) parameters observations =
-        let column = Network.forward network parameters observations
-        ImmutableArray.CreateRange(Seq.init column.Rows (fun row -> float column[row, 0]))
+    let values (network: Network) parameters (observations: Matrix) =
+        use column = Scratch.Rent observations.Rows
+        use network = Network.at network parameters
+        network.Forward(observations.Memory, column.Memory)
+        let values = Array.zeroCreate<float> observations.Rows
+        Reductions.Widen(Span.op_Implicit column.Span, values.AsSpan())
+        ImmutableCollectionsMarshal.AsImmutableArray values

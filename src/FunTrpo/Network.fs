@@ -269,7 +269,7 @@ module private Cut =
 
         Array.init parts (fun part -> { First = first + start part; Count = start (part + 1) - start part })
 
-    let private blockRows = 256
+    let blockRows = 256
     let private mostStrips = 16
 
     /// The sums of all strips together hold no more than so many numbers, if two of them do not.
@@ -413,24 +413,24 @@ type Linearization
 /// A network at fixed parameters, which are lent until it is disposed of. Several threads may use it at a time.
 type NetworkAt internal (layer: Layer, threads: int, at: LayerAt, parameters: Scratch) =
 
+    let forwardBlock (observations: ReadOnlyMemory<float32>) (outputs: Memory<float32>) first count =
+        use padded = Scratch.Rent(count * layer.Stride)
+        let input = observations.Slice(first * layer.Inputs, count * layer.Inputs)
+        let output = outputs.Slice(first * layer.Outputs, count * layer.Outputs)
+        at.Forward(count, input.Span, layer.Inputs, padded.Span)
+        PaddedRows.Unpad(count, layer.Outputs, Span.op_Implicit padded.Span, output.Span)
+
     /// Writes the outputs for rows of observations, both without gaps.
     member _.Forward(observations: ReadOnlyMemory<float32>, outputs: Memory<float32>) =
         let rows = observations.Length / layer.Inputs
-        let blockRows = 256
+        let blocks = (rows + Cut.blockRows - 1) / Cut.blockRows
 
-        Parallel.iter threads ((rows + blockRows - 1) / blockRows) (fun block ->
-            let first = block * blockRows
-            let count = min blockRows (rows - first)
-            use padded = Scratch.Rent(count * layer.Stride)
-            let input = observations.Slice(first * layer.Inputs, count * layer.Inputs)
-            at.Forward(count, input.Span, layer.Inputs, padded.Span)
-
-            PaddedRows.Unpad(
-                count,
-                layer.Outputs,
-                Span.op_Implicit padded.Span,
-                outputs.Span.Slice(first * layer.Outputs, count * layer.Outputs)
-            ))
+        if blocks = 1 then
+            forwardBlock observations outputs 0 rows
+        else
+            Parallel.iter threads blocks (fun block ->
+                let first = block * Cut.blockRows
+                forwardBlock observations outputs first (min Cut.blockRows (rows - first)))
 
     interface IDisposable with
         member _.Dispose() =

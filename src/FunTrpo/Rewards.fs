@@ -48,6 +48,10 @@ module Rewards =
             let moments = Moments.merge moments (Moments.ofNumbers (ReadOnlyMemory along))
             let factor = 1.0 / sqrt (moments.Variance 0 + smallest)
 
-            let scaled = batch.Rewards |> Seq.map (fun reward -> Math.Clamp(reward * factor, -clip, clip))
+            // The discounted sums have been seen, and their array is as long as the rewards are.
+            let scaled = along
 
-            ImmutableArray.CreateRange scaled, ByReturn(moments, nextSums)
+            for row in 0 .. scaled.Length - 1 do
+                scaled[row] <- Math.Clamp(batch.Rewards[row] * factor, -clip, clip)
+
+            ImmutableCollectionsMarshal.AsImmutableArray scaled, ByReturn(moments, nextSums)

@@ -79,6 +79,7 @@ module Rollout =
         (
             environment: Environment<'State>,
             actor: Actor,
+            network: NetworkAt,
             horizon: int,
             key: Key,
             instances: ImmutableArray<Instance<'State>>,
@@ -87,8 +88,11 @@ module Rollout =
             last: int
         ) =
         let width = last - first
+        let family = actor.Policy.Family
+        let actionSpace = environment.ActionSpace
         let observationWidth = Space.width environment.ObservationSpace
-        let actionWidth = actor.Policy.Family.ActionWidth
+        let parameterWidth = family.ParameterWidth
+        let actionWidth = family.ActionWidth
         let current = Array.init width (fun i -> instances[first + i])
 
         let keysNamed name = Array.init width (fun i -> key |> Key.at (int64 (first + i)) |> Key.named name)
@@ -96,8 +100,12 @@ module Rollout =
         let actionKeys = keysNamed "action"
         let stepKeys = keysNamed "environment"
         let resetKeys = keysNamed "reset"
+        let seen = Array.zeroCreate<float32>(width * observationWidth)
+        let distributions = Array.zeroCreate<float32>(width * parameterWidth)
         let clipped = Array.zeroCreate<float32> actionWidth
-        let bootstraps = List<struct (int * float32[])>()
+        let following = Array.zeroCreate<float32> observationWidth
+        let bootstrapRows = List<int>()
+        let bootstrapObservations = List<float32>()
         let finished = List<struct (int * int * Episode)>()
         let faults = List<struct (Place * Fault)>()
         let rowOf i t = (first + i) * horizon + t
@@ -113,33 +121,33 @@ module Rollout =
             environment.Observe(state, observation)
             Reductions.AllFinite(Span.op_Implicit observation)
 
-        /// What all instances see before step t.
+        /// What all instances see before step t, as it is and as the network sees it.
         let look t =
-            let seen = Array.zeroCreate<float32>(width * observationWidth)
-
             for i in 0 .. width - 1 do
                 if not (observe current[i].State rows.Observations (rowOf i t)) then
                     failEnvironment t 0 i "observation" current[i].Steps
 
-                Array.blit rows.Observations (rowOf i t * observationWidth) seen (i * observationWidth) observationWidth
+                rows.Observations
+                    .AsSpan(rowOf i t * observationWidth, observationWidth)
+                    .CopyTo(seen.AsSpan(i * observationWidth))
 
-            Matrix.adopt width observationWidth seen
+            Normaliser.applyTo actor.Normaliser (ReadOnlySpan seen) (seen.AsSpan())
+
+        let distributionOf i = ReadOnlySpan(distributions, i * parameterWidth, parameterWidth)
 
         /// The action distributions for what all instances see.
-        let decide t seen =
-            let distributions = Actor.distributions actor seen
+        let decide t =
+            network.Forward(ReadOnlyMemory seen, distributions.AsMemory())
 
             for i in 0 .. width - 1 do
-                if not (Reductions.AllFinite(distributions.Row i)) then
+                if not (Reductions.AllFinite(distributionOf i)) then
                     fail t 1 i (NonFinitePolicy(environment.Id, first + i, current[i].Steps))
 
-            distributions
-
         /// Draws the action of instance i, and takes it, clipped to its space.
-        let act t i (distributions: Matrix) =
+        let act t i =
             let action = rows.Actions.AsSpan(rowOf i t * actionWidth, actionWidth)
-            actor.Policy.Family.Sample(distributions.Row i, Key.at (int64 t) actionKeys[i], action)
-            Space.clip environment.ActionSpace (Span.op_Implicit action) (clipped.AsSpan())
+            family.Sample(distributionOf i, Key.at (int64 t) actionKeys[i], action)
+            Space.clip actionSpace (Span.op_Implicit action) (clipped.AsSpan())
             environment.Step(Key.at (int64 t) stepKeys[i], ReadOnlySpan clipped, current[i].State)
 
         let endOf t (next: Transition<'State>) =
@@ -160,12 +168,11 @@ module Rollout =
                 failEnvironment t 2 i "reward" steps
 
             if rows.Ends[row] = End.Truncated || rows.Ends[row] = End.Interrupted then
-                let following = Array.zeroCreate<float32> observationWidth
-
                 if not (observe next.State following 0) then
                     failEnvironment t 2 i "observation" steps
 
-                bootstraps.Add(struct (row, following))
+                bootstrapRows.Add row
+                bootstrapObservations.AddRange following
 
             current[i] <-
                 if next.Terminated || next.Truncated then
@@ -179,23 +186,31 @@ module Rollout =
                     { State = next.State; Return = episode.Return; Length = episode.Length; Steps = steps }
 
         member _.Current = current
-        member _.Bootstraps = bootstraps
         member _.Finished = finished
         member _.Faults = faults
+
+        /// The observations after truncated or interrupted rows, in the order of those rows.
+        member _.Bootstraps =
+            let order = Array.init bootstrapRows.Count id
+            Array.sortInPlaceBy (fun i -> bootstrapRows[i]) order
+
+            [| for i in order do
+                   for column in 0 .. observationWidth - 1 do
+                       bootstrapObservations[i * observationWidth + column] |]
 
         /// All steps of the horizon, or those up to the first fault.
         member _.Run() =
             let mutable t = 0
 
             while t < horizon && faults.Count = 0 do
-                let seen = look t
+                look t
 
                 if faults.Count = 0 then
-                    let distributions = decide t seen
+                    decide t
 
                     if faults.Count = 0 then
                         for i in 0 .. width - 1 do
-                            note t i (act t i distributions)
+                            note t i (act t i)
 
                 t <- t + 1
 
@@ -221,11 +236,12 @@ module Rollout =
               Ends = Array.zeroCreate total }
 
         let shareCount = min (max 1 threads) count
+        use network = Network.at actor.Policy.Network actor.Parameters
 
         let shares =
             Parallel.map threads shareCount (fun s ->
                 let first, last = s * count / shareCount, (s + 1) * count / shareCount
-                let share = Share(environment, actor, horizon, key, instances, rows, first, last)
+                let share = Share(environment, actor, network, horizon, key, instances, rows, first, last)
                 share.Run()
                 share)
 
@@ -234,12 +250,8 @@ module Rollout =
         match Seq.tryHead faults with
         | Some(struct (_, fault)) -> Error fault
         | None ->
-            let bootstraps =
-                shares
-                |> Seq.collect _.Bootstraps
-                |> Seq.sortBy (fun struct (row, _) -> row)
-                |> Seq.map (fun struct (_, observation) -> observation)
-                |> Array.ofSeq
+            // A share's rows all come before those of the next.
+            let bootstraps = shares |> Array.collect _.Bootstraps
 
             let episodes =
                 shares
@@ -254,7 +266,7 @@ module Rollout =
                   Actions = Matrix.adopt total actionWidth rows.Actions
                   Rewards = ImmutableCollectionsMarshal.AsImmutableArray rows.Rewards
                   Ends = ImmutableCollectionsMarshal.AsImmutableArray rows.Ends
-                  BootstrapObservations = Matrix.adopt bootstraps.Length observationWidth (Array.concat bootstraps)
+                  BootstrapObservations = Matrix.adopt (bootstraps.Length / observationWidth) observationWidth bootstraps
                   Episodes = ImmutableArray.CreateRange episodes }
 
-            Ok(batch, ImmutableArray.CreateRange(shares |> Seq.collect _.Current))
+            Ok(batch, shares |> Array.collect _.Current |> ImmutableCollectionsMarshal.AsImmutableArray)

@@ -2,7 +2,6 @@ namespace FunTrpo
 
 open System
 open System.Collections.Immutable
-open System.Runtime.InteropServices
 open FunTrpo.Kernels
 
 /// The surrogate objective of one update: a batch seen from the policy that collected it. Its linearization is lent until the
@@ -19,15 +18,17 @@ type Surrogate =
         Advantages: ImmutableArray<float>
         /// The network at θ_old, on all observations.
         Linearization: Linearization
-        /// log π_old(a|s) of each row.
-        LogProbabilities: ImmutableArray<float>
+        /// log π_old(a|s) of each row, in float64.
+        LogProbabilities: Scratch
         /// β, what a nat of mean entropy is worth beside the advantages; 0 in the TRPO paper.
         EntropyBonus: float
         Threads: int
     }
 
     interface IDisposable with
-        member this.Dispose() = (this.Linearization :> IDisposable).Dispose()
+        member this.Dispose() =
+            (this.Linearization :> IDisposable).Dispose()
+            this.LogProbabilities.Dispose()
 
 /// How another policy compares with the one that collected the batch, estimated from its samples.
 [<Struct>]
@@ -59,10 +60,10 @@ module Surrogate =
     let create threads (policy: Policy) observations (actions: Matrix) advantages parameters =
         let linearization = Network.linearize policy.Network parameters observations
         let distributions = linearization.Forward
-        let logProbabilities = Array.zeroCreate actions.Rows
+        let logProbabilities = Scratch.RentDoubles actions.Rows
 
         forEachRow threads actions.Rows (fun row ->
-            logProbabilities[row] <- policy.Family.LogProbability(distributions.Row row, actions.Row row))
+            logProbabilities.Doubles[row] <- policy.Family.LogProbability(distributions.Row row, actions.Row row))
 
         { Policy = policy
           Parameters = parameters
@@ -70,7 +71,7 @@ module Surrogate =
           Actions = actions
           Advantages = advantages
           Linearization = linearization
-          LogProbabilities = ImmutableCollectionsMarshal.AsImmutableArray logProbabilities
+          LogProbabilities = logProbabilities
           EntropyBonus = 0.0
           Threads = threads }
 
@@ -97,7 +98,7 @@ module Surrogate =
 
             for row in first .. first + count - 1 do
                 let logRatio =
-                    family.LogProbability(after.Row row, surrogate.Actions.Row row) - surrogate.LogProbabilities[row]
+                    family.LogProbability(after.Row row, surrogate.Actions.Row row) - surrogate.LogProbabilities.Doubles[row]
 
                 let rowKl = family.Kl(before.Row row, after.Row row)
                 let rowEntropy = family.Entropy(after.Row row)

@@ -2,6 +2,7 @@ namespace FunTrpo
 
 open System
 open System.Collections.Immutable
+open System.Runtime.InteropServices
 
 /// What training is about: it stays the same from the first iteration to the last.
 [<NoComparison; NoEquality>]
@@ -156,6 +157,15 @@ module Training =
     let private requireFinite stage (state: State<'State>) isFinite =
         if isFinite then Ok() else Error(NonFiniteStage(stage, state.Iteration + 1))
 
+    /// Whether the networks, which know float32 alone, can be given these numbers.
+    let private areFloat32 (numbers: ImmutableArray<float>) =
+        let mutable all = true
+
+        for number in numbers do
+            all <- all && Single.IsFinite(float32 number)
+
+        all
+
     let private keyOf (state: State<'State>) = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
 
     /// The batch that the policy of the state collects in `horizon` steps of each environment, and the environments after it.
@@ -174,9 +184,12 @@ module Training =
         let bootstraps = valuesOf (Normaliser.apply normaliser batch.BootstrapObservations)
         let gae = Advantage.gae configuration.Gamma configuration.Lambda rewards batch.Ends values bootstraps
 
+        if configuration.NormaliseAdvantages then
+            Advantage.normaliseInPlace (ImmutableCollectionsMarshal.AsArray gae.Advantages)
+
         { Observations = observations
           Values = values
-          Advantages = if configuration.NormaliseAdvantages then Advantage.normalise gae.Advantages else gae.Advantages
+          Advantages = gae.Advantages
           Returns = gae.Returns
           RewardScale = rewardScale }
 
@@ -197,9 +210,11 @@ module Training =
 
     /// The state's account of its episodes, with those of a batch.
     let private account (batch: Batch) (state: State<'State>) =
-        let returns = Seq.append state.RecentReturns (batch.Episodes |> Seq.map _.Return) |> Array.ofSeq
-
-        let recent = Array.skip (max 0 (returns.Length - window)) returns
+        let earlier = state.RecentReturns
+        let countAll = earlier.Length + batch.Episodes.Length
+        let returnOf i = if i < earlier.Length then earlier[i] else batch.Episodes[i - earlier.Length].Return
+        let returns = Array.init countAll returnOf
+        let recent = if countAll <= window then returns else Array.sub returns (countAll - window) window
 
         // The best of the means after each finished episode, not only of those at the end of an iteration.
         let mutable best = state.BestMeanReturn
@@ -214,7 +229,7 @@ module Training =
 
         { state with
             Episodes = state.Episodes + int64 batch.Episodes.Length
-            RecentReturns = ImmutableArray.CreateRange recent
+            RecentReturns = ImmutableCollectionsMarshal.AsImmutableArray recent
             BestMeanReturn = best }
 
     /// One iteration of `horizon` steps of each environment: improve ∘ estimate ∘ rollout, and the critic's fit.
@@ -227,9 +242,8 @@ module Training =
         result {
             let! batch, instances = rollout horizon setup state
             let estimate = estimate setup state batch
-            let isFloat32 (number: float) = Single.IsFinite(float32 number)
-            do! requireFinite "returns" state (Seq.forall isFloat32 estimate.Returns)
-            do! requireFinite "advantages" state (Seq.forall isFloat32 estimate.Advantages)
+            do! requireFinite "returns" state (areFloat32 estimate.Returns)
+            do! requireFinite "advantages" state (areFloat32 estimate.Advantages)
 
             let improvement = improve setup state batch estimate
 
