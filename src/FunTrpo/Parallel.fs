@@ -42,12 +42,12 @@ module Parallel =
     let private asleep = 2
 
     /// A thread that waits for jobs: awake for a while, since the next one usually follows at once, and then asleep.
-    type private Worker() as this =
+    type private Worker() =
         let mutable state = waiting
         let mutable job: Job = null
         let wake = new SemaphoreSlim(0)
 
-        /// About 0.2 ms of looking out for the next job.
+        /// Somewhat less than 1 ms of looking out for the next job.
         let patience = 2000
 
         let await () =
@@ -60,14 +60,15 @@ module Parallel =
                 elif Interlocked.CompareExchange(&state, asleep, waiting) = waiting then
                     wake.Wait()
 
-        do Thread(this.Run, IsBackground = true, Name = "FunTrpo").Start()
-
-        member private _.Run() =
+        let run () =
             while true do
                 await ()
                 job.Work()
                 job <- null
                 Volatile.Write(&state, waiting)
+
+        /// Begins to wait. The constructor does not: its thread could be faster than the rest of the constructor.
+        member _.Start() = Thread(run, IsBackground = true, Name = "FunTrpo").Start()
 
         member _.Give next =
             job <- next
@@ -84,7 +85,9 @@ module Parallel =
     let private together helpers count f =
         try
             while team.Count < helpers do
-                team.Add(Worker())
+                let worker = Worker()
+                worker.Start()
+                team.Add worker
 
             let job = Job(count, f)
 
