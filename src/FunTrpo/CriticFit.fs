@@ -183,7 +183,7 @@ module CriticFit =
 
                 match
                     LineSearch.backtrackIn
-                        candidate.Memory
+                        (fun () -> candidate.Memory)
                         lineSearch
                         evaluate
                         acceptable
