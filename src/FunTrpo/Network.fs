@@ -417,6 +417,13 @@ type NetworkAt internal (layer: Layer, threads: int, at: LayerAt, parameters: Sc
     member _.Forward(observations: ReadOnlyMemory<float32>, outputs: Memory<float32>) =
         let rows = observations.Length / layer.Inputs
         let blockRows = 256
+        parameters.Memory |> ignore // Refuses if it has been given back.
+
+        if observations.Length <> rows * layer.Inputs then
+            invalidArg (nameof observations) $"{observations.Length} numbers are not rows of {layer.Inputs}"
+
+        if outputs.Length < rows * layer.Outputs then
+            invalidArg (nameof outputs) $"it has {outputs.Length} elements, and must have {rows * layer.Outputs}"
 
         Parallel.iter threads ((rows + blockRows - 1) / blockRows) (fun block ->
             let first = block * blockRows
