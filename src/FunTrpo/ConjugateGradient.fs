@@ -53,7 +53,12 @@ module ConjugateGradient =
     let private resolution = 1e-7
 
     /// As `solve`; but x is written to `solution`, and the vector X is that memory.
-    let internal solveTo (solution: Memory<float32>) (settings: ConjugateGradientSettings) (apply: LinearMap) (b: Vector) =
+    let internal solveTo
+        (solution: Memory<float32>)
+        (settings: ConjugateGradientSettings)
+        (apply: LinearMap)
+        (b: Vector)
+        =
         let count = b.Length
         let rented = ArrayPool.Shared.Rent(4 * count)
         let vector i = rented.AsMemory(i * count, count)
