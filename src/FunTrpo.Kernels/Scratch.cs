@@ -7,35 +7,27 @@ using System.Threading;
 namespace FunTrpo.Kernels;
 
 /// <summary>
-/// Memory for intermediate results, which goes back to a pool when it is disposed of: training that has reached its steady
-/// state allocates none. It starts on a 64-byte boundary, holds whatever was last written to it, and is safe to forget.
+/// Memory for intermediate results, which is lent by a pool until it is disposed of: training that has reached its steady state
+/// allocates none. It starts on a 64-byte boundary, holds whatever was last written to it, and is safe to forget.
 /// </summary>
-public sealed unsafe class Scratch : IDisposable
+public readonly struct Scratch : IDisposable
 {
-    private const int Alignment = 64;
+    private readonly Block? block;
+    private readonly int loan;
+    private readonly int count;
 
-    /// <summary>Free blocks; those in place i hold 2ⁱ numbers.</summary>
-    private static readonly Stack<Scratch>[] Free = MakeStacks();
-
-    private readonly Memory<float> whole;
-    private Memory<float> used;
-    private int isFree;
-
-    private Scratch(int capacity)
+    private Scratch(Block block, int count)
     {
-        // Pinned: the address does not change, so that the boundary stays one.
-        float[] array = GC.AllocateUninitializedArray<float>(capacity + (Alignment / sizeof(float)), pinned: true);
-        fixed (float* start = array)
-        {
-            nint beyond = (nint)start % Alignment;
-            int skipped = beyond == 0 ? 0 : (int)(Alignment - beyond) / sizeof(float);
-            whole = array.AsMemory(skipped, capacity);
-        }
+        this.block = block;
+        this.count = count;
+        loan = block.Loan;
     }
 
     /// <summary>The numbers that were asked for.</summary>
     public Memory<float> Memory =>
-        isFree == 0 ? used : throw new ObjectDisposedException(nameof(Scratch), "This memory has been given back.");
+        block?.Loan == loan
+            ? block.Numbers[..count]
+            : throw new ObjectDisposedException(nameof(Scratch), "This memory has been given back.");
 
     /// <summary>The numbers that were asked for.</summary>
     public Span<float> Span => Memory.Span;
@@ -49,48 +41,87 @@ public sealed unsafe class Scratch : IDisposable
     /// <summary>Memory for <paramref name="count"/> numbers, of unknown content.</summary>
     public static Scratch Rent(int count)
     {
-        int size = BitOperations.Log2((uint)Math.Max(1, count) - 1 | 1) + 1;
-        Scratch? scratch = null;
-        lock (Free[size])
-        {
-            Free[size].TryPop(out scratch);
-        }
-
-        scratch ??= new Scratch(1 << size);
-        scratch.isFree = 0;
-        scratch.used = scratch.whole[..count];
-        return scratch;
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Block.Largest);
+        return new(Block.Take(count), count);
     }
 
     /// <summary>Memory for <paramref name="count"/> numbers, all 0.</summary>
     public static Scratch RentZeros(int count)
     {
         Scratch scratch = Rent(count);
-        scratch.used.Span.Clear();
+        scratch.Span.Clear();
         return scratch;
     }
 
-    /// <summary>Gives the memory back; to do so twice is harmless.</summary>
-    public void Dispose()
+    /// <summary>Gives the memory back; to do so twice is harmless, even where it has been lent anew.</summary>
+    public void Dispose() => block?.GiveBack(loan);
+
+    /// <summary>What is lent, time and again.</summary>
+    private sealed unsafe class Block
     {
-        if (Interlocked.Exchange(ref isFree, 1) == 0)
+        private const int Alignment = 64;
+        private const int LargestPower = 30;
+
+        /// <summary>The blocks in place i hold 2ⁱ numbers, and nobody uses them.</summary>
+        private static readonly Stack<Block>[] Free = MakeStacks();
+
+        private int loan;
+
+        private Block(int capacity)
         {
-            Stack<Scratch> stack = Free[BitOperations.Log2((uint)whole.Length)];
-            lock (stack)
+            // Pinned: the address does not change, so that the boundary stays one.
+            float[] array = GC.AllocateUninitializedArray<float>(capacity + (Alignment / sizeof(float)), pinned: true);
+            fixed (float* start = array)
             {
-                stack.Push(this);
+                nint beyond = (nint)start % Alignment;
+                int skipped = beyond == 0 ? 0 : (int)(Alignment - beyond) / sizeof(float);
+                Numbers = array.AsMemory(skipped, capacity);
             }
         }
-    }
 
-    private static Stack<Scratch>[] MakeStacks()
-    {
-        Stack<Scratch>[] stacks = new Stack<Scratch>[31];
-        for (int i = 0; i < stacks.Length; i++)
+        public static int Largest => 1 << LargestPower;
+
+        public Memory<float> Numbers { get; }
+
+        /// <summary>Which loan this is, or will be next: that of a <see cref="Scratch"/> has ended where it is another.</summary>
+        public int Loan => Volatile.Read(ref loan);
+
+        public static Block Take(int count)
         {
-            stacks[i] = new Stack<Scratch>();
+            int power = BitOperations.Log2((uint)Math.Max(1, count) - 1 | 1) + 1;
+            lock (Free[power])
+            {
+                if (Free[power].TryPop(out Block? block))
+                {
+                    return block;
+                }
+            }
+
+            return new Block(1 << power);
         }
 
-        return stacks;
+        public void GiveBack(int ended)
+        {
+            if (Interlocked.CompareExchange(ref loan, ended + 1, ended) == ended)
+            {
+                Stack<Block> stack = Free[BitOperations.Log2((uint)Numbers.Length)];
+                lock (stack)
+                {
+                    stack.Push(this);
+                }
+            }
+        }
+
+        private static Stack<Block>[] MakeStacks()
+        {
+            Stack<Block>[] stacks = new Stack<Block>[LargestPower + 1];
+            for (int i = 0; i < stacks.Length; i++)
+            {
+                stacks[i] = new Stack<Block>();
+            }
+
+            return stacks;
+        }
     }
 }

@@ -51,7 +51,12 @@ module ConjugateGradient =
     let private resolution = 1e-7
 
     /// As `solve`; but x is written to `solution`, and the vector X is that memory.
-    let internal solveTo (solution: Memory<float32>) (settings: ConjugateGradientSettings) (apply: LinearMap) (b: Vector) =
+    let internal solveTo
+        (solution: Memory<float32>)
+        (settings: ConjugateGradientSettings)
+        (apply: LinearMap)
+        (b: Vector)
+        =
         let count = b.Length
         use x = Scratch.RentDoubles count
         use r = Scratch.RentDoubles count

@@ -7,7 +7,8 @@ open FunTrpo.Kernels
 module Critic =
 
     /// A network from observations to one value V(s).
-    let create architecture observationWidth = Network.create observationWidth (Architecture.thenOutput (Layer.linear 1) architecture)
+    let create architecture observationWidth =
+        Network.create observationWidth (Architecture.thenOutput (Layer.linear 1) architecture)
 
     /// V of each row.
     let values (network: Network) parameters (observations: Matrix) =

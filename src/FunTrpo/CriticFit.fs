@@ -64,6 +64,8 @@ module CriticFit =
         state
         =
         let count = network.ParameterCount
+        let batchSize = min batchSize (max 1 observations.Rows)
+
         let parameters, mean, square =
             Vector.toArray state.Parameters, Vector.toArray state.FirstMoment, Vector.toArray state.SecondMoment
 
@@ -183,7 +185,7 @@ module CriticFit =
 
                 match
                     LineSearch.backtrackIn
-                        candidate.Memory
+                        (fun () -> candidate.Memory)
                         lineSearch
                         evaluate
                         acceptable

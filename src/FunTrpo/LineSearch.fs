@@ -21,9 +21,9 @@ type LineSearchResult<'Comparison> =
 
 module LineSearch =
 
-    /// As `backtrack`; but each point is written to `candidate`, and the accepted vector is that memory.
+    /// As `backtrack`; but each point is written to the memory that `candidate` gives for it.
     let internal backtrackIn
-        (candidate: Memory<float32>)
+        (candidate: unit -> Memory<float32>)
         (settings: LineSearchSettings)
         (evaluate: Vector -> 'Comparison)
         (acceptable: 'Comparison -> bool)
@@ -32,8 +32,9 @@ module LineSearch =
         (direction: Vector)
         =
         let rec attempt tries fraction =
-            Reductions.AddScaled(float32 (fraction * length), direction.Span, parameters.Span, candidate.Span)
-            let point = Vector(Memory.op_Implicit candidate)
+            let memory = candidate ()
+            Reductions.AddScaled(float32 (fraction * length), direction.Span, parameters.Span, memory.Span)
+            let point = Vector(Memory.op_Implicit memory)
             let comparison = evaluate point
 
             if acceptable comparison then Accepted(point, comparison, fraction, tries)
@@ -44,5 +45,5 @@ module LineSearch =
 
     /// The first of θ + s, θ + ratio · s, θ + ratio² · s … that `acceptable` accepts, where s = length · direction.
     let backtrack settings evaluate acceptable (parameters: Vector) length direction =
-        let candidate = Array.zeroCreate<float32>(parameters.Length).AsMemory()
+        let candidate () = Array.zeroCreate<float32>(parameters.Length).AsMemory()
         backtrackIn candidate settings evaluate acceptable parameters length direction

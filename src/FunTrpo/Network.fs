@@ -120,10 +120,7 @@ module Layer =
                 member _.Pullback(outputCotangent, inputCotangent, parameterCotangent) =
                     kernel.Pullback(
                         rows,
-                        (if inputCotangent.IsEmpty then
-                             ReadOnlySpan.Empty
-                         else
-                             Span.op_Implicit transposed.Value.Span),
+                        (if inputCotangent.IsEmpty then ReadOnlySpan.Empty else Span.op_Implicit transposed.Value.Span),
                         input.Span,
                         inputStride,
                         Span.op_Implicit derivative.Span,
@@ -286,13 +283,15 @@ module private Cut =
 
 /// A network at fixed parameters θ and on fixed observations: its outputs, and its derivatives in the parameters. J_n is the
 /// Jacobian of the outputs of row n. Everything is lent until it is disposed of, and one caller uses it at a time.
-type Linearization
-    internal (layer: Layer, threads: int, at: LayerAt, ownedParameters: Scratch, observations: Matrix) =
+type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParameters: Scratch, observations: Matrix) =
     let rows = observations.Rows
     let outputs = layer.Outputs
     let stride = layer.Stride
     let strips = Cut.strips rows layer.PackedCount
-    let linearizations = strips |> Array.map (fun blocks -> Array.zeroCreate<LayerLinearization> blocks.Length)
+
+    let linearizations =
+        strips |> Array.map (fun blocks -> Array.zeroCreate<LayerLinearization> blocks.Length)
+
     let forward = Scratch.Rent(rows * outputs)
     let mutable factors: Scratch list = []
 
@@ -354,7 +353,13 @@ type Linearization
         forEachBlock (fun block linearization ->
             use padded = Scratch.Rent(block.Count * stride)
             linearization.Pushforward(ReadOnlySpan.Empty, Span.op_Implicit packed.Span, padded.Span)
-            PaddedRows.Unpad(block.Count, outputs, Span.op_Implicit padded.Span, (part block (tangents.AsMemory())).Span))
+
+            PaddedRows.Unpad(
+                block.Count,
+                outputs,
+                Span.op_Implicit padded.Span,
+                (part block (tangents.AsMemory())).Span
+            ))
 
         Matrix.adopt rows outputs tangents
 
@@ -424,6 +429,13 @@ type NetworkAt internal (layer: Layer, threads: int, at: LayerAt, parameters: Sc
     member _.Forward(observations: ReadOnlyMemory<float32>, outputs: Memory<float32>) =
         let rows = observations.Length / layer.Inputs
         let blocks = (rows + Cut.blockRows - 1) / Cut.blockRows
+        parameters.Memory |> ignore // Refuses if it has been given back.
+
+        if observations.Length <> rows * layer.Inputs then
+            invalidArg (nameof observations) $"{observations.Length} numbers are not rows of {layer.Inputs}"
+
+        if outputs.Length < rows * layer.Outputs then
+            invalidArg (nameof outputs) $"it has {outputs.Length} elements, and must have {rows * layer.Outputs}"
 
         if blocks = 1 then
             forwardBlock observations outputs 0 rows

@@ -36,46 +36,57 @@ module Parallel =
             if not (isNull failure) then
                 failure.Throw()
 
-    // What a worker is doing.
+    // What a worker is doing. An offer that it has not yet taken can be taken back, so that nobody waits for a worker to which
+    // the system gives no processor.
     let private waiting = 0
-    let private working = 1
-    let private asleep = 2
+    let private offered = 1
+    let private working = 2
+    let private asleep = 3
 
     /// A thread that waits for jobs: awake for a while, since the next one usually follows at once, and then asleep.
-    type private Worker() as this =
+    type private Worker() =
         let mutable state = waiting
         let mutable job: Job = null
         let wake = new SemaphoreSlim(0)
 
-        /// About 0.2 ms of looking out for the next job.
+        /// A fraction of a millisecond of looking out for the next job.
         let patience = 2000
 
-        let await () =
+        /// Changes the state, if it is still what it was.
+        let change before after = Interlocked.CompareExchange(&state, after, before) = before
+
+        let run () =
             let mutable looks = 0
 
-            while Volatile.Read &state = waiting do
-                if looks < patience then
+            while true do
+                if Volatile.Read &state = offered && change offered working then
+                    job.Work()
+                    job <- null
+                    Volatile.Write(&state, waiting)
+                    looks <- 0
+                elif looks < patience then
                     looks <- looks + 1
                     Thread.SpinWait 10
-                elif Interlocked.CompareExchange(&state, asleep, waiting) = waiting then
+                elif change waiting asleep then
                     wake.Wait()
+                    looks <- 0
 
-        do Thread(this.Run, IsBackground = true, Name = "FunTrpo").Start()
+        /// Begins to wait. The constructor does not: its thread could be faster than the rest of the constructor.
+        member _.Start() = Thread(run, IsBackground = true, Name = "FunTrpo").Start()
 
-        member private _.Run() =
-            while true do
-                await ()
-                job.Work()
-                job <- null
-                Volatile.Write(&state, waiting)
-
-        member _.Give next =
+        member _.Offer next =
             job <- next
 
-            if Interlocked.Exchange(&state, working) = asleep then
+            if Interlocked.Exchange(&state, offered) = asleep then
                 wake.Release() |> ignore
 
-        member _.IsDone = Volatile.Read &state <> working
+        /// Returns when the worker does nothing for the job that it was offered, and will do nothing.
+        member _.Leave() =
+            if not (change offered waiting) then
+                let mutable spin = SpinWait()
+
+                while Volatile.Read &state = working do
+                    spin.SpinOnce -1
 
     /// The workers of this process: they live as long as it does, and one job at a time is theirs.
     let private team = ResizeArray<Worker>()
@@ -84,19 +95,19 @@ module Parallel =
     let private together helpers count f =
         try
             while team.Count < helpers do
-                team.Add(Worker())
+                let worker = Worker()
+                worker.Start()
+                team.Add worker
 
             let job = Job(count, f)
 
             for i in 0 .. helpers - 1 do
-                team[i].Give job
+                team[i].Offer job
 
             job.Work()
-            let mutable spin = SpinWait()
 
             for i in 0 .. helpers - 1 do
-                while not team[i].IsDone do
-                    spin.SpinOnce -1
+                team[i].Leave()
 
             job.ThrowFailure()
         finally

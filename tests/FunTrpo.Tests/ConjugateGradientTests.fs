@@ -6,6 +6,7 @@ open FsCheck
 open FsCheck.FSharp
 open MathNet.Numerics.LinearAlgebra
 open FunTrpo
+open FunTrpo.Tests.Generators
 
 type private Dense = Matrix<float>
 
@@ -55,6 +56,8 @@ let private definite =
 /// v ↦ A v, with float32 at both ends as in the pipeline.
 let private product (a: Dense) (v: Vector) = ofFloat (a * toFloat v)
 
+let private solve settings (apply: Vector -> Vector) b = ConjugateGradient.solve settings (linearMapOf apply) b
+
 let private condition system = Array.max system.Eigenvalues / Array.min system.Eigenvalues
 
 let private settings iterations tolerance = { Iterations = iterations; Tolerance = tolerance }
@@ -79,13 +82,13 @@ let private solving =
               let n = system.B.Length
               let tolerance = max 1e-6 (1e-9 * condition system ** 2.0)
 
-              let solution = ConjugateGradient.solve (settings (2 * n) tolerance) (product system.A) system.B
+              let solution = solve (settings (2 * n) tolerance) (product system.A) system.B
 
               solution.Stop = Converged && solution.Iterations <= 2 * n && solution.Residual <= tolerance)
 
           testProperty "after 2n iterations is at the direct solver's solution: ‖x − x*‖_A ≤ (10⁻⁶ + 2 κ√κ ε₃₂) ‖x*‖_A"
           <| Prop.forAll definite (fun system ->
-              let solution = ConjugateGradient.solve (settings (2 * system.B.Length) 1e-8) (product system.A) system.B
+              let solution = solve (settings (2 * system.B.Length) 1e-8) (product system.A) system.B
 
               let exact = system.A.Cholesky().Solve(toFloat system.B)
               let error = toFloat solution.X - exact
@@ -96,13 +99,13 @@ let private solving =
           <| Prop.forAll definite (fun system ->
               [ 1; 3; 2 * system.B.Length ]
               |> List.forall (fun iterations ->
-                  let solution = ConjugateGradient.solve (settings iterations 1e-5) (product system.A) system.B
+                  let solution = solve (settings iterations 1e-5) (product system.A) system.B
 
                   abs (trueResidual system solution.X - solution.Residual) <= 10.0 * condition system * epsilon))
 
           testProperty "the curvatures lie between the smallest and the largest eigenvalue"
           <| Prop.forAll definite (fun system ->
-              let solution = ConjugateGradient.solve (settings (2 * system.B.Length) 1e-5) (product system.A) system.B
+              let solution = solve (settings (2 * system.B.Length) 1e-5) (product system.A) system.B
 
               let largest = Array.max system.Eigenvalues
               let slack = 10.0 * epsilon * largest
@@ -115,8 +118,7 @@ let private solving =
           <| Prop.forAll definite (fun system ->
               let tolerance = 1e-4
 
-              let solution =
-                  ConjugateGradient.solve (settings (2 * system.B.Length) tolerance) (product system.A) system.B
+              let solution = solve (settings (2 * system.B.Length) tolerance) (product system.A) system.B
 
               let residuals = List.ofSeq solution.Residuals
 
@@ -128,7 +130,7 @@ let private solving =
           testProperty "each iteration lowers the energy ½xᵀAx − bᵀx"
           <| Prop.forAll definite (fun system ->
               let energy iterations =
-                  let x = (ConjugateGradient.solve (settings iterations 1e-5) (product system.A) system.B).X |> toFloat
+                  let x = (solve (settings iterations 1e-5) (product system.A) system.B).X |> toFloat
 
                   0.5 * (x * (system.A * x)) - toFloat system.B * x
 
@@ -144,7 +146,7 @@ let private solving =
                   products <- products + 1
                   product system.A v
 
-              let solution = ConjugateGradient.solve (settings limit 0.0) counted system.B
+              let solution = solve (settings limit 0.0) counted system.B
 
               solution.Iterations <= limit
               && products <= limit
@@ -152,12 +154,12 @@ let private solving =
 
           testProperty "is a pure function, and doubling b doubles x to the last bit"
           <| Prop.forAll (Gen.zip (Arb.toGen definite) (Gen.choose (-20, 20)) |> Arb.fromGen) (fun (system, power) ->
-              let solve b = ConjugateGradient.solve (settings 10 1e-5) (product system.A) b
+              let solveFor b = solve (settings 10 1e-5) (product system.A) b
 
               let scaled = Vector.map (fun x -> MathF.ScaleB(x, power))
-              let solution = solve system.B
+              let solution = solveFor system.B
 
-              solution = solve system.B && (solve (scaled system.B)).X = scaled solution.X) ]
+              solution = solveFor system.B && (solveFor (scaled system.B)).X = scaled solution.X) ]
 
 /// A definite system one of whose eigenvalues is replaced.
 let private withEigenvalue replacement =
@@ -177,7 +179,7 @@ let private withEigenvalue replacement =
 
 /// What the solver had when it stopped is what it has after that many iterations: nothing of the bad direction is in it.
 let private keepsWhatItHad apply b (solution: Solution) =
-    let again = ConjugateGradient.solve (settings solution.Iterations 0.0) apply b
+    let again = solve (settings solution.Iterations 0.0) apply b
 
     Vector.isFinite solution.X
     && (if solution.Iterations = 0 then
@@ -190,7 +192,7 @@ let private stopping =
         "stops with what it has"
         [ testProperty "on negative curvature"
           <| Prop.forAll (Gen.elements [ -2.0; -0.5; -0.01 ] |> Gen.bind withEigenvalue |> Arb.fromGen) (fun system ->
-              let solution = ConjugateGradient.solve (settings 50 1e-6) (product system.A) system.B
+              let solution = solve (settings 50 1e-6) (product system.A) system.B
 
               match solution.Stop with
               | VanishingCurvature pAp ->
@@ -207,13 +209,13 @@ let private stopping =
               diagonal[n / 2] <- 0.0
               let apply v = Vector.init n (fun i -> float32 diagonal[i] * (v: Vector)[i])
               let b = Vector.init n (fun i -> if i = n / 2 then 1f else float32 (Key.normal (Key.at (int64 i) key)))
-              let solution = ConjugateGradient.solve (settings 50 1e-6) apply b
+              let solution = solve (settings 50 1e-6) apply b
               isVanishing solution && keepsWhatItHad apply b solution)
 
           testProperty "on the zero matrix: x = 0 after no iteration"
           <| Prop.forAll (Gen.zip seeds (Gen.choose (1, 12)) |> Arb.fromGen) (fun (seed, n) ->
               let b = Key.normals n (Key.ofSeed seed) |> Array.map float32 |> Vector.ofArray
-              let solution = ConjugateGradient.solve (settings 10 1e-6) (fun v -> Vector.zero v.Length) b
+              let solution = solve (settings 10 1e-6) (fun v -> Vector.zero v.Length) b
               solution.X = Vector.zero n && solution.Iterations = 0 && solution.Stop = VanishingCurvature 0.0)
 
           testProperty "on a product that is NaN or infinite"
@@ -235,7 +237,7 @@ let private stopping =
                       else
                           Vector.init healthy.Length (fun i -> if i = good % healthy.Length then bad else healthy[i])
 
-                  let solution = ConjugateGradient.solve (settings 50 1e-6) apply system.B
+                  let solution = solve (settings 50 1e-6) apply system.B
 
                   // Small systems are solved before the product goes bad.
                   solution.Stop = Converged && solution.Iterations <= good
@@ -248,13 +250,12 @@ let private stopping =
               (Gen.zip (Gen.choose (1, 12)) (Gen.elements [ Single.NaN; Single.PositiveInfinity ]) |> Arb.fromGen)
               (fun (n, bad) ->
                   let b = Vector.init n (fun i -> if i = n / 2 then bad else 1f)
-                  let solution = ConjugateGradient.solve (settings 10 1e-6) (fun _ -> failtest "a product") b
+                  let solution = solve (settings 10 1e-6) (fun _ -> failtest "a product") b
                   solution.X = Vector.zero n && solution.Stop = NonFinite)
 
           testProperty "at once where b = 0: x = 0, converged, and no product is asked for"
           <| Prop.forAll (Gen.choose (1, 12) |> Arb.fromGen) (fun n ->
-              let solution =
-                  ConjugateGradient.solve (settings 10 1e-6) (fun _ -> failtest "a product") (Vector.zero n)
+              let solution = solve (settings 10 1e-6) (fun _ -> failtest "a product") (Vector.zero n)
 
               solution.X = Vector.zero n
               && solution.Stop = Converged

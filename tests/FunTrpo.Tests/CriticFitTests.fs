@@ -238,10 +238,10 @@ let private either =
                   let first = fit settings task start
                   first = fit settings task start && Vector.ofArray kept = start.Parameters)
 
-              testPropertyWithConfig few $"{name}: the same to the last bit in blocks on any number of threads"
+              testPropertyWithConfig few $"{name}: the same to the last bit on any number of threads"
               <| Prop.forAll tasks (fun task ->
                   let on threads =
-                      fit settings { task with Network = Network.inBlocks 32 threads task.Network } (begin' task)
+                      fit settings { task with Network = Network.onThreads threads task.Network } (begin' task)
 
                   on 1 = on 2 && on 1 = on 5)
 

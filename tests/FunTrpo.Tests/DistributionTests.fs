@@ -22,10 +22,21 @@ let private score (family: Family) (p: float32[]) (action: float32[]) =
     family.Score(ReadOnlySpan p, ReadOnlySpan action, Span score)
     score
 
-let private metric (family: Family) (p: float32[]) (u: float32[]) =
-    let product = Array.create family.ParameterWidth nanf
-    family.Metric(ReadOnlySpan p, ReadOnlySpan u, Span product)
-    product
+/// The rows one after another, so far apart, with NaN between them.
+let private spread stride (rows: float32[] list) =
+    rows
+    |> List.map (fun row -> Array.append row (Array.create (stride - row.Length) nanf))
+    |> Array.concat
+
+/// M u of each row, where rows are so far apart.
+let private metricOfRows (family: Family) stride (p: float32[] list) (u: float32[] list) =
+    let factors = Array.create (p.Length * stride) nanf
+    let product = spread stride u
+    family.Metric.Factors(p.Length, stride, ReadOnlySpan(spread stride p), Span factors)
+    family.Metric.Apply(p.Length, stride, ReadOnlySpan factors, Span product)
+    List.init p.Length (fun row -> Array.sub product (row * stride) family.ParameterWidth)
+
+let private metric (family: Family) p u = metricOfRows family family.ParameterWidth [ p ] [ u ] |> List.head
 
 let private sample (family: Family) (p: float32[]) key =
     let action = Array.create family.ActionWidth nanf
@@ -148,6 +159,20 @@ let private identities =
               let scale = sqrt (dot mu mu * dot w w) + sqrt (dot mw mw * dot case.U case.U)
               expectClose (1e-6 * (1.0 + scale)) (dot w mu) (dot case.U mw) "⟨w, Mu⟩ = ⟨u, Mw⟩"
               Expect.isGreaterThanOrEqual (dot case.U mu) (-1e-6 * (1.0 + scale)) "⟨u, Mu⟩ ≥ 0")
+          property
+              "a row's M u has the same bits alone and in a block, whatever lies between the rows"
+              (Gen.zip case (Gen.choose (0, 20)))
+              (fun (case, gap) ->
+                  let p, u = [ case.P; case.Q; case.P; case.U ], [ case.U; case.P; case.Q; case.U ]
+                  let together = metricOfRows case.Family (case.P.Length + gap) p u
+                  let alone = List.map2 (metric case.Family) p u
+                  Expect.equal (List.map bitsOf together) (List.map bitsOf alone) "bits")
+          property "the metric of values is 1" case (fun case ->
+              let u = Array.copy case.U
+              let one = Metric.identity
+              one.Factors(1, u.Length, ReadOnlySpan case.P, Span(Array.create u.Length nanf))
+              one.Apply(1, u.Length, ReadOnlySpan(Array.create u.Length nanf), Span u)
+              Expect.equal (bitsOf u) (bitsOf case.U) "1 u")
           property
               "no action is more probable than the mode"
               (Gen.zip case (Gen.listOfLength 20 key))

@@ -52,8 +52,8 @@ let architecture =
 /// What a stack of layers is made of, for a reader and for the oracle; `builder` makes the stack itself.
 type Layers =
     | Dense of outputs: int * Activation
-    /// The layers, followed by outputs that are free parameters.
-    | WithFree of count: int * Layers
+    /// A linear layer, followed by outputs that are free parameters.
+    | LinearThenFree of outputs: int * free: int
     | Then of first: Layers * second: Layers
 
 module Layers =
@@ -62,32 +62,26 @@ module Layers =
         match layers with
         | Dense(outputs, Activation.Identity) -> Layer.linear outputs
         | Dense(outputs, activation) -> Layer.dense outputs activation
-        | WithFree(count, inner) -> Layer.andFree count 0.5 (builder inner)
+        | LinearThenFree(outputs, free) -> Layer.linearThenFree 1.0 outputs free 0.5
         | Then(first, second) -> Layer.(>=>) (builder first) (builder second)
 
     let network inputs layers = Network.create inputs (builder layers)
 
-    /// The layers of an architecture, with a linear output layer.
-    let ofArchitecture outputs (architecture: Architecture) =
-        List.foldBack
-            (fun units rest -> Then(Dense(units, architecture.Activation), rest))
-            architecture.Hidden
-            (Dense(outputs, Activation.Identity))
+    /// The layers of an architecture, with an output layer.
+    let ofArchitecture output (architecture: Architecture) =
+        List.foldBack (fun units rest -> Then(Dense(units, architecture.Activation), rest)) architecture.Hidden output
 
-/// Layers of any composition with `depth` dense ones after the first, and this many outputs.
+/// Layers of any composition with `depth` ones after the first, and this many outputs. Most are narrower than a vector of the
+/// processor; some take several.
 let rec layersOf (activations: Gen<Activation>) depth outputs =
     gen {
-        let! free = Gen.frequency [ 3, Gen.constant 0; 1, Gen.choose (0, outputs - 1) ]
-
-        if free > 0 then
-            let! inner = layersOf activations depth (outputs - free)
-            return WithFree(free, inner)
-        elif depth = 0 then
+        if depth = 0 then
+            let! free = Gen.frequency [ 3, Gen.constant 0; 1, Gen.choose (0, outputs - 1) ]
             let! activation = activations
-            return Dense(outputs, activation)
+            return if free > 0 then LinearThenFree(outputs - free, free) else Dense(outputs, activation)
         else
             let! left = Gen.choose (0, depth - 1)
-            let! between = Gen.choose (1, 6)
+            let! between = Gen.frequency [ 9, Gen.choose (1, 6); 1, Gen.choose (7, 35) ]
             let! first = layersOf activations left between
             let! second = layersOf activations (depth - 1 - left) outputs
             return Then(first, second)
@@ -119,7 +113,7 @@ type PolicyCase =
 
 /// Actions that a policy takes on the observations, each drawn by a key of its own.
 let drawActions (policy: Policy) parameters observations key =
-    let distributions = (policy.Network.At parameters observations).Forward
+    let distributions = Network.forward policy.Network parameters observations
     let width = policy.Family.ActionWidth
 
     Matrix.Create(
@@ -141,9 +135,14 @@ let policyCaseOf activations (rows: Gen<int>) =
         let! layers =
             match space with
             | Box(low, _) ->
+                let head = LinearThenFree(low.Length, low.Length)
+
                 Gen.oneof
-                    [ layersOf activations depth low.Length |> Gen.map (fun inner -> WithFree(low.Length, inner))
-                      layersOf activations depth family.ParameterWidth ]
+                    [ layersOf activations depth family.ParameterWidth
+                      Gen.constant head
+                      Gen.choose (1, 6)
+                      |> Gen.bind (layersOf activations depth)
+                      |> Gen.map (fun hidden -> Then(hidden, head)) ]
             | _ -> layersOf activations depth family.ParameterWidth
 
         let policy = { ActionSpace = space; Family = family; Network = Layers.network inputs layers }
@@ -197,3 +196,17 @@ let expectRefused what (call: unit -> unit) =
             true
 
     Expect.isTrue refused $"%s{what} is refused"
+
+/// The map as one that writes into memory that the caller owns.
+let linearMapOf (f: Vector -> Vector) : LinearMap = fun v product -> (f v).Memory.CopyTo product
+
+/// What the map makes of v, as a new vector. What the memory held before must not matter.
+let applied (map: LinearMap) (v: Vector) =
+    let product = Array.create v.Length nanf
+    map v (product.AsMemory())
+    Vector.ofArray product
+
+/// F v + damping · v, averaged over `fraction` of the rows.
+let fisherProduct damping fraction surrogate v =
+    use fisher = Fisher.matrix damping fraction surrogate
+    applied fisher.Product v

@@ -10,136 +10,6 @@ open FunTrpo.Tests.Generators
 /// 2⁻²⁴, half of the distance between 1 and the next float32.
 let private roundoff = 1.0 / float (1 <<< 24)
 
-// ---- C += A·B ----
-
-/// C (m × n) += A (m × k) · B (k × n)
-type private Product = { M: int; N: int; K: int; A: float32[]; B: float32[]; C: float32[] }
-
-let private product =
-    gen {
-        let! m = Gen.choose (0, 11)
-        let! n = Gen.frequency [ 1, Gen.choose (0, 1); 6, Gen.choose (2, 70); 1, Gen.choose (126, 150) ]
-        let! k = Gen.choose (0, 20)
-        let! a = numbers 2.0 (m * k)
-        let! b = numbers 2.0 (k * n)
-        let! c = numbers 2.0 (m * n)
-        return { M = m; N = n; K = k; A = a; B = b; C = c }
-    }
-
-let private addProduct it =
-    let c = Array.copy it.C
-    MatrixProduct.AddProduct(it.M, it.N, it.K, ReadOnlySpan it.A, ReadOnlySpan it.B, Span c)
-    c
-
-let private transpose rows columns (a: float32[]) =
-    let transposed = Array.zeroCreate<float32> a.Length
-    MatrixProduct.Transpose(rows, columns, ReadOnlySpan a, Span transposed)
-    transposed
-
-let private addTransposedProduct it =
-    let c = Array.copy it.C
-    let a = transpose it.M it.K it.A
-    MatrixProduct.AddTransposedProduct(it.M, it.N, it.K, ReadOnlySpan a, ReadOnlySpan it.B, Span c)
-    c
-
-/// Every element is within the error that k + 1 roundings in float32 can make of the sum in float64.
-let private isProduct it (c: float32[]) =
-    for row in 0 .. it.M - 1 do
-        for column in 0 .. it.N - 1 do
-            let terms =
-                float it.C[row * it.N + column]
-                :: [ for i in 0 .. it.K - 1 -> float it.A[row * it.K + i] * float it.B[i * it.N + column] ]
-
-            let bound = float (it.K + 2) * roundoff * List.sumBy abs terms
-            expectClose bound (float c[row * it.N + column]) (List.sum terms) $"C[{row}, {column}]"
-
-let private isTranspose rows columns (a: float32[]) (transposed: float32[]) =
-    for row in 0 .. rows - 1 do
-        for column in 0 .. columns - 1 do
-            Expect.equal transposed[column * rows + row] a[row * columns + column] $"element {row}, {column}"
-
-let private matrixProduct =
-    testList
-        "matrix product"
-        [ property "AddProduct is C + A·B" product (fun it -> isProduct it (addProduct it))
-          property "AddTransposedProduct of Aᵀ is C + A·B" product (fun it -> isProduct it (addTransposedProduct it))
-          property "both give the same bits" product (fun it ->
-              Expect.equal (bitsOf (addTransposedProduct it)) (bitsOf (addProduct it)) "bits")
-          property
-              "a row has the same bits however many rows are computed with it"
-              (gen {
-                  let! it = product
-                  let! first = Gen.choose (0, it.M)
-                  let! count = Gen.choose (0, it.M - first)
-                  return it, first, count
-              })
-              (fun (it, first, count) ->
-                  let some =
-                      addProduct
-                          { it with
-                              M = count
-                              A = Array.sub it.A (first * it.K) (count * it.K)
-                              C = Array.sub it.C (first * it.N) (count * it.N) }
-
-                  let all = Array.sub (addProduct it) (first * it.N) (count * it.N)
-                  Expect.equal (bitsOf some) (bitsOf all) "bits")
-          property "a column has the same bits however many columns are computed with it" product (fun it ->
-              let all = addProduct it
-
-              for column in 0 .. it.N - 1 do
-                  let only (m: float32[]) rows = Array.init rows (fun row -> m[row * it.N + column])
-
-                  let alone = addProduct { it with N = 1; B = only it.B it.K; C = only it.C it.M }
-
-                  Expect.equal (bitsOf alone) (bitsOf (only all it.M)) $"column {column}")
-          property "a factor that is not finite shows in every element that it belongs to" product (fun it ->
-              if it.M > 0 && it.N > 0 && it.K > 0 then
-                  let poisoned = Array.copy it.A
-                  poisoned[(it.M - 1) * it.K + it.K - 1] <- nanf
-                  let c = addProduct { it with A = poisoned }
-
-                  for i in 0 .. c.Length - 1 do
-                      Expect.equal (Single.IsNaN c[i]) (i >= (it.M - 1) * it.N) $"element {i}")
-          property
-              "Transpose swaps rows and columns"
-              (gen {
-                  let! rows = Gen.choose (0, 20)
-                  let! columns = Gen.choose (0, 20)
-                  let! a = numbers 2.0 (rows * columns)
-                  return rows, columns, a
-              })
-              (fun (rows, columns, a) -> isTranspose rows columns a (transpose rows columns a))
-          property
-              "lengths that do not fit the shape are refused, and nothing is written"
-              (gen {
-                  let! it = product
-                  let! extra = Gen.elements [ -1; 1; 7 ]
-                  let! which = Gen.choose (0, 2)
-                  return it, extra, which
-              })
-              (fun (it, extra, which) ->
-                  let resized i (values: float32[]) =
-                      if i = which then Array.zeroCreate<float32>(max 0 (values.Length + extra)) else Array.copy values
-
-                  let a, b, c = resized 0 it.A, resized 1 it.B, resized 2 it.C
-
-                  if a.Length <> it.A.Length || b.Length <> it.B.Length || c.Length <> it.C.Length then
-                      let before = bitsOf c
-
-                      expectRefused "AddProduct" (fun () ->
-                          MatrixProduct.AddProduct(it.M, it.N, it.K, ReadOnlySpan a, ReadOnlySpan b, Span c))
-
-                      expectRefused "AddTransposedProduct" (fun () ->
-                          MatrixProduct.AddTransposedProduct(it.M, it.N, it.K, ReadOnlySpan a, ReadOnlySpan b, Span c))
-
-                      Expect.equal (bitsOf c) before "C is as it was")
-          testCase "Transpose refuses lengths that do not fit the shape" (fun () ->
-              expectRefused "a short matrix" (fun () ->
-                  MatrixProduct.Transpose(2, 3, ReadOnlySpan(Array.zeroCreate<float32> 5), Span(Array.zeroCreate 6)))
-
-              expectRefused "a short result" (fun () ->
-                  MatrixProduct.Transpose(2, 3, ReadOnlySpan(Array.zeroCreate<float32> 6), Span(Array.zeroCreate 5)))) ]
-
 // ---- Reductions ----
 
 let private pair =
@@ -179,24 +49,26 @@ let private reductions =
               Reductions.Multiply(ReadOnlySpan over, ReadOnlySpan b, Span over)
               Expect.equal (bitsOf over) (bitsOf expected) "in place")
           property
-              "AddColumnSums adds to each element the sum of its column"
+              "ScaleAndAddColumnSums multiplies by the scale, and adds the sum of each column row after row"
               (gen {
                   let! rows = Gen.choose (0, 20)
-                  let! columns = Gen.choose (0, 40)
+                  let! columns = Gen.choose (1, 40) |> Gen.map Lanes.Pad
                   let! m = numbers 2.0 (rows * columns)
+                  let! scale = Gen.oneof [ numbers 2.0 (rows * columns); Gen.constant [||] ]
                   let! start = numbers 2.0 columns
-                  return rows, columns, m, start
+                  return columns, m, scale, start
               })
-              (fun (rows, columns, m, start) ->
-                  let sums = Array.copy start
-                  Reductions.AddColumnSums(rows, columns, ReadOnlySpan m, Span sums)
+              (fun (columns, m, scale, start) ->
+                  let scaled, sums = Array.copy m, Array.copy start
+                  Reductions.ScaleAndAddColumnSums(Span scaled, ReadOnlySpan scale, Span sums)
+                  let expected = if scale.Length = 0 then m else Array.map2 (*) m scale
+                  Expect.equal (bitsOf scaled) (bitsOf expected) "scaled"
 
-                  for column in 0 .. columns - 1 do
-                      let terms =
-                          float start[column] :: [ for row in 0 .. rows - 1 -> float m[row * columns + column] ]
+                  let ofColumn column =
+                      seq { column..columns .. m.Length - 1 }
+                      |> Seq.fold (fun sum i -> sum + expected[i]) start[column]
 
-                      let bound = float (rows + 1) * roundoff * List.sumBy abs terms
-                      expectClose bound (float sums[column]) (List.sum terms) $"column {column}")
+                  Expect.equal (bitsOf sums) (Array.init columns ofColumn |> bitsOf) "sums")
           property
               "AllFinite is false exactly when one element is NaN or infinite"
               (gen {
@@ -228,11 +100,26 @@ let private reductions =
               expectRefused "Multiply: product" (fun () ->
                   Reductions.Multiply(ReadOnlySpan a, ReadOnlySpan a, Span longer))
 
-              expectRefused "AddColumnSums: matrix" (fun () ->
-                  Reductions.AddColumnSums(2, longer.Length, ReadOnlySpan longer, Span longer))
+              expectRefused "ScaleAndAddColumnSums: sums that are not whole vectors" (fun () ->
+                  Reductions.ScaleAndAddColumnSums(
+                      Span(Array.zeroCreate<float32> 3),
+                      ReadOnlySpan.Empty,
+                      Span(Array.zeroCreate<float32> 3)
+                  ))
 
-              expectRefused "AddColumnSums: sums" (fun () ->
-                  Reductions.AddColumnSums(1, longer.Length, ReadOnlySpan longer, Span a))) ]
+              expectRefused "ScaleAndAddColumnSums: a matrix of parts of rows" (fun () ->
+                  Reductions.ScaleAndAddColumnSums(
+                      Span(Array.zeroCreate<float32>(3 * Lanes.Width)),
+                      ReadOnlySpan.Empty,
+                      Span(Array.zeroCreate<float32>(2 * Lanes.Width))
+                  ))
+
+              expectRefused "ScaleAndAddColumnSums: scale" (fun () ->
+                  Reductions.ScaleAndAddColumnSums(
+                      Span(Array.zeroCreate<float32>(2 * Lanes.Width)),
+                      ReadOnlySpan(Array.zeroCreate<float32> Lanes.Width),
+                      Span(Array.zeroCreate<float32> Lanes.Width)
+                  ))) ]
 
 // ---- Activations ----
 
@@ -324,6 +211,11 @@ let private ofActivation (activation: Activation) =
                   let value, derivative = apply activation [| x[i] |]
                   Expect.equal (bitsOf value) (bitsOf [ values[i] ]) $"f({x[i]})"
                   Expect.equal (bitsOf derivative) (bitsOf [ derivatives[i] ]) $"f′({x[i]})")
+          property "f is the same without f′" anyNumbers (fun x ->
+              let values, _ = apply activation x
+              let alone = Array.copy x
+              Activations.Apply(activation, Span alone, Span.Empty)
+              Expect.equal (bitsOf alone) (bitsOf values) "f")
           property "NaN stays NaN" anyNumbers (fun x ->
               x[x.Length / 2] <- nanf
               let values, _ = apply activation x
@@ -346,219 +238,4 @@ let private activations =
               expectRefused "an unknown activation" (fun () ->
                   Activations.Apply(enum 99, Span(Array.zeroCreate<float32> 1), Span(Array.zeroCreate<float32> 1)))) ]
 
-// ---- The dense layer ----
-
-type private Layer =
-    { Rows: int
-      Inputs: int
-      Outputs: int
-      Activation: Activation
-      Parameters: float32[]
-      X: float32[] }
-
-let private layer =
-    gen {
-        let! rows = Gen.choose (0, 9)
-        let! inputs = Gen.choose (1, 9)
-        let! outputs = Gen.choose (1, 40)
-        let! activation = activation
-        let! parameters = numbers 1.0 (inputs * outputs + outputs)
-        let! x = numbers 1.0 (rows * inputs)
-
-        return
-            { Rows = rows
-              Inputs = inputs
-              Outputs = outputs
-              Activation = activation
-              Parameters = parameters
-              X = x }
-    }
-
-let private forward it =
-    let y = Array.zeroCreate<float32>(it.Rows * it.Outputs)
-    let derivative = Array.zeroCreate<float32>(it.Rows * it.Outputs)
-
-    DenseLayer.Forward(
-        it.Rows,
-        it.Inputs,
-        it.Outputs,
-        it.Activation,
-        ReadOnlySpan it.Parameters,
-        ReadOnlySpan it.X,
-        Span y,
-        Span derivative
-    )
-
-    y, derivative
-
-/// x W + b, element by element, for any matrix in the place of x and any vector in that of (W, b).
-let private affine it (x: float[]) (parameters: float[]) row column =
-    let mutable sum = parameters[it.Inputs * it.Outputs + column]
-
-    for i in 0 .. it.Inputs - 1 do
-        sum <- sum + x[row * it.Inputs + i] * parameters[i * it.Outputs + column]
-
-    sum
-
-/// The matrix of rows × outputs with these elements.
-let private outputs it element = Array.init (it.Rows * it.Outputs) (fun i -> element (i / it.Outputs) (i % it.Outputs))
-
-/// The layer with an input tangent, a parameter tangent, and an output cotangent.
-let private layerWithTangents =
-    gen {
-        let! it = layer
-        let! inputTangent = numbers 1.0 it.X.Length
-        let! parameterTangent = numbers 1.0 it.Parameters.Length
-        let! cotangent = numbers 1.0 (it.Rows * it.Outputs)
-        return it, inputTangent, parameterTangent, cotangent
-    }
-
-let private pushforward it derivative (inputTangent: float32[]) (parameterTangent: float32[]) =
-    let tangent = Array.zeroCreate<float32>(it.Rows * it.Outputs)
-
-    DenseLayer.Pushforward(
-        it.Rows,
-        it.Inputs,
-        it.Outputs,
-        ReadOnlySpan it.Parameters,
-        ReadOnlySpan it.X,
-        ReadOnlySpan(derivative: float32[]),
-        ReadOnlySpan inputTangent,
-        ReadOnlySpan parameterTangent,
-        Span tangent
-    )
-
-    tangent
-
-let private pullback it derivative (cotangent: float32[]) inputCotangentLength =
-    let transposed = transpose it.Inputs it.Outputs it.Parameters[.. it.Inputs * it.Outputs - 1]
-    let inputCotangent = Array.create inputCotangentLength nanf
-    let parameterCotangent = Array.create it.Parameters.Length nanf
-
-    DenseLayer.Pullback(
-        it.Rows,
-        it.Inputs,
-        it.Outputs,
-        ReadOnlySpan transposed,
-        ReadOnlySpan it.X,
-        ReadOnlySpan(derivative: float32[]),
-        ReadOnlySpan cotangent,
-        Span inputCotangent,
-        Span parameterCotangent
-    )
-
-    inputCotangent, parameterCotangent
-
-let private denseLayer =
-    testList
-        "dense layer"
-        [ property "y = f(x W + b)" layer (fun it ->
-              let y, _ = forward it
-              let inner = affine it (toFloats it.X) (toFloats it.Parameters)
-
-              outputs it (fun row column -> inner row column |> definition it.Activation |> fst)
-              |> fun expected -> expectAllClose 1e-5 y expected "y")
-          property "the derivative is f′(x W + b)" layer (fun it ->
-              let _, derivative = forward it
-              let inner = affine it (toFloats it.X) (toFloats it.Parameters)
-
-              for row in 0 .. it.Rows - 1 do
-                  for column in 0 .. it.Outputs - 1 do
-                      let z = inner row column
-
-                      // The slope of a ReLU is not defined at 0, and rounding may take either side there.
-                      if abs z > 1e-5 then
-                          let expected = snd (definition it.Activation z)
-                          expectClose 1e-5 (float derivative[row * it.Outputs + column]) expected "f′")
-          property "ẏ = (ẋ W + x Ẇ + ḃ) ⊙ f′" layerWithTangents (fun (it, inputTangent, parameterTangent, _) ->
-              let _, derivative = forward it
-              let weights, tangents = toFloats it.Parameters, toFloats parameterTangent
-              let inner = affine it (toFloats it.X) tangents
-              // The biases belong to the parameters, and not to what the input's tangent is multiplied by.
-              let withoutBiases = weights |> Array.mapi (fun i w -> if i < it.Inputs * it.Outputs then w else 0.0)
-
-              let outer = affine it (toFloats inputTangent) withoutBiases
-              let slope row column = float derivative[row * it.Outputs + column]
-
-              let expected = outputs it (fun row column -> (inner row column + outer row column) * slope row column)
-              expectAllClose 1e-5 (pushforward it derivative inputTangent parameterTangent) expected "ẏ")
-          property "an empty input tangent is zero" layerWithTangents (fun (it, inputTangent, parameterTangent, _) ->
-              let _, derivative = forward it
-              let zero = Array.zeroCreate inputTangent.Length
-
-              expectAllClose
-                  0.0
-                  (pushforward it derivative [||] parameterTangent)
-                  (toFloats (pushforward it derivative zero parameterTangent))
-                  "ẏ")
-          property
-              "with δ = u ⊙ f′ the cotangents are δ Wᵀ, xᵀ δ and the column sums of δ"
-              layerWithTangents
-              (fun (it, _, _, u) ->
-                  let _, derivative = forward it
-                  let inputCotangent, parameterCotangent = pullback it derivative u it.X.Length
-
-                  let delta row column =
-                      float u[row * it.Outputs + column] * float derivative[row * it.Outputs + column]
-
-                  let rows = [ 0 .. it.Rows - 1 ]
-                  let columns = [ 0 .. it.Outputs - 1 ]
-
-                  let ofInput =
-                      Array.init it.X.Length (fun i ->
-                          let row, input = i / it.Inputs, i % it.Inputs
-
-                          columns
-                          |> List.sumBy (fun column ->
-                              delta row column * float it.Parameters[input * it.Outputs + column]))
-
-                  let ofParameters =
-                      Array.init it.Parameters.Length (fun i ->
-                          let input, column = i / it.Outputs, i % it.Outputs
-
-                          rows
-                          |> List.sumBy (fun row ->
-                              let x = if input = it.Inputs then 1.0 else float it.X[row * it.Inputs + input]
-                              x * delta row column))
-
-                  expectAllClose 1e-5 inputCotangent ofInput "of the input"
-                  expectAllClose 1e-5 parameterCotangent ofParameters "of the parameters")
-          property "an input cotangent that is not wanted changes nothing else" layerWithTangents (fun (it, _, _, u) ->
-              let _, derivative = forward it
-              let _, wanted = pullback it derivative u it.X.Length
-              let _, unwanted = pullback it derivative u 0
-              Expect.equal (bitsOf unwanted) (bitsOf wanted) "of the parameters")
-          property
-              "spans of a wrong length are refused"
-              (layerWithTangents |> Gen.where (fun (it, _, _, _) -> it.Rows > 0))
-              (fun (it, inputTangent, parameterTangent, u) ->
-                  let _, derivative = forward it
-                  let short (values: float32[]) = Array.sub values 0 (values.Length - 1)
-                  let long (values: float32[]) = Array.append values [| 0f |]
-
-                  for resized in [ short; long ] do
-                      expectRefused "Forward: x" (fun () -> forward { it with X = resized it.X } |> ignore)
-
-                      expectRefused "Forward: parameters" (fun () ->
-                          forward { it with Parameters = resized it.Parameters } |> ignore)
-
-                      expectRefused "Pushforward: derivative" (fun () ->
-                          pushforward it (resized derivative) inputTangent parameterTangent |> ignore)
-
-                      expectRefused "Pushforward: parameter tangent" (fun () ->
-                          pushforward it derivative inputTangent (resized parameterTangent) |> ignore)
-
-                      if it.X.Length > 1 then
-                          expectRefused "Pushforward: input tangent" (fun () ->
-                              pushforward it derivative (resized inputTangent) parameterTangent |> ignore)
-
-                          expectRefused "Pullback: input cotangent" (fun () ->
-                              pullback it derivative u (resized it.X).Length |> ignore)
-
-                      expectRefused "Pullback: derivative" (fun () ->
-                          pullback it (resized derivative) u it.X.Length |> ignore)
-
-                      expectRefused "Pullback: cotangent" (fun () ->
-                          pullback it derivative (resized u) it.X.Length |> ignore)) ]
-
-let tests = testList "kernels" [ matrixProduct; reductions; activations; denseLayer ]
+let tests = testList "kernels" [ reductions; activations; DenseLayerTests.tests ]

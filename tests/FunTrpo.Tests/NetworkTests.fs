@@ -6,6 +6,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open FunTrpo
+open FunTrpo.Kernels
 open FunTrpo.Tests.Generators
 
 // ---- One layer, with tangents and cotangents of its input as well ----
@@ -44,18 +45,64 @@ let private layerCase (layers: Gen<Layers>) =
               Cotangents = cotangents }
     }
 
-let private at case = case.Layer.At(case.Parameters, case.Input)
+/// What `work` makes of the linearization of a case, which is lent until then. The input's rows are `gap` numbers further
+/// apart than they need to be, and NaN lies between them.
+let private linearized gap (case: LayerCase) (work: int -> LayerLinearization -> 'Result) =
+    let inputs = case.Layer.Inputs
+    let stride = inputs + gap
+    let input = Array.create (case.Input.Rows * stride) nanf
+    PaddedRows.Pad(case.Input.Rows, inputs, case.Input.Span, Span input)
 
-let private pushforward case (inputTangent: Vector, parameterTangent: Vector) =
-    let tangent = Array.create (case.Input.Rows * case.Layer.Outputs) nanf
-    (at case).Pushforward(inputTangent.Span, parameterTangent.Span, tangent.AsSpan())
-    Vector.ofArray tangent
+    for row in 0 .. case.Input.Rows - 1 do
+        Array.fill input (row * stride + inputs) gap nanf
 
-let private pullback case (cotangent: Vector) =
-    let input = Array.create (case.Input.Rows * case.Layer.Inputs) nanf
-    let parameters = Array.create case.Layer.ParameterCount nanf
-    (at case).Pullback(cotangent.Span, input.AsSpan(), parameters.AsSpan())
-    Vector.concat [ Vector.ofArray input; Vector.ofArray parameters ]
+    use packed = Scratch.Rent case.Layer.PackedCount
+    case.Layer.Pack(case.Parameters.Span, packed.Span)
+    use at = case.Layer.At(Memory.op_Implicit packed.Memory)
+    use linearization = at.Linearize(case.Input.Rows, ReadOnlyMemory input, stride)
+    work stride linearization
+
+/// The rows without what lies between them.
+let private compact rows width (padded: float32[]) =
+    let values = Array.zeroCreate<float32>(rows * width)
+    PaddedRows.Unpad(rows, width, ReadOnlySpan padded, Span values)
+    Vector.ofArray values
+
+let private output case =
+    linearized 0 case (fun _ it -> compact case.Input.Rows case.Layer.Outputs (it.Output.ToArray()))
+
+let private pushforwardWith gap case (inputTangent: Vector, parameterTangent: Vector) =
+    linearized gap case (fun stride it ->
+        let rows = case.Input.Rows
+        let input = Array.create (if inputTangent.Length = 0 then 0 else rows * stride) nanf
+
+        if inputTangent.Length > 0 then
+            PaddedRows.Pad(rows, case.Layer.Inputs, inputTangent.Span, Span input)
+
+        use packed = Scratch.Rent case.Layer.PackedCount
+        case.Layer.Pack(parameterTangent.Span, packed.Span)
+        let tangent = Array.create (rows * case.Layer.Stride) nanf
+        it.Pushforward(ReadOnlySpan input, Span.op_Implicit packed.Span, Span tangent)
+        compact rows case.Layer.Outputs tangent)
+
+let private pushforward case tangents = pushforwardWith 0 case tangents
+
+/// The cotangents of the input, where it is wanted, and of the parameters.
+let private pullbackWith gap isInputWanted case (cotangent: Vector) =
+    linearized gap case (fun _ it ->
+        let rows, inputs = case.Input.Rows, case.Layer.Inputs
+        let ofOutput = Array.create (rows * case.Layer.Stride) nanf
+        PaddedRows.Pad(rows, case.Layer.Outputs, cotangent.Span, Span ofOutput)
+        let ofInput = Array.create (if isInputWanted then rows * Lanes.Pad inputs else 0) nanf
+        let packed = Array.zeroCreate<float32> case.Layer.PackedCount
+        it.Pullback(Span ofOutput, Span ofInput, Span packed)
+        let ofParameters = Array.create case.Layer.ParameterCount nanf
+        case.Layer.Unpack(ReadOnlySpan packed, Span ofParameters)
+        (if isInputWanted then compact rows inputs ofInput else Vector.empty), Vector.ofArray ofParameters)
+
+let private pullback case cotangent =
+    let ofInput, ofParameters = pullbackWith 0 true case cotangent
+    Vector.concat [ ofInput; ofParameters ]
 
 let private firstTangents case = fst case.InputTangents, fst case.ParameterTangents
 
@@ -107,11 +154,30 @@ let private ofLayer name layers =
                   (Oracle.floats withZero)
                   "ẏ"
 
-              let alone = Array.create case.Layer.ParameterCount nanf
-              (at case).Pullback((fst case.Cotangents).Span, Span.Empty, alone.AsSpan())
-              let both = pullback case (fst case.Cotangents)
-              let expected = both.Slice(zero.Length, alone.Length)
-              Expect.equal (Vector.ofArray alone) expected "the cotangent of the parameters")
+              let u = fst case.Cotangents
+              let _, both = pullbackWith 0 true case u
+              let _, alone = pullbackWith 0 false case u
+              Expect.equal alone both "the cotangent of the parameters")
+          property
+              "what lies between the rows of the input changes no bit"
+              (Gen.zip case (Gen.choose (1, 20)))
+              (fun (case, gap) ->
+                  let tangents, u = firstTangents case, fst case.Cotangents
+                  Expect.equal (pushforwardWith gap case tangents) (pushforward case tangents) "pushforward"
+                  Expect.equal (pullbackWith gap true case u) (pullbackWith 0 true case u) "pullback")
+          property "packing keeps every parameter" case (fun case ->
+              use packed = Scratch.Rent case.Layer.PackedCount
+              let kept = Array.create case.Layer.ParameterCount nanf
+              case.Layer.Pack(case.Parameters.Span, packed.Span)
+              case.Layer.Unpack(Span.op_Implicit packed.Span, Span kept)
+              Expect.equal (Vector.ofArray kept) case.Parameters "parameters")
+          property "forward alone gives the output of the linearization" case (fun case ->
+              use packed = Scratch.Rent case.Layer.PackedCount
+              case.Layer.Pack(case.Parameters.Span, packed.Span)
+              use at = case.Layer.At(Memory.op_Implicit packed.Memory)
+              let values = Array.create (case.Input.Rows * case.Layer.Stride) nanf
+              at.Forward(case.Input.Rows, case.Input.Span, case.Layer.Inputs, Span values)
+              Expect.equal (compact case.Input.Rows case.Layer.Outputs values) (output case) "output")
           property "output and pushforward are those of dual numbers" case (fun case ->
               let inputTangent, parameterTangent = firstTangents case
               let zeros (values: float[]) = Array.zeroCreate<float> values.Length
@@ -127,7 +193,7 @@ let private ofLayer name layers =
                       Oracle.output case.Layers parameters (dual slice input))
                   |> Array.concat
 
-              expectAllClose 2e-5 ((at case).Output.Span.ToArray()) (expected |> Array.map _.X) "output"
+              expectAllClose 2e-5 (Vector.toArray (output case)) (expected |> Array.map _.X) "output"
               let jv = expected |> Array.map _.E1
               let scale = jv |> Array.map abs |> Array.max
               expectAllClose (2e-5 * (1.0 + scale)) (Vector.toArray (pushforward case (firstTangents case))) jv "ẏ") ]
@@ -142,7 +208,7 @@ let private layers =
               (gen {
                   let! outputs = Gen.choose (1, 5)
                   let! free = Gen.choose (1, 5)
-                  return WithFree(free, Dense(outputs, Activation.Identity))
+                  return LinearThenFree(outputs, free)
               })
           ofLayer
               "compositions"
@@ -186,7 +252,7 @@ let private networkCaseOf (rows: Gen<int>) =
 
 let private networkCase = networkCaseOf (Gen.choose (0, 9))
 
-let private linearization case = case.Network.At case.Parameters case.Observations
+let private linearization case = Network.linearize case.Network case.Parameters case.Observations
 
 let private outputsOf case parameters =
     Array.init case.Observations.Rows (fun row ->
@@ -246,38 +312,34 @@ let private networks =
               let forward = (linearization case).Forward
 
               for row in 0 .. case.Observations.Rows - 1 do
-                  let alone = (case.Network.At case.Parameters (case.Observations.SliceRows(row, 1))).Forward
+                  let alone = Network.forward case.Network case.Parameters (case.Observations.SliceRows(row, 1))
                   Expect.equal alone (forward.SliceRows(row, 1)) $"row {row}")
-          property
-              "in blocks, forward and pushforward have the same bits, and the pullback is as close as its sums are"
-              (Gen.zip (networkCaseOf (Gen.choose (0, 40))) (Gen.choose (1, 16)))
-              (fun (case, blockRows) ->
-                  let whole = linearization case
-                  let blocked = { case with Network = Network.inBlocks blockRows 1 case.Network } |> linearization
-                  Expect.equal blocked.Forward whole.Forward "forward"
-                  Expect.equal (blocked.Pushforward case.Tangent) (whole.Pushforward case.Tangent) "pushforward"
-                  let expected = whole.Pullback case.Cotangent
-                  expectSame (blocked.Pullback case.Cotangent) expected (Vector.norm expected) "pullback")
-          property
-              "in blocks, the number of threads changes no bit"
-              (Gen.zip3 (networkCaseOf (Gen.choose (0, 40))) (Gen.choose (1, 16)) (Gen.choose (2, 5)))
-              (fun (case, blockRows, threads) ->
-                  let on threads =
-                      { case with Network = Network.inBlocks blockRows threads case.Network } |> linearization
+          property "the pushforward of a row has the same bits, whatever the others are" networkCase (fun case ->
+              let tangents = (linearization case).Pushforward case.Tangent
 
-                  let one, many = on 1, on threads
-                  Expect.equal many.Forward one.Forward "forward"
-                  Expect.equal (many.Pushforward case.Tangent) (one.Pushforward case.Tangent) "pushforward"
-                  Expect.equal (many.Pullback case.Cotangent) (one.Pullback case.Cotangent) "pullback")
+              for row in 0 .. case.Observations.Rows - 1 do
+                  use alone = linearization { case with Observations = case.Observations.SliceRows(row, 1) }
+
+                  Expect.equal (alone.Pushforward case.Tangent) (tangents.SliceRows(row, 1)) $"row {row}")
+          property "the pullback is the sum of those of the rows, up to rounding" networkCase (fun case ->
+              let ofRow row =
+                  use alone = linearization { case with Observations = case.Observations.SliceRows(row, 1) }
+
+                  alone.Pullback(case.Cotangent.SliceRows(row, 1))
+
+              let rows = List.init case.Observations.Rows ofRow
+              let sum = List.fold (Vector.addScaled 1.0) (Vector.zero case.Tangent.Length) rows
+              let scale = rows |> List.sumBy Vector.norm
+              expectSame ((linearization case).Pullback case.Cotangent) sum scale "pullback")
           property "a network is the same as its layers one after another" networkCase (fun case ->
               match case.Layers with
               | Then(first, second) ->
                   let inner = Layers.network case.Network.Inputs first
                   let outer = Layers.network inner.Outputs second
                   Expect.equal case.Network.ParameterCount (inner.ParameterCount + outer.ParameterCount) "parameters"
-                  let hidden = inner.At (case.Parameters.Slice(0, inner.ParameterCount)) case.Observations
+                  let hidden = Network.forward inner (case.Parameters.Slice(0, inner.ParameterCount)) case.Observations
                   let rest = case.Parameters.Slice(inner.ParameterCount, outer.ParameterCount)
-                  Expect.equal (linearization case).Forward (outer.At rest hidden.Forward).Forward "forward"
+                  Expect.equal (linearization case).Forward (Network.forward outer rest hidden) "forward"
               | _ -> ())
           property
               "parameters, observations, tangents and cotangents of another shape are refused"
@@ -291,16 +353,24 @@ let private networks =
                       let it = linearization case
 
                       for resized in [ short; long ] do
+                          let parameters = resized case.Parameters
+
                           refuses "a vector of parameters" (fun () ->
-                              case.Network.At (resized case.Parameters) case.Observations)
+                              Network.linearize case.Network parameters case.Observations)
+
+                          refuses "a vector of parameters" (fun () ->
+                              Network.forward case.Network parameters case.Observations)
 
                           refuses "a tangent" (fun () -> it.Pushforward(resized case.Tangent))
 
                       for more in [ -1; 1 ] do
+                          let observations = Matrix.zero case.Observations.Rows (case.Network.Inputs + more)
+
                           refuses "a block of observations" (fun () ->
-                              case.Network.At
-                                  case.Parameters
-                                  (Matrix.zero case.Observations.Rows (case.Network.Inputs + more)))
+                              Network.linearize case.Network case.Parameters observations)
+
+                          refuses "a block of observations" (fun () ->
+                              Network.forward case.Network case.Parameters observations)
 
                           refuses "a cotangent with other rows" (fun () ->
                               it.Pullback(Matrix.zero (case.Observations.Rows + more) case.Network.Outputs))
@@ -352,7 +422,7 @@ let private initialisation =
                   isOrthogonal inputs outputs (sqrt 2.0) ((Layer.dense outputs Activation.Relu inputs).Initialise key)
                   isOrthogonal inputs outputs 1.0 ((Layer.linear outputs inputs).Initialise key))
           property "free outputs start where they are told" initialCase (fun (inputs, outputs, initial, key) ->
-              let layer = (Layer.linear outputs |> Layer.andFree 3 initial) inputs
+              let layer = Layer.linearThenFree 1.0 outputs 3 initial inputs
               let parameters = layer.Initialise key
               Expect.equal parameters.Length layer.ParameterCount "length"
               let free = parameters.Slice(parameters.Length - 3, 3)
@@ -398,8 +468,7 @@ let private initialisation =
                       | Box(low, _) -> low.Length
                       | _ -> 0
 
-                  let head = Layers.ofArchitecture (width - free) architecture
-                  let layers = if free > 0 then WithFree(free, head) else head
+                  let layers = Layers.ofArchitecture (LinearThenFree(width - free, free)) architecture
 
                   let observations =
                       Matrix.init 4 inputs (fun row column ->
@@ -414,7 +483,7 @@ let private initialisation =
                       |> Array.concat
                       |> Array.map _.X
 
-                  let forward = (policy.Network.At parameters observations).Forward
+                  let forward = Network.forward policy.Network parameters observations
                   expectAllClose 1e-5 (forward.Span.ToArray()) expected "forward"
 
                   let hidden = if architecture.Hidden.IsEmpty then inputs else List.last architecture.Hidden
@@ -431,7 +500,7 @@ let private gathered =
         (Gen.zip networkCase (Gen.choose (1, 4)))
         (fun (case, step) ->
             let rows = ImmutableArray.CreateRange [ 0..step .. case.Observations.Rows - 1 ]
-            let some = case.Network.At case.Parameters (Matrix.gather rows case.Observations)
-            Expect.equal some.Forward (Matrix.gather rows (linearization case).Forward) "forward")
+            let some = Network.forward case.Network case.Parameters (Matrix.gather rows case.Observations)
+            Expect.equal some (Matrix.gather rows (linearization case).Forward) "forward")
 
 let tests = testList "networks" [ layers; networks; gathered; initialisation ]

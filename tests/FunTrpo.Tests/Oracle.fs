@@ -88,9 +88,9 @@ let rec private forward layers (parameters: HyperDual list) (input: HyperDual[])
                 |> activate activation)
 
         Array.ofList output, rest
-    | WithFree(count, inner) ->
-        let output, rest = forward inner parameters input
-        let free, rest = List.splitAt count rest
+    | LinearThenFree(outputs, free) ->
+        let output, rest = forward (Dense(outputs, Activation.Identity)) parameters input
+        let free, rest = List.splitAt free rest
         Array.append output (Array.ofList free), rest
     | Then(first, second) ->
         let hidden, rest = forward first parameters input

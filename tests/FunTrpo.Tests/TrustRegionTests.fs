@@ -11,30 +11,32 @@ open FunTrpo.Tests.Generators
 
 // ---- The line search ----
 
-/// Settings, parameters and a step, and which of the tries would be accepted.
+/// Settings, parameters, the length and direction of a step, and which of the tries would be accepted.
 let private search =
     gen {
         let! tries = Gen.choose (1, 12)
         let! percent = Gen.choose (5, 95)
         let! answers = Gen.listOfLength tries (Gen.frequency [ 3, Gen.constant false; 1, Gen.constant true ])
-        let! length = Gen.choose (1, 20)
-        let! parameters = vector 1.0 length
-        let! step = vector 1.0 length
+        let! count = Gen.choose (1, 20)
+        let! parameters = vector 1.0 count
+        let! direction = vector 1.0 count
+        let! length = Gen.choose (-300, 300) |> Gen.map (fun exponent -> 10.0 ** (float exponent / 100.0))
 
         let settings = { Tries = tries; Ratio = float percent / 100.0 }
 
-        return settings, answers, parameters, step
+        return settings, answers, parameters, (length, direction)
     }
 
 /// Runs the search, and tells its result and all that it tried. What compares is the number of the try.
-let private backtrack settings (answers: bool list) parameters step =
+let private backtrack settings (answers: bool list) parameters (length, direction) =
     let tried = Collections.Generic.List<Vector>()
 
     let evaluate candidate =
         tried.Add candidate
         tried.Count
 
-    let result = LineSearch.backtrack settings evaluate (fun number -> answers[number - 1]) parameters step
+    let isAcceptable number = answers[number - 1]
+    let result = LineSearch.backtrack settings evaluate isAcceptable parameters length direction
 
     result, List.ofSeq tried
 
@@ -45,15 +47,15 @@ let private lineSearch =
     testList
         "line search"
         [ property
-              "what it tries is θ + ratioᵏ step for k = 0, 1, …"
+              "what it tries is θ + ratioᵏ · length · direction for k = 0, 1, …, which it leaves to whoever keeps it"
               search
-              (fun (settings, answers, parameters, step) ->
-                  let _, tried = backtrack settings answers parameters step
+              (fun (settings, answers, parameters, (length, direction)) ->
+                  let _, tried = backtrack settings answers parameters (length, direction)
 
                   let expected =
                       fractions settings
                       |> List.take tried.Length
-                      |> List.map (fun fraction -> Vector.addScaled fraction step parameters)
+                      |> List.map (fun fraction -> Vector.addScaled (fraction * length) direction parameters)
 
                   Expect.equal tried expected "tried")
           property
@@ -431,7 +433,7 @@ let private outcomes =
               let case = exampleCase [| 0f; 0f |] 1f
               let it = improve 1e-3 0.01 case
               Expect.isTrue (isMoved it) $"{it.Outcome}"
-              let logits = (case.Policy.Network.At it.Parameters case.Observations).Forward
+              let logits = Network.forward case.Policy.Network it.Parameters case.Observations
               Expect.isGreaterThan logits[0, 1] logits[0, 0] "logits"
               // The quadratic model is nearly exact there, and the line search takes what it promises.
               Expect.isGreaterThan it.Comparison.MeanKl 0.002 "mean KL")
