@@ -36,7 +36,7 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
     public bool IsLinear => Activation == Activation.Identity;
 
     /// <summary>Whether the packed form holds Wᵀ: then products are dot products along the inputs.</summary>
-    public bool IsNarrow => Weighted <= NarrowColumns && Weighted < Inputs;
+    public bool IsNarrow => Weighted is > 0 and <= NarrowColumns && Weighted < Inputs;
 
     private int PackedWeights => IsNarrow ? TransposedCount : Inputs * Stride;
 
@@ -199,7 +199,8 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         Span<float> result
     )
     {
-        using Scratch? padded = IsNarrow ? PadRows(rows, ref x1, ref xStride) : null;
+        using Scratch? padded1 = IsNarrow ? PadRows(rows, ref x1, xStride) : null;
+        using Scratch? padded2 = IsNarrow ? PadRows(rows, ref x2, xStride) : null;
         fixed (
             float* w1 = weights1,
                 w2 = weights2,
@@ -216,7 +217,7 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
                 {
                     Rows = rows,
                     Columns = Weighted,
-                    InnerStride = xStride,
+                    InnerStride = PaddedInputs,
                     Stride = Stride,
                     A1 = p1,
                     B1 = w1,
@@ -256,7 +257,7 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         Span<float> packedCotangent
     )
     {
-        using Scratch? padded = IsNarrow ? PadRows(rows, ref x, ref xStride) : null;
+        using Scratch? padded = IsNarrow ? PadRows(rows, ref x, xStride) : null;
         fixed (
             float* pX = x,
                 pDelta = delta,
@@ -276,18 +277,26 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         }
     }
 
-    /// <summary>Copies x into padded rows, unless that is what they are.</summary>
-    private Scratch? PadRows(int rows, ref ReadOnlySpan<float> x, ref int xStride)
+    /// <summary>Copies x into rows padded with zeros, unless they need no padding.</summary>
+    private Scratch? PadRows(int rows, ref ReadOnlySpan<float> x, int xStride)
     {
-        if (xStride == PaddedInputs)
+        if (xStride == Inputs && Inputs == PaddedInputs || x.IsEmpty)
         {
             return null;
         }
 
         Scratch scratch = Scratch.Rent(rows * PaddedInputs);
-        PaddedRows.Pad(rows, xStride, x[..(rows * xStride)], scratch.Span);
+        for (int row = 0; row < rows; row++)
+        {
+            PaddedRows.Pad(
+                1,
+                Inputs,
+                x.Slice(row * xStride, Inputs),
+                scratch.Span.Slice(row * PaddedInputs, PaddedInputs)
+            );
+        }
+
         x = scratch.Span;
-        xStride = PaddedInputs;
         return scratch;
     }
 

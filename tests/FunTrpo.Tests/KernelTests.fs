@@ -60,7 +60,7 @@ let private reductions =
               })
               (fun (columns, m, scale, start) ->
                   let scaled, sums = Array.copy m, Array.copy start
-                  Reductions.ScaleAndAddColumnSums(Span scaled, ReadOnlySpan scale, Span sums)
+                  ColumnSums.ScaleAndAdd(Span scaled, ReadOnlySpan scale, Span sums)
                   let expected = if scale.Length = 0 then m else Array.map2 (*) m scale
                   Expect.equal (bitsOf scaled) (bitsOf expected) "scaled"
 
@@ -101,21 +101,21 @@ let private reductions =
                   Reductions.Multiply(ReadOnlySpan a, ReadOnlySpan a, Span longer))
 
               expectRefused "ScaleAndAddColumnSums: sums that are not whole vectors" (fun () ->
-                  Reductions.ScaleAndAddColumnSums(
+                  ColumnSums.ScaleAndAdd(
                       Span(Array.zeroCreate<float32> 3),
                       ReadOnlySpan.Empty,
                       Span(Array.zeroCreate<float32> 3)
                   ))
 
               expectRefused "ScaleAndAddColumnSums: a matrix of parts of rows" (fun () ->
-                  Reductions.ScaleAndAddColumnSums(
+                  ColumnSums.ScaleAndAdd(
                       Span(Array.zeroCreate<float32>(3 * Lanes.Width)),
                       ReadOnlySpan.Empty,
                       Span(Array.zeroCreate<float32>(2 * Lanes.Width))
                   ))
 
               expectRefused "ScaleAndAddColumnSums: scale" (fun () ->
-                  Reductions.ScaleAndAddColumnSums(
+                  ColumnSums.ScaleAndAdd(
                       Span(Array.zeroCreate<float32>(2 * Lanes.Width)),
                       ReadOnlySpan(Array.zeroCreate<float32> Lanes.Width),
                       Span(Array.zeroCreate<float32> Lanes.Width)
