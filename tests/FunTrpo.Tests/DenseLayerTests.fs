@@ -250,7 +250,9 @@ let private inputCotangent it (delta: float32[]) row input =
 /// xᵀ δ, and the column sums of δ, on top of what was there.
 let private parameterCotangent it (delta: float32[]) i =
     let weights = it.Shape.Inputs * it.Shape.Weighted
-    let input, column = if i < weights then i / it.Shape.Weighted, i % it.Shape.Weighted else -1, i - weights
+
+    let input, column =
+        if i < weights then i / it.Shape.Weighted, i % it.Shape.Weighted else -1, i - weights
 
     { Start = it.Before[i]
       Count = it.Shape.Rows

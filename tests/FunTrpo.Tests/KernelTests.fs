@@ -319,34 +319,50 @@ let private softmaxMetric =
 
     testList
         "softmax"
-        [ property "ApplyMetric is (diag(p) − p pᵀ) u, and touches nothing else" rowsOfLogits (fun (start, after, logits, u) ->
-              let probabilities =
-                  logits
-                  |> Array.map (fun row ->
-                      let exps = row |> Array.map (float >> exp)
-                      exps |> Array.map (fun e -> float32 (e / Array.sum exps)))
+        [ property
+              "ApplyMetric is (diag(p) − p pᵀ) u, and touches nothing else"
+              rowsOfLogits
+              (fun (start, after, logits, u) ->
+                  let probabilities =
+                      logits
+                      |> Array.map (fun row ->
+                          let exps = row |> Array.map (float >> exp)
+                          exps |> Array.map (fun e -> float32 (e / Array.sum exps)))
 
-              /// The rows with other numbers before and after.
-              let embedded rows =
-                  rows
-                  |> Array.map (fun row -> Array.concat [ Array.create start 7f; row; Array.create after 7f ])
-                  |> Array.concat
+                  /// The rows with other numbers before and after.
+                  let embedded rows =
+                      rows
+                      |> Array.map (fun row -> Array.concat [ Array.create start 7f; row; Array.create after 7f ])
+                      |> Array.concat
 
-              let count = if u.Length = 0 then 1 else u[0].Length
-              let stride = start + count + after
-              let product = embedded u
-              Softmax.ApplyMetric(u.Length, stride, start, count, ReadOnlySpan(embedded probabilities), Span product)
+                  let count = if u.Length = 0 then 1 else u[0].Length
+                  let stride = start + count + after
+                  let product = embedded u
 
-              for row in 0 .. u.Length - 1 do
-                  let p, u = toFloats probabilities[row], toFloats u[row]
-                  let mean = Array.fold2 (fun sum p u -> sum + p * u) 0.0 p u
-                  let actual = Array.sub product (row * stride) stride
-                  let expected = Array.map2 (fun p u -> p * (u - mean)) p u
-                  expectAllClose 2e-6 (Array.sub actual start count) expected $"row {row}"
-                  let around = Array.append actual[.. start - 1] actual[start + count ..]
-                  Expect.allEqual around 7f "what lies around"
-                  let sum = Array.sub actual start count |> Array.sumBy float
-                  expectClose 2e-6 sum 0.0 $"Σ of row {row}, which is along the direction that changes no probability")
+                  Softmax.ApplyMetric(
+                      u.Length,
+                      stride,
+                      start,
+                      count,
+                      ReadOnlySpan(embedded probabilities),
+                      Span product
+                  )
+
+                  for row in 0 .. u.Length - 1 do
+                      let p, u = toFloats probabilities[row], toFloats u[row]
+                      let mean = Array.fold2 (fun sum p u -> sum + p * u) 0.0 p u
+                      let actual = Array.sub product (row * stride) stride
+                      let expected = Array.map2 (fun p u -> p * (u - mean)) p u
+                      expectAllClose 2e-6 (Array.sub actual start count) expected $"row {row}"
+                      let around = Array.append actual[.. start - 1] actual[start + count ..]
+                      Expect.allEqual around 7f "what lies around"
+                      let sum = Array.sub actual start count |> Array.sumBy float
+
+                      expectClose
+                          2e-6
+                          sum
+                          0.0
+                          $"Σ of row {row}, which is along the direction that changes no probability")
           testCase "rows and columns that do not fit are refused" (fun () ->
               let apply rows stride start count p u =
                   expectRefused $"{rows} rows of {stride}, from {start} on {count}, in {p} and {u}" (fun () ->
@@ -388,7 +404,9 @@ let private descent =
 
 /// The moments and the parameters after all steps.
 let private descend it =
-    let mean, square = Array.zeroCreate<float32> it.Parameters.Length, Array.zeroCreate<float32> it.Parameters.Length
+    let mean, square =
+        Array.zeroCreate<float32> it.Parameters.Length, Array.zeroCreate<float32> it.Parameters.Length
+
     let parameters = Array.copy it.Parameters
 
     it.Gradients
@@ -429,10 +447,14 @@ let private adam =
 
               for i in 0 .. it.Parameters.Length - 1 do
                   let only (values: float32[]) = [| values[i] |]
+
                   let m, v, theta =
                       descend { it with Parameters = only it.Parameters; Gradients = Array.map only it.Gradients }
 
-                  Expect.equal (bitsOf (Array.concat [ m; v; theta ])) (bitsOf [ mean[i]; square[i]; parameters[i] ]) $"element {i}")
+                  Expect.equal
+                      (bitsOf (Array.concat [ m; v; theta ]))
+                      (bitsOf [ mean[i]; square[i]; parameters[i] ])
+                      $"element {i}")
           property "without gradients nothing moves" descent (fun it ->
               let idle = { it with Gradients = it.Gradients |> Array.map (Array.map (fun _ -> 0f)) }
               let _, _, parameters = descend idle
@@ -459,4 +481,5 @@ let private lanes =
         | null -> Expect.contains [ 4; 8; 16 ] Lanes.Width "float32 in one vector"
         | expected -> Expect.equal (string Lanes.Width) expected "float32 in one vector")
 
-let tests = testList "kernels" [ lanes; reductions; softmaxMetric; activations; adam; DenseLayerTests.tests ]
+let tests =
+    testList "kernels" [ lanes; reductions; softmaxMetric; activations; adam; DenseLayerTests.tests ]
