@@ -2,11 +2,13 @@
 module FunTrpo.Tests.Generators
 
 open System
+open System.Buffers
 open System.Collections.Immutable
 open Expecto
 open FsCheck
 open FsCheck.FSharp
 open FunTrpo
+open FunTrpo.Kernels
 
 /// A property that is checked on this many random cases.
 let propertyOf cases name (cases': Gen<'Case>) (holds: 'Case -> unit) =
@@ -185,6 +187,17 @@ let expectAllClose tolerance (actual: seq<float32>) (expected: float[]) what =
 
 /// The bits of the numbers: 0 and −0 differ, and NaN is itself.
 let bitsOf (values: seq<float32>) = values |> Seq.map BitConverter.SingleToUInt32Bits |> Array.ofSeq
+
+/// Fills the memory that is lent next with NaN, so that results which depend on what it held before are seen.
+let poisonMemory () =
+    for power in 0..15 do
+        for scratch in List.init 6 (fun _ -> Scratch.Rent(1 <<< power)) do
+            scratch.Span.Fill nanf
+            scratch.Dispose()
+
+        let doubles = ArrayPool.Shared.Rent(1 <<< power)
+        Array.fill doubles 0 doubles.Length nan
+        ArrayPool.Shared.Return doubles
 
 /// Fails unless the arguments of the call are refused.
 let expectRefused what (call: unit -> unit) =

@@ -21,6 +21,12 @@ let private pair =
         return a, b, alpha
     }
 
+/// The same in float64, where rounding to float32 shows.
+let private pairOfDoubles =
+    pair
+    |> Gen.map (fun (a, b, alpha) ->
+        Array.map (fun x -> float x / 3.0) a, Array.map (fun x -> float x / 7.0) b, float alpha / 11.0)
+
 let private reductions =
     testList
         "reductions"
@@ -69,6 +75,40 @@ let private reductions =
                       |> Seq.fold (fun sum i -> sum + expected[i]) start[column]
 
                   Expect.equal (bitsOf sums) (Array.init columns ofColumn |> bitsOf) "sums")
+          property "Combine is α x + β y, β y rounded first, also when it writes over x or y" pair (fun (x, y, alpha) ->
+              let beta = 0.3f - alpha
+              let expected = Array.map2 (fun x y -> MathF.FusedMultiplyAdd(alpha, x, beta * y)) x y
+              let sum, overX, overY = Array.create x.Length nanf, Array.copy x, Array.copy y
+              Reductions.Combine(alpha, ReadOnlySpan x, beta, ReadOnlySpan y, Span sum)
+              Reductions.Combine(alpha, ReadOnlySpan overX, beta, ReadOnlySpan y, Span overX)
+              Reductions.Combine(alpha, ReadOnlySpan x, beta, ReadOnlySpan overY, Span overY)
+              Expect.equal (bitsOf sum) (bitsOf expected) "bits"
+              Expect.equal (bitsOf overX) (bitsOf expected) "over x"
+              Expect.equal (bitsOf overY) (bitsOf expected) "over y")
+          property "Dot of float64 is Σ aᵢ bᵢ" pairOfDoubles (fun (a, b, _) ->
+              let terms = Array.map2 (*) a b
+              let bound = 1e-14 * Array.sumBy abs terms
+              expectClose bound (Reductions.Dot(ReadOnlySpan a, ReadOnlySpan b)) (Array.sum terms) "dot")
+          property
+              "AddScaled of float64 is y + α x with one rounding, also when it writes over x or y"
+              pairOfDoubles
+              (fun (x, y, alpha) ->
+                  let expected = Array.map2 (fun x y -> Math.FusedMultiplyAdd(alpha, x, y)) x y
+                  let sum, overX, overY = Array.create x.Length nan, Array.copy x, Array.copy y
+                  Reductions.AddScaled(alpha, ReadOnlySpan x, ReadOnlySpan y, Span sum)
+                  Reductions.AddScaled(alpha, ReadOnlySpan overX, ReadOnlySpan y, Span overX)
+                  Reductions.AddScaled(alpha, ReadOnlySpan x, ReadOnlySpan overY, Span overY)
+                  let bits = Array.map BitConverter.DoubleToUInt64Bits
+                  Expect.equal (bits sum) (bits expected) "bits"
+                  Expect.equal (bits overX) (bits expected) "over x"
+                  Expect.equal (bits overY) (bits expected) "over y")
+          property "Widen keeps every number, and Narrow takes the nearest" pairOfDoubles (fun (a, _, _) ->
+              let narrow = Array.create a.Length nanf
+              let wide = Array.create a.Length nan
+              Reductions.Narrow(ReadOnlySpan a, Span narrow)
+              Reductions.Widen(ReadOnlySpan narrow, Span wide)
+              Expect.equal (bitsOf narrow) (bitsOf (Array.map float32 a)) "narrow"
+              Expect.equal wide (Array.map float narrow) "wide")
           property
               "AllFinite is false exactly when one element is NaN or infinite"
               (gen {
@@ -94,6 +134,31 @@ let private reductions =
               expectRefused "AddScaled: sum" (fun () ->
                   Reductions.AddScaled(alpha, ReadOnlySpan a, ReadOnlySpan a, Span longer))
 
+              expectRefused "Combine: x" (fun () ->
+                  Reductions.Combine(alpha, ReadOnlySpan longer, alpha, ReadOnlySpan a, Span a))
+
+              expectRefused "Combine: y" (fun () ->
+                  Reductions.Combine(alpha, ReadOnlySpan a, alpha, ReadOnlySpan longer, Span a))
+
+              expectRefused "Combine: sum" (fun () ->
+                  Reductions.Combine(alpha, ReadOnlySpan a, alpha, ReadOnlySpan a, Span longer))
+
+              let doubles, longerDoubles = toFloats a, toFloats longer
+
+              expectRefused "Dot of float64" (fun () ->
+                  Reductions.Dot(ReadOnlySpan doubles, ReadOnlySpan longerDoubles) |> ignore)
+
+              expectRefused "AddScaled of float64: x" (fun () ->
+                  Reductions.AddScaled(1.0, ReadOnlySpan longerDoubles, ReadOnlySpan doubles, Span doubles))
+
+              expectRefused "AddScaled of float64: y" (fun () ->
+                  Reductions.AddScaled(1.0, ReadOnlySpan doubles, ReadOnlySpan longerDoubles, Span doubles))
+
+              expectRefused "AddScaled of float64: sum" (fun () ->
+                  Reductions.AddScaled(1.0, ReadOnlySpan doubles, ReadOnlySpan doubles, Span longerDoubles))
+
+              expectRefused "Widen" (fun () -> Reductions.Widen(ReadOnlySpan longer, Span doubles))
+              expectRefused "Narrow" (fun () -> Reductions.Narrow(ReadOnlySpan longerDoubles, Span a))
               expectRefused "Multiply: a" (fun () -> Reductions.Multiply(ReadOnlySpan longer, ReadOnlySpan a, Span a))
               expectRefused "Multiply: b" (fun () -> Reductions.Multiply(ReadOnlySpan a, ReadOnlySpan longer, Span a))
 
@@ -238,4 +303,183 @@ let private activations =
               expectRefused "an unknown activation" (fun () ->
                   Activations.Apply(enum 99, Span(Array.zeroCreate<float32> 1), Span(Array.zeroCreate<float32> 1)))) ]
 
-let tests = testList "kernels" [ reductions; activations; DenseLayerTests.tests ]
+// ---- The softmax ----
+
+let private softmaxMetric =
+    let rowsOfLogits =
+        gen {
+            let! rows = Gen.choose (0, 9)
+            let! count = Gen.choose (1, 20)
+            let! start = Gen.choose (0, 5)
+            let! after = Gen.choose (0, 5)
+            let! logits = Gen.arrayOfLength rows (numbers 5.0 count)
+            let! u = Gen.arrayOfLength rows (numbers 2.0 count)
+            return start, after, logits, u
+        }
+
+    testList
+        "softmax"
+        [ property
+              "ApplyMetric is (diag(p) − p pᵀ) u, and touches nothing else"
+              rowsOfLogits
+              (fun (start, after, logits, u) ->
+                  let probabilities =
+                      logits
+                      |> Array.map (fun row ->
+                          let exps = row |> Array.map (float >> exp)
+                          exps |> Array.map (fun e -> float32 (e / Array.sum exps)))
+
+                  /// The rows with other numbers before and after.
+                  let embedded rows =
+                      rows
+                      |> Array.map (fun row -> Array.concat [ Array.create start 7f; row; Array.create after 7f ])
+                      |> Array.concat
+
+                  let count = if u.Length = 0 then 1 else u[0].Length
+                  let stride = start + count + after
+                  let product = embedded u
+
+                  Softmax.ApplyMetric(
+                      u.Length,
+                      stride,
+                      start,
+                      count,
+                      ReadOnlySpan(embedded probabilities),
+                      Span product
+                  )
+
+                  for row in 0 .. u.Length - 1 do
+                      let p, u = toFloats probabilities[row], toFloats u[row]
+                      let mean = Array.fold2 (fun sum p u -> sum + p * u) 0.0 p u
+                      let actual = Array.sub product (row * stride) stride
+                      let expected = Array.map2 (fun p u -> p * (u - mean)) p u
+                      expectAllClose 2e-6 (Array.sub actual start count) expected $"row {row}"
+                      let around = Array.append actual[.. start - 1] actual[start + count ..]
+                      Expect.allEqual around 7f "what lies around"
+                      let sum = Array.sub actual start count |> Array.sumBy float
+
+                      expectClose
+                          2e-6
+                          sum
+                          0.0
+                          $"Σ of row {row}, which is along the direction that changes no probability")
+          testCase "rows and columns that do not fit are refused" (fun () ->
+              let apply rows stride start count p u =
+                  expectRefused $"{rows} rows of {stride}, from {start} on {count}, in {p} and {u}" (fun () ->
+                      Softmax.ApplyMetric(
+                          rows,
+                          stride,
+                          start,
+                          count,
+                          ReadOnlySpan(Array.zeroCreate<float32> p),
+                          Span(Array.zeroCreate<float32> u)
+                      ))
+
+              apply 2 4 0 4 7 8
+              apply 2 4 0 4 8 9
+              apply 2 4 -1 4 8 8
+              apply 2 4 1 4 8 8) ]
+
+// ---- Adam ----
+
+/// Moments, parameters, and gradients of several steps.
+type private Descent = { Parameters: float32[]; Gradients: float32[][]; LearningRate: float; StepsBefore: int64 }
+
+let private descent =
+    gen {
+        let! count = Gen.choose (0, 40)
+        let! steps = Gen.choose (1, 6)
+        let! parameters = numbers 2.0 count
+        let! scale = Gen.choose (-3, 3)
+        let! gradients = Gen.arrayOfLength steps (numbers (10.0 ** float scale) count)
+        let! learningRate = Gen.elements [ 1e-4; 1e-2; 0.3 ]
+        let! before = Gen.elements [ 0L; 1L; 1000L; 10_000_000L ]
+
+        return
+            { Parameters = parameters
+              Gradients = gradients
+              LearningRate = learningRate
+              StepsBefore = before }
+    }
+
+/// The moments and the parameters after all steps.
+let private descend it =
+    let mean, square =
+        Array.zeroCreate<float32> it.Parameters.Length, Array.zeroCreate<float32> it.Parameters.Length
+
+    let parameters = Array.copy it.Parameters
+
+    it.Gradients
+    |> Array.iteri (fun i gradient ->
+        let step = it.StepsBefore + int64 i + 1L
+        Adam.Step(step, it.LearningRate, ReadOnlySpan gradient, Span mean, Span square, Span parameters))
+
+    mean, square, parameters
+
+let private adam =
+    testList
+        "Adam"
+        [ property "takes the steps of the paper's algorithm in float64" descent (fun it ->
+              let mean, square, parameters = descend it
+
+              for i in 0 .. it.Parameters.Length - 1 do
+                  let mutable m, v, theta = 0.0, 0.0, float it.Parameters[i]
+                  let mutable tolerance = 1e-7 * abs theta
+                  let gradients = it.Gradients |> Array.map (fun gradient -> float gradient[i])
+                  let largest = gradients |> Array.map abs |> Array.max
+
+                  for k in 0 .. gradients.Length - 1 do
+                      let g, t = gradients[k], float (it.StepsBefore + int64 k + 1L)
+                      m <- 0.9 * m + 0.1 * g
+                      v <- 0.999 * v + 0.001 * g * g
+                      let divisor = sqrt (v / (1.0 - 0.999 ** t)) + 1e-8
+                      let move = it.LearningRate * m / (1.0 - 0.9 ** t) / divisor
+                      theta <- theta - move
+                      // Of the moments in float32, where m may be a small difference of large gradients.
+                      let ofMean = it.LearningRate * largest / (1.0 - 0.9 ** t) / divisor
+                      tolerance <- tolerance + 1e-6 * (abs move + ofMean) + 1e-7 * abs theta
+
+                  expectClose (1e-6 * largest) (float mean[i]) m $"m[{i}]"
+                  expectClose (1e-6 * largest * largest) (float square[i]) v $"v[{i}]"
+                  expectClose tolerance (float parameters[i]) theta $"θ[{i}]")
+          property "an element has the same bits however many are computed with it" descent (fun it ->
+              let mean, square, parameters = descend it
+
+              for i in 0 .. it.Parameters.Length - 1 do
+                  let only (values: float32[]) = [| values[i] |]
+
+                  let m, v, theta =
+                      descend { it with Parameters = only it.Parameters; Gradients = Array.map only it.Gradients }
+
+                  Expect.equal
+                      (bitsOf (Array.concat [ m; v; theta ]))
+                      (bitsOf [ mean[i]; square[i]; parameters[i] ])
+                      $"element {i}")
+          property "without gradients nothing moves" descent (fun it ->
+              let idle = { it with Gradients = it.Gradients |> Array.map (Array.map (fun _ -> 0f)) }
+              let _, _, parameters = descend idle
+              Expect.equal (bitsOf parameters) (bitsOf it.Parameters) "parameters")
+          testCase "vectors of different lengths are refused" (fun () ->
+              for wrong in 0..2 do
+                  let vector i = Array.zeroCreate<float32>(if i = wrong then 4 else 5)
+
+                  expectRefused $"vector {wrong}" (fun () ->
+                      Adam.Step(
+                          1L,
+                          0.1,
+                          ReadOnlySpan(Array.zeroCreate<float32> 5),
+                          Span(vector 0),
+                          Span(vector 1),
+                          Span(vector 2)
+                      ))) ]
+
+// ---- Vectors ----
+
+let private lanes =
+    testCase "the processor's vectors are as wide as the environment of the tests says" (fun () ->
+        match Environment.GetEnvironmentVariable "FUNTRPO_TESTS_LANES" with
+        | null -> Expect.contains [ 4; 8; 16 ] Lanes.Width "float32 in one vector"
+        | expected -> Expect.equal (string Lanes.Width) expected "float32 in one vector")
+
+let tests =
+    testList "kernels" [ lanes; reductions; softmaxMetric; activations; adam; DenseLayerTests.tests ]

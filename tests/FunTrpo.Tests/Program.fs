@@ -8,6 +8,8 @@ let private tests =
         "FunTrpo"
         [ AssemblyTests.tests
           FaultTests.tests
+          ScratchTests.tests
+          ParallelTests.tests
           KernelTests.tests
           KeyTests.tests
           SpaceTests.tests

@@ -1,0 +1,181 @@
+module FunTrpo.Tests.ParallelTests
+
+open System
+open System.Threading
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open FunTrpo
+open FunTrpo.Tests.Generators
+
+/// So many pieces, on so many threads.
+let private shape =
+    gen {
+        let! threads = Gen.choose (-1, 20)
+        let! count = Gen.frequency [ 1, Gen.constant 0; 1, Gen.constant 1; 6, Gen.choose (2, 100) ]
+        return threads, count
+    }
+
+/// Some of the pieces.
+let private someOf count = Gen.listOfLength count (Gen.frequency [ 3, Gen.constant false; 1, Gen.constant true ])
+
+/// How often each piece is done, where `work` may do more.
+let private timesDone threads count (work: int -> unit) =
+    let times = Array.zeroCreate<int> count
+
+    Parallel.iter threads count (fun i ->
+        Interlocked.Increment(&times[i]) |> ignore
+        work i)
+
+    times
+
+let private isOnceEach threads count =
+    Expect.equal (timesDone threads count ignore) (Array.create count 1) $"{count} pieces on {threads} threads"
+
+/// Runs this on threads of their own, all at once; what fails in one fails here.
+let private atOnce (works: (unit -> unit) list) =
+    let failures = Collections.Concurrent.ConcurrentQueue<exn>()
+
+    let guarded work () =
+        try
+            work ()
+        with failure ->
+            failures.Enqueue failure
+
+    let threads = works |> List.map (fun work -> Thread(guarded work: unit -> unit))
+
+    for thread in threads do
+        thread.Start()
+
+    for thread in threads do
+        thread.Join()
+
+    Expect.isEmpty failures "failures"
+
+exception private Failed of piece: int
+
+let private pieces =
+    testList
+        "pieces"
+        [ property "each is done once, on any number of threads" shape (fun (threads, count) ->
+              isOnceEach threads count)
+          property "no more are done at a time than there are threads" shape (fun (threads, count) ->
+              let now = ref 0
+
+              let atATime =
+                  Parallel.map threads count (fun _ ->
+                      let started = Interlocked.Increment now
+                      Thread.SpinWait 20
+                      Interlocked.Decrement now |> ignore
+                      started)
+
+              Expect.all atATime (fun started -> started <= max 1 threads) "at a time")
+          property "what they write is there afterwards, in its place" shape (fun (threads, count) ->
+              let squares = Parallel.map threads count (fun i -> i * i)
+              Expect.equal squares (Array.init count (fun i -> i * i)) "squares")
+          property
+              "blocks cover everything in order, whatever the threads"
+              (Gen.zip3 shape (Gen.choose (1, 40)) (Gen.choose (0, 500)))
+              (fun ((threads, _), size, total) ->
+                  let blocks = Parallel.blocks threads size total (fun first count -> [ first .. first + count - 1 ])
+                  Expect.equal (List.concat blocks) [ 0 .. total - 1 ] "items"
+                  Expect.isTrue (blocks |> Array.forall (fun block -> block.Length <= size)) "sizes"
+
+                  for block in Array.truncate (blocks.Length - 1) blocks do
+                      Expect.equal block.Length size "only the last is shorter")
+          property
+              "each is done once inside of each of others"
+              (Gen.zip shape shape)
+              (fun ((threads, count), (inner, innerCount)) ->
+                  let count = min count 20
+                  let all = Array.init count (fun _ -> Array.zeroCreate<int> innerCount)
+
+                  Parallel.iter threads count (fun i ->
+                      Parallel.iter inner innerCount (fun j -> Interlocked.Increment(&all[i][j]) |> ignore))
+
+                  Expect.equal all (Array.create count (Array.create innerCount 1)) "times")
+          testCase "each is done once while the workers fall asleep and wake" (fun () ->
+              let clock = Diagnostics.Stopwatch()
+
+              for i in 0..299 do
+                  isOnceEach 8 5
+                  clock.Restart()
+
+                  // Around the time at which a worker gives up waiting, and now and then long after it.
+                  if i % 30 = 0 then
+                      Thread.Sleep 3
+                  else
+                      while clock.Elapsed.TotalMicroseconds < float (7 * (i % 200)) do
+                          ())
+          testCase "each is done once where several callers are at it" (fun () ->
+              atOnce
+                  [ for caller in 1..5 ->
+                        fun () ->
+                            for i in 0..199 do
+                                isOnceEach (2 + i % 3) (caller + i % 7) ]) ]
+
+let private failing =
+    testList
+        "a piece that fails"
+        [ property
+              "its exception reaches the caller, the first of several, and the others before it are done"
+              (gen {
+                  let! threads, count = shape
+                  let! fails = someOf count
+                  return threads, Array.ofList fails
+              })
+              (fun (threads, fails) ->
+                  let finished = Array.zeroCreate<int> fails.Length
+
+                  let failure =
+                      try
+                          Parallel.iter threads fails.Length (fun i ->
+                              if fails[i] then
+                                  raise (Failed i)
+
+                              Interlocked.Increment(&finished[i]) |> ignore)
+
+                          None
+                      with Failed piece ->
+                          Some piece
+
+                  let expected = Array.tryFindIndex id fails
+                  Expect.equal failure expected "the first that failed"
+                  let before = defaultArg expected fails.Length
+                  Expect.allEqual (Array.truncate before finished) 1 "before it"
+                  Expect.isTrue (finished |> Array.forall (fun times -> times <= 1)) "no piece twice"
+                  isOnceEach threads 7)
+          testCase "the exception tells where it was thrown" (fun () ->
+              let throwing i =
+                  if i = 3 then
+                      invalidOp "in a piece"
+
+              for threads in [ 1; 8 ] do
+                  try
+                      Parallel.iter threads 5 throwing
+                      failtest "nothing was thrown"
+                  with :? InvalidOperationException as error ->
+                      Expect.equal error.Message "in a piece" "message"
+                      Expect.stringContains error.StackTrace (nameof throwing) "stack trace")
+          testCase "one that fails inside of another reaches the caller of both" (fun () ->
+              Expect.throwsC
+                  (fun () -> Parallel.iter 4 4 (fun i -> Parallel.iter 4 4 (fun j -> raise (Failed(10 * i + j)))))
+                  (fun error -> Expect.equal error (Failed 0) "the first of the first")
+
+              isOnceEach 4 9)
+          testCase "others are not disturbed by it" (fun () ->
+              atOnce
+                  [ for caller in 1..4 ->
+                        fun () ->
+                            for i in 0..99 do
+                                if caller % 2 = 0 then
+                                    isOnceEach 4 6
+                                else
+                                    Expect.throwsT<ArgumentException>
+                                        (fun () ->
+                                            Parallel.iter 4 6 (fun piece ->
+                                                if piece = i % 6 then
+                                                    invalidArg "piece" ""))
+                                        "its exception" ]) ]
+
+let tests = testList "parallel work" [ pieces; failing ]
