@@ -266,7 +266,8 @@ module Rollout =
                   Actions = Matrix.adopt total actionWidth rows.Actions
                   Rewards = ImmutableCollectionsMarshal.AsImmutableArray rows.Rewards
                   Ends = ImmutableCollectionsMarshal.AsImmutableArray rows.Ends
-                  BootstrapObservations = Matrix.adopt (bootstraps.Length / observationWidth) observationWidth bootstraps
+                  BootstrapObservations =
+                    Matrix.adopt (bootstraps.Length / observationWidth) observationWidth bootstraps
                   Episodes = ImmutableArray.CreateRange episodes }
 
             Ok(batch, shares |> Array.collect _.Current |> ImmutableCollectionsMarshal.AsImmutableArray)

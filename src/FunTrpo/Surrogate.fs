@@ -98,7 +98,8 @@ module Surrogate =
 
             for row in first .. first + count - 1 do
                 let logRatio =
-                    family.LogProbability(after.Row row, surrogate.Actions.Row row) - surrogate.LogProbabilities.Doubles[row]
+                    family.LogProbability(after.Row row, surrogate.Actions.Row row)
+                    - surrogate.LogProbabilities.Doubles[row]
 
                 let rowKl = family.Kl(before.Row row, after.Row row)
                 let rowEntropy = family.Entropy(after.Row row)

@@ -164,11 +164,10 @@ let private pushforward it =
 let private pullback isInputWanted it =
     let rows, inputs = it.Shape.Rows, it.Shape.Inputs
     let ofInput = Array.create (if isInputWanted then rows * Lanes.Pad inputs else 0) nanf
-    let ofParameters = pack it it.Before
+    let isParameter = pack it (Array.create it.Kernel.ParameterCount 1f)
 
-    for row in 0..inputs do
-        for column in it.Kernel.Outputs .. it.Kernel.Stride - 1 do
-            ofParameters[row * it.Kernel.Stride + column] <- nanf
+    let ofParameters =
+        Array.map2 (fun is value -> if is = 0f then nanf else value) isParameter (pack it it.Before)
 
     it.Kernel.Pullback(
         rows,
@@ -226,15 +225,16 @@ let private affine it row column =
       Count = it.Shape.Inputs
       Term = inner it it.X it.Parameters row column }
 
-/// ẋ W + x Ẇ + ḃ
+/// x Ẇ + ẋ W + ḃ
 let private tangent it row column =
-    let ofX = inner it it.XTangent it.Parameters row column
     let ofParameters = inner it it.X it.ParameterTangent row column
-    let first = if it.XTangent.Length = 0 then 0 else it.Shape.Inputs
+    let ofX = inner it it.XTangent it.Parameters row column
+    let first = it.Shape.Inputs
+    let second = if it.XTangent.Length = 0 then 0 else it.Shape.Inputs
 
     { Start = at it it.ParameterTangent it.Shape.Inputs column
-      Count = first + it.Shape.Inputs
-      Term = fun i -> if i < first then ofX i else ofParameters (i - first) }
+      Count = first + second
+      Term = fun i -> if i < first then ofParameters i else ofX (i - first) }
 
 /// δ = u ⊙ f′
 let private delta it =
@@ -286,12 +286,15 @@ let private activated it (z: float32[]) =
 
 let private linear = caseOf (Gen.constant Activation.Identity)
 
+/// A narrow layer's sums are dot products, added up vector by vector.
+let private chainedCase = case |> Gen.where (fun it -> not it.Kernel.IsNarrow)
+
 let private values =
     testList
         "values"
         [ property "x W + b is the sum in float64, up to float32 roundings" linear (fun it ->
               areSums (fst (forward it)) (outputs it (affine it)) "y")
-          property "y = f(x W + b) and f′, where x W + b is one chain of fused multiply-adds" case (fun it ->
+          property "y = f(x W + b) and f′, where x W + b is one chain of fused multiply-adds" chainedCase (fun it ->
               let y, derivative = forward it
               let expected, expectedDerivative = outputs it (affine it) |> Array.map chained |> activated it
               Expect.equal (bitsOf y) (bitsOf expected) "y"
@@ -332,7 +335,7 @@ let private derivatives =
         "derivatives"
         [ property "ẋ W + x Ẇ + ḃ is the sum in float64, up to float32 roundings" linear (fun it ->
               areSums (pushforward it) (outputs it (tangent it)) "ẏ")
-          property "ẏ = (ẋ W + x Ẇ + ḃ) ⊙ f′, where the sum is one chain of fused multiply-adds" case (fun it ->
+          property "ẏ = (ẋ W + x Ẇ + ḃ) ⊙ f′, where the sum is one chain of fused multiply-adds" chainedCase (fun it ->
               let sums = outputs it (tangent it) |> Array.map chained
               let expected = if it.Kernel.IsLinear then sums else Array.map2 (*) sums (snd (forward it))
               Expect.equal (bitsOf (pushforward it)) (bitsOf expected) "ẏ")
@@ -419,14 +422,19 @@ let private packing =
         "packing"
         [ property "every parameter has its place, and the padding is zero" case (fun it ->
               let packed = pack it it.Parameters
-              let stride = it.Kernel.Stride
-              Expect.equal packed.Length ((it.Shape.Inputs + 1) * stride) "length"
 
-              for row in 0 .. it.Shape.Inputs do
-                  for column in 0 .. stride - 1 do
-                      let expected = if column < it.Kernel.Outputs then at it it.Parameters row column else 0f
-                      Expect.equal packed[row * stride + column] expected $"row {row}, column {column}"
+              /// Rows of the parameters' numbers, padded with zeros.
+              let padded rows width element =
+                  elements rows (Lanes.Pad width) (fun row column -> if column < width then element row column else 0f)
 
+              let weights =
+                  if it.Kernel.IsNarrow then
+                      padded it.Shape.Weighted it.Shape.Inputs (fun column row -> at it it.Parameters row column)
+                  else
+                      padded it.Shape.Inputs it.Kernel.Outputs (at it it.Parameters)
+
+              let biases = padded 1 it.Kernel.Outputs (fun _ column -> at it it.Parameters it.Shape.Inputs column)
+              Expect.equal (bitsOf packed) (Array.append weights biases |> bitsOf) "packed"
               Expect.equal (bitsOf (unpack it packed)) (bitsOf it.Parameters) "unpacked")
           property "transposing swaps rows and columns, and the padding is zero" case (fun it ->
               let stride = Lanes.Pad it.Shape.Inputs
