@@ -5,6 +5,7 @@
 module FunTrpo.Environments.Acrobot
 
 open System
+open System.Runtime.CompilerServices
 open FunTrpo
 
 /// Angles and angular velocities, or their rates of change.
@@ -73,7 +74,7 @@ let rate torque state =
       Velocity2 = acceleration2 }
 
 /// state + t · rate
-let private along t state rate =
+let inline private along t state rate =
     { Angle1 = state.Angle1 + t * rate.Angle1
       Angle2 = state.Angle2 + t * rate.Angle2
       Velocity1 = state.Velocity1 + t * rate.Velocity1
@@ -119,11 +120,15 @@ let private observationSpace =
 
     Box(Vector.map (~-) high, high)
 
-let environment =
-    { new Environment<State> with
+let private actionSpace = Discrete 3
+
+/// What there is without the time limit.
+[<Struct>]
+type private Untimed =
+    interface Environment<State> with
         member _.Id = "Acrobot-v1"
         member _.ObservationSpace = observationSpace
-        member _.ActionSpace = Discrete 3
+        member _.ActionSpace = actionSpace
 
         member _.Reset key =
             // Gymnasium rounds the start, and only the start, to float32.
@@ -131,6 +136,7 @@ let environment =
 
             { Angle1 = start 0L; Angle2 = start 1L; Velocity1 = start 2L; Velocity2 = start 3L }
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Step(_, action, state) =
             // 0, 1 and 2 are torques of −1, 0 and 1 N m.
             let next = dynamics (float action[0] - 1.0) state
@@ -147,5 +153,6 @@ let environment =
             observation[2] <- float32 (cos state.Angle2)
             observation[3] <- float32 (sin state.Angle2)
             observation[4] <- float32 state.Velocity1
-            observation[5] <- float32 state.Velocity2 }
-    |> Environment.withTimeLimit 500
+            observation[5] <- float32 state.Velocity2
+
+let environment = Untimed() |> Environment.withTimeLimit 500

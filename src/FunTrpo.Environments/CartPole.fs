@@ -5,6 +5,7 @@
 module FunTrpo.Environments.CartPole
 
 open System
+open System.Runtime.CompilerServices
 open FunTrpo
 
 [<Struct>]
@@ -32,7 +33,7 @@ let positionLimit = 2.4 // m
 let angleLimit = 12.0 * 2.0 * Math.PI / 360.0 // rad
 
 /// The state one time step later, when `force` (N) pushes the cart.
-let dynamics force state =
+let inline dynamics force state =
     let struct (sine, cosine) = Math.SinCos state.Angle
     let poleMoment = poleMass * halfLength
 
@@ -68,17 +69,22 @@ let private observationSpace =
 
     Box(Vector.map (~-) high, high)
 
-let environment =
-    { new Environment<State> with
+let private actionSpace = Discrete 2
+
+/// What there is without the time limit.
+[<Struct>]
+type private Untimed =
+    interface Environment<State> with
         member _.Id = "CartPole-v1"
         member _.ObservationSpace = observationSpace
-        member _.ActionSpace = Discrete 2
+        member _.ActionSpace = actionSpace
 
         member _.Reset key =
             let start index = Key.uniformIn -0.05 0.05 (Key.at index key)
 
             { Position = start 0L; Velocity = start 1L; Angle = start 2L; AngularVelocity = start 3L }
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Step(_, action, state) =
             // 0 pushes to the left, 1 to the right.
             let force = push * (2.0 * float action[0] - 1.0)
@@ -90,5 +96,6 @@ let environment =
             observation[0] <- float32 state.Position
             observation[1] <- float32 state.Velocity
             observation[2] <- float32 state.Angle
-            observation[3] <- float32 state.AngularVelocity }
-    |> Environment.withTimeLimit 500
+            observation[3] <- float32 state.AngularVelocity
+
+let environment = Untimed() |> Environment.withTimeLimit 500

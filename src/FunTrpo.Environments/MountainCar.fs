@@ -5,6 +5,7 @@
 module FunTrpo.Environments.MountainCar
 
 open System
+open System.Runtime.CompilerServices
 open FunTrpo
 
 [<Struct>]
@@ -19,7 +20,7 @@ let goal = 0.5
 let speedLimit = 0.07
 
 /// The state one step later, at a throttle of −1 (backwards), 0 or 1 (forwards).
-let dynamics throttle state =
+let inline dynamics throttle state =
     // The height of the hills is sin 3x, so gravity pulls with −g cos 3x:
     //   v ← v + throttle · engine − g cos 3x,   x ← x + v
     let pull = cos (3.0 * state.Position) * -gravity
@@ -39,14 +40,19 @@ let private observationSpace =
         Vector.ofArray [| float32 rightEnd; float32 speedLimit |]
     )
 
-let environment =
-    { new Environment<State> with
+let private actionSpace = Discrete 3
+
+/// What there is without the time limit.
+[<Struct>]
+type private Untimed =
+    interface Environment<State> with
         member _.Id = "MountainCar-v0"
         member _.ObservationSpace = observationSpace
-        member _.ActionSpace = Discrete 3
+        member _.ActionSpace = actionSpace
 
         member _.Reset key = { Position = Key.uniformIn -0.6 -0.4 key; Velocity = 0.0 }
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Step(_, action, state) =
             // 0, 1 and 2 are full throttle backwards, none, and full throttle forwards.
             let next = dynamics (float action[0] - 1.0) state
@@ -55,5 +61,6 @@ let environment =
 
         member _.Observe(state, observation) =
             observation[0] <- float32 state.Position
-            observation[1] <- float32 state.Velocity }
-    |> Environment.withTimeLimit 200
+            observation[1] <- float32 state.Velocity
+
+let environment = Untimed() |> Environment.withTimeLimit 200

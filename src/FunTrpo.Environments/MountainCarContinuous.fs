@@ -5,6 +5,7 @@
 module FunTrpo.Environments.MountainCarContinuous
 
 open System
+open System.Runtime.CompilerServices
 open FunTrpo
 
 [<Struct>]
@@ -19,7 +20,7 @@ let goal = 0.45
 let speedLimit = 0.07
 
 /// The state one step later, at a throttle between −1 (full, backwards) and 1 (full, forwards).
-let dynamics (throttle: float) state =
+let inline dynamics (throttle: float) state =
     // The height of the hills is sin 3x, so gravity pulls with −g cos 3x:
     //   v ← v + throttle · engine − g cos 3x,   x ← x + v
     let acceleration = Math.Clamp(throttle, -1.0, 1.0) * engine - gravity * cos (3.0 * state.Position)
@@ -43,14 +44,17 @@ let private observationSpace =
 
 let private actionSpace = Space.box 1 -1.0 1.0
 
-let environment =
-    { new Environment<State> with
+/// What there is without the time limit.
+[<Struct>]
+type private Untimed =
+    interface Environment<State> with
         member _.Id = "MountainCarContinuous-v0"
         member _.ObservationSpace = observationSpace
         member _.ActionSpace = actionSpace
 
         member _.Reset key = { Position = Key.uniformIn -0.6 -0.4 key; Velocity = 0.0 }
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Step(_, action, state) =
             let throttle = float action[0]
             let next = dynamics throttle state
@@ -63,5 +67,6 @@ let environment =
 
         member _.Observe(state, observation) =
             observation[0] <- float32 state.Position
-            observation[1] <- float32 state.Velocity }
-    |> Environment.withTimeLimit 999
+            observation[1] <- float32 state.Velocity
+
+let environment = Untimed() |> Environment.withTimeLimit 999

@@ -4,6 +4,7 @@
 module FunTrpo.Environments.Pendulum
 
 open System
+open System.Runtime.CompilerServices
 open FunTrpo
 
 [<Struct>]
@@ -24,7 +25,7 @@ let torqueLimit = 2.0 // N m
 let velocityLimit = 8.0 // rad/s
 
 /// The state one time step later, when `torque` (N m) acts on the joint.
-let dynamics torque state =
+let inline dynamics torque state =
     // A rod of inertia m l²/3, with θ = 0 upright:  θ̈ = 3g/(2l) sin θ + 3/(m l²) τ
     let acceleration =
         3.0 * gravity / (2.0 * length) * sin state.Angle + 3.0 / (mass * (length * length)) * torque
@@ -52,8 +53,10 @@ let private observationSpace =
 
 let private actionSpace = Space.box 1 -torqueLimit torqueLimit
 
-let environment =
-    { new Environment<State> with
+/// What there is without the time limit.
+[<Struct>]
+type private Untimed =
+    interface Environment<State> with
         member _.Id = "Pendulum-v1"
         member _.ObservationSpace = observationSpace
         member _.ActionSpace = actionSpace
@@ -64,6 +67,7 @@ let environment =
             { Angle = Key.uniformIn -Math.PI Math.PI forAngle
               AngularVelocity = Key.uniformIn -1.0 1.0 forVelocity }
 
+        [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Step(_, action, state) =
             let torque = Math.Clamp(float action[0], -torqueLimit, torqueLimit)
 
@@ -75,5 +79,6 @@ let environment =
         member _.Observe(state, observation) =
             observation[0] <- float32 (cos state.Angle)
             observation[1] <- float32 (sin state.Angle)
-            observation[2] <- float32 state.AngularVelocity }
-    |> Environment.withTimeLimit 200
+            observation[2] <- float32 state.AngularVelocity
+
+let environment = Untimed() |> Environment.withTimeLimit 200

@@ -43,8 +43,9 @@ type Timed<'State> = { Inner: 'State; Elapsed: int }
 
 module Environment =
 
-    /// The same environment, whose episodes are truncated after `limit` steps.
-    let withTimeLimit limit (inner: Environment<'State>) =
+    /// The same environment, whose episodes are truncated after `limit` steps. Around an environment that is a struct there is
+    /// no call to it: the runtime makes one piece of code of the two.
+    let withTimeLimit limit (inner: 'Inner :> Environment<'State>) =
         if limit < 1 then
             invalidArg (nameof limit) $"an episode has at least 1 step, and the limit is {limit}"
 
@@ -68,4 +69,6 @@ module Environment =
 
     /// What is seen of the state, as a vector.
     let observation (environment: Environment<'State>) state =
-        Vector.Create(Space.width environment.ObservationSpace, Fill(fun row -> environment.Observe(state, row)))
+        let row = Array.zeroCreate (Space.width environment.ObservationSpace)
+        environment.Observe(state, row.AsSpan())
+        Vector.adopt row

@@ -74,7 +74,10 @@ module Key =
     /// The key called `name` below this one.
     let named (name: string) key =
         // FNV-1a, 64 bits: a hash that is the same on every machine and in every run.
-        let hash = (14695981039346656037UL, name) ||> Seq.fold (fun h c -> (h ^^^ uint64 c) * 1099511628211UL)
+        let mutable hash = 14695981039346656037UL
+
+        for c in name do
+            hash <- (hash ^^^ uint64 c) * 1099511628211UL
 
         derive forName hash key
 
@@ -95,11 +98,19 @@ module Key =
     /// One number, uniform in [low, high).
     let uniformIn low high key = low + (high - low) * uniform key
 
+    /// The first `count` numbers of pair 0, pair 1, …
+    let private ofPairs count (pair: uint64 -> struct (float * float)) =
+        let pairs = Array.init ((count + 1) / 2) (fun i -> pair (uint64 i))
+
+        Array.init count (fun i ->
+            let struct (first, second) = pairs[i / 2]
+            if i % 2 = 0 then first else second)
+
     /// `count` numbers, uniform in [0, 1).
     let uniforms count key =
-        Array.init count (fun i ->
-            let struct (b0, b1) = bits (uint64 (i / 2)) key
-            unitInterval (if i % 2 = 0 then b0 else b1))
+        ofPairs count (fun index ->
+            let struct (b0, b1) = bits index key
+            struct (unitInterval b0, unitInterval b1))
 
     /// Two independent standard normal numbers from one block (Box and Muller, 1958).
     let private normalPair index key =
@@ -118,10 +129,7 @@ module Key =
                 numbers[2 * i + 1] <- float32 second
 
     /// `count` independent standard normal numbers.
-    let normals count key =
-        Array.init count (fun i ->
-            let struct (first, second) = normalPair (uint64 (i / 2)) key
-            if i % 2 = 0 then first else second)
+    let normals count key = ofPairs count (fun index -> normalPair index key)
 
     /// One standard normal number.
     let normal key =

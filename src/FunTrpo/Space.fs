@@ -40,26 +40,42 @@ module Space =
 
     let private isIndex count (x: float32) = x >= 0f && x < float32 count && MathF.Floor x = x
 
+    /// Whether the row holds an index below each of the counts, and no more.
+    let rec private areIndices counts (row: ReadOnlySpan<float32>) =
+        match counts with
+        | [] -> row.IsEmpty
+        | count :: others -> not row.IsEmpty && isIndex count row[0] && areIndices others (row.Slice 1)
+
     /// Whether the row is an element of the space.
     let contains space (row: ReadOnlySpan<float32>) =
-        let mutable inside = row.Length = width space
+        match space with
+        | Discrete count -> row.Length = 1 && isIndex count row[0]
+        | MultiDiscrete counts -> areIndices counts row
+        | Box(low, high) ->
+            let low = low.Span
+            let high = high.Span
+            let mutable inside = row.Length = low.Length
 
-        if inside then
+            if inside then
+                for i in 0 .. row.Length - 1 do
+                    inside <- inside && low[i] <= row[i] && row[i] <= high[i]
+
+            inside
+        | MultiBinary count ->
+            let mutable inside = row.Length = count
+
             for i in 0 .. row.Length - 1 do
-                inside <-
-                    inside
-                    && match space with
-                       | Discrete count -> isIndex count row[i]
-                       | Box(low, high) -> low[i] <= row[i] && row[i] <= high[i]
-                       | MultiDiscrete counts -> isIndex counts[i] row[i]
-                       | MultiBinary _ -> isIndex 2 row[i]
+                inside <- inside && isIndex 2 row[i]
 
-        inside
+            inside
 
     /// Writes the nearest element of the space to `clipped`: a box clips each coordinate, an index is what it is.
     let clip space (row: ReadOnlySpan<float32>) (clipped: Span<float32>) =
         match space with
         | Box(low, high) ->
+            let low = low.Span
+            let high = high.Span
+
             for i in 0 .. row.Length - 1 do
                 clipped[i] <- MathF.Min(MathF.Max(row[i], low[i]), high[i])
         | Discrete _

@@ -365,6 +365,33 @@ let private holdsItsPromises (case: Case<'State>) =
                       "mean"
           }
 
+          test "steps, resets and what lies around them allocate nothing" {
+              let key = Key.ofSeed 7L
+              let rows = Array.zeroCreate<float32>(Space.width environment.ObservationSpace + 2)
+
+              /// As in a rollout; the action is 0 or 1.
+              let play steps =
+                  let mutable state = environment.Reset key
+
+                  for t in 0 .. steps - 1 do
+                      let stepKey = Key.at (int64 t) key
+                      environment.Observe(state, rows.AsSpan 2)
+                      rows[0] <- if Key.uniform stepKey < 0.5 then 0f else 1f
+                      Space.clip environment.ActionSpace (ReadOnlySpan(rows, 0, 1)) (rows.AsSpan(1, 1))
+                      let next = environment.Step(stepKey, ReadOnlySpan(rows, 1, 1), state)
+                      state <- if next.Terminated || next.Truncated then environment.Reset stepKey else next.State
+
+                  state.Elapsed
+
+              let allocated steps =
+                  let before = GC.GetAllocatedBytesForCurrentThread()
+                  play steps |> ignore
+                  GC.GetAllocatedBytesForCurrentThread() - before
+
+              allocated 10 |> ignore // what is made once is made
+              Expect.equal (allocated 2000) 0L "bytes"
+          }
+
           test "an action that is not a number shows in the state" {
               let next = step case nanf (reset 1L)
               Expect.exists (case.Numbers next.State.Inner) Double.IsNaN "a NaN somewhere"
@@ -413,6 +440,31 @@ let private edges =
               Expect.isLessThan next.Angle1 0.0 "past the top"
               Expect.isGreaterThan next.Angle2 -Math.PI "no further than −π"
           }
+
+          testProperty "the time limit is the same around a struct and around an object"
+          <| Prop.forAll (situations cartPole) (fun (inner, action) ->
+              let timed = cartPole.Environment
+
+              let boxed =
+                  { new Environment<Timed<CartPole.State>> with
+                      member _.Id = timed.Id
+                      member _.ObservationSpace = timed.ObservationSpace
+                      member _.ActionSpace = timed.ActionSpace
+                      member _.Reset key = timed.Reset key
+                      member _.Step(key, action, state) = timed.Step(key, action, state)
+                      member _.Observe(state, observation) = timed.Observe(state, observation) }
+                  |> Environment.withTimeLimit 3
+
+              [ 0..4 ]
+              |> List.forall (fun elapsed ->
+                  let expected = step cartPole action (at 7 inner)
+
+                  let actual = boxed.Step(Key.ofSeed 0L, ReadOnlySpan<float32> [| action |], at elapsed (at 7 inner))
+
+                  actual.State = at (elapsed + 1) expected.State
+                  && actual.Reward = expected.Reward
+                  && actual.Terminated = expected.Terminated
+                  && actual.Truncated = (elapsed >= 2)))
 
           test "the wall stops the mountain car" {
               let fast = [| -1.19; -0.07 |]
