@@ -42,7 +42,8 @@ def parse_arguments():
     parser.add_argument("--evaluations", type=int, default=1, help="points that the line search looks at")
     parser.add_argument("--epochs", type=int, default=10, help="passes of the critic's fit over the batch")
     parser.add_argument("--minibatch", type=int, default=128, help="samples of one step of the critic's fit")
-    parser.add_argument("--seconds", type=float, default=2.0, help="time for each measurement, at least two repeats")
+    parser.add_argument("--measure", default="product,actor,critic,update", help="what is measured, with commas between")
+    parser.add_argument("--seconds", type=float, default=2.0, help="time for each measurement")
     parser.add_argument("--started", type=float, default=script_start, help="Unix time at which this process was started")
     parser.add_argument("--imports-only", action="store_true", help="measure nothing but the import of the packages")
     parser.add_argument("--json", help="file for the results; standard output where it is missing")
@@ -91,6 +92,7 @@ class Update:
         widths = [int(units) for units in arguments.shape.split("-")]
         torch.manual_seed(1)
         self.arguments = arguments
+        self.critic_threads = arguments.threads
         self.policy = Policy(widths, arguments.family)
         self.parameters = list(self.policy.parameters())
         self.critic = layers(widths[:-1] + [1])
@@ -142,15 +144,35 @@ class Update:
                 self.surrogate(new, old_log_probabilities).item(), kl_divergence(old, new).mean().item()
             vector_to_parameters(start, self.parameters)
 
+    def fit_minibatch(self, rows):
+        values = self.critic(self.observations[rows]).squeeze(-1)
+        loss = nn.functional.mse_loss(values, self.returns[rows])
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+
     def fit_critic(self):
         """Adam on the mean squared error, over random minibatches."""
+        torch.set_num_threads(self.critic_threads)
         for _ in range(self.arguments.epochs):
             for rows in torch.randperm(self.arguments.batch).split(self.arguments.minibatch):
-                values = self.critic(self.observations[rows]).squeeze(-1)
-                loss = nn.functional.mse_loss(values, self.returns[rows])
-                self.optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                self.optimizer.step()
+                self.fit_minibatch(rows)
+        torch.set_num_threads(self.arguments.threads)
+
+    def choose_critic_threads(self):
+        """Minibatches are small: one thread may well be faster than several."""
+        rows = torch.arange(min(self.arguments.minibatch, self.arguments.batch))
+
+        def minibatches():
+            for _ in range(20):
+                self.fit_minibatch(rows)
+
+        def time_with(threads):
+            torch.set_num_threads(threads)
+            return measure(minibatches, 0.2)["minimum"]
+
+        self.critic_threads = min((1, self.arguments.threads), key=time_with)
+        torch.set_num_threads(self.arguments.threads)
 
     def whole(self):
         self.actor()
@@ -158,14 +180,14 @@ class Update:
 
 
 def measure(action, seconds):
-    """Minimum and median of repeated calls in ms, after one that warms up."""
-    action()
+    """Minimum and median of repeated calls in ms. The first one warms up and is not counted, unless it took all the time."""
     times = []
     end = time.perf_counter() + seconds
-    while len(times) < 2 or time.perf_counter() < end:
+    while not times or time.perf_counter() < end:
         start = time.perf_counter()
         action()
         times.append(1e3 * (time.perf_counter() - start))
+    times = times[1:] or times
     return {"minimum": min(times), "median": statistics.median(times), "repeats": len(times)}
 
 
@@ -177,6 +199,7 @@ def gemm_gflops(seconds):
 
 def measurements(arguments):
     update = Update(arguments)
+    update.choose_critic_threads()
     product = update.fisher(update.policy(update.observations))
     v = torch.randn(sum(parameter.numel() for parameter in update.parameters))
     actions = {
@@ -185,7 +208,8 @@ def measurements(arguments):
         "critic": update.fit_critic,
         "update": update.whole,
     }
-    return {name: measure(action, arguments.seconds) for name, action in actions.items()}
+    times = {name: measure(actions[name], arguments.seconds) for name in arguments.measure.split(",")}
+    return {"criticThreads": update.critic_threads, "milliseconds": times}
 
 
 def main():
@@ -199,7 +223,7 @@ def main():
     if not arguments.imports_only:
         results["threads"] = arguments.threads
         results["gemmGflops"] = gemm_gflops(min(0.3, arguments.seconds))
-        results["milliseconds"] = measurements(arguments)
+        results.update(measurements(arguments))
     text = json.dumps(results, indent=2)
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
