@@ -14,6 +14,10 @@ module Roofline =
     let private width, height = 880.0, 560.0
     let private left, right, top, bottom = 80.0, 30.0, 56.0, 92.0
     let private colours = [ "#1565c0"; "#c62828"; "#2e7d32"; "#6a1b9a" ]
+
+    /// Where the names of points stand, in turn: shapes beside each other have similar intensities.
+    let private labelPlaces = [ "end", -8.0, 5.0; "middle", 0.0, 20.0; "start", 8.0, 5.0 ]
+
     let private text (number: float) = number.ToString("0.##", CultureInfo.InvariantCulture)
 
     /// Powers of ten from low to high, and their doubles and fivefolds between.
@@ -37,7 +41,7 @@ module Roofline =
         let intensity (shape: Shape) = Shape.productFlops shape / Shape.productBytes shape
         let intensities = speeds |> List.map (fun speed -> intensity speed.Shape)
         let peaks = machine.Peaks |> List.map snd
-        let lowX, highX = 1.0, 2.0 * List.max (100.0 :: intensities)
+        let lowX, highX = 4.0, 1.5 * List.max (100.0 :: intensities)
         let lowY, highY = List.min (5.0 :: (speeds |> List.map _.Gflops)), 2.0 * List.max peaks
         let scale low high from upTo value = from + (upTo - from) * log (value / low) / log (high / low)
         let x = scale lowX highX left (width - right)
@@ -69,12 +73,14 @@ module Roofline =
                   (x highX - 4.0, y peak - 7.0)
                   $"{name}: {Results.number peak} GFLOP/s, {Results.number bandwidth} GB/s" ]
 
-        let point speed =
+        let point index speed =
             let colour = colourOf speed.Threads
             let px, py = x (intensity speed.Shape), y speed.Gflops
 
-            [ $"""<circle cx="{text px}" cy="{text py}" r="5" fill="{colour}"/>"""
-              label "middle" $"fill=\"{colour}\" font-weight=\"bold\"" (px, py + 20.0) speed.Shape.Name ]
+            let anchor, dx, dy = labelPlaces[index % labelPlaces.Length]
+
+            [ $"""<circle cx="{text px}" cy="{text py}" r="4" fill="{colour}"/>"""
+              label anchor $"fill=\"{colour}\" font-weight=\"bold\"" (px + dx, py + dy) speed.Shape.Name ]
 
         let titles =
             [ label
@@ -101,12 +107,12 @@ module Roofline =
                    |> List.map _.Shape
                    |> List.distinct
                    |> List.map (fun (shape: Shape) -> $"{shape.Name}: {Shape.unitsText shape}, {shape.Batch}")
-                   |> String.concat "   ") ]
+                   |> String.concat " · ") ]
 
         let content =
             grid
             @ List.collect roof (List.zip machine.Peaks machine.Bandwidths)
-            @ List.collect point speeds
+            @ List.concat (List.mapi point speeds)
             @ titles
 
         let lines = String.concat "\n  " content
