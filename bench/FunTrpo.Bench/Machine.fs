@@ -22,6 +22,8 @@ type Machine =
         NarrowPeaks: (int * float) list
         /// The triad's, in GB/s: threads and rate.
         Bandwidths: (int * float) list
+        /// How much of the peak of all threads half of the attempts reached: 1 where nothing else runs on the machine.
+        Steadiness: float
     }
 
 module Machine =
@@ -84,6 +86,11 @@ module Machine =
 
         best 6 (fun () -> together threads measure |> Array.sum) / 1e9
 
+    /// How much of the best rate so many threads reach in the middle one of many short attempts.
+    let steadiness threads =
+        let rates = Array.init 50 (fun _ -> peak threads)
+        Timing.median rates / Array.max rates
+
     /// Measures the machine with one thread and with `threads`, on arrays of so many elements (more than the caches hold).
     let measure elements threads =
         let counts = List.distinct [ 1; threads ]
@@ -96,4 +103,5 @@ module Machine =
           Date = DateOnly.FromDateTime DateTime.Now
           Peaks = counts |> List.map (fun threads -> threads, best 50 (fun () -> peak threads) / 1e9)
           NarrowPeaks = narrowPeaks ()
-          Bandwidths = counts |> List.map (fun threads -> threads, bandwidth (elements / threads) threads) }
+          Bandwidths = counts |> List.map (fun threads -> threads, bandwidth (elements / threads) threads)
+          Steadiness = steadiness threads }

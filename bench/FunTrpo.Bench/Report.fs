@@ -44,6 +44,7 @@ module Report =
         let count isMet = rows |> List.filter (fun row -> Results.met row = isMet) |> List.length
         output.WriteLine()
         output.WriteLine $"{count (Some true)} goals met, {count (Some false)} not met, {count None} not run"
+        Machine.steadiness plan.Threads |> Results.steadinessText |> List.iter output.WriteLine
         writeJson plan json machine rows
         Results.write picture (Roofline.svg machine (List.map snd products))
         output.WriteLine $"The roofline picture is {picture}"

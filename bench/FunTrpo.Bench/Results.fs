@@ -72,6 +72,13 @@ module Results =
 
         line row.Name value row.Unit (goalText row) met row.Note
 
+    /// A warning where other work took part of the machine.
+    let steadinessText steadiness =
+        if steadiness >= 0.9 then
+            []
+        else
+            [ $"UNSTEADY   half of the attempts reach only {number (100.0 * steadiness)} %% of the peak: something else runs here, and disturbs these numbers" ]
+
     let machineText machine =
         let rates unit rates =
             rates
@@ -86,7 +93,8 @@ module Results =
         [ $"""machine    {machine.Processor}, {machine.Cores} cores, {machine.VectorBits}-bit vectors"""
           $"""runtime    {machine.Runtime}, {machine.System}, {machine.Date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)}"""
           $"""FMA peak   {rates "GFLOP/s" machine.Peaks} threads; one core: {(List.head machine.Peaks) |> snd |> number}{narrow}"""
-          $"""memory     {rates "GB/s" machine.Bandwidths} threads (triad)""" ]
+          $"""memory     {rates "GB/s" machine.Bandwidths} threads (triad)"""
+          yield! steadinessText machine.Steadiness ]
         |> String.concat "\n"
 
     // ---- JSON ----
@@ -118,6 +126,7 @@ module Results =
         node.Add("fmaPeak", ofRates ("threads", "gflops") machine.Peaks)
         node.Add("fmaPeakOfNarrowVectors", ofRates ("bits", "gflops") machine.NarrowPeaks)
         node.Add("memoryBandwidth", ofRates ("threads", "gigabytesPerSecond") machine.Bandwidths)
+        node.Add("steadiness", JsonValue.Create machine.Steadiness)
         node
 
     let private ofRow row =

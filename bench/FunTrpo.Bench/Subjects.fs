@@ -3,7 +3,6 @@ namespace FunTrpo.Bench
 open System
 open System.Collections.Immutable
 open FunTrpo
-open FunTrpo.Kernels
 open FunTrpo.Environments
 
 /// What is done in one update on synthetic data: each may be called again and again.
@@ -22,13 +21,12 @@ type UpdateSubject =
         Counts: int * int
     }
 
-/// A dense layer with tanh on a block of rows, and the matrix product inside it.
+/// A dense layer with tanh on a block of rows.
 [<NoComparison; NoEquality>]
 type LayerSubject =
     {
-        MatrixProduct: unit -> unit
         /// The layer at its parameters and input: outputs and derivatives.
-        Forward: unit -> unit
+        Linearize: unit -> unit
         Pushforward: unit -> unit
         Pullback: unit -> unit
     }
@@ -96,9 +94,14 @@ module Subjects =
         let numbers = normals name rows 1
         ImmutableArray.CreateRange(Seq.init rows (fun row -> float numbers[row, 0]))
 
+    /// Parameters that keep the scale of what passes the layers. Those of an untrained network take long to make where layers
+    /// are wide, for they are orthogonal.
+    let private parametersOf name shape count =
+        normals name 1 count |> Matrix.flatten |> Vector.scale (1.0 / sqrt (float (List.max shape.Units)))
+
     /// An action of the policy for each row.
     let private actionsOf (policy: Policy) parameters observations =
-        let distributions = (policy.Network.At parameters observations).Forward
+        let distributions = Network.forward policy.Network parameters observations
         let width = policy.Family.ActionWidth
 
         Matrix.Create(
@@ -121,22 +124,25 @@ module Subjects =
         let observations = normals "observations" shape.Batch (Shape.inputs shape)
         let advantages = column "advantages" shape.Batch
         let returns = column "returns" shape.Batch
-        let parameters = policy.Network.Initialise(Key.ofSeed 3L)
+        let parameters = parametersOf "policy" shape policy.Network.ParameterCount
         let actions = actionsOf policy parameters observations
-        let criticState = CriticFit.start (critic.Initialise(Key.ofSeed 4L))
+        let criticState = CriticFit.start (parametersOf "critic" shape critic.ParameterCount)
         let v = normals "tangent" 1 policy.Network.ParameterCount |> Matrix.flatten
 
         let surrogate () = Surrogate.create threads policy observations actions advantages parameters
-        let improve () = surrogate () |> TrustRegion.improve improvement
 
-        let fit () =
-            CriticFit.fit (Adam(1e-3, epochs, minibatch)) critic observations returns (Key.ofSeed 5L) criticState
+        let improve () =
+            use surrogate = surrogate ()
+            TrustRegion.improve improvement surrogate
 
-        let product = lazy (surrogate () |> Fisher.product improvement.Damping improvement.FisherFraction)
+        let settings = CriticSettings.Adam(1e-3, epochs, minibatch)
+        let fit () = CriticFit.fit settings critic observations returns (Key.ofSeed 5L) criticState
+        let fisher = lazy (surrogate () |> Fisher.matrix improvement.Damping improvement.FisherFraction)
+        let product = Array.zeroCreate<float32> v.Length
         let actor () = improve () |> ignore
         let fitCritic () = fit () |> ignore
 
-        { Product = fun () -> product.Value v |> ignore
+        { Product = fun () -> fisher.Value.Product v (product.AsMemory())
           Actor = actor
           Critic = fitCritic
           Update =
@@ -150,24 +156,17 @@ module Subjects =
         let network = Network.create inputs (Layer.dense outputs Activation.Tanh)
         let parameters = network.Initialise(Key.ofSeed 3L)
         let observations = normals "observations" rows inputs
-        let at = network.At parameters observations
+        let at = Network.linearize network parameters observations
         let v = normals "tangent" 1 network.ParameterCount |> Matrix.flatten
         let u = normals "cotangent" rows outputs
-        let sums = Array.zeroCreate<float32>(rows * outputs)
+        let cotangent = Array.zeroCreate<float32> network.ParameterCount
 
-        { MatrixProduct =
+        { Linearize =
             fun () ->
-                MatrixProduct.AddProduct(
-                    rows,
-                    outputs,
-                    inputs,
-                    observations.Span,
-                    parameters.Slice(0, inputs * outputs).Span,
-                    sums.AsSpan()
-                )
-          Forward = fun () -> network.At parameters observations |> ignore
+                use at = Network.linearize network parameters observations
+                ignore at
           Pushforward = fun () -> at.Pushforward v |> ignore
-          Pullback = fun () -> at.Pullback u |> ignore }
+          Pullback = fun () -> at.Pullback(u, cotangent.AsMemory()) }
 
     let private cartPole threads environments horizon =
         let configuration = { Configuration.standard with Environments = environments; Horizon = horizon }
