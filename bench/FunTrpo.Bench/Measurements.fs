@@ -58,7 +58,8 @@ module Measurements =
 
     // ---- Products ----
 
-    /// Products and the peak of as many cores, in turn: the share that the products reach, and their speed.
+    /// Products and the peak of as many cores, in turn: the share of the highest peak that the products reach, and their speed
+    /// in GFLOP/s.
     let private productShare (plan: Plan) threads shape =
         tidy ()
         let subject = Subjects.ofShape threads shape
@@ -67,7 +68,7 @@ module Measurements =
         let flops = Shape.productFlops shape
 
         match Timing.inTurn plan.Short [ (fun () -> Machine.peak threads); (fun () -> flops / product ()) ] with
-        | [ peaks; rates ] -> median (Array.map2 (/) rates peaks), median rates / 1e9
+        | [ peaks; rates ] -> median rates / Array.max peaks, median rates / 1e9
         | _ -> nan, nan
 
     /// The products of A–E with one thread and with all: rows, and speeds for the picture.

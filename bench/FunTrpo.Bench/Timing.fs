@@ -29,11 +29,10 @@ module Timing =
     /// seconds.
     let warmUp action =
         let clock = Stopwatch.StartNew()
-        let mutable calls = 0
+        action ()
 
-        while calls = 0 || (calls < 1000 && clock.Elapsed.TotalSeconds < 1.0) do
+        while clock.Elapsed.TotalSeconds < 0.8 do
             action ()
-            calls <- calls + 1
 
     /// What each of the measurements gives, in rounds of one each, so that whatever else the machine does meets them alike.
     /// One array a measurement.
