@@ -138,7 +138,7 @@ let packageFaults () =
     let twice = List.countBy id >> List.filter (fun (_, count) -> count > 1) >> List.map fst
     let locked = packages @"^    (\S+) \("
     let declared = packages @"^\s*nuget\s+(\S+)"
-    let referenced = packages @"^\s*([\w.-]+)"
+    let referenced = packages @"^\s*(?!group\s)([\w.-]+)"
 
     [ for package in twice (locked "paket.lock") do
           $"paket.lock: {package} has more than one version"
@@ -192,6 +192,14 @@ let ensureTests () =
         restore ()
         quietly ([ "build"; "tests/FunTrpo.Tests" ] @ release))
 
+let benchProgram = "bench/FunTrpo.Bench/bin/Release/net10.0"
+
+let ensureBench () =
+    unlessMade benchProgram [ "src"; "bench" ] (fun () ->
+        eprintfn "Building the benchmarks ..."
+        restore ()
+        quietly ([ "build"; "bench/FunTrpo.Bench" ] @ release))
+
 /// Runs a program that was built, where the caller stands.
 let runBuilt folder name arguments =
     run Environment.CurrentDirectory (at (Path.Combine(folder, executable name))) arguments
@@ -215,6 +223,11 @@ let test arguments =
     ensureTests ()
     ensureCommand () // the tests run the scripts, which load the libraries from bin/
     runBuilt testProgram "FunTrpo.Tests" arguments
+
+let bench arguments =
+    ensureBench ()
+    ensureCommand () // one row starts its process
+    runBuilt benchProgram "FunTrpo.Bench" arguments
 
 let command arguments =
     ensureCommand ()
@@ -267,12 +280,14 @@ let help () =
   test       run the tests; arguments go to the test program, as in: test --filter-test-list GAE
   train      run `funtrpo train` with the arguments
   evaluate   run `funtrpo evaluate` with the arguments
+  bench      measure the speed against the machine and PyTorch; --quick is rough, --json FILE keeps the numbers,
+             --shape 376-256-256-17 --family gaussian --batch 4096 measures your own, micro runs BenchmarkDotNet
   format     format all F# and C#
   check      check format, lint and packages, and change nothing
   clean      remove all that was built
   help       show this text
 
-`test`, `train` and `evaluate` first build what has changed. Paths are relative to the current folder.
+`test`, `train`, `evaluate` and `bench` first build what has changed. Paths are relative to the current folder.
 
 F# Interactive keeps --help and -h for itself, unless two dashes stand before the target:
 
@@ -286,12 +301,13 @@ let start arguments =
     | [ "help" ] -> help ()
     | [ "build" ] -> build ()
     | "test" :: rest -> test rest
+    | "bench" :: rest -> bench rest
     | ("train" | "evaluate") :: _ -> command arguments
     | [ "format" ] -> format ()
     | [ "check" ] -> check ()
     | [ "clean" ] -> clean ()
     | target :: rest ->
-        let known = [ "build"; "test"; "train"; "evaluate"; "format"; "check"; "clean"; "help" ]
+        let known = [ "build"; "test"; "train"; "evaluate"; "bench"; "format"; "check"; "clean"; "help" ]
 
         if List.contains target known then
             eprintfn "%s takes no arguments, and got: %s" target (String.concat " " rest)

@@ -1,0 +1,346 @@
+namespace FunTrpo.Bench
+
+open System
+
+/// How much is measured.
+type Plan =
+    {
+        IsQuick: bool
+        /// Threads of whatever is not said to run on one.
+        Threads: int
+        /// For what takes milliseconds.
+        Short: Effort
+        /// For what may take seconds.
+        Long: Effort
+        /// Seconds for each of the peer's measurements.
+        PeerSeconds: float
+        /// Runs of the command, each with its own seed.
+        Seeds: int
+        /// Batches and hidden units in which growth is measured.
+        Batches: int list
+        HiddenUnits: int list
+        /// Elements of each of the triad's arrays.
+        TriadElements: int
+    }
+
+/// Every row of the report. Each function measures some and gives them.
+module Measurements =
+
+    let full =
+        { IsQuick = false
+          Threads = min 2 Environment.ProcessorCount
+          Short = { Seconds = 1.5; Repeats = 9 }
+          Long = { Seconds = 4.0; Repeats = 3 }
+          PeerSeconds = 6.0
+          Seeds = 10
+          Batches = [ 1 <<< 11; 1 <<< 14; 1 <<< 17; 1 <<< 20 ]
+          HiddenUnits = [ 64; 140; 300; 670; 2224 ]
+          TriadElements = 64_000_000 }
+
+    let quick =
+        { full with
+            IsQuick = true
+            Short = { Seconds = 0.3; Repeats = 3 }
+            Long = { Seconds = 0.3; Repeats = 1 }
+            PeerSeconds = 0.5
+            Seeds = 3
+            Batches = [ 1 <<< 11; 1 <<< 14; 1 <<< 16 ]
+            HiddenUnits = [ 64; 300; 1000 ]
+            TriadElements = 32_000_000 }
+
+    let private median = Timing.median
+    let private number = Results.number
+    let private milliseconds seconds = $"{number (1e3 * seconds)} ms"
+    let private plural count what = if count = 1 then $"1 {what}" else $"{count} {what}s"
+
+    /// Batch and closures of the last measurement are garbage by now; the next one shall not pay for them.
+    let private tidy () = GC.Collect()
+
+    // ---- Products ----
+
+    /// Products and the peak of as many cores, in turn: the share of the highest peak that the products reach, and their speed
+    /// in GFLOP/s.
+    let private productShare (plan: Plan) threads shape =
+        tidy ()
+        let subject = Subjects.ofShape threads shape
+        Timing.warmUp subject.Product
+        let product = Timing.lasting 2e-3 subject.Product
+        let flops = Shape.productFlops shape
+
+        match Timing.inTurn plan.Short [ (fun () -> Machine.peak threads); (fun () -> flops / product ()) ] with
+        | [ peaks; rates ] -> median rates / Array.max peaks, median rates / 1e9
+        | _ -> nan, nan
+
+    /// The products of A–E with one thread and with all: rows, and speeds for the picture.
+    let products (plan: Plan) =
+        let goals = [ Shape.a, 60.0; Shape.b, 60.0; Shape.c, 75.0; Shape.d, 75.0; Shape.e, 75.0 ]
+
+        [ for threads in List.distinct [ 1; plan.Threads ] do
+              for shape, goal in goals do
+                  let share, gflops = productShare plan threads shape
+                  let time = milliseconds (Shape.productFlops shape / gflops / 1e9)
+
+                  Results.row
+                      $"""Fisher-vector product {shape.Name}, {plural threads "thread"}"""
+                      "% of FMA peak"
+                      (AtLeast goal)
+                      $"{number gflops} GFLOP/s, {time}"
+                      (Some(100.0 * share)),
+                  { Shape = shape; Threads = threads; Gflops = gflops } ]
+
+    // ---- Updates ----
+
+    /// What the usual implementation took on two cores of the same kind of machine, in seconds, and how many times faster an
+    /// update must be than that, and than the peer in the same run.
+    let private updateGoals =
+        [ Shape.a, 0.074, 8.0, 4.0
+          Shape.b, 0.073, 8.0, 4.0
+          Shape.c, 1.979, 8.0, 6.0
+          Shape.d, 3.512, 4.0, 3.0
+          Shape.e, 0.550, 2.0, 2.0 ]
+
+    /// The median of our updates and the fastest of the peer's, in seconds; ours are measured before and after the peer's.
+    let private updateAndPeer (plan: Plan) shape =
+        tidy ()
+        let subject = Subjects.ofShape plan.Threads shape
+        let before = Timing.repeated plan.Long subject.Update
+
+        let peer = Processes.peerTimes plan.Threads plan.PeerSeconds [ "update" ] shape |> Option.map List.head
+
+        let after = Timing.inTurn plan.Long [ fun () -> Timing.seconds subject.Update ] |> List.head
+        median (Array.append before after), peer, subject.Counts
+
+    /// Whole updates of A–E, against the table and against the peer.
+    let updates (plan: Plan) =
+        [ for shape, usual, goalOfTable, goalOfPeer in updateGoals do
+              let own, peer, (iterations, tries) = updateAndPeer plan shape
+
+              let counts = $"{iterations} CG products + 1, {tries} line-search evaluation"
+
+              Results.row
+                  $"whole update {shape.Name}, against the issue's table"
+                  "times as fast"
+                  (AtLeast goalOfTable)
+                  $"{milliseconds own} against {milliseconds usual}; {counts}"
+                  (Some(usual / own))
+
+              Results.row
+                  $"whole update {shape.Name}, against PyTorch"
+                  "times as fast"
+                  (AtLeast goalOfPeer)
+                  (match peer with
+                   | Some peer -> $"{milliseconds own} against {milliseconds peer}"
+                   | None -> "there is no Python with torch")
+                  (peer |> Option.map (fun peer -> peer / own)) ]
+
+    /// How much faster two threads make an update at C: the best of pairs.
+    let twoThreads (plan: Plan) =
+        tidy ()
+
+        let value =
+            if plan.Threads < 2 then
+                None
+            else
+                let one, two = Subjects.ofShape 1 Shape.c, Subjects.ofShape 2 Shape.c
+                Timing.warmUp one.Update
+                Timing.warmUp two.Update
+
+                let times = [ one; two ] |> List.map (fun subject () -> Timing.seconds subject.Update)
+
+                match Timing.inTurn plan.Long times with
+                | [ one; two ] -> Some(Array.map2 (/) one two |> Array.max)
+                | _ -> None
+
+        [ Results.row "whole update C, 2 threads over 1" "times as fast" (AtLeast 1.7) "best of paired runs" value ]
+
+    // ---- Environments and rollouts ----
+
+    /// The median steps a second of a subject.
+    let private stepsPerSecond effort (subject: RolloutSubject) =
+        float subject.Steps / median (Timing.repeated effort subject.Run)
+
+    let private millions = Option.map (fun stepsPerSecond -> stepsPerSecond / 1e6)
+
+    /// Rollouts with all stages, and the environment alone.
+    let rollouts (plan: Plan) =
+        tidy ()
+        let environments, horizon = 256, 128
+
+        let rollout =
+            if plan.Threads < 2 then
+                None
+            else
+                Subjects.rolloutAndEstimate 2 environments horizon |> stepsPerSecond plan.Short |> Some
+
+        let alone = Subjects.environmentAlone 1024 200 |> stepsPerSecond plan.Short |> Some
+
+        [ Results.row
+              "rollout, values and GAE, CartPole, 2 threads"
+              "million steps/s"
+              (AtLeast 4.0)
+              $"{environments} environments × {horizon} steps, 64 × 64 policy and critic"
+              (millions rollout)
+          Results.row
+              "CartPole environment alone, one core"
+              "million steps/s"
+              (AtLeast 30.0)
+              "1024 instances, through Environment"
+              (millions alone) ]
+
+    // ---- Start to finish ----
+
+    /// The command from the start of its process until CartPole is solved, and the peer's imports, in turn.
+    let startToSolved (plan: Plan) =
+        let runs = [ for seed in 0 .. plan.Seeds - 1 -> Processes.solveCartPole seed, Processes.peerImport () ]
+
+        let medianOf pick =
+            let times = List.choose pick runs
+            if times.Length = runs.Length then Some(median (Array.ofList times)) else None
+
+        let solved, import = medianOf fst, medianOf snd
+
+        let ratio, note =
+            match solved, import with
+            | Some solved, Some import -> Some(solved / import), $"{milliseconds solved} against {milliseconds import}"
+            | _, None -> None, "there is no Python with torch"
+            | None, _ -> None, ""
+
+        let solvedNote = if solved.IsNone then "; the command is not built, or a seed was not solved" else ""
+
+        [ Results.row
+              "process start to CartPole solved"
+              "s"
+              (AtMost 0.8)
+              $"""{plural plan.Seeds "seed"}, median{solvedNote}"""
+              solved
+          Results.row "the same, over PyTorch's imports alone" "ratio" (Below 1.0) note ratio ]
+
+    // ---- Growth ----
+
+    /// The slowest over the fastest of what the measurements take for one unit of their work.
+    let private growth effort (works: (float * (unit -> float)) list) =
+        let perUnit =
+            Timing.inTurn effort (works |> List.map snd)
+            |> List.map2 (fun (work, _) times -> median times / work) works
+
+        List.max perUnit / List.min perUnit, perUnit
+
+    let private growthRow name goal (unit: string) inputs (value, perUnit) =
+        let each = List.map2 (fun (input: int) time -> $"{input}: {number (1e9 * time)}") inputs perUnit
+        Results.row name "slowest over fastest" (AtMost goal) $"""{unit}: {String.concat ", " each}""" (Some value)
+
+    /// Time per sample of products and updates, over batches of more and more samples.
+    let growthWithSamples (plan: Plan) =
+        tidy ()
+
+        let subjects =
+            plan.Batches
+            |> List.map (fun batch -> float batch, Subjects.ofShape plan.Threads { Shape.b with Batch = batch })
+
+        let measure effort least (part: UpdateSubject -> unit -> unit) =
+            subjects
+            |> List.map (fun (samples, subject) ->
+                Timing.warmUp (part subject)
+                samples, Timing.lasting least (part subject))
+            |> growth effort
+
+        [ growthRow "growth with samples, product" 1.25 "ns per sample" plan.Batches (measure plan.Short 0.01 _.Product)
+          growthRow
+              "growth with samples, whole update"
+              1.4
+              "ns per sample"
+              plan.Batches
+              (measure plan.Long 0.1 _.Update) ]
+
+    /// Product time per useful operation, over networks of more and more parameters.
+    let growthWithParameters (plan: Plan) =
+        tidy ()
+
+        let shapes =
+            plan.HiddenUnits |> List.map (fun units -> { Shape.b with Units = [ 17; units; units; 6 ] })
+
+        let works =
+            shapes
+            |> List.map (fun shape ->
+                let subject = Subjects.ofShape plan.Threads shape
+                Timing.warmUp subject.Product
+                Shape.productFlops shape, Timing.lasting 0.01 subject.Product)
+
+        [ growth plan.Short works
+          |> growthRow "growth with parameters, product" 1.5 "ns per operation" (shapes |> List.map Shape.parameters) ]
+
+    // ---- Memory ----
+
+    /// Bytes that a step of a rollout allocates beyond those of its batch: the difference between a long rollout and a short.
+    let private bytesPerStep threads =
+        let run horizon =
+            let subject = Subjects.rollout threads 8 horizon
+            Timing.warmUp subject.Run
+            subject.Steps, Timing.allocated subject.Run - subject.Bytes
+
+        let fewer, small = run 128
+        let more, large = run 1024
+        (large - small) / float (more - fewer)
+
+    /// What training allocates, and how often all generations are collected.
+    let memory (plan: Plan) =
+        tidy ()
+        let advance, bytesHeld = Subjects.iterations plan.Threads
+        advance 20
+        let collections = GC.CollectionCount 2
+        let iterations = 100
+        let perIteration = Timing.allocated (fun () -> advance iterations) / float iterations
+        let collected = GC.CollectionCount 2 - collections
+        let held = bytesHeld ()
+        let kilobytes bytes = $"{number (bytes / 1e3)} kB"
+
+        [ Results.row
+              "allocation of an iteration / (batch + new state)"
+              "ratio"
+              (AtMost 1.5)
+              $"{kilobytes perIteration} / {kilobytes held}, the default CartPole run"
+              (Some(perIteration / held))
+          Results.row
+              "allocation of an environment step beyond the batch"
+              "bytes"
+              (Below 1.0)
+              "an object for each step would be 24 or more"
+              (Some(bytesPerStep plan.Threads))
+          Results.row
+              "gen-2 collections in 100 iterations"
+              "collections"
+              (AtMost 0.0)
+              "the default CartPole run"
+              (Some(float collected)) ]
+
+    // ---- A shape of the caller's choosing ----
+
+    let private ofPart (plan: Plan) (subject: UpdateSubject) (names: string list) =
+        let parts = [ subject.Product; subject.Actor; subject.Critic; subject.Update ]
+
+        (names, parts) ||> List.map2 (fun name part -> name, median (Timing.repeated plan.Long part))
+
+    /// The stages of an update of a shape, and how many times as fast as the peer they are.
+    let ofShape (plan: Plan) shape =
+        let subject = Subjects.ofShape plan.Threads shape
+        let names = [ "product"; "actor"; "critic"; "update" ]
+        let own = ofPart plan subject names
+        let peers = Processes.peerTimes plan.Threads plan.PeerSeconds names shape
+        let gflops = Shape.productFlops shape / snd own.Head / 1e9
+
+        [ for i, (name, seconds) in List.indexed own do
+              let peer = peers |> Option.map (List.item i)
+              Results.fact name "ms" "" (Some(1e3 * seconds))
+              Results.fact $"{name}, PyTorch" "ms" "" (peer |> Option.map (fun peer -> 1e3 * peer))
+
+              Results.fact
+                  $"{name}, against PyTorch"
+                  "times as fast"
+                  ""
+                  (peer |> Option.map (fun peer -> peer / seconds))
+          Results.fact "product, speed" "GFLOP/s" "" (Some gflops)
+          Results.fact
+              "product, share of the peak"
+              "% of FMA peak"
+              ""
+              (Some(100.0 * fst (productShare plan plan.Threads shape))) ]

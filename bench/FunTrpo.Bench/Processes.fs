@@ -1,0 +1,136 @@
+namespace FunTrpo.Bench
+
+open System
+open System.Diagnostics
+open System.Globalization
+open System.IO
+open System.Text.Json
+
+/// The programs that are measured from the start of their process: the command, and the PyTorch script.
+module Processes =
+
+    /// The folder that holds the solution, above the one that this program lies in.
+    let root =
+        AppContext.BaseDirectory
+        |> Seq.unfold (fun folder ->
+            if isNull folder then None else Some(folder, Path.GetDirectoryName(folder: string)))
+        |> Seq.find (fun folder -> File.Exists(Path.Combine(folder, "FunTrpo.sln")))
+
+    let private inRoot parts = Path.Combine(Array.append [| root |] parts)
+
+    /// Runs a program until it ends; gives its exit code, its output and its errors. None where it cannot be started.
+    let private tryRun (program: string) (arguments: string list) (settings: (string * string) list) =
+        let start =
+            ProcessStartInfo(program, arguments, RedirectStandardOutput = true, RedirectStandardError = true)
+
+        for name, value in settings do
+            start.Environment[name] <- value
+
+        try
+            use child = Process.Start start
+            let errors = child.StandardError.ReadToEndAsync()
+            let output = child.StandardOutput.ReadToEnd()
+            child.WaitForExit()
+            Some(child.ExitCode, output, errors.Result)
+        with :? ComponentModel.Win32Exception ->
+            None
+
+    // ---- The command ----
+
+    let private command =
+        inRoot [| "bin"; (if OperatingSystem.IsWindows() then "funtrpo.exe" else "funtrpo") |]
+
+    /// The seconds from the start of the command's process to its end, when it trains CartPole until it is solved. None where
+    /// the command is not built, or did not solve it.
+    let solveCartPole seed =
+        let folder = Path.Combine(Path.GetTempPath(), $"funtrpo-bench-{Environment.ProcessId}")
+
+        let arguments =
+            [ "train"; "--env"; "CartPole-v1"; "--stop-at"; "475"; "--seed"; string seed; "--out"; folder ]
+
+        let mutable outcome = None
+        let seconds = Timing.seconds (fun () -> outcome <- tryRun command arguments [])
+
+        if Directory.Exists folder then
+            Directory.Delete(folder, true)
+
+        match outcome with
+        | Some(0, output, _) when output.Contains "is solved" -> Some seconds
+        | _ -> None
+
+    // ---- The peer ----
+
+    let private script = inRoot [| "bench"; "peers"; "peer.py" |]
+
+    /// Where Debian keeps the OpenBLAS that runs on as many threads as PyTorch asks for.
+    let private openBlas = "/usr/lib/x86_64-linux-gnu/openblas-openmp"
+
+    /// What makes PyTorch fastest: OpenBLAS in place of the reference BLAS, AVX-512 where there is one (OpenBLAS does not
+    /// recognise newer processors), and memory that is kept, and not given back after each operation.
+    let private settings =
+        [ if Directory.Exists openBlas then
+              "LD_LIBRARY_PATH", openBlas
+          if Machine.vectorBits = 512 then
+              "ATEN_CPU_CAPABILITY", "avx512"
+              "OPENBLAS_CORETYPE", "SKYLAKEX"
+          "MALLOC_MMAP_THRESHOLD_", "4294967296"
+          "MALLOC_TRIM_THRESHOLD_", "8589934592"
+          "MALLOC_TOP_PAD_", "67108864" ]
+
+    /// A Python that can import torch, if there is one.
+    let private python =
+        lazy
+            ([ "python3"; "/usr/bin/python3"; "python" ]
+             |> List.tryFind (fun program ->
+                 match tryRun program [ "-c"; "import torch" ] settings with
+                 | Some(0, _, _) -> true
+                 | _ -> false))
+
+    /// Whether there is a peer to be measured against.
+    let hasPeer () = python.Value.IsSome
+
+    let private invariant (number: float) = number.ToString("R", CultureInfo.InvariantCulture)
+
+    let private runPeer arguments =
+        python.Value
+        |> Option.map (fun python ->
+            let started =
+                float (DateTimeOffset.UtcNow - DateTimeOffset.UnixEpoch).Ticks / float TimeSpan.TicksPerSecond
+
+            match tryRun python (script :: "--started" :: invariant started :: arguments) settings with
+            | Some(0, output, _) -> JsonDocument.Parse(output).RootElement
+            | Some(_, _, errors) -> failwith $"The peer failed:\n{errors}"
+            | None -> failwith $"{python} could not be started")
+
+    /// The seconds from the start of the peer's process until it has imported its packages.
+    let peerImport () = runPeer [ "--imports-only" ] |> Option.map _.GetProperty("importSeconds").GetDouble()
+
+    /// The seconds that the peer takes for each of what is named (product, actor, critic, update) on a shape, at its fastest:
+    /// nobody shall say that it was disturbed. Each is measured for about so many seconds.
+    let peerTimes threads seconds names shape =
+        runPeer
+            [ "--shape"
+              Shape.unitsText shape
+              "--family"
+              Shape.familyText shape
+              "--batch"
+              string shape.Batch
+              "--threads"
+              string threads
+              "--products"
+              string Subjects.products
+              "--evaluations"
+              string Subjects.evaluations
+              "--epochs"
+              string Subjects.epochs
+              "--minibatch"
+              string Subjects.minibatch
+              "--seconds"
+              invariant seconds
+              "--measure"
+              String.concat "," names ]
+        |> Option.map (fun results ->
+            let milliseconds = results.GetProperty "milliseconds"
+
+            names
+            |> List.map (fun (name: string) -> milliseconds.GetProperty(name).GetProperty("minimum").GetDouble() / 1e3))

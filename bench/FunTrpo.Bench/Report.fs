@@ -1,0 +1,57 @@
+namespace FunTrpo.Bench
+
+open System
+open System.IO
+
+/// The report: the machine, every row with its goal, and the picture.
+module Report =
+
+    /// What is measured, in the order of the table; each gives some rows.
+    let private sections =
+        [ Measurements.updates
+          Measurements.twoThreads
+          Measurements.rollouts
+          Measurements.startToSolved
+          Measurements.growthWithSamples
+          Measurements.growthWithParameters
+          Measurements.memory ]
+
+    let private show (output: TextWriter) row =
+        output.WriteLine(Results.rowText row)
+        output.Flush()
+        row
+
+    let private showMachine (output: TextWriter) (plan: Plan) =
+        let machine = Machine.measure plan.TriadElements plan.Threads
+        output.WriteLine(Results.machineText machine)
+
+        if plan.IsQuick then
+            output.WriteLine "quick: few repeats and smaller upper sizes, so these numbers are rough"
+
+        output.WriteLine()
+        output.WriteLine Results.header
+        machine
+
+    let private writeJson (plan: Plan) json machine rows =
+        json |> Option.iter (fun file -> Results.write file (Results.json machine plan.IsQuick rows))
+
+    /// Measures everything, shows each row as soon as it is there, and writes JSON (if asked to) and the picture.
+    let all (plan: Plan) json picture (output: TextWriter) =
+        let machine = showMachine output plan
+        let products = Measurements.products plan |> List.map (fun (row, speed) -> show output row, speed)
+        let others = sections |> List.collect (fun measure -> measure plan |> List.map (show output))
+        let rows = List.map fst products @ others
+        let count isMet = rows |> List.filter (fun row -> Results.met row = isMet) |> List.length
+        output.WriteLine()
+        output.WriteLine $"{count (Some true)} goals met, {count (Some false)} not met, {count None} not run"
+        Machine.steadiness plan.Threads |> Results.steadinessText |> List.iter output.WriteLine
+        writeJson plan json machine rows
+        Results.write picture (Roofline.svg machine (List.map snd products))
+        output.WriteLine $"The roofline picture is {picture}"
+
+    /// Measures the stages of an update of one shape.
+    let ofShape (plan: Plan) json shape (output: TextWriter) =
+        output.WriteLine(Shape.describe shape + $", {plan.Threads} threads")
+        let machine = showMachine output plan
+        let rows = Measurements.ofShape plan shape |> List.map (show output)
+        writeJson plan json machine rows

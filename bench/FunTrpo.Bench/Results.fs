@@ -1,0 +1,165 @@
+namespace FunTrpo.Bench
+
+open System
+open System.Globalization
+open System.IO
+open System.Text.Encodings.Web
+open System.Text.Json
+open System.Text.Json.Nodes
+
+/// What a value must be to be good enough.
+type Goal =
+    | AtLeast of float
+    | AtMost of float
+    | Below of float
+
+/// One measured number.
+type Row =
+    {
+        Name: string
+        /// None where it was not run.
+        Value: float option
+        Unit: string
+        Goal: Goal option
+        /// What the value was made of, for the reader of the table.
+        Note: string
+    }
+
+/// Tables and JSON of measured numbers.
+module Results =
+
+    let row name unit goal note value = { Name = name; Value = value; Unit = unit; Goal = Some goal; Note = note }
+
+    /// A number that has no goal.
+    let fact name unit note value = { Name = name; Value = value; Unit = unit; Goal = None; Note = note }
+
+    /// Whether the goal is met; none where there is no goal or no value.
+    let met row =
+        match row.Value, row.Goal with
+        | Some value, Some(AtLeast goal) -> Some(value >= goal)
+        | Some value, Some(AtMost goal) -> Some(value <= goal)
+        | Some value, Some(Below goal) -> Some(value < goal)
+        | _ -> None
+
+    /// A number with about three digits that say something.
+    let number (value: float) =
+        let digits = if value = 0.0 then 0 else max 0 (2 - int (floor (log10 (abs value))))
+        value.ToString($"N{min digits 9}", CultureInfo.InvariantCulture)
+
+    let private short (value: float) = value.ToString("#,0.####", CultureInfo.InvariantCulture)
+
+    let goalText row =
+        match row.Goal with
+        | Some(AtLeast goal) -> $"≥ {short goal}"
+        | Some(AtMost goal) -> $"≤ {short goal}"
+        | Some(Below goal) -> $"< {short goal}"
+        | None -> ""
+
+    let private line (name: string) (value: string) (unit: string) (goal: string) (met: string) (note: string) =
+        $"{name, -52} {value, 12}  {unit, -22} {goal, -12} {met, -8} {note}".TrimEnd()
+
+    let header = line "what" "value" "unit" "goal" "met" ""
+
+    let rowText row =
+        let value = row.Value |> Option.map number |> Option.defaultValue "–"
+
+        let met =
+            match row.Value, met row with
+            | None, _ -> "not run"
+            | _, Some true -> "yes"
+            | _, Some false -> "NO"
+            | _, None -> ""
+
+        line row.Name value row.Unit (goalText row) met row.Note
+
+    /// A warning where other work took part of the machine.
+    let steadinessText steadiness =
+        if steadiness >= 0.9 then
+            []
+        else
+            [ $"UNSTEADY   half of the attempts reach only {number (100.0 * steadiness)} %% of the peak: something else runs here, and disturbs these numbers" ]
+
+    let machineText machine =
+        let rates unit rates =
+            rates
+            |> List.map (fun (threads: int, rate) -> $"{number rate} {unit} with {threads}")
+            |> String.concat ", "
+
+        let narrow =
+            machine.NarrowPeaks
+            |> List.map (fun (bits, rate) -> $", {number rate} with {bits}-bit vectors")
+            |> String.concat ""
+
+        [ $"""machine    {machine.Processor}, {machine.Cores} cores, {machine.VectorBits}-bit vectors"""
+          $"""runtime    {machine.Runtime}, {machine.System}, {machine.Date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)}"""
+          $"""FMA peak   {rates "GFLOP/s" machine.Peaks} threads; one core: {(List.head machine.Peaks) |> snd |> number}{narrow}"""
+          $"""memory     {rates "GB/s" machine.Bandwidths} threads (triad)"""
+          yield! steadinessText machine.Steadiness ]
+        |> String.concat "\n"
+
+    // ---- JSON ----
+
+    let private ofNumber (value: float option) : JsonNode =
+        match value with
+        | Some value when Double.IsFinite value -> JsonValue.Create value
+        | _ -> null
+
+    let private ofRates unit rates =
+        let list = JsonArray()
+
+        for count: int, rate: float in rates do
+            let entry = JsonObject()
+            entry.Add(fst unit, JsonValue.Create count)
+            entry.Add(snd unit, JsonValue.Create rate)
+            list.Add entry
+
+        list
+
+    let private ofMachine (machine: Machine) =
+        let node = JsonObject()
+        node.Add("processor", JsonValue.Create machine.Processor)
+        node.Add("cores", JsonValue.Create machine.Cores)
+        node.Add("vectorBits", JsonValue.Create machine.VectorBits)
+        node.Add("runtime", JsonValue.Create machine.Runtime)
+        node.Add("system", JsonValue.Create machine.System)
+        node.Add("date", JsonValue.Create(machine.Date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)))
+        node.Add("fmaPeak", ofRates ("threads", "gflops") machine.Peaks)
+        node.Add("fmaPeakOfNarrowVectors", ofRates ("bits", "gflops") machine.NarrowPeaks)
+        node.Add("memoryBandwidth", ofRates ("threads", "gigabytesPerSecond") machine.Bandwidths)
+        node.Add("steadiness", JsonValue.Create machine.Steadiness)
+        node
+
+    let private ofRow row =
+        let node = JsonObject()
+        node.Add("name", JsonValue.Create row.Name)
+        node.Add("value", ofNumber row.Value)
+        node.Add("unit", JsonValue.Create row.Unit)
+        node.Add("goal", (if row.Goal.IsSome then JsonValue.Create(goalText row): JsonNode else null))
+
+        node.Add(
+            "met",
+            match met row with
+            | Some isMet -> JsonValue.Create isMet: JsonNode
+            | None -> null
+        )
+
+        node
+
+    /// The report as JSON: `machine`, whether it was `quick`, and `rows`.
+    let json machine isQuick rows =
+        let node = JsonObject()
+        let list = JsonArray()
+        rows |> List.iter (fun row -> list.Add(ofRow row))
+        node.Add("machine", ofMachine machine)
+        node.Add("quick", JsonValue.Create(isQuick: bool))
+        node.Add("rows", list)
+
+        let options =
+            JsonSerializerOptions(WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping)
+
+        node.ToJsonString options + "\n"
+
+    /// Writes text to a file, and makes its folder where it is missing.
+    let write (path: string) (text: string) =
+        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath path)) |> ignore
+        File.WriteAllText(path, text)

@@ -1,0 +1,261 @@
+namespace FunTrpo.Bench
+
+open System
+open System.Collections.Immutable
+open FunTrpo
+open FunTrpo.Environments
+
+/// What is done in one update on synthetic data: each may be called again and again.
+[<NoComparison; NoEquality>]
+type UpdateSubject =
+    {
+        /// One Fisher-vector product.
+        Product: unit -> unit
+        /// Gradient, conjugate gradient, step length and line search.
+        Actor: unit -> unit
+        /// Adam on the critic.
+        Critic: unit -> unit
+        /// The actor and the critic.
+        Update: unit -> unit
+        /// Conjugate-gradient iterations and line-search evaluations that the actor really made.
+        Counts: int * int
+    }
+
+/// A dense layer with tanh on a block of rows.
+[<NoComparison; NoEquality>]
+type LayerSubject =
+    {
+        /// The layer at its parameters and input: outputs and derivatives.
+        Linearize: unit -> unit
+        Pushforward: unit -> unit
+        Pullback: unit -> unit
+    }
+
+/// A part of training on CartPole.
+[<NoComparison; NoEquality>]
+type RolloutSubject =
+    {
+        Run: unit -> unit
+        /// Environment steps of one run.
+        Steps: int
+        /// The bytes of what a run gives.
+        Bytes: float
+    }
+
+/// Everything that is measured, as closures over the pipeline. Nothing else here uses the pipeline's types.
+module Subjects =
+
+    /// How many conjugate-gradient iterations, line-search evaluations, epochs of Adam and rows of its minibatches an update
+    /// has; the peer makes as many. One more product gives the length of the step.
+    let products, evaluations, epochs, minibatch = 10, 1, 10, 128
+
+    let private orFail result = result |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
+
+    /// An environment that only has spaces: policies and critics are made for it, and nobody steps it.
+    let private spaces shape =
+        let width = Shape.outputs shape
+
+        { new Environment<int> with
+            member _.Id = $"Spaces of {shape.Name}"
+            member _.ObservationSpace = Space.box (Shape.inputs shape) -10.0 10.0
+
+            member _.ActionSpace =
+                match shape.Family with
+                | Categorical -> Discrete width
+                | Gaussian -> Space.box width -10.0 10.0
+
+            member _.Reset _ = 0
+
+            member _.Step(_, _, state) = { State = state; Reward = 0.0; Terminated = true; Truncated = false }
+
+            member _.Observe(_, observation) = observation.Clear() }
+
+    /// As many iterations and evaluations as asked for, whatever comes out.
+    let private improvement: ImprovementSettings =
+        { Direction = NaturalGradient { Iterations = products; Tolerance = 0.0 }
+          StepRule = TrustRegionStep(0.01, { Tries = evaluations; Ratio = 0.8 })
+          Damping = 0.1
+          FisherFraction = 1.0 }
+
+    let private countsOf (improvement: Improvement) =
+        let iterations = improvement.Solution |> Option.map _.Iterations |> Option.defaultValue 0
+
+        match improvement.Outcome with
+        | Moved(_, tries)
+        | LineSearchFailed tries -> iterations, tries
+        | NoGradient
+        | NonFiniteGradient
+        | NoCurvature -> iterations, 0
+
+    let private normals name rows columns =
+        Matrix.Create(rows, columns, Fill(fun numbers -> Key.fillNormal numbers (Key.named name (Key.ofSeed 1L))))
+
+    let private column name rows =
+        let numbers = normals name rows 1
+        ImmutableArray.CreateRange(Seq.init rows (fun row -> float numbers[row, 0]))
+
+    /// Parameters that keep the scale of what passes the layers. Those of an untrained network take long to make where layers
+    /// are wide, for they are orthogonal.
+    let private parametersOf name shape count =
+        normals name 1 count |> Matrix.flatten |> Vector.scale (1.0 / sqrt (float (List.max shape.Units)))
+
+    /// An action of the policy for each row.
+    let private actionsOf (policy: Policy) parameters observations =
+        let distributions = Network.forward policy.Network parameters observations
+        let width = policy.Family.ActionWidth
+
+        Matrix.Create(
+            distributions.Rows,
+            width,
+            Fill(fun all ->
+                for row in 0 .. distributions.Rows - 1 do
+                    let key = Key.at (int64 row) (Key.ofSeed 2L)
+                    policy.Family.Sample(distributions.Row row, key, all.Slice(row * width, width)))
+        )
+
+    /// The stages of an update of this shape: observations, advantages and returns are standard normal, actions are drawn
+    /// from the policy.
+    let ofShape threads shape =
+        let configuration =
+            { Configuration.standard with Hidden = Shape.hidden shape; CriticHidden = Shape.hidden shape }
+
+        let setup = Training.setup threads configuration (spaces shape) |> orFail
+        let policy, critic = setup.Policy, setup.Critic
+        let observations = normals "observations" shape.Batch (Shape.inputs shape)
+        let advantages = column "advantages" shape.Batch
+        let returns = column "returns" shape.Batch
+        let parameters = parametersOf "policy" shape policy.Network.ParameterCount
+        let actions = actionsOf policy parameters observations
+        let criticState = CriticFit.start (parametersOf "critic" shape critic.ParameterCount)
+        let v = normals "tangent" 1 policy.Network.ParameterCount |> Matrix.flatten
+
+        let surrogate () = Surrogate.create threads policy observations actions advantages parameters
+
+        let improve () =
+            use surrogate = surrogate ()
+            TrustRegion.improve improvement surrogate
+
+        let settings = CriticSettings.Adam(1e-3, epochs, minibatch)
+        let fit () = CriticFit.fit settings critic observations returns (Key.ofSeed 5L) criticState
+        let fisher = lazy (surrogate () |> Fisher.matrix improvement.Damping improvement.FisherFraction)
+        let product = Array.zeroCreate<float32> v.Length
+        let actor () = improve () |> ignore
+        let fitCritic () = fit () |> ignore
+
+        { Product = fun () -> fisher.Value.Product v (product.AsMemory())
+          Actor = actor
+          Critic = fitCritic
+          Update =
+            fun () ->
+                actor ()
+                fitCritic ()
+          Counts = countsOf (improve ()) }
+
+    /// A layer of so many inputs and outputs on a block of so many rows, on one thread.
+    let ofLayer rows inputs outputs =
+        let network = Network.create inputs (Layer.dense outputs Activation.Tanh)
+        let parameters = network.Initialise(Key.ofSeed 3L)
+        let observations = normals "observations" rows inputs
+        let at = Network.linearize network parameters observations
+        let v = normals "tangent" 1 network.ParameterCount |> Matrix.flatten
+        let u = normals "cotangent" rows outputs
+        let cotangent = Array.zeroCreate<float32> network.ParameterCount
+
+        { Linearize =
+            fun () ->
+                use at = Network.linearize network parameters observations
+                ignore at
+          Pushforward = fun () -> at.Pushforward v |> ignore
+          Pullback = fun () -> at.Pullback(u, cotangent.AsMemory()) }
+
+    let private cartPole threads environments horizon =
+        let configuration = { Configuration.standard with Environments = environments; Horizon = horizon }
+
+        let setup = Training.setup threads configuration CartPole.environment |> orFail
+        setup, Training.start setup 0L
+
+    let private bytesOfBatch (batch: Batch) =
+        let numbers (m: Matrix) = 4 * m.Rows * m.Columns
+        let rewards = sizeof<float> * batch.Rewards.Length
+        let ends = sizeof<End> * batch.Ends.Length
+        let episodes = sizeof<Episode> * batch.Episodes.Length
+
+        float (
+            numbers batch.Observations
+            + numbers batch.Actions
+            + numbers batch.BootstrapObservations
+            + rewards
+            + ends
+            + episodes
+        )
+
+    let private bytesOfState (state: State<'State>) =
+        let vectors =
+            [ state.PolicyParameters
+              state.Critic.Parameters
+              state.Critic.FirstMoment
+              state.Critic.SecondMoment ]
+
+        let instances = sizeof<Instance<'State>> * state.Instances.Length
+        let returns = sizeof<float> * state.RecentReturns.Length
+        float (4 * List.sumBy (fun (v: Vector) -> v.Length) vectors + instances + returns)
+
+    /// A rollout on CartPole.
+    let rollout threads environments horizon =
+        let setup, state = cartPole threads environments horizon
+        let collect () = Training.rollout horizon setup state |> orFail |> fst
+
+        { Run = fun () -> collect () |> ignore
+          Steps = environments * horizon
+          Bytes = bytesOfBatch (collect ()) }
+
+    /// A rollout on CartPole, the critic's values and GAE.
+    let rolloutAndEstimate threads environments horizon =
+        let setup, state = cartPole threads environments horizon
+
+        { rollout threads environments horizon with
+            Run =
+                fun () ->
+                    let batch, _ = Training.rollout horizon setup state |> orFail
+                    Training.estimate setup state batch |> ignore }
+
+    /// Steps so many instances of an environment side by side, one after another on one thread; a finished episode is followed
+    /// by a new one. The actions are 0 and 1 in turn.
+    let private stepAll (environment: Environment<'State>) (states: 'State[]) rounds =
+        let key = Key.ofSeed 0L
+        let actions = [| 0f; 1f |]
+
+        for round in 1..rounds do
+            let action = ReadOnlySpan(actions, round &&& 1, 1)
+
+            for i in 0 .. states.Length - 1 do
+                let next = environment.Step(key, action, states[i])
+
+                states[i] <-
+                    if next.Terminated || next.Truncated then environment.Reset(Key.at (int64 i) key) else next.State
+
+    /// The CartPole environment alone, on one thread.
+    let environmentAlone instances rounds =
+        let states =
+            Array.init instances (fun i -> CartPole.environment.Reset(Key.at (int64 i) (Key.ofSeed 0L)))
+
+        { Run = fun () -> stepAll CartPole.environment states rounds
+          Steps = instances * rounds
+          Bytes = 0.0 }
+
+    /// Iterations of the default CartPole run, going on where the last call stopped; how many to make is the argument. Gives
+    /// the bytes of the batch and of the new state.
+    let iterations threads =
+        let registered = Registry.tryFind CartPole.environment.Id |> Option.get
+        let configuration = registered.Preset
+        let setup = Training.setup threads configuration CartPole.environment |> orFail
+        let mutable state = Training.start setup 0L
+
+        let bytesOfOne =
+            lazy (Training.rollout configuration.Horizon setup state |> orFail |> fst |> bytesOfBatch)
+
+        let advance count =
+            for _ in 1..count do
+                state <- Training.update setup state |> orFail |> fst
+
+        advance, fun () -> bytesOfOne.Value + bytesOfState state
