@@ -10,10 +10,18 @@ open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Kernels
 
+/// The environment variable that says how many random cases are enough.
+let casesVariable = "FUNTRPO_TESTS_CASES"
+
+let private mostCases =
+    match Environment.GetEnvironmentVariable casesVariable with
+    | null -> Int32.MaxValue
+    | cases -> int cases
+
 /// A property that is checked on this many random cases.
 let propertyOf cases name (cases': Gen<'Case>) (holds: 'Case -> unit) =
     testPropertyWithConfig
-        { FsCheckConfig.defaultConfig with maxTest = cases }
+        { FsCheckConfig.defaultConfig with maxTest = min cases mostCases }
         name
         (Prop.forAll (Arb.fromGen cases') holds)
 

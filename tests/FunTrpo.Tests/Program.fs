@@ -10,13 +10,14 @@ let private tests =
           FaultTests.tests
           ScratchTests.tests
           ParallelTests.tests
-          KernelTests.tests
+          VectorWidthTests.numerics [ KernelTests.tests; NetworkTests.tests ]
+          NetworkTests.large
+          VectorWidthTests.tests
           KeyTests.tests
           SpaceTests.tests
           EnvironmentTests.tests
           DistributionTests.tests
           EntropyTests.tests
-          NetworkTests.tests
           NormaliserTests.tests
           RolloutTests.tests
           AdvantageTests.tests
