@@ -270,7 +270,10 @@ module private Cut =
     let private mostStrips = 16
 
     /// The sums of all strips together hold no more than so many numbers, if two of them do not.
-    let private mostSums = 1 <<< 22
+    let private mostSums = 1 <<< 20
+
+    /// So many sums are added up over the strips at a time.
+    let sumsAtOnce = 1 <<< 14
 
     /// The blocks of each strip.
     let strips rows packedCount =
@@ -325,12 +328,15 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
                 cotangents block linearization cotangent.Memory
                 linearization.Pullback(cotangent.Span, Span.Empty, (sumOf s).Span))
 
-        let total = (sumOf 0).Span
+        // Every element's sum goes through the strips in order, whoever adds it up.
+        Parallel.iter threads ((packedCount + Cut.sumsAtOnce - 1) / Cut.sumsAtOnce) (fun part ->
+            let first = part * Cut.sumsAtOnce
+            let partOf strip = (sumOf strip).Span.Slice(first, min Cut.sumsAtOnce (packedCount - first))
 
-        for strip in 1 .. strips.Length - 1 do
-            Reductions.AddScaled(1f, Span.op_Implicit (sumOf strip).Span, Span.op_Implicit total, total)
+            for strip in 1 .. strips.Length - 1 do
+                Reductions.AddScaled(1f, Span.op_Implicit (partOf strip), Span.op_Implicit (partOf 0), partOf 0))
 
-        layer.Unpack(Span.op_Implicit total, sum.Span)
+        layer.Unpack(Span.op_Implicit (sumOf 0).Span, sum.Span)
 
     let requireLength what expected actual =
         if actual <> expected then
