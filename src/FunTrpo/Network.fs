@@ -318,10 +318,12 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
     /// Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block.
     let pullback (cotangents: Cut.Block -> LayerLinearization -> Memory<float32> -> unit) (sum: Memory<float32>) =
         let packedCount = layer.PackedCount
-        use sums = Scratch.RentZeros(strips.Length * packedCount)
+        use sums = Scratch.Rent(strips.Length * packedCount)
         let sumOf strip = sums.Memory.Slice(strip * packedCount, packedCount)
 
         Parallel.iter threads strips.Length (fun s ->
+            (sumOf s).Span.Clear()
+
             for b in 0 .. strips[s].Length - 1 do
                 let block, linearization = strips[s][b], linearizations[s][b]
                 use cotangent = Scratch.Rent(block.Count * stride)
@@ -331,10 +333,11 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
         // Every element's sum goes through the strips in order, whoever adds it up.
         Parallel.iter threads ((packedCount + Cut.sumsAtOnce - 1) / Cut.sumsAtOnce) (fun part ->
             let first = part * Cut.sumsAtOnce
-            let partOf strip = (sumOf strip).Span.Slice(first, min Cut.sumsAtOnce (packedCount - first))
+            let partOf strip = (sumOf strip).Slice(first, min Cut.sumsAtOnce (packedCount - first))
+            let total = (partOf 0).Span
 
             for strip in 1 .. strips.Length - 1 do
-                Reductions.AddScaled(1f, Span.op_Implicit (partOf strip), Span.op_Implicit (partOf 0), partOf 0))
+                Reductions.AddScaled(1f, Span.op_Implicit (partOf strip).Span, Span.op_Implicit total, total))
 
         layer.Unpack(Span.op_Implicit (sumOf 0).Span, sum.Span)
 
