@@ -272,8 +272,13 @@ module private Cut =
     /// The sums of all strips together hold no more than so many numbers, if two of them do not.
     let private mostSums = 1 <<< 20
 
-    /// So many sums are added up over the strips at a time.
-    let sumsAtOnce = 1 <<< 14
+    let private partLength = 1 <<< 14
+
+    /// Does work first count with the parts of a vector that is so long, if that is long enough to be shared out.
+    let forEachPart threads length (work: int -> int -> unit) =
+        Parallel.iter threads ((length + partLength - 1) / partLength) (fun part ->
+            let first = part * partLength
+            work first (min partLength (length - first)))
 
     /// The blocks of each strip.
     let strips rows packedCount =
@@ -315,31 +320,35 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
                 linearizations[s][b] <- linearization
                 PaddedRows.Unpad(block.Count, outputs, linearization.Output.Span, (part block forward.Memory).Span))
 
-    /// Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block.
+    /// Writes the packed Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block.
     let pullback (cotangents: Cut.Block -> LayerLinearization -> Memory<float32> -> unit) (sum: Memory<float32>) =
         let packedCount = layer.PackedCount
-        use sums = Scratch.Rent(strips.Length * packedCount)
-        let sumOf strip = sums.Memory.Slice(strip * packedCount, packedCount)
+        use others = Scratch.Rent((strips.Length - 1) * packedCount)
+        let sumOf strip = if strip = 0 then sum else others.Memory.Slice((strip - 1) * packedCount, packedCount)
 
         Parallel.iter threads strips.Length (fun s ->
-            (sumOf s).Span.Clear()
+            let sum = sumOf s
+            sum.Span.Clear()
 
             for b in 0 .. strips[s].Length - 1 do
                 let block, linearization = strips[s][b], linearizations[s][b]
                 use cotangent = Scratch.Rent(block.Count * stride)
                 cotangents block linearization cotangent.Memory
-                linearization.Pullback(cotangent.Span, Span.Empty, (sumOf s).Span))
+                linearization.Pullback(cotangent.Span, Span.Empty, sum.Span))
 
         // Every element's sum goes through the strips in order, whoever adds it up.
-        Parallel.iter threads ((packedCount + Cut.sumsAtOnce - 1) / Cut.sumsAtOnce) (fun part ->
-            let first = part * Cut.sumsAtOnce
-            let partOf strip = (sumOf strip).Slice(first, min Cut.sumsAtOnce (packedCount - first))
-            let total = (partOf 0).Span
+        Cut.forEachPart threads packedCount (fun first count ->
+            let total = sum.Span.Slice(first, count)
 
             for strip in 1 .. strips.Length - 1 do
-                Reductions.AddScaled(1f, Span.op_Implicit (partOf strip).Span, Span.op_Implicit total, total))
+                let part = (sumOf strip).Span.Slice(first, count)
+                Reductions.AddScaled(1f, Span.op_Implicit part, Span.op_Implicit total, total))
 
-        layer.Unpack(Span.op_Implicit (sumOf 0).Span, sum.Span)
+    /// As `pullback`, unpacked.
+    let pullbackTo (sum: Memory<float32>) cotangents =
+        use packed = Scratch.Rent layer.PackedCount
+        pullback cotangents packed.Memory
+        layer.Unpack(Span.op_Implicit packed.Span, sum.Span)
 
     let requireLength what expected actual =
         if actual <> expected then
@@ -350,6 +359,22 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
         let packed = Scratch.Rent layer.PackedCount
         layer.Pack(tangent.Span, packed.Span)
         packed
+
+    let requireCotangents (cotangents: Matrix) =
+        if cotangents.Rows <> rows || cotangents.Columns <> outputs then
+            invalidArg
+                (nameof cotangents)
+                $"they are {cotangents.Rows} × {cotangents.Columns}, and must be {rows} × {outputs}"
+
+    /// Writes the rows of a block.
+    let padded (cotangents: Matrix) =
+        fun (block: Cut.Block) (_: LayerLinearization) (padded: Memory<float32>) ->
+            PaddedRows.Pad(
+                block.Count,
+                outputs,
+                cotangents.SliceRows(block.First, block.Count).Span,
+                padded.Span
+            )
 
     /// The outputs, one row a sample.
     member _.Forward = Matrix(rows, outputs, Memory.op_Implicit forward.Memory)
@@ -372,19 +397,16 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
 
         Matrix.adopt rows outputs tangents
 
+    /// Writes the packed Jᵀ u.
+    member internal _.PullbackPacked(cotangents: Matrix, sum: Memory<float32>) =
+        requireCotangents cotangents
+        pullback (padded cotangents) sum
+
     /// Writes Jᵀ u = Σ_n J_nᵀ u_n: from a cotangent of each row of outputs to that of the parameters.
     member _.Pullback(cotangents: Matrix, sum: Memory<float32>) =
-        if cotangents.Rows <> rows || cotangents.Columns <> outputs then
-            invalidArg
-                (nameof cotangents)
-                $"they are {cotangents.Rows} × {cotangents.Columns}, and must be {rows} × {outputs}"
-
+        requireCotangents cotangents
         requireLength "sum" layer.ParameterCount sum.Length
-
-        sum
-        |> pullback (fun block _ padded ->
-            let compact = cotangents.SliceRows(block.First, block.Count)
-            PaddedRows.Pad(block.Count, outputs, compact.Span, padded.Span))
+        padded cotangents |> pullbackTo sum
 
     /// Jᵀ u as a new vector.
     member this.Pullback cotangents =
@@ -406,8 +428,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
             requireLength "product" layer.ParameterCount product.Length
             use packed = pack tangent
 
-            product
-            |> pullback (fun block linearization tangents ->
+            pullbackTo product (fun block linearization tangents ->
                 linearization.Pushforward(ReadOnlySpan.Empty, Span.op_Implicit packed.Span, tangents.Span)
                 metric.Apply(block.Count, stride, Span.op_Implicit (factorsOf block).Span, tangents.Span))
 
@@ -514,9 +535,43 @@ module Network =
         at.Forward(observations.Memory, outputs.AsMemory())
         Matrix.adopt observations.Rows network.Outputs outputs
 
+    /// The network at packed parameters, which must not change while it is used, and on observations of one row a sample.
+    let private linearizeAt (network: Network) (packed: ReadOnlyMemory<float32>) owned (observations: Matrix) =
+        requireInputs network observations
+        new Linearization(network.Layer, network.Threads, network.Layer.At packed, owned, observations)
+
     /// The network at parameters θ and on observations of one row a sample, with its derivatives.
     let linearize (network: Network) parameters (observations: Matrix) =
-        requireInputs network observations
         let packed = pack network parameters
-        let at = network.Layer.At(Memory.op_Implicit packed.Memory)
-        new Linearization(network.Layer, network.Threads, at, packed, observations)
+        linearizeAt network (Memory.op_Implicit packed.Memory) packed observations
+
+    /// Parameters that are changed many times in a row and stay packed meanwhile, with what goes along with each of them.
+    type internal Packed(network: Network, parameters: Vector, companions: Vector list) =
+        let packed = pack network parameters
+        let others = companions |> List.map (pack network) |> Array.ofList
+
+        let unpack (packed: Scratch) =
+            let values = Array.zeroCreate<float32> network.ParameterCount
+            network.Layer.Unpack(Span.op_Implicit packed.Span, values.AsSpan())
+            Vector.adopt values
+
+        member _.Count = network.Layer.PackedCount
+
+        /// The network there, on observations of one row a sample.
+        member _.Linearize observations =
+            linearizeAt network (Memory.op_Implicit packed.Memory) Unchecked.defaultof<Scratch> observations
+
+        /// Does `work` with part after part of them: first, count.
+        member _.ForEachPart work = Cut.forEachPart network.Threads network.Layer.PackedCount work
+
+        member _.Parameters = packed.Memory
+        member _.Companion i = others[i].Memory
+        member _.UnpackParameters() = unpack packed
+        member _.UnpackCompanion i = unpack others[i]
+
+        interface IDisposable with
+            member _.Dispose() =
+                packed.Dispose()
+
+                for other in others do
+                    other.Dispose()
