@@ -10,7 +10,9 @@ type Activation = FunTrpo.Kernels.Activation
 type LinearMap = Vector -> Memory<float32> -> unit
 
 /// A layer at fixed parameters and on a fixed block of rows: its output and its two derivatives, which write into memory that
-/// the caller owns. Output, tangents and cotangents have one row a sample, `Stride` numbers apart.
+/// the caller owns. Output, tangents and cotangents have one row a sample: those of the output are `Stride` numbers apart, a tangent
+/// of the input as far as the input, and a cotangent of the input `Lanes.Pad` of its columns, which is the `Stride` of layers that
+/// others follow.
 type LayerLinearization =
     inherit IDisposable
 

@@ -237,7 +237,9 @@ let private isTanh (x: float32[]) =
     for i in 0 .. x.Length - 1 do
         // Names are only made of what fails: there are many numbers.
         let isClose tolerance (actual: float32) expected what =
-            if not (abs (float actual - expected) <= tolerance) then
+            let holds = abs (float actual - expected) <= tolerance
+
+            if not holds then
                 expectClose tolerance (float actual) expected $"%s{what} {x[i]}"
 
         let exact = tanh (float x[i])
@@ -248,7 +250,9 @@ let private isTanh (x: float32[]) =
             let ulp = float (MathF.BitIncrement(abs (float32 exact)) - abs (float32 exact))
             isClose (5.0 * ulp) values[i] exact "5 ulp of tanh"
 
-        if not (abs values[i] <= 1f) then
+        let isBounded = abs values[i] <= 1f
+
+        if not isBounded then
             failtest $"|tanh {x[i]}| is {values[i]}, beyond 1"
 
         let derivative = if Single.IsInfinity x[i] then 0.0 else snd (definition Activation.Tanh (float x[i]))
@@ -339,8 +343,7 @@ let private softmaxMetric =
                   /// The rows with other numbers before and after.
                   let embedded rows =
                       rows
-                      |> Array.map (fun row -> Array.concat [ Array.create start 7f; row; Array.create after 7f ])
-                      |> Array.concat
+                      |> Array.collect (fun row -> Array.concat [ Array.create start 7f; row; Array.create after 7f ])
 
                   let count = if u.Length = 0 then 1 else u[0].Length
                   let stride = start + count + after
