@@ -157,7 +157,7 @@ let private iterate options (setup: Setup<'State>) (initial: State<'State>) (out
                 output.WriteLine(line report steps seconds)
                 progress.Write report steps seconds
 
-                if now - saved > TimeSpan.FromSeconds 1.0 then
+                if (now - saved).TotalSeconds > 1.0 then
                     save options setup solved now state
                     saved <- now
     finally

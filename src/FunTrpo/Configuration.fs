@@ -115,7 +115,7 @@ module Configuration =
         (x > range.Low || range.LowIncluded && x = range.Low)
         && (x < range.High || range.HighIncluded && x = range.High)
 
-    let private describe kind range =
+    let private describe (kind: string) range =
         let text (x: float) =
             if Double.IsPositiveInfinity x then "∞"
             elif Double.IsNegativeInfinity x then "−∞"
@@ -167,7 +167,7 @@ module Configuration =
         let print value =
             options
             |> List.tryPick (fun (text, option) -> if option = value then Some text else None)
-            |> Option.defaultValue (string value) // an enumeration can hold what has no name
+            |> Option.defaultWith (fun () -> string value) // an enumeration can hold what has no name
 
         let parse text = options |> List.tryPick (fun (name, option) -> if name = text then Some option else None)
 
@@ -199,7 +199,7 @@ module Configuration =
         field
             name
             meaning
-            $"the units of each layer, integers in [1, {maximumUnits}] with commas between, or nothing"
+            $"the units of each layer, integers in [1, {string maximumUnits}] with commas between, or nothing"
             true
             print
             parse

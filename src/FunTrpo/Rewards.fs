@@ -18,7 +18,8 @@ module Rewards =
     let private smallest = 1e-8
 
     /// No scaling yet, for this many instances.
-    let start instances = ByReturn(Moments.empty 1, ImmutableArray.CreateRange(Seq.replicate instances 0.0))
+    let start instances =
+        ByReturn(Moments.empty 1, ImmutableCollectionsMarshal.AsImmutableArray(Array.zeroCreate instances))
 
     /// The discounted sums after each row of the batch, and those that the next batch goes on with.
     let private discountedSums gamma (sums: ImmutableArray<float>) (batch: Batch) =

@@ -36,7 +36,7 @@ module Space =
         | Box(low, high) ->
             low.Length >= 1
             && low.Length = high.Length
-            && Seq.forall2 (<=) (Vector.toArray low) (Vector.toArray high)
+            && Array.forall2 (<=) (Vector.toArray low) (Vector.toArray high)
 
     let private isIndex count (x: float32) = x >= 0f && x < float32 count && MathF.Floor x = x
 

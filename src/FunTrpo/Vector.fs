@@ -103,7 +103,16 @@ module Vector =
 
     let toArray (v: Vector) = v.Memory.ToArray()
 
-    let concat (vectors: seq<Vector>) = vectors |> Seq.map toArray |> Array.concat |> adopt
+    let concat (vectors: seq<Vector>) =
+        let vectors = Array.ofSeq vectors
+        let joined = Array.zeroCreate<float32>(vectors |> Array.sumBy _.Length)
+        let mutable offset = 0
+
+        for vector in vectors do
+            vector.Span.CopyTo(joined.AsSpan offset)
+            offset <- offset + vector.Length
+
+        adopt joined
 
     let map (f: float32 -> float32) (v: Vector) =
         let span = v.Memory
