@@ -35,6 +35,9 @@ type LayerAt =
     /// Writes the output for rows of input that are `inputStride` numbers apart.
     abstract Forward: rows: int * input: ReadOnlySpan<float32> * inputStride: int * output: Span<float32> -> unit
 
+    /// Makes what all linearizations need, before several threads do: with `isInputWanted`, also for cotangents of the input.
+    abstract Prepare: isInputWanted: bool -> unit
+
     abstract Linearize: rows: int * input: ReadOnlyMemory<float32> * inputStride: int -> LayerLinearization
 
 /// A differentiable map from parameters and inputs to outputs, of which networks are composed: the seam behind which any
@@ -101,8 +104,12 @@ module Layer =
     let private linearizeDense (kernel: DenseLayer) (packed: ReadOnlyMemory<float32>) (transposed: Lazy<Scratch>) =
         fun rows (input: ReadOnlyMemory<float32>) inputStride ->
             let output = Scratch.Rent(rows * kernel.Stride)
-            let derivative = Scratch.Rent(if kernel.IsLinear then 0 else rows * kernel.Stride)
+            let isKept = not (kernel.IsLinear || kernel.IsTanh)
+            let derivative = Scratch.Rent(if isKept then rows * kernel.Stride else 0)
             kernel.Forward(rows, packed.Span, input.Span, inputStride, output.Span, derivative.Span)
+
+            /// f′, or what it follows from.
+            let slopes () = if kernel.IsTanh then output.Memory else derivative.Memory
 
             { new LayerLinearization with
                 member _.Output = Memory.op_Implicit output.Memory
@@ -113,7 +120,7 @@ module Layer =
                         packed.Span,
                         input.Span,
                         inputStride,
-                        Span.op_Implicit derivative.Span,
+                        Span.op_Implicit (slopes ()).Span,
                         inputTangent,
                         parameterTangent,
                         outputTangent
@@ -125,7 +132,7 @@ module Layer =
                         (if inputCotangent.IsEmpty then ReadOnlySpan.Empty else Span.op_Implicit transposed.Value.Span),
                         input.Span,
                         inputStride,
-                        Span.op_Implicit derivative.Span,
+                        Span.op_Implicit (slopes ()).Span,
                         outputCotangent,
                         inputCotangent,
                         parameterCotangent
@@ -147,6 +154,10 @@ module Layer =
         { new LayerAt with
             member _.Forward(rows, input, inputStride, output) =
                 kernel.Forward(rows, packed.Span, input, inputStride, output, Span.Empty)
+
+            member _.Prepare isInputWanted =
+                if isInputWanted then
+                    transposed.Force() |> ignore
 
             member _.Linearize(rows, input, inputStride) = linearize rows input inputStride
           interface IDisposable with
@@ -204,6 +215,10 @@ module Layer =
                     use hidden = Scratch.Rent(rows * stride)
                     atFirst.Forward(rows, input, inputStride, hidden.Span)
                     atSecond.Forward(rows, Span.op_Implicit hidden.Span, stride, output)
+
+                member _.Prepare isInputWanted =
+                    atFirst.Prepare isInputWanted
+                    atSecond.Prepare true
 
                 member _.Linearize(rows, input, inputStride) =
                     let first = atFirst.Linearize(rows, input, inputStride)
@@ -314,6 +329,8 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
                 work (strips[s][b]) (linearizations[s][b]))
 
     do
+        at.Prepare false
+
         Parallel.iter threads strips.Length (fun s ->
             for b in 0 .. strips[s].Length - 1 do
                 let block = strips[s][b]
@@ -371,12 +388,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
     /// Writes the rows of a block.
     let padded (cotangents: Matrix) =
         fun (block: Cut.Block) (_: LayerLinearization) (padded: Memory<float32>) ->
-            PaddedRows.Pad(
-                block.Count,
-                outputs,
-                cotangents.SliceRows(block.First, block.Count).Span,
-                padded.Span
-            )
+            PaddedRows.Pad(block.Count, outputs, cotangents.SliceRows(block.First, block.Count).Span, padded.Span)
 
     /// The outputs, one row a sample.
     member _.Forward = Matrix(rows, outputs, Memory.op_Implicit forward.Memory)

@@ -55,19 +55,21 @@ let private reductions =
               Reductions.Multiply(ReadOnlySpan over, ReadOnlySpan b, Span over)
               Expect.equal (bitsOf over) (bitsOf expected) "in place")
           property
-              "ScaleAndAddColumnSums multiplies by the scale, and adds the sum of each column row after row"
+              "ColumnSums.ScaleAndAdd multiplies by the scale, and adds the sum of each column row after row"
               (gen {
                   let! rows = Gen.choose (0, 20)
                   let! columns = Gen.choose (1, 40) |> Gen.map Lanes.Pad
                   let! m = numbers 2.0 (rows * columns)
                   let! scale = Gen.oneof [ numbers 2.0 (rows * columns); Gen.constant [||] ]
                   let! start = numbers 2.0 columns
-                  return columns, m, scale, start
+                  let! isTanh = Gen.elements [ true; false ]
+                  return columns, m, scale, isTanh, start
               })
-              (fun (columns, m, scale, start) ->
+              (fun (columns, m, scale, isTanh, start) ->
                   let scaled, sums = Array.copy m, Array.copy start
-                  ColumnSums.ScaleAndAdd(Span scaled, ReadOnlySpan scale, Span sums)
-                  let expected = if scale.Length = 0 then m else Array.map2 (*) m scale
+                  ColumnSums.ScaleAndAdd(Span scaled, ReadOnlySpan scale, isTanh, Span sums)
+                  let factors = if isTanh then Array.map (fun y -> 1f - y * y) scale else scale
+                  let expected = if scale.Length = 0 then m else Array.map2 (*) m factors
                   Expect.equal (bitsOf scaled) (bitsOf expected) "scaled"
 
                   let ofColumn column =
@@ -165,24 +167,27 @@ let private reductions =
               expectRefused "Multiply: product" (fun () ->
                   Reductions.Multiply(ReadOnlySpan a, ReadOnlySpan a, Span longer))
 
-              expectRefused "ScaleAndAddColumnSums: sums that are not whole vectors" (fun () ->
+              expectRefused "ColumnSums.ScaleAndAdd: sums that are not whole vectors" (fun () ->
                   ColumnSums.ScaleAndAdd(
                       Span(Array.zeroCreate<float32> 3),
                       ReadOnlySpan.Empty,
+                      false,
                       Span(Array.zeroCreate<float32> 3)
                   ))
 
-              expectRefused "ScaleAndAddColumnSums: a matrix of parts of rows" (fun () ->
+              expectRefused "ColumnSums.ScaleAndAdd: a matrix of parts of rows" (fun () ->
                   ColumnSums.ScaleAndAdd(
                       Span(Array.zeroCreate<float32>(3 * Lanes.Width)),
                       ReadOnlySpan.Empty,
+                      false,
                       Span(Array.zeroCreate<float32>(2 * Lanes.Width))
                   ))
 
-              expectRefused "ScaleAndAddColumnSums: scale" (fun () ->
+              expectRefused "ColumnSums.ScaleAndAdd: scale" (fun () ->
                   ColumnSums.ScaleAndAdd(
                       Span(Array.zeroCreate<float32>(2 * Lanes.Width)),
                       ReadOnlySpan(Array.zeroCreate<float32> Lanes.Width),
+                      false,
                       Span(Array.zeroCreate<float32> Lanes.Width)
                   ))) ]
 
