@@ -22,8 +22,6 @@ type Machine =
         NarrowPeaks: (int * float) list
         /// The triad's, in GB/s: threads and rate.
         Bandwidths: (int * float) list
-        /// How much of the peak of all threads half of the attempts reached: 1 where nothing else runs on the machine.
-        Steadiness: float
     }
 
 module Machine =
@@ -63,9 +61,8 @@ module Machine =
 
     /// Fused multiply-adds of float32 that so many threads do at once, in operations a second, over about two milliseconds.
     let peak threads =
-        let rounds = 1_000_000L
-        let measure () = Peak.Measure(vectorBits, rounds)
-        if threads = 1 then measure () else together threads (fun _ -> measure ()) |> Array.sum
+        let measure _ = Peak.Measure(vectorBits, 1_000_000L)
+        if threads = 1 then measure 0 else together threads measure |> Array.sum
 
     /// The best of several measurements: what the machine does when nothing disturbs it.
     let private best count measure = Array.init count (fun _ -> measure ()) |> Array.max
@@ -86,11 +83,6 @@ module Machine =
 
         best 6 (fun () -> together threads measure |> Array.sum) / 1e9
 
-    /// How much of the best rate so many threads reach in the middle one of many short attempts.
-    let steadiness threads =
-        let rates = Array.init 50 (fun _ -> peak threads)
-        Timing.median rates / Array.max rates
-
     /// Measures the machine with one thread and with `threads`, on arrays of so many elements (more than the caches hold).
     let measure elements threads =
         let counts = List.distinct [ 1; threads ]
@@ -103,5 +95,10 @@ module Machine =
           Date = DateOnly.FromDateTime DateTime.Now
           Peaks = counts |> List.map (fun threads -> threads, best 50 (fun () -> peak threads) / 1e9)
           NarrowPeaks = narrowPeaks ()
-          Bandwidths = counts |> List.map (fun threads -> threads, bandwidth (elements / threads) threads)
-          Steadiness = steadiness threads }
+          Bandwidths = counts |> List.map (fun threads -> threads, bandwidth (elements / threads) threads) }
+
+    /// How much of the peak all threads reach over half a second: near 1 where nothing else runs on the machine.
+    let steadiness machine =
+        let threads, best = List.last machine.Peaks
+        let rates = together threads (fun _ -> Peak.Measure(vectorBits, 250_000_000L))
+        Array.sum rates / 1e9 / best

@@ -110,7 +110,7 @@ module Measurements =
         let after = Timing.inTurn plan.Long [ fun () -> Timing.seconds subject.Update ] |> List.head
         median (Array.append before after), peer, subject.Counts
 
-    /// Whole updates of A–E, against the table and against the peer.
+    /// Whole updates of A–E, against the reference times and against the peer.
     let updates (plan: Plan) =
         [ for shape, usual, goalOfTable, goalOfPeer in updateGoals do
               let own, peer, (iterations, tries) = updateAndPeer plan shape
@@ -118,7 +118,7 @@ module Measurements =
               let counts = $"{iterations} CG products + 1, {tries} line-search evaluation"
 
               Results.row
-                  $"whole update {shape.Name}, against the issue's table"
+                  $"whole update {shape.Name}, against the reference times"
                   "times as fast"
                   (AtLeast goalOfTable)
                   $"{milliseconds own} against {milliseconds usual}; {counts}"

@@ -32,26 +32,39 @@ module Report =
         output.WriteLine Results.header
         machine
 
-    let private writeJson (plan: Plan) json machine rows =
-        json |> Option.iter (fun file -> Results.write file (Results.json machine plan.IsQuick rows))
+    /// The sections' rows, and how steady the machine was, on average of a look after each.
+    let private measureAll machine sections =
+        let measured = sections |> List.map (fun measure -> (measure (): Row list), Machine.steadiness machine)
+
+        List.collect fst measured, List.averageBy snd measured
+
+    let private finish (output: TextWriter) (plan: Plan) json machine (rows, steadiness) =
+        Results.steadinessText steadiness |> List.iter output.WriteLine
+
+        json
+        |> Option.iter (fun file -> Results.write file (Results.json machine steadiness plan.IsQuick rows))
 
     /// Measures everything, shows each row as soon as it is there, and writes JSON (if asked to) and the picture.
     let all (plan: Plan) json picture (output: TextWriter) =
         let machine = showMachine output plan
-        let products = Measurements.products plan |> List.map (fun (row, speed) -> show output row, speed)
-        let others = sections |> List.collect (fun measure -> measure plan |> List.map (show output))
-        let rows = List.map fst products @ others
+
+        let products =
+            lazy (Measurements.products plan |> List.map (fun (row, speed) -> show output row, speed))
+
+        let others = sections |> List.map (fun measure () -> measure plan |> List.map (show output))
+        let rows, steadiness = measureAll machine ((fun () -> List.map fst products.Value) :: others)
         let count isMet = rows |> List.filter (fun row -> Results.met row = isMet) |> List.length
         output.WriteLine()
         output.WriteLine $"{count (Some true)} goals met, {count (Some false)} not met, {count None} not run"
-        Machine.steadiness plan.Threads |> Results.steadinessText |> List.iter output.WriteLine
-        writeJson plan json machine rows
-        Results.write picture (Roofline.svg machine (List.map snd products))
+        finish output plan json machine (rows, steadiness)
+        Results.write picture (Roofline.svg machine (List.map snd products.Value))
         output.WriteLine $"The roofline picture is {picture}"
 
     /// Measures the stages of an update of one shape.
     let ofShape (plan: Plan) json shape (output: TextWriter) =
-        output.WriteLine(Shape.describe shape + $", {plan.Threads} threads")
+        output.WriteLine(Shape.describe shape + $", threads: {plan.Threads}")
         let machine = showMachine output plan
-        let rows = Measurements.ofShape plan shape |> List.map (show output)
-        writeJson plan json machine rows
+
+        [ fun () -> Measurements.ofShape plan shape |> List.map (show output) ]
+        |> measureAll machine
+        |> finish output plan json machine

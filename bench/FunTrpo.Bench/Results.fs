@@ -77,7 +77,7 @@ module Results =
         if steadiness >= 0.9 then
             []
         else
-            [ $"UNSTEADY   half of the attempts reach only {number (100.0 * steadiness)} %% of the peak: something else runs here, and disturbs these numbers" ]
+            [ $"UNSTEADY: all threads together got only {number (100.0 * steadiness)} %% of the peak over half a second: other work runs here, and disturbs these numbers" ]
 
     let machineText machine =
         let rates unit rates =
@@ -93,8 +93,7 @@ module Results =
         [ $"""machine    {machine.Processor}, {machine.Cores} cores, {machine.VectorBits}-bit vectors"""
           $"""runtime    {machine.Runtime}, {machine.System}, {machine.Date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)}"""
           $"""FMA peak   {rates "GFLOP/s" machine.Peaks} threads; one core: {(List.head machine.Peaks) |> snd |> number}{narrow}"""
-          $"""memory     {rates "GB/s" machine.Bandwidths} threads (triad)"""
-          yield! steadinessText machine.Steadiness ]
+          $"""memory     {rates "GB/s" machine.Bandwidths} threads (triad)""" ]
         |> String.concat "\n"
 
     // ---- JSON ----
@@ -115,7 +114,7 @@ module Results =
 
         list
 
-    let private ofMachine (machine: Machine) =
+    let private ofMachine (machine: Machine) (steadiness: float) =
         let node = JsonObject()
         node.Add("processor", JsonValue.Create machine.Processor)
         node.Add("cores", JsonValue.Create machine.Cores)
@@ -126,7 +125,7 @@ module Results =
         node.Add("fmaPeak", ofRates ("threads", "gflops") machine.Peaks)
         node.Add("fmaPeakOfNarrowVectors", ofRates ("bits", "gflops") machine.NarrowPeaks)
         node.Add("memoryBandwidth", ofRates ("threads", "gigabytesPerSecond") machine.Bandwidths)
-        node.Add("steadiness", JsonValue.Create machine.Steadiness)
+        node.Add("steadiness", JsonValue.Create steadiness)
         node
 
     let private ofRow row =
@@ -145,12 +144,12 @@ module Results =
 
         node
 
-    /// The report as JSON: `machine`, whether it was `quick`, and `rows`.
-    let json machine isQuick rows =
+    /// The report as JSON: `machine`, with how steady it was, whether it was `quick`, and `rows`.
+    let json machine steadiness isQuick rows =
         let node = JsonObject()
         let list = JsonArray()
         rows |> List.iter (fun row -> list.Add(ofRow row))
-        node.Add("machine", ofMachine machine)
+        node.Add("machine", ofMachine machine steadiness)
         node.Add("quick", JsonValue.Create(isQuick: bool))
         node.Add("rows", list)
 

@@ -8,10 +8,11 @@ namespace FunTrpo.Kernels;
 public static unsafe class ColumnSums
 {
     /// <summary>
-    /// Replaces a padded row-major matrix by matrix ⊙ scale (an empty scale stands for 1), and adds the sum of each of its columns
+    /// Replaces a padded row-major matrix by matrix ⊙ scale (an empty scale stands for 1), or by matrix ⊙ (1 − scale²), which is f′ where
+    /// the scale is f = tanh, and adds the sum of each of its columns
     /// to <paramref name="sums"/>, row after row. How far apart the rows are is the length of the sums.
     /// </summary>
-    public static void ScaleAndAdd(Span<float> matrix, ReadOnlySpan<float> scale, Span<float> sums)
+    public static void ScaleAndAdd(Span<float> matrix, ReadOnlySpan<float> scale, bool isTanh, Span<float> sums)
     {
         Check.SameLength(sums.Length, Lanes.Pad(sums.Length));
         Check.SameLength(matrix.Length % sums.Length, 0);
@@ -33,15 +34,15 @@ public static unsafe class ColumnSums
                 float* factors = pScale == null ? null : pScale + column;
                 if (Vector512.IsHardwareAccelerated)
                 {
-                    ScaleAndAdd<Lane512>(rows, stride, pMatrix + column, factors, pSums + column);
+                    ScaleAndAdd<Lane512>(rows, stride, pMatrix + column, factors, isTanh, pSums + column);
                 }
                 else if (Vector256.IsHardwareAccelerated)
                 {
-                    ScaleAndAdd<Lane256>(rows, stride, pMatrix + column, factors, pSums + column);
+                    ScaleAndAdd<Lane256>(rows, stride, pMatrix + column, factors, isTanh, pSums + column);
                 }
                 else
                 {
-                    ScaleAndAdd<Lane128>(rows, stride, pMatrix + column, factors, pSums + column);
+                    ScaleAndAdd<Lane128>(rows, stride, pMatrix + column, factors, isTanh, pSums + column);
                 }
             }
         }
@@ -49,7 +50,7 @@ public static unsafe class ColumnSums
 
     /// <summary>One vector of columns, from the first row to the last.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void ScaleAndAdd<TLane>(int rows, nint stride, float* matrix, float* scale, float* sums)
+    private static void ScaleAndAdd<TLane>(int rows, nint stride, float* matrix, float* scale, bool isTanh, float* sums)
         where TLane : unmanaged, ILane<TLane>
     {
         TLane sum = TLane.Load(sums);
@@ -65,7 +66,9 @@ public static unsafe class ColumnSums
         {
             for (int row = 0; row < rows; row++)
             {
-                TLane value = TLane.Load(matrix) * TLane.Load(scale);
+                TLane factor = TLane.Load(scale);
+                factor = isTanh ? TLane.Create(1f) - (factor * factor) : factor;
+                TLane value = TLane.Load(matrix) * factor;
                 value.Store(matrix);
                 sum += value;
                 matrix += stride;

@@ -32,8 +32,13 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
     /// <summary>How many numbers Wᵀ holds, its rows padded.</summary>
     public int TransposedCount => Weighted * PaddedInputs;
 
-    /// <summary>Whether f′ is 1 everywhere: then derivatives are not kept, and are empty.</summary>
+    /// <summary>Whether f′ is 1 everywhere: then what both derivatives need of it is empty.</summary>
     public bool IsLinear => Activation == Activation.Identity;
+
+    /// <summary>
+    /// Whether f′ = 1 − y²: then both derivatives are given y in its place, and half of the memory need not be read and written.
+    /// </summary>
+    public bool IsTanh => Activation == Activation.Tanh;
 
     /// <summary>Whether the packed form holds Wᵀ: then products are dot products along the inputs.</summary>
     public bool IsNarrow => Weighted is > 0 and <= NarrowColumns && Weighted < Inputs;
@@ -95,7 +100,7 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         }
     }
 
-    /// <summary>y = f(x W + b), and f′ there unless <paramref name="derivative"/> is empty.</summary>
+    /// <summary>y = f(x W + b), and f′ there unless <paramref name="derivative"/> is empty; it may be for tanh.</summary>
     public void Forward(
         int rows,
         ReadOnlySpan<float> packed,
@@ -161,7 +166,7 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         CheckDerivative(rows, derivative);
         Check.SameLength(yCotangent.Length, rows * Stride);
         Check.SameLength(packedCotangent.Length, PackedCount);
-        ColumnSums.ScaleAndAdd(yCotangent, derivative, packedCotangent[PackedWeights..]);
+        ColumnSums.ScaleAndAdd(yCotangent, derivative, IsTanh, packedCotangent[PackedWeights..]);
         AddWeightCotangent(rows, x, xStride, yCotangent, packedCotangent);
         if (xCotangent.IsEmpty)
         {
@@ -186,7 +191,8 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         }
     }
 
-    /// <summary>result = (x₁ W₁ + x₂ W₂ + start) ⊙ scale, with packed W; an empty x₂ stands for 0, an empty scale for 1.</summary>
+    /// <summary>result = (x₁ W₁ + x₂ W₂ + start) ⊙ scale, with packed W; an empty x₂ stands for 0, an empty scale for 1. For tanh
+    /// the scale is 1 − y².</summary>
     private void Affine(
         int rows,
         ReadOnlySpan<float> weights1,
@@ -237,14 +243,18 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
                     Second = new(x2.IsEmpty ? 0 : Inputs, p2, xStride, 1, w2),
                     Start = pStart,
                     Scale = pScale,
+                    IsTanh = IsTanh,
                     C = c,
                 }.Compute();
             }
         }
 
-        if (IsNarrow && !scale.IsEmpty)
+        if (IsNarrow)
         {
-            Reductions.Multiply(result, scale, result);
+            for (int i = 0; i < scale.Length; i++)
+            {
+                result[i] *= IsTanh ? 1f - (scale[i] * scale[i]) : scale[i];
+            }
         }
     }
 

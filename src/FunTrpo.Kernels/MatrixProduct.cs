@@ -61,6 +61,9 @@ internal unsafe struct MatrixProduct
     /// <summary>What each sum is multiplied by; null for 1.</summary>
     public float* Scale;
 
+    /// <summary>Whether it is multiplied by 1 − scale² instead, which is f′ where the scale is f = tanh.</summary>
+    public bool IsTanh;
+
     /// <summary>The result.</summary>
     public float* C;
 
@@ -136,6 +139,10 @@ internal unsafe struct MatrixProduct
             left -= vectors;
         }
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly TLane Factor<TLane>(TLane scale)
+        where TLane : unmanaged, ILane<TLane> => IsTanh ? TLane.Create(1f) - (scale * scale) : scale;
 
     private void MoveRight(int columns)
     {
@@ -250,22 +257,22 @@ internal unsafe struct MatrixProduct
             if (Scale != null)
             {
                 float* scale = Scale + ((nint)row * Stride);
-                s00 *= TLane.Load(scale);
-                s01 *= TLane.Load(scale + w);
-                s02 *= TLane.Load(scale + 2 * w);
-                s03 *= TLane.Load(scale + 3 * w);
-                s10 *= TLane.Load(scale + (r1 * Stride));
-                s11 *= TLane.Load(scale + (r1 * Stride) + w);
-                s12 *= TLane.Load(scale + (r1 * Stride) + 2 * w);
-                s13 *= TLane.Load(scale + (r1 * Stride) + 3 * w);
-                s20 *= TLane.Load(scale + (r2 * Stride));
-                s21 *= TLane.Load(scale + (r2 * Stride) + w);
-                s22 *= TLane.Load(scale + (r2 * Stride) + 2 * w);
-                s23 *= TLane.Load(scale + (r2 * Stride) + 3 * w);
-                s30 *= TLane.Load(scale + (r3 * Stride));
-                s31 *= TLane.Load(scale + (r3 * Stride) + w);
-                s32 *= TLane.Load(scale + (r3 * Stride) + 2 * w);
-                s33 *= TLane.Load(scale + (r3 * Stride) + 3 * w);
+                s00 *= Factor(TLane.Load(scale));
+                s01 *= Factor(TLane.Load(scale + w));
+                s02 *= Factor(TLane.Load(scale + 2 * w));
+                s03 *= Factor(TLane.Load(scale + 3 * w));
+                s10 *= Factor(TLane.Load(scale + (r1 * Stride)));
+                s11 *= Factor(TLane.Load(scale + (r1 * Stride) + w));
+                s12 *= Factor(TLane.Load(scale + (r1 * Stride) + 2 * w));
+                s13 *= Factor(TLane.Load(scale + (r1 * Stride) + 3 * w));
+                s20 *= Factor(TLane.Load(scale + (r2 * Stride)));
+                s21 *= Factor(TLane.Load(scale + (r2 * Stride) + w));
+                s22 *= Factor(TLane.Load(scale + (r2 * Stride) + 2 * w));
+                s23 *= Factor(TLane.Load(scale + (r2 * Stride) + 3 * w));
+                s30 *= Factor(TLane.Load(scale + (r3 * Stride)));
+                s31 *= Factor(TLane.Load(scale + (r3 * Stride) + w));
+                s32 *= Factor(TLane.Load(scale + (r3 * Stride) + 2 * w));
+                s33 *= Factor(TLane.Load(scale + (r3 * Stride) + 3 * w));
             }
 
             s00.Store(c);
@@ -365,14 +372,14 @@ internal unsafe struct MatrixProduct
             if (Scale != null)
             {
                 float* scale = Scale + ((nint)row * Stride);
-                s00 *= TLane.Load(scale);
-                s01 *= TLane.Load(scale + w);
-                s10 *= TLane.Load(scale + (r1 * Stride));
-                s11 *= TLane.Load(scale + (r1 * Stride) + w);
-                s20 *= TLane.Load(scale + (r2 * Stride));
-                s21 *= TLane.Load(scale + (r2 * Stride) + w);
-                s30 *= TLane.Load(scale + (r3 * Stride));
-                s31 *= TLane.Load(scale + (r3 * Stride) + w);
+                s00 *= Factor(TLane.Load(scale));
+                s01 *= Factor(TLane.Load(scale + w));
+                s10 *= Factor(TLane.Load(scale + (r1 * Stride)));
+                s11 *= Factor(TLane.Load(scale + (r1 * Stride) + w));
+                s20 *= Factor(TLane.Load(scale + (r2 * Stride)));
+                s21 *= Factor(TLane.Load(scale + (r2 * Stride) + w));
+                s30 *= Factor(TLane.Load(scale + (r3 * Stride)));
+                s31 *= Factor(TLane.Load(scale + (r3 * Stride) + w));
             }
 
             s00.Store(c);
@@ -478,14 +485,14 @@ internal unsafe struct MatrixProduct
             if (Scale != null)
             {
                 float* scale = Scale + ((nint)row * Stride);
-                s00 *= TLane.Load(scale);
-                s10 *= TLane.Load(scale + (r1 * Stride));
-                s20 *= TLane.Load(scale + (r2 * Stride));
-                s30 *= TLane.Load(scale + (r3 * Stride));
-                s40 *= TLane.Load(scale + (r4 * Stride));
-                s50 *= TLane.Load(scale + (r5 * Stride));
-                s60 *= TLane.Load(scale + (r6 * Stride));
-                s70 *= TLane.Load(scale + (r7 * Stride));
+                s00 *= Factor(TLane.Load(scale));
+                s10 *= Factor(TLane.Load(scale + (r1 * Stride)));
+                s20 *= Factor(TLane.Load(scale + (r2 * Stride)));
+                s30 *= Factor(TLane.Load(scale + (r3 * Stride)));
+                s40 *= Factor(TLane.Load(scale + (r4 * Stride)));
+                s50 *= Factor(TLane.Load(scale + (r5 * Stride)));
+                s60 *= Factor(TLane.Load(scale + (r6 * Stride)));
+                s70 *= Factor(TLane.Load(scale + (r7 * Stride)));
             }
 
             s00.Store(c);

@@ -62,11 +62,21 @@ public readonly struct Scratch : IDisposable
     {
         private const int Alignment = 64;
         private const int LargestPower = 30;
+        private const int MostKept = 4;
 
         /// <summary>The blocks in place i hold 2ⁱ numbers, and nobody uses them.</summary>
         private static readonly Stack<Block>[] Free = MakeStacks();
 
+        /// <summary>
+        /// For each power the last few blocks that this thread has given back, a linked list: most blocks are rented where they were
+        /// given back, and threads then need not wait for each other.
+        /// </summary>
+        [ThreadStatic]
+        private static Block?[]? Kept;
+
         private int loan;
+        private Block? next;
+        private int depth;
 
         private Block(int capacity)
         {
@@ -90,6 +100,14 @@ public readonly struct Scratch : IDisposable
         public static Block Take(int count)
         {
             int power = BitOperations.Log2((uint)Math.Max(1, count) - 1 | 1) + 1;
+            Block?[] kept = Kept ??= new Block?[LargestPower + 1];
+            if (kept[power] is Block last)
+            {
+                kept[power] = last.next;
+                last.next = null;
+                return last;
+            }
+
             lock (Free[power])
             {
                 if (Free[power].TryPop(out Block? block))
@@ -103,13 +121,24 @@ public readonly struct Scratch : IDisposable
 
         public void GiveBack(int ended)
         {
-            if (Interlocked.CompareExchange(ref loan, ended + 1, ended) == ended)
+            if (Interlocked.CompareExchange(ref loan, ended + 1, ended) != ended)
             {
-                Stack<Block> stack = Free[BitOperations.Log2((uint)Numbers.Length)];
-                lock (stack)
-                {
-                    stack.Push(this);
-                }
+                return;
+            }
+
+            int power = BitOperations.Log2((uint)Numbers.Length);
+            Block?[] kept = Kept ??= new Block?[LargestPower + 1];
+            depth = kept[power] is Block below ? below.depth + 1 : 1;
+            if (depth <= MostKept)
+            {
+                next = kept[power];
+                kept[power] = this;
+                return;
+            }
+
+            lock (Free[power])
+            {
+                Free[power].Push(this);
             }
         }
 

@@ -63,13 +63,10 @@ module CriticFit =
         key
         state
         =
-        let count = network.ParameterCount
         let batchSize = min batchSize (max 1 observations.Rows)
-
-        let parameters, mean, square =
-            Vector.toArray state.Parameters, Vector.toArray state.FirstMoment, Vector.toArray state.SecondMoment
-
-        use gradient = Scratch.Rent count
+        use packed = new Network.Packed(network, state.Parameters, [ state.FirstMoment; state.SecondMoment ])
+        let parameters, mean, square = packed.Parameters, packed.Companion 0, packed.Companion 1
+        use gradient = Scratch.Rent packed.Count
         use inputs = Scratch.Rent(batchSize * network.Inputs)
         use errors = Scratch.Rent batchSize
         let mutable steps = state.AdamSteps
@@ -78,20 +75,21 @@ module CriticFit =
         let fitMinibatch (rows: ReadOnlyMemory<int>) =
             let minibatch = Matrix.gatherTo inputs.Memory rows observations
             let errors = errors.Memory.Slice(0, rows.Length)
-            use at = Network.linearize network (Vector.adopt parameters) minibatch
+            use at = packed.Linearize minibatch
             let values = Matrix.flatten at.Forward
             differencesTo errors (2.0 / float rows.Length) values (fun row -> returns[rows.Span[row]])
-            at.Pullback(asColumn errors, gradient.Memory)
+            at.PullbackPacked(asColumn errors, gradient.Memory)
             steps <- steps + 1L
 
-            FunTrpo.Kernels.Adam.Step(
-                steps,
-                learningRate,
-                Span.op_Implicit gradient.Span,
-                mean.AsSpan(),
-                square.AsSpan(),
-                parameters.AsSpan()
-            )
+            packed.ForEachPart(fun first count ->
+                FunTrpo.Kernels.Adam.Step(
+                    steps,
+                    learningRate,
+                    Span.op_Implicit (gradient.Span.Slice(first, count)),
+                    mean.Span.Slice(first, count),
+                    square.Span.Slice(first, count),
+                    parameters.Span.Slice(first, count)
+                ))
 
         for epoch in 1..epochs do
             let order = (Key.permutation observations.Rows (Key.at (int64 epoch) key)).AsMemory()
@@ -99,9 +97,9 @@ module CriticFit =
             for first in 0..batchSize .. order.Length - 1 do
                 fitMinibatch (order.Slice(first, min batchSize (order.Length - first)))
 
-        { Parameters = Vector.adopt parameters
-          FirstMoment = Vector.adopt mean
-          SecondMoment = Vector.adopt square
+        { Parameters = packed.UnpackParameters()
+          FirstMoment = packed.UnpackCompanion 0
+          SecondMoment = packed.UnpackCompanion 1
           AdamSteps = steps }
 
     /// How a critic compares with the one that an update began with.

@@ -10,7 +10,9 @@ type Activation = FunTrpo.Kernels.Activation
 type LinearMap = Vector -> Memory<float32> -> unit
 
 /// A layer at fixed parameters and on a fixed block of rows: its output and its two derivatives, which write into memory that
-/// the caller owns. Output, tangents and cotangents have one row a sample, `Stride` numbers apart.
+/// the caller owns. Output, tangents and cotangents have one row a sample: those of the output are `Stride` numbers apart, a tangent
+/// of the input as far as the input, and a cotangent of the input `Lanes.Pad` of its columns, which is the `Stride` of layers that
+/// others follow.
 type LayerLinearization =
     inherit IDisposable
 
@@ -32,6 +34,9 @@ type LayerAt =
 
     /// Writes the output for rows of input that are `inputStride` numbers apart.
     abstract Forward: rows: int * input: ReadOnlySpan<float32> * inputStride: int * output: Span<float32> -> unit
+
+    /// Makes what all linearizations need, before several threads do: with `isInputWanted`, also for cotangents of the input.
+    abstract Prepare: isInputWanted: bool -> unit
 
     abstract Linearize: rows: int * input: ReadOnlyMemory<float32> * inputStride: int -> LayerLinearization
 
@@ -99,8 +104,12 @@ module Layer =
     let private linearizeDense (kernel: DenseLayer) (packed: ReadOnlyMemory<float32>) (transposed: Lazy<Scratch>) =
         fun rows (input: ReadOnlyMemory<float32>) inputStride ->
             let output = Scratch.Rent(rows * kernel.Stride)
-            let derivative = Scratch.Rent(if kernel.IsLinear then 0 else rows * kernel.Stride)
+            let isKept = not (kernel.IsLinear || kernel.IsTanh)
+            let derivative = Scratch.Rent(if isKept then rows * kernel.Stride else 0)
             kernel.Forward(rows, packed.Span, input.Span, inputStride, output.Span, derivative.Span)
+
+            /// f′, or what it follows from.
+            let slopes () = if kernel.IsTanh then output.Memory else derivative.Memory
 
             { new LayerLinearization with
                 member _.Output = Memory.op_Implicit output.Memory
@@ -111,7 +120,7 @@ module Layer =
                         packed.Span,
                         input.Span,
                         inputStride,
-                        Span.op_Implicit derivative.Span,
+                        Span.op_Implicit (slopes ()).Span,
                         inputTangent,
                         parameterTangent,
                         outputTangent
@@ -123,7 +132,7 @@ module Layer =
                         (if inputCotangent.IsEmpty then ReadOnlySpan.Empty else Span.op_Implicit transposed.Value.Span),
                         input.Span,
                         inputStride,
-                        Span.op_Implicit derivative.Span,
+                        Span.op_Implicit (slopes ()).Span,
                         outputCotangent,
                         inputCotangent,
                         parameterCotangent
@@ -145,6 +154,10 @@ module Layer =
         { new LayerAt with
             member _.Forward(rows, input, inputStride, output) =
                 kernel.Forward(rows, packed.Span, input, inputStride, output, Span.Empty)
+
+            member _.Prepare isInputWanted =
+                if isInputWanted then
+                    transposed.Force() |> ignore
 
             member _.Linearize(rows, input, inputStride) = linearize rows input inputStride
           interface IDisposable with
@@ -202,6 +215,10 @@ module Layer =
                     use hidden = Scratch.Rent(rows * stride)
                     atFirst.Forward(rows, input, inputStride, hidden.Span)
                     atSecond.Forward(rows, Span.op_Implicit hidden.Span, stride, output)
+
+                member _.Prepare isInputWanted =
+                    atFirst.Prepare isInputWanted
+                    atSecond.Prepare true
 
                 member _.Linearize(rows, input, inputStride) =
                     let first = atFirst.Linearize(rows, input, inputStride)
@@ -270,7 +287,15 @@ module private Cut =
     let private mostStrips = 16
 
     /// The sums of all strips together hold no more than so many numbers, if two of them do not.
-    let private mostSums = 1 <<< 22
+    let private mostSums = 1 <<< 20
+
+    let private partLength = 1 <<< 14
+
+    /// Does work first count with the parts of a vector that is so long, if that is long enough to be shared out.
+    let forEachPart threads length (work: int -> int -> unit) =
+        Parallel.iter threads ((length + partLength - 1) / partLength) (fun part ->
+            let first = part * partLength
+            work first (min partLength (length - first)))
 
     /// The blocks of each strip.
     let strips rows packedCount =
@@ -304,6 +329,8 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
                 work (strips[s][b]) (linearizations[s][b]))
 
     do
+        at.Prepare false
+
         Parallel.iter threads strips.Length (fun s ->
             for b in 0 .. strips[s].Length - 1 do
                 let block = strips[s][b]
@@ -312,25 +339,35 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
                 linearizations[s][b] <- linearization
                 PaddedRows.Unpad(block.Count, outputs, linearization.Output.Span, (part block forward.Memory).Span))
 
-    /// Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block.
+    /// Writes the packed Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block.
     let pullback (cotangents: Cut.Block -> LayerLinearization -> Memory<float32> -> unit) (sum: Memory<float32>) =
         let packedCount = layer.PackedCount
-        use sums = Scratch.RentZeros(strips.Length * packedCount)
-        let sumOf strip = sums.Memory.Slice(strip * packedCount, packedCount)
+        use others = Scratch.Rent((strips.Length - 1) * packedCount)
+        let sumOf strip = if strip = 0 then sum else others.Memory.Slice((strip - 1) * packedCount, packedCount)
 
         Parallel.iter threads strips.Length (fun s ->
+            let sum = sumOf s
+            sum.Span.Clear()
+
             for b in 0 .. strips[s].Length - 1 do
                 let block, linearization = strips[s][b], linearizations[s][b]
                 use cotangent = Scratch.Rent(block.Count * stride)
                 cotangents block linearization cotangent.Memory
-                linearization.Pullback(cotangent.Span, Span.Empty, (sumOf s).Span))
+                linearization.Pullback(cotangent.Span, Span.Empty, sum.Span))
 
-        let total = (sumOf 0).Span
+        // Every element's sum goes through the strips in order, whoever adds it up.
+        Cut.forEachPart threads packedCount (fun first count ->
+            let total = sum.Span.Slice(first, count)
 
-        for strip in 1 .. strips.Length - 1 do
-            Reductions.AddScaled(1f, Span.op_Implicit (sumOf strip).Span, Span.op_Implicit total, total)
+            for strip in 1 .. strips.Length - 1 do
+                let part = (sumOf strip).Span.Slice(first, count)
+                Reductions.AddScaled(1f, Span.op_Implicit part, Span.op_Implicit total, total))
 
-        layer.Unpack(Span.op_Implicit total, sum.Span)
+    /// As `pullback`, unpacked.
+    let pullbackTo (sum: Memory<float32>) cotangents =
+        use packed = Scratch.Rent layer.PackedCount
+        pullback cotangents packed.Memory
+        layer.Unpack(Span.op_Implicit packed.Span, sum.Span)
 
     let requireLength what expected actual =
         if actual <> expected then
@@ -341,6 +378,17 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
         let packed = Scratch.Rent layer.PackedCount
         layer.Pack(tangent.Span, packed.Span)
         packed
+
+    let requireCotangents (cotangents: Matrix) =
+        if cotangents.Rows <> rows || cotangents.Columns <> outputs then
+            invalidArg
+                (nameof cotangents)
+                $"they are {cotangents.Rows} × {cotangents.Columns}, and must be {rows} × {outputs}"
+
+    /// Writes the rows of a block.
+    let padded (cotangents: Matrix) =
+        fun (block: Cut.Block) (_: LayerLinearization) (padded: Memory<float32>) ->
+            PaddedRows.Pad(block.Count, outputs, cotangents.SliceRows(block.First, block.Count).Span, padded.Span)
 
     /// The outputs, one row a sample.
     member _.Forward = Matrix(rows, outputs, Memory.op_Implicit forward.Memory)
@@ -363,19 +411,16 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
 
         Matrix.adopt rows outputs tangents
 
+    /// Writes the packed Jᵀ u.
+    member internal _.PullbackPacked(cotangents: Matrix, sum: Memory<float32>) =
+        requireCotangents cotangents
+        pullback (padded cotangents) sum
+
     /// Writes Jᵀ u = Σ_n J_nᵀ u_n: from a cotangent of each row of outputs to that of the parameters.
     member _.Pullback(cotangents: Matrix, sum: Memory<float32>) =
-        if cotangents.Rows <> rows || cotangents.Columns <> outputs then
-            invalidArg
-                (nameof cotangents)
-                $"they are {cotangents.Rows} × {cotangents.Columns}, and must be {rows} × {outputs}"
-
+        requireCotangents cotangents
         requireLength "sum" layer.ParameterCount sum.Length
-
-        sum
-        |> pullback (fun block _ padded ->
-            let compact = cotangents.SliceRows(block.First, block.Count)
-            PaddedRows.Pad(block.Count, outputs, compact.Span, padded.Span))
+        padded cotangents |> pullbackTo sum
 
     /// Jᵀ u as a new vector.
     member this.Pullback cotangents =
@@ -397,8 +442,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
             requireLength "product" layer.ParameterCount product.Length
             use packed = pack tangent
 
-            product
-            |> pullback (fun block linearization tangents ->
+            pullbackTo product (fun block linearization tangents ->
                 linearization.Pushforward(ReadOnlySpan.Empty, Span.op_Implicit packed.Span, tangents.Span)
                 metric.Apply(block.Count, stride, Span.op_Implicit (factorsOf block).Span, tangents.Span))
 
@@ -505,9 +549,43 @@ module Network =
         at.Forward(observations.Memory, outputs.AsMemory())
         Matrix.adopt observations.Rows network.Outputs outputs
 
+    /// The network at packed parameters, which must not change while it is used, and on observations of one row a sample.
+    let private linearizeAt (network: Network) (packed: ReadOnlyMemory<float32>) owned (observations: Matrix) =
+        requireInputs network observations
+        new Linearization(network.Layer, network.Threads, network.Layer.At packed, owned, observations)
+
     /// The network at parameters θ and on observations of one row a sample, with its derivatives.
     let linearize (network: Network) parameters (observations: Matrix) =
-        requireInputs network observations
         let packed = pack network parameters
-        let at = network.Layer.At(Memory.op_Implicit packed.Memory)
-        new Linearization(network.Layer, network.Threads, at, packed, observations)
+        linearizeAt network (Memory.op_Implicit packed.Memory) packed observations
+
+    /// Parameters that are changed many times in a row and stay packed meanwhile, with what goes along with each of them.
+    type internal Packed(network: Network, parameters: Vector, companions: Vector list) =
+        let packed = pack network parameters
+        let others = companions |> List.map (pack network) |> Array.ofList
+
+        let unpack (packed: Scratch) =
+            let values = Array.zeroCreate<float32> network.ParameterCount
+            network.Layer.Unpack(Span.op_Implicit packed.Span, values.AsSpan())
+            Vector.adopt values
+
+        member _.Count = network.Layer.PackedCount
+
+        /// The network there, on observations of one row a sample.
+        member _.Linearize observations =
+            linearizeAt network (Memory.op_Implicit packed.Memory) Unchecked.defaultof<Scratch> observations
+
+        /// Does `work` with part after part of them: first, count.
+        member _.ForEachPart work = Cut.forEachPart network.Threads network.Layer.PackedCount work
+
+        member _.Parameters = packed.Memory
+        member _.Companion i = others[i].Memory
+        member _.UnpackParameters() = unpack packed
+        member _.UnpackCompanion i = unpack others[i]
+
+        interface IDisposable with
+            member _.Dispose() =
+                packed.Dispose()
+
+                for other in others do
+                    other.Dispose()

@@ -7,6 +7,7 @@ open FsCheck
 open FsCheck.FSharp
 open MathNet.Numerics.LinearAlgebra
 open FunTrpo
+open FunTrpo.Tests.Generators
 
 /// Observations, and what the critic should say of them.
 type private Task = { Seed: int64; Network: Network; Observations: FunTrpo.Matrix; Returns: ImmutableArray<float> }
@@ -143,6 +144,11 @@ let private adam =
               let after = fit (Adam(1e-3, 3, size)) task (begin' task)
               after.AdamSteps = 3L * int64 ((task.Returns.Length + size - 1) / size))
 
+          testProperty "takes all rows at once where a minibatch could hold more"
+          <| Prop.forAll linearTasks (fun task ->
+              let after size = fit (Adam(1e-2, 2, size)) task (begin' task)
+              after Int32.MaxValue = after task.Returns.Length)
+
           testPropertyWithConfig
               few
               "visits the rows in the order that its key draws, and in another one under another key"
@@ -231,12 +237,18 @@ let private either =
         [ for name, settings in settings do
               testPropertyWithConfig
                   few
-                  $"{name}: the same again for the same inputs, and the state it began from is untouched"
+                  $"{name}: the same again for the same inputs, whatever the memory that it is lent held before; both states stay"
               <| Prop.forAll tasks (fun task ->
                   let start = begin' task
                   let kept = Vector.toArray start.Parameters
                   let first = fit settings task start
-                  first = fit settings task start && Vector.ofArray kept = start.Parameters)
+                  let parameters = Vector.toArray first.Parameters
+                  poisonMemory ()
+                  let again = fit settings task start
+
+                  first = again
+                  && Vector.ofArray parameters = first.Parameters
+                  && Vector.ofArray kept = start.Parameters)
 
               testPropertyWithConfig few $"{name}: the same to the last bit on any number of threads"
               <| Prop.forAll tasks (fun task ->

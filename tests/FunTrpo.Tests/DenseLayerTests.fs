@@ -141,8 +141,13 @@ let private forward it =
 
     compactY it y, (if it.Kernel.IsLinear then [||] else compactY it derivative)
 
-/// f′, with NaN where the padding is.
-let private paddedDerivative it = if it.Kernel.IsLinear then [||] else spreadY it (snd (forward it))
+/// f′, or y for tanh, with NaN where the padding is.
+let private paddedDerivative it =
+    let y, derivative = forward it
+
+    if it.Kernel.IsLinear then [||]
+    elif it.Kernel.IsTanh then spreadY it y
+    else spreadY it derivative
 
 let private pushforward it =
     let tangent = Array.create (it.Shape.Rows * it.Kernel.Stride) nanf

@@ -88,6 +88,24 @@ let private fisher =
                   let all = fisherProduct damping 1.0 alike.Surrogate v
                   let some = fisherProduct damping (float percent / 100.0) alike.Surrogate v
                   expectSame some (Oracle.floats all) "Fv")
+          property
+              "memory that it is lent is its own: two matrices of one surrogate, and the surrogate after both"
+              case
+              (fun (case, v, w, damping) ->
+                  use surrogate = case.Surrogate
+                  let gradient = Surrogate.gradient surrogate
+                  let all = Fisher.matrix damping 1.0 surrogate
+                  let some = Fisher.matrix damping 0.5 surrogate
+                  let ofAll, ofSome = applied all.Product v, applied some.Product v
+                  applied all.Product w |> ignore
+                  Expect.equal (applied some.Product v) ofSome "of half of the rows"
+                  (some :> IDisposable).Dispose()
+                  poisonMemory ()
+                  Expect.equal (applied all.Product v) ofAll "of all rows"
+                  (all :> IDisposable).Dispose()
+                  poisonMemory ()
+                  Expect.equal (Surrogate.gradient surrogate) gradient "the gradient"
+                  Expect.throwsT<ObjectDisposedException> (fun () -> applied some.Product v |> ignore) "given back")
           property "advantages and actions do not enter F" case (fun (case, v, _, damping) ->
               let other =
                   { case with

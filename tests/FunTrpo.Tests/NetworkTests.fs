@@ -425,9 +425,9 @@ let private everything
        Pullback = at.Pullback it.Cotangent
        Curvature = metrics |> List.map (fun metric -> applied (at.Curvature metric) it.Tangent) |}
 
-let private threads =
+let private anyNumberOfRows =
     testList
-        "the number of threads changes no bit"
+        "any number of rows"
         [ for name, network, family in sizedNetworks do
               test $"%s{name}, for every number of rows" {
                   for rows in rowCounts do
@@ -724,17 +724,19 @@ let private gathered =
             let some = Network.forward case.Network case.Parameters (Matrix.gather rows case.Observations)
             Expect.equal some (Matrix.gather rows (linearization case).Forward) "forward")
 
-let tests =
-    testList "networks" [ layers; networks; gathered; threads; curvature; lending; initialisation ]
+let tests = testList "networks" [ layers; networks; gathered; curvature; lending; initialisation ]
 
-/// With more parameters than there is room for the sums of many blocks.
-let large =
-    test "a large network: the number of threads changes no bit" {
-        let it = sized (Network.create 300 (Layer.linear 7000)) 300 5L
+/// What does not depend on the vectors of the processor.
+let threads =
+    testList
+        "the number of threads changes no bit"
+        [ anyNumberOfRows
+          test "more parameters than there is room for the sums of many blocks" {
+              let it = sized (Network.create 300 (Layer.linear 7000)) 300 5L
 
-        let pullback threads =
-            use at = Network.linearize (Network.onThreads threads it.Network) it.Parameters it.Observations
-            at.Pullback it.Cotangent
+              let pullback threads =
+                  use at = Network.linearize (Network.onThreads threads it.Network) it.Parameters it.Observations
+                  at.Pullback it.Cotangent
 
-        Expect.equal (pullback 4) (pullback 1) "pullback"
-    }
+              Expect.equal (pullback 4) (pullback 1) "pullback"
+          } ]

@@ -11,7 +11,7 @@ let private tests =
           ScratchTests.tests
           ParallelTests.tests
           VectorWidthTests.numerics [ KernelTests.tests; NetworkTests.tests ]
-          NetworkTests.large
+          NetworkTests.threads
           VectorWidthTests.tests
           KeyTests.tests
           SpaceTests.tests

@@ -251,10 +251,11 @@ let private moves =
                   Expect.equal other.Outcome it.Outcome "outcome"
                   Expect.equal other.Comparison.Gain (factor * it.Comparison.Gain) "gain")
           property
-              "gives the same bits when it is asked again"
+              "gives the same bits when it is asked again, whatever the memory that it is lent held before"
               (Gen.zip policyCase trustRegionSettings)
               (fun (case, (settings, _)) ->
                   let it = TrustRegion.improve settings case.Surrogate
+                  poisonMemory ()
                   let again = TrustRegion.improve settings case.Surrogate
                   Expect.equal again.Parameters it.Parameters "parameters"
                   Expect.equal again.Outcome it.Outcome "outcome"
