@@ -60,10 +60,9 @@ module Rollout =
 
     /// Instances at the start of an episode each.
     let start (environment: Environment<'State>) count key =
-        ImmutableArray.CreateRange(
-            Seq.init count (fun i ->
-                { State = environment.Reset(Key.at (int64 i) key); Return = 0.0; Length = 0; Steps = 0L })
-        )
+        Array.init count (fun i ->
+            { State = environment.Reset(Key.at (int64 i) key); Return = 0.0; Length = 0; Steps = 0L })
+        |> ImmutableCollectionsMarshal.AsImmutableArray
 
     /// The rows of a batch while they are written.
     [<NoComparison; NoEquality>]
@@ -73,6 +72,9 @@ module Rollout =
     /// in which instance. The first of them is the one that is reported, so that the report does not depend on the number of
     /// threads.
     type private Place = (struct (int * int * int))
+
+    /// An episode, with the time step and the instance in which it finished.
+    type private Finished = { Time: int; Instance: int; Episode: Episode }
 
     /// The instances first … last − 1, which one thread steps side by side, so that the policy is evaluated for all at once.
     type private Share<'State>
@@ -106,7 +108,7 @@ module Rollout =
         let following = Array.zeroCreate<float32> observationWidth
         let bootstrapRows = List<int>()
         let bootstrapObservations = List<float32>()
-        let finished = List<struct (int * int * Episode)>()
+        let finished = List<Finished>()
         let faults = List<struct (Place * Fault)>()
         let rowOf i t = (first + i) * horizon + t
 
@@ -176,7 +178,7 @@ module Rollout =
 
             current[i] <-
                 if next.Terminated || next.Truncated then
-                    finished.Add(struct (t, first + i, episode))
+                    finished.Add { Time = t; Instance = first + i; Episode = episode }
 
                     { State = environment.Reset(Key.at (int64 t) resetKeys[i])
                       Return = 0.0
@@ -245,19 +247,17 @@ module Rollout =
                 share.Run()
                 share)
 
-        let faults = shares |> Seq.collect _.Faults |> Seq.sortBy (fun struct (place, _) -> place)
-
-        match Seq.tryHead faults with
-        | Some(struct (_, fault)) -> Error fault
-        | None ->
+        match shares |> Array.filter (fun share -> share.Faults.Count > 0) with
+        | [||] ->
             // A share's rows all come before those of the next.
             let bootstraps = shares |> Array.collect _.Bootstraps
 
             let episodes =
                 shares
-                |> Seq.collect _.Finished
-                |> Seq.sortBy (fun struct (t, instance, _) -> struct (t, instance))
-                |> Seq.map (fun struct (_, _, episode) -> episode)
+                |> Array.collect _.Finished.ToArray()
+                |> Array.sortWith (fun a b ->
+                    if a.Time = b.Time then compare a.Instance b.Instance else compare a.Time b.Time)
+                |> Array.map _.Episode
 
             let batch =
                 { Instances = count
@@ -268,6 +268,9 @@ module Rollout =
                   Ends = ImmutableCollectionsMarshal.AsImmutableArray rows.Ends
                   BootstrapObservations =
                     Matrix.adopt (bootstraps.Length / observationWidth) observationWidth bootstraps
-                  Episodes = ImmutableArray.CreateRange episodes }
+                  Episodes = ImmutableCollectionsMarshal.AsImmutableArray episodes }
 
             Ok(batch, shares |> Array.collect _.Current |> ImmutableCollectionsMarshal.AsImmutableArray)
+        | failed ->
+            let struct (_, fault) = failed |> Seq.collect _.Faults |> Seq.minBy (fun struct (place, _) -> place)
+            Error fault
