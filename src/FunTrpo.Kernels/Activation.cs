@@ -71,6 +71,11 @@ public static unsafe class Activations
         }
     }
 
+    /// <summary>f′ from what is kept of it: 1 − f² where f = tanh is kept, else f′ itself.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static TLane Slope<TLane>(bool isTanh, TLane kept)
+        where TLane : unmanaged, ILane<TLane> => isTanh ? TLane.Create(1f) - (kept * kept) : kept;
+
     private static void ApplyTanh(Span<float> values, Span<float> derivatives)
     {
         int whole = values.Length / Lanes.Width * Lanes.Width;
@@ -120,7 +125,7 @@ public static unsafe class Activations
             tanh.Store(f + i);
             if (df != null)
             {
-                (TLane.Create(1f) - (tanh * tanh)).Store(df + i);
+                Slope(true, tanh).Store(df + i);
             }
         }
     }

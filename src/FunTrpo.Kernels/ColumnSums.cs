@@ -66,9 +66,7 @@ public static unsafe class ColumnSums
         {
             for (int row = 0; row < rows; row++)
             {
-                TLane factor = TLane.Load(scale);
-                factor = isTanh ? TLane.Create(1f) - (factor * factor) : factor;
-                TLane value = TLane.Load(matrix) * factor;
+                TLane value = TLane.Load(matrix) * Activations.Slope(isTanh, TLane.Load(scale));
                 value.Store(matrix);
                 sum += value;
                 matrix += stride;

@@ -140,10 +140,6 @@ internal unsafe struct MatrixProduct
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly TLane Factor<TLane>(TLane scale)
-        where TLane : unmanaged, ILane<TLane> => IsTanh ? TLane.Create(1f) - (scale * scale) : scale;
-
     private void MoveRight(int columns)
     {
         First = First.FromColumn(columns);
@@ -257,22 +253,22 @@ internal unsafe struct MatrixProduct
             if (Scale != null)
             {
                 float* scale = Scale + ((nint)row * Stride);
-                s00 *= Factor(TLane.Load(scale));
-                s01 *= Factor(TLane.Load(scale + w));
-                s02 *= Factor(TLane.Load(scale + 2 * w));
-                s03 *= Factor(TLane.Load(scale + 3 * w));
-                s10 *= Factor(TLane.Load(scale + (r1 * Stride)));
-                s11 *= Factor(TLane.Load(scale + (r1 * Stride) + w));
-                s12 *= Factor(TLane.Load(scale + (r1 * Stride) + 2 * w));
-                s13 *= Factor(TLane.Load(scale + (r1 * Stride) + 3 * w));
-                s20 *= Factor(TLane.Load(scale + (r2 * Stride)));
-                s21 *= Factor(TLane.Load(scale + (r2 * Stride) + w));
-                s22 *= Factor(TLane.Load(scale + (r2 * Stride) + 2 * w));
-                s23 *= Factor(TLane.Load(scale + (r2 * Stride) + 3 * w));
-                s30 *= Factor(TLane.Load(scale + (r3 * Stride)));
-                s31 *= Factor(TLane.Load(scale + (r3 * Stride) + w));
-                s32 *= Factor(TLane.Load(scale + (r3 * Stride) + 2 * w));
-                s33 *= Factor(TLane.Load(scale + (r3 * Stride) + 3 * w));
+                s00 *= Activations.Slope(IsTanh, TLane.Load(scale));
+                s01 *= Activations.Slope(IsTanh, TLane.Load(scale + w));
+                s02 *= Activations.Slope(IsTanh, TLane.Load(scale + 2 * w));
+                s03 *= Activations.Slope(IsTanh, TLane.Load(scale + 3 * w));
+                s10 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride)));
+                s11 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride) + w));
+                s12 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride) + 2 * w));
+                s13 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride) + 3 * w));
+                s20 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride)));
+                s21 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride) + w));
+                s22 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride) + 2 * w));
+                s23 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride) + 3 * w));
+                s30 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride)));
+                s31 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride) + w));
+                s32 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride) + 2 * w));
+                s33 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride) + 3 * w));
             }
 
             s00.Store(c);
@@ -372,14 +368,14 @@ internal unsafe struct MatrixProduct
             if (Scale != null)
             {
                 float* scale = Scale + ((nint)row * Stride);
-                s00 *= Factor(TLane.Load(scale));
-                s01 *= Factor(TLane.Load(scale + w));
-                s10 *= Factor(TLane.Load(scale + (r1 * Stride)));
-                s11 *= Factor(TLane.Load(scale + (r1 * Stride) + w));
-                s20 *= Factor(TLane.Load(scale + (r2 * Stride)));
-                s21 *= Factor(TLane.Load(scale + (r2 * Stride) + w));
-                s30 *= Factor(TLane.Load(scale + (r3 * Stride)));
-                s31 *= Factor(TLane.Load(scale + (r3 * Stride) + w));
+                s00 *= Activations.Slope(IsTanh, TLane.Load(scale));
+                s01 *= Activations.Slope(IsTanh, TLane.Load(scale + w));
+                s10 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride)));
+                s11 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride) + w));
+                s20 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride)));
+                s21 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride) + w));
+                s30 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride)));
+                s31 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride) + w));
             }
 
             s00.Store(c);
@@ -485,14 +481,14 @@ internal unsafe struct MatrixProduct
             if (Scale != null)
             {
                 float* scale = Scale + ((nint)row * Stride);
-                s00 *= Factor(TLane.Load(scale));
-                s10 *= Factor(TLane.Load(scale + (r1 * Stride)));
-                s20 *= Factor(TLane.Load(scale + (r2 * Stride)));
-                s30 *= Factor(TLane.Load(scale + (r3 * Stride)));
-                s40 *= Factor(TLane.Load(scale + (r4 * Stride)));
-                s50 *= Factor(TLane.Load(scale + (r5 * Stride)));
-                s60 *= Factor(TLane.Load(scale + (r6 * Stride)));
-                s70 *= Factor(TLane.Load(scale + (r7 * Stride)));
+                s00 *= Activations.Slope(IsTanh, TLane.Load(scale));
+                s10 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride)));
+                s20 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride)));
+                s30 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride)));
+                s40 *= Activations.Slope(IsTanh, TLane.Load(scale + (r4 * Stride)));
+                s50 *= Activations.Slope(IsTanh, TLane.Load(scale + (r5 * Stride)));
+                s60 *= Activations.Slope(IsTanh, TLane.Load(scale + (r6 * Stride)));
+                s70 *= Activations.Slope(IsTanh, TLane.Load(scale + (r7 * Stride)));
             }
 
             s00.Store(c);

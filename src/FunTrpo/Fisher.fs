@@ -6,9 +6,10 @@ open FunTrpo.Kernels
 
 /// The Fisher information matrix of a policy at θ_old, averaged over rows of observations, plus `damping` times the identity: so
 /// the damped Hessian of the mean KL(π_old ‖ π_θ) at θ_old. Its memory is lent until it is disposed of.
-type Fisher internal (damping: float, policy: Policy, linearization: Linearization, isOwn: bool) =
-    let weight = 1f / float32 linearization.Forward.Rows
-    let curvature = linearization.Curvature policy.Family.Metric
+/// What the products need is computed with the first of them.
+type Fisher internal (damping: float, policy: Policy, linearize: unit -> Linearization, isOwn: bool) =
+    let linearization = lazy (linearize ())
+    let curvature = lazy (linearization.Value.Curvature policy.Family.Metric)
 
     /// v ↦ F v + damping · v, where
     ///
@@ -18,13 +19,14 @@ type Fisher internal (damping: float, policy: Policy, linearization: Linearizati
     /// pushforward, the metric row by row, and a pullback (Schulman et al. 2015, appendix C.1).
     member _.Product: LinearMap =
         fun v product ->
-            curvature v product
+            curvature.Value v product
+            let weight = 1f / float32 linearization.Value.Forward.Rows
             Reductions.Combine(weight, Span.op_Implicit product.Span, float32 damping, v.Span, product.Span)
 
     interface IDisposable with
         member _.Dispose() =
-            if isOwn then
-                (linearization :> IDisposable).Dispose()
+            if isOwn && linearization.IsValueCreated then
+                (linearization.Value :> IDisposable).Dispose()
 
 module Fisher =
 
@@ -37,9 +39,15 @@ module Fisher =
 
     /// The damped Fisher matrix of the surrogate's policy, averaged over `fraction` of its rows.
     let matrix damping fraction (surrogate: Surrogate) =
-        if fraction >= 1.0 then
-            new Fisher(damping, surrogate.Policy, surrogate.Linearization, false)
-        else
-            let sample = sampleOf fraction surrogate.Observations
-            let linearization = Network.linearize surrogate.Policy.Network surrogate.Parameters sample
-            new Fisher(damping, surrogate.Policy, linearization, true)
+        let isAll = fraction >= 1.0
+
+        let linearize () =
+            if isAll then
+                surrogate.Linearization
+            else
+                Network.linearize
+                    surrogate.Policy.Network
+                    surrogate.Parameters
+                    (sampleOf fraction surrogate.Observations)
+
+        new Fisher(damping, surrogate.Policy, linearize, not isAll)
