@@ -15,7 +15,7 @@ type UpdateSubject =
         Actor: unit -> unit
         /// Adam on the critic.
         Critic: unit -> unit
-        /// The actor and the critic.
+        /// The actor and the critic, side by side as in training.
         Update: unit -> unit
         /// Conjugate-gradient iterations and line-search evaluations that the actor really made.
         Counts: int * int
@@ -145,10 +145,7 @@ module Subjects =
         { Product = fun () -> fisher.Value.Product v (product.AsMemory())
           Actor = actor
           Critic = fitCritic
-          Update =
-            fun () ->
-                actor ()
-                fitCritic ()
+          Update = fun () -> Parallel.both threads actor fitCritic |> ignore
           Counts = countsOf (improve ()) }
 
     /// A layer of so many inputs and outputs on a block of so many rows, on one thread.

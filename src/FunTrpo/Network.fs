@@ -300,7 +300,7 @@ module private Cut =
     /// The blocks of each strip.
     let strips rows packedCount =
         let most = min mostStrips (max 2 (mostSums / max 1 packedCount))
-        let strips = if rows < 128 then 1 else Math.Clamp(rows / blockRows, 2, most)
+        let strips = Math.Clamp(rows / blockRows, 1, most)
 
         { First = 0; Count = rows }
         |> evenly strips

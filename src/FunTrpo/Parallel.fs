@@ -7,12 +7,19 @@ open System.Threading
 /// Work that is cut into pieces whose number does not depend on the threads, so that the results do not either.
 module Parallel =
 
-    /// A number of pieces, of which whoever is free takes the next.
+    /// A number of pieces, of which whoever is free takes the next: the caller and those who join it.
     [<AllowNullLiteral>]
-    type private Job(count: int, f: int -> unit) =
+    type private Job(threads: int, count: int, f: int -> unit) =
         let mutable next = -1
+        let mutable workers = 1
         let mutable failedPiece = Int32.MaxValue
         let mutable failure: ExceptionDispatchInfo = null
+
+        /// Whether there are pieces left, and not yet enough who do them.
+        member _.IsOpen = Volatile.Read &next < count - 1 && Volatile.Read &workers < threads
+
+        /// Whether nobody but the caller works on it.
+        member _.IsLeftAlone = Volatile.Read &workers = 1
 
         /// Does pieces until none is left.
         member job.Work() =
@@ -31,98 +38,127 @@ module Parallel =
 
                 piece <- Interlocked.Increment &next
 
+        /// Works on it too, if it is open; gives whether it was.
+        member job.Join() =
+            if job.IsOpen then
+                let isWanted = Interlocked.Increment &workers <= threads
+
+                if isWanted then
+                    job.Work()
+
+                Interlocked.Decrement &workers |> ignore
+                isWanted
+            else
+                false
+
         /// Throws what the first of the failed pieces threw.
         member _.ThrowFailure() =
             if not (isNull failure) then
                 failure.Throw()
 
-    // What a worker is doing. An offer that it has not yet taken can be taken back, so that nobody waits for a worker to which
-    // the system gives no processor.
-    let private waiting = 0
-    let private offered = 1
-    let private working = 2
-    let private asleep = 3
+    /// The jobs under way, where all who have nothing to do find them. A job that finds no place is done by its caller alone.
+    let private board = Array.zeroCreate<Job> 8
 
-    /// A thread that waits for jobs: awake for a while, since the next one usually follows at once, and then asleep.
-    type private Worker() =
-        let mutable state = waiting
-        let mutable job: Job = null
-        let wake = new SemaphoreSlim(0)
+    /// Joins the jobs under way; gives whether there was anything to do.
+    let private help () =
+        let mutable helped = false
 
-        /// A fraction of a millisecond of looking out for the next job.
-        let patience = 2000
+        for i in 0 .. board.Length - 1 do
+            let job = Volatile.Read &board[i]
 
-        /// Changes the state, if it is still what it was.
-        let change before after = Interlocked.CompareExchange(&state, after, before) = before
+            if not (isNull job) && job.Join() then
+                helped <- true
 
-        let run () =
-            let mutable looks = 0
+        helped
 
-            while true do
-                if Volatile.Read &state = offered && change offered working then
-                    job.Work()
-                    job <- null
-                    Volatile.Write(&state, waiting)
-                    looks <- 0
-                elif looks < patience then
-                    looks <- looks + 1
-                    Thread.SpinWait 10
-                elif change waiting asleep then
-                    wake.Wait()
-                    looks <- 0
+    /// The workers of this process live as long as it does. Each waits for jobs, awake for a while, since the next one usually
+    /// follows at once, and then asleep.
+    let mutable private workers = 0
 
-        /// Begins to wait. The constructor does not: its thread could be faster than the rest of the constructor.
-        member _.Start() = Thread(run, IsBackground = true, Name = "FunTrpo").Start()
+    let mutable private asleep = 0
+    let private bed = obj ()
 
-        member _.Offer next =
-            job <- next
+    /// So many looks at the board are about ten milliseconds.
+    let private patience = 20000
 
-            if Interlocked.Exchange(&state, offered) = asleep then
-                wake.Release() |> ignore
+    let private sleep () =
+        lock bed (fun () ->
+            Interlocked.Increment &asleep |> ignore
 
-        /// Returns when the worker does nothing for the job that it was offered, and will do nothing.
-        member _.Leave() =
-            if not (change offered waiting) then
-                let mutable spin = SpinWait()
+            // Whoever has not seen that this one is asleep has put up the job before.
+            if not (board |> Array.exists (fun job -> not (isNull job) && job.IsOpen)) then
+                Monitor.Wait bed |> ignore
 
-                while Volatile.Read &state = working do
-                    spin.SpinOnce -1
+            Interlocked.Decrement &asleep |> ignore)
 
-    /// The workers of this process: they live as long as it does, and one job at a time is theirs.
-    let private team = ResizeArray<Worker>()
-    let mutable private isTaken = 0
+    let private wake () =
+        if Volatile.Read &asleep > 0 then
+            lock bed (fun () -> Monitor.PulseAll bed)
 
-    let private together helpers count f =
-        try
-            while team.Count < helpers do
-                let worker = Worker()
-                worker.Start()
-                team.Add worker
+    let private waitForJobs () =
+        let mutable looks = 0
 
-            let job = Job(count, f)
+        while true do
+            if help () then
+                looks <- 0
+            elif looks < patience then
+                looks <- looks + 1
+                Thread.SpinWait 10
+            else
+                sleep ()
+                looks <- 0
 
-            for i in 0 .. helpers - 1 do
-                team[i].Offer job
+    /// As many workers as are wanted, at least.
+    let private hire wanted =
+        if Volatile.Read &workers < wanted then
+            lock board (fun () ->
+                while workers < wanted do
+                    Thread(waitForJobs, IsBackground = true, Name = "FunTrpo").Start()
+                    workers <- workers + 1)
 
-            job.Work()
+    /// Puts up a job where there is room, and gives the place, or −1.
+    let private putUp (job: Job) =
+        let mutable i = 0
 
-            for i in 0 .. helpers - 1 do
-                team[i].Leave()
+        while i < board.Length && not (isNull (Interlocked.CompareExchange(&board[i], job, null))) do
+            i <- i + 1
 
-            job.ThrowFailure()
-        finally
-            Volatile.Write(&isTaken, 0)
+        if i < board.Length then i else -1
 
-    /// Does f 0 … f (count − 1), at most `threads` of them at a time. Where the workers are busy already, as in work inside of
-    /// such work, the caller does it alone.
+    let private together threads count f =
+        hire (threads - 1)
+        let job = Job(threads, count, f)
+        let place = putUp job
+        wake ()
+        job.Work()
+
+        if place >= 0 then
+            Volatile.Write(&board[place], null)
+
+        // The others finish their pieces; some of them may be waiting for help themselves.
+        let mutable spin = SpinWait()
+
+        while not job.IsLeftAlone do
+            if help () then spin.Reset() else spin.SpinOnce -1
+
+        job.ThrowFailure()
+
+    /// Does f 0 … f (count − 1), at most `threads` of them at a time. Pieces may do such work themselves: whoever is free joins.
     let iter threads count (f: int -> unit) =
-        let helpers = min (min threads count) Environment.ProcessorCount - 1
+        let threads = min (min threads count) Environment.ProcessorCount
 
-        if helpers > 0 && Interlocked.CompareExchange(&isTaken, 1, 0) = 0 then
-            together helpers count f
+        if threads > 1 then
+            together threads count f
         else
             for i in 0 .. count - 1 do
                 f i
+
+    /// What f and g give, side by side where there are two threads.
+    let both threads (f: unit -> 'F) (g: unit -> 'G) =
+        let ofF = ref Unchecked.defaultof<'F>
+        let ofG = ref Unchecked.defaultof<'G>
+        iter threads 2 (fun i -> if i = 0 then ofF.Value <- f () else ofG.Value <- g ())
+        struct (ofF.Value, ofG.Value)
 
     /// [| f 0; …; f (count − 1) |], at most `threads` of them at a time.
     let map threads count (f: int -> 'T) =

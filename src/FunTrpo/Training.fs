@@ -208,6 +208,15 @@ module Training =
         use surrogate = surrogate setup state batch estimate
         TrustRegion.improve (Configuration.improvement state.Steps setup.Configuration) surrogate
 
+    let private fitCritic (setup: Setup<'State>) (state: State<'State>) estimate =
+        CriticFit.fit
+            (Configuration.critic setup.Configuration)
+            setup.Critic
+            estimate.Observations
+            estimate.Returns
+            (keyOf state |> Key.named "critic")
+            state.Critic
+
     /// The state's account of its episodes, with those of a batch.
     let private account (batch: Batch) (state: State<'State>) =
         let earlier = state.RecentReturns
@@ -234,8 +243,6 @@ module Training =
 
     /// One iteration of `horizon` steps of each environment: improve ∘ estimate ∘ rollout, and the critic's fit.
     let updateFor horizon (setup: Setup<'State>) (state: State<'State>) : Result<State<'State> * Report, Fault> =
-        let configuration = setup.Configuration
-
         if horizon < 1 then
             invalidArg (nameof horizon) $"an iteration has at least 1 step, and the horizon is {horizon}"
 
@@ -245,22 +252,14 @@ module Training =
             do! requireFinite "returns" state (areFloat32 estimate.Returns)
             do! requireFinite "advantages" state (areFloat32 estimate.Advantages)
 
-            let improvement = improve setup state batch estimate
+            let struct (improvement, critic) =
+                Parallel.both setup.Threads (fun () -> improve setup state batch estimate) (fun () ->
+                    fitCritic setup state estimate)
 
             let isFiniteSolve = improvement.Solution |> Option.forall (fun solution -> solution.Stop <> NonFinite)
             do! requireFinite "policy gradient" state (Double.IsFinite improvement.GradientNorm)
             do! requireFinite "Fisher-vector product" state isFiniteSolve
             do! requireFinite "policy" state (Vector.isFinite improvement.Parameters)
-
-            let critic =
-                CriticFit.fit
-                    (Configuration.critic configuration)
-                    setup.Critic
-                    estimate.Observations
-                    estimate.Returns
-                    (keyOf state |> Key.named "critic")
-                    state.Critic
-
             do! requireFinite "critic" state (Vector.isFinite critic.Parameters)
 
             let next =

@@ -114,6 +114,41 @@ let private pieces =
                             for i in 0..199 do
                                 isOnceEach (2 + i % 3) (caller + i % 7) ]) ]
 
+let private sideBySide =
+    testList
+        "two side by side"
+        [ property
+              "both give what they give, whatever they do inside"
+              (Gen.zip3 (Gen.choose (-1, 20)) shape shape)
+              (fun (threads, left, right) ->
+                  let squares (inner, count) () = Parallel.map inner count (fun i -> i * i) |> Array.sum
+                  let sum (_, count) = Seq.sumBy (fun i -> i * i) (seq { 0 .. count - 1 })
+                  let struct (a, b) = Parallel.both threads (squares left) (squares right >> string)
+                  Expect.equal (a, b) (sum left, string (sum right)) "results")
+          testCase "whoever is finished helps the other" (fun () ->
+              if Environment.ProcessorCount > 1 then
+                  let helpers = Collections.Concurrent.ConcurrentDictionary<int, int>()
+
+                  let rec untilHelped rounds =
+                      if helpers.Count < 2 && rounds < 100000 then
+                          Parallel.iter 2 16 (fun _ ->
+                              helpers.TryAdd(Environment.CurrentManagedThreadId, 0) |> ignore
+                              Thread.SpinWait 100)
+
+                          untilHelped (rounds + 1)
+
+                  for work, other in [ (fun () -> untilHelped 0), ignore; ignore, (fun () -> untilHelped 0) ] do
+                      helpers.Clear()
+                      Parallel.both 2 work other |> ignore
+                      Expect.equal helpers.Count 2 "threads that did pieces")
+          testCase "the exception of the first comes before that of the second" (fun () ->
+              Expect.throwsC
+                  (fun () -> Parallel.both 1 (fun () -> raise (Failed 1)) (fun () -> raise (Failed 2)) |> ignore)
+                  (fun error -> Expect.equal error (Failed 1) "the first")
+
+              Expect.throwsC (fun () -> Parallel.both 2 ignore (fun () -> raise (Failed 2)) |> ignore) (fun error ->
+                  Expect.equal error (Failed 2) "the second")) ]
+
 let private failing =
     testList
         "a piece that fails"
@@ -178,4 +213,4 @@ let private failing =
                                                     invalidArg "piece" ""))
                                         "its exception" ]) ]
 
-let tests = testList "parallel work" [ pieces; failing ]
+let tests = testList "parallel work" [ pieces; sideBySide; failing ]
