@@ -8,9 +8,9 @@ namespace FunTrpo.Kernels;
 public static unsafe class ColumnSums
 {
     /// <summary>
-    /// Replaces a padded row-major matrix by matrix ⊙ scale (an empty scale stands for 1), or by matrix ⊙ (1 − scale²), which is f′ where
-    /// the scale is f = tanh, and adds the sum of each of its columns
-    /// to <paramref name="sums"/>, row after row. How far apart the rows are is the length of the sums.
+    /// Replaces a padded row-major matrix by matrix ⊙ scale (an empty scale stands for 1), or by matrix ⊙ (1 − scale²), which is f′
+    /// where the scale is f = tanh, and adds the sum of each of its columns to <paramref name="sums"/>, row after row. How far apart
+    /// the rows are is the length of the sums.
     /// </summary>
     public static void ScaleAndAdd(Span<float> matrix, ReadOnlySpan<float> scale, bool isTanh, Span<float> sums)
     {
@@ -27,51 +27,89 @@ public static unsafe class ColumnSums
                 pSums = sums
         )
         {
-            int stride = sums.Length;
-            int rows = matrix.Length / stride;
-            for (int column = 0; column < stride; column += Lanes.Width)
+            int rows = matrix.Length / sums.Length;
+            if (Vector512.IsHardwareAccelerated)
             {
-                float* factors = pScale == null ? null : pScale + column;
-                if (Vector512.IsHardwareAccelerated)
-                {
-                    ScaleAndAdd<Lane512>(rows, stride, pMatrix + column, factors, isTanh, pSums + column);
-                }
-                else if (Vector256.IsHardwareAccelerated)
-                {
-                    ScaleAndAdd<Lane256>(rows, stride, pMatrix + column, factors, isTanh, pSums + column);
-                }
-                else
-                {
-                    ScaleAndAdd<Lane128>(rows, stride, pMatrix + column, factors, isTanh, pSums + column);
-                }
+                ScaleAndAdd<Lane512>(rows, sums.Length, pMatrix, pScale, isTanh, pSums);
+            }
+            else if (Vector256.IsHardwareAccelerated)
+            {
+                ScaleAndAdd<Lane256>(rows, sums.Length, pMatrix, pScale, isTanh, pSums);
+            }
+            else
+            {
+                ScaleAndAdd<Lane128>(rows, sums.Length, pMatrix, pScale, isTanh, pSums);
             }
         }
     }
 
-    /// <summary>One vector of columns, from the first row to the last.</summary>
+    /// <summary>Scales a vector of the matrix, unless the scale is null.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TLane Scaled<TLane>(float* matrix, float* scale, nint offset, bool isTanh)
+        where TLane : unmanaged, ILane<TLane>
+    {
+        TLane value = TLane.Load(matrix + offset);
+        if (scale != null)
+        {
+            value *= Activations.Slope(isTanh, TLane.Load(scale + offset));
+            value.Store(matrix + offset);
+        }
+
+        return value;
+    }
+
+    /// <summary>Four vectors of columns at a time, so that no addition waits for the one before; then those that are left.</summary>
+    private static void ScaleAndAdd<TLane>(int rows, int stride, float* matrix, float* scale, bool isTanh, float* sums)
+        where TLane : unmanaged, ILane<TLane>
+    {
+        for (int column = 0; column < stride; )
+        {
+            float* factors = scale == null ? null : scale + column;
+            if (stride - column >= 4 * TLane.Count)
+            {
+                FourVectors<TLane>(rows, stride, matrix + column, factors, isTanh, sums + column);
+                column += 4 * TLane.Count;
+            }
+            else
+            {
+                OneVector<TLane>(rows, stride, matrix + column, factors, isTanh, sums + column);
+                column += TLane.Count;
+            }
+        }
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void ScaleAndAdd<TLane>(int rows, nint stride, float* matrix, float* scale, bool isTanh, float* sums)
+    private static void FourVectors<TLane>(int rows, nint stride, float* matrix, float* scale, bool isTanh, float* sums)
+        where TLane : unmanaged, ILane<TLane>
+    {
+        int w = TLane.Count;
+        TLane s0 = TLane.Load(sums);
+        TLane s1 = TLane.Load(sums + w);
+        TLane s2 = TLane.Load(sums + (2 * w));
+        TLane s3 = TLane.Load(sums + (3 * w));
+        for (int row = 0; row < rows; row++)
+        {
+            nint offset = row * stride;
+            s0 += Scaled<TLane>(matrix, scale, offset, isTanh);
+            s1 += Scaled<TLane>(matrix, scale, offset + w, isTanh);
+            s2 += Scaled<TLane>(matrix, scale, offset + (2 * w), isTanh);
+            s3 += Scaled<TLane>(matrix, scale, offset + (3 * w), isTanh);
+        }
+
+        s0.Store(sums);
+        s1.Store(sums + w);
+        s2.Store(sums + (2 * w));
+        s3.Store(sums + (3 * w));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void OneVector<TLane>(int rows, nint stride, float* matrix, float* scale, bool isTanh, float* sums)
         where TLane : unmanaged, ILane<TLane>
     {
         TLane sum = TLane.Load(sums);
-        if (scale == null)
+        for (int row = 0; row < rows; row++)
         {
-            for (int row = 0; row < rows; row++)
-            {
-                sum += TLane.Load(matrix);
-                matrix += stride;
-            }
-        }
-        else
-        {
-            for (int row = 0; row < rows; row++)
-            {
-                TLane value = TLane.Load(matrix) * Activations.Slope(isTanh, TLane.Load(scale));
-                value.Store(matrix);
-                sum += value;
-                matrix += stride;
-                scale += stride;
-            }
+            sum += Scaled<TLane>(matrix, scale, row * stride, isTanh);
         }
 
         sum.Store(sums);

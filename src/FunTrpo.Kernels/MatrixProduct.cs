@@ -2,6 +2,7 @@ using System;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
 
 namespace FunTrpo.Kernels;
 
@@ -40,10 +41,19 @@ internal unsafe struct MatrixProduct
     /// <summary>So many rows of a tile's part of B stay in the first-level cache while the rows of A pass by.</summary>
     private const int InnerRows = 128;
 
+    /// <summary>So many rows before they are needed, numbers that are read once are asked for from the memory.</summary>
+    private const int RowsAhead = 16;
+
+    /// <summary>Whether these are not the first columns, so that A is in the cache.</summary>
+    private bool isRight;
+
     /// <summary>The rows of C.</summary>
     public int Rows;
 
-    /// <summary>The padded columns of C, and how far apart the rows of B, C and scale are.</summary>
+    /// <summary>The columns of C that are computed: whole vectors.</summary>
+    public int Columns;
+
+    /// <summary>How far apart the rows of B, C and scale are.</summary>
     public int Stride;
 
     /// <summary>A₁·B₁</summary>
@@ -98,7 +108,7 @@ internal unsafe struct MatrixProduct
     {
         if (Vector512.IsHardwareAccelerated)
         {
-            ComputeColumns<Lane512>(Stride >= 4 * Lane512.Count ? 4 : 2);
+            ComputeColumns<Lane512>(Columns >= 4 * Lane512.Count ? 4 : 2);
         }
         else if (Vector256.IsHardwareAccelerated)
         {
@@ -116,7 +126,7 @@ internal unsafe struct MatrixProduct
         where TLane : unmanaged, ILane<TLane>
     {
         MatrixProduct columns = this;
-        for (int left = Stride / TLane.Count; left > 0; )
+        for (int left = Columns / TLane.Count; left > 0; )
         {
             int vectors =
                 left >= 4 && widest >= 4 ? 4
@@ -142,11 +152,28 @@ internal unsafe struct MatrixProduct
 
     private void MoveRight(int columns)
     {
+        isRight = true;
         First = First.FromColumn(columns);
         Second = Second.FromColumn(columns);
         C += columns;
         Start = Start == null ? null : Start + columns;
         Scale = Scale == null ? null : Scale + columns;
+    }
+
+    /// <summary>
+    /// Asks for numbers that will soon be read: the processor's own guesses stop where a row ends. They need not exist.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch(float* numbers, int count)
+    {
+        const int cacheLine = 64 / sizeof(float);
+        if (Sse.IsSupported)
+        {
+            for (int i = 0; i < count; i += cacheLine)
+            {
+                Sse.Prefetch0(numbers + i);
+            }
+        }
     }
 
     /// <summary>Columns four vectors wide, four rows at a time: 16 sums in registers.</summary>
@@ -208,6 +235,16 @@ internal unsafe struct MatrixProduct
                 s33 = TLane.Load(start + (r3 * StartRow) + 3 * w);
             }
 
+            if (!isRight && First.Column == 1)
+            {
+                float* next = First.A + ((row + 4) * First.Row);
+                for (int n = 0; n < 4; n++)
+                {
+                    Prefetch(next, First.Length);
+                    next += First.Row;
+                }
+            }
+
             Term term = First;
             for (int n = 0; n < 2; n++)
             {
@@ -253,6 +290,11 @@ internal unsafe struct MatrixProduct
             if (Scale != null)
             {
                 float* scale = Scale + ((nint)row * Stride);
+                float* next = scale + (RowsAhead * (nint)Stride);
+                Prefetch(next, 4 * w);
+                Prefetch(next + Stride, 4 * w);
+                Prefetch(next + (2 * Stride), 4 * w);
+                Prefetch(next + (3 * Stride), 4 * w);
                 s00 *= Activations.Slope(IsTanh, TLane.Load(scale));
                 s01 *= Activations.Slope(IsTanh, TLane.Load(scale + w));
                 s02 *= Activations.Slope(IsTanh, TLane.Load(scale + 2 * w));
