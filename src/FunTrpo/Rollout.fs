@@ -73,9 +73,6 @@ module Rollout =
     /// threads.
     type private Place = (struct (int * int * int))
 
-    /// An episode, with the time step and the instance in which it finished.
-    type private Finished = { Time: int; Instance: int; Episode: Episode }
-
     /// The instances first … last − 1, which one thread steps side by side, so that the policy is evaluated for all at once.
     type private Share<'State>
         (
@@ -108,7 +105,6 @@ module Rollout =
         let following = Array.zeroCreate<float32> observationWidth
         let bootstrapRows = List<int>()
         let bootstrapObservations = List<float32>()
-        let finished = List<Finished>()
         let faults = List<struct (Place * Fault)>()
         let rowOf i t = (first + i) * horizon + t
 
@@ -162,7 +158,6 @@ module Rollout =
         let note t i (next: Transition<'State>) =
             let row = rowOf i t
             let steps = current[i].Steps + 1L
-            let episode = { Return = current[i].Return + next.Reward; Length = current[i].Length + 1 }
             rows.Rewards[row] <- next.Reward
             rows.Ends[row] <- endOf t next
 
@@ -178,17 +173,17 @@ module Rollout =
 
             current[i] <-
                 if next.Terminated || next.Truncated then
-                    finished.Add { Time = t; Instance = first + i; Episode = episode }
-
                     { State = environment.Reset(Key.at (int64 t) resetKeys[i])
                       Return = 0.0
                       Length = 0
                       Steps = steps }
                 else
-                    { State = next.State; Return = episode.Return; Length = episode.Length; Steps = steps }
+                    { State = next.State
+                      Return = current[i].Return + next.Reward
+                      Length = current[i].Length + 1
+                      Steps = steps }
 
         member _.Current = current
-        member _.Finished = finished
         member _.Faults = faults
 
         /// The observations after truncated or interrupted rows, in the order of those rows.
@@ -215,6 +210,45 @@ module Rollout =
                             note t i (act t i)
 
                 t <- t + 1
+
+    let private isEnd rows row = rows.Ends[row] = End.Terminated || rows.Ends[row] = End.Truncated
+
+    /// The episode that ends with a row. Its first rows may lie in earlier batches.
+    let private episodeTo row horizon (instances: ImmutableArray<Instance<'State>>) rows =
+        let instance = row / horizon
+        let mutable first = row
+
+        while first > instance * horizon && not (isEnd rows (first - 1)) do
+            first <- first - 1
+
+        let isCarriedOn = first = instance * horizon
+        let mutable sum = if isCarriedOn then instances[instance].Return else 0.0
+
+        for r in first..row do
+            sum <- sum + rows.Rewards[r]
+
+        { Return = sum; Length = row - first + 1 + (if isCarriedOn then instances[instance].Length else 0) }
+
+    /// All episodes that ended, in the order in which they did.
+    let private episodesOf horizon (instances: ImmutableArray<Instance<'State>>) rows =
+        let mutable count = 0
+
+        for row in 0 .. rows.Ends.Length - 1 do
+            if isEnd rows row then
+                count <- count + 1
+
+        let episodes = Array.zeroCreate<Episode> count
+        let mutable found = 0
+
+        for t in 0 .. horizon - 1 do
+            for instance in 0 .. instances.Length - 1 do
+                let row = instance * horizon + t
+
+                if isEnd rows row then
+                    episodes[found] <- episodeTo row horizon instances rows
+                    found <- found + 1
+
+        ImmutableCollectionsMarshal.AsImmutableArray episodes
 
     /// Steps each of the instances `horizon` times under the actor, and gives the batch and the instances as they are
     /// then. Instance i draws everything from its own keys, so the result does not depend on the number of threads.
@@ -252,13 +286,6 @@ module Rollout =
             // A share's rows all come before those of the next.
             let bootstraps = shares |> Array.collect _.Bootstraps
 
-            let episodes =
-                shares
-                |> Array.collect _.Finished.ToArray()
-                |> Array.sortWith (fun a b ->
-                    if a.Time = b.Time then compare a.Instance b.Instance else compare a.Time b.Time)
-                |> Array.map _.Episode
-
             let batch =
                 { Instances = count
                   Horizon = horizon
@@ -268,7 +295,7 @@ module Rollout =
                   Ends = ImmutableCollectionsMarshal.AsImmutableArray rows.Ends
                   BootstrapObservations =
                     Matrix.adopt (bootstraps.Length / observationWidth) observationWidth bootstraps
-                  Episodes = ImmutableCollectionsMarshal.AsImmutableArray episodes }
+                  Episodes = episodesOf horizon instances rows }
 
             Ok(batch, shares |> Array.collect _.Current |> ImmutableCollectionsMarshal.AsImmutableArray)
         | failed ->
