@@ -1,6 +1,5 @@
 using System;
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace FunTrpo.Kernels;
 
@@ -84,7 +83,14 @@ public static unsafe class Activations
                 df = derivatives
         )
         {
-            ApplyTanh(f, df, whole);
+            Lanes.Run(
+                new TanhKernel
+                {
+                    Count = whole,
+                    F = f,
+                    Derivatives = df,
+                }
+            );
         }
 
         if (whole < values.Length)
@@ -99,33 +105,26 @@ public static unsafe class Activations
         }
     }
 
-    private static void ApplyTanh(float* f, float* df, int count)
+    private struct TanhKernel : IKernel
     {
-        if (Vector512.IsHardwareAccelerated)
-        {
-            ApplyTanh<Lane512>(f, df, count);
-        }
-        else if (Vector256.IsHardwareAccelerated)
-        {
-            ApplyTanh<Lane256>(f, df, count);
-        }
-        else
-        {
-            ApplyTanh<Lane128>(f, df, count);
-        }
-    }
+        public int Count;
+        public float* F;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void ApplyTanh<TLane>(float* f, float* df, int count)
-        where TLane : unmanaged, ILane<TLane>
-    {
-        for (int i = 0; i < count; i += TLane.Count)
+        /// <summary>Null where the derivatives are not wanted.</summary>
+        public float* Derivatives;
+
+        [MethodImpl(Compiled.ByItself)]
+        public readonly void Run<TLane>()
+            where TLane : unmanaged, ILane<TLane>
         {
-            TLane tanh = Tanh(TLane.Load(f + i));
-            tanh.Store(f + i);
-            if (df != null)
+            for (int i = 0; i < Count; i += TLane.Count)
             {
-                Slope(true, tanh).Store(df + i);
+                TLane tanh = Tanh(TLane.Load(F + i));
+                tanh.Store(F + i);
+                if (Derivatives != null)
+                {
+                    Slope(true, tanh).Store(Derivatives + i);
+                }
             }
         }
     }

@@ -1,6 +1,5 @@
 using System;
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace FunTrpo.Kernels;
 
@@ -27,91 +26,77 @@ public static unsafe class ColumnSums
                 pSums = sums
         )
         {
-            int rows = matrix.Length / sums.Length;
-            if (Vector512.IsHardwareAccelerated)
+            Lanes.Run(
+                new Kernel
+                {
+                    Rows = matrix.Length / sums.Length,
+                    Stride = sums.Length,
+                    Matrix = pMatrix,
+                    Scale = pScale,
+                    IsTanh = isTanh,
+                    Sums = pSums,
+                }
+            );
+        }
+    }
+
+    private struct Kernel : IKernel
+    {
+        public int Rows;
+        public int Stride;
+        public float* Matrix;
+
+        /// <summary>Null for 1.</summary>
+        public float* Scale;
+
+        public bool IsTanh;
+        public float* Sums;
+
+        /// <summary>Four vectors of columns at a time, so that no addition waits for the one before; then those that are left.</summary>
+        public readonly void Run<TLane>()
+            where TLane : unmanaged, ILane<TLane>
+        {
+            int column = 0;
+            for (; column + (4 * TLane.Count) <= Stride; column += 4 * TLane.Count)
             {
-                ScaleAndAdd<Lane512>(rows, sums.Length, pMatrix, pScale, isTanh, pSums);
+                Run<FourVectors<TLane>, TLane>(column);
             }
-            else if (Vector256.IsHardwareAccelerated)
+
+            for (; column < Stride; column += TLane.Count)
             {
-                ScaleAndAdd<Lane256>(rows, sums.Length, pMatrix, pScale, isTanh, pSums);
+                Run<OneVector<TLane>, TLane>(column);
+            }
+        }
+
+        [MethodImpl(Compiled.ByItself)]
+        private readonly void Run<TRow, TLane>(int column)
+            where TRow : unmanaged, IRow<TRow, TLane>
+            where TLane : unmanaged, ILane<TLane>
+        {
+            TRow sum = TRow.Load(Sums + column);
+            float* matrix = Matrix + column;
+            if (Scale == null)
+            {
+                for (int row = 0; row < Rows; row++)
+                {
+                    sum += TRow.Load(matrix);
+                    matrix += Stride;
+                }
             }
             else
             {
-                ScaleAndAdd<Lane128>(rows, sums.Length, pMatrix, pScale, isTanh, pSums);
+                float* scale = Scale + column;
+                for (int row = 0; row < Rows; row++)
+                {
+                    TRow scaled = TRow.TimesSlope(TRow.Load(matrix), IsTanh, TRow.Load(scale));
+                    scaled.Store(matrix);
+                    sum += scaled;
+                    matrix += Stride;
+                    scale += Stride;
+                }
             }
+
+            sum.Store(Sums + column);
         }
-    }
-
-    /// <summary>Scales a vector of the matrix, unless the scale is null.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TLane Scaled<TLane>(float* matrix, float* scale, nint offset, bool isTanh)
-        where TLane : unmanaged, ILane<TLane>
-    {
-        TLane value = TLane.Load(matrix + offset);
-        if (scale != null)
-        {
-            value *= Activations.Slope(isTanh, TLane.Load(scale + offset));
-            value.Store(matrix + offset);
-        }
-
-        return value;
-    }
-
-    /// <summary>Four vectors of columns at a time, so that no addition waits for the one before; then those that are left.</summary>
-    private static void ScaleAndAdd<TLane>(int rows, int stride, float* matrix, float* scale, bool isTanh, float* sums)
-        where TLane : unmanaged, ILane<TLane>
-    {
-        for (int column = 0; column < stride; )
-        {
-            float* factors = scale == null ? null : scale + column;
-            if (stride - column >= 4 * TLane.Count)
-            {
-                FourVectors<TLane>(rows, stride, matrix + column, factors, isTanh, sums + column);
-                column += 4 * TLane.Count;
-            }
-            else
-            {
-                OneVector<TLane>(rows, stride, matrix + column, factors, isTanh, sums + column);
-                column += TLane.Count;
-            }
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void FourVectors<TLane>(int rows, nint stride, float* matrix, float* scale, bool isTanh, float* sums)
-        where TLane : unmanaged, ILane<TLane>
-    {
-        int w = TLane.Count;
-        TLane s0 = TLane.Load(sums);
-        TLane s1 = TLane.Load(sums + w);
-        TLane s2 = TLane.Load(sums + (2 * w));
-        TLane s3 = TLane.Load(sums + (3 * w));
-        for (int row = 0; row < rows; row++)
-        {
-            nint offset = row * stride;
-            s0 += Scaled<TLane>(matrix, scale, offset, isTanh);
-            s1 += Scaled<TLane>(matrix, scale, offset + w, isTanh);
-            s2 += Scaled<TLane>(matrix, scale, offset + (2 * w), isTanh);
-            s3 += Scaled<TLane>(matrix, scale, offset + (3 * w), isTanh);
-        }
-
-        s0.Store(sums);
-        s1.Store(sums + w);
-        s2.Store(sums + (2 * w));
-        s3.Store(sums + (3 * w));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void OneVector<TLane>(int rows, nint stride, float* matrix, float* scale, bool isTanh, float* sums)
-        where TLane : unmanaged, ILane<TLane>
-    {
-        TLane sum = TLane.Load(sums);
-        for (int row = 0; row < rows; row++)
-        {
-            sum += Scaled<TLane>(matrix, scale, row * stride, isTanh);
-        }
-
-        sum.Store(sums);
     }
 }

@@ -7,7 +7,7 @@ namespace FunTrpo.Kernels;
 /// C = start + A₁·B₁ᵀ + A₂·B₂ᵀ for so few columns of C that they would leave much of a vector empty: each element is a dot product
 /// along the rows of A and B, which are padded to whole vectors.
 /// </summary>
-internal unsafe struct DotProducts
+internal unsafe struct DotProducts : IKernel
 {
     /// <summary>The rows of A and C.</summary>
     public int Rows;
@@ -33,25 +33,11 @@ internal unsafe struct DotProducts
 
     public float* C;
 
-    public readonly void Compute()
-    {
-        if (Vector512.IsHardwareAccelerated)
-        {
-            Compute<Lane512>();
-        }
-        else if (Vector256.IsHardwareAccelerated)
-        {
-            Compute<Lane256>();
-        }
-        else
-        {
-            Compute<Lane128>();
-        }
-    }
+    public readonly void Compute() => Lanes.Run(this);
 
     /// <summary>Two rows and four columns at a time: eight sums in registers, of which the four of a row are added up together.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private readonly void Compute<TLane>()
+    [MethodImpl(Compiled.ByItself)]
+    public readonly void Run<TLane>()
         where TLane : unmanaged, ILane<TLane>
     {
         for (int row = 0; row < Rows; row += 2)

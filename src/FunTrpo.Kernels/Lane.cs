@@ -1,6 +1,7 @@
 using System;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 
 namespace FunTrpo.Kernels;
@@ -11,6 +12,9 @@ internal unsafe interface ILane<TLane>
 {
     /// <summary>How many numbers it holds.</summary>
     static abstract int Count { get; }
+
+    /// <summary>How many of them the processor keeps in registers.</summary>
+    static abstract int Registers { get; }
 
     /// <summary>The same number in every place.</summary>
     static abstract TLane Create(float x);
@@ -37,6 +41,23 @@ internal unsafe interface ILane<TLane>
     static abstract TLane Clamp(TLane x, float low, float high);
 }
 
+/// <summary>What is computed on vectors of any width.</summary>
+internal interface IKernel
+{
+    void Run<TLane>()
+        where TLane : unmanaged, ILane<TLane>;
+}
+
+/// <summary>How the inner loops of kernels are compiled.</summary>
+internal static class Compiled
+{
+    /// <summary>
+    /// At once with all optimisations, and by itself: inlined elsewhere, a loop could exceed what the compiler is ready to inline into one
+    /// method, and would call the operators of its vectors one by one.
+    /// </summary>
+    public const MethodImplOptions ByItself = MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining;
+}
+
 /// <summary>The width of this processor's vectors, chosen once.</summary>
 public static class Lanes
 {
@@ -51,6 +72,24 @@ public static class Lanes
     /// padded matrix lie, so that each starts and ends with a whole vector.
     /// </summary>
     public static int Pad(int count) => (count + Width - 1) / Width * Width;
+
+    /// <summary>Runs the kernel on the widest vectors.</summary>
+    internal static void Run<TKernel>(in TKernel kernel)
+        where TKernel : struct, IKernel
+    {
+        if (Vector512.IsHardwareAccelerated)
+        {
+            kernel.Run<Lane512>();
+        }
+        else if (Vector256.IsHardwareAccelerated)
+        {
+            kernel.Run<Lane256>();
+        }
+        else
+        {
+            kernel.Run<Lane128>();
+        }
+    }
 }
 
 internal readonly unsafe struct Lane512(Vector512<float> v) : ILane<Lane512>
@@ -58,6 +97,8 @@ internal readonly unsafe struct Lane512(Vector512<float> v) : ILane<Lane512>
     private readonly Vector512<float> v = v;
 
     public static int Count => 16;
+
+    public static int Registers => 32;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane512 Create(float x) => new(Vector512.Create(x));
@@ -121,6 +162,8 @@ internal readonly unsafe struct Lane256(Vector256<float> v) : ILane<Lane256>
 
     public static int Count => 8;
 
+    public static int Registers => 16;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane256 Create(float x) => new(Vector256.Create(x));
 
@@ -181,6 +224,8 @@ internal readonly unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
     private readonly Vector128<float> v = v;
 
     public static int Count => 4;
+
+    public static int Registers => AdvSimd.IsSupported ? 32 : 16;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane128 Create(float x) => new(Vector128.Create(x));

@@ -1,7 +1,5 @@
 using System;
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 
 namespace FunTrpo.Kernels;
@@ -36,7 +34,7 @@ internal readonly unsafe struct Term(int length, float* a, nint row, nint column
 /// multiply-adds from its start through the inner indices in order, whichever tile it falls in, so a result depends neither on
 /// how many rows are computed together nor on the width of the vectors.
 /// </remarks>
-internal unsafe struct MatrixProduct
+internal unsafe struct MatrixProduct : IKernel
 {
     /// <summary>So many rows of a tile's part of B stay in the first-level cache while the rows of A pass by.</summary>
     private const int InnerRows = 128;
@@ -82,7 +80,7 @@ internal unsafe struct MatrixProduct
     {
         if (First.Length + Second.Length <= InnerRows)
         {
-            ComputeColumns();
+            Lanes.Run(this);
             return;
         }
 
@@ -95,7 +93,7 @@ internal unsafe struct MatrixProduct
         {
             part.First = done < First.Length ? Part(First, done) : Part(Second, done - First.Length);
             part.Scale = done + part.First.Length == last ? Scale : null;
-            part.ComputeColumns();
+            Lanes.Run(part);
             part.Start = C;
             part.StartRow = Stride;
         }
@@ -104,44 +102,28 @@ internal unsafe struct MatrixProduct
     private readonly Term Part(Term term, int first) =>
         term.Part(first, Math.Min(InnerRows, term.Length - first), Stride);
 
-    private readonly void ComputeColumns()
-    {
-        if (Vector512.IsHardwareAccelerated)
-        {
-            ComputeColumns<Lane512>(Columns >= 4 * Lane512.Count ? 4 : 2);
-        }
-        else if (Vector256.IsHardwareAccelerated)
-        {
-            ComputeColumns<Lane256>(2);
-        }
-        else
-        {
-            // The widest tile needs 21 vector registers: Arm has 32, and older processors of the x86 kind 16.
-            ComputeColumns<Lane128>(AdvSimd.IsSupported ? 4 : 2);
-        }
-    }
-
-    /// <summary>Tile after tile from left to right, each as wide as the columns that are left allow.</summary>
-    private readonly void ComputeColumns<TLane>(int widest)
+    /// <summary>Tile after tile from left to right.</summary>
+    [MethodImpl(Compiled.ByItself)]
+    public readonly void Run<TLane>()
         where TLane : unmanaged, ILane<TLane>
     {
         MatrixProduct columns = this;
         for (int left = Columns / TLane.Count; left > 0; )
         {
-            int vectors =
-                left >= 4 && widest >= 4 ? 4
-                : left >= 2 ? 2
-                : 1;
+            int vectors = VectorsOfTile(left, TLane.Registers);
             switch (vectors)
             {
                 case 4:
-                    columns.FourVectors<TLane>();
+                    columns.FourRows<FourVectors<TLane>, TLane>();
+                    break;
+                case 3:
+                    columns.FourRows<ThreeVectors<TLane>, TLane>();
                     break;
                 case 2:
-                    columns.TwoVectors<TLane>();
+                    columns.FourRows<TwoVectors<TLane>, TLane>();
                     break;
                 default:
-                    columns.OneVector<TLane>();
+                    columns.EightRows<TLane>();
                     break;
             }
 
@@ -149,6 +131,15 @@ internal unsafe struct MatrixProduct
             left -= vectors;
         }
     }
+
+    /// <summary>
+    /// How wide the next tile is. A tile of four rows and four vectors needs 21 registers, one of two vectors 11. The wider a tile,
+    /// the fewer loads for its arithmetic: five vectors are better cut into three and two than into four and one.
+    /// </summary>
+    private static int VectorsOfTile(int left, int registers) =>
+        registers < 32 ? Math.Min(left, 2)
+        : left is 5 or 6 ? 3
+        : Math.Min(left, 4);
 
     private void MoveRight(int columns)
     {
@@ -176,12 +167,13 @@ internal unsafe struct MatrixProduct
         }
     }
 
-    /// <summary>Columns four vectors wide, four rows at a time: 16 sums in registers.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private readonly void FourVectors<TLane>()
+    /// <summary>Columns a few vectors wide, four rows at a time: the sums of all stay in registers.</summary>
+    [MethodImpl(Compiled.ByItself)]
+    private readonly void FourRows<TRow, TLane>()
+        where TRow : unmanaged, IRow<TRow, TLane>
         where TLane : unmanaged, ILane<TLane>
     {
-        int w = TLane.Count;
+        nint stride = Stride;
         for (int row = 0; row < Rows; row += 4)
         {
             // Rows beyond the last are the first of the tile once more, and write the same numbers once more.
@@ -190,51 +182,11 @@ internal unsafe struct MatrixProduct
             nint r2 = left > 2 ? 2 : 0;
             nint r3 = left > 3 ? 3 : 0;
 
-            float* c = C + ((nint)row * Stride);
-            TLane s00,
-                s01,
-                s02,
-                s03;
-            TLane s10,
-                s11,
-                s12,
-                s13;
-            TLane s20,
-                s21,
-                s22,
-                s23;
-            TLane s30,
-                s31,
-                s32,
-                s33;
-            if (Start == null)
-            {
-                s00 = s01 = s02 = s03 = default;
-                s10 = s11 = s12 = s13 = default;
-                s20 = s21 = s22 = s23 = default;
-                s30 = s31 = s32 = s33 = default;
-            }
-            else
-            {
-                float* start = Start + (row * StartRow);
-                s00 = TLane.Load(start);
-                s01 = TLane.Load(start + w);
-                s02 = TLane.Load(start + 2 * w);
-                s03 = TLane.Load(start + 3 * w);
-                s10 = TLane.Load(start + (r1 * StartRow));
-                s11 = TLane.Load(start + (r1 * StartRow) + w);
-                s12 = TLane.Load(start + (r1 * StartRow) + 2 * w);
-                s13 = TLane.Load(start + (r1 * StartRow) + 3 * w);
-                s20 = TLane.Load(start + (r2 * StartRow));
-                s21 = TLane.Load(start + (r2 * StartRow) + w);
-                s22 = TLane.Load(start + (r2 * StartRow) + 2 * w);
-                s23 = TLane.Load(start + (r2 * StartRow) + 3 * w);
-                s30 = TLane.Load(start + (r3 * StartRow));
-                s31 = TLane.Load(start + (r3 * StartRow) + w);
-                s32 = TLane.Load(start + (r3 * StartRow) + 2 * w);
-                s33 = TLane.Load(start + (r3 * StartRow) + 3 * w);
-            }
-
+            float* start = Start + (row * StartRow);
+            TRow s0 = Start == null ? default : TRow.Load(start);
+            TRow s1 = Start == null ? default : TRow.Load(start + (r1 * StartRow));
+            TRow s2 = Start == null ? default : TRow.Load(start + (r2 * StartRow));
+            TRow s3 = Start == null ? default : TRow.Load(start + (r3 * StartRow));
             if (!isRight && First.Column == 1)
             {
                 float* next = First.A + ((row + 4) * First.Row);
@@ -248,40 +200,21 @@ internal unsafe struct MatrixProduct
             Term term = First;
             for (int n = 0; n < 2; n++)
             {
+                nint column = term.Column;
                 float* a0 = term.A + (row * term.Row);
                 float* a1 = a0 + (r1 * term.Row);
                 float* a2 = a0 + (r2 * term.Row);
                 float* a3 = a0 + (r3 * term.Row);
-                float* b = term.B;
                 nint k = 0;
-                for (int i = 0; i < term.Length; i++)
+                float* last = term.B + (term.Length * stride);
+                for (float* b = term.B; b < last; b += stride)
                 {
-                    TLane b0 = TLane.Load(b);
-                    TLane b1 = TLane.Load(b + w);
-                    TLane b2 = TLane.Load(b + (2 * w));
-                    TLane b3 = TLane.Load(b + (3 * w));
-                    TLane a = TLane.Create(a0[k]);
-                    s00 = TLane.FusedMultiplyAdd(a, b0, s00);
-                    s01 = TLane.FusedMultiplyAdd(a, b1, s01);
-                    s02 = TLane.FusedMultiplyAdd(a, b2, s02);
-                    s03 = TLane.FusedMultiplyAdd(a, b3, s03);
-                    a = TLane.Create(a1[k]);
-                    s10 = TLane.FusedMultiplyAdd(a, b0, s10);
-                    s11 = TLane.FusedMultiplyAdd(a, b1, s11);
-                    s12 = TLane.FusedMultiplyAdd(a, b2, s12);
-                    s13 = TLane.FusedMultiplyAdd(a, b3, s13);
-                    a = TLane.Create(a2[k]);
-                    s20 = TLane.FusedMultiplyAdd(a, b0, s20);
-                    s21 = TLane.FusedMultiplyAdd(a, b1, s21);
-                    s22 = TLane.FusedMultiplyAdd(a, b2, s22);
-                    s23 = TLane.FusedMultiplyAdd(a, b3, s23);
-                    a = TLane.Create(a3[k]);
-                    s30 = TLane.FusedMultiplyAdd(a, b0, s30);
-                    s31 = TLane.FusedMultiplyAdd(a, b1, s31);
-                    s32 = TLane.FusedMultiplyAdd(a, b2, s32);
-                    s33 = TLane.FusedMultiplyAdd(a, b3, s33);
-                    b += Stride;
-                    k += term.Column;
+                    TRow rowOfB = TRow.Load(b);
+                    s0.AddProduct(TLane.Create(a0[k]), rowOfB);
+                    s1.AddProduct(TLane.Create(a1[k]), rowOfB);
+                    s2.AddProduct(TLane.Create(a2[k]), rowOfB);
+                    s3.AddProduct(TLane.Create(a3[k]), rowOfB);
+                    k += column;
                 }
 
                 term = Second;
@@ -290,150 +223,28 @@ internal unsafe struct MatrixProduct
             if (Scale != null)
             {
                 float* scale = Scale + ((nint)row * Stride);
-                float* next = scale + (RowsAhead * (nint)Stride);
-                Prefetch(next, 4 * w);
-                Prefetch(next + Stride, 4 * w);
-                Prefetch(next + (2 * Stride), 4 * w);
-                Prefetch(next + (3 * Stride), 4 * w);
-                s00 *= Activations.Slope(IsTanh, TLane.Load(scale));
-                s01 *= Activations.Slope(IsTanh, TLane.Load(scale + w));
-                s02 *= Activations.Slope(IsTanh, TLane.Load(scale + 2 * w));
-                s03 *= Activations.Slope(IsTanh, TLane.Load(scale + 3 * w));
-                s10 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride)));
-                s11 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride) + w));
-                s12 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride) + 2 * w));
-                s13 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride) + 3 * w));
-                s20 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride)));
-                s21 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride) + w));
-                s22 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride) + 2 * w));
-                s23 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride) + 3 * w));
-                s30 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride)));
-                s31 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride) + w));
-                s32 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride) + 2 * w));
-                s33 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride) + 3 * w));
+                for (int n = 0; n < 4; n++)
+                {
+                    Prefetch(scale + ((RowsAhead + n) * (nint)Stride), TRow.Count);
+                }
+
+                s0 = TRow.TimesSlope(s0, IsTanh, TRow.Load(scale));
+                s1 = TRow.TimesSlope(s1, IsTanh, TRow.Load(scale + (r1 * Stride)));
+                s2 = TRow.TimesSlope(s2, IsTanh, TRow.Load(scale + (r2 * Stride)));
+                s3 = TRow.TimesSlope(s3, IsTanh, TRow.Load(scale + (r3 * Stride)));
             }
-
-            s00.Store(c);
-            s01.Store(c + w);
-            s02.Store(c + 2 * w);
-            s03.Store(c + 3 * w);
-            s10.Store(c + (r1 * Stride));
-            s11.Store(c + (r1 * Stride) + w);
-            s12.Store(c + (r1 * Stride) + 2 * w);
-            s13.Store(c + (r1 * Stride) + 3 * w);
-            s20.Store(c + (r2 * Stride));
-            s21.Store(c + (r2 * Stride) + w);
-            s22.Store(c + (r2 * Stride) + 2 * w);
-            s23.Store(c + (r2 * Stride) + 3 * w);
-            s30.Store(c + (r3 * Stride));
-            s31.Store(c + (r3 * Stride) + w);
-            s32.Store(c + (r3 * Stride) + 2 * w);
-            s33.Store(c + (r3 * Stride) + 3 * w);
-        }
-    }
-
-    /// <summary>Columns two vectors wide, four rows at a time.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private readonly void TwoVectors<TLane>()
-        where TLane : unmanaged, ILane<TLane>
-    {
-        int w = TLane.Count;
-        for (int row = 0; row < Rows; row += 4)
-        {
-            // Rows beyond the last are the first of the tile once more, and write the same numbers once more.
-            int left = Rows - row;
-            nint r1 = left > 1 ? 1 : 0;
-            nint r2 = left > 2 ? 2 : 0;
-            nint r3 = left > 3 ? 3 : 0;
 
             float* c = C + ((nint)row * Stride);
-            TLane s00,
-                s01;
-            TLane s10,
-                s11;
-            TLane s20,
-                s21;
-            TLane s30,
-                s31;
-            if (Start == null)
-            {
-                s00 = s01 = default;
-                s10 = s11 = default;
-                s20 = s21 = default;
-                s30 = s31 = default;
-            }
-            else
-            {
-                float* start = Start + (row * StartRow);
-                s00 = TLane.Load(start);
-                s01 = TLane.Load(start + w);
-                s10 = TLane.Load(start + (r1 * StartRow));
-                s11 = TLane.Load(start + (r1 * StartRow) + w);
-                s20 = TLane.Load(start + (r2 * StartRow));
-                s21 = TLane.Load(start + (r2 * StartRow) + w);
-                s30 = TLane.Load(start + (r3 * StartRow));
-                s31 = TLane.Load(start + (r3 * StartRow) + w);
-            }
-
-            Term term = First;
-            for (int n = 0; n < 2; n++)
-            {
-                float* a0 = term.A + (row * term.Row);
-                float* a1 = a0 + (r1 * term.Row);
-                float* a2 = a0 + (r2 * term.Row);
-                float* a3 = a0 + (r3 * term.Row);
-                float* b = term.B;
-                nint k = 0;
-                for (int i = 0; i < term.Length; i++)
-                {
-                    TLane b0 = TLane.Load(b);
-                    TLane b1 = TLane.Load(b + w);
-                    TLane a = TLane.Create(a0[k]);
-                    s00 = TLane.FusedMultiplyAdd(a, b0, s00);
-                    s01 = TLane.FusedMultiplyAdd(a, b1, s01);
-                    a = TLane.Create(a1[k]);
-                    s10 = TLane.FusedMultiplyAdd(a, b0, s10);
-                    s11 = TLane.FusedMultiplyAdd(a, b1, s11);
-                    a = TLane.Create(a2[k]);
-                    s20 = TLane.FusedMultiplyAdd(a, b0, s20);
-                    s21 = TLane.FusedMultiplyAdd(a, b1, s21);
-                    a = TLane.Create(a3[k]);
-                    s30 = TLane.FusedMultiplyAdd(a, b0, s30);
-                    s31 = TLane.FusedMultiplyAdd(a, b1, s31);
-                    b += Stride;
-                    k += term.Column;
-                }
-
-                term = Second;
-            }
-
-            if (Scale != null)
-            {
-                float* scale = Scale + ((nint)row * Stride);
-                s00 *= Activations.Slope(IsTanh, TLane.Load(scale));
-                s01 *= Activations.Slope(IsTanh, TLane.Load(scale + w));
-                s10 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride)));
-                s11 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride) + w));
-                s20 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride)));
-                s21 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride) + w));
-                s30 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride)));
-                s31 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride) + w));
-            }
-
-            s00.Store(c);
-            s01.Store(c + w);
-            s10.Store(c + (r1 * Stride));
-            s11.Store(c + (r1 * Stride) + w);
-            s20.Store(c + (r2 * Stride));
-            s21.Store(c + (r2 * Stride) + w);
-            s30.Store(c + (r3 * Stride));
-            s31.Store(c + (r3 * Stride) + w);
+            s0.Store(c);
+            s1.Store(c + (r1 * Stride));
+            s2.Store(c + (r2 * Stride));
+            s3.Store(c + (r3 * Stride));
         }
     }
 
-    /// <summary>Columns one vector wide, eight rows at a time.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private readonly void OneVector<TLane>()
+    /// <summary>Columns one vector wide, eight rows at a time: four sums alone would have to wait for each other.</summary>
+    [MethodImpl(Compiled.ByItself)]
+    private readonly void EightRows<TLane>()
         where TLane : unmanaged, ILane<TLane>
     {
         for (int row = 0; row < Rows; row += 8)
@@ -448,37 +259,25 @@ internal unsafe struct MatrixProduct
             nint r6 = left > 6 ? 6 : 0;
             nint r7 = left > 7 ? 7 : 0;
 
-            float* c = C + ((nint)row * Stride);
-            TLane s00;
-            TLane s10;
-            TLane s20;
-            TLane s30;
-            TLane s40;
-            TLane s50;
-            TLane s60;
-            TLane s70;
-            if (Start == null)
-            {
-                s00 = default;
-                s10 = default;
-                s20 = default;
-                s30 = default;
-                s40 = default;
-                s50 = default;
-                s60 = default;
-                s70 = default;
-            }
-            else
+            TLane s0 = default,
+                s1 = default,
+                s2 = default,
+                s3 = default,
+                s4 = default,
+                s5 = default,
+                s6 = default,
+                s7 = default;
+            if (Start != null)
             {
                 float* start = Start + (row * StartRow);
-                s00 = TLane.Load(start);
-                s10 = TLane.Load(start + (r1 * StartRow));
-                s20 = TLane.Load(start + (r2 * StartRow));
-                s30 = TLane.Load(start + (r3 * StartRow));
-                s40 = TLane.Load(start + (r4 * StartRow));
-                s50 = TLane.Load(start + (r5 * StartRow));
-                s60 = TLane.Load(start + (r6 * StartRow));
-                s70 = TLane.Load(start + (r7 * StartRow));
+                s0 = TLane.Load(start);
+                s1 = TLane.Load(start + (r1 * StartRow));
+                s2 = TLane.Load(start + (r2 * StartRow));
+                s3 = TLane.Load(start + (r3 * StartRow));
+                s4 = TLane.Load(start + (r4 * StartRow));
+                s5 = TLane.Load(start + (r5 * StartRow));
+                s6 = TLane.Load(start + (r6 * StartRow));
+                s7 = TLane.Load(start + (r7 * StartRow));
             }
 
             Term term = First;
@@ -496,23 +295,15 @@ internal unsafe struct MatrixProduct
                 nint k = 0;
                 for (int i = 0; i < term.Length; i++)
                 {
-                    TLane b0 = TLane.Load(b);
-                    TLane a = TLane.Create(a0[k]);
-                    s00 = TLane.FusedMultiplyAdd(a, b0, s00);
-                    a = TLane.Create(a1[k]);
-                    s10 = TLane.FusedMultiplyAdd(a, b0, s10);
-                    a = TLane.Create(a2[k]);
-                    s20 = TLane.FusedMultiplyAdd(a, b0, s20);
-                    a = TLane.Create(a3[k]);
-                    s30 = TLane.FusedMultiplyAdd(a, b0, s30);
-                    a = TLane.Create(a4[k]);
-                    s40 = TLane.FusedMultiplyAdd(a, b0, s40);
-                    a = TLane.Create(a5[k]);
-                    s50 = TLane.FusedMultiplyAdd(a, b0, s50);
-                    a = TLane.Create(a6[k]);
-                    s60 = TLane.FusedMultiplyAdd(a, b0, s60);
-                    a = TLane.Create(a7[k]);
-                    s70 = TLane.FusedMultiplyAdd(a, b0, s70);
+                    TLane rowOfB = TLane.Load(b);
+                    s0 = TLane.FusedMultiplyAdd(TLane.Create(a0[k]), rowOfB, s0);
+                    s1 = TLane.FusedMultiplyAdd(TLane.Create(a1[k]), rowOfB, s1);
+                    s2 = TLane.FusedMultiplyAdd(TLane.Create(a2[k]), rowOfB, s2);
+                    s3 = TLane.FusedMultiplyAdd(TLane.Create(a3[k]), rowOfB, s3);
+                    s4 = TLane.FusedMultiplyAdd(TLane.Create(a4[k]), rowOfB, s4);
+                    s5 = TLane.FusedMultiplyAdd(TLane.Create(a5[k]), rowOfB, s5);
+                    s6 = TLane.FusedMultiplyAdd(TLane.Create(a6[k]), rowOfB, s6);
+                    s7 = TLane.FusedMultiplyAdd(TLane.Create(a7[k]), rowOfB, s7);
                     b += Stride;
                     k += term.Column;
                 }
@@ -523,24 +314,25 @@ internal unsafe struct MatrixProduct
             if (Scale != null)
             {
                 float* scale = Scale + ((nint)row * Stride);
-                s00 *= Activations.Slope(IsTanh, TLane.Load(scale));
-                s10 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride)));
-                s20 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride)));
-                s30 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride)));
-                s40 *= Activations.Slope(IsTanh, TLane.Load(scale + (r4 * Stride)));
-                s50 *= Activations.Slope(IsTanh, TLane.Load(scale + (r5 * Stride)));
-                s60 *= Activations.Slope(IsTanh, TLane.Load(scale + (r6 * Stride)));
-                s70 *= Activations.Slope(IsTanh, TLane.Load(scale + (r7 * Stride)));
+                s0 *= Activations.Slope(IsTanh, TLane.Load(scale));
+                s1 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride)));
+                s2 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride)));
+                s3 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride)));
+                s4 *= Activations.Slope(IsTanh, TLane.Load(scale + (r4 * Stride)));
+                s5 *= Activations.Slope(IsTanh, TLane.Load(scale + (r5 * Stride)));
+                s6 *= Activations.Slope(IsTanh, TLane.Load(scale + (r6 * Stride)));
+                s7 *= Activations.Slope(IsTanh, TLane.Load(scale + (r7 * Stride)));
             }
 
-            s00.Store(c);
-            s10.Store(c + (r1 * Stride));
-            s20.Store(c + (r2 * Stride));
-            s30.Store(c + (r3 * Stride));
-            s40.Store(c + (r4 * Stride));
-            s50.Store(c + (r5 * Stride));
-            s60.Store(c + (r6 * Stride));
-            s70.Store(c + (r7 * Stride));
+            float* c = C + ((nint)row * Stride);
+            s0.Store(c);
+            s1.Store(c + (r1 * Stride));
+            s2.Store(c + (r2 * Stride));
+            s3.Store(c + (r3 * Stride));
+            s4.Store(c + (r4 * Stride));
+            s5.Store(c + (r5 * Stride));
+            s6.Store(c + (r6 * Stride));
+            s7.Store(c + (r7 * Stride));
         }
     }
 }

@@ -1,0 +1,183 @@
+using System.Runtime.CompilerServices;
+
+namespace FunTrpo.Kernels;
+
+/// <summary>
+/// A few vectors side by side, so that a kernel is written once for all widths of a tile: the compiler keeps each in a register.
+/// </summary>
+internal unsafe interface IRow<TRow, TLane>
+    where TRow : unmanaged, IRow<TRow, TLane>
+    where TLane : unmanaged, ILane<TLane>
+{
+    /// <summary>How many numbers it holds.</summary>
+    static abstract int Count { get; }
+
+    static abstract TRow Load(float* source);
+
+    void Store(float* target);
+
+    static abstract TRow operator +(TRow a, TRow b);
+
+    /// <summary>Adds a b, rounding once.</summary>
+    void AddProduct(TLane a, TRow b);
+
+    /// <summary>x times the slope that follows from what is kept of it (<see cref="Activations.Slope"/>).</summary>
+    static abstract TRow TimesSlope(TRow x, bool isTanh, TRow kept);
+}
+
+internal unsafe struct OneVector<TLane>(TLane v0) : IRow<OneVector<TLane>, TLane>
+    where TLane : unmanaged, ILane<TLane>
+{
+    private TLane v0 = v0;
+
+    public static int Count => TLane.Count;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static OneVector<TLane> Load(float* source) => new(TLane.Load(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void Store(float* target)
+    {
+        v0.Store(target);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static OneVector<TLane> operator +(OneVector<TLane> a, OneVector<TLane> b) => new(a.v0 + b.v0);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddProduct(TLane a, OneVector<TLane> b)
+    {
+        v0 = TLane.FusedMultiplyAdd(a, b.v0, v0);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static OneVector<TLane> TimesSlope(OneVector<TLane> x, bool isTanh, OneVector<TLane> kept) =>
+        new(x.v0 * Activations.Slope(isTanh, kept.v0));
+}
+
+internal unsafe struct TwoVectors<TLane>(TLane v0, TLane v1) : IRow<TwoVectors<TLane>, TLane>
+    where TLane : unmanaged, ILane<TLane>
+{
+    private TLane v0 = v0;
+    private TLane v1 = v1;
+
+    public static int Count => 2 * TLane.Count;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TwoVectors<TLane> Load(float* source) => new(TLane.Load(source), TLane.Load(source + TLane.Count));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void Store(float* target)
+    {
+        v0.Store(target);
+        v1.Store(target + TLane.Count);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TwoVectors<TLane> operator +(TwoVectors<TLane> a, TwoVectors<TLane> b) =>
+        new(a.v0 + b.v0, a.v1 + b.v1);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddProduct(TLane a, TwoVectors<TLane> b)
+    {
+        v0 = TLane.FusedMultiplyAdd(a, b.v0, v0);
+        v1 = TLane.FusedMultiplyAdd(a, b.v1, v1);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TwoVectors<TLane> TimesSlope(TwoVectors<TLane> x, bool isTanh, TwoVectors<TLane> kept) =>
+        new(x.v0 * Activations.Slope(isTanh, kept.v0), x.v1 * Activations.Slope(isTanh, kept.v1));
+}
+
+internal unsafe struct ThreeVectors<TLane>(TLane v0, TLane v1, TLane v2) : IRow<ThreeVectors<TLane>, TLane>
+    where TLane : unmanaged, ILane<TLane>
+{
+    private TLane v0 = v0;
+    private TLane v1 = v1;
+    private TLane v2 = v2;
+
+    public static int Count => 3 * TLane.Count;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ThreeVectors<TLane> Load(float* source) =>
+        new(TLane.Load(source), TLane.Load(source + TLane.Count), TLane.Load(source + (2 * TLane.Count)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void Store(float* target)
+    {
+        v0.Store(target);
+        v1.Store(target + TLane.Count);
+        v2.Store(target + (2 * TLane.Count));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ThreeVectors<TLane> operator +(ThreeVectors<TLane> a, ThreeVectors<TLane> b) =>
+        new(a.v0 + b.v0, a.v1 + b.v1, a.v2 + b.v2);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddProduct(TLane a, ThreeVectors<TLane> b)
+    {
+        v0 = TLane.FusedMultiplyAdd(a, b.v0, v0);
+        v1 = TLane.FusedMultiplyAdd(a, b.v1, v1);
+        v2 = TLane.FusedMultiplyAdd(a, b.v2, v2);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ThreeVectors<TLane> TimesSlope(ThreeVectors<TLane> x, bool isTanh, ThreeVectors<TLane> kept) =>
+        new(
+            x.v0 * Activations.Slope(isTanh, kept.v0),
+            x.v1 * Activations.Slope(isTanh, kept.v1),
+            x.v2 * Activations.Slope(isTanh, kept.v2)
+        );
+}
+
+internal unsafe struct FourVectors<TLane>(TLane v0, TLane v1, TLane v2, TLane v3) : IRow<FourVectors<TLane>, TLane>
+    where TLane : unmanaged, ILane<TLane>
+{
+    private TLane v0 = v0;
+    private TLane v1 = v1;
+    private TLane v2 = v2;
+    private TLane v3 = v3;
+
+    public static int Count => 4 * TLane.Count;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static FourVectors<TLane> Load(float* source) =>
+        new(
+            TLane.Load(source),
+            TLane.Load(source + TLane.Count),
+            TLane.Load(source + (2 * TLane.Count)),
+            TLane.Load(source + (3 * TLane.Count))
+        );
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void Store(float* target)
+    {
+        v0.Store(target);
+        v1.Store(target + TLane.Count);
+        v2.Store(target + (2 * TLane.Count));
+        v3.Store(target + (3 * TLane.Count));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static FourVectors<TLane> operator +(FourVectors<TLane> a, FourVectors<TLane> b) =>
+        new(a.v0 + b.v0, a.v1 + b.v1, a.v2 + b.v2, a.v3 + b.v3);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddProduct(TLane a, FourVectors<TLane> b)
+    {
+        v0 = TLane.FusedMultiplyAdd(a, b.v0, v0);
+        v1 = TLane.FusedMultiplyAdd(a, b.v1, v1);
+        v2 = TLane.FusedMultiplyAdd(a, b.v2, v2);
+        v3 = TLane.FusedMultiplyAdd(a, b.v3, v3);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static FourVectors<TLane> TimesSlope(FourVectors<TLane> x, bool isTanh, FourVectors<TLane> kept) =>
+        new(
+            x.v0 * Activations.Slope(isTanh, kept.v0),
+            x.v1 * Activations.Slope(isTanh, kept.v1),
+            x.v2 * Activations.Slope(isTanh, kept.v2),
+            x.v3 * Activations.Slope(isTanh, kept.v3)
+        );
+}
