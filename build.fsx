@@ -280,7 +280,7 @@ let help () =
   test       run the tests; arguments go to the test program, as in: test --filter-test-list GAE
   train      run `funtrpo train` with the arguments
   evaluate   run `funtrpo evaluate` with the arguments
-  bench      measure the speed against the machine and PyTorch; --quick is rough, --json FILE keeps the numbers,
+  bench      measure the speed against the machine and PyTorch; --quick is rough, --json FILE and --markdown FILE keep the numbers,
              --shape 376-256-256-17 --family gaussian --batch 4096 measures your own, micro runs BenchmarkDotNet
   format     format all F# and C#
   check      check format, lint and packages, and change nothing

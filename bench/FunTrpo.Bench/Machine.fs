@@ -59,10 +59,16 @@ module Machine =
         Array.init threads start |> Array.iter _.Join()
         results
 
-    /// Fused multiply-adds of float32 that so many threads do at once, in operations a second, over about two milliseconds.
-    let peak threads =
-        let measure _ = Peak.Measure(vectorBits, 1_000_000L)
+    /// Rounds of the measurement of the peak that take about two milliseconds.
+    let private briefly = 1_000_000L
+
+    /// Fused multiply-adds of float32 that so many threads do at once, in operations a second.
+    let private peakOver rounds threads =
+        let measure _ = Peak.Measure(vectorBits, rounds)
         if threads = 1 then measure 0 else together threads measure |> Array.sum
+
+    /// The peak of so many threads now, over about 50 milliseconds.
+    let peakNow threads = peakOver (25L * briefly) threads
 
     /// The best of several measurements: what the machine does when nothing disturbs it.
     let private best count measure = Array.init count (fun _ -> measure ()) |> Array.max
@@ -70,7 +76,7 @@ module Machine =
     let private narrowPeaks () =
         [ 128; 256 ]
         |> List.filter (fun bits -> bits < vectorBits)
-        |> List.map (fun bits -> bits, best 20 (fun () -> Peak.Measure(bits, 1_000_000L)) / 1e9)
+        |> List.map (fun bits -> bits, best 20 (fun () -> Peak.Measure(bits, briefly)) / 1e9)
 
     /// The triad's bytes a second of so many threads, each on its own three arrays of so many elements.
     let private bandwidth elements threads =
@@ -93,12 +99,11 @@ module Machine =
           Runtime = RuntimeInformation.FrameworkDescription
           System = RuntimeInformation.OSDescription
           Date = DateOnly.FromDateTime DateTime.Now
-          Peaks = counts |> List.map (fun threads -> threads, best 50 (fun () -> peak threads) / 1e9)
+          Peaks = counts |> List.map (fun threads -> threads, best 50 (fun () -> peakOver briefly threads) / 1e9)
           NarrowPeaks = narrowPeaks ()
           Bandwidths = counts |> List.map (fun threads -> threads, bandwidth (elements / threads) threads) }
 
     /// How much of the peak all threads reach over half a second: near 1 where nothing else runs on the machine.
     let steadiness machine =
         let threads, best = List.last machine.Peaks
-        let rates = together threads (fun _ -> Peak.Measure(vectorBits, 250_000_000L))
-        Array.sum rates / 1e9 / best
+        peakOver (250L * briefly) threads / 1e9 / best

@@ -17,6 +17,8 @@ let private optional name description = Option<string>(name, Description = descr
 
 let private json = optional "--json" "Also write the numbers to this file, as JSON"
 
+let private markdown = optional "--markdown" "Also write the table to this file, as a Markdown page"
+
 let private quick =
     Option<bool>("--quick", Description = "Fewer repeats and smaller upper sizes: rough numbers in about a minute")
 
@@ -58,7 +60,9 @@ let private shapeOf (parsed: ParseResult) =
 
 let private report (parsed: ParseResult) =
     let plan = if parsed.GetValue quick then Measurements.quick else Measurements.full
-    let json = parsed.GetValue json |> Option.ofObj
+
+    let files: Report.Files =
+        { Json = parsed.GetValue json |> Option.ofObj; Markdown = parsed.GetValue markdown |> Option.ofObj }
 
     if isNull (parsed.GetValue shape) then
         let picture =
@@ -66,12 +70,12 @@ let private report (parsed: ParseResult) =
             |> Option.ofObj
             |> Option.defaultValue (Path.Combine(Processes.root, "artifacts", "roofline.svg"))
 
-        Report.all plan json picture Console.Out
+        Report.all plan files picture Console.Out
         ok
     else
         match shapeOf parsed with
         | Ok shape ->
-            Report.ofShape { plan with Threads = parsed.GetValue threads } json shape Console.Out
+            Report.ofShape { plan with Threads = parsed.GetValue threads } files shape Console.Out
             ok
         | Error message ->
             Console.Error.WriteLine message
@@ -79,7 +83,7 @@ let private report (parsed: ParseResult) =
 
 let private command =
     let command = RootCommand(description)
-    let options: Option list = [ quick; json; picture; shape; family; batch; threads ]
+    let options: Option list = [ quick; json; markdown; picture; shape; family; batch; threads ]
     options |> List.iter command.Options.Add
     command.SetAction report
     command

@@ -6,6 +6,9 @@ open System.IO
 /// The report: the machine, every row with its goal, and the picture.
 module Report =
 
+    /// The files that are written besides the table on the screen.
+    type Files = { Json: string option; Markdown: string option }
+
     /// What is measured, in the order of the table; each gives some rows.
     let private sections =
         [ Measurements.updates
@@ -38,14 +41,14 @@ module Report =
 
         List.collect fst measured, List.averageBy snd measured
 
-    let private finish (output: TextWriter) (plan: Plan) json machine (rows, steadiness) =
+    let private finish (output: TextWriter) (plan: Plan) files machine (rows, steadiness) =
         Results.steadinessText steadiness |> List.iter output.WriteLine
+        let write file text = file |> Option.iter (fun file -> Results.write file (text ()))
+        write files.Json (fun () -> Results.json machine steadiness plan.IsQuick rows)
+        write files.Markdown (fun () -> Results.markdown machine steadiness rows)
 
-        json
-        |> Option.iter (fun file -> Results.write file (Results.json machine steadiness plan.IsQuick rows))
-
-    /// Measures everything, shows each row as soon as it is there, and writes JSON (if asked to) and the picture.
-    let all (plan: Plan) json picture (output: TextWriter) =
+    /// Measures everything, shows each row as soon as it is there, and writes the files that are asked for and the picture.
+    let all (plan: Plan) files picture (output: TextWriter) =
         let machine = showMachine output plan
 
         let products =
@@ -56,15 +59,15 @@ module Report =
         let count isMet = rows |> List.filter (fun row -> Results.met row = isMet) |> List.length
         output.WriteLine()
         output.WriteLine $"{count (Some true)} goals met, {count (Some false)} not met, {count None} not run"
-        finish output plan json machine (rows, steadiness)
+        finish output plan files machine (rows, steadiness)
         Results.write picture (Roofline.svg machine (List.map snd products.Value))
         output.WriteLine $"The roofline picture is {picture}"
 
     /// Measures the stages of an update of one shape.
-    let ofShape (plan: Plan) json shape (output: TextWriter) =
+    let ofShape (plan: Plan) files shape (output: TextWriter) =
         output.WriteLine(Shape.describe shape + $", threads: {plan.Threads}")
         let machine = showMachine output plan
 
         [ fun () -> Measurements.ofShape plan shape |> List.map (show output) ]
         |> measureAll machine
-        |> finish output plan json machine
+        |> finish output plan files machine

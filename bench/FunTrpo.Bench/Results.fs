@@ -60,17 +60,16 @@ module Results =
 
     let header = line "what" "value" "unit" "goal" "met" ""
 
-    let rowText row =
-        let value = row.Value |> Option.map number |> Option.defaultValue "–"
+    let private valueText row = row.Value |> Option.map number |> Option.defaultValue "–"
 
-        let met =
-            match row.Value, met row with
-            | None, _ -> "not run"
-            | _, Some true -> "yes"
-            | _, Some false -> "NO"
-            | _, None -> ""
+    let private metText row =
+        match row.Value, met row with
+        | None, _ -> "not run"
+        | _, Some true -> "yes"
+        | _, Some false -> "NO"
+        | _, None -> ""
 
-        line row.Name value row.Unit (goalText row) met row.Note
+    let rowText row = line row.Name (valueText row) row.Unit (goalText row) (metText row) row.Note
 
     /// A warning where other work took part of the machine.
     let steadinessText steadiness =
@@ -94,6 +93,26 @@ module Results =
           $"""runtime    {machine.Runtime}, {machine.System}, {machine.Date.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture)}"""
           $"""FMA peak   {rates "GFLOP/s" machine.Peaks} threads; one core: {(List.head machine.Peaks) |> snd |> number}{narrow}"""
           $"""memory     {rates "GB/s" machine.Bandwidths} threads (triad)""" ]
+        |> String.concat "\n"
+
+    /// The report as a page: the machine, and the rows as a table.
+    let markdown machine steadiness rows =
+        let cells (cells: string list) = "| " + String.concat " | " cells + " |"
+
+        [ "# What the benchmark measured"
+          ""
+          "Made by `dotnet fsi build.fsx bench`; [performance.md](performance.md) says how it is measured."
+          ""
+          "```text"
+          machineText machine
+          yield! steadinessText steadiness
+          "```"
+          ""
+          cells [ "what"; "value"; "unit"; "goal"; "met"; "" ]
+          cells [ "---"; "---"; "---"; "---"; "---"; "---" ]
+          for row in rows do
+              cells [ row.Name; valueText row; row.Unit; goalText row; metText row; row.Note ]
+          "" ]
         |> String.concat "\n"
 
     // ---- JSON ----

@@ -43,6 +43,7 @@ module Registry =
                   Lambda = 0.9
                   Delta = 0.04
                   DeltaHalfLife = 40_000
+                  NormaliseObservations = true
                   NormaliseRewards = false }
               Acrobot.environment
 

@@ -1,6 +1,5 @@
 using System;
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace FunTrpo.Kernels;
 
@@ -151,22 +150,6 @@ internal unsafe struct MatrixProduct : IKernel
         Scale = Scale == null ? null : Scale + columns;
     }
 
-    /// <summary>
-    /// Asks for numbers that will soon be read: the processor's own guesses stop where a row ends. They need not exist.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(float* numbers, int count)
-    {
-        const int cacheLine = 64 / sizeof(float);
-        if (Sse.IsSupported)
-        {
-            for (int i = 0; i < count; i += cacheLine)
-            {
-                Sse.Prefetch0(numbers + i);
-            }
-        }
-    }
-
     /// <summary>Columns a few vectors wide, four rows at a time: the sums of all stay in registers.</summary>
     [MethodImpl(Compiled.ByItself)]
     private readonly void FourRows<TRow, TLane>()
@@ -192,7 +175,7 @@ internal unsafe struct MatrixProduct : IKernel
                 float* next = First.A + ((row + 4) * First.Row);
                 for (int n = 0; n < 4; n++)
                 {
-                    Prefetch(next, First.Length);
+                    Prefetch.Numbers(next, First.Length);
                     next += First.Row;
                 }
             }
@@ -225,7 +208,7 @@ internal unsafe struct MatrixProduct : IKernel
                 float* scale = Scale + ((nint)row * Stride);
                 for (int n = 0; n < 4; n++)
                 {
-                    Prefetch(scale + ((RowsAhead + n) * (nint)Stride), TRow.Count);
+                    Prefetch.Numbers(scale + ((RowsAhead + n) * (nint)Stride), TRow.Count);
                 }
 
                 s0 = TRow.TimesSlope(s0, IsTanh, TRow.Load(scale));

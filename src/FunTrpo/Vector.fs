@@ -153,15 +153,9 @@ module Matrix =
 
     /// As `gather`; but the rows are written to `target`, and the matrix is that memory.
     let internal gatherTo (target: Memory<float32>) (indices: ReadOnlyMemory<int>) (m: Matrix) =
-        let columns = m.Columns
-        let source = m.Span
-        let rows = target.Span
-        let order = indices.Span
-
-        for i in 0 .. order.Length - 1 do
-            source.Slice(order[i] * columns, columns).CopyTo(rows.Slice(i * columns, columns))
-
-        Matrix(order.Length, columns, Memory.op_Implicit (target.Slice(0, order.Length * columns)))
+        let gathered = target.Slice(0, indices.Length * m.Columns)
+        FunTrpo.Kernels.Rows.Gather(indices.Span, m.Columns, m.Span, gathered.Span)
+        Matrix(indices.Length, m.Columns, Memory.op_Implicit gathered)
 
     /// The rows with the given indices, in that order.
     let gather (indices: ImmutableArray<int>) (m: Matrix) =

@@ -73,15 +73,17 @@ let private unmarked =
               Expect.equal shown (List.length (blocks "script" document)) "the blocks with a mark"
           } ]
 
+/// A table that is marked as part of another document shows rows of that document.
 let private tables =
-    test "the README's table is that of docs/results.md" {
-        let rows document = read(document).Split '\n' |> Array.filter _.StartsWith("| ") |> List.ofArray
+    [ for document in documents do
+          for found in Regex.Matches(read document, @"<!-- table: (\S+) -->[^|]*\n((?:\|.*\n)+)") do
+              let source, table = found.Groups[1].Value, found.Groups[2].Value
 
-        let shown = rows "README.md" |> List.filter (fun row -> Regex.IsMatch(row, @"^\| \w+-v\d "))
-
-        Expect.isNonEmpty shown "the README shows results"
-        Expect.all shown (fun row -> List.contains row (rows "docs/results.md")) "rows of docs/results.md"
-    }
+              test $"the rows that {document} shows of {source} are there" {
+                  let shown = table.TrimEnd().Split '\n'
+                  Expect.isGreaterThan shown.Length 2 "a head, a line and rows"
+                  Expect.all shown (fun row -> Array.contains row (read(source).Split '\n')) "rows of the source"
+              } ]
 
 let private links =
     [ for document in documents do
@@ -111,5 +113,5 @@ let tests =
           testSequenced (testList "outputs" outputs)
           testList "blocks" unmarked
           testList "links" links
-          tables
+          testList "tables" tables
           sourceMap ]
