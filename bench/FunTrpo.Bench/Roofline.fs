@@ -68,9 +68,9 @@ module Roofline =
             [ line colour style (x start, y (start * bandwidth)) (x ridge, y peak)
               line colour style (x ridge, y peak) (x highX, y peak)
               label
-                  "end"
+                  "start"
                   $"fill=\"{colour}\""
-                  (x highX - 4.0, y peak - 7.0)
+                  (x ridge, y peak - 7.0)
                   $"{name}: {Results.number peak} GFLOP/s, {Results.number bandwidth} GB/s" ]
 
         let point index speed =
@@ -112,7 +112,9 @@ module Roofline =
         let content =
             grid
             @ List.collect roof (List.zip machine.Peaks machine.Bandwidths)
-            @ List.concat (List.mapi point speeds)
+            @ (speeds
+               |> List.groupBy _.Threads
+               |> List.collect (fun (_, speeds) -> speeds |> List.mapi point |> List.concat))
             @ titles
 
         let lines = String.concat "\n  " content

@@ -39,7 +39,7 @@ internal unsafe struct MatrixProduct : IKernel
     private const int InnerRows = 128;
 
     /// <summary>So many rows before they are needed, numbers that are read once are asked for from the memory.</summary>
-    private const int RowsAhead = 16;
+    private const int RowsAhead = 32;
 
     /// <summary>Whether these are not the first columns, so that A is in the cache.</summary>
     private bool isRight;
