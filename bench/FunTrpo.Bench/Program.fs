@@ -20,7 +20,7 @@ let private json = optional "--json" "Also write the numbers to this file, as JS
 let private markdown = optional "--markdown" "Also write the table to this file, as a Markdown page"
 
 let private quick =
-    Option<bool>("--quick", Description = "Fewer repeats and smaller upper sizes: rough numbers in about a minute")
+    Option<bool>("--quick", Description = "Fewer repeats and smaller upper sizes: rough numbers in about two minutes")
 
 let private picture =
     optional "--picture" "The file for the roofline picture, an SVG [default: artifacts/roofline.svg in the repository]"

@@ -230,14 +230,6 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
                 c = result
         )
         {
-            // What is multiplied by f′ without a product: all that dot products gave, or the free outputs alone.
-            MatrixProduct rest = new()
-            {
-                Rows = rows,
-                Stride = Stride,
-                Scale = pScale,
-                IsTanh = IsTanh,
-            };
             if (IsNarrow)
             {
                 new DotProducts
@@ -253,10 +245,20 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
                     Start = pStart,
                     C = c,
                 }.Compute();
-                rest.Columns = pScale == null ? 0 : Stride;
-                rest.Start = c;
-                rest.StartRow = Stride;
-                rest.C = c;
+                if (pScale != null)
+                {
+                    new MatrixProduct
+                    {
+                        Rows = rows,
+                        Columns = Stride,
+                        Stride = Stride,
+                        Start = c,
+                        StartRow = Stride,
+                        Scale = pScale,
+                        IsTanh = IsTanh,
+                        C = c,
+                    }.Compute();
+                }
             }
             else
             {
@@ -272,13 +274,21 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
                     IsTanh = IsTanh,
                     C = c,
                 }.Compute();
-                rest.Columns = Stride - PaddedWeighted;
-                rest.Start = pStart + PaddedWeighted;
-                rest.Scale = pScale == null ? null : pScale + PaddedWeighted;
-                rest.C = c + PaddedWeighted;
+                // The free outputs need no product.
+                if (PaddedWeighted < Stride)
+                {
+                    new MatrixProduct
+                    {
+                        Rows = rows,
+                        Columns = Stride - PaddedWeighted,
+                        Stride = Stride,
+                        Start = pStart + PaddedWeighted,
+                        Scale = pScale == null ? null : pScale + PaddedWeighted,
+                        IsTanh = IsTanh,
+                        C = c + PaddedWeighted,
+                    }.Compute();
+                }
             }
-
-            rest.Compute();
         }
     }
 

@@ -322,22 +322,24 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
 
     let part (block: Cut.Block) (memory: Memory<float32>) = memory.Slice(block.First * outputs, block.Count * outputs)
 
-    /// Does `work` with each block, strip by strip.
-    let forEachBlock (work: Cut.Block -> LayerLinearization -> unit) =
+    /// Does `work` with the number of each strip and of each block in it, strip by strip.
+    let forEachPlace (work: int -> int -> unit) =
         Parallel.iter threads strips.Length (fun s ->
             for b in 0 .. strips[s].Length - 1 do
-                work (strips[s][b]) (linearizations[s][b]))
+                work s b)
+
+    let forEachBlock (work: Cut.Block -> LayerLinearization -> unit) =
+        forEachPlace (fun s b -> work (strips[s][b]) (linearizations[s][b]))
 
     do
         at.Prepare false
 
-        Parallel.iter threads strips.Length (fun s ->
-            for b in 0 .. strips[s].Length - 1 do
-                let block = strips[s][b]
-                let slice = observations.SliceRows(block.First, block.Count)
-                let linearization = at.Linearize(block.Count, slice.Memory, observations.Columns)
-                linearizations[s][b] <- linearization
-                PaddedRows.Unpad(block.Count, outputs, linearization.Output.Span, (part block forward.Memory).Span))
+        forEachPlace (fun s b ->
+            let block = strips[s][b]
+            let slice = observations.SliceRows(block.First, block.Count)
+            let linearization = at.Linearize(block.Count, slice.Memory, observations.Columns)
+            linearizations[s][b] <- linearization
+            PaddedRows.Unpad(block.Count, outputs, linearization.Output.Span, (part block forward.Memory).Span))
 
     /// Writes the packed Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block.
     let pullback (cotangents: Cut.Block -> LayerLinearization -> Memory<float32> -> unit) (sum: Memory<float32>) =

@@ -33,7 +33,7 @@ module Rewards =
                 sum <- gamma * sum + batch.Rewards[row]
                 along[row] <- sum
 
-                if batch.Ends[row] = End.Terminated || batch.Ends[row] = End.Truncated then
+                if Rollout.endsEpisode batch.Ends[row] then
                     sum <- 0.0
 
             final[instance] <- sum

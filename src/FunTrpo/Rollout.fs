@@ -58,6 +58,9 @@ type Batch =
 
 module Rollout =
 
+    /// Whether an episode ended with such a row.
+    let endsEpisode ending = ending = End.Terminated || ending = End.Truncated
+
     /// Instances at the start of an episode each.
     let start (environment: Environment<'State>) count key =
         Array.init count (fun i ->
@@ -211,14 +214,12 @@ module Rollout =
 
                 t <- t + 1
 
-    let private isEnd rows row = rows.Ends[row] = End.Terminated || rows.Ends[row] = End.Truncated
-
     /// The episode that ends with a row. Its first rows may lie in earlier batches.
     let private episodeTo row horizon (instances: ImmutableArray<Instance<'State>>) rows =
         let instance = row / horizon
         let mutable first = row
 
-        while first > instance * horizon && not (isEnd rows (first - 1)) do
+        while first > instance * horizon && not (endsEpisode rows.Ends[first - 1]) do
             first <- first - 1
 
         let isCarriedOn = first = instance * horizon
@@ -234,7 +235,7 @@ module Rollout =
         let mutable count = 0
 
         for row in 0 .. rows.Ends.Length - 1 do
-            if isEnd rows row then
+            if endsEpisode rows.Ends[row] then
                 count <- count + 1
 
         let episodes = Array.zeroCreate<Episode> count
@@ -244,7 +245,7 @@ module Rollout =
             for instance in 0 .. instances.Length - 1 do
                 let row = instance * horizon + t
 
-                if isEnd rows row then
+                if endsEpisode rows.Ends[row] then
                     episodes[found] <- episodeTo row horizon instances rows
                     found <- found + 1
 
