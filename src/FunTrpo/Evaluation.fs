@@ -29,29 +29,43 @@ module Evaluation =
     let private mostSteps = 1_000_000L
 
     /// The undiscounted return of one episode in which the most probable action is always taken.
-    let private episode (environment: Environment<'State>) (actor: Actor) instance key =
+    let private episode (environment: Environment<'State>) (player: Player) instance key =
+        let action = Array.zeroCreate<float32>(Space.width environment.ActionSpace)
         let stepKey = Key.named "environment" key
+        let nonFinite what steps = Error(NonFiniteEnvironment(what, environment.Id, instance, steps))
+
+        /// What a call to the environment gives, or the exception that it throws.
+        let attempt steps call =
+            try
+                Ok(call ())
+            with error ->
+                Error(FailedEnvironment(error, environment.Id, instance, steps))
+
+        /// The transition that the most probable action makes.
+        let step state steps =
+            result {
+                let! observation = attempt steps (fun () -> Environment.observation environment state)
+
+                if not (Vector.isFinite observation) then
+                    return! nonFinite "observation" steps
+                else
+                    player.Act(observation.Span, action.AsSpan())
+                    let key = Key.at steps stepKey
+                    let! next = attempt (steps + 1L) (fun () -> environment.Step(key, ReadOnlySpan action, state))
+                    return! if Double.IsFinite next.Reward then Ok next else nonFinite "reward" (steps + 1L)
+            }
 
         let rec play (state: 'State) steps total =
-            let observation = Environment.observation environment state
-
             if steps >= mostSteps then
                 Error(EndlessEpisode(environment.Id, steps))
-            elif not (Vector.isFinite observation) then
-                Error(NonFiniteEnvironment("observation", environment.Id, instance, steps))
             else
-                let action = Actor.mode actor observation
-                let clipped = Vector.Create(action.Length, Fill(Space.clip environment.ActionSpace action.Span))
-                let next = environment.Step(Key.at steps stepKey, clipped.Span, state)
+                match step state steps with
+                | Error fault -> Error fault
+                | Ok next when next.Terminated || next.Truncated -> Ok(total + next.Reward)
+                | Ok next -> play next.State (steps + 1L) (total + next.Reward)
 
-                if not (Double.IsFinite next.Reward) then
-                    Error(NonFiniteEnvironment("reward", environment.Id, instance, steps + 1L))
-                elif next.Terminated || next.Truncated then
-                    Ok(total + next.Reward)
-                else
-                    play next.State (steps + 1L) (total + next.Reward)
-
-        play (environment.Reset(Key.named "reset" key)) 0L 0.0
+        attempt 0L (fun () -> environment.Reset(Key.named "reset" key))
+        |> Result.bind (fun state -> play state 0L 0.0)
 
     /// Plays `count` episodes with the most probable actions. Each episode has its own key, so the scores do not depend on
     /// the number of threads. An episode that goes on for a million steps is an `EndlessEpisode`.
@@ -59,7 +73,8 @@ module Evaluation =
         if count < 1 then
             invalidArg "count" $"{count} episodes have no scores: it must be at least 1"
 
-        let results = Parallel.map threads count (fun i -> episode environment actor i (Key.at (int64 i) key))
+        let player = Player actor
+        let results = Parallel.map threads count (fun i -> episode environment player i (Key.at (int64 i) key))
 
         (Ok [], results)
         ||> Array.fold (fun soFar result ->

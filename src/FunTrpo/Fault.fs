@@ -6,6 +6,8 @@ type Fault =
     | InvalidSetting of field: string * value: string * allowed: string
     /// An environment produced a number that is NaN or infinite: what it was, which environment, at which of its steps.
     | NonFiniteEnvironment of what: string * environment: string * instance: int * step: int64
+    /// An environment threw an exception: which environment, at which of its steps.
+    | FailedEnvironment of error: exn * environment: string * instance: int * step: int64
     /// The policy gave an action distribution whose parameters are NaN or infinite.
     | NonFinitePolicy of environment: string * instance: int * step: int64
     /// A stage of the update produced a number that is NaN or infinite.
@@ -25,6 +27,8 @@ module Fault =
         | InvalidSetting(field, value, allowed) -> $"{field} = {value} is not allowed: {allowed}"
         | NonFiniteEnvironment(what, environment, instance, step) ->
             $"{environment} gave a non-finite {what} (environment {instance}, step {step})"
+        | FailedEnvironment(error, environment, instance, step) ->
+            $"{environment} failed (environment {instance}, step {step}): {error.Message}"
         | NonFinitePolicy(environment, instance, step) ->
             $"the policy gave a non-finite action distribution for {environment} (environment {instance}, step {step})"
         | NonFiniteStage(stage, iteration) -> $"the {stage} became non-finite in iteration {iteration}"

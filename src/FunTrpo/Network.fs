@@ -464,31 +464,45 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
 /// A network at fixed parameters, which are lent until it is disposed of. Several threads may use it at a time.
 type NetworkAt internal (layer: Layer, threads: int, at: LayerAt, parameters: Scratch) =
 
-    let forwardBlock (observations: ReadOnlyMemory<float32>) (outputs: Memory<float32>) first count =
-        use padded = Scratch.Rent(count * layer.Stride)
-        let input = observations.Slice(first * layer.Inputs, count * layer.Inputs)
-        let output = outputs.Slice(first * layer.Outputs, count * layer.Outputs)
-        at.Forward(count, input.Span, layer.Inputs, padded.Span)
-        PaddedRows.Unpad(count, layer.Outputs, Span.op_Implicit padded.Span, output.Span)
-
-    /// Writes the outputs for rows of observations, both without gaps.
-    member _.Forward(observations: ReadOnlyMemory<float32>, outputs: Memory<float32>) =
-        let rows = observations.Length / layer.Inputs
-        let blocks = (rows + Cut.blockRows - 1) / Cut.blockRows
+    /// The rows of observations, where there is room for their outputs.
+    let requireRows (observations: int) (outputs: int) =
+        let rows = observations / layer.Inputs
         parameters.Memory |> ignore // Refuses if it has been given back.
 
-        if observations.Length <> rows * layer.Inputs then
-            invalidArg (nameof observations) $"{observations.Length} numbers are not rows of {layer.Inputs}"
+        if observations <> rows * layer.Inputs then
+            invalidArg (nameof observations) $"{observations} numbers are not rows of {layer.Inputs}"
 
-        if outputs.Length < rows * layer.Outputs then
-            invalidArg (nameof outputs) $"it has {outputs.Length} elements, and must have {rows * layer.Outputs}"
+        if outputs < rows * layer.Outputs then
+            invalidArg (nameof outputs) $"it has {outputs} elements, and must have {rows * layer.Outputs}"
+
+        rows
+
+    let forwardBlock (observations: ReadOnlySpan<float32>) (outputs: Span<float32>) first count =
+        use padded = Scratch.Rent(count * layer.Stride)
+        let output = outputs.Slice(first * layer.Outputs, count * layer.Outputs)
+        at.Forward(count, observations.Slice(first * layer.Inputs, count * layer.Inputs), layer.Inputs, padded.Span)
+        PaddedRows.Unpad(count, layer.Outputs, Span.op_Implicit padded.Span, output)
+
+    /// Writes the outputs for rows of observations, both without gaps, on the calling thread.
+    member _.Forward(observations: ReadOnlySpan<float32>, outputs: Span<float32>) =
+        let rows = requireRows observations.Length outputs.Length
+        let mutable first = 0
+
+        while first < rows do
+            forwardBlock observations outputs first (min Cut.blockRows (rows - first))
+            first <- first + Cut.blockRows
+
+    /// The same, on the threads of the network.
+    member _.Forward(observations: ReadOnlyMemory<float32>, outputs: Memory<float32>) =
+        let rows = requireRows observations.Length outputs.Length
+        let blocks = (rows + Cut.blockRows - 1) / Cut.blockRows
 
         if blocks = 1 then
-            forwardBlock observations outputs 0 rows
+            forwardBlock observations.Span outputs.Span 0 rows
         else
             Parallel.iter threads blocks (fun block ->
                 let first = block * Cut.blockRows
-                forwardBlock observations outputs first (min Cut.blockRows (rows - first)))
+                forwardBlock observations.Span outputs.Span first (min Cut.blockRows (rows - first)))
 
     interface IDisposable with
         member _.Dispose() =

@@ -1,6 +1,7 @@
 namespace FunTrpo
 
 open System
+open FunTrpo.Kernels
 
 /// The hidden layers of a network.
 type Architecture = { Hidden: int list; Activation: Activation }
@@ -47,16 +48,67 @@ module Actor =
     let distributions (actor: Actor) (observations: Matrix) =
         Network.forward actor.Policy.Network actor.Parameters (Normaliser.apply actor.Normaliser observations)
 
-    /// The action that `choose` writes, given the parameters of the distribution for one raw observation.
-    let private act (actor: Actor) (observation: Vector) (choose: ReadOnlyMemory<float32> -> Fill) =
-        let parameters = distributions actor (Matrix(1, observation.Length, observation.Memory))
-        Vector.Create(actor.Policy.Family.ActionWidth, choose parameters.Memory)
+/// An actor ready to play: its network is packed once, and what it does lies in the action space. Several threads may use it at a
+/// time; no call allocates.
+[<Sealed>]
+type Player(actor: Actor) =
+    let policy = actor.Policy
+    let family = policy.Family
+    let network = Network.at policy.Network actor.Parameters
+
+    /// The number of rows of observations, where there is room for the `width` numbers of each.
+    let requireRows (observations: int) (written: int) width =
+        let inputs = policy.Network.Inputs
+
+        if observations % inputs <> 0 then
+            invalidArg (nameof observations) $"{observations} numbers are not rows of {inputs}"
+
+        let rows = observations / inputs
+
+        if written <> rows * width then
+            invalidArg (nameof written) $"there is room for {written} numbers, and {rows * width} are written"
+
+        rows
+
+    let distributions (observations: ReadOnlySpan<float32>) (parameters: Span<float32>) =
+        use normalised = Scratch.Rent observations.Length
+        Normaliser.applyTo actor.Normaliser observations normalised.Span
+        network.Forward(Span.op_Implicit normalised.Span, parameters)
+
+    /// Writes the action for each row: the most probable one, or one drawn by the key.
+    let act (observations: ReadOnlySpan<float32>) (key: Key voption) (actions: Span<float32>) =
+        let rows = requireRows observations.Length actions.Length family.ActionWidth
+        use parameters = Scratch.Rent(rows * family.ParameterWidth)
+        distributions observations parameters.Span
+
+        for row in 0 .. rows - 1 do
+            let action = actions.Slice(row * family.ActionWidth, family.ActionWidth)
+            let ofRow = Span.op_Implicit (parameters.Span.Slice(row * family.ParameterWidth, family.ParameterWidth))
+
+            match key with
+            | ValueNone -> family.Mode(ofRow, action)
+            | ValueSome key -> family.Sample(ofRow, Key.at (int64 row) key, action)
+
+            Space.clip policy.ActionSpace (Span.op_Implicit action) action
+
+    member _.Actor = actor
+
+    /// Writes the parameters of the action distributions for raw observations, row after row.
+    member _.Distributions(observations: ReadOnlySpan<float32>, parameters: Span<float32>) =
+        requireRows observations.Length parameters.Length family.ParameterWidth |> ignore
+        distributions observations parameters
+
+    /// Writes the most probable action for each row of raw observations.
+    member _.Act(observations: ReadOnlySpan<float32>, actions: Span<float32>) = act observations ValueNone actions
+
+    /// Writes an action drawn by `key` for each row of raw observations; row i draws by the key number i below it.
+    member _.Sample(observations: ReadOnlySpan<float32>, key: Key, actions: Span<float32>) =
+        act observations (ValueSome key) actions
 
     /// The most probable action for one raw observation.
-    let mode actor observation =
-        act actor observation (fun parameters -> Fill(fun action -> actor.Policy.Family.Mode(parameters.Span, action)))
+    member _.Act(observation: Vector) =
+        Vector.Create(family.ActionWidth, Fill(fun action -> act observation.Span ValueNone action))
 
     /// An action drawn by `key` for one raw observation.
-    let sample actor key observation =
-        act actor observation (fun parameters ->
-            Fill(fun action -> actor.Policy.Family.Sample(parameters.Span, key, action)))
+    member _.Sample(observation: Vector, key: Key) =
+        Vector.Create(family.ActionWidth, Fill(fun action -> act observation.Span (ValueSome key) action))

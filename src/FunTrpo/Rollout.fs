@@ -71,8 +71,8 @@ module Rollout =
     [<NoComparison; NoEquality>]
     type private Rows = { Observations: float32[]; Actions: float32[]; Rewards: float[]; Ends: End[] }
 
-    /// Where a fault was found: at which time step, before the policy saw it (0), in the policy (1) or after the step (2), and
-    /// in which instance. The first of them is the one that is reported, so that the report does not depend on the number of
+    /// Where a fault was found: at which time step, before the policy saw it (0), in the policy (1) or in the step (2), and in
+    /// which instance. The first of them is the one that is reported, so that the report does not depend on the number of
     /// threads.
     type private Place = (struct (int * int * int))
 
@@ -111,6 +111,9 @@ module Rollout =
         let faults = List<struct (Place * Fault)>()
         let rowOf i t = (first + i) * horizon + t
 
+        /// The instance whose environment is being called, and in which phase: an exception is then the environment's.
+        let mutable called = struct (-1, 0)
+
         let fail t phase i fault = faults.Add(struct (struct (t, phase, first + i), fault))
 
         let failEnvironment t phase i what steps =
@@ -125,6 +128,8 @@ module Rollout =
         /// What all instances see before step t, as it is and as the network sees it.
         let look t =
             for i in 0 .. width - 1 do
+                called <- struct (i, 0)
+
                 if not (observe current[i].State rows.Observations (rowOf i t)) then
                     failEnvironment t 0 i "observation" current[i].Steps
 
@@ -138,6 +143,7 @@ module Rollout =
 
         /// The action distributions for what all instances see.
         let decide t =
+            called <- struct (-1, 1)
             network.Forward(ReadOnlyMemory seen, distributions.AsMemory())
 
             for i in 0 .. width - 1 do
@@ -146,6 +152,7 @@ module Rollout =
 
         /// Draws the action of instance i, and takes it, clipped to its space.
         let act t i =
+            called <- struct (i, 2)
             let action = rows.Actions.AsSpan(rowOf i t * actionWidth, actionWidth)
             family.Sample(distributionOf i, Key.at (int64 t) actionKeys[i], action)
             Space.clip actionSpace (Span.op_Implicit action) (clipped.AsSpan())
@@ -198,19 +205,32 @@ module Rollout =
                    for column in 0 .. observationWidth - 1 do
                        bootstrapObservations[i * observationWidth + column] |]
 
+        /// All instances one step further.
+        member private _.StepAll t =
+            look t
+
+            if faults.Count = 0 then
+                decide t
+
+                if faults.Count = 0 then
+                    for i in 0 .. width - 1 do
+                        note t i (act t i)
+
         /// All steps of the horizon, or those up to the first fault.
-        member _.Run() =
+        member this.Run() =
             let mutable t = 0
 
             while t < horizon && faults.Count = 0 do
-                look t
+                try
+                    this.StepAll t
+                with error ->
+                    let struct (i, phase) = called
 
-                if faults.Count = 0 then
-                    decide t
+                    if i < 0 then
+                        reraise ()
 
-                    if faults.Count = 0 then
-                        for i in 0 .. width - 1 do
-                            note t i (act t i)
+                    let steps = current[i].Steps + (if phase = 2 then 1L else 0L)
+                    fail t phase i (FailedEnvironment(error, environment.Id, first + i, steps))
 
                 t <- t + 1
 

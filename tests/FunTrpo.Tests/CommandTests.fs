@@ -285,8 +285,8 @@ let private run options (environment: Environment<'State>) =
 
     { Code = code; Output = string output; Errors = string errors }
 
-/// Episodes of five steps that are worth 1 each; from some step of its life on, rewards are NaN.
-let private failing failAt =
+/// Episodes of five steps that are worth 1 each; from some step of its life on, rewards are what `failure` gives.
+let private failingWith failure failAt =
     { new Environment<int> with
         member _.Id = "Failing-v0"
         member _.ObservationSpace = Space.box 1 -1.0 1.0
@@ -295,11 +295,13 @@ let private failing failAt =
 
         member _.Step(_, _, time) =
             { State = time + 1
-              Reward = (if time + 1 >= failAt then nan else 0.2)
+              Reward = (if time + 1 >= failAt then failure () else 0.2)
               Terminated = (time + 1) % 5 = 0 && failAt = Int32.MaxValue
               Truncated = false }
 
         member _.Observe(time, observation) = observation[0] <- float32 (sin (float time)) }
+
+let private failing = failingWith (fun () -> nan)
 
 let private endings =
     testList
@@ -414,8 +416,8 @@ let private evaluation =
                   // 4·tag + noise in [0, 4), and the actions: ±10 each where they are clipped, which they mostly are.
                   Expect.isLessThan (abs total) 48.0 "a return"
 
-              let mode = Actor.mode actor (Vector.ofArray [| 0.5f; 0f |])
-              Expect.isGreaterThan (abs mode[0]) 0.01f "an action beyond its space"
+              let mode = Actor.distributions actor (Matrix.ofRows [| [| 0.5f; 0f |] |])
+              Expect.isGreaterThan (abs mode[0, 0]) 0.01f "an action beyond its space"
           }
 
           test "plays other episodes each time, and the same under the same key on any number of threads" {
@@ -458,8 +460,8 @@ let private evaluation =
                       member _.Observe(time, observation) = observation.Fill(float32 time) }
 
               let reward time =
-                  let mode = Actor.mode actor (Vector.init 2 (fun _ -> float32 time))
-                  float (time + 1) * float (MathF.Min(MathF.Max(mode[0], -0.01f), 0.01f))
+                  let mode = Actor.distributions actor (Matrix.init 1 2 (fun _ _ -> float32 time))
+                  float (time + 1) * float (MathF.Min(MathF.Max(mode[0, 0], -0.01f), 0.01f))
 
               let scores = Evaluation.run 2 deterministic actor 5 (Key.ofSeed 1L) |> expectOk
               let expected = List.sumBy reward [ 0..3 ]
@@ -468,17 +470,21 @@ let private evaluation =
                   Expect.floatClose Accuracy.high total expected "return"
           }
 
-          test "of an environment that gives NaN is an error that names it and the step" {
+          test "of an environment that gives NaN, or throws, is an error that names it and the step" {
+              let discrete =
+                  let policy = Policy.create { Hidden = []; Activation = Activation.Tanh } 0.0 1 (Discrete 2)
+
+                  { Policy = policy; Parameters = policy.Network.Initialise(Key.ofSeed 1L); Normaliser = AsTheyAre }
+
+              let breakdown = exn "it broke"
+
               for failAt in [ 1; 3; 50 ] do
-                  let discrete =
-                      let policy = Policy.create { Hidden = []; Activation = Activation.Tanh } 0.0 1 (Discrete 2)
-
-                      { Policy = policy; Parameters = policy.Network.Initialise(Key.ofSeed 1L); Normaliser = AsTheyAre }
-
-                  match Evaluation.run 2 (failing failAt) discrete 3 (Key.ofSeed 1L) with
-                  | Error fault ->
-                      Expect.equal fault (NonFiniteEnvironment("reward", "Failing-v0", 0, int64 failAt)) "fault"
-                  | Ok _ -> failtest "it went on"
+                  for failure, expected in
+                      [ (fun () -> nan), NonFiniteEnvironment("reward", "Failing-v0", 0, int64 failAt)
+                        (fun () -> raise breakdown), FailedEnvironment(breakdown, "Failing-v0", 0, int64 failAt) ] do
+                      match Evaluation.run 2 (failingWith failure failAt) discrete 3 (Key.ofSeed 1L) with
+                      | Error fault -> Expect.equal fault expected "fault"
+                      | Ok _ -> failtest "it went on"
           } ]
 
 // ---- Refusals ----

@@ -148,8 +148,8 @@ let private roundtrip =
 
                   let observation = Key.normals policy.ObservationWidth key |> Array.map float32 |> Vector.ofArray
 
-                  Actor.mode policy.Actor observation = Actor.mode found.Actor observation
-                  && Actor.sample policy.Actor key observation = Actor.sample found.Actor key observation
+                  Player(policy.Actor).Act observation = Player(found.Actor).Act observation
+                  && Player(policy.Actor).Sample(observation, key) = Player(found.Actor).Sample(observation, key)
               | Error _ -> false)
 
           testPropertyWithConfig (few 20) "works through a file, too"
@@ -387,7 +387,7 @@ let private foreign =
                       match result with
                       | Ok found ->
                           // Some values may well be others. What is accepted must be a policy that can act.
-                          let action = Actor.mode found.Actor (Vector.zero found.ObservationWidth)
+                          let action = Player(found.Actor).Act(Vector.zero found.ObservationWidth)
                           Expect.equal action.Length (Space.width found.ActionSpace) described
                           Expect.isTrue (Vector.isFinite action) described
                       | refused -> Expect.isTrue (isRefused name refused) described

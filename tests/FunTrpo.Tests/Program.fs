@@ -19,6 +19,7 @@ let private tests =
           DistributionTests.tests
           EntropyTests.tests
           NormaliserTests.tests
+          PlayerTests.tests
           RolloutTests.tests
           AdvantageTests.tests
           FisherTests.tests

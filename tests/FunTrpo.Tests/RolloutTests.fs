@@ -375,18 +375,20 @@ let private independence =
 
 // ---- An environment that breaks ----
 
-/// Which instance gives what at which of its steps.
-type private Break = { Instance: int; Step: int; InReward: bool; Value: float }
+/// Which instance gives what at which of its steps: a number, or an exception.
+type private Break = { Instance: int; Step: int; InReward: bool; Value: float option }
+
+let private breakdown = exn "it broke"
 
 [<Struct>]
 type private Counter = { Number: int; Time: int }
 
 let private breaking (breaks: Break list) =
     let valueOf inReward number time otherwise =
-        breaks
-        |> List.tryFind (fun b -> b.InReward = inReward && b.Instance = number && b.Step = time)
-        |> Option.map _.Value
-        |> Option.defaultValue otherwise
+        match breaks |> List.tryFind (fun b -> b.InReward = inReward && b.Instance = number && b.Step = time) with
+        | Some { Value = Some value } -> value
+        | Some { Value = None } -> raise breakdown
+        | None -> otherwise
 
     { new Environment<Counter> with
         member _.Id = "Breaking-v0"
@@ -428,12 +430,16 @@ let private breakOf (instances, horizon) =
         (Gen.choose (0, instances - 1))
         (Gen.choose (1, horizon))
         (Gen.elements [ true; false ])
-        (Gen.elements [ nan; infinity; -infinity ])
+        (Gen.elements [ Some nan; Some infinity; Some -infinity; None ])
 
 let private shapes = Gen.zip (Gen.choose (1, 7)) (Gen.choose (1, 12))
 
 let private faultOf b =
-    NonFiniteEnvironment((if b.InReward then "reward" else "observation"), "Breaking-v0", b.Instance, int64 b.Step)
+    match b.Value with
+    | Some _ ->
+        let what = if b.InReward then "reward" else "observation"
+        NonFiniteEnvironment(what, "Breaking-v0", b.Instance, int64 b.Step)
+    | None -> FailedEnvironment(breakdown, "Breaking-v0", b.Instance, int64 b.Step)
 
 let private isError fault result =
     match result with
@@ -442,7 +448,7 @@ let private isError fault result =
 
 let private failures =
     testList
-        "a number that is not finite"
+        "a number that is not finite, or an exception,"
         [ testProperty
               "ends the rollout with what it was, the environment, the instance and the step, on any number of threads"
           <| Prop.forAll
@@ -482,18 +488,19 @@ let private failures =
                       |> List.map (fun threads -> collectBreaking breaks horizon threads (numbered count))
 
                   match found.Head with
-                  | Error(NonFiniteEnvironment(_, _, _, step) as fault) ->
+                  | Error(NonFiniteEnvironment(_, _, _, step) | FailedEnvironment(_, _, _, step) as fault) ->
                       step = int64 first && List.forall (isError fault) found
                   | _ -> false)
 
           test "is reported in words that name all of it" {
-              let b = { Instance = 3; Step = 7; InReward = true; Value = nan }
+              for value, what in [ Some nan, "reward"; None, breakdown.Message ] do
+                  let b = { Instance = 3; Step = 7; InReward = true; Value = value }
 
-              match collectBreaking [ b ] 9 2 (numbered 4) with
-              | Error fault ->
-                  for word in [ "reward"; "Breaking-v0"; "3"; "7" ] do
-                      Expect.stringContains (Fault.message fault) word "message"
-              | Ok _ -> failtest "the rollout went on"
+                  match collectBreaking [ b ] 9 2 (numbered 4) with
+                  | Error fault ->
+                      for word in [ what; "Breaking-v0"; "3"; "7" ] do
+                          Expect.stringContains (Fault.message fault) word "message"
+                  | Ok _ -> failtest "the rollout went on"
           } ]
 
 let tests = testList "Rollout" [ rows; episodes; independence; failures ]

@@ -1,0 +1,120 @@
+/// An actor that plays: what its actions are made of, and what they cost.
+module FunTrpo.Tests.PlayerTests
+
+open System
+open Expecto
+open FsCheck.FSharp
+open FunTrpo
+open FunTrpo.Tests.Generators
+
+/// An actor, some rows of raw observations, and a key.
+let private cases =
+    gen {
+        let! architecture = architecture
+        let! actionSpace = actionSpace
+        let! width = Gen.choose (1, 6)
+        let! rows = Gen.choose (1, 600)
+        let! key = key
+        let! isStandardised = Gen.elements [ true; false ]
+        let policy = Policy.create architecture 0.5 width actionSpace
+        let normals name scale count = Key.named name key |> Key.normals count |> Array.map (fun x -> float32 (scale * x))
+        let observations = Matrix.adopt rows width (normals "observations" 3.0 (rows * width))
+
+        let actor =
+            { Policy = policy
+              // As if it had learned: far from uniform.
+              Parameters = Vector.ofArray (normals "parameters" 1.0 policy.Network.ParameterCount)
+              Normaliser = if isStandardised then Standardise(Moments.ofMatrix observations) else AsTheyAre }
+
+        return actor, observations, key
+    }
+
+/// One action after another, as `choose` writes it, and inside the space.
+let private expected (actor: Actor) observations (choose: int -> Vector -> Fill) =
+    let distributions = Actor.distributions actor observations
+
+    [ for row in 0 .. observations.Rows - 1 do
+          let ofRow = distributions.Row(row).ToArray() |> Vector.ofArray
+          let action = Vector.Create(actor.Policy.Family.ActionWidth, choose row ofRow)
+          Vector.Create(action.Length, Fill(fun clipped -> Space.clip actor.Policy.ActionSpace action.Span clipped)) ]
+    |> Vector.concat
+
+let private actions (actor: Actor) (observations: Matrix) (act: Player -> Fill) =
+    let player = Player actor
+    Vector.Create(observations.Rows * actor.Policy.Family.ActionWidth, act player)
+
+let private properties =
+    [ property "acts with the mode of the distribution, inside the space, for one row and for many" cases (fun case ->
+          let actor, observations, _ = case
+          let modes = expected actor observations (fun _ ofRow -> Fill(fun a -> actor.Policy.Family.Mode(ofRow.Span, a)))
+          let together = actions actor observations (fun player -> Fill(fun a -> player.Act(observations.Span, a)))
+          Expect.equal together modes "all rows at once"
+          let player = Player actor
+
+          let single =
+              [ for row in 0 .. observations.Rows - 1 do
+                    player.Act(Vector.ofArray (observations.Row(row).ToArray())) ]
+
+          Expect.equal (Vector.concat single) modes "row by row")
+
+      property "draws from the distribution by the key, inside the space" cases (fun case ->
+          let actor, observations, key = case
+
+          let drawn =
+              expected actor observations (fun row ofRow ->
+                  Fill(fun a -> actor.Policy.Family.Sample(ofRow.Span, Key.at (int64 row) key, a)))
+
+          let sampled = actions actor observations (fun player -> Fill(fun a -> player.Sample(observations.Span, key, a)))
+          Expect.equal sampled drawn "all rows at once")
+
+      property "gives the distributions themselves" cases (fun case ->
+          let actor, observations, _ = case
+          let distributions = Actor.distributions actor observations
+          let player = Player actor
+
+          let given =
+              Vector.Create(
+                  observations.Rows * actor.Policy.Family.ParameterWidth,
+                  Fill(fun parameters -> player.Distributions(observations.Span, parameters))
+              )
+
+          Expect.equal given (Matrix.flatten distributions) "the parameters") ]
+
+let private someActor space =
+    let policy = Policy.create { Hidden = [ 64; 64 ]; Activation = Activation.Tanh } 0.0 4 space
+    { Policy = policy; Parameters = policy.Network.Initialise(Key.ofSeed 1L); Normaliser = AsTheyAre }
+
+let private allocation =
+    testSequenced (
+        testList
+            "allocates nothing"
+            [ for space in [ Discrete 3; Space.box 2 -1.0 1.0; MultiDiscrete [ 2; 3 ]; MultiBinary 4 ] do
+                  test $"for actions {Space.describe space}" {
+                      let player = Player(someActor space)
+                      let observation = [| 0.1f; -0.2f; 0.3f; -0.4f |]
+                      let action = Array.zeroCreate (Space.width space)
+
+                      let play () =
+                          for i in 1..1000 do
+                              player.Act(ReadOnlySpan observation, action.AsSpan())
+                              player.Sample(ReadOnlySpan observation, Key.ofSeed (int64 i), action.AsSpan())
+
+                      play ()
+                      let before = GC.GetAllocatedBytesForCurrentThread()
+                      play ()
+                      Expect.equal (GC.GetAllocatedBytesForCurrentThread() - before) 0L "bytes"
+                  } ]
+    )
+
+let private refusals =
+    test "numbers that are not rows, and memory that does not hold the actions, are refused" {
+        let player = Player(someActor (Discrete 3))
+        let one = Array.zeroCreate<float32> 1
+        expectRefused "5 numbers" (fun () -> player.Act(ReadOnlySpan(Array.zeroCreate<float32> 5), one.AsSpan()))
+        expectRefused "two rows" (fun () -> player.Act(ReadOnlySpan(Array.zeroCreate<float32> 8), one.AsSpan()))
+
+        expectRefused "room for two" (fun () ->
+            player.Act(ReadOnlySpan(Array.zeroCreate<float32> 4), (Array.zeroCreate 2).AsSpan()))
+    }
+
+let tests = testList "Player" [ testList "properties" properties; allocation; refusals ]
