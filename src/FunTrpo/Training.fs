@@ -17,8 +17,8 @@ type Setup<'State> =
     }
 
 /// All that training knows between two iterations: a value, which can be kept, compared, branched and gone on from. The
-/// same state and setup always give the same next state; for another future, go on with another setup or another key:
-/// `{ state with Key = Key.ofSeed 99L }`.
+/// same state and setup always give the same next state; for another future, go on with another setup or another seed
+/// (`Training.reseed`).
 [<NoComparison>]
 type State<'State when 'State: equality> =
     {
@@ -128,6 +128,9 @@ module Training =
           RecentReturns = ImmutableArray.Empty
           BestMeanReturn = None
           VectorWidth = System.Numerics.Vector<float32>.Count }
+
+    /// The same state, for which chance goes another way.
+    let reseed seed (state: State<'State>) = { state with Key = Key.ofSeed seed }
 
     /// The state before the first iteration, with the policy of an actor instead of a new one. It is refused where the setup
     /// has another action space, other observations or a network of another size.

@@ -1,0 +1,72 @@
+using System;
+
+namespace FunTrpo.CSharp;
+
+/// <summary>
+/// A task to be learned, in the manner of Gymnasium: your simulator. It may be a mutable class. Training makes as many as it steps
+/// side by side, through the factory that <see cref="Trpo.For{TEnvironment}"/> is given, and no two threads use one at a time. One
+/// that is <see cref="IDisposable"/> is disposed of when training ends.
+/// </summary>
+public interface IEnvironment
+{
+    /// <summary>What an observation can be; the same for all instances and at all times.</summary>
+    Space ObservationSpace { get; }
+
+    /// <summary>What an action can be; the same for all instances and at all times.</summary>
+    Space ActionSpace { get; }
+
+    /// <summary>
+    /// Begins a new episode, and gives what is seen at its start. All chance of the episode comes from <paramref name="seed"/>: the
+    /// same seed and actions give the same episode, so that training is reproducible and its states can be gone on from twice.
+    /// </summary>
+    /// <returns>As many numbers as the observation space is wide. It may be the same array each time: it is copied at once.</returns>
+    float[] Reset(int seed);
+
+    /// <summary>
+    /// Takes an action, which lies in the action space. Every episode must end: terminated when the task came to an end, truncated
+    /// when only the watching did (a time limit, for which there is also <see cref="TrainingPlan.WithTimeLimit"/>).
+    /// </summary>
+    StepResult Step(AgentAction action);
+}
+
+/// <summary>What one step of an environment gives.</summary>
+/// <param name="Observation">What is seen after the step; it may be the same array each time.</param>
+/// <param name="Reward">What the step was worth.</param>
+/// <param name="Terminated">Whether the task itself came to an end: no further reward exists.</param>
+/// <param name="Truncated">Whether only the watching ends here (a time limit): what would have followed still has a value.</param>
+public readonly record struct StepResult(
+    float[] Observation,
+    double Reward,
+    bool Terminated = false,
+    bool Truncated = false
+);
+
+/// <summary>An action as an environment gets it: an index, or numbers. An <c>int</c> or numbers can be given in its place.</summary>
+public readonly ref struct AgentAction
+{
+    private readonly int index;
+
+    /// <summary>An action that is an index.</summary>
+    public AgentAction(int index) => this.index = index;
+
+    /// <summary>An action that is one or more numbers.</summary>
+    public AgentAction(ReadOnlySpan<float> values) => Values = values;
+
+    /// <summary>Which alternative was chosen, where the action space is discrete.</summary>
+    public int Index => Values.IsEmpty ? index : (int)Values[0];
+
+    /// <summary>The coordinates, or the index of each choice, where the action space is not discrete.</summary>
+    public ReadOnlySpan<float> Values { get; }
+
+    /// <summary>The coordinate, or the index of the choice, number <paramref name="i"/>.</summary>
+    public float this[int i] => Values[i];
+
+    /// <summary>An action that is an index.</summary>
+    public static implicit operator AgentAction(int index) => new(index);
+
+    /// <summary>An action that is one or more numbers.</summary>
+    public static implicit operator AgentAction(float[] values) => new(values);
+
+    /// <summary>An action that is one or more numbers.</summary>
+    public static implicit operator AgentAction(ReadOnlySpan<float> values) => new(values);
+}

@@ -1,0 +1,144 @@
+using System.Collections.Immutable;
+using Microsoft.FSharp.Core;
+using Core = FunTrpo;
+
+namespace FunTrpo.CSharp;
+
+/// <summary>What became of the step that an iteration wanted to take. Unless it moved, the policy is the old one, bit for bit.</summary>
+public enum StepOutcome
+{
+    /// <summary>The step was taken.</summary>
+    Moved,
+
+    /// <summary>There was no gradient, so there was nowhere to go.</summary>
+    NoGradient,
+
+    /// <summary>The gradient was NaN or infinite.</summary>
+    NonFiniteGradient,
+
+    /// <summary>The curvature along the step was zero, negative or not a number, so its length is not defined.</summary>
+    NoCurvature,
+
+    /// <summary>No length of the step gained within the trust region.</summary>
+    LineSearchFailed,
+}
+
+/// <summary>Why conjugate gradient stopped.</summary>
+public enum ConjugateGradientStop
+{
+    /// <summary>It was not used, or had nothing to solve.</summary>
+    NotUsed,
+
+    /// <summary>The residual fell below the tolerance.</summary>
+    Converged,
+
+    /// <summary>It had made its iterations.</summary>
+    IterationLimit,
+
+    /// <summary>Along some direction there was no curvature that float32 can tell from zero.</summary>
+    VanishingCurvature,
+
+    /// <summary>A product was NaN or infinite.</summary>
+    NonFinite,
+}
+
+/// <summary>What one iteration did.</summary>
+public sealed record IterationReport
+{
+    internal IterationReport(Core.Report report, double trustRegion)
+    {
+        Core.Improvement improvement = report.Improvement;
+        Core.Comparison comparison = improvement.Comparison;
+        Iteration = report.Iteration;
+        Steps = report.Steps;
+        Episodes = report.Episodes;
+        MeanReturn = OptionModule.ToNullable(report.MeanReturn);
+        ExplainedVariance = report.ExplainedVariance;
+        MeanKl = comparison.MeanKl;
+        MaxKl = comparison.MaxKl;
+        TrustRegion = trustRegion;
+        SurrogateGain = comparison.Gain;
+        Entropy = comparison.Entropy;
+        GradientNorm = improvement.GradientNorm;
+        (Outcome, StepFraction, LineSearchTries) = improvement.Outcome switch
+        {
+            Core.Outcome.Moved moved => (StepOutcome.Moved, moved.fraction, moved.tries),
+            Core.Outcome.LineSearchFailed failed => (StepOutcome.LineSearchFailed, 0.0, failed.tries),
+            { IsNoGradient: true } => (StepOutcome.NoGradient, 0.0, 0),
+            { IsNonFiniteGradient: true } => (StepOutcome.NonFiniteGradient, 0.0, 0),
+            _ => (StepOutcome.NoCurvature, 0.0, 0),
+        };
+
+        if (OptionModule.ToObj(improvement.Solution) is { } solution)
+        {
+            CgIterations = solution.Iterations;
+            CgResiduals = solution.Residuals;
+            CgCurvatures = solution.Curvatures;
+            CgStop = solution.Stop switch
+            {
+                { IsConverged: true } => ConjugateGradientStop.Converged,
+                { IsIterationLimit: true } => ConjugateGradientStop.IterationLimit,
+                { IsVanishingCurvature: true } => ConjugateGradientStop.VanishingCurvature,
+                _ => ConjugateGradientStop.NonFinite,
+            };
+        }
+    }
+
+    /// <summary>Iterations so far, with this one.</summary>
+    public int Iteration { get; }
+
+    /// <summary>Environment steps so far.</summary>
+    public long Steps { get; }
+
+    /// <summary>Finished episodes so far.</summary>
+    public long Episodes { get; }
+
+    /// <summary>The mean return of the last 100 finished episodes (of fewer where fewer have finished); null before the first.</summary>
+    public double? MeanReturn { get; }
+
+    /// <summary>How much of the variance of the returns the critic had predicted: 1 is all, below 0 is worse than their mean.</summary>
+    public double ExplainedVariance { get; }
+
+    /// <summary>What became of the step.</summary>
+    public StepOutcome Outcome { get; }
+
+    /// <summary>The mean KL(old ‖ new) of the step over the batch, in nats.</summary>
+    public double MeanKl { get; }
+
+    /// <summary>The largest KL(old ‖ new) in the batch, in nats.</summary>
+    public double MaxKl { get; }
+
+    /// <summary>The radius of the trust region, δ, which bounds <see cref="MeanKl"/>; ∞ where steps are fixed.</summary>
+    public double TrustRegion { get; }
+
+    /// <summary>Whether the step is certified: it was taken, gains by the surrogate, and stays within the trust region.</summary>
+    public bool IsCertified =>
+        Outcome == StepOutcome.Moved && SurrogateGain > 0 && MeanKl <= TrustRegion && double.IsFinite(TrustRegion);
+
+    /// <summary>What the step gained, as the surrogate objective has it.</summary>
+    public double SurrogateGain { get; }
+
+    /// <summary>How undecided the policy is: its mean entropy, in nats.</summary>
+    public double Entropy { get; }
+
+    /// <summary>The length of the gradient.</summary>
+    public double GradientNorm { get; }
+
+    /// <summary>The accepted fraction of the full step; 0 where none was.</summary>
+    public double StepFraction { get; }
+
+    /// <summary>How many lengths of the step were tried.</summary>
+    public int LineSearchTries { get; }
+
+    /// <summary>Why conjugate gradient stopped.</summary>
+    public ConjugateGradientStop CgStop { get; }
+
+    /// <summary>Its iterations.</summary>
+    public int CgIterations { get; }
+
+    /// <summary>‖b − F x‖ / ‖b‖ before its first iteration and after each; empty where it was not used.</summary>
+    public ImmutableArray<double> CgResiduals { get; } = [];
+
+    /// <summary>The curvature pᵀFp / pᵀp along each of its directions.</summary>
+    public ImmutableArray<double> CgCurvatures { get; } = [];
+}

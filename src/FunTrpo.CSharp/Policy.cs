@@ -1,0 +1,164 @@
+using System;
+using System.IO;
+using FunTrpo.Kernels;
+using Core = FunTrpo;
+
+namespace FunTrpo.CSharp;
+
+/// <summary>
+/// A trained policy, ready to act. It never changes, and any number of threads may use it at a time. Acting allocates nothing.
+/// </summary>
+/// <remarks>
+/// Observations are given as training saw them, one after another without gaps: a policy standardises them itself where training did.
+/// Actions lie in the action space: continuous ones are clipped to it.
+/// </remarks>
+public sealed class Policy
+{
+    private readonly Core.Player player;
+
+    internal Policy(Core.SavedPolicy saved)
+    {
+        Saved = saved;
+        player = new(saved.Actor);
+        ActionSpace = new(saved.ActionSpace);
+    }
+
+    /// <summary>The environment that it was trained on.</summary>
+    public string Environment => Saved.Environment;
+
+    /// <summary>How many numbers an observation is.</summary>
+    public int ObservationWidth => Saved.ObservationWidth;
+
+    /// <summary>What its actions are.</summary>
+    public Space ActionSpace { get; }
+
+    /// <summary>How many parameters its network has.</summary>
+    public int ParameterCount => Saved.Actor.Parameters.Length;
+
+    internal Core.SavedPolicy Saved { get; }
+
+    /// <summary>Reads a policy from a file.</summary>
+    /// <exception cref="InvalidDataException">The file is not a policy, or is damaged.</exception>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    public static Policy Load(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        return Parse(path, File.ReadAllText(path));
+    }
+
+    /// <summary>The policy that <see cref="ToJson"/> wrote, for instance from an embedded resource.</summary>
+    /// <exception cref="InvalidDataException">The text is not a policy, or is damaged.</exception>
+    public static Policy FromJson(string json)
+    {
+        ArgumentNullException.ThrowIfNull(json);
+        return Parse("the text", json);
+    }
+
+    /// <summary>Writes the policy to a file, which is replaced; `funtrpo evaluate` reads it, too.</summary>
+    public void Save(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        PolicyFile.save(path, Saved);
+    }
+
+    /// <summary>The text of its file.</summary>
+    public string ToJson() => PolicyFile.print(Saved);
+
+    /// <summary>The most probable of discrete actions: its index.</summary>
+    public int Act(ReadOnlySpan<float> observation)
+    {
+        Span<float> action = stackalloc float[1];
+        RequireIndex();
+        Act(observation, action);
+        return (int)action[0];
+    }
+
+    /// <summary>The most probable action for each row of observations, as indices: where actions are counted.</summary>
+    public void Act(ReadOnlySpan<float> observations, Span<int> actions)
+    {
+        RequireCounted();
+        using Scratch numbers = Scratch.Rent(actions.Length);
+        Act(observations, numbers.Span);
+        ToIndices(numbers.Span, actions);
+    }
+
+    /// <summary>The most probable action for each row of observations, as numbers.</summary>
+    public void Act(ReadOnlySpan<float> observations, Span<float> actions)
+    {
+        RequireFinite(observations);
+        player.Act(observations, actions);
+    }
+
+    /// <summary>An action drawn at random from the policy: the index of a discrete one.</summary>
+    public int Sample(ReadOnlySpan<float> observation, Random random)
+    {
+        Span<float> action = stackalloc float[1];
+        RequireIndex();
+        Sample(observation, random, action);
+        return (int)action[0];
+    }
+
+    /// <summary>An action drawn at random for each row of observations, as indices: where actions are counted.</summary>
+    public void Sample(ReadOnlySpan<float> observations, Random random, Span<int> actions)
+    {
+        RequireCounted();
+        using Scratch numbers = Scratch.Rent(actions.Length);
+        Sample(observations, random, numbers.Span);
+        ToIndices(numbers.Span, actions);
+    }
+
+    /// <summary>An action drawn at random for each row of observations, as numbers.</summary>
+    /// <param name="observations">One or more of them.</param>
+    /// <param name="random">One number is drawn from it; <see cref="Random.Shared"/> may be used by many threads.</param>
+    /// <param name="actions">Where they are written.</param>
+    public void Sample(ReadOnlySpan<float> observations, Random random, Span<float> actions)
+    {
+        ArgumentNullException.ThrowIfNull(random);
+        RequireFinite(observations);
+        player.Sample(observations, KeyModule.ofSeed(random.NextInt64()), actions);
+    }
+
+    private static Policy Parse(string name, string text)
+    {
+        var parsed = PolicyFile.parse(name, text);
+        return parsed.IsOk
+            ? new Policy(parsed.ResultValue)
+            : throw new InvalidDataException(FaultModule.message(parsed.ErrorValue));
+    }
+
+    private static void ToIndices(ReadOnlySpan<float> numbers, Span<int> indices)
+    {
+        for (int i = 0; i < numbers.Length; i++)
+        {
+            indices[i] = (int)numbers[i];
+        }
+    }
+
+    private static void RequireFinite(ReadOnlySpan<float> observations)
+    {
+        if (!Reductions.AllFinite(observations))
+        {
+            throw new ArgumentException("It holds NaN or an infinite number.", nameof(observations));
+        }
+    }
+
+    private void RequireIndex()
+    {
+        if (ActionSpace.Kind != SpaceKind.Discrete)
+        {
+            throw new InvalidOperationException(
+                $"An action of this policy is not one index: it is {ActionSpace}, written to a span."
+            );
+        }
+    }
+
+    private void RequireCounted()
+    {
+        if (ActionSpace.Kind == SpaceKind.Box)
+        {
+            throw new InvalidOperationException(
+                $"The actions of this policy, {ActionSpace}, are no indices: take a span of float."
+            );
+        }
+    }
+}

@@ -1,0 +1,293 @@
+using System;
+using System.Collections.Immutable;
+using System.Linq;
+using Microsoft.FSharp.Collections;
+using Core = FunTrpo;
+
+namespace FunTrpo.CSharp;
+
+/// <summary>In which direction a policy is improved.</summary>
+public enum StepDirection
+{
+    /// <summary>Along the gradient, g.</summary>
+    Gradient,
+
+    /// <summary>Along the natural gradient, F⁻¹g.</summary>
+    Natural,
+}
+
+/// <summary>How far a policy is moved in its direction.</summary>
+public enum StepLength
+{
+    /// <summary>By the learning rate times the direction, unchecked.</summary>
+    Fixed,
+
+    /// <summary>To the edge of the trust region, and then back until the step gains and stays within it.</summary>
+    TrustRegion,
+}
+
+/// <summary>How the critic is fitted to the returns.</summary>
+public enum CriticMethod
+{
+    /// <summary>By Adam on minibatches.</summary>
+    Adam,
+
+    /// <summary>By Gauss–Newton steps in a trust region.</summary>
+    GaussNewton,
+}
+
+/// <summary>The non-linearity of hidden layers.</summary>
+public enum Activation
+{
+    /// <summary>x</summary>
+    Identity,
+
+    /// <summary>tanh x</summary>
+    Tanh,
+
+    /// <summary>max(0, x)</summary>
+    Relu,
+
+    /// <summary>1 / (1 + e⁻ˣ)</summary>
+    Sigmoid,
+
+    /// <summary>x where it is positive, else eˣ − 1</summary>
+    Elu,
+
+    /// <summary>log(1 + eˣ)</summary>
+    Softplus,
+
+    /// <summary>x / (1 + e⁻ˣ)</summary>
+    Swish,
+}
+
+/// <summary>
+/// Everything that decides what training does, apart from the environment. A value out of its range is refused when training
+/// starts, with its name, the value and the range.
+/// </summary>
+public sealed record TrainingOptions
+{
+    /// <summary>The seed of all randomness: the same options, environment and seed give the same training, bit for bit.</summary>
+    public long Seed { get; init; }
+
+    /// <summary>Environment steps until training ends, to within one of each environment.</summary>
+    public long TotalSteps { get; init; } = 100_000;
+
+    /// <summary>The mean return of the last 100 finished episodes at which training ends before; null never does.</summary>
+    public double? StopAtReturn { get; init; }
+
+    /// <summary>How many threads work, in [1, 1024]; the results do not depend on it.</summary>
+    public int Threads { get; init; } = Math.Min(System.Environment.ProcessorCount, 1024);
+
+    /// <summary>Environments stepped side by side, in [1, 65536].</summary>
+    public int Environments { get; init; }
+
+    /// <summary>Steps of each environment in one iteration, in [1, 10000000].</summary>
+    public int Horizon { get; init; }
+
+    /// <summary>Discount of future rewards, γ, in [0, 1].</summary>
+    public double Gamma { get; init; }
+
+    /// <summary>Bias against variance of the advantages, λ of GAE, in [0, 1].</summary>
+    public double Lambda { get; init; }
+
+    /// <summary>Units of each hidden layer of the policy.</summary>
+    public ImmutableArray<int> Hidden { get; init; }
+
+    /// <summary>Non-linearity of the policy's hidden layers.</summary>
+    public Activation Activation { get; init; }
+
+    /// <summary>Initial log σ of a Gaussian policy, in the unit of the action, in [−20, 5].</summary>
+    public double InitialLogSigma { get; init; }
+
+    /// <summary>Direction of a step.</summary>
+    public StepDirection Direction { get; init; }
+
+    /// <summary>Length of a step.</summary>
+    public StepLength Step { get; init; }
+
+    /// <summary>Radius of the trust region: the mean KL(old ‖ new) of a step, δ, in nats; above 0.</summary>
+    public double Delta { get; init; }
+
+    /// <summary>Environment steps in which <see cref="Delta"/> shrinks to a half; 0 keeps it.</summary>
+    public int DeltaHalfLife { get; init; }
+
+    /// <summary>Length of a fixed step, above 0: about 1 along the gradient, 0.3 along the natural gradient.</summary>
+    public double LearningRate { get; init; }
+
+    /// <summary>What a nat of entropy is worth beside the advantages, in [0, 1000]: keeps a policy exploring.</summary>
+    public double EntropyBonus { get; init; }
+
+    /// <summary>Added to the diagonal of the Fisher matrix, in [0, 1000000].</summary>
+    public double Damping { get; init; }
+
+    /// <summary>Fraction of the batch that Fisher-vector products use, in (0, 1].</summary>
+    public double FisherFraction { get; init; }
+
+    /// <summary>Conjugate-gradient iterations at most, in [1, 10000].</summary>
+    public int CgIterations { get; init; }
+
+    /// <summary>Relative residual at which conjugate gradient stops, in [0, 1]; the critic's too.</summary>
+    public double CgTolerance { get; init; }
+
+    /// <summary>Step lengths that the line search tries at most, in [1, 1000]; the critic's too.</summary>
+    public int LineSearchTries { get; init; }
+
+    /// <summary>What each further try multiplies the step by, in (0, 1); the critic's too.</summary>
+    public double LineSearchRatio { get; init; }
+
+    /// <summary>How the critic is fitted.</summary>
+    public CriticMethod Critic { get; init; }
+
+    /// <summary>Units of each hidden layer of the critic.</summary>
+    public ImmutableArray<int> CriticHidden { get; init; }
+
+    /// <summary>Non-linearity of the critic's hidden layers.</summary>
+    public Activation CriticActivation { get; init; }
+
+    /// <summary>Learning rate of Adam, above 0.</summary>
+    public double CriticLearningRate { get; init; }
+
+    /// <summary>Passes of Adam over the batch, in [1, 10000].</summary>
+    public int CriticEpochs { get; init; }
+
+    /// <summary>Rows of one minibatch of Adam, in [1, 10000000].</summary>
+    public int CriticBatchSize { get; init; }
+
+    /// <summary>Radius of the critic's trust region: mean squared change of V over twice the mean squared error; above 0.</summary>
+    public double CriticDelta { get; init; }
+
+    /// <summary>Gauss–Newton steps in one iteration at most, in [1, 1000].</summary>
+    public int CriticSteps { get; init; }
+
+    /// <summary>Added to the diagonal of the Gauss–Newton matrix, in [0, 1000000].</summary>
+    public double CriticDamping { get; init; }
+
+    /// <summary>Conjugate-gradient iterations of a Gauss–Newton step at most, in [1, 10000].</summary>
+    public int CriticCgIterations { get; init; }
+
+    /// <summary>Whether observations are standardised by their running moments: for numbers of very different sizes.</summary>
+    public bool NormaliseObservations { get; init; }
+
+    /// <summary>Whether rewards are divided by the running standard deviation of discounted returns.</summary>
+    public bool NormaliseRewards { get; init; }
+
+    /// <summary>Whether advantages are standardised over each batch.</summary>
+    public bool NormaliseAdvantages { get; init; }
+
+    /// <summary>The standard options.</summary>
+    public TrainingOptions()
+        : this(ConfigurationModule.standard) { }
+
+    internal TrainingOptions(Core.Configuration core)
+    {
+        Environments = core.Environments;
+        Horizon = core.Horizon;
+        Gamma = core.Gamma;
+        Lambda = core.Lambda;
+        Hidden = [.. core.Hidden];
+        Activation = (Activation)core.Activation;
+        InitialLogSigma = core.InitialLogSigma;
+        Direction = core.Direction.IsGradient ? StepDirection.Gradient : StepDirection.Natural;
+        Step = core.Step.IsFixed ? StepLength.Fixed : StepLength.TrustRegion;
+        Delta = core.Delta;
+        DeltaHalfLife = core.DeltaHalfLife;
+        LearningRate = core.LearningRate;
+        EntropyBonus = core.EntropyBonus;
+        Damping = core.Damping;
+        FisherFraction = core.FisherFraction;
+        CgIterations = core.CgIterations;
+        CgTolerance = core.CgTolerance;
+        LineSearchTries = core.LineSearchTries;
+        LineSearchRatio = core.LineSearchRatio;
+        Critic = core.Critic.IsAdam ? CriticMethod.Adam : CriticMethod.GaussNewton;
+        CriticHidden = [.. core.CriticHidden];
+        CriticActivation = (Activation)core.CriticActivation;
+        CriticLearningRate = core.CriticLearningRate;
+        CriticEpochs = core.CriticEpochs;
+        CriticBatchSize = core.CriticBatchSize;
+        CriticDelta = core.CriticDelta;
+        CriticSteps = core.CriticSteps;
+        CriticDamping = core.CriticDamping;
+        CriticCgIterations = core.CriticCgIterations;
+        NormaliseObservations = core.NormaliseObservations;
+        NormaliseRewards = core.NormaliseRewards;
+        NormaliseAdvantages = core.NormaliseAdvantages;
+    }
+
+    /// <summary>The configuration of the pipeline, or an exception that names the option that is out of its range.</summary>
+    internal Core.Configuration Validated()
+    {
+        Require(TotalSteps >= 1, nameof(TotalSteps), TotalSteps, "it must be at least 1");
+        Require(Threads is >= 1 and <= 1024, nameof(Threads), Threads, "it must be in [1, 1024]");
+        Require(
+            StopAtReturn is null || double.IsFinite(StopAtReturn.Value),
+            nameof(StopAtReturn),
+            StopAtReturn,
+            "it must be finite"
+        );
+        Require(Enum.IsDefined(Direction), nameof(Direction), Direction, "there is no such direction");
+        Require(Enum.IsDefined(Step), nameof(Step), Step, "there is no such step");
+        Require(Enum.IsDefined(Critic), nameof(Critic), Critic, "there is no such method");
+        return ConfigurationModule.validate(ToCore()).OrThrow();
+    }
+
+    internal Core.Configuration ToCore() =>
+        new(
+            environments: Environments,
+            horizon: Horizon,
+            gamma: Gamma,
+            lambda: Lambda,
+            hidden: Units(Hidden),
+            activation: (Kernels.Activation)Activation,
+            initialLogSigma: InitialLogSigma,
+            direction: Direction == StepDirection.Gradient ? DirectionKind.Gradient : DirectionKind.Natural,
+            step: Step == StepLength.Fixed ? StepKind.Fixed : StepKind.TrustRegion,
+            delta: Delta,
+            deltaHalfLife: DeltaHalfLife,
+            learningRate: LearningRate,
+            entropyBonus: EntropyBonus,
+            damping: Damping,
+            fisherFraction: FisherFraction,
+            cgIterations: CgIterations,
+            cgTolerance: CgTolerance,
+            lineSearchTries: LineSearchTries,
+            lineSearchRatio: LineSearchRatio,
+            critic: Critic == CriticMethod.Adam ? CriticKind.Adam : CriticKind.GaussNewton,
+            criticHidden: Units(CriticHidden),
+            criticActivation: (Kernels.Activation)CriticActivation,
+            criticLearningRate: CriticLearningRate,
+            criticEpochs: CriticEpochs,
+            criticBatchSize: CriticBatchSize,
+            criticDelta: CriticDelta,
+            criticSteps: CriticSteps,
+            criticDamping: CriticDamping,
+            criticCgIterations: CriticCgIterations,
+            normaliseObservations: NormaliseObservations,
+            normaliseRewards: NormaliseRewards,
+            normaliseAdvantages: NormaliseAdvantages
+        );
+
+    /// <summary>Whether all options are the same.</summary>
+    public bool Equals(TrainingOptions? other) =>
+        other is not null
+        && Seed == other.Seed
+        && TotalSteps == other.TotalSteps
+        && StopAtReturn == other.StopAtReturn
+        && Threads == other.Threads
+        && ToCore().Equals(other.ToCore());
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Seed, TotalSteps, StopAtReturn, Threads, ToCore());
+
+    private static void Require(bool holds, string name, object? value, string rule)
+    {
+        if (!holds)
+        {
+            throw new ArgumentOutOfRangeException(name, value, $"{name} = {value} is not allowed: {rule}");
+        }
+    }
+
+    private static FSharpList<int> Units(ImmutableArray<int> units) =>
+        ListModule.OfSeq(units.IsDefault ? [] : units.AsEnumerable());
+}
