@@ -93,7 +93,7 @@ let private expectRefused name (value: string) allowed result =
             Expect.stringContains message part "the message"
 
 /// Any configuration of a size that fits into memory: each field has one of the first values of the table.
-let private configurations =
+let configurations =
     table
     |> List.map (fun (name, good, _) -> Gen.elements (List.truncate 2 good) |> Gen.map (fun text -> name, text))
     |> Gen.sequenceToList

@@ -30,6 +30,7 @@ let private tests =
           TrainingTests.tests
           PolicyFileTests.tests
           CommandTests.tests
+          FacadeTests.tests
           DocumentationTests.tests ]
 
 /// Runs the tests. The last line counts them, for people and for programs; a run in which nothing ran is a failure.

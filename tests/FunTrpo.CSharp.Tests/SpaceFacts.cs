@@ -1,0 +1,47 @@
+using System;
+using Xunit;
+
+namespace FunTrpo.CSharp.Tests;
+
+public sealed class SpaceFacts
+{
+    public void Tells_what_it_is()
+    {
+        Space box = Space.Box([-1, float.NegativeInfinity], [1, 5]);
+        Assert.Equal(SpaceKind.Box, box.Kind);
+        Assert.Equal([-1, float.NegativeInfinity], box.Low);
+        Assert.Equal([1, 5], box.High);
+        Assert.Empty(box.Counts);
+        Assert.True(box.Contains([0, -1e9f]));
+        Assert.False(box.Contains([0, 6]));
+        Assert.Equal(Space.Box(2, -3, 3), Space.Box([-3, -3], [3, 3]));
+        Assert.NotEqual(Space.Box(2, -3, 3), Space.Box(1, -3, 3));
+
+        Space choices = Space.MultiDiscrete(2, 5);
+        Assert.Equal(SpaceKind.MultiDiscrete, choices.Kind);
+        Assert.Equal([2, 5], choices.Counts);
+        Assert.Equal([0, 0], choices.Low);
+        Assert.Equal([1, 4], choices.High);
+        Assert.Equal("MultiDiscrete(2, 5)", choices.ToString());
+
+        Assert.Equal(SpaceKind.Discrete, Space.Discrete(3).Kind);
+        Assert.Equal(1, Space.Discrete(3).Width);
+        Assert.Equal([3], Space.Discrete(3).Counts);
+        Assert.Equal(SpaceKind.MultiBinary, Space.MultiBinary(4).Kind);
+        Assert.Equal([2, 2, 2, 2], Space.MultiBinary(4).Counts);
+        Assert.Equal(Space.Discrete(3).GetHashCode(), Space.Discrete(3).GetHashCode());
+    }
+
+    public void Has_elements()
+    {
+        Assert.Throws<ArgumentOutOfRangeException>(() => Space.Discrete(0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Space.MultiBinary(-1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Space.MultiDiscrete(2, 0));
+        Assert.Throws<ArgumentException>(() => Space.MultiDiscrete());
+        Assert.Throws<ArgumentOutOfRangeException>(() => Space.Box(0, -1, 1));
+        Assert.Throws<ArgumentException>(() => Space.Box(1, 1, -1));
+        Assert.Throws<ArgumentException>(() => Space.Box(1, float.NaN, 1));
+        Assert.Throws<ArgumentException>(() => Space.Box([1], [1, 2]));
+        Assert.Throws<ArgumentException>(() => Space.Box([], []));
+    }
+}

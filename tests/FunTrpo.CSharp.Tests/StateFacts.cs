@@ -1,0 +1,75 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using Xunit;
+
+namespace FunTrpo.CSharp.Tests;
+
+public sealed class StateFacts
+{
+    public void The_same_state_has_the_same_future_as_often_as_it_is_asked()
+    {
+        foreach (TrainingPlan plan in new[] { Plans.ShortLine(), Trpo.For("CartPole-v1").Short() })
+        {
+            List<TrainingState> states = plan.States(5);
+
+            // Backwards, so that every simulator has moved on since.
+            for (int i = states.Count - 2; i >= 0; i--)
+            {
+                TrainingState again = states[i].Next().State;
+                Assert.Equal(states[i + 1], again);
+                Assert.Equal(states[i + 1].GetHashCode(), again.GetHashCode());
+                Assert.NotEqual(states[i], again);
+            }
+
+            Assert.Equal(states, plan.States(5));
+        }
+    }
+
+    public void Futures_can_be_made_side_by_side()
+    {
+        List<TrainingState> states = Plans.ShortLine().States(4);
+        TrainingState[] futures =
+        [
+            .. Enumerable.Range(0, 16).AsParallel().WithDegreeOfParallelism(4).Select(_ => states[2].Next().State),
+        ];
+        Assert.All(futures, future => Assert.Equal(states[3], future));
+    }
+
+    public void Another_seed_or_option_is_another_future()
+    {
+        TrainingState state = Plans.ShortLine().States(3)[^1];
+        TrainingState next = state.Next().State;
+        Assert.NotEqual(next.Policy.ToJson(), state.With(o => o with { Seed = 99 }).Next().State.Policy.ToJson());
+        Assert.NotEqual(next.Policy.ToJson(), state.With(o => o with { Delta = 0.1 }).Next().State.Policy.ToJson());
+        Assert.Equal(next.Policy.ToJson(), state.With(o => o with { Threads = 1 }).Next().State.Policy.ToJson());
+        Assert.NotEqual(state, state.With(o => o with { Delta = 0.1 }));
+        Assert.Equal(state, state.With(o => o with { }));
+    }
+
+    public void What_shapes_the_state_cannot_change()
+    {
+        TrainingState state = Plans.ShortLine().Start();
+        Refused("Environments", o => o with { Environments = 5 });
+        Refused("Hidden", o => o with { Hidden = [9] });
+        Refused("Activation", o => o with { Activation = Activation.Relu });
+        Refused("CriticHidden", o => o with { CriticHidden = [] });
+        Refused("CriticActivation", o => o with { CriticActivation = Activation.Relu });
+        Refused("NormaliseObservations", o => o with { NormaliseObservations = true });
+        Refused("NormaliseRewards", o => o with { NormaliseRewards = false });
+        Assert.Throws<ArgumentOutOfRangeException>(() => state.With(o => o with { Lambda = -1 }));
+
+        void Refused(string name, Func<TrainingOptions, TrainingOptions> change) =>
+            Assert.Equal(name, Assert.Throws<ArgumentException>(() => state.With(change)).ParamName);
+    }
+
+    public void Iterations_meet_the_total()
+    {
+        TrainingState start = Plans.ShortLine().With(o => o with { TotalSteps = 1130 }).Start();
+        List<TrainingStep> steps = [.. start.Iterations()];
+        Assert.Equal(1132, steps[^1].State.Steps); // to within one step of each of four environments
+        Assert.Empty(steps[^1].State.Iterations());
+        Assert.Equal(steps[2].State, start.Iterations().ElementAt(2).State);
+        Assert.Equal(start.Next().State, steps[0].State);
+    }
+}

@@ -1,0 +1,234 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Xunit;
+
+namespace FunTrpo.CSharp.Tests;
+
+public sealed class TrainingFacts
+{
+    public async Task Trains_saves_loads_and_acts()
+    {
+        List<IterationReport> seen = [];
+        TrainingResult result = await Trpo
+            .For("CartPole-v1")
+            .With(options => options with { Seed = 7, TotalSteps = 20_000 })
+            .OnIteration(seen.Add)
+            .TrainAsync();
+
+        Assert.Equal(StopReason.StepsMade, result.Reason);
+        Assert.Equal(20_000, result.State.Steps, 8.0);
+        Assert.Equal(result.Reports, seen);
+        Assert.Equal(result.State.Iteration, seen.Count);
+        Assert.True(result.State.MeanReturn > 100, $"it learned: {result.State.MeanReturn}");
+        Assert.Equal("CartPole-v1", result.Policy.Environment);
+        Scores scores = Trpo.For("CartPole-v1").Evaluate(result.Policy, episodes: 20, seed: 1);
+        Assert.Equal(20, scores.Returns.Length);
+        Assert.True(scores.Mean > 100, $"it plays: {scores.Mean}");
+    }
+
+    public void Reports_everything_that_an_iteration_knows()
+    {
+        TrainingResult result = Plans.ShortLine().Train();
+        foreach (IterationReport report in result.Reports)
+        {
+            Assert.Equal(StepOutcome.Moved, report.Outcome);
+            Assert.True(report.IsCertified);
+            Assert.InRange(report.MeanKl, 0, report.TrustRegion);
+            Assert.InRange(report.MaxKl, report.MeanKl, 10);
+            Assert.Equal(0.01, report.TrustRegion);
+            Assert.True(report.SurrogateGain > 0);
+            Assert.InRange(report.Entropy, 0, Math.Log(2) + 1e-6);
+            Assert.True(report.GradientNorm > 0);
+            Assert.InRange(report.StepFraction, 0.01, 1);
+            Assert.InRange(report.LineSearchTries, 1, 10);
+            Assert.Equal(report.CgIterations, report.CgResiduals.Length - 1);
+            Assert.Equal(report.CgIterations, report.CgCurvatures.Length);
+            Assert.NotEqual(ConjugateGradientStop.NotUsed, report.CgStop);
+            Assert.All(report.CgCurvatures, curvature => Assert.True(curvature > 0));
+        }
+
+        Assert.Null(Plans.ShortLine().With(o => o with { Horizon = 3 }).Start().Next().Report.MeanReturn);
+    }
+
+    public void Reinforce_has_no_trust_region_and_no_conjugate_gradient()
+    {
+        IterationReport report = Plans
+            .ShortLine()
+            .With(o => o with { Direction = StepDirection.Gradient, Step = StepLength.Fixed, LearningRate = 1 })
+            .Start()
+            .Next()
+            .Report;
+        Assert.Equal(double.PositiveInfinity, report.TrustRegion);
+        Assert.False(report.IsCertified);
+        Assert.Equal(ConjugateGradientStop.NotUsed, report.CgStop);
+        Assert.Empty(report.CgResiduals);
+    }
+
+    public void Stops_at_the_goal()
+    {
+        TrainingResult result = Trpo
+            .For("CartPole-v1")
+            .With(options => options with { TotalSteps = 1_000_000, StopAtReturn = 60 })
+            .Train();
+        Assert.Equal(StopReason.GoalReached, result.Reason);
+        Assert.True(result.State.MeanReturn >= 60);
+        Assert.True(result.State.HasReachedGoal);
+        Assert.True(result.State.Steps < 100_000);
+    }
+
+    public async Task Cancelled_training_has_a_result_that_can_be_gone_on_from()
+    {
+        using CancellationTokenSource cancellation = new();
+        TrainingPlan plan = Plans.ShortLine();
+        TrainingResult result = await plan.OnIteration(report =>
+            {
+                if (report.Iteration == 3)
+                {
+                    cancellation.Cancel();
+                }
+            })
+            .TrainAsync(cancellation.Token);
+
+        Assert.Equal(StopReason.Cancelled, result.Reason);
+        Assert.Equal(3, result.State.Iteration);
+        TrainingState whole = plan.Train().State;
+        Assert.Equal(whole, result.State.Iterations().Last().State);
+
+        using CancellationTokenSource early = new();
+        early.Cancel();
+        TrainingResult nothing = await plan.TrainAsync(early.Token);
+        Assert.Equal(StopReason.Cancelled, nothing.Reason);
+        Assert.Empty(nothing.Reports);
+        Assert.InRange(nothing.Policy.Act([0f, 0f]), 0, 1);
+    }
+
+    public async Task Is_a_stream_of_iterations()
+    {
+        TrainingPlan plan = Plans.ShortLine();
+        List<TrainingStep> steps = [];
+        await foreach (TrainingStep step in plan.IterateAsync())
+        {
+            steps.Add(step);
+        }
+
+        Assert.Equal(5, steps.Count);
+        Assert.Equal(plan.Train().State, steps[^1].State);
+
+        int count = 0;
+        await foreach (TrainingStep _ in plan.IterateAsync())
+        {
+            if (++count == 2)
+            {
+                break;
+            }
+        }
+
+        Assert.Equal(2, count);
+        using CancellationTokenSource cancellation = new();
+        TrainingState? last = null;
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
+        {
+            await foreach (TrainingStep step in plan.IterateAsync(cancellation.Token))
+            {
+                last = step.State;
+                await cancellation.CancelAsync();
+            }
+        });
+        Assert.Equal(steps[0].State, last);
+    }
+
+    public void Reports_to_a_progress()
+    {
+        Progress seen = new();
+        TrainingResult result = Plans.ShortLine().ReportTo(seen).ReportTo(seen).Train();
+        Assert.Equal(2 * result.Reports.Length, seen.Reports.Count);
+    }
+
+    public void Does_not_depend_on_the_threads()
+    {
+        TrainingState one = Plans.ShortLine().With(o => o with { Threads = 1 }).Train().State;
+        TrainingState three = Plans.ShortLine().With(o => o with { Threads = 3 }).Train().State;
+        Assert.Equal(one.Policy.ToJson(), three.Policy.ToJson());
+    }
+
+    public void Refuses_bad_options_by_their_names()
+    {
+        Assert.Multiple(
+            () => Refused("Gamma", o => o with { Gamma = 2 }),
+            () => Refused("Delta", o => o with { Delta = double.NaN }),
+            () => Refused("Threads", o => o with { Threads = 0 }),
+            () => Refused("TotalSteps", o => o with { TotalSteps = 0 }),
+            () => Refused("StopAtReturn", o => o with { StopAtReturn = double.NaN }),
+            () => Refused("Direction", o => o with { Direction = (StepDirection)7 }),
+            () => Refused("Activation", o => o with { Activation = (Activation)99 }),
+            () => Refused("Hidden", o => o with { Hidden = [64, 0] }),
+            () => Refused("Horizon", o => o with { Horizon = -1 })
+        );
+
+        static void Refused(string name, Func<TrainingOptions, TrainingOptions> change)
+        {
+            var error = Assert.Throws<ArgumentOutOfRangeException>(() => Plans.ShortLine().With(change).Train());
+            Assert.Equal(name, error.ParamName);
+            Assert.Contains(name, error.Message, StringComparison.Ordinal);
+        }
+    }
+
+    public void Refuses_an_unknown_environment_and_names_those_there_are()
+    {
+        ArgumentException error = Assert.Throws<ArgumentException>(() => Trpo.For("CartPole-v7"));
+        Assert.Contains("CartPole-v7", error.Message, StringComparison.Ordinal);
+        Assert.Contains("CartPole-v1", error.Message, StringComparison.Ordinal);
+        Assert.Contains("Pendulum-v1", error.Message, StringComparison.Ordinal);
+    }
+
+    public void Refuses_null()
+    {
+        TrainingPlan plan = Plans.ShortLine();
+        Policy policy = plan.Start().Policy;
+        Assert.Throws<ArgumentNullException>(() => Trpo.For(null!));
+        Assert.Throws<ArgumentNullException>(() => Trpo.For<Line>(null!));
+        Assert.Throws<ArgumentNullException>(() => plan.With(null!));
+        Assert.Throws<ArgumentException>(() => plan.With(_ => null!));
+        Assert.Throws<ArgumentNullException>(() => plan.OnIteration(null!));
+        Assert.Throws<ArgumentNullException>(() => plan.ReportTo(null!));
+        Assert.Throws<ArgumentNullException>(() => plan.StartingFrom(null!));
+        Assert.Throws<ArgumentNullException>(() => plan.Evaluate(null!));
+        Assert.Throws<ArgumentNullException>(() => plan.Start().With(null!));
+        Assert.Throws<ArgumentNullException>(() => Policy.Load(null!));
+        Assert.Throws<ArgumentNullException>(() => Policy.FromJson(null!));
+        Assert.Throws<ArgumentNullException>(() => policy.Save(null!));
+        Assert.Throws<ArgumentNullException>(() => policy.Sample([0f, 0f], null!));
+    }
+
+    public void Begins_with_a_trained_policy()
+    {
+        TrainingPlan plan = Plans.ShortLine();
+        Policy trained = plan.With(o => o with { Hidden = [5], NormaliseObservations = true }).Train().Policy;
+        TrainingState start = plan.StartingFrom(trained).Start();
+        Assert.Equal(trained.ToJson(), start.Policy.ToJson());
+        Assert.Equal(1, start.Next().Report.Iteration);
+        ArgumentException error = Assert.Throws<ArgumentException>(() =>
+            Trpo.For("CartPole-v1").StartingFrom(trained).Start()
+        );
+        Assert.Contains("4 observations", error.Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => Trpo.For("CartPole-v1").Evaluate(trained));
+    }
+
+    public void Presets_of_the_library_are_the_options_to_begin_with()
+    {
+        Assert.Equal(50_000, Trpo.For("MountainCarContinuous-v0").Options.TotalSteps);
+        Assert.Equal(new TrainingOptions(), Trpo.For(() => new Line()).Options);
+        Assert.NotEqual(new TrainingOptions(), new TrainingOptions { Hidden = [64] });
+        Assert.Equal(new TrainingOptions { Hidden = [3, 4] }, new TrainingOptions { Hidden = [3, 4] });
+    }
+
+    private sealed class Progress : IProgress<IterationReport>
+    {
+        public List<IterationReport> Reports { get; } = [];
+
+        public void Report(IterationReport value) => Reports.Add(value);
+    }
+}

@@ -1,0 +1,128 @@
+/// The facade for C#: what its callers expect, as tests in C#; and that it is thin, as properties here.
+module FunTrpo.Tests.FacadeTests
+
+open System
+open System.Reflection
+open System.Runtime.ExceptionServices
+open System.Threading.Tasks
+open Expecto
+open FsCheck.FSharp
+open FunTrpo
+open FunTrpo.CSharp
+open FunTrpo.Environments
+open FunTrpo.Tests.Generators
+
+// ---- The tests that are written in C# ----
+
+/// A public method without parameters of a class called …Facts is a test: it fails by throwing.
+let private fact (method: MethodInfo) =
+    testCaseTask (method.Name.Replace('_', ' ')) (fun () ->
+        task {
+            try
+                match method.Invoke(Activator.CreateInstance method.DeclaringType, null) with
+                | :? Task as running -> do! running
+                | _ -> ()
+            with :? TargetInvocationException as e ->
+                ExceptionDispatchInfo.Throw e.InnerException
+        })
+
+let private facts =
+    [ for owner in typeof<FunTrpo.CSharp.Tests.SurfaceFacts>.Assembly.GetExportedTypes() do
+          if owner.Name.EndsWith "Facts" then
+              let methods =
+                  owner.GetMethods(BindingFlags.Public ||| BindingFlags.Instance ||| BindingFlags.DeclaredOnly)
+
+              // One after another: some count allocations or instances.
+              testSequenced (testList owner.Name [ for method in methods -> fact method ]) ]
+
+// ---- Thin ----
+
+let private options =
+    property "options are the configuration, field by field" ConfigurationTests.configurations (fun configuration ->
+        Expect.equal (TrainingOptions(configuration).ToCore()) configuration "there and back"
+        Expect.equal (TrainingOptions(configuration).Validated()) configuration "and valid")
+
+let private training =
+    test "training through it is that of the pipeline, bit for bit" {
+        let configuration = { Registry.all.Head.Preset with Horizon = 60 }
+
+        let state =
+            result {
+                let! setup = Training.setup 2 configuration CartPole.environment
+                let! state, _ = Training.runFor 2000L setup (Training.start setup 5L) |> Seq.last
+                return state
+            }
+
+        let change (options: TrainingOptions) =
+            TrainingOptions(configuration, Seed = 5L, TotalSteps = 2000L, Threads = options.Threads)
+
+        let result = Trpo.For("CartPole-v1").With(change).Train()
+
+        match state with
+        | Ok state ->
+            Expect.equal result.Policy.Saved.Actor.Parameters state.PolicyParameters "the parameters"
+            Expect.equal result.State.Steps state.Steps "the steps"
+        | Error fault -> failtest (Fault.message fault)
+    }
+
+// ---- A caller's simulator as a value ----
+
+/// What a walk shows after its seed and actions: a plain function of them.
+let private walked seed (actions: float32 list) =
+    actions
+    |> List.fold (fun x action -> float32 (sin (2.0 * float x)) + action) (float32 (seed % 1000) / 100f)
+
+/// The same walk as a mutable simulator, which ends where an action is 9.
+type private Walk() =
+    let mutable x = 0f
+
+    interface IEnvironment with
+        member _.ObservationSpace = Space.Box(1, -100f, 100f)
+        member _.ActionSpace = Space.Box(1, -9f, 9f)
+
+        member _.Reset seed =
+            x <- walked seed []
+            [| x |]
+
+        member _.Step action =
+            x <- float32 (sin (2.0 * float x)) + action[0]
+            StepResult([| x |], float x, (action[0] = 9f), false)
+
+/// A tree of situations: each entry says from which of the earlier ones the next one comes (0: a new episode), and by which action.
+let private trees =
+    Gen.listOf (Gen.zip (Gen.choose (0, 100)) (Gen.elements [ -1f; 0.25f; 0.5f; 9f ]))
+
+let private situations =
+    property "a simulator that is gone on from in any order, any number of times, walks as a function would" trees (fun tree ->
+        let environment = CallersEnvironment("Walk", (fun () -> Walk()), Int32.MaxValue)
+
+        let seen situation =
+            let observation = [| nanf |]
+            environment.Observe(situation, observation.AsSpan())
+            observation[0]
+
+        let reset i = environment.Reset(Key.at (int64 i) (Key.ofSeed 1L))
+        let start = reset 0
+        let known = ResizeArray [ start, start.Seed, [] ]
+
+        for i, (from, action) in List.indexed tree do
+            let situation, seed, actions = known[from % known.Count]
+            let isOver = List.contains 9f actions
+
+            if from = 0 || isOver then
+                let start = reset i
+                known.Add((start, start.Seed, []))
+            else
+                let next = environment.Step(Key.ofSeed 0L, ReadOnlySpan [| action |], situation)
+                let actions = actions @ [ action ]
+                Expect.equal (seen next.State) (walked seed actions) "what is seen"
+                Expect.equal next.Reward (float (walked seed actions)) "the reward"
+                Expect.equal next.Terminated (action = 9f) "the end"
+                known.Add((next.State, seed, actions))
+
+        for a, seedOfA, actionsOfA in known do
+            for b, seedOfB, actionsOfB in known do
+                let same = seedOfA = seedOfB && actionsOfA = actionsOfB
+                Expect.equal (a = b) same "situations are equal when what led to them is")
+
+let tests = testList "Facade" [ testList "in C#" facts; options; training; situations ]
