@@ -36,7 +36,7 @@ policy.Save("crane.policy");
 Policy driver = Policy.Load("crane.policy");
 float[] action = new float[1];
 Crane crane = new();
-float[] observation = crane.Reset(seed: 26);
+float[] observation = crane.Reset(seed: 35);
 Console.WriteLine();
 Console.WriteLine("One move of the trained policy; T is the trolley, o the load, and the goal is in the middle:");
 for (int step = 0; step <= 48; step++)

@@ -1,0 +1,125 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Xunit;
+
+namespace FunTrpo.CSharp.Tests;
+
+/// <summary>What README and docs/csharp.md show: their blocks are parts of this file.</summary>
+public sealed class GuideFacts
+{
+    public async Task Training_and_acting()
+    {
+        CancellationToken cancellationToken = CancellationToken.None;
+        float[] observation = new float[4];
+        string folder = Directory.CreateTempSubdirectory("funtrpo-").FullName;
+        string current = Directory.GetCurrentDirectory();
+        Directory.SetCurrentDirectory(folder);
+        try
+        {
+            TrainingResult result = await Trpo
+                .For("CartPole-v1")
+                .With(options => options with { Seed = 7, TotalSteps = 100_000, StopAtReturn = 475 })
+                .OnIteration(i => Console.WriteLine($"{i.Steps, 8} {i.MeanReturn, 8:F1}  KL {i.MeanKl:F4}"))
+                .TrainAsync(cancellationToken);
+
+            result.Policy.Save("cartpole.policy");
+            Policy policy = Policy.Load("cartpole.policy");
+            int action = policy.Act(observation);
+
+            Assert.InRange(action, 0, 1);
+            Assert.Equal(StopReason.GoalReached, result.Reason);
+        }
+        finally
+        {
+            Directory.SetCurrentDirectory(current);
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    public async Task Ways_to_train()
+    {
+        TrainingPlan plan = Plans.ShortLine();
+        using CancellationTokenSource stop = new();
+
+        // On this thread, until the steps are made.
+        TrainingResult result = plan.Train();
+
+        // On another thread; a cancelled training still has a result.
+        TrainingResult cancelled = await plan.OnIteration(_ => stop.Cancel()).TrainAsync(stop.Token);
+        Console.WriteLine($"{cancelled.Reason} after {cancelled.State.Steps} steps");
+
+        // As a stream: leave the loop to stop.
+        await foreach (TrainingStep step in plan.IterateAsync())
+        {
+            Console.WriteLine($"{step.Report.Steps}: {step.Report.MeanReturn:F1}");
+            if (step.Report.MeanReturn > -0.3)
+            {
+                break;
+            }
+        }
+
+        Assert.Equal(StopReason.Cancelled, cancelled.Reason);
+        Assert.Equal(StopReason.StepsMade, result.Reason);
+    }
+
+    public void Your_own_loop()
+    {
+        TrainingPlan plan = Plans.ShortLine();
+
+        TrainingState state = plan.Start();
+        for (int i = 0; i < 3; i++)
+        {
+            TrainingStep step = state.Next();
+            state = step.State;
+        }
+
+        // The same state has several futures, as often as you like.
+        TrainingState bold = state.With(options => options with { Delta = 0.05 }).Next().State;
+        TrainingState lucky = state.With(options => options with { Seed = 99 }).Next().State;
+        bool same = state.Next().State.Equals(state.Next().State);
+
+        Assert.True(same);
+        Assert.NotEqual(bold, lucky);
+    }
+
+    public void Playing()
+    {
+        Policy policy = Plans.ShortLine().Train().Policy;
+        float[] observation = [0.5f, 0f];
+        float[] observations = [0.5f, 0f, -0.5f, 0f];
+
+        int best = policy.Act(observation); // the most probable action
+        int drawn = policy.Sample(observation, Random.Shared); // one drawn at random
+        int[] actions = new int[2];
+        policy.Act(observations, actions); // for several observations at once
+
+        Assert.Equal(best, actions[0]);
+        Assert.InRange(drawn, 0, 1);
+    }
+
+    public void Errors()
+    {
+        int made = 0;
+        TrainingPlan plan = Trpo
+            .For(() => new Accident(made++, 120, _ => throw new TimeoutException("no answer")))
+            .Short();
+        string path = Path.GetTempFileName();
+
+        try
+        {
+            plan.Train();
+        }
+        catch (EnvironmentException e)
+        {
+            Console.WriteLine($"{e.Environment}, instance {e.Instance}, step {e.Step}: {e.InnerException?.Message}");
+            e.State?.Policy.Save(path); // what was learned until then
+        }
+
+        Assert.Equal(2, Policy.Load(path).ObservationWidth);
+        File.Delete(path);
+    }
+}
