@@ -28,8 +28,8 @@ module Evaluation =
     /// An episode longer than this has no end.
     let private mostSteps = 1_000_000L
 
-    /// The undiscounted return of one episode in which the most probable action is always taken.
-    let private episode (environment: Environment<'State>) (actor: Actor) instance key =
+    /// The undiscounted return of one episode in which `choose` gives the action for each observation.
+    let private episode (environment: Environment<'State>) (choose: Vector -> Vector) instance key =
         let stepKey = Key.named "environment" key
 
         let rec play (state: 'State) steps total =
@@ -40,7 +40,7 @@ module Evaluation =
             elif not (Vector.isFinite observation) then
                 Error(NonFiniteEnvironment("observation", environment.Id, instance, steps))
             else
-                let action = Actor.mode actor observation
+                let action = choose observation
                 let clipped = Vector.Create(action.Length, Fill(Space.clip environment.ActionSpace action.Span))
                 let next = environment.Step(Key.at steps stepKey, clipped.Span, state)
 
@@ -53,13 +53,14 @@ module Evaluation =
 
         play (environment.Reset(Key.named "reset" key)) 0L 0.0
 
-    /// Plays `count` episodes with the most probable actions. Each episode has its own key, so the scores do not depend on
-    /// the number of threads. An episode that goes on for a million steps is an `EndlessEpisode`.
-    let run threads (environment: Environment<'State>) actor count (key: Key) =
+    /// Plays `count` episodes with the actions that `choose` gives for each raw observation: a rule written by hand, for
+    /// instance. Each episode has its own key, so the scores do not depend on the number of threads, and all who play with
+    /// one key meet the same start states. An episode that goes on for a million steps is an `EndlessEpisode`.
+    let play threads (environment: Environment<'State>) choose count (key: Key) =
         if count < 1 then
             invalidArg "count" $"{count} episodes have no scores: it must be at least 1"
 
-        let results = Parallel.map threads count (fun i -> episode environment actor i (Key.at (int64 i) key))
+        let results = Parallel.map threads count (fun i -> episode environment choose i (Key.at (int64 i) key))
 
         (Ok [], results)
         ||> Array.fold (fun soFar result ->
@@ -68,3 +69,6 @@ module Evaluation =
             | Error failure, _
             | _, Error failure -> Error failure)
         |> Result.map (List.rev >> Array.ofList >> scores)
+
+    /// As `play`, with the most probable actions of the actor.
+    let run threads environment actor count key = play threads environment (Actor.mode actor) count key
