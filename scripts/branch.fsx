@@ -57,12 +57,12 @@ for name, configuration in futures do
 // Within a row only chance differs, and between rows the configuration does, from one and the same policy on. So what the full
 // table says of short steps and of REINFORCE is sure: they are slower. The longest steps are ahead by little more than chance.
 
-// Vectors are equal when every bit of them is, and a policy is a vector and its network.
-let policyAfter state = (goOn configuration total state).PolicyParameters
-let once, twice = policyAfter trunk, policyAfter trunk
-let policies = branches |> Array.map policyAfter |> Array.distinct
+// Two states are equal when all that they hold is, to the last bit: policy, critic, environments, returns.
+let ends = branches |> Array.map (goOn configuration total)
+let again = goOn configuration total trunk
+let policies = ends |> Array.map _.PolicyParameters |> Array.distinct
 
 printfn ""
-printfn "the same state again: %s" (if once = twice then "the same policy, bit for bit" else "another policy")
+printfn "the trunk gone on from again: %s" (if again = ends[0] then "the same state, bit for bit" else "another state")
 printfn "five keys: %d different policies" policies.Length
 printfn "and the trunk is where it was: %d steps, mean return %.1f" trunk.Steps (returnOf trunk)
