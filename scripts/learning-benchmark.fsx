@@ -2,6 +2,7 @@
 //
 //     dotnet fsi scripts/learning-benchmark.fsx                  the seeds 0–9, some minutes
 //     dotnet fsi scripts/learning-benchmark.fsx 20-22 out.md     other seeds, another file
+//     dotnet fsi scripts/learning-benchmark.fsx 0 out.md 2048    at most so many steps, to try the script
 #load "load.fsx"
 
 open System
@@ -10,6 +11,7 @@ open System.IO
 open System.Runtime.InteropServices
 open FunTrpo
 open FunTrpo.Environments
+open Load
 
 /// The best published mean return of TRPO after the same number of steps (rl-baselines3-zoo, tuned, one run each).
 let published =
@@ -34,6 +36,12 @@ let file =
     |> Array.tryItem 1
     |> Option.defaultValue (Path.Combine(__SOURCE_DIRECTORY__, "..", "docs", "results.md"))
 
+/// As many steps as the preset of an environment is tuned for, unless fewer are asked for.
+let budget (registered: Registered) =
+    arguments
+    |> Array.tryItem 2
+    |> Option.fold (fun most asked -> min most (int64 asked)) registered.Steps
+
 type Trial =
     {
         Seed: int64
@@ -42,8 +50,6 @@ type Trial =
         Solved: int64 option
         Seconds: float
     }
-
-let orFail result = result |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
 
 /// One training run over the whole budget, and 100 episodes of deterministic play after it.
 let trial (registered: Registered) configuration seed =
@@ -55,7 +61,7 @@ let trial (registered: Registered) configuration seed =
 
                 let states =
                     Training.start setup seed
-                    |> Training.runFor registered.Steps setup
+                    |> Training.runFor (budget registered) setup
                     |> Seq.map (orFail >> fst)
                     |> Array.ofSeq
 
@@ -76,10 +82,6 @@ let trial (registered: Registered) configuration seed =
                     |> orFail
                   Solved = states |> Array.tryFind isSolved |> Option.map _.Steps
                   Seconds = seconds } }
-
-let median (numbers: float[]) =
-    let sorted = Array.sort numbers
-    (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2.0
 
 let trials registered configuration =
     let results =
@@ -123,7 +125,7 @@ let summary =
         let toSolve = results |> Array.map stepsOf
 
         [ registered.Id
-          $"{registered.Steps:N0}"
+          $"{budget registered:N0}"
           $"{goal}"
           $"**{found:F1}**"
           $"{Array.min returns:F1} … {Array.max returns:F1}"

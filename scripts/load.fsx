@@ -1,4 +1,16 @@
-// What every script here begins with: the libraries, as `dotnet fsi build.fsx build` leaves them.
+// What every script here begins with: the libraries, as `dotnet fsi build.fsx build` leaves them, and what the lessons share.
 #r "../bin/FunTrpo.Kernels.dll"
 #r "../bin/FunTrpo.dll"
 #r "../bin/FunTrpo.Environments.dll"
+
+open FunTrpo
+
+/// How many steps a lesson trains for: as many as its argument says (`dotnet fsi scripts/sweep.fsx 2048`), or its own number.
+let steps (own: int64) = fsi.CommandLineArgs |> Array.tryItem 1 |> Option.map int64 |> Option.defaultValue own
+
+/// The value of a result; a fault ends the script with its message.
+let orFail result = result |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
+
+let median (numbers: float[]) =
+    let sorted = Array.sort numbers
+    (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2.0

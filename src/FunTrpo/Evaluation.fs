@@ -28,9 +28,8 @@ module Evaluation =
     /// An episode longer than this has no end.
     let private mostSteps = 1_000_000L
 
-    /// The undiscounted return of one episode in which the most probable action is always taken.
-    let private episode (environment: Environment<'State>) (player: Player) instance key =
-        let action = Array.zeroCreate<float32>(Space.width environment.ActionSpace)
+    /// The undiscounted return of one episode in which `choose` gives the action for each observation.
+    let private episode (environment: Environment<'State>) (choose: Vector -> Vector) instance key =
         let stepKey = Key.named "environment" key
         let nonFinite what steps = Error(NonFiniteEnvironment(what, environment.Id, instance, steps))
 
@@ -41,7 +40,7 @@ module Evaluation =
             with error ->
                 Error(FailedEnvironment(error, environment.Id, instance, steps))
 
-        /// The transition that the most probable action makes.
+        /// The transition that the chosen action makes.
         let step state steps =
             result {
                 let! observation = attempt steps (fun () -> Environment.observation environment state)
@@ -49,9 +48,10 @@ module Evaluation =
                 if not (Vector.isFinite observation) then
                     return! nonFinite "observation" steps
                 else
-                    player.Act(observation.Span, action.AsSpan())
+                    let action = choose observation
+                    let clipped = Vector.Create(action.Length, Fill(Space.clip environment.ActionSpace action.Span))
                     let key = Key.at steps stepKey
-                    let! next = attempt (steps + 1L) (fun () -> environment.Step(key, ReadOnlySpan action, state))
+                    let! next = attempt (steps + 1L) (fun () -> environment.Step(key, clipped.Span, state))
                     return! if Double.IsFinite next.Reward then Ok next else nonFinite "reward" (steps + 1L)
             }
 
@@ -67,14 +67,14 @@ module Evaluation =
         attempt 0L (fun () -> environment.Reset(Key.named "reset" key))
         |> Result.bind (fun state -> play state 0L 0.0)
 
-    /// Plays `count` episodes with the most probable actions. Each episode has its own key, so the scores do not depend on
-    /// the number of threads. An episode that goes on for a million steps is an `EndlessEpisode`.
-    let run threads (environment: Environment<'State>) actor count (key: Key) =
+    /// Plays `count` episodes with the actions that `choose` gives for each raw observation: a rule written by hand, for
+    /// instance. Each episode has its own key, so the scores do not depend on the number of threads, and all who play with
+    /// one key meet the same start states. An episode that goes on for a million steps is an `EndlessEpisode`.
+    let play threads (environment: Environment<'State>) choose count (key: Key) =
         if count < 1 then
             invalidArg "count" $"{count} episodes have no scores: it must be at least 1"
 
-        let player = Player actor
-        let results = Parallel.map threads count (fun i -> episode environment player i (Key.at (int64 i) key))
+        let results = Parallel.map threads count (fun i -> episode environment choose i (Key.at (int64 i) key))
 
         (Ok [], results)
         ||> Array.fold (fun soFar result ->
@@ -83,3 +83,6 @@ module Evaluation =
             | Error failure, _
             | _, Error failure -> Error failure)
         |> Result.map (List.rev >> Array.ofList >> scores)
+
+    /// As `play`, with the most probable actions of the actor.
+    let run threads environment actor count key = play threads environment (Player actor).Act count key

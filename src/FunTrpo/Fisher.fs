@@ -51,3 +51,9 @@ module Fisher =
                     (sampleOf fraction surrogate.Observations)
 
         new Fisher(damping, surrogate.Policy, linearize, not isAll)
+
+    /// F v + damping · v, as a new vector.
+    let product (fisher: Fisher) (v: Vector) =
+        let product = Array.zeroCreate v.Length
+        fisher.Product v (product.AsMemory())
+        Vector.adopt product

@@ -6,6 +6,7 @@ open System.Globalization
 open System.IO
 open System.Text.Json.Nodes
 open Expecto
+open FsCheck
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Cli
@@ -469,6 +470,20 @@ let private evaluation =
               for total in scores.Returns do
                   Expect.floatClose Accuracy.high total expected "return"
           }
+
+          testProperty "plays a rule as it plays an actor: the same episodes, and actions clipped to their space"
+          <| fun (NormalFloat action) (seed: int64) ->
+              let played threads choose =
+                  (Evaluation.play threads echoing choose 5 (Key.ofSeed seed) |> expectOk).Returns
+
+              let always action = fun _ -> Vector.ofArray [| float32 action |]
+              let clipped = Math.Clamp(action, -0.01, 0.01)
+
+              for total, atRest in Seq.zip (played 2 (always action)) (played 1 (always 0.0)) do
+                  // Four steps, each worth a thousand times the action.
+                  Expect.floatClose Accuracy.medium total (atRest + 4000.0 * clipped) "a return"
+
+              Expect.sequenceEqual (played 2 (Player actor).Act) (scoresOf 1 5 seed).Returns "an actor"
 
           test "of an environment that gives NaN, or throws, is an error that names it and the step" {
               let discrete =

@@ -33,20 +33,28 @@ let private blocks kind document =
     [ for found in Regex.Matches(read document, $@"<!-- {kind}: (\S+) -->\s*```\w*\n(.*?)```", RegexOptions.Singleline) ->
           found.Groups[1].Value, found.Groups[2].Value ]
 
-let private runScript (script: string) =
+/// What a script prints, once it has succeeded.
+let private runScript (script: string) (arguments: string list) =
     let start =
-        ProcessStartInfo("dotnet", [ "fsi"; script ], WorkingDirectory = root, RedirectStandardOutput = true)
+        ProcessStartInfo(
+            "dotnet",
+            "fsi" :: script :: arguments,
+            WorkingDirectory = root,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        )
 
     use child = Process.Start start
+    let errors = child.StandardError.ReadToEndAsync()
     let output = child.StandardOutput.ReadToEnd()
     child.WaitForExit()
-    Expect.equal child.ExitCode 0 $"{script} succeeds"
+    Expect.equal child.ExitCode 0 $"{script} succeeds, and says\n{errors.Result}"
     output.ReplaceLineEndings "\n"
 
 /// Numbers are compared where rounding is as it was when the document was written.
 let private roundsAlike = Vector<float32>.Count = 8 && RuntimeInformation.IsOSPlatform OSPlatform.Linux
 
-let private withoutNumbers text = Regex.Replace(text, @"[ ]*\d+(\.\d+)?", "#")
+let private withoutNumbers text = Regex.Replace(text, @"[ ]*-?\d+(\.\d+)?", "#")
 
 let private scripts =
     [ for document in documents do
@@ -57,13 +65,52 @@ let private outputs =
     [ for document in documents do
           for script, shown in blocks "output" document do
               test $"{script} prints what {document} says" {
-                  let printed = runScript script
+                  let printed = runScript script []
 
                   if roundsAlike then
                       Expect.equal printed shown "what is printed"
                   else
                       Expect.equal (withoutNumbers printed) (withoutNumbers shown) "what is printed, but for numbers"
               } ]
+
+/// The scripts that a reader learns from, each of which takes the number of steps as its argument; but for those that run in
+/// full, since a document shows all that they print.
+let private lessons =
+    let shown =
+        [ for document in documents do
+              yield! List.map fst (blocks "output" document) ]
+
+    Directory.GetFiles(Path.Combine(root, "scripts"), "*.fsx")
+    |> Array.map (fun path -> "scripts/" + Path.GetFileName path)
+    |> List.ofArray
+    |> List.except ([ "scripts/load.fsx"; "scripts/learning-benchmark.fsx" ] @ shown)
+
+/// Each lesson, with few steps, prints lines of the kinds that docs/scripts.md shows of it.
+let private lessonsRun =
+    [ for lesson in lessons do
+          test $"{lesson} runs, and prints what docs/scripts.md shows, but for numbers" {
+              let kinds (text: string) = text.TrimEnd().Split '\n' |> Array.map withoutNumbers
+              let printed = runScript lesson [ "4096" ]
+              Expect.isFalse (Regex.IsMatch(printed, @"(?i)\bnan\b|∞|infinity")) $"only finite numbers in\n{printed}"
+
+              match blocks "excerpt" "docs/scripts.md" |> List.filter (fun (script, _) -> script = lesson) with
+              | [ _, excerpt ] ->
+                  for line in kinds excerpt do
+                      Expect.contains (kinds printed) line $"the lines that {lesson} prints"
+              | found -> failtest $"docs/scripts.md shows {found.Length} excerpts of what {lesson} prints"
+          } ]
+
+let private learningBenchmark =
+    test "scripts/learning-benchmark.fsx writes tables as those of docs/results.md" {
+        let file = Path.GetTempFileName()
+
+        try
+            runScript "scripts/learning-benchmark.fsx" [ "0"; file; "1024" ] |> ignore
+            let heads text = [ for found in Regex.Matches(text, @"(?m)^\| environment.*") -> found.Value ]
+            Expect.equal (heads (File.ReadAllText file)) (heads (read "docs/results.md")) "the heads of the tables"
+        finally
+            File.Delete file
+    }
 
 /// A block that claims to be something that can be run must say what it shows.
 let private unmarked =
@@ -111,6 +158,7 @@ let tests =
         "Documentation"
         [ testList "scripts" scripts
           testSequenced (testList "outputs" outputs)
+          testSequencedGroup "lessons" (testList "lessons" (learningBenchmark :: lessonsRun))
           testList "blocks" unmarked
           testList "links" links
           testList "tables" tables

@@ -59,6 +59,11 @@ let private fisher =
                   let moved = damping * float v[i]
                   let rounding = 2e-7 * (abs moved + abs (float undamped[i]))
                   expectClose rounding (float damped[i]) (float undamped[i] + moved) $"damped {i}")
+          property "Fisher.product gives what Product writes, in memory of its own" case (fun (case, v, w, damping) ->
+              use fisher = Fisher.matrix damping 1.0 case.Surrogate
+              let product = Fisher.product fisher v
+              Fisher.product fisher w |> ignore
+              Expect.equal product (applied fisher.Product v) "Fv")
           propertyOf 40 "F = (1/N) Σ JₙᵀMₙJₙ, built up from dual numbers" case (fun (case, v, _, _) ->
               expectSame (fisherProduct 0.0 1.0 case.Surrogate v) (times (Oracle.fisher case) v) "Fv")
           propertyOf 40 "F is the Hessian of the mean KL at θ_old, by hyper-dual numbers" case (fun (case, v, _, _) ->

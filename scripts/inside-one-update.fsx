@@ -1,0 +1,89 @@
+// Inside one update of TRPO: the gradient, conjugate gradient, the spectrum of the Fisher matrix, and the line search.
+#load "load.fsx"
+
+open FunTrpo
+open FunTrpo.Environments
+open Load
+
+let configuration = Configuration.standard
+let setup = Training.setup 2 configuration CartPole.environment |> orFail
+
+// Some training first, so that there is something to see; then one batch more, and what it says of each row.
+let state =
+    Training.start setup 0L
+    |> Training.runFor (steps 5_120L) setup
+    |> Seq.map (orFail >> fst)
+    |> Seq.last
+
+let batch, _ = Training.rollout configuration.Horizon setup state |> orFail
+let surrogate = Training.estimate setup state batch |> Training.surrogate setup state batch
+let gradient = Surrogate.gradient surrogate
+printfn "CartPole-v1 after %d steps: %d rows, %d parameters" state.Steps batch.Rewards.Length gradient.Length
+printfn "‖g‖ = %.4f" (Vector.norm gradient)
+
+// The direction x solves H x = g, where H = F + λI is the damped Fisher matrix. Conjugate gradient never sees H, only products
+// with it. It looks along one direction p after the other, whose curvature is pᵀHp / pᵀp. A few are enough for 4610 unknowns.
+// The residual ‖g − Hx‖ / ‖g‖ may rise on the way: what falls each time is the error of x, measured by H.
+let settings = Configuration.improvement state.Steps configuration
+let damped = Fisher.matrix settings.Damping 1.0 surrogate
+
+let solution =
+    ConjugateGradient.solve
+        { Iterations = configuration.CgIterations; Tolerance = configuration.CgTolerance }
+        damped.Product
+        gradient
+
+printfn "\nconjugate gradient   residual  curvature"
+
+for i in 1 .. solution.Iterations do
+    printfn "%18d %10.5f %10.4f" i solution.Residuals[i] solution.Curvatures[i - 1]
+
+// Why so few? The eigenvalues of F say how much the policy changes along each eigenvector. Power iteration finds the largest:
+// a vector that is multiplied by F again and again turns towards its eigenvector. Then that one is taken out of F (deflation),
+// and the next largest is found in the same way. In the full run four of them exceed λ: for H all others are nearly the same,
+// and conjugate gradient needs about one iteration for each eigenvalue that is not.
+let fisher = Fisher.matrix 0.0 1.0 surrogate
+let unit v = Vector.scale (1.0 / Vector.norm v) v
+
+let next known =
+    let timesRest v =
+        (Fisher.product fisher v, known)
+        ||> List.fold (fun product (eigenvalue, u) -> Vector.addScaled (-eigenvalue * Vector.dot u v) u product)
+
+    let start = Key.ofSeed 1L |> Key.normals gradient.Length |> Seq.map float32 |> Vector.ofSeq |> unit
+    let v = (start, seq { 1..100 }) ||> Seq.fold (fun v _ -> unit (timesRest v))
+    Vector.dot v (timesRest v), v
+
+let spectrum = ([], seq { 1..6 }) ||> Seq.fold (fun known _ -> known @ [ next known ]) |> List.map fst
+printfn "\nlargest eigenvalues of F: %s" (spectrum |> List.map (sprintf "%.4f") |> String.concat "  ")
+printfn "those of H lie in [λ, λ + largest] = [%.4f, %.4f]" settings.Damping (settings.Damping + spectrum.Head)
+printfn "curvatures that CG met:              %.4f … %.4f" (Seq.min solution.Curvatures) (Seq.max solution.Curvatures)
+
+// The full step is √(2δ / xᵀHx) x. It comes from two models: that the surrogate is the line gᵀs, and the mean KL the parabola
+// ½ sᵀFs. The line search asks what they really are, and shortens the step until there is a gain and the mean KL is at most δ.
+let search delta =
+    let x = solution.X
+    let length = sqrt (2.0 * delta / Vector.dot x (Fisher.product damped x))
+    printfn "\nδ = %-5g  fraction   mean KL  (model)      gain  (model)" delta
+
+    let evaluate parameters =
+        let found = Surrogate.at surrogate parameters
+        let step = Vector.addScaled -1.0 surrogate.Parameters parameters
+        let fraction = Vector.norm step / Vector.norm (Vector.scale length x)
+        let modelKl = 0.5 * Vector.dot step (Fisher.product fisher step)
+        printf "%19.4f %9.4f %8.4f %9.4f" fraction found.MeanKl modelKl found.Gain
+        printfn " %8.4f" (Vector.dot gradient step)
+        found
+
+    let tries = { Tries = configuration.LineSearchTries; Ratio = configuration.LineSearchRatio }
+    LineSearch.backtrack tries evaluate (TrustRegion.acceptable delta) surrogate.Parameters length x
+
+// Close to the old policy the models hold; far from it they promise too much. The last line is the step that is taken.
+let taken = search configuration.Delta
+search 0.5 |> ignore
+
+// All of this is one call.
+match taken, TrustRegion.improve settings surrogate with
+| Accepted(parameters, _, _, _), improvement when parameters = improvement.Parameters ->
+    printfn "\nTrustRegion.improve gives the same parameters, bit for bit"
+| _, improvement -> printfn "\nTrustRegion.improve: %A" improvement.Outcome

@@ -1,0 +1,95 @@
+// An environment of your own: two tanks of water, one above the other. A pump fills the upper one, which drains into the
+// lower one, and the level of the lower one is to be held at a target.
+#load "load.fsx"
+
+open System
+open FunTrpo
+open Load
+
+// The state is an immutable value. A struct costs no memory in a rollout.
+[<Struct>]
+type State =
+    {
+        /// The levels, and what the lower one should be: cm
+        Upper: float
+        Lower: float
+        Target: float
+    }
+
+let area = 30.0 // cm², of each tank
+let height = 30.0 // cm; what does not fit runs over
+let pumpRate = 60.0 // cm³/s at full power
+let timeStep = 2.0 // s
+
+/// What runs out of the hole in the bottom (Torricelli's law): cm³/s
+let outflow level = 10.0 * sqrt level
+
+/// The state one time step later, with the pump at a power between 0 and 1.
+let dynamics power state =
+    let down = outflow state.Upper
+    let after level inflow = Math.Clamp(level + inflow * timeStep / area, 0.0, height)
+
+    { state with
+        Upper = after state.Upper (power * pumpRate - down)
+        Lower = after state.Lower (down - outflow state.Lower) }
+
+let untimed =
+    { new Environment<State> with
+        member _.Id = "TwoTanks"
+        member _.ObservationSpace = Space.box 3 0.0 height
+
+        // A Gaussian policy starts around 0, so 0 should be a middling action: here, half of the power.
+        member _.ActionSpace = Space.box 1 -1.0 1.0
+
+        // Randomness comes from the key alone. `Key.at` makes independent keys of one.
+        member _.Reset key =
+            { Upper = Key.uniformIn 0.0 20.0 (Key.at 0L key)
+              Lower = Key.uniformIn 0.0 20.0 (Key.at 1L key)
+              Target = Key.uniformIn 5.0 20.0 (Key.at 2L key) }
+
+        member _.Step(_, action, state) =
+            let next = dynamics ((1.0 + float action[0]) / 2.0) state
+            { State = next; Reward = -abs(next.Lower - next.Target); Terminated = false; Truncated = false }
+
+        member _.Observe(state, observation) =
+            observation[0] <- float32 state.Upper
+            observation[1] <- float32 state.Lower
+            observation[2] <- float32 state.Target }
+
+// The task has no end of its own. A time limit truncates it: the critic still counts on what would have followed.
+let limit = 100
+let environment = untimed |> Environment.withTimeLimit limit
+
+let configuration =
+    { Configuration.standard with
+        Gamma = 0.95 // looks ahead some 20 steps, which is 40 s
+        InitialLogSigma = -0.5
+        NormaliseObservations = true }
+
+let setup = Training.setup 2 configuration environment |> orFail
+let untrained = Training.start setup 1L
+
+let trained = untrained |> Training.runFor (steps 80_000L) setup |> Seq.map (orFail >> fst) |> Seq.last
+
+// What a person would write: the power that holds the target once it is reached, and more where the level is too low. How
+// much more is not obvious: too little is slow, and too much overshoots, since the water comes late from the upper tank.
+let proportional gain (observation: Vector) =
+    let lower, target = float observation[1], float observation[2]
+    let power = outflow target / pumpRate + gain * (target - lower)
+    Vector.ofArray [| float32 (2.0 * power - 1.0) |]
+
+printfn "TwoTanks after %d steps: mean distance from the target over 100 episodes" trained.Steps
+
+// Everyone plays the same 100 episodes, since the key is the same.
+let show name choose =
+    let scores = Evaluation.play 2 environment choose 100 (Key.ofSeed 1L) |> orFail
+    printfn "  %-20s %5.2f cm" name (-scores.Mean / float limit)
+
+show "pump off" (fun _ -> Vector.ofArray [| -1f |])
+show "untrained policy" (Training.actor setup untrained |> Player).Act
+
+for gain in [ 0.0; 0.03; 0.1; 0.3; 1.0 ] do
+    show $"rule, gain {gain}" (proportional gain)
+
+// The rule looks at the lower tank alone. The policy is free to look at what is still on its way down.
+show "trained policy" (Training.actor setup trained |> Player).Act
