@@ -89,40 +89,42 @@ type private Walk() =
             StepResult([| x |], float x, (action[0] = 9f), false)
 
 /// A tree of situations: each entry says from which of the earlier ones the next one comes (0: a new episode), and by which action.
-let private trees =
-    Gen.listOf (Gen.zip (Gen.choose (0, 100)) (Gen.elements [ -1f; 0.25f; 0.5f; 9f ]))
+let private trees = Gen.listOf (Gen.zip (Gen.choose (0, 100)) (Gen.elements [ -1f; 0.25f; 0.5f; 9f ]))
 
 let private situations =
-    property "a simulator that is gone on from in any order, any number of times, walks as a function would" trees (fun tree ->
-        let environment = CallersEnvironment("Walk", (fun () -> Walk()), Int32.MaxValue)
+    property
+        "a simulator that is gone on from in any order, any number of times, walks as a function would"
+        trees
+        (fun tree ->
+            let environment = CallersEnvironment("Walk", (fun () -> Walk()), Int32.MaxValue)
 
-        let seen situation =
-            let observation = [| nanf |]
-            environment.Observe(situation, observation.AsSpan())
-            observation[0]
+            let seen situation =
+                let observation = [| nanf |]
+                environment.Observe(situation, observation.AsSpan())
+                observation[0]
 
-        let reset i = environment.Reset(Key.at (int64 i) (Key.ofSeed 1L))
-        let start = reset 0
-        let known = ResizeArray [ start, start.Seed, [] ]
+            let reset i = environment.Reset(Key.at (int64 i) (Key.ofSeed 1L))
+            let start = reset 0
+            let known = ResizeArray [ start, start.Seed, [] ]
 
-        for i, (from, action) in List.indexed tree do
-            let situation, seed, actions = known[from % known.Count]
-            let isOver = List.contains 9f actions
+            for i, (from, action) in List.indexed tree do
+                let situation, seed, actions = known[from % known.Count]
+                let isOver = List.contains 9f actions
 
-            if from = 0 || isOver then
-                let start = reset i
-                known.Add((start, start.Seed, []))
-            else
-                let next = environment.Step(Key.ofSeed 0L, ReadOnlySpan [| action |], situation)
-                let actions = actions @ [ action ]
-                Expect.equal (seen next.State) (walked seed actions) "what is seen"
-                Expect.equal next.Reward (float (walked seed actions)) "the reward"
-                Expect.equal next.Terminated (action = 9f) "the end"
-                known.Add((next.State, seed, actions))
+                if from = 0 || isOver then
+                    let start = reset i
+                    known.Add((start, start.Seed, []))
+                else
+                    let next = environment.Step(Key.ofSeed 0L, ReadOnlySpan [| action |], situation)
+                    let actions = actions @ [ action ]
+                    Expect.equal (seen next.State) (walked seed actions) "what is seen"
+                    Expect.equal next.Reward (float (walked seed actions)) "the reward"
+                    Expect.equal next.Terminated (action = 9f) "the end"
+                    known.Add((next.State, seed, actions))
 
-        for a, seedOfA, actionsOfA in known do
-            for b, seedOfB, actionsOfB in known do
-                let same = seedOfA = seedOfB && actionsOfA = actionsOfB
-                Expect.equal (a = b) same "situations are equal when what led to them is")
+            for a, seedOfA, actionsOfA in known do
+                for b, seedOfB, actionsOfB in known do
+                    let same = seedOfA = seedOfB && actionsOfA = actionsOfB
+                    Expect.equal (a = b) same "situations are equal when what led to them is")
 
 let tests = testList "Facade" [ testList "in C#" facts; options; training; situations ]
