@@ -190,6 +190,21 @@ module Measurements =
               "1024 instances, through Environment"
               (millions alone) ]
 
+    /// Single actions, as a program takes them that only runs a policy.
+    let acting (plan: Plan) =
+        tidy ()
+        let count = 10_000
+
+        let microseconds (play: int -> unit) =
+            1e6 * median (Timing.repeated plan.Short (fun () -> play count)) / float count
+
+        let act, sample = Subjects.acting ()
+
+        [ for name, note, play in
+              [ "one action of a 64 × 64 policy", "the most probable one, through the C# facade", act
+                "one action of a 64 × 64 policy, drawn", "the same, at random", sample ] ->
+              Results.row name "µs" (Below 2.0) note (Some(microseconds play)) ]
+
     // ---- Start to finish ----
 
     /// The command from the start of its process until CartPole is solved, and the peer's imports, in turn.

@@ -14,6 +14,7 @@ module Report =
         [ Measurements.updates
           Measurements.twoThreads
           Measurements.rollouts
+          Measurements.acting
           Measurements.startToSolved
           Measurements.growthWithSamples
           Measurements.growthWithParameters

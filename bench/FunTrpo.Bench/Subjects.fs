@@ -256,3 +256,21 @@ module Subjects =
                 state <- Training.update setup state |> orFail |> fst
 
         advance, fun () -> bytesOfOne.Value + bytesOfState state
+
+    /// Actions of a 64 × 64 policy on CartPole, one at a time and through the facade for C#: the most probable ones, and drawn
+    /// ones. The argument is how many.
+    let acting () =
+        let policy = FunTrpo.CSharp.Trpo.For("CartPole-v1").Start().Policy
+        let observation = [| 0.1f; -0.2f; 0.03f; 0.4f |]
+        let random = Random 1
+        let mutable sum = 0 // so that no call is left out
+
+        let act count =
+            for _ in 1..count do
+                sum <- sum + policy.Act(ReadOnlySpan observation)
+
+        let sample count =
+            for _ in 1..count do
+                sum <- sum + policy.Sample(ReadOnlySpan observation, random)
+
+        act, sample

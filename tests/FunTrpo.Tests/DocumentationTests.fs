@@ -112,13 +112,28 @@ let private learningBenchmark =
             File.Delete file
     }
 
+/// C# that a document shows is a whole file that is compiled and run, or lines of one.
+let private code =
+    let withoutMargins (text: string) = text.TrimEnd().Split '\n' |> Array.map _.Trim() |> String.concat "\n"
+
+    [ for document in documents do
+          for file, shown in blocks "code" document do
+              test $"{document} shows {file} as it is" { Expect.equal shown (read file) "the file" }
+
+          for i, (file, shown) in List.indexed (blocks "part" document) do
+              test $"part {i + 1} of {document} is in {file}" {
+                  Expect.stringContains (withoutMargins (read file)) (withoutMargins shown) "the file"
+              } ]
+
 /// A block that claims to be something that can be run must say what it shows.
 let private unmarked =
     [ for document in documents do
-          test $"every F# block of {document} is a script that is run" {
-              let shown = Regex.Matches(read document, "```fsharp").Count
-              Expect.equal shown (List.length (blocks "script" document)) "the blocks with a mark"
-          } ]
+          for language, marks in [ "fsharp", [ "script" ]; "csharp", [ "code"; "part" ] ] do
+              test $"every {language} block of {document} is something that is run" {
+                  let shown = Regex.Matches(read document, "```" + language).Count
+                  let marked = marks |> List.sumBy (fun mark -> List.length (blocks mark document))
+                  Expect.equal shown marked "the blocks with a mark"
+              } ]
 
 /// A table that is marked as part of another document shows rows of that document.
 let private tables =
@@ -157,6 +172,7 @@ let tests =
     testList
         "Documentation"
         [ testList "scripts" scripts
+          testList "code" code
           testSequenced (testList "outputs" outputs)
           testSequencedGroup "lessons" (testList "lessons" (learningBenchmark :: lessonsRun))
           testList "blocks" unmarked
