@@ -16,6 +16,10 @@ type Fault =
     | EndlessEpisode of environment: string * steps: int64
     /// Two parts that do not fit together, and why.
     | Mismatch of what: string
+    /// A table that is not what it should be: which, and where it is wrong.
+    | InvalidTable of table: string * why: string
+    /// A guarantee of the theory that did not hold: of what, and by how much.
+    | BrokenGuarantee of what: string * why: string
     /// A file that cannot be read as what it should be, and why.
     | Damaged of file: string * why: string
 
@@ -35,6 +39,8 @@ module Fault =
         | EndlessEpisode(environment, steps) ->
             $"an episode of {environment} had no end after {steps} steps: Environment.withTimeLimit gives it one"
         | Mismatch what -> what
+        | InvalidTable(table, why) -> $"{table} is not allowed: {why}"
+        | BrokenGuarantee(what, why) -> $"a guarantee was broken for {what}: {why}"
         | Damaged(file, why) -> $"{file} cannot be used: {why}"
 
 /// result { … }: steps that each give a result, the first error of which is that of the whole.

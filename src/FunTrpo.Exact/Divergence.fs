@@ -1,0 +1,63 @@
+/// How far two policies are apart, state by state. KL is always KL(old ‖ new).
+module FunTrpo.Exact.Divergence
+
+open System
+
+/// y − log(1 + y) ≥ 0, without the cancellation that a small y would bring: its series there.
+let internal excess y =
+    if abs y < 1e-2 then
+        // y²/2 − y³/3 + y⁴/4 − …; the ninth term is below 10⁻¹⁸ of the first.
+        let mutable sum = 0.0
+
+        for n in 10 .. -1 .. 2 do
+            sum <- (if n % 2 = 0 then 1.0 else -1.0) / float n + y * sum
+
+        y * y * sum
+    else
+        y - Math.Log(1.0 + y)
+
+/// Σ_a p(a) log(p(a) / q(a)), infinite where q has lost an action of p. The terms are p (y − log(1 + y)) with y = q/p − 1, whose
+/// first parts sum to what q gives to actions that p does not know.
+let klOfRows (p: float[]) (q: float[]) =
+    let mutable sum = 0.0
+    let mutable elsewhere = 0.0
+
+    for a in 0 .. p.Length - 1 do
+        if p[a] = 0.0 then elsewhere <- elsewhere + q[a]
+        elif q[a] = 0.0 then sum <- infinity
+        else sum <- sum + p[a] * excess ((q[a] - p[a]) / p[a])
+
+    sum + elsewhere
+
+/// ½ Σ_a |p(a) − q(a)|
+let tvOfRows (p: float[]) (q: float[]) = 0.5 * Array.sum (Array.map2 (fun x y -> abs (x - y)) p q)
+
+/// KL(π_old(·|s) ‖ π_new(·|s)) of each state.
+let kl (oldPolicy: TabularPolicy) (newPolicy: TabularPolicy) =
+    PerState.init oldPolicy.Rows (fun state -> klOfRows (Table.rowArray oldPolicy state) (Table.rowArray newPolicy state))
+
+/// The total variation of each state.
+let tv (oldPolicy: TabularPolicy) (newPolicy: TabularPolicy) =
+    PerState.init oldPolicy.Rows (fun state -> tvOfRows (Table.rowArray oldPolicy state) (Table.rowArray newPolicy state))
+
+/// The maximum over the states that are not terminal.
+let maximum (mdp: FiniteMdp) (ofStates: Collections.Immutable.ImmutableArray<float>) =
+    let mutable largest = 0.0
+
+    for state in 0 .. mdp.States - 1 do
+        if not (mdp.IsTerminal state) then
+            largest <- max largest ofStates[state]
+
+    largest
+
+/// The mean over the states as the old policy visits them: with the weights (1 − γ) ρ(s), or ρ(s) / Σ ρ where γ = 1. States that are
+/// never visited do not count, however far apart the policies are there.
+let mean (mdp: FiniteMdp) (values: Values) (ofStates: Collections.Immutable.ImmutableArray<float>) =
+    let scale = if mdp.Gamma < 1.0 then 1.0 - mdp.Gamma else 1.0 / Seq.sum values.Visitation
+    let mutable sum = 0.0
+
+    for state in 0 .. mdp.States - 1 do
+        if values.Visitation[state] > 0.0 then
+            sum <- sum + scale * values.Visitation[state] * ofStates[state]
+
+    sum

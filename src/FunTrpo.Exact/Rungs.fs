@@ -1,0 +1,195 @@
+namespace FunTrpo.Exact
+
+open System
+open FunTrpo
+
+/// What a rung of the ladder makes of a policy.
+type Step =
+    /// Another policy, with what it is worth and what was guaranteed.
+    | Stepped of Values * Certificate
+    /// Nothing, as there is nothing left to gain that the rung could see.
+    | Stopped
+
+/// An algorithm that improves a policy of a finite process, step by step.
+[<NoComparison; NoEquality>]
+type Rung =
+    {
+        Name: string
+        /// Whether its own theory promises that η never decreases.
+        IsMonotone: bool
+        Step: FiniteMdp -> Values -> Result<Step, Fault>
+    }
+
+/// The algorithms, from the most careful to the most practical. Each uses exact values, and its certificate says what the bounds know.
+module Rungs =
+
+    /// A policy advantage below this, relative to the size of values, is rounding.
+    let private smallestAdvantage = 1e-12
+
+    let private advantageOfGreedy (values: Values) =
+        let greedy = TabularPolicy.greedy values.Advantages
+        greedy, Values.policyAdvantage values greedy
+
+    let private isSettled (values: Values) advantage = advantage <= smallestAdvantage * (1.0 + abs values.Eta)
+
+    let private moved mdp (values: Values) bound lower policy =
+        let next = Values.ofPolicy mdp policy
+        Bounds.certify mdp values next bound lower |> Result.map (fun certificate -> Stepped(next, certificate))
+
+    /// A step to a policy, certified by the bound.
+    let private movedBy bound mdp (values: Values) policy = moved mdp values bound (Bounds.value mdp values policy bound) policy
+
+    /// The policy in which each state that is visited has the row that `choose` gives for its old row and its advantages.
+    let private stateByState (values: Values) (choose: int -> float[] -> float[] -> float[]) =
+        Table.initRows values.Policy.Rows values.Policy.Columns (fun state ->
+            let row = Table.rowArray values.Policy state
+
+            if values.Visitation[state] > 0.0 then
+                choose state row (Table.rowArray values.Advantages state)
+            else
+                row)
+
+    /// A rung that steps unless no policy has an advantage over the present one.
+    let private rung name isMonotone (step: FiniteMdp -> Values -> Result<Step, Fault>) =
+        { Name = name
+          IsMonotone = isMonotone
+          Step =
+            fun mdp values ->
+                let _, advantage = advantageOfGreedy values
+                if isSettled values advantage then Ok Stopped else step mdp values }
+
+    /// The greedy policy, all at once. That η does not decrease is the policy improvement theorem, which needs exact values in
+    /// every state: no bound on the step stands behind it.
+    let policyIteration =
+        rung "policy iteration" true (fun mdp values ->
+            movedBy Bound.TotalVariation mdp values (fst (advantageOfGreedy values)))
+
+    /// The α in (0, 1] that maximises the bound of the mixture: 𝔸(1−γ)²/(4εγ), at most 1.
+    let mixtureStep (mdp: FiniteMdp) (values: Values) other =
+        let advantage = Values.policyAdvantage values other
+        let c = Bounds.penalty mdp (Bounds.epsilonOf mdp values other)
+        if c = 0.0 then 1.0 else min 1.0 (advantage / c)
+
+    /// Conservative policy iteration (Kakade and Langford 2002): the mixture with the greedy policy whose bound is best. It stops
+    /// where the policy advantage is at most the threshold.
+    let conservativePolicyIteration threshold =
+        rung "conservative policy iteration" true (fun mdp values ->
+            let greedy, advantage = advantageOfGreedy values
+
+            if advantage <= threshold then
+                Ok Stopped
+            else
+                let alpha = mixtureStep mdp values greedy
+                let lower = Bounds.ofMixture mdp values alpha greedy
+                moved mdp values Bound.Mixture lower (TabularPolicy.mix alpha values.Policy greedy))
+
+    /// The KL in nats that a step takes where it costs nothing.
+    let private mostKl = 50.0
+
+    /// Σ_s ρ(s) λ_s: what a nat more in every state would be worth.
+    let private worth (values: Values) limit =
+        let mutable sum = 0.0
+
+        for state in 0 .. values.Policy.Rows - 1 do
+            if values.Visitation[state] > 0.0 then
+                let row, w = Table.rowArray values.Policy state, Table.rowArray values.Advantages state
+                sum <- sum + values.Visitation[state] * (KlDual.withinLimit limit row w).Multiplier
+
+        sum
+
+    let private withinMaximum limit (values: Values) =
+        stateByState values (fun _ row w -> (KlDual.withinLimit limit row w).Row)
+
+    /// The maximiser of L(π̃) − price · D_KL^max(π ‖ π̃): a concave function of the one number that D_KL^max is, whose slope is the
+    /// worth of a nat less its price.
+    let penalised price (values: Values) =
+        if price = infinity then
+            values.Policy
+        else
+            let slope limit = worth values limit - price
+            let limit = if slope mostKl >= 0.0 then mostKl else KlDual.positiveRoot 1e-4 slope
+            withinMaximum (min mostKl limit) values
+
+    /// Minorization-maximization: the exact maximiser of L − C · D_KL^max, which is a lower bound of η that touches it at the old
+    /// policy (TRPO, algorithm 1).
+    let minorizationMaximization =
+        rung "minorization-maximization" true (fun mdp values ->
+            let price = Bounds.penalty mdp (Bounds.epsilon mdp values)
+            movedBy Bound.Kl mdp values (penalised price values))
+
+    /// The same with half of the penalty, by Pinsker's inequality.
+    let minorizationMaximizationPinsker =
+        rung "minorization-maximization, Pinsker" true (fun mdp values ->
+            let price = 0.5 * Bounds.penalty mdp (Bounds.epsilon mdp values)
+            movedBy Bound.KlPinsker mdp values (penalised price values))
+
+    /// The maximiser of L subject to D_KL^max ≤ δ (TRPO, equation 11).
+    let maximumKl delta =
+        rung $"max KL ≤ {delta}" false (fun mdp values -> movedBy Bound.Kl mdp values (withinMaximum delta values))
+
+    /// The maximiser of L at a price of the KL that all states share: ρ(s) is the same on both sides, so that each state pays it for
+    /// its own KL.
+    let private atPrice price (values: Values) = stateByState values (fun _ row w -> (KlDual.atPrice price row w).Row)
+
+    /// The maximiser of L subject to a mean KL of at most δ (TRPO, equation 12).
+    let withinMean mdp delta (values: Values) =
+        let excess price =
+            Divergence.mean mdp values (Divergence.kl values.Policy (atPrice price values)) - delta
+
+        atPrice (KlDual.positiveRoot 1.0 excess) values
+
+    let meanKl delta =
+        rung $"mean KL ≤ {delta}" false (fun mdp values -> movedBy Bound.Kl mdp values (withinMean mdp delta values))
+
+    /// F⁺ ∇η for the softmax policy with these probabilities, the smallest solution, and what it gives: xᵀ F x. The Fisher matrix is
+    /// d(s) (diag π − π πᵀ) for each state, with d = (1−γ) ρ, and ∇η = ρ(s) π(a|s) A(s, a); so F x = ∇η for x = A / (1−γ), to which any
+    /// number may be added in a state (Kakade 2001).
+    let naturalGradient (mdp: FiniteMdp) (values: Values) =
+        let scale = if mdp.Gamma < 1.0 then 1.0 / (1.0 - mdp.Gamma) else Seq.sum values.Visitation
+
+        let direction =
+            Table.initRows mdp.States mdp.Actions (fun state ->
+                let row = Table.rowArray values.Advantages state
+
+                if values.Visitation[state] > 0.0 then
+                    let mean = Array.average row
+                    row |> Array.map (fun a -> scale * (a - mean))
+                else
+                    Array.zeroCreate mdp.Actions)
+
+        let squares = Table.map2 (*) values.Policy values.Advantages
+        let mutable quadratic = 0.0
+
+        for state in 0 .. mdp.States - 1 do
+            quadratic <- quadratic + scale * values.Visitation[state] * Table.rowDot squares values.Advantages state
+
+        direction, quadratic
+
+    let private along (direction: Table) length (values: Values) = TabularPolicy.tilt (Table.map (fun x -> length * x) direction) values.Policy
+
+    /// The natural policy gradient with a fixed step (Kakade 2001), on the logits of a softmax policy.
+    let naturalPolicyGradient learningRate =
+        rung $"natural policy gradient, {learningRate}" false (fun mdp values ->
+            let direction, _ = naturalGradient mdp values
+            movedBy Bound.Kl mdp values (along direction learningRate values))
+
+    /// TRPO with exact values: √(2δ / xᵀFx) along the natural gradient, and shorter by a fifth as long as L does not gain or the mean KL
+    /// is beyond δ.
+    let trustRegion delta =
+        let tries, ratio = 20, 0.8
+
+        rung $"TRPO, δ = {delta}" false (fun mdp values ->
+            let direction, quadratic = naturalGradient mdp values
+            let full = sqrt (2.0 * delta / quadratic)
+
+            let isAcceptable policy =
+                Values.policyAdvantage values policy > 0.0
+                && Divergence.mean mdp values (Divergence.kl values.Policy policy) <= delta
+
+            let accepted =
+                Seq.init tries (fun i -> along direction (full * Math.Pow(ratio, float i)) values)
+                |> Seq.tryFind isAcceptable
+
+            match accepted with
+            | Some policy -> movedBy Bound.Kl mdp values policy
+            | None -> Ok Stopped)

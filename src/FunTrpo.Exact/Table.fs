@@ -1,0 +1,81 @@
+namespace FunTrpo.Exact
+
+open System
+open System.Collections.Immutable
+open System.Runtime.InteropServices
+
+/// A read-only table of float64: one row a state, one column an action. Two tables are equal when their numbers are.
+[<CustomEquality; NoComparison>]
+type Table =
+    private
+        { States: int
+          Actions: int
+          Numbers: float[] }
+
+    member this.Rows = this.States
+    member this.Columns = this.Actions
+
+    member this.Item
+        with get (state: int, action: int) = this.Numbers[state * this.Actions + action]
+
+    /// The numbers of a state, one for each action.
+    member this.Row state = ReadOnlySpan(this.Numbers, state * this.Actions, this.Actions)
+
+    member this.Equals(other: Table) =
+        this.States = other.States
+        && this.Actions = other.Actions
+        && this.Numbers.AsSpan().SequenceEqual(ReadOnlySpan other.Numbers)
+
+    override this.Equals(other: obj) =
+        match other with
+        | :? Table as table -> this.Equals table
+        | _ -> false
+
+    override this.GetHashCode() =
+        HashCode.Combine(this.States, this.Actions, (if this.Numbers.Length = 0 then 0.0 else this.Numbers[0]))
+
+    override this.ToString() = $"Table {this.States} × {this.Actions}"
+
+    interface IEquatable<Table> with
+        member this.Equals other = this.Equals other
+
+module Table =
+
+    let init states actions (f: int -> int -> float) =
+        { States = states
+          Actions = actions
+          Numbers = Array.init (states * actions) (fun i -> f (i / actions) (i % actions)) }
+
+    /// The table whose rows are these, one for each state.
+    let initRows states actions (row: int -> float[]) =
+        { States = states; Actions = actions; Numbers = Array.collect row [| 0 .. states - 1 |] }
+
+    let map f table = { table with Numbers = Array.map f table.Numbers }
+
+    let map2 f a b = { a with Numbers = Array.map2 f a.Numbers b.Numbers }
+
+    let rowArray (table: Table) state = table.Row(state).ToArray()
+
+    /// Σ_a x(s, a) y(s, a)
+    let rowDot (x: Table) (y: Table) state =
+        let mutable sum = 0.0
+
+        for action in 0 .. x.Actions - 1 do
+            sum <- sum + x[state, action] * y[state, action]
+
+        sum
+
+/// Numbers that nobody changes any more, one for each state.
+module internal PerState =
+
+    let adopt (numbers: float[]) = ImmutableCollectionsMarshal.AsImmutableArray numbers
+
+    let init count f = adopt (Array.init count f)
+
+    let dot (a: ImmutableArray<float>) (b: ImmutableArray<float>) =
+        let mutable sum = 0.0
+
+        for i in 0 .. a.Length - 1 do
+            sum <- sum + a[i] * b[i]
+
+        sum

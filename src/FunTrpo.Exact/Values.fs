@@ -1,0 +1,173 @@
+namespace FunTrpo.Exact
+
+open System
+open System.Collections.Immutable
+open MathNet.Numerics.LinearAlgebra
+
+/// What there is to know of a policy, exactly.
+type Values =
+    {
+        Policy: TabularPolicy
+        /// V(s), the expected discounted return from a state.
+        V: ImmutableArray<float>
+        /// Q(s, a)
+        Q: Table
+        /// A(s, a) = Q(s, a) − V(s); 0 in terminal states.
+        Advantages: Table
+        /// η = Σ μ(s) V(s)
+        Eta: float
+        /// ρ(s) = Σ_t γᵗ P(s_t = s), unnormalised; 0 in terminal states.
+        Visitation: ImmutableArray<float>
+    }
+
+/// Systems (I − W) x = b, where W has no negative number and its powers vanish.
+module internal LinearSystem =
+
+    /// A number of W: its row, its column and itself.
+    type Entry = (struct (int * int * float))
+
+    /// By elimination.
+    let private eliminate count (entries: Entry[]) (b: float[]) =
+        let matrix = Matrix<float>.Build.DenseIdentity count
+
+        for struct (row, column, weight) in entries do
+            matrix[row, column] <- matrix[row, column] - weight
+
+        matrix.LU().Solve(Vector<float>.Build.DenseOfArray b).ToArray()
+
+    /// By sweeps of Gauss and Seidel, up and down, until no number changes by more than rounding: for such systems they always get there.
+    let private sweep count (entries: Entry[]) (b: float[]) =
+        let entries = entries |> Array.sortBy (fun struct (row, _, _) -> row)
+        let columns = entries |> Array.map (fun struct (_, column, _) -> column)
+        let weights = entries |> Array.map (fun struct (_, _, weight) -> weight)
+        let first = Array.zeroCreate (count + 1)
+
+        for struct (row, _, _) in entries do
+            first[row + 1] <- first[row + 1] + 1
+
+        for row in 0 .. count - 1 do
+            first[row + 1] <- first[row + 1] + first[row]
+
+        let x = Array.copy b
+        let mutable largest = 0.0
+        let mutable change = infinity
+
+        let visit row =
+            let mutable sum = b[row]
+            let mutable itself = 0.0
+
+            for i in first[row] .. first[row + 1] - 1 do
+                if columns[i] = row then
+                    itself <- itself + weights[i]
+                else
+                    sum <- sum + weights[i] * x[columns[i]]
+
+            let value = sum / (1.0 - itself)
+            change <- max change (abs (value - x[row]))
+            largest <- max largest (abs value)
+            x[row] <- value
+
+        while change > 4.0 * Double.Epsilon + 1e-15 * largest do
+            change <- 0.0
+            largest <- 0.0
+
+            for row in 0 .. count - 1 do
+                visit row
+
+            for row in count - 1 .. -1 .. 0 do
+                visit row
+
+        x
+
+    /// Up to so many rows a system is solved by elimination, beyond it by sweeps.
+    let mostDense = 200
+
+    let solve count entries b = if count <= mostDense then eliminate count entries b else sweep count entries b
+
+    let transpose (entries: Entry[]) : Entry[] =
+        entries |> Array.map (fun struct (row, column, weight) -> struct (column, row, weight))
+
+module Values =
+
+    /// The transitions of a policy between states that are not terminal: (s, s′, γ P_π(s′|s)).
+    let private discounted (mdp: FiniteMdp) (policy: TabularPolicy) : LinearSystem.Entry[] =
+        [| for state in 0 .. mdp.States - 1 do
+               for action in 0 .. mdp.Actions - 1 do
+                   if policy[state, action] > 0.0 then
+                       for branch in mdp.Branches(state, action).ToArray() do
+                           if not (mdp.IsTerminal branch.Next) then
+                               struct (state, branch.Next, mdp.Gamma * policy[state, action] * branch.Probability) |]
+
+    /// r(s, a) + γ Σ P(s′|s, a) V(s′)
+    let private backup (mdp: FiniteMdp) (v: float[]) =
+        Table.init mdp.States mdp.Actions (fun state action ->
+            let mutable sum = 0.0
+
+            for branch in mdp.Branches(state, action) do
+                sum <- sum + branch.Probability * v[branch.Next]
+
+            mdp.Rewards[state, action] + mdp.Gamma * sum)
+
+    /// V, Q, A, η and ρ of a policy, by linear solves: (I − γ P_π) V = r_π and (I − γ P_πᵀ) ρ = μ.
+    let ofPolicy (mdp: FiniteMdp) (policy: TabularPolicy) =
+        let transitions = discounted mdp policy
+        let ofStates f = Array.init mdp.States (fun state -> if mdp.IsTerminal state then 0.0 else f state)
+        let v = ofStates (Table.rowDot policy mdp.Rewards) |> LinearSystem.solve mdp.States transitions
+
+        let visitation =
+            ofStates (fun state -> mdp.Start[state])
+            |> LinearSystem.solve mdp.States (LinearSystem.transpose transitions)
+
+        let q = backup mdp v
+
+        { Policy = policy
+          V = PerState.adopt v
+          Q = q
+          Advantages =
+            Table.init mdp.States mdp.Actions (fun state action ->
+                if mdp.IsTerminal state then 0.0 else q[state, action] - v[state])
+          Eta = PerState.dot mdp.Start (PerState.adopt v)
+          Visitation = PerState.adopt visitation }
+
+    /// Σ_s ρ(s) Σ_a π̃(a|s) A(s, a): the policy advantage of another policy over this one.
+    let policyAdvantage (values: Values) (other: TabularPolicy) =
+        let mutable sum = 0.0
+
+        for state in 0 .. other.Rows - 1 do
+            sum <- sum + values.Visitation[state] * Table.rowDot other values.Advantages state
+
+        sum
+
+    /// L_π(π̃) = η(π) + Σ_s ρ_π(s) Σ_a π̃(a|s) A_π(s, a): η with the visitation of the old policy (TRPO, equation 3). It agrees with η
+    /// in value and gradient at π̃ = π.
+    let localApproximation (values: Values) other = values.Eta + policyAdvantage values other
+
+    /// η(π̃) by the identity η(π̃) = η(π) + Σ_s ρ_π̃(s) Σ_a π̃(a|s) A_π(s, a) (Kakade and Langford 2002), for which the visitation is
+    /// that of π̃.
+    let byIdentity (values: Values) (ofOther: Values) =
+        let mutable sum = values.Eta
+
+        for state in 0 .. ofOther.Policy.Rows - 1 do
+            sum <- sum + ofOther.Visitation[state] * Table.rowDot ofOther.Policy values.Advantages state
+
+        sum
+
+    /// The values of an optimal policy, by policy iteration. An action is changed only where another one is better by more than
+    /// rounding, so that it ends.
+    let optimal (mdp: FiniteMdp) =
+        let rec improve values =
+            let better =
+                Table.initRows mdp.States mdp.Actions (fun state ->
+                    let row = Table.rowArray values.Advantages state
+                    let best = Array.max row
+                    let size = 1.0 + abs values.V[state]
+
+                    if best <= 1e-12 * size then
+                        Table.rowArray values.Policy state
+                    else
+                        let chosen = Array.findIndex ((=) best) row
+                        Array.init row.Length (fun action -> if action = chosen then 1.0 else 0.0))
+
+            if better = values.Policy then values else improve (ofPolicy mdp better)
+
+        improve (ofPolicy mdp (TabularPolicy.greedy mdp.Rewards))
