@@ -82,8 +82,7 @@ module Bounds =
             less l coefficient (PerState.dot values.Visitation tv)
 
     /// By how much rounding may put η below its bound.
-    let tolerance (mdp: FiniteMdp) eta =
-        1e-12 * max 1.0 (abs eta / (if mdp.Gamma < 1.0 then 1.0 - mdp.Gamma else 1.0))
+    let tolerance (mdp: FiniteMdp) eta = 1e-12 * max 1.0 (abs eta / (if mdp.Gamma < 1.0 then 1.0 - mdp.Gamma else 1.0))
 
     /// The certificate of a step to another policy, made by a bound of the given value; a violated one is an error.
     let certify (mdp: FiniteMdp) (values: Values) (next: Values) by lower =

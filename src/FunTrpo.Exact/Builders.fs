@@ -59,9 +59,7 @@ let grid name gamma slip (map: string list) =
             let next = move state ((direction + 4) % 4)
             { Next = next; Probability = probability; Reward = (if cell next = 'G' then 1.0 else 0.0) }
 
-        [ towards (action - 1) slip
-          towards action (1.0 - 2.0 * slip)
-          towards (action + 1) slip ])
+        [ towards (action - 1) slip; towards action (1.0 - 2.0 * slip); towards (action + 1) slip ])
     |> orFail
 
 let private frozen name map gamma isSlippery =
@@ -72,16 +70,7 @@ let frozenLake4 = frozen "4x4" [ "SFFF"; "FHFH"; "FFFH"; "HFFG" ]
 
 /// Gymnasium's FrozenLake of 8 × 8 cells.
 let frozenLake8 =
-    frozen
-        "8x8"
-        [ "SFFFFFFF"
-          "FFFFFFFF"
-          "FFFHFFFF"
-          "FFFFFHFF"
-          "FFFHFFFF"
-          "FHHFFFHF"
-          "FHFFHFHF"
-          "FFFHFFFG" ]
+    frozen "8x8" [ "SFFFFFFF"; "FFFFFFFF"; "FFFHFFFF"; "FFFFFHFF"; "FFFHFFFF"; "FHHFFFHF"; "FHFFHFHF"; "FFFHFFFG" ]
 
 /// G(states, actions, branching): each action of each state leads to `branching` different states that are drawn uniformly, with
 /// probabilities between sorted uniform cut points, and is worth a uniform reward in [0, 1]. It starts anywhere.

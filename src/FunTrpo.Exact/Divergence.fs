@@ -3,18 +3,18 @@ module FunTrpo.Exact.Divergence
 
 open System
 
-/// y − log(1 + y) ≥ 0, without the cancellation that a small y would bring: its series there.
-let internal excess y =
+/// y − log(1 + y) ≥ 0 for y = ratio − 1, without the cancellation that a small y would bring: its series there.
+let internal excess ratio y =
     if abs y < 1e-2 then
         // y²/2 − y³/3 + y⁴/4 − …; the ninth term is below 10⁻¹⁸ of the first.
         let mutable sum = 0.0
 
-        for n in 10 .. -1 .. 2 do
+        for n in 10..-1..2 do
             sum <- (if n % 2 = 0 then 1.0 else -1.0) / float n + y * sum
 
         y * y * sum
     else
-        y - Math.Log(1.0 + y)
+        y - Math.Log ratio
 
 /// Σ_a p(a) log(p(a) / q(a)), infinite where q has lost an action of p. The terms are p (y − log(1 + y)) with y = q/p − 1, whose
 /// first parts sum to what q gives to actions that p does not know.
@@ -25,7 +25,7 @@ let klOfRows (p: float[]) (q: float[]) =
     for a in 0 .. p.Length - 1 do
         if p[a] = 0.0 then elsewhere <- elsewhere + q[a]
         elif q[a] = 0.0 then sum <- infinity
-        else sum <- sum + p[a] * excess ((q[a] - p[a]) / p[a])
+        else sum <- sum + p[a] * excess (q[a] / p[a]) ((q[a] - p[a]) / p[a])
 
     sum + elsewhere
 
@@ -34,11 +34,13 @@ let tvOfRows (p: float[]) (q: float[]) = 0.5 * Array.sum (Array.map2 (fun x y ->
 
 /// KL(π_old(·|s) ‖ π_new(·|s)) of each state.
 let kl (oldPolicy: TabularPolicy) (newPolicy: TabularPolicy) =
-    PerState.init oldPolicy.Rows (fun state -> klOfRows (Table.rowArray oldPolicy state) (Table.rowArray newPolicy state))
+    PerState.init oldPolicy.Rows (fun state ->
+        klOfRows (Table.rowArray oldPolicy state) (Table.rowArray newPolicy state))
 
 /// The total variation of each state.
 let tv (oldPolicy: TabularPolicy) (newPolicy: TabularPolicy) =
-    PerState.init oldPolicy.Rows (fun state -> tvOfRows (Table.rowArray oldPolicy state) (Table.rowArray newPolicy state))
+    PerState.init oldPolicy.Rows (fun state ->
+        tvOfRows (Table.rowArray oldPolicy state) (Table.rowArray newPolicy state))
 
 /// The maximum over the states that are not terminal.
 let maximum (mdp: FiniteMdp) (ofStates: Collections.Immutable.ImmutableArray<float>) =

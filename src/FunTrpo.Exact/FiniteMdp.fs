@@ -14,17 +14,19 @@ type Branch = { Next: int; Probability: float; Reward: float }
 [<NoComparison; NoEquality>]
 type FiniteMdp =
     private
-        { Id: string
-          Discount: float
-          Count: int
-          ActionCount: int
-          StartDistribution: ImmutableArray<float>
-          Terminal: ImmutableArray<bool>
-          /// r(s, a), the expectation over what follows.
-          ExpectedRewards: Table
-          /// The branches of state s and action a are those numbered from `First[s·actions + a]` up to the next.
-          First: int[]
-          All: Branch[] }
+        {
+            Id: string
+            Discount: float
+            Count: int
+            ActionCount: int
+            StartDistribution: ImmutableArray<float>
+            Terminal: ImmutableArray<bool>
+            /// r(s, a), the expectation over what follows.
+            ExpectedRewards: Table
+            /// The branches of state s and action a are those numbered from `First[s·actions + a]` up to the next.
+            First: int[]
+            All: Branch[]
+        }
 
     member this.Name = this.Id
     member this.Gamma = this.Discount
@@ -53,13 +55,15 @@ module FiniteMdp =
 
         branches
         |> Array.tryPick (fun branch ->
-            if branch.Next < 0 || branch.Next >= states then Some $"it leads to state {branch.Next}, of {states}"
-            elif not (branch.Probability >= 0.0) then Some $"a probability is {branch.Probability}"
-            elif not (Double.IsFinite branch.Reward) then Some $"a reward is {branch.Reward}"
-            else None)
-        |> Option.orElse (
-            if abs (sum - 1.0) <= tolerance then None else Some $"its probabilities sum to {sum}"
-        )
+            if branch.Next < 0 || branch.Next >= states then
+                Some $"it leads to state {branch.Next}, of {states}"
+            elif not (branch.Probability >= 0.0) then
+                Some $"a probability is {branch.Probability}"
+            elif not (Double.IsFinite branch.Reward) then
+                Some $"a reward is {branch.Reward}"
+            else
+                None)
+        |> Option.orElse (if abs (sum - 1.0) <= tolerance then None else Some $"its probabilities sum to {sum}")
 
     /// The states from which some policy never comes to an end: the largest set in which each state has an action that stays inside.
     let private canGoOnForever mdp =
@@ -88,8 +92,10 @@ module FiniteMdp =
     let private faultOfSizes name states actions gamma (start: float[]) (terminal: bool[]) =
         let refuse why = Some(InvalidTable(name, why))
 
-        if states < 1 || actions < 1 then refuse $"it has {states} states and {actions} actions"
-        elif not (gamma >= 0.0 && gamma <= 1.0) then refuse $"γ = {gamma} is not in [0, 1]"
+        if states < 1 || actions < 1 then
+            refuse $"it has {states} states and {actions} actions"
+        elif not (gamma >= 0.0 && gamma <= 1.0) then
+            refuse $"γ = {gamma} is not in [0, 1]"
         elif start.Length <> states || terminal.Length <> states then
             refuse $"start and terminal states have {start.Length} and {terminal.Length} numbers, for {states} states"
         else
@@ -117,7 +123,8 @@ module FiniteMdp =
           Terminal = ImmutableArray.CreateRange terminal
           ExpectedRewards =
             Table.init states actions (fun state action ->
-                normalised[state * actions + action] |> Array.sumBy (fun branch -> branch.Probability * branch.Reward))
+                normalised[state * actions + action]
+                |> Array.sumBy (fun branch -> branch.Probability * branch.Reward))
           First = Array.scan (fun first (row: Branch[]) -> first + row.Length) 0 normalised
           All = Array.concat normalised }
 
@@ -153,5 +160,10 @@ module FiniteMdp =
 
     /// The same process with another discount.
     let withGamma gamma (mdp: FiniteMdp) =
-        create mdp.Id gamma mdp.ActionCount (mdp.Start.AsSpan().ToArray()) (mdp.Terminal.AsSpan().ToArray()) (fun state action ->
-            List.ofArray (mdp.Branches(state, action).ToArray()))
+        create
+            mdp.Id
+            gamma
+            mdp.ActionCount
+            (mdp.Start.AsSpan().ToArray())
+            (mdp.Terminal.AsSpan().ToArray())
+            (fun state action -> List.ofArray (mdp.Branches(state, action).ToArray()))

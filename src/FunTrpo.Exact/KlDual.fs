@@ -24,8 +24,16 @@ type private Problem =
     }
 
 let private problem (p: float[]) (w: float[]) =
-    let support = [| for a in 0 .. p.Length - 1 do if p[a] > 0.0 then a |]
-    let others = [| for a in 0 .. p.Length - 1 do if not (p[a] > 0.0) then a |]
+    let support =
+        [| for a in 0 .. p.Length - 1 do
+               if p[a] > 0.0 then
+                   a |]
+
+    let others =
+        [| for a in 0 .. p.Length - 1 do
+               if not (p[a] > 0.0) then
+                   a |]
+
     let top = support |> Seq.map (fun a -> w[a]) |> Seq.max
     let free = if others.Length = 0 then -1 else others |> Array.maxBy (fun a -> w[a])
 
@@ -37,17 +45,16 @@ let private problem (p: float[]) (w: float[]) =
       Beyond = (if free < 0 then -1.0 else w[free] - top) }
 
 /// Σ p f(x + g)
-let inline private sum problem ([<InlineIfLambda>] f: float -> float -> float) =
+let inline private sum problem ([<InlineIfLambda>] f: float -> float) =
     let mutable total = 0.0
 
     for i in 0 .. problem.Weights.Length - 1 do
-        total <- total + problem.Weights[i] * f problem.Gaps[i] problem.Weights[i]
+        total <- total + problem.Weights[i] * f problem.Gaps[i]
 
     total
 
 /// h of λ = x + h: the mean of the gaps with the weights p / (x + g).
-let private meanGap problem x =
-    sum problem (fun g _ -> g / (x + g)) / sum problem (fun g _ -> 1.0 / (x + g))
+let private meanGap problem x = sum problem (fun g -> g / (x + g)) / sum problem (fun g -> 1.0 / (x + g))
 
 /// The multiplier λ = 1 / Σ p / (x + g) at which π sums to 1.
 let private multiplierAt problem x = x + meanGap problem x
@@ -55,7 +62,7 @@ let private multiplierAt problem x = x + meanGap problem x
 /// KL(p ‖ π) at x: Σ p (y − log(1 + y)) with y = π/p − 1 = (h − g) / (x + g).
 let private klAt problem x =
     let h = meanGap problem x
-    sum problem (fun g _ -> Divergence.excess ((h - g) / (x + g)))
+    sum problem (fun g -> Divergence.excess ((x + h) / (x + g)) ((h - g) / (x + g)))
 
 /// No finite KL takes a probability to 0, and neither may rounding: the KL would be infinite.
 let private smallest = 1e-300
@@ -112,7 +119,7 @@ let withinLimit limit (p: float[]) (w: float[]) =
     /// ν at the best free action: the support has π = λ p / (ν − w) with KL = limit, and less than all.
     let withFree () =
         let x = problem.Beyond
-        let multiplier = exp (sum problem (fun g _ -> log (x + g)) - limit)
+        let multiplier = exp (sum problem (fun g -> log (x + g)) - limit)
         { Row = policyAt problem x multiplier true; Kl = limit; Multiplier = multiplier }
 
     if limit = 0.0 || (isConstant problem && problem.Beyond <= 0.0) then
@@ -121,7 +128,10 @@ let withinLimit limit (p: float[]) (w: float[]) =
         withFree ()
     else
         let x = positiveRoot (scaleOf problem) (fun x -> klAt problem x - limit)
-        { Row = policyAt problem x (multiplierAt problem x) false; Kl = limit; Multiplier = multiplierAt problem x }
+
+        { Row = policyAt problem x (multiplierAt problem x) false
+          Kl = limit
+          Multiplier = multiplierAt problem x }
 
 /// max Σ π w − price · KL(p ‖ π), for a positive price. Where nothing can be gained, π = p.
 let atPrice price (p: float[]) (w: float[]) =
@@ -131,7 +141,7 @@ let atPrice price (p: float[]) (w: float[]) =
         // ν stays at the best free action, which takes what λ = price leaves.
         let x = problem.Beyond
         let row = policyAt problem x price true
-        { Row = row; Kl = sum problem (fun g _ -> log (x + g)) - log price; Multiplier = price }
+        { Row = row; Kl = sum problem (fun g -> log (x + g)) - log price; Multiplier = price }
     elif isConstant problem then
         { Row = Array.copy p; Kl = 0.0; Multiplier = price }
     else

@@ -34,10 +34,13 @@ module Rungs =
 
     let private moved mdp (values: Values) bound lower policy =
         let next = Values.ofPolicy mdp policy
-        Bounds.certify mdp values next bound lower |> Result.map (fun certificate -> Stepped(next, certificate))
+
+        Bounds.certify mdp values next bound lower
+        |> Result.map (fun certificate -> Stepped(next, certificate))
 
     /// A step to a policy, certified by the bound.
-    let private movedBy bound mdp (values: Values) policy = moved mdp values bound (Bounds.value mdp values policy bound) policy
+    let private movedBy bound mdp (values: Values) policy =
+        moved mdp values bound (Bounds.value mdp values policy bound) policy
 
     /// The policy in which each state that is visited has the row that `choose` gives for its old row and its advantages.
     let private stateByState (values: Values) (choose: int -> float[] -> float[] -> float[]) =
@@ -133,8 +136,7 @@ module Rungs =
 
     /// The maximiser of L subject to a mean KL of at most δ (TRPO, equation 12).
     let withinMean mdp delta (values: Values) =
-        let excess price =
-            Divergence.mean mdp values (Divergence.kl values.Policy (atPrice price values)) - delta
+        let excess price = Divergence.mean mdp values (Divergence.kl values.Policy (atPrice price values)) - delta
 
         atPrice (KlDual.positiveRoot 1.0 excess) values
 
@@ -165,7 +167,8 @@ module Rungs =
 
         direction, quadratic
 
-    let private along (direction: Table) length (values: Values) = TabularPolicy.tilt (Table.map (fun x -> length * x) direction) values.Policy
+    let private along (direction: Table) length (values: Values) =
+        TabularPolicy.tilt (Table.map (fun x -> length * x) direction) values.Policy
 
     /// The natural policy gradient with a fixed step (Kakade 2001), on the logits of a softmax policy.
     let naturalPolicyGradient learningRate =

@@ -57,10 +57,7 @@ module internal LinearSystem =
             let mutable itself = 0.0
 
             for i in first[row] .. first[row + 1] - 1 do
-                if columns[i] = row then
-                    itself <- itself + weights[i]
-                else
-                    sum <- sum + weights[i] * x[columns[i]]
+                if columns[i] = row then itself <- itself + weights[i] else sum <- sum + weights[i] * x[columns[i]]
 
             let value = sum / (1.0 - itself)
             change <- max change (abs (value - x[row]))
