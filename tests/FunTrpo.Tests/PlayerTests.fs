@@ -17,7 +17,10 @@ let private cases =
         let! key = key
         let! isStandardised = Gen.elements [ true; false ]
         let policy = Policy.create architecture 0.5 width actionSpace
-        let normals name scale count = Key.named name key |> Key.normals count |> Array.map (fun x -> float32 (scale * x))
+
+        let normals name scale count =
+            Key.named name key |> Key.normals count |> Array.map (fun x -> float32 (scale * x))
+
         let observations = Matrix.adopt rows width (normals "observations" 3.0 (rows * width))
 
         let actor =
@@ -46,8 +49,13 @@ let private actions (actor: Actor) (observations: Matrix) (act: Player -> Fill) 
 let private properties =
     [ property "acts with the mode of the distribution, inside the space, for one row and for many" cases (fun case ->
           let actor, observations, _ = case
-          let modes = expected actor observations (fun _ ofRow -> Fill(fun a -> actor.Policy.Family.Mode(ofRow.Span, a)))
-          let together = actions actor observations (fun player -> Fill(fun a -> player.Act(observations.Span, a)))
+
+          let modes =
+              expected actor observations (fun _ ofRow -> Fill(fun a -> actor.Policy.Family.Mode(ofRow.Span, a)))
+
+          let together =
+              actions actor observations (fun player -> Fill(fun a -> player.Act(observations.Span, a)))
+
           Expect.equal together modes "all rows at once"
           let player = Player actor
 
@@ -64,7 +72,9 @@ let private properties =
               expected actor observations (fun row ofRow ->
                   Fill(fun a -> actor.Policy.Family.Sample(ofRow.Span, Key.at (int64 row) key, a)))
 
-          let sampled = actions actor observations (fun player -> Fill(fun a -> player.Sample(observations.Span, key, a)))
+          let sampled =
+              actions actor observations (fun player -> Fill(fun a -> player.Sample(observations.Span, key, a)))
+
           Expect.equal sampled drawn "all rows at once")
 
       property "gives the distributions themselves" cases (fun case ->

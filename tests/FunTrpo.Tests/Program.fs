@@ -30,7 +30,8 @@ let private tests =
           TrainingTests.tests
           PolicyFileTests.tests
           CommandTests.tests
-          DocumentationTests.tests ]
+          DocumentationTests.tests
+          PackageTests.tests ]
 
 /// Runs the tests. The last line counts them, for people and for programs; a run in which nothing ran is a failure.
 [<EntryPoint>]
