@@ -321,6 +321,76 @@ let rec pack version output asBuilt arguments =
         (if asBuilt then packAsBuilt else packBuilt) version output
         0
 
+let documentation = "artifacts/docs"
+
+/// The guide pages and the reference as a site that can stand anywhere: every link is relative, and leads somewhere.
+let docs () =
+    let projects = [ "FunTrpo"; "FunTrpo.Environments"; "FunTrpo.CSharp"; "FunTrpo.Kernels" ]
+    let file project = Directory.GetFiles(at $"src/{project}", "*proj") |> Array.exactlyOne
+    let site = at documentation
+    let state = at ".fsdocs" // what fsdocs remembers of the projects, right or wrong
+    let placeholder = "/its-root/"
+    restore ()
+    quietly ([ "build"; "src/FunTrpo.CSharp" ] @ release)
+    List.iter remove [ state; site ]
+
+    let code, said =
+        capture
+            dotnet
+            ([ "fsdocs"; "build"; "--strict"; "--input"; "docs"; "--output"; site ]
+             @ [ "--properties"; "Configuration=Release" ]
+             @ [ "--parameters"; "root"; placeholder; "fsdocs-collection-name"; "FunTrpo" ]
+             @ "--projects" :: List.map file projects)
+
+    remove state
+
+    let complaints =
+        said.Split '\n'
+        |> Array.filter (fun line -> Regex.IsMatch(line, @"(?i)\b(warning|error)\b|could not|unable to"))
+
+    if code <> 0 || complaints.Length > 0 then
+        fail (if complaints.Length > 0 then String.concat "\n" complaints else said)
+
+    File.Copy(at "packaging/icon.png", Path.Combine(site, "icon.png"))
+
+    for unused in [ "NuGet.config"; "index.json"; "llms.txt"; "llms-full.txt" ] do
+        File.Delete(Path.Combine(site, unused))
+
+    let pages = Directory.GetFiles(site, "*.html", SearchOption.AllDirectories)
+
+    for page in pages do
+        let up = if Path.GetDirectoryName page = site then "" else "../"
+        File.WriteAllText(page, File.ReadAllText(page).Replace(placeholder, up))
+
+    let menu = File.ReadAllText(at "docs/_template.html")
+
+    let faults =
+        [ for page in pages do
+              let name = Path.GetRelativePath(site, page).Replace('\\', '/')
+              let text = File.ReadAllText page
+
+              if Path.GetDirectoryName page = site && not (menu.Contains("{{root}}" + name)) then
+                  $"docs/_template.html: its menu does not lead to {name}"
+
+              for found in Regex.Matches(text, "(?:href|src)=\"([^\"#]*)(?:#([^\"]*))?\"") do
+                  let target, anchor = found.Groups[1].Value, Uri.UnescapeDataString found.Groups[2].Value
+                  let linked = if target = "" then page else Path.Combine(Path.GetDirectoryName page, target)
+
+                  if not (target.Contains "://") then
+                      if not (File.Exists linked) then
+                          $"{name}: nothing is where it links to: {target}"
+                      elif anchor <> "" && not (File.ReadAllText(linked).Contains $"\"{anchor}\"") then
+                          $"{name}: {target} has no place {anchor}" ]
+
+    for fault in List.distinct faults do
+        eprintfn "%s" fault
+
+    if faults.IsEmpty then
+        printfn "The documentation is ready: %s" (Path.Combine(site, "index.html"))
+        0
+    else
+        1
+
 let format () =
     restore ()
     max (run root dotnet ("fantomas" :: fsharp)) (run root dotnet [ "csharpier"; "format"; "." ])
@@ -373,6 +443,7 @@ let help () =
              --shape 376-256-256-17 --family gaussian --batch 4096 measures your own, micro runs BenchmarkDotNet
   pack       make the packages FunTrpo, FunTrpo.CSharp and FunTrpo.Tool in artifacts/, their version from the last git tag (v1.2.3);
              --version and --output say otherwise, --as-built takes what the last build left
+  docs       build the guide pages and the API reference into artifacts/docs
   format     format all F# and C#
   check      check format, lint and packages, and change nothing
   clean      remove all that was built
@@ -395,12 +466,23 @@ let start arguments =
     | "bench" :: rest -> bench rest
     | ("train" | "evaluate") :: _ -> command arguments
     | "pack" :: rest -> pack None (at "artifacts") false rest
+    | [ "docs" ] -> docs ()
     | [ "format" ] -> format ()
     | [ "check" ] -> check ()
     | [ "clean" ] -> clean ()
     | target :: rest ->
         let known =
-            [ "build"; "test"; "train"; "evaluate"; "bench"; "pack"; "format"; "check"; "clean"; "help" ]
+            [ "build"
+              "test"
+              "train"
+              "evaluate"
+              "bench"
+              "pack"
+              "docs"
+              "format"
+              "check"
+              "clean"
+              "help" ]
 
         if List.contains target known then
             eprintfn "%s takes no arguments, and got: %s" target (String.concat " " rest)
