@@ -207,6 +207,53 @@ let runBuilt folder name arguments =
 /// The folders and files that hold F#, of those that are there.
 let fsharp = [ "src"; "tests"; "bench"; "scripts"; "build.fsx" ] |> List.filter (at >> Path.Exists)
 
+// ---- Packages that are made ----
+
+/// The version of what is checked out: that of its tag, v1.2.3; or the one after the last tag's, and the commits since then.
+let versionOfCommit () =
+    let git arguments =
+        match capture "git" arguments with
+        | 0, said -> Some said
+        | _ -> None
+
+    match git [ "describe"; "--tags"; "--long"; "--match"; "v[0-9]*" ] with
+    | Some described ->
+        let tag = Regex.Match(described, @"^v(\d+\.\d+)\.(\d+)(-[\w.-]+)?-(\d+)-g\w+$")
+
+        if not tag.Success then
+            fail $"The last tag is no version such as v1.2.3 or v1.2.3-rc.1: {described}"
+
+        let part (i: int) = tag.Groups[i].Value
+
+        match part 4, part 3 with
+        | "0", label -> $"{part 1}.{part 2}{label}"
+        | height, "" -> $"{part 1}.{int (part 2) + 1}-alpha.0.{height}"
+        | height, label -> $"{part 1}.{part 2}{label}.{height}"
+    | None ->
+        match git [ "rev-list"; "--count"; "HEAD" ] with
+        | Some height -> $"0.1.0-alpha.0.{height}"
+        | None -> fail "The version comes from git, and this is no checkout: give one with --version."
+
+/// Makes the packages that packaging/ describes from the folders of the C# library and of the command.
+let makePackages version libraries command (output: string) =
+    let core =
+        Regex.Match(File.ReadAllText(at "paket.lock"), @"(?m)^    FSharp\.Core \((\S+)\)").Groups[1].Value
+
+    for description in Directory.GetFiles(at "packaging", "*.nuspec") |> Array.sort do
+        quietly
+            [ "pack"
+              description
+              "--version"
+              version
+              "--output"
+              output
+              $"-p:libraries={at libraries}"
+              $"-p:command={at command}"
+              $"-p:fsharpcore={core}" ]
+
+        let id = Path.GetFileNameWithoutExtension description
+        printfn "%s" (Path.Combine(output, $"{id}.{version}.nupkg"))
+
 // ---- The targets ----
 
 let build () =
@@ -232,6 +279,117 @@ let bench arguments =
 let command arguments =
     ensureCommand ()
     runBuilt "bin" "funtrpo" arguments
+
+/// Packages are built apart from everything else, from nothing but the sources, with the version in every assembly.
+let packBuilt version output =
+    let apart = "obj/pack"
+    remove (at apart)
+    restore ()
+
+    for project in [ "FunTrpo.CSharp"; "FunTrpo.Cli" ] do
+        quietly (
+            [ "build"; $"src/{project}"; "--artifacts-path"; at apart; $"-p:Version={version}" ]
+            @ [ "-p:ContinuousIntegrationBuild=true"; "-p:UseCurrentRuntimeIdentifier=false" ]
+            @ release
+        )
+
+    makePackages version $"{apart}/bin/FunTrpo.CSharp/release" $"{apart}/bin/FunTrpo.Cli/release" output
+
+/// Packages of what the last build left, whatever its version: quick, to try them.
+let packAsBuilt version output =
+    let folder project = Path.Combine("src", project, "bin", "Release", "net10.0")
+
+    let command =
+        Path.Combine(folder "FunTrpo.Cli", System.Runtime.InteropServices.RuntimeInformation.RuntimeIdentifier)
+
+    for project in [ folder "FunTrpo.CSharp"; command ] do
+        if not (Directory.Exists(at project)) then
+            fail $"{project} is not there: build first."
+
+    makePackages version (folder "FunTrpo.CSharp") command output
+
+let rec pack version output asBuilt arguments =
+    match arguments with
+    | "--version" :: version :: rest -> pack (Some version) output asBuilt rest
+    | "--output" :: output :: rest -> pack version (Path.GetFullPath output) asBuilt rest
+    | "--as-built" :: rest -> pack version output true rest
+    | argument :: _ ->
+        eprintfn "pack takes --version VERSION, --output FOLDER and --as-built, and got: %s" argument
+        2
+    | [] ->
+        let version = version |> Option.defaultWith versionOfCommit
+        (if asBuilt then packAsBuilt else packBuilt) version output
+        0
+
+let documentation = "artifacts/docs"
+
+/// The guide pages and the reference as a site that can stand anywhere: every link is relative, and leads somewhere.
+let docs () =
+    let projects = [ "FunTrpo"; "FunTrpo.Environments"; "FunTrpo.CSharp"; "FunTrpo.Kernels" ]
+    let file project = Directory.GetFiles(at $"src/{project}", "*proj") |> Array.exactlyOne
+    let site = at documentation
+    let state = at ".fsdocs" // what fsdocs remembers of the projects, right or wrong
+    let placeholder = "/its-root/"
+    restore ()
+    quietly ([ "build"; "src/FunTrpo.CSharp" ] @ release)
+    List.iter remove [ state; site ]
+
+    let code, said =
+        capture
+            dotnet
+            ([ "fsdocs"; "build"; "--strict"; "--input"; "docs"; "--output"; site ]
+             @ [ "--properties"; "Configuration=Release" ]
+             @ [ "--parameters"; "root"; placeholder; "fsdocs-collection-name"; "FunTrpo" ]
+             @ "--projects" :: List.map file projects)
+
+    remove state
+
+    let complaints =
+        said.Split '\n'
+        |> Array.filter (fun line -> Regex.IsMatch(line, @"(?i)\b(warning|error)\b|could not|unable to"))
+
+    if code <> 0 || complaints.Length > 0 then
+        fail (if complaints.Length > 0 then String.concat "\n" complaints else said)
+
+    File.Copy(at "packaging/icon.png", Path.Combine(site, "icon.png"))
+
+    for unused in [ "NuGet.config"; "index.json"; "llms.txt"; "llms-full.txt" ] do
+        File.Delete(Path.Combine(site, unused))
+
+    let pages = Directory.GetFiles(site, "*.html", SearchOption.AllDirectories)
+
+    for page in pages do
+        let up = if Path.GetDirectoryName page = site then "" else "../"
+        File.WriteAllText(page, File.ReadAllText(page).Replace(placeholder, up))
+
+    let menu = File.ReadAllText(at "docs/_template.html")
+
+    let faults =
+        [ for page in pages do
+              let name = Path.GetRelativePath(site, page).Replace('\\', '/')
+              let text = File.ReadAllText page
+
+              if Path.GetDirectoryName page = site && not (menu.Contains("{{root}}" + name)) then
+                  $"docs/_template.html: its menu does not lead to {name}"
+
+              for found in Regex.Matches(text, "(?:href|src)=\"([^\"#]*)(?:#([^\"]*))?\"") do
+                  let target, anchor = found.Groups[1].Value, Uri.UnescapeDataString found.Groups[2].Value
+                  let linked = if target = "" then page else Path.Combine(Path.GetDirectoryName page, target)
+
+                  if not (target.Contains "://") then
+                      if not (File.Exists linked) then
+                          $"{name}: nothing is where it links to: {target}"
+                      elif anchor <> "" && not (File.ReadAllText(linked).Contains $"\"{anchor}\"") then
+                          $"{name}: {target} has no place {anchor}" ]
+
+    for fault in List.distinct faults do
+        eprintfn "%s" fault
+
+    if faults.IsEmpty then
+        printfn "The documentation is ready: %s" (Path.Combine(site, "index.html"))
+        0
+    else
+        1
 
 let format () =
     restore ()
@@ -269,7 +427,8 @@ let clean () =
               if isBuilt inner then inner else yield! built inner ]
 
     let projects = [ "src"; "tests"; "bench" ] |> List.map at |> List.filter Directory.Exists
-    List.iter remove (at "bin" :: at "obj" :: at "paket-files" :: List.collect built projects)
+    let made = [ "bin"; "obj"; "artifacts"; "paket-files" ] |> List.map at
+    List.iter remove (made @ List.collect built projects)
     0
 
 let help () =
@@ -282,6 +441,9 @@ let help () =
   evaluate   run `funtrpo evaluate` with the arguments
   bench      measure the speed against the machine and PyTorch; --quick is rough, --json FILE and --markdown FILE keep the numbers,
              --shape 376-256-256-17 --family gaussian --batch 4096 measures your own, micro runs BenchmarkDotNet
+  pack       make the packages FunTrpo, FunTrpo.CSharp and FunTrpo.Tool in artifacts/, their version from the last git tag (v1.2.3);
+             --version and --output say otherwise, --as-built takes what the last build left
+  docs       build the guide pages and the API reference into artifacts/docs
   format     format all F# and C#
   check      check format, lint and packages, and change nothing
   clean      remove all that was built
@@ -303,11 +465,24 @@ let start arguments =
     | "test" :: rest -> test rest
     | "bench" :: rest -> bench rest
     | ("train" | "evaluate") :: _ -> command arguments
+    | "pack" :: rest -> pack None (at "artifacts") false rest
+    | [ "docs" ] -> docs ()
     | [ "format" ] -> format ()
     | [ "check" ] -> check ()
     | [ "clean" ] -> clean ()
     | target :: rest ->
-        let known = [ "build"; "test"; "train"; "evaluate"; "bench"; "format"; "check"; "clean"; "help" ]
+        let known =
+            [ "build"
+              "test"
+              "train"
+              "evaluate"
+              "bench"
+              "pack"
+              "docs"
+              "format"
+              "check"
+              "clean"
+              "help" ]
 
         if List.contains target known then
             eprintfn "%s takes no arguments, and got: %s" target (String.concat " " rest)

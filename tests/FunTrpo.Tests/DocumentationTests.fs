@@ -10,7 +10,7 @@ open System.Text.RegularExpressions
 open Expecto
 
 /// The folder of the solution, above the program that runs.
-let private root =
+let root =
     let rec search (folder: DirectoryInfo) =
         match folder with
         | null -> failwith "The tests run outside the repository, whose documents they check."
@@ -19,7 +19,7 @@ let private root =
 
     search (DirectoryInfo AppContext.BaseDirectory)
 
-let private read file = File.ReadAllText(Path.Combine(root, file)).ReplaceLineEndings "\n"
+let read file = File.ReadAllText(Path.Combine(root, file)).ReplaceLineEndings "\n"
 
 /// Every Markdown document of the project.
 let private documents =
@@ -29,7 +29,7 @@ let private documents =
         |> List.ofArray)
 
 /// The blocks of a document that stand after a mark of a kind: the file that the mark names, and the block.
-let private blocks kind document =
+let blocks kind document =
     [ for found in Regex.Matches(read document, $@"<!-- {kind}: (\S+) -->\s*```\w*\n(.*?)```", RegexOptions.Singleline) ->
           found.Groups[1].Value, found.Groups[2].Value ]
 
@@ -52,9 +52,9 @@ let private runScript (script: string) (arguments: string list) =
     output.ReplaceLineEndings "\n"
 
 /// Numbers are compared where rounding is as it was when the document was written.
-let private roundsAlike = Vector<float32>.Count = 8 && RuntimeInformation.IsOSPlatform OSPlatform.Linux
+let roundsAlike = Vector<float32>.Count = 8 && RuntimeInformation.IsOSPlatform OSPlatform.Linux
 
-let private withoutNumbers text = Regex.Replace(text, @"[ ]*-?\d+(\.\d+)?", "#")
+let withoutNumbers text = Regex.Replace(text, @"[ ]*-?\d+(\.\d+)?", "#")
 
 let private scripts =
     [ for document in documents do

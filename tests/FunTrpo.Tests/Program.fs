@@ -31,7 +31,8 @@ let private tests =
           PolicyFileTests.tests
           CommandTests.tests
           FacadeTests.tests
-          DocumentationTests.tests ]
+          DocumentationTests.tests
+          PackageTests.tests ]
 
 /// Runs the tests. The last line counts them, for people and for programs; a run in which nothing ran is a failure.
 [<EntryPoint>]

@@ -1,0 +1,352 @@
+/// The packages hold what they should, and programs outside of the repository can use them.
+module FunTrpo.Tests.PackageTests
+
+open System
+open System.Diagnostics
+open System.IO
+open System.IO.Compression
+open System.Reflection.PortableExecutable
+open System.Runtime.InteropServices
+open System.Text.RegularExpressions
+open System.Xml.Linq
+open Expecto
+open FunTrpo.Tests.DocumentationTests
+
+// ---- Making them ----
+
+let private host =
+    match Environment.GetEnvironmentVariable "DOTNET_HOST_PATH" with
+    | null
+    | "" -> "dotnet"
+    | path -> path
+
+/// Runs a program to its end, with the packages that it restores in a folder of their own; what it printed.
+let private runWith input packages folder (program: string) (arguments: string list) =
+    let start =
+        ProcessStartInfo(
+            program,
+            arguments,
+            WorkingDirectory = folder,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        )
+
+    start.Environment["NUGET_PACKAGES"] <- packages
+    // Where a program that comes without a runtime looks for one.
+    start.Environment["DOTNET_ROOT"] <-
+        Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../.."))
+
+    start.Environment["DOTNET_NOLOGO"] <- "1"
+    // No server is left behind that outlives the folder.
+    start.Environment["MSBUILDDISABLENODEREUSE"] <- "1"
+
+    use child = Process.Start start
+    let output = child.StandardOutput.ReadToEndAsync()
+    let errors = child.StandardError.ReadToEndAsync()
+    child.StandardInput.Write(input: string)
+    child.StandardInput.Close()
+    child.WaitForExit()
+
+    if child.ExitCode <> 0 then
+        let command = String.concat " " (program :: arguments)
+        failtest $"{command} ended with {child.ExitCode}, in {folder}:\n{output.Result}{errors.Result}"
+
+    output.Result.ReplaceLineEndings "\n"
+
+/// A version that no package cache has seen.
+let private version = $"0.1.0-test.{DateTime.UtcNow.Ticks}"
+
+/// Everything here happens below a folder outside of the repository. It is deleted when the tests end.
+let private workplace =
+    lazy
+        (let folder = Directory.CreateTempSubdirectory("funtrpo-packages-").FullName
+
+         AppDomain.CurrentDomain.ProcessExit.Add(fun _ ->
+             try
+                 Directory.Delete(folder, true)
+             with
+             | :? IOException
+             | :? UnauthorizedAccessException -> ())
+
+         let feed = Path.Combine(folder, "feed")
+
+         // In addition to the sources of the user's own configuration.
+         File.WriteAllText(
+             Path.Combine(folder, "nuget.config"),
+             $"""<configuration><packageSources><add key="packed" value="{feed}" /></packageSources></configuration>"""
+         )
+
+         runWith
+             ""
+             (Path.Combine(folder, "packages"))
+             root
+             host
+             [ "fsi"; "build.fsx"; "pack"; "--as-built"; "--version"; version; "--output"; feed ]
+         |> ignore
+
+         folder)
+
+let private package id = Path.Combine(workplace.Value, "feed", $"{id}.{version}.nupkg")
+
+/// A new folder, beside the packages.
+let private newFolder (name: string) = Directory.CreateDirectory(Path.Combine(workplace.Value, name)).FullName
+
+/// Runs a program in one of these folders.
+let private run folder = runWith "" (Path.Combine(workplace.Value, "packages")) folder
+
+// ---- What they hold ----
+
+/// The files that a package is to hold, and the packages that it is to depend on.
+let private expected =
+    let library name = [ $"lib/net10.0/{name}.dll"; $"lib/net10.0/{name}.xml" ]
+    let tool name = $"tools/net10.0/any/{name}"
+
+    let core = Regex.Match(read "paket.lock", @"(?m)^    FSharp\.Core \((\S+)\)").Groups[1].Value
+
+    [ "FunTrpo", List.collect library [ "FunTrpo"; "FunTrpo.Kernels"; "FunTrpo.Environments" ], [ "FSharp.Core", core ]
+      "FunTrpo.CSharp", library "FunTrpo.CSharp", [ "FunTrpo", $"[{version}]" ]
+      "FunTrpo.Tool",
+      List.map
+          tool
+          [ "DotnetToolSettings.xml"
+            "FSharp.Core.dll"
+            "FunTrpo.Cli.deps.json"
+            "FunTrpo.Cli.dll"
+            "FunTrpo.Cli.runtimeconfig.json"
+            "FunTrpo.Environments.dll"
+            "FunTrpo.Kernels.dll"
+            "FunTrpo.dll"
+            "System.CommandLine.dll" ],
+      [] ]
+
+let private entry (archive: ZipArchive) name =
+    use content = archive.GetEntry(name: string).Open()
+    use copy = new MemoryStream()
+    content.CopyTo copy
+    copy.ToArray()
+
+let private contents =
+    [ for id, files, dependencies in expected do
+          testList
+              id
+              [ test "holds README, license, icon and its files, and nothing else" {
+                    use archive = ZipFile.OpenRead(package id)
+
+                    let held =
+                        [ for entry in archive.Entries do
+                              if
+                                  not (
+                                      Regex.IsMatch(
+                                          entry.FullName,
+                                          @"^(_rels/|package/|\[Content_Types\]|\w[\w.]*\.nuspec$)"
+                                      )
+                                  )
+                              then
+                                  entry.FullName ]
+
+                    Expect.equal (Set held) (Set(files @ [ "README.md"; "LICENSE"; "icon.png" ])) "the files"
+                    let text name = Text.Encoding.UTF8.GetString(entry archive name).ReplaceLineEndings "\n"
+                    Expect.equal (text "README.md") (read "packaging/README.md") "its README"
+                    Expect.equal (text "LICENSE") (read "LICENSE") "its license"
+                    let icon = entry archive "icon.png"
+                    Expect.equal icon[0..3] [| 0x89uy; byte 'P'; byte 'N'; byte 'G' |] "an icon that is a PNG"
+
+                    Expect.equal
+                        (icon[18..19], icon[22..23])
+                        ([| 0uy; 128uy |], [| 0uy; 128uy |])
+                        "of 128 by 128 pixels"
+                }
+
+                test "says what it is, and depends on no more than it needs" {
+                    use archive = ZipFile.OpenRead(package id)
+                    let nuspec = XDocument.Load(new MemoryStream(entry archive $"{id}.nuspec"))
+
+                    let value name =
+                        [ for element in nuspec.Descendants() do
+                              if element.Name.LocalName = name then
+                                  element.Value ]
+
+                    Expect.equal (value "id") [ id ] "its name"
+                    Expect.equal (value "version") [ version ] "its version"
+                    Expect.equal (value "license") [ "MIT" ] "its license"
+                    Expect.equal (value "readme") [ "README.md" ] "its README"
+                    Expect.equal (value "icon") [ "icon.png" ] "its icon"
+                    Expect.isNonEmpty (value "description" |> List.filter ((<>) "")) "its description"
+
+                    let needed =
+                        [ for element in nuspec.Descendants() do
+                              if element.Name.LocalName = "dependency" then
+                                  element.Attribute(XName.Get "id").Value, element.Attribute(XName.Get "version").Value ]
+
+                    Expect.equal needed dependencies "its dependencies"
+                }
+
+                test "has assemblies that are reproducible and hold their symbols, and the documentation of them" {
+                    use archive = ZipFile.OpenRead(package id)
+
+                    for file in files do
+                        if Regex.IsMatch(file, @"/FunTrpo[\w.]*\.dll$") then
+                            use assembly = new PEReader(new MemoryStream(entry archive file))
+                            let kinds = [ for part in assembly.ReadDebugDirectory() -> part.Type ]
+                            Expect.contains kinds DebugDirectoryEntryType.EmbeddedPortablePdb $"{file}: symbols"
+                            Expect.contains kinds DebugDirectoryEntryType.Reproducible $"{file}: is reproducible"
+
+                        if file.EndsWith ".xml" && file.StartsWith "lib" then
+                            let documentation = XDocument.Load(new MemoryStream(entry archive file))
+                            let members = documentation.Descendants(XName.Get "summary") |> Seq.length
+                            Expect.isGreaterThan members 10 $"{file}: documented members"
+                } ] ]
+
+// ---- Using them ----
+
+/// The block in a language that the packages' own README shows.
+let private shown language =
+    let found =
+        Regex.Matches(read "packaging/README.md", $"```{language}\n(.*?)```", RegexOptions.Singleline)
+
+    Expect.hasLength found 1 $"one block of {language}"
+    found[0].Groups[1].Value
+
+/// A script of the repository, as it is written where there are only packages.
+let private packaged (script: string) = script.Replace("#load \"load.fsx\"", "#r \"nuget: FunTrpo\"")
+
+let private scripts =
+    [ test "the script of the packages' README is the first one of the repository" {
+          Expect.equal (shown "fsharp") (packaged (read "scripts/first-policy.fsx")) "the script"
+      }
+
+      test "that script prints outside of the repository what it prints inside" {
+          let folder = newFolder "script"
+          let feed = Path.Combine(workplace.Value, "feed")
+
+          File.WriteAllText(
+              Path.Combine(folder, "first.fsx"),
+              (shown "fsharp")
+                  .Replace("#r \"nuget: FunTrpo\"", $"#i \"nuget: {feed}\"\n#r \"nuget: FunTrpo, {version}\"")
+          )
+
+          let printed = run folder host [ "fsi"; "first.fsx" ]
+          let _, documented = blocks "output" "README.md" |> List.find (fst >> (=) "scripts/first-policy.fsx")
+          let comparable = if roundsAlike then id else withoutNumbers
+          Expect.equal (comparable printed) (comparable documented) "what it prints"
+      } ]
+
+/// Trains, saves, loads and acts as the README shows; the folder then holds a policy.
+let private trained =
+    lazy
+        (let folder = newFolder "console"
+
+         File.WriteAllText(
+             Path.Combine(folder, "Console.csproj"),
+             $"""<Project Sdk="Microsoft.NET.Sdk">
+  <PropertyGroup>
+    <OutputType>Exe</OutputType>
+    <TargetFramework>net10.0</TargetFramework>
+    <Nullable>enable</Nullable>
+    <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
+  </PropertyGroup>
+  <ItemGroup>
+    <PackageReference Include="FunTrpo.CSharp" Version="{version}" />
+  </ItemGroup>
+</Project>
+"""
+         )
+
+         File.WriteAllText(Path.Combine(folder, "Program.cs"), shown "csharp")
+         folder, run folder host [ "run"; "-c"; "Release" ])
+
+let private console =
+    test "the C# program of the packages' README trains, saves, loads and acts" {
+        let folder, printed = trained.Value
+        let pattern = @"^GoalReached after \d+ steps\nmean return (4[5-9]\d|500)(\.\d+)?\naction [01]\n$"
+        Expect.isTrue (Regex.IsMatch(printed, pattern)) $"what it prints: {printed}"
+        Expect.isTrue (File.Exists(Path.Combine(folder, "policy.json"))) "the policy is there"
+    }
+
+/// examples/CSharp as it is, but for the version of the package; and what it prints of five seeds.
+let private example =
+    test "the crane of examples/CSharp reaches its goal on five of five seeds, and prints what docs/csharp.md shows" {
+        let folder = newFolder "crane"
+
+        for file in Directory.GetFiles(Path.Combine(root, "examples/CSharp")) do
+            File.Copy(file, Path.Combine(folder, Path.GetFileName file))
+
+        let project = Path.Combine(folder, "Crane.csproj")
+        File.WriteAllText(project, File.ReadAllText(project).Replace("0.1.0-*", version))
+        let printed = run folder host [ "run"; "-c"; "Release"; "--"; "5" ] // fails where a seed misses the goal
+        let timeless text = Regex.Replace(text, @"\(\d+\.\d s of training\)", "")
+        let _, documented = blocks "run" "docs/csharp.md" |> List.find (fst >> (=) "examples/CSharp")
+        let comparable = if roundsAlike then timeless else withoutNumbers
+        let lines (text: string) = (comparable text).TrimEnd().Split '\n' |> Array.map _.TrimEnd()
+
+        if roundsAlike then
+            Expect.equal (lines printed) (lines documented) "what it prints"
+        else
+            Expect.equal (lines printed)[..6] (lines documented)[..6] "the trials, but for numbers"
+    }
+
+let private tool =
+    test "the tool is installed as funtrpo, and trains" {
+        let folder = newFolder "tool"
+
+        run folder host [ "tool"; "install"; "FunTrpo.Tool"; "--version"; version; "--tool-path"; "bin" ]
+        |> ignore
+
+        let funtrpo = Path.Combine(folder, "bin", "funtrpo")
+        Expect.stringContains (run folder funtrpo [ "list" ]) "CartPole-v1" "the environments"
+        run folder funtrpo [ "train"; "--steps"; "2048"; "--out"; "run" ] |> ignore
+        Expect.isTrue (File.Exists(Path.Combine(folder, "run", "policy.json"))) "the policy is there"
+    }
+
+/// Whether a native program can be linked here, as docs/deployment.md says what it takes.
+let private canLink =
+    not (RuntimeInformation.IsOSPlatform OSPlatform.Windows)
+    && [ for folder in (Environment.GetEnvironmentVariable "PATH").Split ':' do
+             for linker in [ "clang"; "gcc" ] do
+                 File.Exists(Path.Combine(folder, linker)) ]
+       |> List.contains true
+
+let private deployment =
+    let kind, options =
+        if canLink then
+            "native", []
+        else
+            "trimmed",
+            [ "-p:PublishAot=false"; "-p:PublishSingleFile=true"; "-p:PublishTrimmed=true"; "--self-contained" ]
+
+    test $"examples/run-policy.cs, published as one {kind} file, acts as the policy does" {
+        let console, _ = trained.Value
+        let folder = newFolder "published"
+
+        File.WriteAllText(
+            Path.Combine(folder, "run-policy.cs"),
+            Regex.Replace(read "examples/run-policy.cs", "FunTrpo.CSharp@\\S+", $"FunTrpo.CSharp@{version}")
+        )
+
+        let said =
+            run folder host ([ "publish"; "run-policy.cs"; "--output"; "out"; "--artifacts-path"; "made" ] @ options)
+
+        for warning in Regex.Matches(said, ".*warning.*") do
+            Expect.stringContains warning.Value "FSharp.Core" "no assembly of FunTrpo gives a warning"
+
+        let path = Path.Combine(console, "policy.json")
+        let policy = FunTrpo.CSharp.Policy.Load path
+        let random = Random 1
+        let observations = [ for _ in 1..200 -> Array.init 4 (fun _ -> float32 (random.NextDouble() - 0.5)) ]
+
+        let lines =
+            [ for observation in observations -> observation |> Array.map string |> String.concat " " ]
+            |> String.concat "\n"
+
+        let program = Path.Combine(folder, "out", "run-policy")
+        let acted = runWith (lines + "\n") "" folder program [ path ]
+
+        Expect.equal
+            (acted.TrimEnd().Split '\n' |> List.ofArray)
+            [ for observation in observations -> string (policy.Act observation) ]
+            "the actions"
+    }
+
+let tests =
+    testList "Packages" [ testList "contents" contents; testList "scripts" scripts; console; example; tool; deployment ]
