@@ -269,7 +269,7 @@ let private example =
     test "the crane of examples/CSharp reaches its goal on five of five seeds, and prints what docs/csharp.md shows" {
         let folder = newFolder "crane"
 
-        for file in Directory.GetFiles(Path.Combine(root, "examples/CSharp")) do
+        for file in Directory.GetFiles(Path.Combine(root, "examples/CSharp"), "*.cs*") do
             File.Copy(file, Path.Combine(folder, Path.GetFileName file))
 
         let project = Path.Combine(folder, "Crane.csproj")
@@ -277,13 +277,12 @@ let private example =
         let printed = run folder host [ "run"; "-c"; "Release"; "--"; "5" ] // fails where a seed misses the goal
         let timeless text = Regex.Replace(text, @"\(\d+\.\d s of training\)", "")
         let _, documented = blocks "run" "docs/csharp.md" |> List.find (fst >> (=) "examples/CSharp")
-        let comparable = if roundsAlike then timeless else withoutNumbers
-        let lines (text: string) = (comparable text).TrimEnd().Split '\n' |> Array.map _.TrimEnd()
 
         if roundsAlike then
-            Expect.equal (lines printed) (lines documented) "what it prints"
+            Expect.equal (timeless printed) (timeless documented) "what it prints"
         else
-            Expect.equal (lines printed)[..6] (lines documented)[..6] "the trials, but for numbers"
+            let trials (text: string) = Array.truncate 7 ((withoutNumbers text).Split '\n')
+            Expect.equal (trials printed) (trials documented) "the trials, but for numbers"
     }
 
 let private tool =
