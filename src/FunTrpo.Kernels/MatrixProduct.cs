@@ -151,11 +151,27 @@ internal unsafe struct MatrixProduct : IKernel
         Scale = Scale == null ? null : Scale + columns;
     }
 
-    /// <summary>Columns a few vectors wide, four rows at a time: the sums of all stay in registers.</summary>
-    [MethodImpl(Compiled.ByItself)]
+    /// <summary>Columns a few vectors wide; where A is read row by row for the first time, it may have to come from the memory.</summary>
     private readonly void FourRows<TRow, TLane>()
         where TRow : unmanaged, IRow<TRow, TLane>
         where TLane : unmanaged, ILane<TLane>
+    {
+        if (!isRight && First.Column == 1)
+        {
+            FourRows<TRow, TLane, Ahead>();
+        }
+        else
+        {
+            FourRows<TRow, TLane, InCache>();
+        }
+    }
+
+    /// <summary>Columns a few vectors wide, four rows at a time: the sums of all stay in registers.</summary>
+    [MethodImpl(Compiled.ByItself)]
+    private readonly void FourRows<TRow, TLane, TAhead>()
+        where TRow : unmanaged, IRow<TRow, TLane>
+        where TLane : unmanaged, ILane<TLane>
+        where TAhead : IAhead
     {
         for (int row = 0; row < Rows; row += 4)
         {
@@ -170,16 +186,7 @@ internal unsafe struct MatrixProduct : IKernel
             TRow s1 = Start == null ? default : TRow.Load(start + (r1 * StartRow));
             TRow s2 = Start == null ? default : TRow.Load(start + (r2 * StartRow));
             TRow s3 = Start == null ? default : TRow.Load(start + (r3 * StartRow));
-            if (!isRight && First.Column == 1)
-            {
-                float* next = First.A + ((row + 4) * First.Row);
-                for (int n = 0; n < 4; n++)
-                {
-                    Prefetch.Numbers(next, First.Length);
-                    next += First.Row;
-                }
-            }
-
+            float* next = First.A + ((row + 4) * First.Row);
             Term term = First;
             for (int n = 0; n < 2; n++)
             {
@@ -193,6 +200,12 @@ internal unsafe struct MatrixProduct : IKernel
                 float* last = term.B + (term.Length * stride);
                 for (float* b = term.B; b < last; b += stride)
                 {
+                    if (TAhead.IsAsked)
+                    {
+                        // One at a time: more requests at once than the cache can wait for would stop everything else.
+                        Prefetch.Numbers(next + ((k & 3) * First.Row) + k, 1);
+                    }
+
                     TRow rowOfB = TRow.Load(b);
                     s0.AddProduct(TLane.Create(a0[k]), rowOfB);
                     s1.AddProduct(TLane.Create(a1[k]), rowOfB);
@@ -318,5 +331,21 @@ internal unsafe struct MatrixProduct : IKernel
             s6.Store(c + (r6 * Stride));
             s7.Store(c + (r7 * Stride));
         }
+    }
+
+    /// <summary>Whether the next four rows of A are asked for from the memory meanwhile.</summary>
+    private interface IAhead
+    {
+        static abstract bool IsAsked { get; }
+    }
+
+    private readonly struct Ahead : IAhead
+    {
+        public static bool IsAsked => true;
+    }
+
+    private readonly struct InCache : IAhead
+    {
+        public static bool IsAsked => false;
     }
 }
