@@ -73,7 +73,12 @@ public static unsafe class Activations
     /// <summary>f′ from what is kept of it: 1 − f² where f = tanh is kept, else f′ itself.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static TLane Slope<TLane>(bool isTanh, TLane kept)
-        where TLane : unmanaged, ILane<TLane> => isTanh ? TLane.Create(1f) - (kept * kept) : kept;
+        where TLane : unmanaged, ILane<TLane> => isTanh ? TanhSlope(kept) : kept;
+
+    /// <summary>tanh′ = 1 − tanh²</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static TLane TanhSlope<TLane>(TLane tanh)
+        where TLane : unmanaged, ILane<TLane> => TLane.Create(1f) - (tanh * tanh);
 
     private static void ApplyTanh(Span<float> values, Span<float> derivatives)
     {

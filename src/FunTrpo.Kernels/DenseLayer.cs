@@ -7,9 +7,10 @@ namespace FunTrpo.Kernels;
 /// outputs; the others are biases alone, free parameters that depend on no input.
 /// </summary>
 /// <remarks>
-/// Its parameters are W (inputs × weighted, row-major) followed by b (outputs). The kernels work on a <em>packed</em> form: W, or
-/// Wᵀ where the layer is narrow, each row padded with zeros to whole vectors, and then b, padded too. So are the rows of y and of
-/// all that has its shape, one row a sample, <see cref="Stride"/> apart; those of x are as far apart as <c>xStride</c> says.
+/// Its parameters are W (inputs × weighted, row-major) followed by b (outputs). The kernels work on a <em>packed</em> form: the
+/// columns of W that fill vectors, row by row, padded with zeros where they do not quite; the few that may be left beyond whole vectors,
+/// column by column, as <see cref="TailedRows"/>; and then b, padded. So are the rows of y and of all that has its shape, one row a
+/// sample, <see cref="Stride"/> apart; those of x are as far apart as <c>xStride</c> says.
 /// </remarks>
 /// <param name="Inputs">The columns of x.</param>
 /// <param name="Weighted">The columns of W.</param>
@@ -37,23 +38,17 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
     /// </summary>
     public bool IsTanh => Activation == Activation.Tanh;
 
-    /// <summary>
-    /// Whether the packed form holds Wᵀ: then products are dot products along the inputs. They leave no vector half empty where
-    /// there are few columns, but are slower by the vector, and have to be added up at the end.
-    /// </summary>
-    public bool IsNarrow
-    {
-        get
-        {
-            // Of the two products in a pushforward, in multiply-adds a row of columns; the constants are measured.
-            double vectorsOfInputs = 2.0 * PaddedInputs / Lanes.Width;
-            double asDotProducts = (Weighted + 3) / 4 * 4 * ((1.4 * vectorsOfInputs) + 4.0);
-            double asColumns = 2.0 * Inputs * PaddedWeighted / Lanes.Width;
-            return Weighted > 0 && asDotProducts <= asColumns;
-        }
-    }
+    /// <summary>How many columns of W are left beyond those that fill vectors. Their products are sums of several chains.</summary>
+    public int Rest => FewColumns.Among(Weighted, Inputs);
 
-    private int PackedWeights => IsNarrow ? TransposedCount : Inputs * Stride;
+    /// <summary>How far apart the rows of the other columns are.</summary>
+    private int Main => Lanes.Pad(Weighted - Rest);
+
+    private int PackedMain => Inputs * Main;
+
+    private int PackedWeights => PackedMain + (Rest * PaddedInputs);
+
+    private TailedRows RestLayout => new(Inputs);
 
     private int PaddedInputs => Lanes.Pad(Inputs);
 
@@ -65,14 +60,22 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         Check.SameLength(parameters.Length, ParameterCount);
         Check.SameLength(packed.Length, PackedCount);
         int weights = Inputs * Weighted;
-        if (IsNarrow)
+        if (Rest == 0)
         {
-            packed[..PackedWeights].Clear();
-            PaddedRows.Transpose(Inputs, Weighted, parameters[..weights], Weighted, packed, PaddedInputs);
+            PaddedRows.Pad(Inputs, Weighted, parameters[..weights], packed[..PackedMain]);
         }
         else
         {
-            PaddedRows.Pad(Inputs, Weighted, parameters[..weights], packed[..PackedWeights]);
+            PaddedRows.Copy(Inputs, Main, parameters, Weighted, packed, Main);
+        }
+
+        TailedRows layout = RestLayout;
+        Span<float> rest = packed[PackedMain..];
+        for (int run = 0; run < layout.Runs && Rest > 0; run++)
+        {
+            ReadOnlySpan<float> columns = parameters[((layout.First(run) * Weighted) + Main)..];
+            Span<float> places = rest[layout.Place(run)..];
+            PaddedRows.Transpose(layout.Count(run), Rest, columns, Weighted, places, layout.Stride);
         }
 
         PaddedRows.Pad(1, Outputs, parameters[weights..], packed[PackedWeights..]);
@@ -84,13 +87,14 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         Check.SameLength(parameters.Length, ParameterCount);
         Check.SameLength(packed.Length, PackedCount);
         int weights = Inputs * Weighted;
-        if (IsNarrow)
+        PaddedRows.Copy(Inputs, Weighted - Rest, packed, Main, parameters, Weighted);
+        TailedRows layout = RestLayout;
+        ReadOnlySpan<float> rest = packed[PackedMain..];
+        for (int run = 0; run < layout.Runs && Rest > 0; run++)
         {
-            PaddedRows.Transpose(Weighted, Inputs, packed, PaddedInputs, parameters, Weighted);
-        }
-        else
-        {
-            PaddedRows.Unpad(Inputs, Weighted, packed[..PackedWeights], parameters[..weights]);
+            ReadOnlySpan<float> places = rest[layout.Place(run)..];
+            Span<float> columns = parameters[((layout.First(run) * Weighted) + Main)..];
+            PaddedRows.Transpose(Rest, layout.Count(run), places, layout.Stride, columns, Weighted);
         }
 
         PaddedRows.Unpad(1, Outputs, packed[PackedWeights..], parameters[weights..]);
@@ -101,14 +105,15 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
     {
         Check.SameLength(packed.Length, PackedCount);
         Check.SameLength(transposed.Length, TransposedCount);
-        if (IsNarrow)
+        transposed.Clear();
+        PaddedRows.Transpose(Inputs, Weighted - Rest, packed, Main, transposed, PaddedInputs);
+        TailedRows layout = RestLayout;
+        ReadOnlySpan<float> rest = packed[PackedMain..];
+        for (int run = 0; run < layout.Runs && Rest > 0; run++)
         {
-            packed[..PackedWeights].CopyTo(transposed);
-        }
-        else
-        {
-            transposed.Clear();
-            PaddedRows.Transpose(Inputs, Weighted, packed, Stride, transposed, PaddedInputs);
+            ReadOnlySpan<float> places = rest[layout.Place(run)..];
+            Span<float> rows = transposed[((Main * PaddedInputs) + layout.First(run))..];
+            PaddedRows.Copy(Rest, layout.Count(run), places, layout.Stride, rows, PaddedInputs);
         }
     }
 
@@ -198,7 +203,7 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
                 Rows = rows,
                 Columns = PaddedInputs,
                 Stride = PaddedInputs,
-                First = new(Weighted, pDelta, Stride, 1, pTransposed),
+                First = new(Weighted, pDelta, Stride, 1, pTransposed, PaddedInputs),
                 C = pXCotangent,
             }.Compute();
         }
@@ -218,8 +223,6 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         Span<float> result
     )
     {
-        using Scratch? padded1 = IsNarrow ? PadRows(rows, ref x1, xStride) : null;
-        using Scratch? padded2 = IsNarrow ? PadRows(rows, ref x2, xStride) : null;
         fixed (
             float* w1 = weights1,
                 w2 = weights2,
@@ -230,69 +233,57 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
                 c = result
         )
         {
-            if (IsNarrow)
+            new MatrixProduct
             {
-                new DotProducts
+                Rows = rows,
+                Columns = Main,
+                Stride = Stride,
+                First = new(Inputs, p1, xStride, 1, w1, Main),
+                Second = new(x2.IsEmpty ? 0 : Inputs, p2, xStride, 1, w2, Main),
+                Start = pStart,
+                Scale = pScale,
+                IsTanh = IsTanh,
+                C = c,
+            }.Compute();
+            if (Rest > 0)
+            {
+                new FewColumns
                 {
                     Rows = rows,
-                    Columns = Weighted,
-                    InnerStride = PaddedInputs,
+                    Columns = Rest,
+                    Length = Inputs,
+                    RowOfA = xStride,
                     Stride = Stride,
                     A1 = p1,
-                    B1 = w1,
+                    B1 = w1 + PackedMain,
                     A2 = p2,
-                    B2 = w2,
-                    Start = pStart,
-                    C = c,
+                    B2 = w2 + PackedMain,
+                    Start = pStart + Main,
+                    Scale = pScale == null ? null : pScale + Main,
+                    IsTanh = IsTanh,
+                    C = c + Main,
                 }.Compute();
-                if (pScale != null)
-                {
-                    new MatrixProduct
-                    {
-                        Rows = rows,
-                        Columns = Stride,
-                        Stride = Stride,
-                        Start = c,
-                        StartRow = Stride,
-                        Scale = pScale,
-                        IsTanh = IsTanh,
-                        C = c,
-                    }.Compute();
-                }
             }
-            else
+
+            // The free outputs need no product.
+            int done = Lanes.Pad(Weighted);
+            if (done < Stride)
             {
                 new MatrixProduct
                 {
                     Rows = rows,
-                    Columns = PaddedWeighted,
+                    Columns = Stride - done,
                     Stride = Stride,
-                    First = new(Inputs, p1, xStride, 1, w1),
-                    Second = new(x2.IsEmpty ? 0 : Inputs, p2, xStride, 1, w2),
-                    Start = pStart,
-                    Scale = pScale,
+                    Start = pStart + done,
+                    Scale = pScale == null ? null : pScale + done,
                     IsTanh = IsTanh,
-                    C = c,
+                    C = c + done,
                 }.Compute();
-                // The free outputs need no product.
-                if (PaddedWeighted < Stride)
-                {
-                    new MatrixProduct
-                    {
-                        Rows = rows,
-                        Columns = Stride - PaddedWeighted,
-                        Stride = Stride,
-                        Start = pStart + PaddedWeighted,
-                        Scale = pScale == null ? null : pScale + PaddedWeighted,
-                        IsTanh = IsTanh,
-                        C = c + PaddedWeighted,
-                    }.Compute();
-                }
             }
         }
     }
 
-    /// <summary>Adds xᵀ δ, or δᵀ x where the layer is narrow.</summary>
+    /// <summary>Adds xᵀ δ, or δᵀ x for the rest of the columns.</summary>
     private void AddWeightCotangent(
         int rows,
         ReadOnlySpan<float> x,
@@ -301,49 +292,34 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         Span<float> packedCotangent
     )
     {
-        using Scratch? padded = IsNarrow ? PadRows(rows, ref x, xStride) : null;
         fixed (
             float* pX = x,
                 pDelta = delta,
                 c = packedCotangent
         )
         {
-            int stride = IsNarrow ? PaddedInputs : Stride;
-            new MatrixProduct
+            AddProduct(Inputs, Main, new(rows, pX, 1, xStride, pDelta, Stride), c, Main);
+            TailedRows layout = RestLayout;
+            Term ofRest = new(rows, pDelta + Main, 1, Stride, pX, xStride);
+            for (int run = 0; run < layout.Runs && Rest > 0; run++)
             {
-                Rows = IsNarrow ? Weighted : Inputs,
-                Columns = IsNarrow ? PaddedInputs : PaddedWeighted,
-                Stride = stride,
-                First = IsNarrow ? new(rows, pDelta, 1, Stride, pX) : new(rows, pX, 1, xStride, pDelta),
-                Start = c,
-                StartRow = stride,
-                C = c,
-            }.Compute();
+                Term product = ofRest.FromColumn(layout.First(run));
+                AddProduct(Rest, layout.Count(run), product, c + PackedMain + layout.Place(run), layout.Stride);
+            }
         }
     }
 
-    /// <summary>Copies x into rows padded with zeros, unless they need no padding.</summary>
-    private Scratch? PadRows(int rows, ref ReadOnlySpan<float> x, int xStride)
-    {
-        if (xStride == Inputs && Inputs == PaddedInputs || x.IsEmpty)
+    private static void AddProduct(int rows, int columns, Term product, float* c, int stride) =>
+        new MatrixProduct
         {
-            return null;
-        }
-
-        Scratch scratch = Scratch.Rent(rows * PaddedInputs);
-        for (int row = 0; row < rows; row++)
-        {
-            PaddedRows.Pad(
-                1,
-                Inputs,
-                x.Slice(row * xStride, Inputs),
-                scratch.Span.Slice(row * PaddedInputs, PaddedInputs)
-            );
-        }
-
-        x = scratch.Span;
-        return scratch;
-    }
+            Rows = rows,
+            Columns = columns,
+            Stride = stride,
+            First = product,
+            Start = c,
+            StartRow = stride,
+            C = c,
+        }.Compute();
 
     private void CheckInput(int rows, ReadOnlySpan<float> x, int xStride)
     {

@@ -34,8 +34,14 @@ internal unsafe interface ILane<TLane>
     /// <summary>a b + c, rounded once.</summary>
     static abstract TLane FusedMultiplyAdd(TLane a, TLane b, TLane c);
 
-    /// <summary>The sums of the numbers of each of four vectors.</summary>
-    static abstract Vector128<float> Sums(TLane a, TLane b, TLane c, TLane d);
+    /// <summary>Two numbers again and again.</summary>
+    static abstract TLane RepeatTwo(float* source);
+
+    /// <summary>Four numbers again and again.</summary>
+    static abstract TLane RepeatFour(float* source);
+
+    /// <summary>The sum of the first two numbers, that of the next two, and so on; 0 in the second half.</summary>
+    static abstract TLane PairSums(TLane x);
 
     /// <summary>x, and the nearest bound where x is outside; NaN where x is NaN.</summary>
     static abstract TLane Clamp(TLane x, float low, float high);
@@ -126,17 +132,17 @@ internal readonly unsafe struct Lane512(Vector512<float> v) : ILane<Lane512>
         new(Vector512.FusedMultiplyAdd(a.v, b.v, c.v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Sums(Lane512 a, Lane512 b, Lane512 c, Lane512 d)
-    {
-        // Every 128 bits of ab hold sums of a and b in turn; of abcd, one of each.
-        Vector512<float> ab = Avx512F.UnpackLow(a.v, b.v) + Avx512F.UnpackHigh(a.v, b.v);
-        Vector512<float> cd = Avx512F.UnpackLow(c.v, d.v) + Avx512F.UnpackHigh(c.v, d.v);
-        Vector512<float> abcd =
-            Avx512F.UnpackLow(ab.AsDouble(), cd.AsDouble()).AsSingle()
-            + Avx512F.UnpackHigh(ab.AsDouble(), cd.AsDouble()).AsSingle();
-        Vector256<float> half = abcd.GetLower() + abcd.GetUpper();
-        return half.GetLower() + half.GetUpper();
-    }
+    public static Lane512 RepeatTwo(float* source) => new(Vector512.Create(*(double*)source).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane512 RepeatFour(float* source) => new(Avx512F.BroadcastVector128ToVector512(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane512 PairSums(Lane512 x) =>
+        new(
+            Vector512.Shuffle(x.v, Vector512.CreateSequence(0, 2))
+                + Vector512.Shuffle(x.v, Vector512.CreateSequence(1, 2))
+        );
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane512 Clamp(Lane512 x, float low, float high)
@@ -190,16 +196,17 @@ internal readonly unsafe struct Lane256(Vector256<float> v) : ILane<Lane256>
         new(Vector256.FusedMultiplyAdd(a.v, b.v, c.v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Sums(Lane256 a, Lane256 b, Lane256 c, Lane256 d)
-    {
-        // Every 128 bits of ab hold sums of a and b in turn; of abcd, one of each.
-        Vector256<float> ab = Avx.UnpackLow(a.v, b.v) + Avx.UnpackHigh(a.v, b.v);
-        Vector256<float> cd = Avx.UnpackLow(c.v, d.v) + Avx.UnpackHigh(c.v, d.v);
-        Vector256<float> abcd =
-            Avx.UnpackLow(ab.AsDouble(), cd.AsDouble()).AsSingle()
-            + Avx.UnpackHigh(ab.AsDouble(), cd.AsDouble()).AsSingle();
-        return abcd.GetLower() + abcd.GetUpper();
-    }
+    public static Lane256 RepeatTwo(float* source) => new(Vector256.Create(*(double*)source).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane256 RepeatFour(float* source) => new(Avx.BroadcastVector128ToVector256(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane256 PairSums(Lane256 x) =>
+        new(
+            Vector256.Shuffle(x.v, Vector256.CreateSequence(0, 2))
+                + Vector256.Shuffle(x.v, Vector256.CreateSequence(1, 2))
+        );
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane256 Clamp(Lane256 x, float low, float high)
@@ -253,8 +260,17 @@ internal readonly unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
         new(Vector128.FusedMultiplyAdd(a.v, b.v, c.v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Sums(Lane128 a, Lane128 b, Lane128 c, Lane128 d) =>
-        Vector128.Create(Vector128.Sum(a.v), Vector128.Sum(b.v), Vector128.Sum(c.v), Vector128.Sum(d.v));
+    public static Lane128 RepeatTwo(float* source) => new(Vector128.Create(*(double*)source).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane128 RepeatFour(float* source) => new(Vector128.Load(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane128 PairSums(Lane128 x) =>
+        new(
+            Vector128.Shuffle(x.v, Vector128.CreateSequence(0, 2))
+                + Vector128.Shuffle(x.v, Vector128.CreateSequence(1, 2))
+        );
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane128 Clamp(Lane128 x, float low, float high)

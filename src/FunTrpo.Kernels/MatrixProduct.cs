@@ -8,25 +8,27 @@ namespace FunTrpo.Kernels;
 /// <param name="a">Element (i, k) of A lies at a[i · row + k · column].</param>
 /// <param name="row">How far apart the rows of A are.</param>
 /// <param name="column">How far apart the columns of A are.</param>
-/// <param name="b">Its rows are as far apart as those of the result.</param>
-internal readonly unsafe struct Term(int length, float* a, nint row, nint column, float* b)
+/// <param name="b">The first row of B.</param>
+/// <param name="rowOfB">How far apart the rows of B are.</param>
+internal readonly unsafe struct Term(int length, float* a, nint row, nint column, float* b, nint rowOfB)
 {
     public readonly int Length = length;
     public readonly float* A = a;
     public readonly nint Row = row;
     public readonly nint Column = column;
     public readonly float* B = b;
+    public readonly nint RowOfB = rowOfB;
 
     /// <summary>The part of the sum with the inner indices first … first + count − 1.</summary>
-    public Term Part(int first, int count, int stride) =>
-        new(count, A + (first * Column), Row, Column, B + ((nint)first * stride));
+    public Term Part(int first, int count) =>
+        new(count, A + (first * Column), Row, Column, B + (first * RowOfB), RowOfB);
 
     /// <summary>The same A with the columns of B from the given one on.</summary>
-    public Term FromColumn(int column) => new(Length, A, Row, Column, B + column);
+    public Term FromColumn(int column) => new(Length, A, Row, Column, B + column, RowOfB);
 }
 
 /// <summary>
-/// C = (start + A₁·B₁ + A₂·B₂) ⊙ scale for float32. B, C and scale are row-major and padded to whole vectors.
+/// C = (start + A₁·B₁ + A₂·B₂) ⊙ scale for float32, as many columns of them as whole vectors hold. B, C and scale are row-major.
 /// </summary>
 /// <remarks>
 /// C is cut into register tiles, the widest of four rows and four vectors. Each element of C is one chain of fused
@@ -50,7 +52,7 @@ internal unsafe struct MatrixProduct : IKernel
     /// <summary>The columns of C that are computed: whole vectors.</summary>
     public int Columns;
 
-    /// <summary>How far apart the rows of B, C and scale are.</summary>
+    /// <summary>How far apart the rows of C and scale are.</summary>
     public int Stride;
 
     /// <summary>A₁·B₁</summary>
@@ -98,8 +100,7 @@ internal unsafe struct MatrixProduct : IKernel
         }
     }
 
-    private readonly Term Part(Term term, int first) =>
-        term.Part(first, Math.Min(InnerRows, term.Length - first), Stride);
+    private readonly Term Part(Term term, int first) => term.Part(first, Math.Min(InnerRows, term.Length - first));
 
     /// <summary>Tile after tile from left to right.</summary>
     [MethodImpl(Compiled.ByItself)]
@@ -150,13 +151,28 @@ internal unsafe struct MatrixProduct : IKernel
         Scale = Scale == null ? null : Scale + columns;
     }
 
-    /// <summary>Columns a few vectors wide, four rows at a time: the sums of all stay in registers.</summary>
-    [MethodImpl(Compiled.ByItself)]
+    /// <summary>Columns a few vectors wide; where A is read row by row for the first time, it may have to come from the memory.</summary>
     private readonly void FourRows<TRow, TLane>()
         where TRow : unmanaged, IRow<TRow, TLane>
         where TLane : unmanaged, ILane<TLane>
     {
-        nint stride = Stride;
+        if (!isRight && First.Column == 1)
+        {
+            FourRows<TRow, TLane, Ahead>();
+        }
+        else
+        {
+            FourRows<TRow, TLane, InCache>();
+        }
+    }
+
+    /// <summary>Columns a few vectors wide, four rows at a time: the sums of all stay in registers.</summary>
+    [MethodImpl(Compiled.ByItself)]
+    private readonly void FourRows<TRow, TLane, TAhead>()
+        where TRow : unmanaged, IRow<TRow, TLane>
+        where TLane : unmanaged, ILane<TLane>
+        where TAhead : IAhead
+    {
         for (int row = 0; row < Rows; row += 4)
         {
             // Rows beyond the last are the first of the tile once more, and write the same numbers once more.
@@ -170,20 +186,12 @@ internal unsafe struct MatrixProduct : IKernel
             TRow s1 = Start == null ? default : TRow.Load(start + (r1 * StartRow));
             TRow s2 = Start == null ? default : TRow.Load(start + (r2 * StartRow));
             TRow s3 = Start == null ? default : TRow.Load(start + (r3 * StartRow));
-            if (!isRight && First.Column == 1)
-            {
-                float* next = First.A + ((row + 4) * First.Row);
-                for (int n = 0; n < 4; n++)
-                {
-                    Prefetch.Numbers(next, First.Length);
-                    next += First.Row;
-                }
-            }
-
+            float* next = First.A + ((row + 4) * First.Row);
             Term term = First;
             for (int n = 0; n < 2; n++)
             {
                 nint column = term.Column;
+                nint stride = term.RowOfB;
                 float* a0 = term.A + (row * term.Row);
                 float* a1 = a0 + (r1 * term.Row);
                 float* a2 = a0 + (r2 * term.Row);
@@ -192,6 +200,12 @@ internal unsafe struct MatrixProduct : IKernel
                 float* last = term.B + (term.Length * stride);
                 for (float* b = term.B; b < last; b += stride)
                 {
+                    if (TAhead.IsAsked)
+                    {
+                        // One at a time: more requests at once than the cache can wait for would stop everything else.
+                        Prefetch.Numbers(next + ((k & 3) * First.Row) + k, 1);
+                    }
+
                     TRow rowOfB = TRow.Load(b);
                     s0.AddProduct(TLane.Create(a0[k]), rowOfB);
                     s1.AddProduct(TLane.Create(a1[k]), rowOfB);
@@ -287,7 +301,7 @@ internal unsafe struct MatrixProduct : IKernel
                     s5 = TLane.FusedMultiplyAdd(TLane.Create(a5[k]), rowOfB, s5);
                     s6 = TLane.FusedMultiplyAdd(TLane.Create(a6[k]), rowOfB, s6);
                     s7 = TLane.FusedMultiplyAdd(TLane.Create(a7[k]), rowOfB, s7);
-                    b += Stride;
+                    b += term.RowOfB;
                     k += term.Column;
                 }
 
@@ -317,5 +331,21 @@ internal unsafe struct MatrixProduct : IKernel
             s6.Store(c + (r6 * Stride));
             s7.Store(c + (r7 * Stride));
         }
+    }
+
+    /// <summary>Whether the next four rows of A are asked for from the memory meanwhile.</summary>
+    private interface IAhead
+    {
+        static abstract bool IsAsked { get; }
+    }
+
+    private readonly struct Ahead : IAhead
+    {
+        public static bool IsAsked => true;
+    }
+
+    private readonly struct InCache : IAhead
+    {
+        public static bool IsAsked => false;
     }
 }

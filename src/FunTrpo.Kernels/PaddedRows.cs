@@ -49,6 +49,33 @@ public static unsafe class PaddedRows
     }
 
     /// <summary>
+    /// Copies so many columns of rows that are as far apart as their strides say. What lies between their ends and there is not
+    /// written.
+    /// </summary>
+    public static void Copy(
+        int rows,
+        int columns,
+        ReadOnlySpan<float> matrix,
+        int stride,
+        Span<float> copy,
+        int copyStride
+    )
+    {
+        CheckRows(rows, columns, stride, matrix.Length);
+        CheckRows(rows, columns, copyStride, copy.Length);
+        fixed (
+            float* source = matrix,
+                target = copy
+        )
+        {
+            for (int row = 0; row < rows; row++)
+            {
+                Copy(source + ((nint)row * stride), target + ((nint)row * copyStride), columns);
+            }
+        }
+    }
+
+    /// <summary>
     /// The transpose of a matrix of <paramref name="rows"/> rows of <paramref name="columns"/> numbers, the rows of either as far
     /// apart as its stride says. What lies between their ends and there is not written.
     /// </summary>

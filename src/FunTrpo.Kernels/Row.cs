@@ -52,7 +52,7 @@ internal unsafe struct OneVector<TLane>(TLane v0) : IRow<OneVector<TLane>, TLane
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static OneVector<TLane> TimesSlope(OneVector<TLane> x, bool isTanh, OneVector<TLane> kept) =>
-        new(x.v0 * Activations.Slope(isTanh, kept.v0));
+        isTanh ? new(x.v0 * Activations.TanhSlope(kept.v0)) : new(x.v0 * kept.v0);
 }
 
 internal unsafe struct TwoVectors<TLane>(TLane v0, TLane v1) : IRow<TwoVectors<TLane>, TLane>
@@ -86,7 +86,9 @@ internal unsafe struct TwoVectors<TLane>(TLane v0, TLane v1) : IRow<TwoVectors<T
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TwoVectors<TLane> TimesSlope(TwoVectors<TLane> x, bool isTanh, TwoVectors<TLane> kept) =>
-        new(x.v0 * Activations.Slope(isTanh, kept.v0), x.v1 * Activations.Slope(isTanh, kept.v1));
+        isTanh
+            ? new(x.v0 * Activations.TanhSlope(kept.v0), x.v1 * Activations.TanhSlope(kept.v1))
+            : new(x.v0 * kept.v0, x.v1 * kept.v1);
 }
 
 internal unsafe struct ThreeVectors<TLane>(TLane v0, TLane v1, TLane v2) : IRow<ThreeVectors<TLane>, TLane>
@@ -124,11 +126,13 @@ internal unsafe struct ThreeVectors<TLane>(TLane v0, TLane v1, TLane v2) : IRow<
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ThreeVectors<TLane> TimesSlope(ThreeVectors<TLane> x, bool isTanh, ThreeVectors<TLane> kept) =>
-        new(
-            x.v0 * Activations.Slope(isTanh, kept.v0),
-            x.v1 * Activations.Slope(isTanh, kept.v1),
-            x.v2 * Activations.Slope(isTanh, kept.v2)
-        );
+        isTanh
+            ? new(
+                x.v0 * Activations.TanhSlope(kept.v0),
+                x.v1 * Activations.TanhSlope(kept.v1),
+                x.v2 * Activations.TanhSlope(kept.v2)
+            )
+            : new(x.v0 * kept.v0, x.v1 * kept.v1, x.v2 * kept.v2);
 }
 
 internal unsafe struct FourVectors<TLane>(TLane v0, TLane v1, TLane v2, TLane v3) : IRow<FourVectors<TLane>, TLane>
@@ -174,10 +178,12 @@ internal unsafe struct FourVectors<TLane>(TLane v0, TLane v1, TLane v2, TLane v3
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static FourVectors<TLane> TimesSlope(FourVectors<TLane> x, bool isTanh, FourVectors<TLane> kept) =>
-        new(
-            x.v0 * Activations.Slope(isTanh, kept.v0),
-            x.v1 * Activations.Slope(isTanh, kept.v1),
-            x.v2 * Activations.Slope(isTanh, kept.v2),
-            x.v3 * Activations.Slope(isTanh, kept.v3)
-        );
+        isTanh
+            ? new(
+                x.v0 * Activations.TanhSlope(kept.v0),
+                x.v1 * Activations.TanhSlope(kept.v1),
+                x.v2 * Activations.TanhSlope(kept.v2),
+                x.v3 * Activations.TanhSlope(kept.v3)
+            )
+            : new(x.v0 * kept.v0, x.v1 * kept.v1, x.v2 * kept.v2, x.v3 * kept.v3);
 }

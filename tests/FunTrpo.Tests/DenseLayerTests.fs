@@ -291,8 +291,8 @@ let private activated it (z: float32[]) =
 
 let private linear = caseOf (Gen.constant Activation.Identity)
 
-/// A narrow layer's sums are dot products, added up vector by vector.
-let private chainedCase = case |> Gen.where (fun it -> not it.Kernel.IsNarrow)
+/// The sums of columns beyond whole vectors are several chains, added up at the end.
+let private chainedCase = case |> Gen.where (fun it -> it.Kernel.Rest = 0)
 
 let private values =
     testList
@@ -432,14 +432,19 @@ let private packing =
               let padded rows width element =
                   elements rows (Lanes.Pad width) (fun row column -> if column < width then element row column else 0f)
 
-              let weights =
-                  if it.Kernel.IsNarrow then
-                      padded it.Shape.Weighted it.Shape.Inputs (fun column row -> at it it.Parameters row column)
-                  else
-                      padded it.Shape.Inputs it.Kernel.Outputs (at it it.Parameters)
+              let main = it.Shape.Weighted - it.Kernel.Rest
+              let weights = padded it.Shape.Inputs main (at it it.Parameters)
+
+              /// Column after column, the last vector of each ending with it.
+              let rest =
+                  let whole = it.Shape.Inputs / Lanes.Width * Lanes.Width
+                  let shift = Lanes.Pad it.Shape.Inputs - it.Shape.Inputs
+
+                  elements it.Kernel.Rest (Lanes.Pad it.Shape.Inputs) (fun column place ->
+                      at it it.Parameters (if place < whole then place else place - shift) (main + column))
 
               let biases = padded 1 it.Kernel.Outputs (fun _ column -> at it it.Parameters it.Shape.Inputs column)
-              Expect.equal (bitsOf packed) (Array.append weights biases |> bitsOf) "packed"
+              Expect.equal (bitsOf packed) (Array.concat [ weights; rest; biases ] |> bitsOf) "packed"
               Expect.equal (bitsOf (unpack it packed)) (bitsOf it.Parameters) "unpacked")
           property "transposing swaps rows and columns, and the padding is zero" case (fun it ->
               let stride = Lanes.Pad it.Shape.Inputs
@@ -475,6 +480,36 @@ let private packing =
                   let between = spread stride rows values
                   PaddedRows.Unpad(rows, width, ReadOnlySpan between, Span unpadded)
                   Expect.equal (bitsOf unpadded) (bitsOf values) "unpadded")
+          property
+              "PaddedRows copies and transposes, and touches nothing else"
+              (gen {
+                  let! rows = Gen.choose (0, 40)
+                  let! columns = Gen.choose (0, 40)
+                  let! extra = Gen.choose (0, 20)
+                  let! copyExtra = Gen.choose (0, 20)
+                  let! values = numbers 1.0 (rows * columns)
+                  return rows, columns, extra, copyExtra, values
+              })
+              (fun (rows, columns, extra, copyExtra, values) ->
+                  let matrix = spread (columns + extra) rows values
+                  let copy = Array.create (rows * (columns + copyExtra)) nanf
+
+                  PaddedRows.Copy(rows, columns, ReadOnlySpan matrix, columns + extra, Span copy, columns + copyExtra)
+
+                  Expect.equal (bitsOf copy) (spread (columns + copyExtra) rows values |> bitsOf) "copied"
+                  let transposed = Array.create (columns * (rows + copyExtra)) nanf
+
+                  PaddedRows.Transpose(
+                      rows,
+                      columns,
+                      ReadOnlySpan matrix,
+                      columns + extra,
+                      Span transposed,
+                      rows + copyExtra
+                  )
+
+                  let swapped = elements columns rows (fun column row -> values[row * columns + column])
+                  Expect.equal (bitsOf transposed) (spread (rows + copyExtra) columns swapped |> bitsOf) "transposed")
           testCase "PaddedRows refuses rows that do not fit" (fun () ->
               let zeros count = Array.zeroCreate<float32> count
 

@@ -1,0 +1,252 @@
+using System;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace FunTrpo.Kernels;
+
+/// <summary>
+/// C = (start + A₁·B₁ + A₂·B₂) ⊙ scale for so few columns that they would leave half of a vector empty, or more: a vector holds two
+/// or four rows of B at once, column by column, is multiplied by as many numbers of a row of A again and again, and its neighbours
+/// are added up at the end.
+/// </summary>
+internal unsafe struct FewColumns : IKernel
+{
+    /// <summary>The rows of A and C.</summary>
+    public int Rows;
+
+    /// <summary>The columns of B. C and scale have a vector of columns, of which the others are those of the start, scaled.</summary>
+    public int Columns;
+
+    /// <summary>The columns of A, and the rows of B.</summary>
+    public int Length;
+
+    /// <summary>How far apart the rows of A are.</summary>
+    public nint RowOfA;
+
+    /// <summary>How far apart the rows of C and scale are.</summary>
+    public nint Stride;
+
+    public float* A1;
+
+    /// <summary>B₁ᵀ, laid out as <see cref="TailedRows"/>.</summary>
+    public float* B1;
+
+    /// <summary>Null where there is no second product.</summary>
+    public float* A2;
+    public float* B2;
+
+    /// <summary>One vector for all rows.</summary>
+    public float* Start;
+
+    /// <summary>What each sum is multiplied by; null for 1.</summary>
+    public float* Scale;
+
+    /// <summary>Whether it is multiplied by 1 − scale² instead, which is f′ where the scale is f = tanh.</summary>
+    public bool IsTanh;
+
+    public float* C;
+
+    /// <summary>How many of so many columns are best computed in this way: those beyond whole vectors, or none.</summary>
+    public static int Among(int columns, int length)
+    {
+        int rest = columns % Lanes.Width;
+        return 2 * rest <= Lanes.Width && length >= Lanes.Width ? rest : 0;
+    }
+
+    private readonly int RowsOfVector => 4 * Columns <= Lanes.Width ? 4 : 2;
+
+    private readonly int Vectors => (Length + RowsOfVector - 1) / RowsOfVector;
+
+    /// <summary>Computes C.</summary>
+    public readonly void Compute()
+    {
+        using Scratch vectors = Scratch.Rent(2 * Vectors * Lanes.Width);
+        fixed (float* b = vectors.Span)
+        {
+            FewColumns interleaved = this;
+            interleaved.B1 = b;
+            interleaved.B2 = b + (Vectors * Lanes.Width);
+            Interleave(B1, interleaved.B1);
+            if (A2 != null)
+            {
+                Interleave(B2, interleaved.B2);
+            }
+
+            Lanes.Run(interleaved);
+        }
+    }
+
+    /// <summary>
+    /// Writes vector after vector. Where the last one would go beyond the last row of B, it holds the last rows, and 0 in place of
+    /// those that the one before it has.
+    /// </summary>
+    private readonly void Interleave(float* transposed, float* vectors)
+    {
+        TailedRows rows = new(Length);
+        int count = RowsOfVector;
+        new Span<float>(vectors, Vectors * Lanes.Width).Clear();
+        for (int next = 0; next < Length; next += count)
+        {
+            int first = Math.Min(next, Length - count);
+            float* from = transposed + first + (next < rows.Whole ? 0 : rows.Stride - Length);
+            for (int column = 0; column < Columns; column++)
+            {
+                float* to = vectors + (column * count);
+                if (first < next)
+                {
+                    for (int i = next - first; i < count; i++)
+                    {
+                        to[i] = from[i];
+                    }
+                }
+                else if (count == 4)
+                {
+                    Vector128.Load(from).Store(to);
+                }
+                else
+                {
+                    Vector64.Load(from).Store(to);
+                }
+
+                from += rows.Stride;
+            }
+
+            vectors += Lanes.Width;
+        }
+    }
+
+    public readonly void Run<TLane>()
+        where TLane : unmanaged, ILane<TLane>
+    {
+        if (RowsOfVector == 4)
+        {
+            EightRows<Four<TLane>, TLane>();
+        }
+        else
+        {
+            EightRows<Two<TLane>, TLane>();
+        }
+    }
+
+    [MethodImpl(Compiled.ByItself)]
+    private readonly void EightRows<TGroup, TLane>()
+        where TGroup : IGroup<TLane>
+        where TLane : unmanaged, ILane<TLane>
+    {
+        for (int row = 0; row < Rows; row += 8)
+        {
+            // Rows beyond the last are the first of the tile once more, and write the same numbers once more.
+            int left = Rows - row;
+            nint r1 = left > 1 ? 1 : 0;
+            nint r2 = left > 2 ? 2 : 0;
+            nint r3 = left > 3 ? 3 : 0;
+            nint r4 = left > 4 ? 4 : 0;
+            nint r5 = left > 5 ? 5 : 0;
+            nint r6 = left > 6 ? 6 : 0;
+            nint r7 = left > 7 ? 7 : 0;
+            TLane s0 = default,
+                s1 = default,
+                s2 = default,
+                s3 = default,
+                s4 = default,
+                s5 = default,
+                s6 = default,
+                s7 = default;
+            float* a = A1;
+            float* b = B1;
+            for (int n = A2 == null ? 1 : 0; n < 2; n++)
+            {
+                float* a0 = a + (row * RowOfA);
+                float* a1 = a0 + (r1 * RowOfA);
+                float* a2 = a0 + (r2 * RowOfA);
+                float* a3 = a0 + (r3 * RowOfA);
+                float* a4 = a0 + (r4 * RowOfA);
+                float* a5 = a0 + (r5 * RowOfA);
+                float* a6 = a0 + (r6 * RowOfA);
+                float* a7 = a0 + (r7 * RowOfA);
+                nint last = Length - TGroup.Size;
+                for (nint next = 0; next < Length; next += TGroup.Size)
+                {
+                    nint k = Math.Min(next, last);
+                    TLane factor = TLane.Load(b);
+                    s0 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a0 + k), s0);
+                    s1 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a1 + k), s1);
+                    s2 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a2 + k), s2);
+                    s3 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a3 + k), s3);
+                    s4 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a4 + k), s4);
+                    s5 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a5 + k), s5);
+                    s6 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a6 + k), s6);
+                    s7 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a7 + k), s7);
+                    b += TLane.Count;
+                }
+
+                a = A2;
+                b = B2;
+            }
+
+            Finish<TGroup, TLane>(row, s0);
+            Finish<TGroup, TLane>(row + r1, s1);
+            Finish<TGroup, TLane>(row + r2, s2);
+            Finish<TGroup, TLane>(row + r3, s3);
+            Finish<TGroup, TLane>(row + r4, s4);
+            Finish<TGroup, TLane>(row + r5, s5);
+            Finish<TGroup, TLane>(row + r6, s6);
+            Finish<TGroup, TLane>(row + r7, s7);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly void Finish<TGroup, TLane>(nint row, TLane sums)
+        where TGroup : IGroup<TLane>
+        where TLane : unmanaged, ILane<TLane>
+    {
+        TLane c = TGroup.Sums(sums);
+        if (Start != null)
+        {
+            c += TLane.Load(Start);
+        }
+
+        if (Scale != null)
+        {
+            c *= Activations.Slope(IsTanh, TLane.Load(Scale + (row * Stride)));
+        }
+
+        c.Store(C + (row * Stride));
+    }
+
+    /// <summary>How many rows of B a vector holds.</summary>
+    private interface IGroup<TLane>
+    {
+        static abstract int Size { get; }
+
+        /// <summary>So many numbers again and again.</summary>
+        static abstract TLane Load(float* source);
+
+        /// <summary>The sums of so many neighbours, and then 0.</summary>
+        static abstract TLane Sums(TLane x);
+    }
+
+    private readonly struct Two<TLane> : IGroup<TLane>
+        where TLane : unmanaged, ILane<TLane>
+    {
+        public static int Size => 2;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static TLane Load(float* source) => TLane.RepeatTwo(source);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static TLane Sums(TLane x) => TLane.PairSums(x);
+    }
+
+    private readonly struct Four<TLane> : IGroup<TLane>
+        where TLane : unmanaged, ILane<TLane>
+    {
+        public static int Size => 4;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static TLane Load(float* source) => TLane.RepeatFour(source);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public static TLane Sums(TLane x) => TLane.PairSums(TLane.PairSums(x));
+    }
+}
