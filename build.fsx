@@ -297,16 +297,17 @@ let packBuilt version output =
 
 /// Packages of what the last build left, whatever its version: quick, to try them.
 let packAsBuilt version output =
-    let folder project = Path.Combine("src", project, "bin", "Release", "net10.0")
+    let lastBuilt project =
+        let folder = at (Path.Combine("src", project, "bin", "Release"))
 
-    let command =
-        Path.Combine(folder "FunTrpo.Cli", System.Runtime.InteropServices.RuntimeInformation.RuntimeIdentifier)
+        if not (Directory.Exists folder) then
+            fail $"{folder} is not there: build first."
 
-    for project in [ folder "FunTrpo.CSharp"; command ] do
-        if not (Directory.Exists(at project)) then
-            fail $"{project} is not there: build first."
+        Directory.GetFiles(folder, $"{project}.dll", SearchOption.AllDirectories)
+        |> Array.maxBy File.GetLastWriteTimeUtc
+        |> Path.GetDirectoryName
 
-    makePackages version (folder "FunTrpo.CSharp") command output
+    makePackages version (lastBuilt "FunTrpo.CSharp") (lastBuilt "FunTrpo.Cli") output
 
 let rec pack version output asBuilt arguments =
     match arguments with

@@ -2,8 +2,8 @@
 
 // Plays a saved policy: reads observations, a line each, and writes the most probable action for each.
 //
-//   dotnet publish run-policy.cs --output out      makes one native program of it
-//   out/run-policy policy.json < observations.txt
+//   dotnet publish run-policy.cs --output out -p:IlcInstructionSet=native    makes one native program of it
+//   out/run-policy policy.json < observations.txt                            runs it
 
 using System;
 using System.Globalization;

@@ -214,6 +214,7 @@ let private packaged (script: string) = script.Replace("#load \"load.fsx\"", "#r
 let private scripts =
     [ test "the script of the packages' README is the first one of the repository" {
           Expect.equal (shown "fsharp") (packaged (read "scripts/first-policy.fsx")) "the script"
+          Expect.stringContains (read "README.md") "\n    #r \"nuget: FunTrpo\"" "the line that the README gives"
       }
 
       test "that script prints outside of the repository what it prints inside" {
@@ -309,7 +310,7 @@ let private canLink =
 let private deployment =
     let kind, options =
         if canLink then
-            "native", []
+            "native", [ "-p:IlcInstructionSet=native" ]
         else
             "trimmed",
             [ "-p:PublishAot=false"; "-p:PublishSingleFile=true"; "-p:PublishTrimmed=true"; "--self-contained" ]
