@@ -234,10 +234,13 @@ let versionOfCommit () =
         | Some height -> $"0.1.0-alpha.0.{height}"
         | None -> fail "The version comes from git, and this is no checkout: give one with --version."
 
-/// Makes the packages that packaging/ describes from the folders of the C# library and of the command.
-let makePackages version libraries command (output: string) =
-    let core =
-        Regex.Match(File.ReadAllText(at "paket.lock"), @"(?m)^    FSharp\.Core \((\S+)\)").Groups[1].Value
+/// What packaging/ calls the folders that three projects are built to: what they need lies in them, too.
+let packed = [ "libraries", "FunTrpo.CSharp"; "exact", "FunTrpo.Exact"; "command", "FunTrpo.Cli" ]
+
+/// Makes the packages that packaging/ describes, from the folders to which the projects were built.
+let makePackages (version: string) (folderOf: string -> string) (output: string) =
+    let locked package =
+        Regex.Match(File.ReadAllText(at "paket.lock"), $@"(?m)^    {Regex.Escape package} \((\S+)\)").Groups[1].Value
 
     for description in Directory.GetFiles(at "packaging", "*.nuspec") |> Array.sort do
         quietly
@@ -247,9 +250,10 @@ let makePackages version libraries command (output: string) =
               version
               "--output"
               output
-              $"-p:libraries={at libraries}"
-              $"-p:command={at command}"
-              $"-p:fsharpcore={core}" ]
+              $"""-p:fsharpcore={locked "FSharp.Core"}"""
+              $"""-p:mathnet={locked "MathNet.Numerics"}"""
+              for name, project in packed do
+                  $"-p:{name}={at (folderOf project)}" ]
 
         let id = Path.GetFileNameWithoutExtension description
         printfn "%s" (Path.Combine(output, $"{id}.{version}.nupkg"))
@@ -286,14 +290,14 @@ let packBuilt version output =
     remove (at apart)
     restore ()
 
-    for project in [ "FunTrpo.CSharp"; "FunTrpo.Cli" ] do
+    for _, project in packed do
         quietly (
             [ "build"; $"src/{project}"; "--artifacts-path"; at apart; $"-p:Version={version}" ]
             @ [ "-p:ContinuousIntegrationBuild=true"; "-p:UseCurrentRuntimeIdentifier=false" ]
             @ release
         )
 
-    makePackages version $"{apart}/bin/FunTrpo.CSharp/release" $"{apart}/bin/FunTrpo.Cli/release" output
+    makePackages version (fun project -> $"{apart}/bin/{project}/release") output
 
 /// Packages of what the last build left, whatever its version: quick, to try them.
 let packAsBuilt version output =
@@ -307,7 +311,7 @@ let packAsBuilt version output =
         |> Array.maxBy File.GetLastWriteTimeUtc
         |> Path.GetDirectoryName
 
-    makePackages version (lastBuilt "FunTrpo.CSharp") (lastBuilt "FunTrpo.Cli") output
+    makePackages version lastBuilt output
 
 let rec pack version output asBuilt arguments =
     match arguments with
@@ -326,13 +330,16 @@ let documentation = "artifacts/docs"
 
 /// The guide pages and the reference as a site that can stand anywhere: every link is relative, and leads somewhere.
 let docs () =
-    let projects = [ "FunTrpo"; "FunTrpo.Environments"; "FunTrpo.CSharp"; "FunTrpo.Kernels" ]
+    let projects = [ "FunTrpo"; "FunTrpo.Environments"; "FunTrpo.Exact"; "FunTrpo.CSharp"; "FunTrpo.Kernels" ]
     let file project = Directory.GetFiles(at $"src/{project}", "*proj") |> Array.exactlyOne
     let site = at documentation
     let state = at ".fsdocs" // what fsdocs remembers of the projects, right or wrong
     let placeholder = "/its-root/"
     restore ()
-    quietly ([ "build"; "src/FunTrpo.CSharp" ] @ release)
+
+    for project in projects do
+        quietly ([ "build"; $"src/{project}" ] @ release)
+
     List.iter remove [ state; site ]
 
     let code, said =
@@ -442,8 +449,8 @@ let help () =
   evaluate   run `funtrpo evaluate` with the arguments
   bench      measure the speed against the machine and PyTorch; --quick is rough, --json FILE and --markdown FILE keep the numbers,
              --shape 376-256-256-17 --family gaussian --batch 4096 measures your own, micro runs BenchmarkDotNet
-  pack       make the packages FunTrpo, FunTrpo.CSharp and FunTrpo.Tool in artifacts/, their version from the last git tag (v1.2.3);
-             --version and --output say otherwise, --as-built takes what the last build left
+  pack       make the packages FunTrpo, FunTrpo.CSharp, FunTrpo.Exact and FunTrpo.Tool in artifacts/, their version from the last git
+             tag (v1.2.3); --version and --output say otherwise, --as-built takes what the last build left
   docs       build the guide pages and the API reference into artifacts/docs
   format     format all F# and C#
   check      check format, lint and packages, and change nothing

@@ -145,9 +145,10 @@ public sealed class TrainingPlan
     /// <see cref="TrainingOptions.TotalSteps"/> or <see cref="TrainingOptions.StopAtReturn"/>.
     /// </summary>
     /// <exception cref="OperationCanceledException">It was cancelled; the steps that were given stay good.</exception>
-    public async IAsyncEnumerable<TrainingStep> IterateAsync(
-        [EnumeratorCancellation] CancellationToken cancellation = default
-    )
+    public IAsyncEnumerable<TrainingStep> IterateAsync(CancellationToken cancellation = default) =>
+        Iterate(cancellation);
+
+    private async IAsyncEnumerable<TrainingStep> Iterate([EnumeratorCancellation] CancellationToken cancellation)
     {
         TrainingState state = Start();
         try

@@ -9,7 +9,7 @@ namespace FunTrpo.Kernels;
 /// <remarks>
 /// Its parameters are W (inputs × weighted, row-major) followed by b (outputs). The kernels work on a <em>packed</em> form: the
 /// columns of W that fill vectors, row by row, padded with zeros where they do not quite; the few that may be left beyond whole vectors,
-/// column by column, as <see cref="TailedRows"/>; and then b, padded. So are the rows of y and of all that has its shape, one row a
+/// column by column, as <c>TailedRows</c>; and then b, padded. So are the rows of y and of all that has its shape, one row a
 /// sample, <see cref="Stride"/> apart; those of x are as far apart as <c>xStride</c> says.
 /// </remarks>
 /// <param name="Inputs">The columns of x.</param>

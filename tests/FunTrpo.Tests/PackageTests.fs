@@ -102,10 +102,14 @@ let private expected =
     let library name = [ $"lib/net10.0/{name}.dll"; $"lib/net10.0/{name}.xml" ]
     let tool name = $"tools/net10.0/any/{name}"
 
-    let core = Regex.Match(read "paket.lock", @"(?m)^    FSharp\.Core \((\S+)\)").Groups[1].Value
+    let locked package =
+        package, Regex.Match(read "paket.lock", $@"(?m)^    {Regex.Escape package} \((\S+)\)").Groups[1].Value
 
-    [ "FunTrpo", List.collect library [ "FunTrpo"; "FunTrpo.Kernels"; "FunTrpo.Environments" ], [ "FSharp.Core", core ]
+    [ "FunTrpo", List.collect library [ "FunTrpo"; "FunTrpo.Kernels"; "FunTrpo.Environments" ], [ locked "FSharp.Core" ]
       "FunTrpo.CSharp", library "FunTrpo.CSharp", [ "FunTrpo", $"[{version}]" ]
+      "FunTrpo.Exact",
+      library "FunTrpo.Exact",
+      [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "MathNet.Numerics" ]
       "FunTrpo.Tool",
       List.map
           tool
