@@ -1,7 +1,8 @@
 using System;
 using System.Collections.Concurrent;
 using System.Collections.Generic;
-using System.Linq;
+using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
@@ -17,18 +18,20 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
 
     private readonly HashSet<Simulator> disposable = [];
 
-    /// <param name="id">What it is called in reports and errors.</param>
+    /// <summary>All that were made and are still there: each must be another one.</summary>
+    private readonly ConditionalWeakTable<IEnvironment, Simulator> made = [];
+
+    /// <param name="id">What it is called in reports and errors; null for the name of its class.</param>
     /// <param name="make">Makes an instance.</param>
     /// <param name="limit">The steps after which an episode is truncated.</param>
-    public CallersEnvironment(string id, Func<IEnvironment> make, int limit)
+    public CallersEnvironment(string? id, Func<IEnvironment> make, int limit)
     {
-        Id = id;
         this.make = make;
         this.limit = limit;
-        IEnvironment first = Make();
-        ObservationSpace =
-            first.ObservationSpace ?? throw new InvalidOperationException("It has no observation space.");
-        ActionSpace = first.ActionSpace ?? throw new InvalidOperationException("It has no action space.");
+        IEnvironment first = make() ?? throw new InvalidOperationException("the factory gave null");
+        Id = id ?? first.GetType().Name;
+        ObservationSpace = first.ObservationSpace ?? throw new InvalidOperationException("it has no observation space");
+        ActionSpace = first.ActionSpace ?? throw new InvalidOperationException("it has no action space");
         idle.Add(Track(first));
     }
 
@@ -81,19 +84,35 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
 
     public void Observe(Situation state, Span<float> observation) => state.Observation.CopyTo(observation);
 
-    /// <summary>Disposes of the simulators that can be disposed of. Situations in which one stood are played up to again.</summary>
+    /// <summary>
+    /// Disposes of the simulators that can be disposed of, all of them, and throws the first exception that one throws. Situations in
+    /// which one stood are played up to again.
+    /// </summary>
     public void Release()
     {
+        List<Exception> errors = [];
         lock (disposable)
         {
             idle.Clear();
             foreach (Simulator simulator in disposable)
             {
                 simulator.StandAt(null);
-                ((IDisposable)simulator.Environment).Dispose();
+                try
+                {
+                    ((IDisposable)simulator.Environment).Dispose();
+                }
+                catch (Exception error)
+                {
+                    errors.Add(error);
+                }
             }
 
             disposable.Clear();
+        }
+
+        if (errors.Count > 0)
+        {
+            ExceptionDispatchInfo.Throw(errors[0]);
         }
     }
 
@@ -119,7 +138,7 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
 
     private (Simulator Simulator, float[] Observation) Begin(int seed)
     {
-        Simulator simulator = idle.TryTake(out Simulator? waiting) ? waiting : Track(Make());
+        Simulator simulator = idle.TryTake(out Simulator? waiting) ? waiting : Make();
         try
         {
             return (simulator, Copy(simulator.Environment.Reset(seed)));
@@ -151,21 +170,38 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
     private float[] Copy(float[] observation)
     {
         int width = ObservationSpace.Width;
-        return observation?.Length == width
-            ? [.. observation]
-            : throw new InvalidOperationException(
-                observation is null
-                    ? $"the observation is null; its space is {ObservationSpace}"
-                    : $"the observation has {observation.Length} numbers, and its space, {ObservationSpace}, has {width}"
-            );
+        string? fault =
+            observation is null ? $"the observation is null; its space is {ObservationSpace}"
+            : observation.Length != width
+                ? $"the observation has {observation.Length} numbers, and its space, {ObservationSpace}, has {width}"
+            : ObservationSpace.Kind != SpaceKind.Box && !ObservationSpace.Contains(observation)
+                ? $"the observation ({string.Join(", ", observation)}) is not in its space, {ObservationSpace}"
+            : null;
+        return fault is null ? [.. observation!] : throw new InvalidOperationException(fault);
     }
 
-    private IEnvironment Make() =>
-        make() ?? throw new InvalidOperationException("the factory of the environment gave null");
+    private Simulator Make()
+    {
+        IEnvironment another = make() ?? throw new InvalidOperationException("the factory gave null");
+        if (made.TryGetValue(another, out _))
+        {
+            throw new InvalidOperationException(
+                "the factory gave the same instance a second time; it must make a new one each time"
+            );
+        }
+
+        if (!ObservationSpace.Equals(another.ObservationSpace) || !ActionSpace.Equals(another.ActionSpace))
+        {
+            throw new InvalidOperationException("the spaces of this instance are not those of the first one");
+        }
+
+        return Track(another);
+    }
 
     private Simulator Track(IEnvironment environment)
     {
         Simulator simulator = new(environment);
+        made.Add(environment, simulator);
         if (environment is IDisposable)
         {
             lock (disposable)
@@ -186,7 +222,14 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
                 disposable.Remove(simulator);
             }
 
-            it.Dispose();
+            try
+            {
+                it.Dispose();
+            }
+            catch (Exception)
+            {
+                // It is discarded for what it threw before, and that is what is told.
+            }
         }
     }
 }

@@ -57,7 +57,8 @@ internal sealed record LibraryEnvironment(Registered Registered) : EnvironmentSo
 }
 
 /// <summary>An environment of the caller's.</summary>
-internal sealed record FactoryOfEnvironments(string Id, Func<IEnvironment> Make) : EnvironmentSource(Id)
+internal sealed record FactoryOfEnvironments(string? Name, Type Type, Func<IEnvironment> Make)
+    : EnvironmentSource(Name ?? Type.Name)
 {
     public override TrainingOptions Preset => new();
 
@@ -66,7 +67,7 @@ internal sealed record FactoryOfEnvironments(string Id, Func<IEnvironment> Make)
         CallersEnvironment environment;
         try
         {
-            environment = new(Id, Make, Limit ?? int.MaxValue);
+            environment = new(Name, Make, Limit ?? int.MaxValue);
         }
         catch (Exception error)
         {

@@ -9,7 +9,10 @@ namespace FunTrpo.CSharp;
 /// </summary>
 public interface IEnvironment
 {
-    /// <summary>What an observation can be; the same for all instances and at all times.</summary>
+    /// <summary>
+    /// What an observation can be; the same for all instances and at all times. Where it is an index, or several, it is one number each.
+    /// The bounds of a box are for whoever reads them: an observation beyond them is taken as it is.
+    /// </summary>
     Space ObservationSpace { get; }
 
     /// <summary>What an action can be; the same for all instances and at all times.</summary>
@@ -45,18 +48,26 @@ public readonly record struct StepResult(
 public readonly ref struct AgentAction
 {
     private readonly int index;
+    private readonly bool isIndex;
+    private readonly ReadOnlySpan<float> values;
 
     /// <summary>An action that is an index.</summary>
-    public AgentAction(int index) => this.index = index;
+    public AgentAction(int index)
+    {
+        this.index = index;
+        isIndex = true;
+    }
 
     /// <summary>An action that is one or more numbers.</summary>
-    public AgentAction(ReadOnlySpan<float> values) => Values = values;
+    public AgentAction(ReadOnlySpan<float> values) => this.values = values;
 
-    /// <summary>Which alternative was chosen, where the action space is discrete.</summary>
-    public int Index => Values.IsEmpty ? index : (int)Values[0];
+    /// <summary>Which alternative was chosen, where the action space is <see cref="SpaceKind.Discrete"/>.</summary>
+    public int Index =>
+        isIndex ? index : throw new InvalidOperationException("This action is no index: use its numbers, action[i].");
 
     /// <summary>The coordinates, or the index of each choice, where the action space is not discrete.</summary>
-    public ReadOnlySpan<float> Values { get; }
+    public ReadOnlySpan<float> Values =>
+        isIndex ? throw new InvalidOperationException("This action is an index: use action.Index.") : values;
 
     /// <summary>The coordinate, or the index of the choice, number <paramref name="i"/>.</summary>
     public float this[int i] => Values[i];

@@ -84,6 +84,10 @@ public sealed record IterationReport
         }
     }
 
+    /// <summary>The usual numbers, in a line.</summary>
+    public override string ToString() =>
+        $"{Steps} steps: mean return {MeanReturn:F2}, KL {MeanKl:F5}, gain {SurrogateGain:F4}, {Outcome}";
+
     /// <summary>Iterations so far, with this one.</summary>
     public int Iteration { get; }
 

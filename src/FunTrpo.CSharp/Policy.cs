@@ -35,6 +35,10 @@ public sealed class Policy
     /// <summary>How many parameters its network has.</summary>
     public int ParameterCount => Saved.Actor.Parameters.Length;
 
+    /// <summary>What it is for.</summary>
+    public override string ToString() =>
+        $"Policy for {Environment}: {ObservationWidth} observations, actions {ActionSpace}, {ParameterCount} parameters";
+
     internal Core.SavedPolicy Saved { get; }
 
     /// <summary>Reads a policy from a file.</summary>
@@ -51,7 +55,7 @@ public sealed class Policy
     public static Policy FromJson(string json)
     {
         ArgumentNullException.ThrowIfNull(json);
-        return Parse("the text", json);
+        return Parse("the text", json.TrimStart('\uFEFF'));
     }
 
     /// <summary>Writes the policy to a file, which is replaced; `funtrpo evaluate` reads it, too.</summary>

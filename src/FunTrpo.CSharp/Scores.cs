@@ -15,6 +15,9 @@ public sealed record Scores
         Returns = core.Returns;
     }
 
+    /// <summary>Mean and spread, in a line.</summary>
+    public override string ToString() => $"{Mean:F2} ± {StandardDeviation:F2} over {Returns.Length} episodes";
+
     /// <summary>Their mean.</summary>
     public double Mean { get; }
 

@@ -25,6 +25,9 @@ public enum SpaceKind
 /// <summary>What an observation or an action can be. Each is <see cref="Width"/> numbers.</summary>
 public sealed class Space : IEquatable<Space>
 {
+    /// <summary>Beyond it float32 cannot tell indices apart.</summary>
+    private const int MostAlternatives = 1 << 24;
+
     internal Space(Core.Space value) => Value = value;
 
     /// <summary>Which kind of space this is.</summary>
@@ -64,6 +67,7 @@ public sealed class Space : IEquatable<Space>
     public static Space Discrete(int count)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, MostAlternatives);
         return new(FunTrpo.Space.NewDiscrete(count));
     }
 
@@ -130,6 +134,12 @@ public sealed class Space : IEquatable<Space>
 
     /// <inheritdoc/>
     public override int GetHashCode() => Value.GetHashCode();
+
+    /// <summary>Whether both have the same elements.</summary>
+    public static bool operator ==(Space? a, Space? b) => Equals(a, b);
+
+    /// <summary>Whether they differ.</summary>
+    public static bool operator !=(Space? a, Space? b) => !Equals(a, b);
 
     /// <summary>As a person would write it: <c>Box(2; [-1, 1])</c>.</summary>
     public override string ToString() => SpaceModule.describe(Value);

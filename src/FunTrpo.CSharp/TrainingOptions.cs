@@ -76,7 +76,9 @@ public sealed record TrainingOptions
     /// <summary>The mean return of the last 100 finished episodes at which training ends before; null never does.</summary>
     public double? StopAtReturn { get; init; }
 
-    /// <summary>How many threads work, in [1, 1024]; the results do not depend on it.</summary>
+    /// <summary>
+    /// How many threads work, in [1, 1024], but never more than the machine has cores; the results do not depend on it.
+    /// </summary>
     public int Threads { get; init; } = Math.Min(System.Environment.ProcessorCount, 1024);
 
     /// <summary>Environments stepped side by side, in [1, 65536].</summary>
@@ -97,7 +99,9 @@ public sealed record TrainingOptions
     /// <summary>Non-linearity of the policy's hidden layers.</summary>
     public Activation Activation { get; init; }
 
-    /// <summary>Initial log σ of a Gaussian policy, in the unit of the action, in [−20, 5].</summary>
+    /// <summary>
+    /// Initial log σ of a Gaussian policy, in the unit of the action, or of half its range (<see cref="ScaleActions"/>); in [−20, 5].
+    /// </summary>
     public double InitialLogSigma { get; init; }
 
     /// <summary>Direction of a step.</summary>
@@ -175,6 +179,12 @@ public sealed record TrainingOptions
     /// <summary>Whether advantages are standardised over each batch.</summary>
     public bool NormaliseAdvantages { get; init; }
 
+    /// <summary>
+    /// Whether a policy of continuous actions counts in half of the range of each bounded action, from the middle: 0 is there, ±1 are the
+    /// bounds. It is what makes an action of 0 … 2000 W as easy to learn as one of −1 … 1.
+    /// </summary>
+    public bool ScaleActions { get; init; }
+
     /// <summary>The standard options.</summary>
     public TrainingOptions()
         : this(ConfigurationModule.standard) { }
@@ -213,6 +223,7 @@ public sealed record TrainingOptions
         NormaliseObservations = core.NormaliseObservations;
         NormaliseRewards = core.NormaliseRewards;
         NormaliseAdvantages = core.NormaliseAdvantages;
+        ScaleActions = core.ScaleActions;
     }
 
     /// <summary>The configuration of the pipeline, or an exception that names the option that is out of its range.</summary>
@@ -265,7 +276,8 @@ public sealed record TrainingOptions
             criticCgIterations: CriticCgIterations,
             normaliseObservations: NormaliseObservations,
             normaliseRewards: NormaliseRewards,
-            normaliseAdvantages: NormaliseAdvantages
+            normaliseAdvantages: NormaliseAdvantages,
+            scaleActions: ScaleActions
         );
 
     /// <summary>Whether all options are the same.</summary>

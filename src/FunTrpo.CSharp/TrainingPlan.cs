@@ -17,12 +17,12 @@ public static class Trpo
 
     /// <summary>A plan to train on an environment of your own, with the standard options.</summary>
     /// <param name="factory">Makes an instance each time it is called; instances share nothing that changes.</param>
-    /// <param name="name">What it is called in reports, errors and policies; the name of its type if this is null.</param>
+    /// <param name="name">What it is called in reports, errors and policies; the name of its class if this is null.</param>
     public static TrainingPlan For<TEnvironment>(Func<TEnvironment> factory, string? name = null)
         where TEnvironment : class, IEnvironment
     {
         ArgumentNullException.ThrowIfNull(factory);
-        return new(new FactoryOfEnvironments(name ?? typeof(TEnvironment).Name, factory));
+        return new(new FactoryOfEnvironments(name, typeof(TEnvironment), factory));
     }
 }
 
@@ -81,6 +81,7 @@ public sealed class TrainingPlan
             Hidden = [.. saved.Architecture.Hidden],
             Activation = (Activation)saved.Architecture.Activation,
             NormaliseObservations = saved.Actor.Normaliser.IsStandardise,
+            ScaleActions = saved.Actor.Policy.IsScaled,
         };
         return new(source, options, report, policy);
     }
@@ -108,31 +109,26 @@ public sealed class TrainingPlan
         Stopwatch clock = Stopwatch.StartNew();
         TrainingState state = Start();
         ImmutableArray<IterationReport>.Builder reports = ImmutableArray.CreateBuilder<IterationReport>();
-        try
+        using Releasing releasing = new(() => state);
+        using IEnumerator<TrainingStep> iterations = state.Iterations().GetEnumerator();
+        StopReason? reason = null;
+        while (reason is null)
         {
-            using IEnumerator<TrainingStep> iterations = state.Iterations().GetEnumerator();
-            StopReason? reason = null;
-            while (reason is null)
+            reason =
+                cancellation.IsCancellationRequested ? StopReason.Cancelled
+                : state.HasReachedGoal ? StopReason.GoalReached
+                : iterations.MoveNext() ? null
+                : StopReason.StepsMade;
+            if (reason is null)
             {
-                reason =
-                    cancellation.IsCancellationRequested ? StopReason.Cancelled
-                    : state.HasReachedGoal ? StopReason.GoalReached
-                    : iterations.MoveNext() ? null
-                    : StopReason.StepsMade;
-                if (reason is null)
-                {
-                    state = iterations.Current.State;
-                    reports.Add(iterations.Current.Report);
-                    report?.Invoke(iterations.Current.Report);
-                }
+                state = iterations.Current.State;
+                reports.Add(iterations.Current.Report);
+                report?.Invoke(iterations.Current.Report);
             }
+        }
 
-            return new(state, reason.Value, reports.ToImmutable(), clock.Elapsed);
-        }
-        finally
-        {
-            state.ReleaseEnvironments();
-        }
+        releasing.IsToBeTold = true;
+        return new(state, reason.Value, reports.ToImmutable(), clock.Elapsed);
     }
 
     /// <summary>Trains on another thread.</summary>
@@ -151,20 +147,16 @@ public sealed class TrainingPlan
     private async IAsyncEnumerable<TrainingStep> Iterate([EnumeratorCancellation] CancellationToken cancellation)
     {
         TrainingState state = Start();
-        try
+        using Releasing releasing = new(() => state);
+        using IEnumerator<TrainingStep> iterations = state.Iterations().GetEnumerator();
+        while (!state.HasReachedGoal && await Task.Run(iterations.MoveNext, cancellation).ConfigureAwait(false))
         {
-            using IEnumerator<TrainingStep> iterations = state.Iterations().GetEnumerator();
-            while (!state.HasReachedGoal && await Task.Run(iterations.MoveNext, cancellation).ConfigureAwait(false))
-            {
-                state = iterations.Current.State;
-                report?.Invoke(iterations.Current.Report);
-                yield return iterations.Current;
-            }
+            state = iterations.Current.State;
+            report?.Invoke(iterations.Current.Report);
+            yield return iterations.Current;
         }
-        finally
-        {
-            state.ReleaseEnvironments();
-        }
+
+        releasing.IsToBeTold = true;
     }
 
     /// <summary>The state before the first iteration, for callers who own their loop.</summary>
@@ -176,11 +168,29 @@ public sealed class TrainingPlan
     /// <param name="episodes">How many, at least 1.</param>
     /// <param name="seed">The seed of their chance.</param>
     /// <exception cref="EnvironmentException">The environment failed.</exception>
+    /// <exception cref="TrainingException">An episode of a million steps had no end.</exception>
     public Scores Evaluate(Policy policy, int episodes = 100, long seed = 0)
     {
         ArgumentNullException.ThrowIfNull(policy);
         ArgumentOutOfRangeException.ThrowIfLessThan(episodes, 1);
         return source.Open(new Evaluating(policy, episodes, seed, Options.Threads));
+    }
+
+    /// <summary>
+    /// Releases the environments of a state when it is disposed of. What they throw then is told where nothing else has gone wrong.
+    /// </summary>
+    private sealed class Releasing(Func<TrainingState> state) : IDisposable
+    {
+        public bool IsToBeTold { get; set; }
+
+        public void Dispose()
+        {
+            try
+            {
+                state().ReleaseEnvironments();
+            }
+            catch (TrainingException) when (!IsToBeTold) { }
+        }
     }
 
     private sealed record Starting(Core.Configuration Configuration, TrainingOptions Options, Policy? First)
@@ -209,8 +219,9 @@ public sealed class TrainingPlan
                 {
                     throw new ArgumentException(
                         $"The policy, trained on {Policy.Environment}, has {Policy.ObservationWidth} observations and actions "
-                            + $"{Policy.ActionSpace}, and does not fit {environment.Id}.",
-                        nameof(Policy)
+                            + $"{Policy.ActionSpace}; {environment.Id} has {SpaceModule.width(environment.ObservationSpace)} and "
+                            + $"{SpaceModule.describe(environment.ActionSpace)}.",
+                        "policy"
                     );
                 }
 

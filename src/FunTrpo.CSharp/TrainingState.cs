@@ -50,20 +50,20 @@ public abstract class TrainingState : IEquatable<TrainingState>
     /// <summary>Whether the mean of the last 100 episodes has reached <see cref="TrainingOptions.StopAtReturn"/>.</summary>
     public abstract bool HasReachedGoal { get; }
 
-    /// <summary>One iteration.</summary>
+    /// <summary>One iteration. Who owns the loop is told by what it returns: nothing else reports it.</summary>
     /// <exception cref="TrainingException">It failed; this state is as good as before.</exception>
     public abstract TrainingStep Next();
 
     /// <summary>
     /// The iterations until training has made <see cref="TrainingOptions.TotalSteps"/>, lazily; the last one is shortened, or
-    /// lengthened by less than half, so that the total is met.
+    /// lengthened by less than half, so that the total is met. <see cref="HasReachedGoal"/> does not end them.
     /// </summary>
     /// <exception cref="TrainingException">An iteration failed; the state before it is as good as before.</exception>
     public abstract IEnumerable<TrainingStep> Iterations();
 
     /// <summary>
     /// The same state with other options: another future. Another <see cref="TrainingOptions.Seed"/> lets chance go another way. What
-    /// shapes the state itself cannot change: networks, normalisation and the number of environments.
+    /// shapes the state itself cannot change: networks, normalisation, scaling and the number of environments.
     /// </summary>
     public abstract TrainingState With(Func<TrainingOptions, TrainingOptions> change);
 
@@ -73,8 +73,18 @@ public abstract class TrainingState : IEquatable<TrainingState>
     /// </summary>
     public abstract void ReleaseEnvironments();
 
-    /// <summary>Whether the other is the same in every bit, and would go on with the same options.</summary>
+    /// <summary>Whether the other is the same in every bit, and has the same future: iteration after iteration the same.</summary>
     public abstract bool Equals(TrainingState? other);
+
+    /// <summary>Whether both are the same in every bit, and have the same future.</summary>
+    public static bool operator ==(TrainingState? a, TrainingState? b) => Equals(a, b);
+
+    /// <summary>Whether they differ, or will.</summary>
+    public static bool operator !=(TrainingState? a, TrainingState? b) => !Equals(a, b);
+
+    /// <summary>How far training has come.</summary>
+    public override string ToString() =>
+        $"{Environment} after {Iteration} iterations, {Steps} steps, mean return {MeanReturn}";
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => Equals(obj as TrainingState);
@@ -145,12 +155,22 @@ internal sealed class TrainingState<T>(
         );
     }
 
-    public override void ReleaseEnvironments() => release();
+    public override void ReleaseEnvironments()
+    {
+        try
+        {
+            release();
+        }
+        catch (Exception error)
+        {
+            throw new TrainingException($"{Environment} could not be disposed of: {error.Message}", this, error);
+        }
+    }
 
     public override bool Equals(TrainingState? other) =>
         other is TrainingState<T> it
         && Environment == it.Environment
-        && Options == it.Options
+        && setup.Configuration.Equals(it.setup.Configuration)
         && state.Equals(it.state);
 
     private TrainingStep Step(FSharpResult<Tuple<Core.State<T>, Core.Report>, Core.Fault> result)
@@ -173,6 +193,7 @@ internal sealed class TrainingState<T>(
             old.NormaliseObservations == changed.NormaliseObservations,
             nameof(TrainingOptions.NormaliseObservations)
         );
+        Require(old.ScaleActions == changed.ScaleActions, nameof(TrainingOptions.ScaleActions));
         Require(old.NormaliseRewards == changed.NormaliseRewards, nameof(TrainingOptions.NormaliseRewards));
 
         static void Require(bool isSame, string name)

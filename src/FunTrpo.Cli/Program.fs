@@ -107,7 +107,8 @@ let private trainCommand =
                     { registered.Preset with
                         Hidden = saved.Architecture.Hidden
                         Activation = saved.Architecture.Activation
-                        NormaliseObservations = saved.Actor.Normaliser <> AsTheyAre }
+                        NormaliseObservations = saved.Actor.Normaliser <> AsTheyAre
+                        ScaleActions = saved.Actor.Policy.IsScaled }
                 | None -> registered.Preset
 
             let! configuration =
@@ -116,13 +117,14 @@ let private trainCommand =
             let ofPolicy (configuration: Configuration) =
                 Configuration.policyArchitecture configuration,
                 configuration.NormaliseObservations,
+                configuration.ScaleActions,
                 configuration.InitialLogSigma
 
             do!
                 if from.IsSome && ofPolicy configuration <> ofPolicy preset then
                     Error(
                         Mismatch
-                            "hidden, activation, normaliseObservations and initialLogSigma cannot be set with --from: they are those of the saved policy"
+                            "hidden, activation, normaliseObservations, scaleActions and initialLogSigma cannot be set with --from: they are those of the saved policy"
                     )
                 else
                     Ok()

@@ -51,11 +51,7 @@ let prepare (path: string) =
         | :? UnauthorizedAccessException
         | :? ArgumentException as e -> refuse e.Message
 
-/// Replaces the whole file at once, so that a reader never sees a part of it and a crash leaves the old one.
-let private replace folder name (content: string) =
-    let path = Path.Combine(folder, name)
-    File.WriteAllText(path + ".new", content)
-    File.Move(path + ".new", path, true)
+let private replace folder name content = PolicyFile.replace (Path.Combine(folder, name)) content
 
 let private print (node: JsonObject) = node.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n"
 

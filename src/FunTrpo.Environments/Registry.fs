@@ -61,6 +61,8 @@ module Registry =
                   CriticHidden = [ 32; 32 ]
                   Delta = 0.03
                   EntropyBonus = 0.03
+                  Damping = 0.05
+                  CriticDelta = 0.2
                   NormaliseObservations = true
                   NormaliseRewards = false }
               MountainCar.environment
@@ -80,7 +82,7 @@ module Registry =
           register
               100_000L
               -200.0
-              { standard with Environments = 4; Horizon = 512; Gamma = 0.95; Lambda = 0.9 }
+              { standard with Environments = 4; Horizon = 512; Gamma = 0.95; Lambda = 0.9; ScaleActions = false }
               Pendulum.environment ]
 
     /// The environment with this id.

@@ -67,8 +67,8 @@ public static class Adam
         float scale
     )
     {
-        m = Vector.FusedMultiplyAdd(new(1f - MeanDecay), g - m, m);
-        v = Vector.FusedMultiplyAdd(new(1f - SquareDecay), (g * g) - v, v);
+        m = Fused.MultiplyAdd(new(1f - MeanDecay), g - m, m);
+        v = Fused.MultiplyAdd(new(1f - SquareDecay), (g * g) - v, v);
         theta -= rate * m / (Vector.SquareRoot(scale * v) + new Vector<float>(Epsilon));
     }
 }

@@ -257,7 +257,7 @@ internal readonly unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane128 FusedMultiplyAdd(Lane128 a, Lane128 b, Lane128 c) =>
-        new(Vector128.FusedMultiplyAdd(a.v, b.v, c.v));
+        new(Fused.MultiplyAdd(a.v, b.v, c.v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane128 RepeatTwo(float* source) => new(Vector128.Create(*(double*)source).AsSingle());

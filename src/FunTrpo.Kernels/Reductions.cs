@@ -45,12 +45,12 @@ public static class Reductions
 
         for (int i = 0; i < vs.Length; i++)
         {
-            vs[i] = Vector.FusedMultiplyAdd(factor, vx[i], vy[i]);
+            vs[i] = Fused.MultiplyAdd(factor, vx[i], vy[i]);
         }
 
         for (int i = vs.Length * Vector<float>.Count; i < sum.Length; i++)
         {
-            sum[i] = MathF.FusedMultiplyAdd(alpha, x[i], y[i]);
+            sum[i] = Fused.MultiplyAdd(alpha, x[i], y[i]);
         }
     }
 
@@ -65,8 +65,8 @@ public static class Reductions
         int i = 0;
         for (; i + 1 < va.Length; i += 2)
         {
-            even = Vector.FusedMultiplyAdd(va[i], vb[i], even);
-            odd = Vector.FusedMultiplyAdd(va[i + 1], vb[i + 1], odd);
+            even = Fused.MultiplyAdd(va[i], vb[i], even);
+            odd = Fused.MultiplyAdd(va[i + 1], vb[i + 1], odd);
         }
 
         double sum = Vector.Sum(even + odd);
@@ -89,12 +89,12 @@ public static class Reductions
         Vector<double> factor = new(alpha);
         for (int i = 0; i < vs.Length; i++)
         {
-            vs[i] = Vector.FusedMultiplyAdd(factor, vx[i], vy[i]);
+            vs[i] = Fused.MultiplyAdd(factor, vx[i], vy[i]);
         }
 
         for (int i = vs.Length * Vector<double>.Count; i < sum.Length; i++)
         {
-            sum[i] = Math.FusedMultiplyAdd(alpha, x[i], y[i]);
+            sum[i] = Fused.MultiplyAdd(alpha, x[i], y[i]);
         }
     }
 
@@ -128,12 +128,12 @@ public static class Reductions
         Span<Vector<float>> vs = MemoryMarshal.Cast<float, Vector<float>>(sum);
         for (int i = 0; i < vs.Length; i++)
         {
-            vs[i] = Vector.FusedMultiplyAdd(new Vector<float>(alpha), vx[i], beta * vy[i]);
+            vs[i] = Fused.MultiplyAdd(new Vector<float>(alpha), vx[i], beta * vy[i]);
         }
 
         for (int i = vs.Length * Vector<float>.Count; i < sum.Length; i++)
         {
-            sum[i] = MathF.FusedMultiplyAdd(alpha, x[i], beta * y[i]);
+            sum[i] = Fused.MultiplyAdd(alpha, x[i], beta * y[i]);
         }
     }
 

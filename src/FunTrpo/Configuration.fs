@@ -52,7 +52,8 @@ type Configuration =
       CriticCgIterations: int
       NormaliseObservations: bool
       NormaliseRewards: bool
-      NormaliseAdvantages: bool }
+      NormaliseAdvantages: bool
+      ScaleActions: bool }
 
 /// One field of the configuration, as text: what a command line, a file or a table needs of it.
 type Field =
@@ -101,7 +102,8 @@ module Configuration =
           CriticCgIterations = 10
           NormaliseObservations = false
           NormaliseRewards = true
-          NormaliseAdvantages = true }
+          NormaliseAdvantages = true
+          ScaleActions = true }
 
     /// Numbers between two bounds, either of which may be excluded.
     [<NoComparison>]
@@ -230,7 +232,7 @@ module Configuration =
               { c with Activation = v })
           number
               "initialLogSigma"
-              "initial log σ of a Gaussian policy, in the unit of the action"
+              "initial log σ of a Gaussian policy, in the unit of the action, or of half its range (scaleActions)"
               (closed -20.0 5.0)
               _.InitialLogSigma
               (fun v c -> { c with InitialLogSigma = v })
@@ -365,7 +367,12 @@ module Configuration =
               _.NormaliseRewards
               (fun v c -> { c with NormaliseRewards = v })
           truth "normaliseAdvantages" "standardise advantages over each batch" _.NormaliseAdvantages (fun v c ->
-              { c with NormaliseAdvantages = v }) ]
+              { c with NormaliseAdvantages = v })
+          truth
+              "scaleActions"
+              "a Gaussian policy counts in half of the range of each bounded action, from the middle: 0 is there, ±1 are the bounds"
+              _.ScaleActions
+              (fun v c -> { c with ScaleActions = v }) ]
 
     /// The configuration with one field set from text.
     let set name text configuration =

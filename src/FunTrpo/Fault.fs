@@ -37,7 +37,7 @@ module Fault =
             $"the policy gave a non-finite action distribution for {environment} (environment {instance}, step {step})"
         | NonFiniteStage(stage, iteration) -> $"the {stage} became non-finite in iteration {iteration}"
         | EndlessEpisode(environment, steps) ->
-            $"an episode of {environment} had no end after {steps} steps: Environment.withTimeLimit gives it one"
+            $"an episode of {environment} had no end after {steps} steps: give it a time limit"
         | Mismatch what -> what
         | InvalidTable(table, why) -> $"{table} is not allowed: {why}"
         | BrokenGuarantee(what, why) -> $"a guarantee was broken for {what}: {why}"

@@ -71,13 +71,13 @@ module Moments =
 type Normaliser =
     /// They are taken as they are.
     | AsTheyAre
-    /// (x − mean) / √(variance + 10⁻⁸), clipped to ±10, with the moments of what training has seen so far.
+    /// (x − mean) / √(variance + 10⁻¹²), clipped to ±10, with the moments of what training has seen so far.
     | Standardise of Moments
 
 module Normaliser =
 
     let private clip = 10f
-    let private smallest = 1e-8
+    let private smallest = 1e-12
 
     /// Writes the normalised rows of `source` to `target`; both hold whole rows.
     let applyTo (normaliser: Normaliser) (source: ReadOnlySpan<float32>) (target: Span<float32>) =

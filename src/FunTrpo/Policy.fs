@@ -16,7 +16,14 @@ module Architecture =
             output
 
 /// A stochastic policy π(a|s): a network gives the parameters of an action distribution of the family.
-type Policy = { ActionSpace: Space; Family: Family; Network: Network }
+type Policy =
+    {
+        ActionSpace: Space
+        Family: Family
+        Network: Network
+        /// Whether drawn actions count in half-widths of the action space around its middle, and not in its own unit.
+        IsScaled: bool
+    }
 
 module Policy =
 
@@ -37,7 +44,18 @@ module Policy =
 
         let layers = Architecture.thenOutput output architecture
 
-        { ActionSpace = actionSpace; Family = family; Network = Network.create observationWidth layers }
+        { ActionSpace = actionSpace
+          Family = family
+          Network = Network.create observationWidth layers
+          IsScaled = false }
+
+    /// Writes the action that the environment is given for one that was drawn: scaled, where the policy is, and clipped to the space.
+    let toAction policy (drawn: ReadOnlySpan<float32>) (action: Span<float32>) =
+        if policy.IsScaled then
+            Space.ofUnit policy.ActionSpace drawn action
+            Space.clip policy.ActionSpace (Span.op_Implicit action) action
+        else
+            Space.clip policy.ActionSpace drawn action
 
 /// A policy at its parameters, with the normaliser of its observations: all that is needed to act.
 type Actor = { Policy: Policy; Parameters: Vector; Normaliser: Normaliser }
@@ -61,12 +79,14 @@ type Player(actor: Actor) =
         let inputs = policy.Network.Inputs
 
         if observations % inputs <> 0 then
-            invalidArg (nameof observations) $"{observations} numbers are not rows of {inputs}"
+            invalidArg (nameof observations) $"{observations} numbers are not observations of {inputs}"
 
         let rows = observations / inputs
 
         if written <> rows * width then
-            invalidArg (nameof written) $"there is room for {written} numbers, and {rows * width} are written"
+            invalidArg
+                (nameof observations)
+                $"{observations} numbers are {rows} observations of {inputs}, for which {rows * width} numbers are written; there is room for {written}"
 
         rows
 
@@ -89,7 +109,7 @@ type Player(actor: Actor) =
             | ValueNone -> family.Mode(ofRow, action)
             | ValueSome key -> family.Sample(ofRow, Key.at (int64 row) key, action)
 
-            Space.clip policy.ActionSpace (Span.op_Implicit action) action
+            Policy.toAction policy (Span.op_Implicit action) action
 
     member _.Actor = actor
 

@@ -23,7 +23,7 @@ type SavedPolicy =
 module PolicyFile =
 
     let private format = "funtrpo-policy"
-    let private version = 1
+    let private version = 2
 
     let private toBytes (parameters: Vector) =
         let bytes = Array.zeroCreate<byte>(4 * parameters.Length)
@@ -88,6 +88,7 @@ module PolicyFile =
               "environment", text saved.Environment
               "observationWidth", integer saved.ObservationWidth
               "actionSpace", spaceToJson saved.ActionSpace
+              "scaledActions", JsonValue.Create saved.Actor.Policy.IsScaled
               "hidden", list (saved.Architecture.Hidden |> Seq.map integer)
               "activation", text activation
               "normaliser", normaliserToJson saved.Actor.Normaliser
@@ -227,7 +228,7 @@ module PolicyFile =
 
         { Environment = get<string> "environment" node
           Architecture = architecture
-          Actor = { Policy = policy; Parameters = parameters; Normaliser = normaliserOfJson width node } }
+          Actor = { Policy = { policy with IsScaled = get<bool> "scaledActions" node }; Parameters = parameters; Normaliser = normaliserOfJson width node } }
 
     /// The policy that the text describes; `name` is what an error calls it.
     let parse name (text: string) =
@@ -245,8 +246,14 @@ module PolicyFile =
         | :? InvalidOperationException
         | :? OverflowException -> damaged "a field of it is not of the type that it should be"
 
+    /// Replaces the whole file at once, so that a reader never sees a part of it and a crash leaves the old one.
+    let replace (path: string) (content: string) =
+        let written = $"{path}.{Path.GetRandomFileName()}"
+        File.WriteAllText(written, content)
+        File.Move(written, path, true)
+
     /// Writes a policy to a file, which is replaced.
-    let save (path: string) saved = File.WriteAllText(path, print saved)
+    let save path saved = replace path (print saved)
 
     /// Reads a policy from a file.
     let load path =

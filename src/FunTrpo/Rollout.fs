@@ -46,7 +46,7 @@ type Batch =
         Horizon: int
         /// As the environment gave them.
         Observations: Matrix
-        /// As the policy drew them, before any clipping.
+        /// As the policy drew them, before any scaling and clipping.
         Actions: Matrix
         Rewards: ImmutableArray<float>
         Ends: ImmutableArray<End>
@@ -91,7 +91,6 @@ module Rollout =
         ) =
         let width = last - first
         let family = actor.Policy.Family
-        let actionSpace = environment.ActionSpace
         let observationWidth = Space.width environment.ObservationSpace
         let parameterWidth = family.ParameterWidth
         let actionWidth = family.ActionWidth
@@ -155,7 +154,7 @@ module Rollout =
             called <- struct (i, 2)
             let action = rows.Actions.AsSpan(rowOf i t * actionWidth, actionWidth)
             family.Sample(distributionOf i, Key.at (int64 t) actionKeys[i], action)
-            Space.clip actionSpace (Span.op_Implicit action) (clipped.AsSpan())
+            Policy.toAction actor.Policy (Span.op_Implicit action) (clipped.AsSpan())
             environment.Step(Key.at (int64 t) stepKeys[i], ReadOnlySpan clipped, current[i].State)
 
         let endOf t (next: Transition<'State>) =

@@ -82,6 +82,22 @@ module Space =
         | MultiDiscrete _
         | MultiBinary _ -> row.CopyTo clipped
 
+    /// Writes what a row stands for that counts in half-widths of the space around its middle: 0 is the middle of a box, ±1 are its
+    /// bounds. Coordinates that are not bounded on both sides, and indices, are what they are.
+    let ofUnit space (row: ReadOnlySpan<float32>) (scaled: Span<float32>) =
+        row.CopyTo scaled
+
+        match space with
+        | Box(low, high) ->
+            for i in 0 .. row.Length - 1 do
+                let low, high = low[i], high[i]
+
+                if Single.IsFinite low && Single.IsFinite high then
+                    scaled[i] <- 0.5f * (low + high) + 0.5f * (high - low) * row[i]
+        | Discrete _
+        | MultiDiscrete _
+        | MultiBinary _ -> ()
+
     /// A random element: uniform where the space is bounded, else exponential or normal from the finite bound or zero.
     let sample space key =
         let coordinate (low: float) (high: float) key =

@@ -102,7 +102,10 @@ module Training =
             return
                 { Environment = environment
                   Configuration = configuration
-                  Policy = { policy with Network = onThreads policy.Network }
+                  Policy =
+                    { policy with
+                        Network = onThreads policy.Network
+                        IsScaled = configuration.ScaleActions }
                   Critic = Critic.create (Configuration.criticArchitecture configuration) width |> onThreads
                   Threads = threads }
         }
@@ -136,12 +139,15 @@ module Training =
     /// has another action space, other observations or a network of another size.
     let startFrom (setup: Setup<'State>) seed (actor: Actor) =
         let describe (policy: Policy) =
-            $"{policy.Network.Inputs} observations, actions {Space.describe policy.ActionSpace} and {policy.Network.ParameterCount} parameters"
+            let scaled = if policy.IsScaled then "scaled " else ""
+
+            $"{policy.Network.Inputs} observations, {scaled}actions {Space.describe policy.ActionSpace} and {policy.Network.ParameterCount} parameters"
 
         let ours, theirs = describe setup.Policy, describe actor.Policy
 
         if
             actor.Policy.ActionSpace = setup.Policy.ActionSpace
+            && actor.Policy.IsScaled = setup.Policy.IsScaled
             && actor.Policy.Network.Inputs = setup.Policy.Network.Inputs
             && actor.Parameters.Length = setup.Policy.Network.ParameterCount
         then

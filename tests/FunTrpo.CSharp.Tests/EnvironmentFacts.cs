@@ -14,8 +14,7 @@ public sealed class EnvironmentFacts
         foreach (int threads in new[] { 1, 2, 4 })
         {
             int made = 0;
-            TrainingPlan plan = Trpo
-                .For(() => new Accident(made++, 120, _ => throw crash), "Crane")
+            TrainingPlan plan = Trpo.For(() => new Accident(made++, 120, _ => throw crash), "Crane")
                 .Short()
                 .With(o => o with { Threads = threads });
             EnvironmentException error = Assert.Throws<EnvironmentException>(() => plan.Train());
@@ -33,7 +32,8 @@ public sealed class EnvironmentFacts
     public void The_state_before_an_exception_can_be_gone_on_from()
     {
         int made = 0;
-        TrainingPlan plan = Trpo.For(() => new Accident(made++, 120, _ => throw new TimeoutException()), "Line").Short();
+        TrainingPlan plan = Trpo.For(() => new Accident(made++, 120, _ => throw new TimeoutException()), "Line")
+            .Short();
         TrainingState good = Assert.Throws<EnvironmentException>(() => plan.Train()).State!;
 
         // The simulator that failed is gone, and another one is brought to where it stood.
@@ -66,7 +66,7 @@ public sealed class EnvironmentFacts
     {
         Begins(() => throw new TimeoutException("no licence"), "no licence");
         Begins(() => null!, "null");
-        Begins(() => new Broken { Observations = null! }, "observation space");
+        Begins(() => new Broken { Observations = null! }, "no observation space");
         Begins(() => new Broken { Actions = null! }, "action space");
         Begins(() => new Broken { OnReset = () => throw new TimeoutException("no power") }, "no power");
         Begins(() => new Broken { OnReset = () => [1] }, "1 numbers");
@@ -101,7 +101,10 @@ public sealed class EnvironmentFacts
     public void Each_is_used_by_one_thread_at_a_time_and_disposed_of_at_the_end()
     {
         Watch watch = new();
-        TrainingResult result = Trpo.For(watch.Make).Short().With(o => o with { Environments = 7, Threads = 4 }).Train();
+        TrainingResult result = Trpo.For(watch.Make)
+            .Short()
+            .With(o => o with { Environments = 7, Threads = 4 })
+            .Train();
         Assert.Equal(0, watch.Collisions);
         Assert.Equal(7, watch.Made);
         Assert.Equal(7, watch.Disposed.Distinct().Count());
@@ -124,14 +127,76 @@ public sealed class EnvironmentFacts
 
     public void Continuous_actions_arrive_inside_their_space()
     {
-        TrainingResult result = Trpo
-            .For(() => new PushedLine())
+        TrainingResult result = Trpo.For(() => new PushedLine())
             .Short()
             .With(o => o with { InitialLogSigma = 2 })
             .Train();
         float[] action = new float[2];
         result.Policy.Act([0.5f], action);
         Assert.True(result.Policy.ActionSpace.Contains(action));
+    }
+
+    public void Actions_in_physical_units_are_learned_as_well_as_others()
+    {
+        foreach ((float low, float high) in new[] { (-1f, 1f), (0f, 2000f), (500f, 600f), (0f, 1e-3f) })
+        {
+            TrainingPlan plan = Trpo.For(() => new Dial(low, high)).With(o => o with { TotalSteps = 15_000 });
+            double score = plan.Evaluate(plan.Train().Policy).Mean;
+            Assert.True(score > -3, $"{score} between {low} and {high}");
+            Assert.InRange(plan.Evaluate(plan.Start().Policy).Mean, -30, -5);
+        }
+    }
+
+    public void An_action_is_an_index_or_numbers_and_says_so()
+    {
+        Assert.Equal(3, new AgentAction(3).Index);
+        Assert.Equal([1f, 2f], new AgentAction([1f, 2f]).Values.ToArray());
+        Assert.Equal(2f, new AgentAction([1f, 2f])[1]);
+        Assert.Contains("action[i]", Thrown(() => _ = new AgentAction([1f]).Index), StringComparison.Ordinal);
+        Assert.Contains("action.Index", Thrown(() => _ = new AgentAction(1)[0]), StringComparison.Ordinal);
+
+        static string Thrown(Action action) => Assert.Throws<InvalidOperationException>(action).Message;
+    }
+
+    public void Each_instance_is_another_one_with_the_same_spaces()
+    {
+        Line one = new();
+        Fails(Trpo.For(() => one), "same instance");
+        int made = 0;
+        Fails(Trpo.For(() => new Broken { Actions = Space.Discrete(2 + (made++ % 2)) }), "spaces");
+        Fails(
+            Trpo.For(() => new Broken { Observations = Space.MultiDiscrete(3, 3), OnReset = () => [1, 3] }),
+            "(1, 3)"
+        );
+
+        static void Fails(TrainingPlan plan, string what) =>
+            Assert.Contains(
+                what,
+                Assert.Throws<EnvironmentException>(() => plan.Short().Train()).Message,
+                StringComparison.Ordinal
+            );
+    }
+
+    public void Is_known_by_the_name_of_its_class()
+    {
+        Func<IEnvironment> factory = () => new Line();
+        Assert.Equal("Line", Trpo.For(factory).Short().Start().Environment);
+        Assert.Equal("Track", Trpo.For(factory, "Track").Short().Start().Environment);
+    }
+
+    public void What_is_thrown_when_it_is_disposed_of_hides_nothing()
+    {
+        int disposed = 0;
+        TrainingPlan plan = Trpo.For(() => new Stubborn(() => disposed++)).Short();
+        TrainingException error = Assert.Throws<TrainingException>(() => plan.Train());
+        Assert.Equal(4, disposed);
+        Assert.Equal("cannot close", error.InnerException!.Message);
+        Assert.Equal(5, error.State!.Iteration);
+
+        TimeoutException first = new();
+        TrainingPlan failing = plan.OnIteration(_ => throw first);
+        Assert.Same(first, Assert.Throws<TimeoutException>(() => failing.Train()));
+        Assert.Equal(8, disposed);
     }
 
     public void Choices_and_switches_arrive_as_indices()
@@ -179,6 +244,43 @@ public sealed class EnvironmentFacts
         Assert.Throws<InvalidOperationException>(() => pushed.Step(new[] { 7f, 0f }));
     }
 
+    /// <summary>A dial that is to be put where a hand points, between two bounds.</summary>
+    private sealed class Dial(float low, float high) : IEnvironment
+    {
+        private Random random = new(0);
+        private float hand;
+        private int time;
+
+        public Space ObservationSpace { get; } = Space.Box(1, -1, 1);
+
+        public Space ActionSpace { get; } = Space.Box(1, low, high);
+
+        public float[] Reset(int seed)
+        {
+            random = new Random(seed);
+            time = 0;
+            return Point();
+        }
+
+        public StepResult Step(AgentAction action)
+        {
+            float turned = ((action[0] - low) / (high - low) * 2) - 1;
+            float miss = Math.Abs(turned - hand);
+            return new(Point(), -miss, Truncated: ++time == 20);
+        }
+
+        private float[] Point() => [hand = (1.6f * random.NextSingle()) - 0.8f];
+    }
+
+    private sealed class Stubborn(Action onDispose) : Line, IDisposable
+    {
+        public void Dispose()
+        {
+            onDispose();
+            throw new InvalidOperationException("cannot close");
+        }
+    }
+
     private sealed class Unseeded : Line
     {
         public override float[] Reset(int seed) => base.Reset(Random.Shared.Next());
@@ -208,7 +310,7 @@ public sealed class EnvironmentFacts
 
         public StepResult Step(AgentAction action)
         {
-            Seen.Add(action.Values.ToArray());
+            Seen.Add(Actions.Kind == SpaceKind.Discrete ? [action.Index] : action.Values.ToArray());
             return new([++time, 1], 1, Terminated: time == 9);
         }
     }

@@ -20,8 +20,7 @@ public sealed class GuideFacts
         Directory.SetCurrentDirectory(folder);
         try
         {
-            TrainingResult result = await Trpo
-                .For("CartPole-v1")
+            TrainingResult result = await Trpo.For("CartPole-v1")
                 .With(options => options with { Seed = 7, TotalSteps = 100_000, StopAtReturn = 475 })
                 .OnIteration(i => Console.WriteLine($"{i.Steps, 8} {i.MeanReturn, 8:F1}  KL {i.MeanKl:F4}"))
                 .TrainAsync(cancellationToken);
@@ -104,8 +103,7 @@ public sealed class GuideFacts
     public void Errors()
     {
         int made = 0;
-        TrainingPlan plan = Trpo
-            .For(() => new Accident(made++, 120, _ => throw new TimeoutException("no answer")))
+        TrainingPlan plan = Trpo.For(() => new Accident(made++, 120, _ => throw new TimeoutException("no answer")))
             .Short();
         string path = Path.GetTempFileName();
 
@@ -115,7 +113,7 @@ public sealed class GuideFacts
         }
         catch (EnvironmentException e)
         {
-            Console.WriteLine($"{e.Environment}, instance {e.Instance}, step {e.Step}: {e.InnerException?.Message}");
+            Console.WriteLine(e.Message); // e.Environment, e.Instance, e.Step; e.InnerException is what was thrown
             e.State?.Policy.Save(path); // what was learned until then
         }
 

@@ -17,7 +17,7 @@ public sealed class PolicyFacts
         Policy loaded = Policy.Load(path);
         File.Delete(path);
         Assert.Equal(Discrete.ToJson(), loaded.ToJson());
-        Assert.Equal(Discrete.ToJson(), Policy.FromJson(Discrete.ToJson()).ToJson());
+        Assert.Equal(Discrete.ToJson(), Policy.FromJson("\uFEFF" + Discrete.ToJson()).ToJson());
         Assert.Equal("Line", loaded.Environment);
         Assert.Equal(2, loaded.ObservationWidth);
         Assert.Equal(Space.Discrete(2), loaded.ActionSpace);
@@ -136,6 +136,9 @@ public sealed class PolicyFacts
     private static float[][] Observations(int count)
     {
         Random random = new(5);
-        return [.. Enumerable.Range(0, count).Select(_ => new[] { (4 * random.NextSingle()) - 2, random.NextSingle() })];
+        return
+        [
+            .. Enumerable.Range(0, count).Select(_ => new[] { (4 * random.NextSingle()) - 2, random.NextSingle() }),
+        ];
     }
 }

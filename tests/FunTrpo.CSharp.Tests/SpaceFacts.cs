@@ -35,6 +35,7 @@ public sealed class SpaceFacts
     public void Has_elements()
     {
         Assert.Throws<ArgumentOutOfRangeException>(() => Space.Discrete(0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Space.Discrete(int.MaxValue));
         Assert.Throws<ArgumentOutOfRangeException>(() => Space.MultiBinary(-1));
         Assert.Throws<ArgumentOutOfRangeException>(() => Space.MultiDiscrete(2, 0));
         Assert.Throws<ArgumentException>(() => Space.MultiDiscrete());

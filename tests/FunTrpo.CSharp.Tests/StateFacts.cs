@@ -44,7 +44,10 @@ public sealed class StateFacts
         Assert.NotEqual(next.Policy.ToJson(), state.With(o => o with { Delta = 0.1 }).Next().State.Policy.ToJson());
         Assert.Equal(next.Policy.ToJson(), state.With(o => o with { Threads = 1 }).Next().State.Policy.ToJson());
         Assert.NotEqual(state, state.With(o => o with { Delta = 0.1 }));
-        Assert.Equal(state, state.With(o => o with { }));
+        Assert.Equal(state, state.With(o => o with { Threads = 1, TotalSteps = 5 }));
+        Assert.True(state == state.With(o => o with { }));
+        Assert.True(state != next);
+        Assert.Contains("2 iterations", state.ToString(), StringComparison.Ordinal);
     }
 
     public void What_shapes_the_state_cannot_change()
@@ -56,6 +59,7 @@ public sealed class StateFacts
         Refused("CriticHidden", o => o with { CriticHidden = [] });
         Refused("CriticActivation", o => o with { CriticActivation = Activation.Relu });
         Refused("NormaliseObservations", o => o with { NormaliseObservations = true });
+        Refused("ScaleActions", o => o with { ScaleActions = false });
         Refused("NormaliseRewards", o => o with { NormaliseRewards = false });
         Assert.Throws<ArgumentOutOfRangeException>(() => state.With(o => o with { Lambda = -1 }));
 

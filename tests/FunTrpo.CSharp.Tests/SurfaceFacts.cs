@@ -35,7 +35,10 @@ public sealed class SurfaceFacts
             typeof(Tuple<int, int>),
             typeof((int, int)),
         ];
-        Assert.All(strange, type => Assert.Contains(Parts(typeof(List<>).MakeGenericType(type)), part => !IsAtHome(part)));
+        Assert.All(
+            strange,
+            type => Assert.Contains(Parts(typeof(List<>).MakeGenericType(type)), part => !IsAtHome(part))
+        );
         Assert.All(
             TypesOf(typeof(Strange)).Distinct().Where(type => !IsAtHome(type)),
             type => Assert.Contains(type, strange)
@@ -82,10 +85,7 @@ public sealed class SurfaceFacts
     private static bool IsAtHome(Type type) =>
         !(type.FullName ?? "").StartsWith("System.Tuple", StringComparison.Ordinal)
         && !(type.FullName ?? "").StartsWith("System.ValueTuple", StringComparison.Ordinal)
-        && (
-            type.Assembly == Facade
-            || type.Assembly.GetName().Name!.StartsWith("System.", StringComparison.Ordinal)
-        );
+        && (type.Assembly == Facade || type.Assembly.GetName().Name!.StartsWith("System.", StringComparison.Ordinal));
 
     /// <summary>Every type that a caller meets who uses or inherits from a type.</summary>
     private static IEnumerable<Type> TypesOf(Type owner)

@@ -12,8 +12,7 @@ public sealed class TrainingFacts
     public async Task Trains_saves_loads_and_acts()
     {
         List<IterationReport> seen = [];
-        TrainingResult result = await Trpo
-            .For("CartPole-v1")
+        TrainingResult result = await Trpo.For("CartPole-v1")
             .With(options => options with { Seed = 7, TotalSteps = 20_000 })
             .OnIteration(seen.Add)
             .TrainAsync();
@@ -69,8 +68,7 @@ public sealed class TrainingFacts
 
     public void Stops_at_the_goal()
     {
-        TrainingResult result = Trpo
-            .For("CartPole-v1")
+        TrainingResult result = Trpo.For("CartPole-v1")
             .With(options => options with { TotalSteps = 1_000_000, StopAtReturn = 60 })
             .Train();
         Assert.Equal(StopReason.GoalReached, result.Reason);

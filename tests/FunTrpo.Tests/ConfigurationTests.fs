@@ -71,7 +71,8 @@ let private table =
       "criticCgIterations", [ "1"; "10"; "10000" ], "0" :: "-1" :: "10001" :: noIntegers
       "normaliseObservations", [ "true"; "false" ], noTruths
       "normaliseRewards", [ "true"; "false" ], noTruths
-      "normaliseAdvantages", [ "true"; "false" ], noTruths ]
+      "normaliseAdvantages", [ "true"; "false" ], noTruths
+      "scaleActions", [ "true"; "false" ], noTruths ]
 
 let private few = { FsCheckConfig.defaultConfig with maxTest = 20 }
 

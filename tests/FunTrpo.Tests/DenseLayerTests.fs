@@ -199,7 +199,7 @@ let private chained sum =
 
     for i in 0 .. sum.Count - 1 do
         let struct (a, b) = sum.Term i
-        total <- MathF.FusedMultiplyAdd(a, b, total)
+        total <- fused a b total
 
     total
 

@@ -28,7 +28,7 @@ let private largest = Array.fold (fun most (x: float) -> max most (abs x)) 1.0
 
 /// Fails unless the vectors agree to float32, at the scale of the largest of their numbers.
 let private expectSame (actual: Vector) (expected: float[]) what =
-    expectAllClose (3e-5 * largest expected) (Vector.toArray actual) expected what
+    expectAllClose (1e-4 * largest expected) (Vector.toArray actual) expected what
 
 let private fisher =
     testList

@@ -105,7 +105,8 @@ let actionSpace =
           |> Gen.bind (fun choices -> Gen.listOfLength choices (Gen.choose (1, 4)))
           |> Gen.map MultiDiscrete
           Gen.choose (1, 4) |> Gen.map MultiBinary
-          Gen.choose (1, 3) |> Gen.map (fun dimensions -> Space.box dimensions -1.0 1.0) ]
+          Gen.zip3 (Gen.choose (1, 3)) (Gen.choose (-3, 2)) (Gen.choose (1, 4))
+          |> Gen.map (fun (dimensions, low, width) -> Space.box dimensions (float low) (float (low + width))) ]
 
 /// A policy with any layers, at random parameters, and a batch that it collected.
 type PolicyCase =
@@ -155,7 +156,7 @@ let policyCaseOf activations (rows: Gen<int>) =
                       |> Gen.map (fun hidden -> Then(hidden, head)) ]
             | _ -> layersOf activations depth family.ParameterWidth
 
-        let policy = { ActionSpace = space; Family = family; Network = Layers.network inputs layers }
+        let policy = { ActionSpace = space; Family = family; Network = Layers.network inputs layers; IsScaled = false }
 
         let! rows = rows
         let! parameters = vector 1.0 policy.Network.ParameterCount
@@ -174,6 +175,17 @@ let policyCaseOf activations (rows: Gen<int>) =
 
 /// A policy and its batch of up to nine rows.
 let policyCase = policyCaseOf activation (Gen.choose (1, 9))
+
+/// Whether the processor fuses multiplications with additions. One that does not rounds the product.
+let isFused =
+    System.Runtime.Intrinsics.X86.Fma.IsSupported
+    || System.Runtime.Intrinsics.Arm.AdvSimd.IsSupported
+
+/// a·b + c as the kernels round it.
+let fused (a: float32) (b: float32) (c: float32) = if isFused then MathF.FusedMultiplyAdd(a, b, c) else a * b + c
+
+/// a·b + c as the kernels round it.
+let fusedDouble (a: float) (b: float) (c: float) = if isFused then Math.FusedMultiplyAdd(a, b, c) else a * b + c
 
 /// The numbers in float64.
 let toFloats: float32[] -> float[] = Array.map float

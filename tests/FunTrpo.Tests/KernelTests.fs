@@ -38,7 +38,7 @@ let private reductions =
               let sum = Array.zeroCreate<float32> x.Length
               Reductions.AddScaled(alpha, ReadOnlySpan x, ReadOnlySpan y, Span sum)
 
-              let expected = Array.map2 (fun x y -> MathF.FusedMultiplyAdd(alpha, x, y)) x y
+              let expected = Array.map2 (fun x y -> fused alpha x y) x y
               Expect.equal (bitsOf sum) (bitsOf expected) "bits"
 
               let over = Array.copy y
@@ -79,7 +79,7 @@ let private reductions =
                   Expect.equal (bitsOf sums) (Array.init columns ofColumn |> bitsOf) "sums")
           property "Combine is α x + β y, β y rounded first, also when it writes over x or y" pair (fun (x, y, alpha) ->
               let beta = 0.3f - alpha
-              let expected = Array.map2 (fun x y -> MathF.FusedMultiplyAdd(alpha, x, beta * y)) x y
+              let expected = Array.map2 (fun x y -> fused alpha x (beta * y)) x y
               let sum, overX, overY = Array.create x.Length nanf, Array.copy x, Array.copy y
               Reductions.Combine(alpha, ReadOnlySpan x, beta, ReadOnlySpan y, Span sum)
               Reductions.Combine(alpha, ReadOnlySpan overX, beta, ReadOnlySpan y, Span overX)
@@ -95,7 +95,7 @@ let private reductions =
               "AddScaled of float64 is y + α x with one rounding, also when it writes over x or y"
               pairOfDoubles
               (fun (x, y, alpha) ->
-                  let expected = Array.map2 (fun x y -> Math.FusedMultiplyAdd(alpha, x, y)) x y
+                  let expected = Array.map2 (fun x y -> fusedDouble alpha x y) x y
                   let sum, overX, overY = Array.create x.Length nan, Array.copy x, Array.copy y
                   Reductions.AddScaled(alpha, ReadOnlySpan x, ReadOnlySpan y, Span sum)
                   Reductions.AddScaled(alpha, ReadOnlySpan overX, ReadOnlySpan y, Span overX)
@@ -238,6 +238,7 @@ let private grid = Array.init 200_001 (fun i -> float32 (i - 100_000) / 10_000f)
 
 let private isTanh (x: float32[]) =
     let values, derivatives = apply Activation.Tanh x
+    let slack = if isFused then 1.0 else 2.0 // each step of the approximation then rounds twice
 
     for i in 0 .. x.Length - 1 do
         // Names are only made of what fails: there are many numbers.
@@ -248,12 +249,12 @@ let private isTanh (x: float32[]) =
                 expectClose tolerance (float actual) expected $"%s{what} {x[i]}"
 
         let exact = tanh (float x[i])
-        isClose 3e-7 values[i] exact "tanh"
+        isClose (slack * 3e-7) values[i] exact "tanh"
 
         // Below 1e-30 products of the approximation leave the range of normal numbers.
         if abs x[i] >= 1e-30f then
             let ulp = float (MathF.BitIncrement(abs (float32 exact)) - abs (float32 exact))
-            isClose (5.0 * ulp) values[i] exact "5 ulp of tanh"
+            isClose (slack * 5.0 * ulp) values[i] exact "5 ulp of tanh"
 
         let isBounded = abs values[i] <= 1f
 

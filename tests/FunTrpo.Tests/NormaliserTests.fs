@@ -128,11 +128,11 @@ let private normalising =
                   (fun c ->
                       let mean, variance = meanAndVariance (column c normalised)
                       let _, before = meanAndVariance (column c m)
-                      // v / (v + 10⁻⁸): float32 keeps seven digits of it.
-                      abs mean < 1e-5 && abs (variance - before / (before + 1e-8)) < 1e-4)
+                      // v / (v + 10⁻¹²): float32 keeps seven digits of it.
+                      abs mean < 1e-5 && abs (variance - before / (before + 1e-12)) < 1e-4)
                   [ 0 .. m.Columns - 1 ])
 
-          testProperty "is (x − mean) / √(variance + 10⁻⁸), clipped to ±10, for any x"
+          testProperty "is (x − mean) / √(variance + 10⁻¹²), clipped to ±10, for any x"
           <| Prop.forAll (Gen.zip (Arb.toGen oneBlock) (Gen.choose (-3000, 3000)) |> Arb.fromGen) (fun (m, n) ->
               let moments = Moments.ofMatrix m
               let x = float32 n / 10f
@@ -142,7 +142,7 @@ let private normalising =
               List.forall
                   (fun c ->
                       let expected =
-                          Math.Clamp((float x - moments.Mean c) / sqrt (moments.Variance c + 1e-8), -10.0, 10.0)
+                          Math.Clamp((float x - moments.Mean c) / sqrt (moments.Variance c + 1e-12), -10.0, 10.0)
 
                       abs (float normalised[0, c] - expected) <= 1e-6 * max 1.0 (abs expected)
                       && abs normalised[0, c] <= 10f)

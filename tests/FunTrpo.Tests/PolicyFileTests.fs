@@ -74,7 +74,8 @@ let private policies =
         let! normaliser = normalisers width key
         let! name = names
         let! wild = Gen.elements [ true; false ]
-        let policy = Policy.create architecture -0.5 width space
+        let! isScaled = Gen.elements [ true; false ]
+        let policy = { Policy.create architecture -0.5 width space with IsScaled = isScaled }
 
         let parameters =
             if wild then
@@ -108,6 +109,7 @@ let private sameSaved (a: SavedPolicy) (b: SavedPolicy) =
     && a.ObservationWidth = b.ObservationWidth
     && a.ActionSpace = b.ActionSpace
     && a.Architecture = b.Architecture
+    && a.Actor.Policy.IsScaled = b.Actor.Policy.IsScaled
     && a.Actor.Parameters = b.Actor.Parameters
     && sameNormaliser a.Actor.Normaliser b.Actor.Normaliser
     && a.Actor.Policy.Network.ParameterCount = b.Actor.Policy.Network.ParameterCount
@@ -328,11 +330,11 @@ let private foreign =
                 "{\"format\": 5}"
                 "{\"format\": \"other\"}"
                 "{\"format\": \"funtrpo-policy\"}"
-                "{\"format\": \"funtrpo-policy\", \"version\": \"1\"}"
-                "{\"format\": \"funtrpo-policy\", \"version\": 1}"
-                "{\"format\": \"funtrpo-policy\", \"version\": 1, \"checksum\": 7}"
-                "{\"format\": \"funtrpo-policy\", \"format\": \"funtrpo-policy\", \"version\": 1}"
-                "{\"a\": {\"b\": 1, \"b\": 2}, \"format\": \"funtrpo-policy\", \"version\": 1, \"checksum\": \"\"}"
+                "{\"format\": \"funtrpo-policy\", \"version\": \"2\"}"
+                "{\"format\": \"funtrpo-policy\", \"version\": 2}"
+                "{\"format\": \"funtrpo-policy\", \"version\": 2, \"checksum\": 7}"
+                "{\"format\": \"funtrpo-policy\", \"format\": \"funtrpo-policy\", \"version\": 2}"
+                "{\"a\": {\"b\": 1, \"b\": 2}, \"format\": \"funtrpo-policy\", \"version\": 2, \"checksum\": \"\"}"
                 String.replicate 2000 "["
                 "\u0000"
                 "\uFEFF"
@@ -348,7 +350,7 @@ let private foreign =
           }
 
           test "another version, naming it" {
-              for version in [ 0; 2; -1 ] do
+              for version in [ 0; 1; 3; -1 ] do
                   let text = example |> resealed (put (string version) [ "version" ])
                   let result = PolicyFile.parse name text
                   Expect.isTrue (isRefused name result) "refused"
