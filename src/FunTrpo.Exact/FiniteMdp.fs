@@ -114,12 +114,13 @@ module FiniteMdp =
                 row |> Array.map (fun branch -> { branch with Probability = branch.Probability / sum }))
 
         let states = start.Length
+        let sum = Array.sum start
 
         { Id = name
           Discount = gamma
           Count = states
           ActionCount = actions
-          StartDistribution = PerState.adopt (start |> Array.map (fun p -> p / Array.sum start))
+          StartDistribution = PerState.adopt (start |> Array.map (fun p -> p / sum))
           Terminal = ImmutableArray.CreateRange terminal
           ExpectedRewards =
             Table.init states actions (fun state action ->
@@ -153,10 +154,12 @@ module FiniteMdp =
             | None ->
                 let mdp = build name gamma actions start terminal rows
 
-                match gamma = 1.0, Array.tryFindIndex id (canGoOnForever mdp) with
-                | true, Some state ->
+                let endless = if gamma = 1.0 then Array.tryFindIndex id (canGoOnForever mdp) else None
+
+                match endless with
+                | Some state ->
                     Error(InvalidTable(name, $"γ = 1, and from state {state} some policy never comes to an end"))
-                | _ -> Ok mdp
+                | None -> Ok mdp
 
     /// The same process with another discount.
     let withGamma gamma (mdp: FiniteMdp) =

@@ -31,6 +31,10 @@ let private tests =
           PolicyFileTests.tests
           CommandTests.tests
           FacadeTests.tests
+          ExactMdpTests.tests
+          ExactBoundTests.tests
+          ExactDualTests.tests
+          ExactLadderTests.tests
           DocumentationTests.tests ]
 
 /// Runs the tests. The last line counts them, for people and for programs; a run in which nothing ran is a failure.
