@@ -35,8 +35,10 @@ module internal LinearSystem =
 
         matrix.LU().Solve(Vector<float>.Build.DenseOfArray b).ToArray()
 
-    /// By sweeps of Gauss and Seidel, up and down, until no number changes by more than rounding: for such systems they always get there.
-    let private sweep count (entries: Entry[]) (b: float[]) =
+    /// By sweeps of Gauss and Seidel, up and down, until no number changes by more than rounding: for such systems they always get there,
+    /// from any guess.
+    let private sweep (guess: float[]) (entries: Entry[]) (b: float[]) =
+        let count = b.Length
         // The entries of a row are those numbered from first[row] up to the next.
         let first = Array.zeroCreate (count + 1)
 
@@ -55,7 +57,7 @@ module internal LinearSystem =
             weights[free[row]] <- weight
             free[row] <- free[row] + 1
 
-        let x = Array.copy b
+        let x = Array.copy guess
         let mutable largest = 0.0
         let mutable change = infinity
 
@@ -86,7 +88,11 @@ module internal LinearSystem =
     /// Up to so many rows a system is solved by elimination, beyond it by sweeps.
     let mostDense = 200
 
-    let solve count entries b = if count <= mostDense then eliminate count entries b else sweep count entries b
+    /// x, from a guess that saves sweeps if it is near.
+    let solveFrom guess entries (b: float[]) =
+        if b.Length <= mostDense then eliminate b.Length entries b else sweep guess entries b
+
+    let solve entries b = solveFrom b entries b
 
     let transpose (entries: Entry[]) : Entry[] =
         entries |> Array.map (fun struct (row, column, weight) -> struct (column, row, weight))
@@ -122,18 +128,17 @@ module Values =
     let private ofStates (mdp: FiniteMdp) f =
         Array.init mdp.States (fun state -> if mdp.IsTerminal state then 0.0 else f state)
 
-    /// V of a policy, given its transitions.
-    let private solveV (mdp: FiniteMdp) (policy: TabularPolicy) transitions =
-        ofStates mdp (Table.rowDot policy mdp.Rewards) |> LinearSystem.solve mdp.States transitions
+    /// The mean reward of a policy in each state.
+    let private rewards (mdp: FiniteMdp) (policy: TabularPolicy) = ofStates mdp (Table.rowDot policy mdp.Rewards)
 
     /// V, Q, A, η and ρ of a policy, by linear solves: (I − γ P_π) V = r_π and (I − γ P_πᵀ) ρ = μ.
     let ofPolicy (mdp: FiniteMdp) (policy: TabularPolicy) =
         let transitions = discounted mdp policy
-        let v = solveV mdp policy transitions
+        let v = LinearSystem.solve transitions (rewards mdp policy)
 
         let visitation =
             ofStates mdp (fun state -> mdp.Start[state])
-            |> LinearSystem.solve mdp.States (LinearSystem.transpose transitions)
+            |> LinearSystem.solve (LinearSystem.transpose transitions)
 
         let q = backup mdp v
 
@@ -189,10 +194,12 @@ module Values =
 
     /// The values of an optimal policy, by policy iteration. It goes on for as long as Σ V grows, so that it ends.
     let optimal (mdp: FiniteMdp) =
-        let rec improve policy (v: float[]) =
+        let valueFrom guess policy = LinearSystem.solveFrom guess (discounted mdp policy) (rewards mdp policy)
+
+        let rec improve policy v =
             let better = improved mdp policy v
-            let betterV = solveV mdp better (discounted mdp better)
+            let betterV = valueFrom v better
             if Array.sum betterV <= Array.sum v then policy else improve better betterV
 
         let first = TabularPolicy.greedy mdp.Rewards
-        ofPolicy mdp (improve first (solveV mdp first (discounted mdp first)))
+        ofPolicy mdp (improve first (valueFrom (Array.zeroCreate mdp.States) first))
