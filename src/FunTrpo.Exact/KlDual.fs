@@ -89,7 +89,7 @@ let private farthest = 660.0
 /// The x where a positive quantity, which falls while x goes from 0 to ∞, comes to the target; or the last x of float64 on the way
 /// there. It is sought in log(x / scale), by the logarithm of quantity / target: relatively exact, whatever the units.
 let internal whereItFallsTo target scale (quantity: float -> float) =
-    let excess s = log (quantity (scale * exp s) / target)
+    let excess s = max -farthest (log (quantity (scale * exp s) / target))
     let mutable low = 0.0
     let mutable high = 0.0
 

@@ -145,7 +145,7 @@ module Rungs =
     /// The maximiser of L subject to a mean KL of at most δ (TRPO, equation 12).
     let withinMean mdp delta (values: Values) =
         let meanAt price = Divergence.mean mdp values (Divergence.kl values.Policy (atPrice price values))
-        atPrice (KlDual.whereItFallsTo delta (Values.rounding values.Q * 1e12) meanAt) values
+        atPrice (KlDual.whereItFallsTo delta (Values.size values.Q) meanAt) values
 
     let meanKl delta =
         rung $"mean KL ≤ {delta}" false (fun mdp values -> movedBy Bound.Kl mdp values (withinMean mdp delta values))

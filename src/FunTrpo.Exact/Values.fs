@@ -174,8 +174,11 @@ module Values =
 
         sum
 
-    /// By how much rounding may make one action look better than another: 10⁻¹² of max |Q|.
-    let internal rounding (q: Table) = 1e-12 * Table.fold (fun largest x -> max largest (abs x)) 0.0 q
+    /// max |Q|
+    let internal size (q: Table) = Table.fold (fun largest x -> max largest (abs x)) 0.0 q
+
+    /// By how much rounding may make one action look better than another.
+    let internal rounding q = 1e-12 * size q
 
     /// The greedy policy, but in states where the old one is as good, up to rounding, the old one.
     let private improved (mdp: FiniteMdp) (policy: TabularPolicy) (v: float[]) =
