@@ -6,7 +6,7 @@ open System
 /// y − log(1 + y) ≥ 0 for y = ratio − 1, without the cancellation that a small y would bring: its series there.
 let internal excess ratio y =
     if abs y < 1e-2 then
-        // y²/2 − y³/3 + y⁴/4 − …; the ninth term is below 10⁻¹⁸ of the first.
+        // y²/2 − y³/3 + y⁴/4 − …; the tenth term is below 10⁻¹⁸ of the first.
         let mutable sum = 0.0
 
         for n in 10..-1..2 do

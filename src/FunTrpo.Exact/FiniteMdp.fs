@@ -57,7 +57,7 @@ module FiniteMdp =
         |> Array.tryPick (fun branch ->
             if branch.Next < 0 || branch.Next >= states then
                 Some $"it leads to state {branch.Next}, of {states}"
-            elif not (branch.Probability >= 0.0) then
+            elif Double.IsNaN branch.Probability || branch.Probability < 0.0 then
                 Some $"a probability is {branch.Probability}"
             elif not (Double.IsFinite branch.Reward) then
                 Some $"a reward is {branch.Reward}"
@@ -99,7 +99,7 @@ module FiniteMdp =
         elif start.Length <> states || terminal.Length <> states then
             refuse $"start and terminal states have {start.Length} and {terminal.Length} numbers, for {states} states"
         else
-            match Array.tryFindIndex (fun p -> not (p >= 0.0)) start with
+            match Array.tryFindIndex (fun p -> Double.IsNaN p || p < 0.0) start with
             | Some state -> refuse $"the start probability of state {state} is {start[state]}"
             | None ->
                 let sum = Array.sum start

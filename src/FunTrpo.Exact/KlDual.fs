@@ -31,7 +31,7 @@ let private problem (p: float[]) (w: float[]) =
 
     let others =
         [| for a in 0 .. p.Length - 1 do
-               if not (p[a] > 0.0) then
+               if p[a] <= 0.0 then
                    a |]
 
     let top = support |> Seq.map (fun a -> w[a]) |> Seq.max

@@ -285,7 +285,17 @@ let private bounding =
 
               for bound in allBounds do
                   Expect.equal (snd (value 1.0 bound)) -infinity $"{bound}"
-                  Expect.equal (value 0.0 bound) (0.0, 0.0) $"{bound}, where all is worth nothing")
+                  Expect.equal (value 0.0 bound) (0.0, 0.0) $"{bound}, where all is worth nothing"
+
+              let mdp = loop 1.0
+              let values = Values.ofPolicy mdp (stochastic mdp key)
+              let standing = Bounds.ofMixture mdp values 0.0 (stochastic mdp other)
+
+              let touching =
+                  List.except [ Bound.Mixture ] allBounds |> List.map (Bounds.value mdp values values.Policy)
+
+              for lower in standing :: touching do
+                  expectClose 1e-14 lower values.Eta "who stays loses nothing")
 
           propertyOf
               200
