@@ -73,13 +73,14 @@ module Bounds =
         let tvMax = Divergence.maximum mdp tv
 
         match bound with
-        | Bound.Mixture // with α = 1 it is one of any policy, which goes the whole way
+        | Bound.Mixture -> ofMixture mdp values 1.0 other // any policy is a mixture that goes the whole way
         | Bound.TotalVariation -> less l c (tvMax * tvMax)
         | Bound.Kl -> less l c (klMax ())
         | Bound.KlPinsker -> less l (0.5 * c) (klMax ())
         | Bound.MeanTotalVariation ->
-            let coefficient = 2.0 * mdp.Gamma * epsilonOf mdp values other / (1.0 - mdp.Gamma)
-            less l coefficient (PerState.dot values.Visitation tv)
+            // 2γε̃/(1−γ) = ½ (1−γ) · 4γε̃/(1−γ)², and at γ = 1 the penalty is already 0 or infinite
+            let scale = if mdp.Gamma < 1.0 then 0.5 * (1.0 - mdp.Gamma) else 1.0
+            less l (scale * penalty mdp (epsilonOf mdp values other)) (PerState.dot values.Visitation tv)
 
     /// By how much rounding may put η below its bound.
     let tolerance (mdp: FiniteMdp) eta = 1e-12 * max 1.0 (abs eta / (if mdp.Gamma < 1.0 then 1.0 - mdp.Gamma else 1.0))

@@ -34,7 +34,14 @@ let chain50 gamma = chain gamma 0.9 (Array.init 50 (fun i -> if i = 9 || i = 40 
 /// left, down, right, up; with the probability `slip` each, the move goes to one of the two sides instead. The goal is worth 1.
 let grid name gamma slip (map: string list) =
     let map = Array.ofList map
-    let rows, columns = map.Length, map[0].Length
+    let rows, columns = map.Length, (if map.Length = 0 then 0 else map[0].Length)
+
+    if map |> Array.exists (fun row -> row.Length <> columns) then
+        invalidArg (nameof map) "the rows of a map have as many cells, each"
+
+    if not (Array.exists (Seq.contains 'S') map) then
+        invalidArg (nameof map) "a map has an S, where it starts"
+
     let cell state = map[state / columns][state % columns]
     let states = rows * columns
     let starts = Array.init states (fun state -> if cell state = 'S' then 1.0 else 0.0)
@@ -54,7 +61,9 @@ let grid name gamma slip (map: string list) =
 
     let terminal = Array.init states (fun state -> cell state = 'H' || cell state = 'G' || cell state = '#')
 
-    FiniteMdp.create name gamma 4 (starts |> Array.map (fun s -> s / Array.sum starts)) terminal (fun state action ->
+    let count = Array.sum starts
+
+    FiniteMdp.create name gamma 4 (starts |> Array.map (fun start -> start / count)) terminal (fun state action ->
         let towards direction probability =
             let next = move state ((direction + 4) % 4)
             { Next = next; Probability = probability; Reward = (if cell next = 'G' then 1.0 else 0.0) }

@@ -6,7 +6,7 @@ open System
 /// y − log(1 + y) ≥ 0 for y = ratio − 1, without the cancellation that a small y would bring: its series there.
 let internal excess ratio y =
     if abs y < 1e-2 then
-        // y²/2 − y³/3 + y⁴/4 − …; the ninth term is below 10⁻¹⁸ of the first.
+        // y²/2 − y³/3 + y⁴/4 − …; the tenth term is below 10⁻¹⁸ of the first.
         let mutable sum = 0.0
 
         for n in 10..-1..2 do
@@ -23,9 +23,12 @@ let klOfRows (p: float[]) (q: float[]) =
     let mutable elsewhere = 0.0
 
     for a in 0 .. p.Length - 1 do
+        let ratio = q[a] / p[a]
+
         if p[a] = 0.0 then elsewhere <- elsewhere + q[a]
         elif q[a] = 0.0 then sum <- infinity
-        else sum <- sum + p[a] * excess (q[a] / p[a]) ((q[a] - p[a]) / p[a])
+        elif ratio > 1e-300 && ratio < 1e300 then sum <- sum + p[a] * excess ratio ((q[a] - p[a]) / p[a])
+        else sum <- sum + (q[a] - p[a]) - p[a] * (log q[a] - log p[a]) // the ratio may be rounded, or infinite
 
     sum + elsewhere
 

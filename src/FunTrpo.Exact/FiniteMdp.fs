@@ -57,7 +57,7 @@ module FiniteMdp =
         |> Array.tryPick (fun branch ->
             if branch.Next < 0 || branch.Next >= states then
                 Some $"it leads to state {branch.Next}, of {states}"
-            elif not (branch.Probability >= 0.0) then
+            elif Double.IsNaN branch.Probability || branch.Probability < 0.0 then
                 Some $"a probability is {branch.Probability}"
             elif not (Double.IsFinite branch.Reward) then
                 Some $"a reward is {branch.Reward}"
@@ -99,7 +99,7 @@ module FiniteMdp =
         elif start.Length <> states || terminal.Length <> states then
             refuse $"start and terminal states have {start.Length} and {terminal.Length} numbers, for {states} states"
         else
-            match Array.tryFindIndex (fun p -> not (p >= 0.0)) start with
+            match Array.tryFindIndex (fun p -> Double.IsNaN p || p < 0.0) start with
             | Some state -> refuse $"the start probability of state {state} is {start[state]}"
             | None ->
                 let sum = Array.sum start
@@ -114,12 +114,13 @@ module FiniteMdp =
                 row |> Array.map (fun branch -> { branch with Probability = branch.Probability / sum }))
 
         let states = start.Length
+        let sum = Array.sum start
 
         { Id = name
           Discount = gamma
           Count = states
           ActionCount = actions
-          StartDistribution = PerState.adopt (start |> Array.map (fun p -> p / Array.sum start))
+          StartDistribution = PerState.adopt (start |> Array.map (fun p -> p / sum))
           Terminal = ImmutableArray.CreateRange terminal
           ExpectedRewards =
             Table.init states actions (fun state action ->
@@ -153,10 +154,12 @@ module FiniteMdp =
             | None ->
                 let mdp = build name gamma actions start terminal rows
 
-                match gamma = 1.0, Array.tryFindIndex id (canGoOnForever mdp) with
-                | true, Some state ->
+                let endless = if gamma = 1.0 then Array.tryFindIndex id (canGoOnForever mdp) else None
+
+                match endless with
+                | Some state ->
                     Error(InvalidTable(name, $"γ = 1, and from state {state} some policy never comes to an end"))
-                | _ -> Ok mdp
+                | None -> Ok mdp
 
     /// The same process with another discount.
     let withGamma gamma (mdp: FiniteMdp) =

@@ -31,7 +31,7 @@ let private problem (p: float[]) (w: float[]) =
 
     let others =
         [| for a in 0 .. p.Length - 1 do
-               if not (p[a] > 0.0) then
+               if p[a] <= 0.0 then
                    a |]
 
     let top = support |> Seq.map (fun a -> w[a]) |> Seq.max
@@ -67,84 +67,94 @@ let private klAt problem x =
 /// No finite KL takes a probability to 0, and neither may rounding: the KL would be infinite.
 let private smallest = 1e-300
 
-/// The policy in which the support has λ p / (x + g), and the best of the other actions has what is left of 1.
-let private policyAt problem x multiplier isFreeUsed =
+/// The policy in which the support shares `kept` as p / (x + g), and the best of the other actions has `free`; they sum to 1.
+let private policyAt problem x kept free =
     let policy = Array.zeroCreate problem.Actions
+    let shares = Array.map2 (fun p g -> p / (x + g)) problem.Weights problem.Gaps
+    let sum = Array.sum shares
 
-    for i in 0 .. problem.Support.Length - 1 do
-        policy[problem.Support[i]] <- max smallest (multiplier * problem.Weights[i] / (x + problem.Gaps[i]))
+    for i in 0 .. shares.Length - 1 do
+        policy[problem.Support[i]] <- max smallest (kept * shares[i] / sum)
 
-    let given = Array.sum policy
+    if free > 0.0 then
+        policy[problem.Free] <- free
 
-    if isFreeUsed then
-        policy[problem.Free] <- max 0.0 (1.0 - given)
-        policy
-    else
-        policy |> Array.map (fun q -> q / given)
+    policy
 
 let private isConstant problem = Array.forall ((=) 0.0) problem.Gaps
 
 /// Beyond e⁶⁶⁰, and below its inverse, products of float64 come to ∞ and 0.
 let private farthest = 660.0
 
-/// x with f x = 0, for an f that falls from above 0 to below it while x goes from 0 to ∞; or the last x of float64 on the way
-/// there. It is sought in log x.
-let internal positiveRoot scale (f: float -> float) =
-    let ofLog s = f (exp s)
-    let mutable low = log scale
-    let mutable high = low
+/// The x where a positive quantity, which falls while x goes from 0 to ∞, comes to the target; or the last x of float64 on the way
+/// there. It is sought in log(x / scale), by the logarithm of quantity / target: relatively exact, whatever the units.
+let internal whereItFallsTo target scale (quantity: float -> float) =
+    let excess s = max -farthest (log (quantity (scale * exp s) / target))
+    let mutable low = 0.0
+    let mutable high = 0.0
 
-    while low > -farthest && ofLog low <= 0.0 do
+    while low > -farthest && excess low <= 0.0 do
+        high <- low
         low <- max -farthest (low - 2.0)
 
-    while high < farthest && ofLog high >= 0.0 do
+    while high < farthest && excess high > 0.0 do
+        low <- high
         high <- min farthest (high + 2.0)
 
-    if low = -farthest && ofLog low <= 0.0 then exp low
-    elif high = farthest && ofLog high >= 0.0 then exp high
-    else exp (Brent.FindRoot(ofLog, low, high, 1e-15, 1000))
+    if excess low <= 0.0 then scale * exp low
+    elif excess high > 0.0 then scale * exp high
+    else scale * exp (Brent.FindRoot(excess, low, high, 1e-15, 1000))
 
 /// A solution: the policy, its KL(p ‖ π), and λ, what a nat more of KL would be worth.
 [<Struct>]
 type Solution = { Row: float[]; Kl: float; Multiplier: float }
 
+let private solution p row multiplier = { Row = row; Kl = Divergence.klOfRows p row; Multiplier = multiplier }
+
+let private unchanged p multiplier = { Row = Array.copy p; Kl = 0.0; Multiplier = multiplier }
+
 /// The size of the gaps, to begin the search with.
 let private scaleOf problem = max (Array.max problem.Gaps) (max problem.Beyond 0.0)
+
+/// 1 − e⁻ᵈ, also for a small d.
+let private oneLessExp d =
+    let t = Math.Tanh(0.5 * d)
+    2.0 * t / (1.0 + t)
 
 /// max Σ π w  subject to  KL(p ‖ π) ≤ limit. Where nothing can be gained, or the limit is 0, π = p.
 let withinLimit limit (p: float[]) (w: float[]) =
     let problem = problem p w
-    let unchanged = { Row = Array.copy p; Kl = 0.0; Multiplier = (if limit = 0.0 then infinity else 0.0) }
 
-    /// ν at the best free action: the support has π = λ p / (ν − w) with KL = limit, and less than all.
-    let withFree () =
-        let x = problem.Beyond
-        let multiplier = exp (sum problem (fun g -> log (x + g)) - limit)
-        { Row = policyAt problem x multiplier true; Kl = limit; Multiplier = multiplier }
-
-    if limit = 0.0 || (isConstant problem && problem.Beyond <= 0.0) then
-        unchanged
-    elif problem.Beyond > 0.0 && (isConstant problem || klAt problem problem.Beyond <= limit) then
-        withFree ()
+    if isConstant problem && problem.Beyond <= 0.0 then
+        unchanged p 0.0
+    elif limit = 0.0 then
+        unchanged p (if isConstant problem then problem.Beyond else infinity)
     else
-        let x = positiveRoot (scaleOf problem) (fun x -> klAt problem x - limit)
+        // ν at the best free action, if it is better: where the support alone has less than the KL, taking e⁻ᵈ of it costs d more.
+        let d = if problem.Beyond > 0.0 then limit - klAt problem problem.Beyond else -1.0
 
-        { Row = policyAt problem x (multiplierAt problem x) false
-          Kl = limit
-          Multiplier = multiplierAt problem x }
+        if d >= 0.0 then
+            let kept = exp -d
+
+            solution
+                p
+                (policyAt problem problem.Beyond kept (oneLessExp d))
+                (kept * multiplierAt problem problem.Beyond)
+        else
+            let x = whereItFallsTo limit (scaleOf problem) (klAt problem)
+            solution p (policyAt problem x 1.0 0.0) (multiplierAt problem x)
 
 /// max Σ π w − price · KL(p ‖ π), for a positive price. Where nothing can be gained, π = p.
 let atPrice price (p: float[]) (w: float[]) =
     let problem = problem p w
 
-    if problem.Beyond > 0.0 && (isConstant problem || multiplierAt problem problem.Beyond >= price) then
-        // ν stays at the best free action, which takes what λ = price leaves.
-        let x = problem.Beyond
-        let row = policyAt problem x price true
-        { Row = row; Kl = sum problem (fun g -> log (x + g)) - log price; Multiplier = price }
+    // ν at the best free action, if it is better: it takes what λ = price leaves.
+    let most = if problem.Beyond > 0.0 then multiplierAt problem problem.Beyond else 0.0
+
+    if most > price then
+        solution p (policyAt problem problem.Beyond (price / most) ((most - price) / most)) price
     elif isConstant problem then
-        { Row = Array.copy p; Kl = 0.0; Multiplier = price }
+        unchanged p price
     else
-        // λ(x) − x = h lies between 0 and the largest gap.
-        let x = positiveRoot price (fun x -> price - multiplierAt problem x)
-        { Row = policyAt problem x price false; Kl = klAt problem x; Multiplier = price }
+        let x = whereItFallsTo (1.0 / price) price (fun x -> 1.0 / multiplierAt problem x)
+        solution p (policyAt problem x 1.0 0.0) price

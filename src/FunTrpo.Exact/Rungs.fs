@@ -23,20 +23,19 @@ type Rung =
 /// The algorithms, from the most careful to the most practical. Each uses exact values, and its certificate says what the bounds know.
 module Rungs =
 
-    /// A policy advantage below this, relative to the size of values, is rounding.
-    let private smallestAdvantage = 1e-12
-
     let private advantageOfGreedy (values: Values) =
         let greedy = TabularPolicy.greedy values.Advantages
         greedy, Values.policyAdvantage values greedy
 
-    let private isSettled (values: Values) advantage = advantage <= smallestAdvantage * (1.0 + abs values.Eta)
-
+    /// A step to a policy, unless that is the old one.
     let private moved mdp (values: Values) bound lower policy =
-        let next = Values.ofPolicy mdp policy
+        if policy = values.Policy then
+            Ok Stopped
+        else
+            let next = Values.ofPolicy mdp policy
 
-        Bounds.certify mdp values next bound lower
-        |> Result.map (fun certificate -> Stepped(next, certificate))
+            Bounds.certify mdp values next bound lower
+            |> Result.map (fun certificate -> Stepped(next, certificate))
 
     /// A step to a policy, certified by the bound.
     let private movedBy bound mdp (values: Values) policy =
@@ -52,26 +51,35 @@ module Rungs =
             else
                 row)
 
-    /// A rung that steps unless no policy has an advantage over the present one.
+    /// A rung that steps unless no policy has an advantage over the present one, beyond rounding.
     let private rung name isMonotone (step: FiniteMdp -> Values -> Result<Step, Fault>) =
         { Name = name
           IsMonotone = isMonotone
           Step =
             fun mdp values ->
                 let _, advantage = advantageOfGreedy values
-                if isSettled values advantage then Ok Stopped else step mdp values }
+                if advantage <= Values.rounding values.Q then Ok Stopped else step mdp values }
 
     /// The greedy policy, all at once. That η does not decrease is the policy improvement theorem, which needs exact values in
-    /// every state: no bound on the step stands behind it.
+    /// every state: no bound on the step stands behind it. States that the old policy never visits count, too: what is better
+    /// there may make it worth to go there.
     let policyIteration =
-        rung "policy iteration" true (fun mdp values ->
-            movedBy Bound.TotalVariation mdp values (fst (advantageOfGreedy values)))
+        { Name = "policy iteration"
+          IsMonotone = true
+          Step =
+            fun mdp values ->
+                let best = Table.fold max 0.0 values.Advantages
 
-    /// The α in (0, 1] that maximises the bound of the mixture: 𝔸(1−γ)²/(4εγ), at most 1.
+                if best <= Values.rounding values.Q then
+                    Ok Stopped
+                else
+                    movedBy Bound.TotalVariation mdp values (TabularPolicy.greedy values.Advantages) }
+
+    /// The α in [0, 1] that maximises the bound of the mixture: 𝔸(1−γ)²/(4εγ), at most 1, and 0 where 𝔸 is not positive.
     let mixtureStep (mdp: FiniteMdp) (values: Values) other =
         let advantage = Values.policyAdvantage values other
         let c = Bounds.penalty mdp (Bounds.epsilonOf mdp values other)
-        if c = 0.0 then 1.0 else min 1.0 (advantage / c)
+        if advantage <= 0.0 then 0.0 else min 1.0 (advantage / c)
 
     /// Conservative policy iteration (Kakade and Langford 2002): the mixture with the greedy policy whose bound is best. It stops
     /// where the policy advantage is at most the threshold.
@@ -88,6 +96,9 @@ module Rungs =
 
     /// The KL in nats that a step takes where it costs nothing.
     let private mostKl = 50.0
+
+    /// The KL in nats of policies between which float64 cannot tell: their total variation is below 10⁻¹⁵.
+    let private leastKl = 1e-30
 
     /// Σ_s ρ(s) λ_s: what a nat more in every state would be worth.
     let private worth (values: Values) limit =
@@ -106,12 +117,9 @@ module Rungs =
     /// The maximiser of L(π̃) − price · D_KL^max(π ‖ π̃): a concave function of the one number that D_KL^max is, whose slope is the
     /// worth of a nat less its price.
     let penalised price (values: Values) =
-        if price = infinity then
-            values.Policy
-        else
-            let slope limit = worth values limit - price
-            let limit = if slope mostKl >= 0.0 then mostKl else KlDual.positiveRoot 1e-4 slope
-            withinMaximum (min mostKl limit) values
+        if worth values leastKl <= price then values.Policy
+        elif worth values mostKl >= price then withinMaximum mostKl values
+        else withinMaximum (KlDual.whereItFallsTo price 1e-4 (worth values)) values
 
     /// Minorization-maximization: the exact maximiser of L − C · D_KL^max, which is a lower bound of η that touches it at the old
     /// policy (TRPO, algorithm 1).
@@ -136,9 +144,8 @@ module Rungs =
 
     /// The maximiser of L subject to a mean KL of at most δ (TRPO, equation 12).
     let withinMean mdp delta (values: Values) =
-        let excess price = Divergence.mean mdp values (Divergence.kl values.Policy (atPrice price values)) - delta
-
-        atPrice (KlDual.positiveRoot 1.0 excess) values
+        let meanAt price = Divergence.mean mdp values (Divergence.kl values.Policy (atPrice price values))
+        atPrice (KlDual.whereItFallsTo delta (Values.size values.Q) meanAt) values
 
     let meanKl delta =
         rung $"mean KL ≤ {delta}" false (fun mdp values -> movedBy Bound.Kl mdp values (withinMean mdp delta values))

@@ -54,6 +54,8 @@ module Table =
 
     let map2 f a b = { a with Numbers = Array.map2 f a.Numbers b.Numbers }
 
+    let fold f state table = Array.fold f state table.Numbers
+
     let rowArray (table: Table) state = table.Row(state).ToArray()
 
     /// Σ_a x(s, a) y(s, a)

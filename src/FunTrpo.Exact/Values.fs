@@ -35,11 +35,11 @@ module internal LinearSystem =
 
         matrix.LU().Solve(Vector<float>.Build.DenseOfArray b).ToArray()
 
-    /// By sweeps of Gauss and Seidel, up and down, until no number changes by more than rounding: for such systems they always get there.
-    let private sweep count (entries: Entry[]) (b: float[]) =
-        let entries = entries |> Array.sortBy (fun struct (row, _, _) -> row)
-        let columns = entries |> Array.map (fun struct (_, column, _) -> column)
-        let weights = entries |> Array.map (fun struct (_, _, weight) -> weight)
+    /// By sweeps of Gauss and Seidel, up and down, until no number changes by more than rounding: for such systems they always get there,
+    /// from any guess.
+    let private sweep (guess: float[]) (entries: Entry[]) (b: float[]) =
+        let count = b.Length
+        // The entries of a row are those numbered from first[row] up to the next.
         let first = Array.zeroCreate (count + 1)
 
         for struct (row, _, _) in entries do
@@ -48,7 +48,16 @@ module internal LinearSystem =
         for row in 0 .. count - 1 do
             first[row + 1] <- first[row + 1] + first[row]
 
-        let x = Array.copy b
+        let free = Array.copy first
+        let columns = Array.zeroCreate entries.Length
+        let weights = Array.zeroCreate entries.Length
+
+        for struct (row, column, weight) in entries do
+            columns[free[row]] <- column
+            weights[free[row]] <- weight
+            free[row] <- free[row] + 1
+
+        let x = Array.copy guess
         let mutable largest = 0.0
         let mutable change = infinity
 
@@ -79,7 +88,11 @@ module internal LinearSystem =
     /// Up to so many rows a system is solved by elimination, beyond it by sweeps.
     let mostDense = 200
 
-    let solve count entries b = if count <= mostDense then eliminate count entries b else sweep count entries b
+    /// x, from a guess that saves sweeps if it is near.
+    let solveFrom guess entries (b: float[]) =
+        if b.Length <= mostDense then eliminate b.Length entries b else sweep guess entries b
+
+    let solve entries b = solveFrom b entries b
 
     let transpose (entries: Entry[]) : Entry[] =
         entries |> Array.map (fun struct (row, column, weight) -> struct (column, row, weight))
@@ -88,12 +101,18 @@ module Values =
 
     /// The transitions of a policy between states that are not terminal: (s, s′, γ P_π(s′|s)).
     let private discounted (mdp: FiniteMdp) (policy: TabularPolicy) : LinearSystem.Entry[] =
-        [| for state in 0 .. mdp.States - 1 do
-               for action in 0 .. mdp.Actions - 1 do
-                   if policy[state, action] > 0.0 then
-                       for branch in mdp.Branches(state, action).ToArray() do
-                           if not (mdp.IsTerminal branch.Next) then
-                               struct (state, branch.Next, mdp.Gamma * policy[state, action] * branch.Probability) |]
+        let entries = ResizeArray()
+
+        for state in 0 .. mdp.States - 1 do
+            for action in 0 .. mdp.Actions - 1 do
+                if policy[state, action] > 0.0 then
+                    for branch in mdp.Branches(state, action) do
+                        if not (mdp.IsTerminal branch.Next) then
+                            entries.Add(
+                                struct (state, branch.Next, mdp.Gamma * policy[state, action] * branch.Probability)
+                            )
+
+        entries.ToArray()
 
     /// r(s, a) + γ Σ P(s′|s, a) V(s′)
     let private backup (mdp: FiniteMdp) (v: float[]) =
@@ -105,15 +124,21 @@ module Values =
 
             mdp.Rewards[state, action] + mdp.Gamma * sum)
 
+    /// Numbers of the states that are not terminal, and 0 of the others.
+    let private ofStates (mdp: FiniteMdp) f =
+        Array.init mdp.States (fun state -> if mdp.IsTerminal state then 0.0 else f state)
+
+    /// The mean reward of a policy in each state.
+    let private rewards (mdp: FiniteMdp) (policy: TabularPolicy) = ofStates mdp (Table.rowDot policy mdp.Rewards)
+
     /// V, Q, A, η and ρ of a policy, by linear solves: (I − γ P_π) V = r_π and (I − γ P_πᵀ) ρ = μ.
     let ofPolicy (mdp: FiniteMdp) (policy: TabularPolicy) =
         let transitions = discounted mdp policy
-        let ofStates f = Array.init mdp.States (fun state -> if mdp.IsTerminal state then 0.0 else f state)
-        let v = ofStates (Table.rowDot policy mdp.Rewards) |> LinearSystem.solve mdp.States transitions
+        let v = LinearSystem.solve transitions (rewards mdp policy)
 
         let visitation =
-            ofStates (fun state -> mdp.Start[state])
-            |> LinearSystem.solve mdp.States (LinearSystem.transpose transitions)
+            ofStates mdp (fun state -> mdp.Start[state])
+            |> LinearSystem.solve (LinearSystem.transpose transitions)
 
         let q = backup mdp v
 
@@ -149,22 +174,35 @@ module Values =
 
         sum
 
-    /// The values of an optimal policy, by policy iteration. An action is changed only where another one is better by more than
-    /// rounding, so that it ends.
+    /// max |Q|
+    let internal size (q: Table) = Table.fold (fun largest x -> max largest (abs x)) 0.0 q
+
+    /// By how much rounding may make one action look better than another.
+    let internal rounding q = 1e-12 * size q
+
+    /// The greedy policy, but in states where the old one is as good, up to rounding, the old one.
+    let private improved (mdp: FiniteMdp) (policy: TabularPolicy) (v: float[]) =
+        let q = backup mdp v
+        let rounding = rounding q
+
+        Table.initRows mdp.States mdp.Actions (fun state ->
+            let row = Table.rowArray q state
+            let best = Array.max row
+
+            if mdp.IsTerminal state || best <= v[state] + rounding then
+                Table.rowArray policy state
+            else
+                let chosen = Array.findIndex ((=) best) row
+                Array.init row.Length (fun action -> if action = chosen then 1.0 else 0.0))
+
+    /// The values of an optimal policy, by policy iteration. It goes on for as long as Σ V grows, so that it ends.
     let optimal (mdp: FiniteMdp) =
-        let rec improve values =
-            let better =
-                Table.initRows mdp.States mdp.Actions (fun state ->
-                    let row = Table.rowArray values.Advantages state
-                    let best = Array.max row
-                    let size = 1.0 + abs values.V[state]
+        let valueFrom guess policy = LinearSystem.solveFrom guess (discounted mdp policy) (rewards mdp policy)
 
-                    if best <= 1e-12 * size then
-                        Table.rowArray values.Policy state
-                    else
-                        let chosen = Array.findIndex ((=) best) row
-                        Array.init row.Length (fun action -> if action = chosen then 1.0 else 0.0))
+        let rec improve policy v =
+            let better = improved mdp policy v
+            let betterV = valueFrom v better
+            if Array.sum betterV <= Array.sum v then policy else improve better betterV
 
-            if better = values.Policy then values else improve (ofPolicy mdp better)
-
-        improve (ofPolicy mdp (TabularPolicy.greedy mdp.Rewards))
+        let first = TabularPolicy.greedy mdp.Rewards
+        ofPolicy mdp (improve first (valueFrom (Array.zeroCreate mdp.States) first))

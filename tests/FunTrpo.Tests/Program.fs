@@ -31,6 +31,10 @@ let private tests =
           PolicyFileTests.tests
           CommandTests.tests
           FacadeTests.tests
+          ExactMdpTests.tests
+          ExactBoundTests.tests
+          ExactDualTests.tests
+          ExactLadderTests.tests
           DocumentationTests.tests
           PackageTests.tests ]
 

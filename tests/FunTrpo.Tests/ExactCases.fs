@@ -1,0 +1,222 @@
+/// Random finite processes and policies, and what they are worth by other means than those of the library.
+module FunTrpo.Tests.ExactCases
+
+open Expecto
+open FsCheck.FSharp
+open FunTrpo
+open FunTrpo.Exact
+open FunTrpo.Tests.Generators
+
+/// The result, which must be one.
+let get result =
+    match result with
+    | Ok value -> value
+    | Error fault -> failtest (Fault.message fault)
+
+/// Positive numbers that sum to 1: intervals between uniform points, no smaller than a thousandth of their mean.
+let simplex count key =
+    let numbers = Key.uniforms count key |> Array.map (fun u -> -log(1.0 - u) + 1e-3)
+    let sum = Array.sum numbers
+    numbers |> Array.map (fun x -> x / sum)
+
+/// Numbers that sum to 1, of which about a third are 0.
+let sparseSimplex count key =
+    let isKept = Key.uniforms count (Key.named "kept" key) |> Array.map (fun u -> u < 0.65)
+    isKept[int (Key.uniform (Key.named "sure" key) * float count)] <- true
+    let numbers = Array.map2 (fun kept x -> if kept then x else 0.0) isKept (simplex count key)
+    let sum = Array.sum numbers
+    numbers |> Array.map (fun x -> x / sum)
+
+/// A unit vector.
+let corner count chosen = Array.init count (fun i -> if i = chosen then 1.0 else 0.0)
+
+/// A process that a Garnet is too regular for: rewards of both signs that depend on what follows, terminal states, branches of
+/// probability 0, several branches to one state, any start.
+let irregular gamma states actions key =
+    let uniform name count = Key.uniforms count (Key.named name key)
+    let isTerminal = uniform "terminal" states |> Array.map (fun u -> u < 0.2)
+    isTerminal[int (uniform "going" 1 |> Array.head |> (*) (float states))] <- false
+
+    FiniteMdp.create
+        "irregular"
+        gamma
+        actions
+        (sparseSimplex states (Key.named "start" key))
+        isTerminal
+        (fun state action ->
+            let key = Key.at (int64 (state * actions + action)) key
+            let count = 1 + int (4.0 * Key.uniform (Key.named "branches" key))
+            let probabilities = sparseSimplex count (Key.named "probabilities" key)
+            let next = Key.uniforms count (Key.named "next" key)
+            let rewards = Key.uniforms count (Key.named "rewards" key)
+
+            [ for i in 0 .. count - 1 ->
+                  { Next = int (next[i] * float states)
+                    Probability = probabilities[i]
+                    Reward = 4.0 * rewards[i] - 2.0 } ])
+    |> get
+
+let private discounts most =
+    Gen.frequency
+        [ 1, Gen.constant 0.0
+          4, Gen.elements [ min 0.5 most; min 0.9 most; most ]
+          5, Gen.choose (1, 999) |> Gen.map (fun n -> most * float n / 1000.0) ]
+
+/// Small processes of every kind with a γ of at most so much.
+let processes most =
+    gen {
+        let! gamma = discounts most
+        let! states = Gen.choose (1, 8)
+        let! actions = Gen.choose (1, 4)
+        let! branching = Gen.choose (1, states)
+        let! key = key
+
+        return!
+            Gen.frequency
+                [ 4, Gen.constant (Builders.garnet gamma states actions branching key)
+                  4, Gen.constant (irregular gamma states actions key)
+                  1, Gen.constant (Builders.chain4 gamma)
+                  1, Gen.constant (Builders.frozenLake4 gamma true)
+                  1, Gen.constant (Builders.grid "walled" gamma 0.1 [ "S.#G"; ".#.."; "...H" ]) ]
+    }
+
+let private policyOf (mdp: FiniteMdp) (row: Key -> float[]) key : TabularPolicy =
+    Table.initRows mdp.States mdp.Actions (fun state -> row (Key.at (int64 state) key))
+
+let stochastic (mdp: FiniteMdp) key = policyOf mdp (simplex mdp.Actions) key
+
+/// The policy with some probabilities at 0.
+let withZeros (mdp: FiniteMdp) key = policyOf mdp (sparseSimplex mdp.Actions) key
+
+let deterministic (mdp: FiniteMdp) key =
+    policyOf mdp (fun key -> corner mdp.Actions (int (Key.uniform key * float mdp.Actions))) key
+
+/// Softmax of logits of this size.
+let softmax scale (mdp: FiniteMdp) key =
+    Table.initRows mdp.States mdp.Actions (fun state -> Key.normals mdp.Actions (Key.at (int64 state) key))
+    |> Table.map (fun x -> scale * x)
+    |> TabularPolicy.ofLogits
+
+/// Policies of every kind.
+let policies mdp =
+    Gen.map2
+        (fun make key -> make mdp key)
+        (Gen.elements
+            [ (fun mdp _ -> TabularPolicy.uniform mdp)
+              stochastic
+              withZeros
+              deterministic
+              softmax 1.0
+              softmax 8.0 ])
+        key
+
+/// Policies in which every action is possible.
+let interior mdp = Gen.map2 (fun make key -> make mdp key) (Gen.elements [ stochastic; softmax 1.0; softmax 3.0 ]) key
+
+/// A process and a policy there.
+[<NoComparison; NoEquality>]
+type Case = { Mdp: FiniteMdp; Values: Values }
+
+let casesOf most (policies: FiniteMdp -> FsCheck.Gen<TabularPolicy>) =
+    gen {
+        let! mdp = processes most
+        let! policy = policies mdp
+        return { Mdp = mdp; Values = Values.ofPolicy mdp policy }
+    }
+
+let cases most = casesOf most policies
+
+/// A case and another policy, near or far.
+let pairs most =
+    gen {
+        let! case = cases most
+        let! other = policies case.Mdp
+        let! exponent = Gen.choose (0, 9)
+
+        let! other =
+            Gen.elements
+                [ other
+                  other
+                  TabularPolicy.mix (10.0 ** float -exponent) case.Values.Policy other
+                  TabularPolicy.tilt (Table.map (fun x -> 10.0 ** float -exponent * x) other) case.Values.Policy
+                  case.Values.Policy ]
+
+        return case, other
+    }
+
+/// Σ_s′ P(s′|s, a) f(s′), where what follows a terminal state is nothing.
+let expectation (mdp: FiniteMdp) state action (f: int -> float) =
+    mdp.Branches(state, action).ToArray()
+    |> Array.sumBy (fun branch -> if mdp.IsTerminal branch.Next then 0.0 else branch.Probability * f branch.Next)
+
+/// So many terms of a power series in γ are enough: γⁿ/(1−γ) is below 10⁻¹⁸.
+let private terms gamma = if gamma = 0.0 then 2 else 2 + int (log (1e-18 * (1.0 - gamma)) / log gamma)
+
+/// Σ_a π(a|s) f(a)
+let private average (policy: TabularPolicy) state (f: int -> float) =
+    Seq.sum (
+        Seq.init policy.Columns (fun action ->
+            if policy[state, action] = 0.0 then 0.0 else policy[state, action] * f action)
+    )
+
+/// V by iteration from 0: Bellman's equation as an assignment.
+let iteratedV (mdp: FiniteMdp) (policy: TabularPolicy) =
+    let backup (v: float[]) state =
+        average policy state (fun action ->
+            mdp.Rewards[state, action] + mdp.Gamma * expectation mdp state action (fun next -> v[next]))
+
+    let mutable v = Array.zeroCreate mdp.States
+
+    for _ in 1 .. terms mdp.Gamma do
+        v <- Array.init mdp.States (backup v)
+
+    v
+
+/// ρ = Σ γᵗ P(s_t = s), by following the distribution of states from the start, until nothing of it is left.
+let propagated (mdp: FiniteMdp) (policy: TabularPolicy) =
+    let rho = Array.zeroCreate mdp.States
+
+    let mutable now =
+        Array.init mdp.States (fun state -> if mdp.IsTerminal state then 0.0 else mdp.Start[state])
+
+    for _ in 1 .. terms mdp.Gamma do
+        let next = Array.zeroCreate mdp.States
+
+        for state in 0 .. mdp.States - 1 do
+            rho[state] <- rho[state] + now[state]
+
+            for action in 0 .. mdp.Actions - 1 do
+                for branch in mdp.Branches(state, action).ToArray() do
+                    if not (mdp.IsTerminal branch.Next) then
+                        next[branch.Next] <-
+                            next[branch.Next] + mdp.Gamma * now[state] * policy[state, action] * branch.Probability
+
+        now <- next
+
+    rho
+
+/// The states that are not terminal.
+let going (mdp: FiniteMdp) = [ 0 .. mdp.States - 1 ] |> List.filter (fun state -> not (mdp.IsTerminal state))
+
+/// The largest of these numbers of the states that are not terminal, or 0.
+let largestOf mdp (f: int -> float) = going mdp |> List.fold (fun largest state -> max largest (f state)) 0.0
+
+/// The size of what a process is worth: max |r| / (1−γ).
+let size (mdp: FiniteMdp) =
+    let largest =
+        Seq.max (
+            seq {
+                for s in 0 .. mdp.States - 1 do
+                    for a in 0 .. mdp.Actions - 1 -> abs mdp.Rewards[s, a]
+            }
+        )
+
+    largest / (1.0 - mdp.Gamma)
+
+/// Fails unless each number is close to its counterpart.
+let expectSame tolerance (actual: seq<float>) (expected: seq<float>) what =
+    Expect.equal (Seq.length actual) (Seq.length expected) $"%s{what}: length"
+    Seq.iteri2 (fun i x y -> expectClose tolerance x y $"%s{what}[{i}]") actual expected
+
+/// The rows of a table, one after another.
+let numbersOf (table: Table) = Seq.init table.Rows (Table.rowArray table) |> Seq.concat |> Array.ofSeq

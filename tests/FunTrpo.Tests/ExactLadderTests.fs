@@ -1,0 +1,456 @@
+module FunTrpo.Tests.ExactLadderTests
+
+open System
+open Expecto
+open FsCheck.FSharp
+open MathNet.Numerics.LinearAlgebra
+open FunTrpo
+open FunTrpo.Exact
+open FunTrpo.Tests.Generators
+open FunTrpo.Tests.ExactCases
+
+/// What a rung makes of the values of a policy, where it steps.
+let private stepOf (rung: Rung) mdp values =
+    match get (rung.Step mdp values) with
+    | Stepped(next, certificate) -> Some(next, certificate)
+    | Stopped -> None
+
+let private isStopped rung mdp values = stepOf rung mdp values = None
+
+/// The size of L: max |Q| Σ ρ.
+let private sizeOfL (values: Values) = Seq.max (numbersOf (Table.map abs values.Q)) * (1e-9 + Seq.sum values.Visitation)
+
+/// Whether no policy gains more than rounding over this one.
+let private isSettled (values: Values) =
+    let gain = Values.policyAdvantage values (TabularPolicy.greedy values.Advantages)
+    gain <= 1.0001e-12 * Seq.max (numbersOf (Table.map abs values.Q))
+
+let private klMax mdp (values: Values) other = Divergence.maximum mdp (Divergence.kl values.Policy other)
+let private klMean mdp (values: Values) other = Divergence.mean mdp values (Divergence.kl values.Policy other)
+
+/// Policies to compare with, all the way from the old one to others: mixtures and tilts.
+let private candidates (mdp: FiniteMdp) (values: Values) key =
+    [ for i in 0..5 do
+          let key = Key.at (int64 i) key
+
+          let other =
+              if i = 0 then
+                  TabularPolicy.greedy values.Advantages
+              else
+                  (if i % 2 = 0 then stochastic else withZeros) mdp key
+
+          for n in 0..8 do
+              let t = 10.0 ** (-0.5 * float n)
+              TabularPolicy.mix t values.Policy other
+              TabularPolicy.tilt (Table.map (fun a -> 10.0 * t * a) values.Advantages) values.Policy
+              TabularPolicy.tilt (Table.map2 (fun a q -> 10.0 * t * a * q) values.Advantages other) values.Policy ]
+
+/// The policy as far from the old one towards another as the measure allows.
+let private asFarAs limit (measure: TabularPolicy -> float) (values: Values) other =
+    let at t = TabularPolicy.mix t values.Policy other
+    let mutable low, high = 0.0, 1.0
+
+    if measure other <= limit then
+        other
+    else
+        for _ in 1..60 do
+            let middle = 0.5 * (low + high)
+            if measure (at middle) <= limit then low <- middle else high <- middle
+
+        at low
+
+let private cautious =
+    [ Rungs.conservativePolicyIteration 0.0
+      Rungs.minorizationMaximization
+      Rungs.minorizationMaximizationPinsker ]
+
+let private constrained =
+    [ Rungs.maximumKl 0.01; Rungs.meanKl 0.01; Rungs.naturalPolicyGradient 0.1; Rungs.trustRegion 0.01 ]
+
+let private monotone =
+    testList
+        "guarantees"
+        [ for rung in Rungs.policyIteration :: cautious do
+              propertyOf
+                  150
+                  $"{rung.Name}: η never decreases, from any policy"
+                  (cases 0.99)
+                  (fun { Mdp = mdp; Values = values } ->
+                      let climbs =
+                          Ladder.climbFrom values.Policy mdp rung |> Seq.truncate 6 |> Seq.map get |> List.ofSeq
+
+                      for before, after in List.pairwise climbs do
+                          let tolerance = Bounds.tolerance mdp after.Values.Eta
+                          Expect.isTrue (after.Values.Eta >= before.Values.Eta - tolerance) "η"
+                          let certificate = after.Certificate.Value
+                          Expect.equal certificate.EtaBefore before.Values.Eta "η before"
+                          Expect.equal certificate.EtaAfter after.Values.Eta "η after"
+                          Expect.isTrue (after.Values.Eta >= certificate.Lower - tolerance) "η is above its bound"
+
+                          if rung.Name <> Rungs.policyIteration.Name then
+                              Expect.isTrue
+                                  (certificate.Lower >= before.Values.Eta - tolerance)
+                                  "and the bound above the old η")
+
+          propertyOf
+              150
+              "every step of every rung has a certificate that holds, and rows that sum to 1"
+              (cases 0.95)
+              (fun { Mdp = mdp; Values = values } ->
+                  for rung in Rungs.policyIteration :: cautious @ constrained do
+                      match stepOf rung mdp values with
+                      | None -> ()
+                      | Some(next, certificate) ->
+                          Expect.notEqual next.Policy values.Policy "a step goes somewhere"
+
+                          Expect.isTrue
+                              (certificate.EtaAfter >= certificate.Lower - Bounds.tolerance mdp next.Eta)
+                              "bound"
+
+                          Expect.equal
+                              certificate.KlMax
+                              (klMax mdp values next.Policy)
+                              "the certificate is of this step"
+
+                          for state in 0 .. mdp.States - 1 do
+                              let row = Table.rowArray next.Policy state
+                              Expect.all row (fun p -> p >= 0.0) rung.Name
+                              expectClose 1e-12 (Array.sum row) 1.0 rung.Name
+
+                              if
+                                  values.Visitation[state] = 0.0
+                                  && List.contains rung.Name [ for it in constrained -> it.Name ]
+                              then
+                                  expectSame 1e-15 row (Table.rowArray values.Policy state) "nobody comes there")
+
+          property "from an optimal policy nothing steps" (processes 0.99) (fun mdp ->
+              let optimal = Values.optimal mdp
+
+              for rung in Rungs.policyIteration :: cautious @ constrained do
+                  Expect.isTrue (isStopped rung mdp optimal) rung.Name)
+
+          property
+              "policy iteration comes to the optimum, from any policy"
+              (cases 0.99)
+              (fun { Mdp = mdp; Values = values } ->
+                  let last = Ladder.climbFrom values.Policy mdp Rungs.policyIteration |> Seq.map get |> Seq.last
+                  expectSame (1e-11 * (1.0 + size mdp)) last.Values.V (Values.optimal mdp).V "V") ]
+
+let private conservative =
+    testList
+        "conservative policy iteration"
+        [ propertyOf
+              200
+              "its share is the best there is by the bound, and gains what is promised"
+              (pairs 0.99)
+              (fun ({ Mdp = mdp; Values = values }, other) ->
+                  let alpha = Rungs.mixtureStep mdp values other
+                  Expect.isTrue (alpha >= 0.0 && alpha <= 1.0) $"α = {alpha}"
+                  let bound alpha = Bounds.ofMixture mdp values alpha other
+                  let rounding = 1e-14 * sizeOfL values
+
+                  for n in 0..100 do
+                      Expect.isTrue (bound (float n / 100.0) <= bound alpha + rounding) $"α = {n}%%"
+                      Expect.isTrue (bound (min 1.0 (alpha * float n / 50.0)) <= bound alpha + rounding) $"{n}/50 α"
+
+                  let epsilon = largestOf mdp (fun s -> abs (Table.rowDot other values.Advantages s))
+                  let advantage = Values.policyAdvantage values other
+
+                  if alpha = 0.0 then
+                      Expect.isTrue (advantage <= 0.0) "nothing is promised by what is worse"
+                  elif alpha < 1.0 then
+                      let promised = advantage ** 2.0 * (1.0 - mdp.Gamma) ** 2.0 / (8.0 * epsilon * mdp.Gamma)
+                      expectClose (rounding + 1e-12 * promised) (bound alpha - values.Eta) promised "gain"
+                  else
+                      let most = advantage * (1.0 - mdp.Gamma) ** 2.0
+                      Expect.isTrue (most >= 4.0 * epsilon * mdp.Gamma * (1.0 - 1e-12)) "the whole way is not too far")
+
+          property
+              "steps to the mixture, and stops at its threshold"
+              (cases 0.95)
+              (fun { Mdp = mdp; Values = values } ->
+                  let greedy = TabularPolicy.greedy values.Advantages
+                  let advantage = Values.policyAdvantage values greedy
+
+                  Expect.isTrue (isStopped (Rungs.conservativePolicyIteration advantage) mdp values) "at the threshold"
+
+                  match stepOf (Rungs.conservativePolicyIteration (0.999 * advantage)) mdp values with
+                  | Some(next, certificate) ->
+                      let alpha = Rungs.mixtureStep mdp values greedy
+                      Expect.equal next.Policy (TabularPolicy.mix alpha values.Policy greedy) "mixture"
+                      Expect.equal certificate.By Bound.Mixture "by its bound"
+                      Expect.equal certificate.Lower (Bounds.ofMixture mdp values alpha greedy) "bound"
+                  | None -> Expect.isTrue (isSettled values) "above the threshold") ]
+
+/// An exponent of ten, to scale a price or a limit by.
+let private tens low high = Gen.choose (10 * low, 10 * high) |> Gen.map (fun n -> 10.0 ** (float n / 10.0))
+
+let private optimising =
+    testList
+        "maximisers"
+        [ property
+              "no policy has a better L − price · D_KL^max"
+              (Gen.zip (cases 0.95) (Gen.zip (tens -4 3) key))
+              (fun ({ Mdp = mdp; Values = values }, (scale, key)) ->
+                  let price = scale * sizeOfL values
+                  let worth policy = Values.policyAdvantage values policy - price * klMax mdp values policy
+                  let best = worth (Rungs.penalised price values)
+                  let rounding = 1e-14 * sizeOfL values + 1e-9 * abs best
+                  Expect.isTrue (best >= -rounding) "it is no worse than to stay"
+
+                  for candidate in candidates mdp values key do
+                      Expect.isTrue (worth candidate <= best + rounding) "a better one"
+
+                  for n in -12 .. 1 do
+                      let candidate = Rungs.maximumKl (10.0 ** float n)
+
+                      match stepOf candidate mdp values with
+                      | Some(next, _) -> Expect.isTrue (worth next.Policy <= best + rounding) "a better KL"
+                      | None -> ())
+
+          property
+              "no policy within a maximum KL has a better L"
+              (Gen.zip (cases 0.95) (Gen.zip (tens -12 0) key))
+              (fun ({ Mdp = mdp; Values = values }, (delta, key)) ->
+                  match stepOf (Rungs.maximumKl delta) mdp values with
+                  | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
+                  | Some(next, certificate) ->
+                      let gain = Values.policyAdvantage values
+                      let best = gain next.Policy
+                      let rounding = 1e-14 * sizeOfL values + 1e-8 * abs best
+                      Expect.isTrue (certificate.KlMax <= delta * (1.0 + 1e-9) + 1e-29) $"KL = {certificate.KlMax}"
+                      Expect.isTrue (best >= 0.0) "gain"
+
+                      for candidate in candidates mdp values key do
+                          let candidate = asFarAs delta (klMax mdp values) values candidate
+                          Expect.isTrue (gain candidate <= best + rounding) "a better one")
+
+          property
+              "no policy within a mean KL has a better L"
+              (Gen.zip (cases 0.95) (Gen.zip (tens -12 0) key))
+              (fun ({ Mdp = mdp; Values = values }, (delta, key)) ->
+                  match stepOf (Rungs.meanKl delta) mdp values with
+                  | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
+                  | Some(next, certificate) ->
+                      let gain = Values.policyAdvantage values
+                      let best = gain next.Policy
+                      let rounding = 1e-14 * sizeOfL values + 1e-8 * abs best
+                      Expect.isTrue (certificate.KlMean <= delta * (1.0 + 1e-9) + 1e-15) $"KL = {certificate.KlMean}"
+
+                      for candidate in candidates mdp values key do
+                          let candidate = asFarAs delta (klMean mdp values) values candidate
+                          Expect.isTrue (gain candidate <= best + rounding) "a better one")
+
+          property
+              "from a policy in which all is possible, the limits are reached"
+              (Gen.zip (casesOf 0.95 interior) (tens -9 -2))
+              (fun ({ Mdp = mdp; Values = values }, delta) ->
+                  for rung, spent in
+                      [ Rungs.maximumKl delta, (fun (certificate: Certificate) -> certificate.KlMax)
+                        Rungs.meanKl delta, _.KlMean ] do
+                      match stepOf rung mdp values with
+                      | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
+                      | Some(_, certificate) -> expectClose (1e-8 * delta) (spent certificate) delta rung.Name) ]
+
+/// The Fisher matrix of the logits, from the outer products of ∇ log π.
+let private fisherOf (mdp: FiniteMdp) (values: Values) =
+    let actions = mdp.Actions
+    let fisher = Matrix<float>.Build.Dense(mdp.States * actions, mdp.States * actions)
+
+    for state in going mdp do
+        for taken in 0 .. actions - 1 do
+            let score a = (if a = taken then 1.0 else 0.0) - values.Policy[state, a]
+            let weight = (1.0 - mdp.Gamma) * values.Visitation[state] * values.Policy[state, taken]
+
+            for a in 0 .. actions - 1 do
+                for b in 0 .. actions - 1 do
+                    let i, j = state * actions + a, state * actions + b
+                    fisher[i, j] <- fisher[i, j] + weight * score a * score b
+
+    fisher
+
+/// ∂η/∂θ by central differences through the softmax, for logits θ.
+let private gradientOf mdp (logits: Table) =
+    let eta shift index =
+        let shifted =
+            Table.init logits.Rows logits.Columns (fun state action ->
+                logits[state, action] + (if state * logits.Columns + action = index then shift else 0.0))
+
+        (Values.ofPolicy mdp (TabularPolicy.ofLogits shifted)).Eta
+
+    Array.init (logits.Rows * logits.Columns) (fun index ->
+        let difference h = (eta h index - eta -h index) / (2.0 * h)
+        (4.0 * difference 1e-3 - difference 2e-3) / 3.0)
+
+let private natural =
+    testList
+        "natural gradient"
+        [ property
+              "F x = ∇η, and xᵀFx is what the step is measured by"
+              (casesOf 0.9 (softmax 1.0 >> fun make -> Gen.map make key))
+              (fun { Mdp = mdp; Values = values } ->
+                  let direction, quadratic = Rungs.naturalGradient mdp values
+                  let x = Vector<float>.Build.Dense(numbersOf direction)
+                  let fisher = fisherOf mdp values
+                  let gradient = gradientOf mdp (Table.map log values.Policy)
+                  let tolerance = 1e-7 * (1.0 + size mdp) / (1.0 - mdp.Gamma) ** 2.0
+                  expectSame tolerance (fisher * x) gradient "F x"
+                  expectClose (1e-9 * quadratic + 1e-20) quadratic (x * fisher * x) "xᵀFx"
+
+                  for state in 0 .. mdp.States - 1 do
+                      let row = Table.rowArray direction state
+
+                      expectClose
+                          (1e-12 * (1.0 + Array.max row))
+                          (Array.sum row)
+                          0.0
+                          "the smallest solution has mean 0")
+
+          property
+              "a fixed step adds its multiple of x to the logits"
+              (Gen.zip (casesOf 0.9 interior) (tens -3 1))
+              (fun ({ Mdp = mdp; Values = values }, rate) ->
+                  match stepOf (Rungs.naturalPolicyGradient rate) mdp values with
+                  | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
+                  | Some(next, _) ->
+                      let direction, _ = Rungs.naturalGradient mdp values
+
+                      let expected =
+                          TabularPolicy.ofLogits (Table.map2 (fun p x -> log p + rate * x) values.Policy direction)
+
+                      expectSame 1e-12 (numbersOf next.Policy) (numbersOf expected) "π")
+
+          property
+              "TRPO's step keeps its limit and gains, by the longest of its tries"
+              (Gen.zip (cases 0.95) (tens -6 0))
+              (fun ({ Mdp = mdp; Values = values }, delta) ->
+                  let direction, quadratic = Rungs.naturalGradient mdp values
+                  let full = sqrt (2.0 * delta / quadratic)
+
+                  let tried n =
+                      TabularPolicy.tilt (Table.map (fun x -> full * 0.8 ** float n * x) direction) values.Policy
+
+                  let isGood policy = Values.policyAdvantage values policy > 0.0 && klMean mdp values policy <= delta
+
+                  match stepOf (Rungs.trustRegion delta) mdp values with
+                  | Some(next, certificate) ->
+                      Expect.isTrue (certificate.KlMean <= delta) "mean KL"
+                      Expect.isTrue (Values.policyAdvantage values next.Policy > 0.0) "gain"
+                      let n = Seq.initInfinite id |> Seq.find (tried >> isGood)
+                      expectSame 1e-10 (numbersOf next.Policy) (numbersOf (tried n)) $"try {n}"
+                  | None ->
+                      let isNew policy = policy <> values.Policy
+                      let all = List.init 20 tried |> List.filter isNew
+                      Expect.isTrue (isSettled values || not (List.exists isGood all)) "no try was good")
+
+          property
+              "for a small limit all of it is spent, by the quadratic model"
+              (casesOf 0.9 interior)
+              (fun { Mdp = mdp; Values = values } ->
+                  // so small that no logit changes by more than 0.001
+                  let direction, quadratic = Rungs.naturalGradient mdp values
+                  let largest = Seq.max (numbersOf (Table.map abs direction))
+                  let delta = 0.5 * quadratic * (1e-3 / (1e-20 + largest)) ** 2.0
+
+                  match stepOf (Rungs.trustRegion delta) mdp values with
+                  | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
+                  | Some(_, certificate) ->
+                      Expect.isTrue (certificate.KlMean >= 0.63 * delta) $"{certificate.KlMean} of {delta}") ]
+
+/// A process of one step or several, γ = 1, with something to gain.
+let private once =
+    FiniteMdp.create "once" 1.0 2 [| 0.5; 0.5; 0.0 |] [| false; false; true |] (fun _ action ->
+        [ { Next = 1; Probability = 0.3; Reward = 0.0 }
+          { Next = 2; Probability = 0.7; Reward = float action } ])
+    |> get
+
+let private climbing =
+    testList
+        "climbs"
+        [ property
+              "start at the uniform policy, count from 0, and each step goes on from the last"
+              (processes 0.9)
+              (fun mdp ->
+                  for rung in cautious @ constrained do
+                      let climbs = Ladder.climb mdp rung |> Seq.truncate 4 |> Seq.map get |> List.ofSeq
+                      Expect.equal [ for climb in climbs -> climb.Iteration ] [ 0 .. climbs.Length - 1 ] "iterations"
+                      Expect.equal climbs.Head.Values.Policy (TabularPolicy.uniform mdp) "start"
+                      Expect.equal climbs.Head.Certificate None "nothing certifies the start"
+
+                      for before, after in List.pairwise climbs do
+                          let next, certificate = (stepOf rung mdp before.Values).Value
+                          Expect.equal after.Values.Policy next.Policy "the policy"
+                          Expect.equal after.Certificate (Some certificate) "its certificate"
+
+                      if climbs.Length < 4 then
+                          Expect.isTrue (isStopped rung mdp (List.last climbs).Values) "it ends where the rung stops")
+
+          property "take no step that nobody asked for" (Gen.choose (0, 6)) (fun asked ->
+              let mutable steps = 0
+              let rung = Rungs.conservativePolicyIteration 0.0
+
+              let counting =
+                  { rung with
+                      Step =
+                          fun mdp values ->
+                              steps <- steps + 1
+                              rung.Step mdp values }
+
+              let climbs = Ladder.climb (Builders.chain4 0.9) counting
+              Expect.equal steps 0 "before the first"
+              Expect.equal (climbs |> Seq.truncate asked |> Seq.length) asked "as many as asked for"
+              Expect.equal steps (max 0 (asked - 1)) "one between each and the next")
+
+          property "end with what went wrong" (Gen.choose (0, 6)) (fun good ->
+              let fault = BrokenGuarantee("test", "it had to come")
+              let rung = Rungs.conservativePolicyIteration 0.0
+
+              let mutable taken = 0
+
+              let failing =
+                  { rung with
+                      Step =
+                          fun mdp values ->
+                              taken <- taken + 1
+                              if taken > good then Error fault else rung.Step mdp values }
+
+              let climbs = Ladder.climb (Builders.chain4 0.9) failing |> Seq.truncate 20 |> List.ofSeq
+              Expect.equal climbs.Length (good + 2) "the start, the good ones, and the error"
+              Expect.all (List.take (good + 1) climbs) Result.isOk "good ones"
+
+              match List.last climbs with
+              | Error found -> Expect.equal (string found) (string fault) "the error"
+              | Ok _ -> failtest "no error")
+
+          testCase "γ = 1: what only bounds could allow does not move, the others climb"
+          <| fun () ->
+              for rung in cautious do
+                  let climbs = Ladder.climb once rung |> Seq.truncate 10 |> Seq.map get |> List.ofSeq
+                  Expect.equal climbs.Length 1 rung.Name
+
+              for rung in Rungs.policyIteration :: constrained do
+                  let climbs = Ladder.climb once rung |> Seq.truncate 10 |> Seq.map get |> List.ofSeq
+                  Expect.isGreaterThan climbs.Length 1 rung.Name
+                  Expect.isGreaterThan (List.last climbs).Values.Eta climbs.Head.Values.Eta rung.Name
+
+                  for climb in climbs.Tail do
+                      Expect.equal climb.Certificate.Value.Lower -infinity "without a bound"
+                      Expect.isFalse (Double.IsNaN climb.Certificate.Value.KlMean) "KL"
+
+          testCase "a deterministic policy that a price holds is where MM stops"
+          <| fun () ->
+              // Leaving a sure action costs KL from the first bit on, at a price that is beyond what it gains.
+              let mdp = Builders.frozenLake4 0.99 true
+              let policy = deterministic mdp (Key.ofSeed 3L)
+
+              for rung in [ Rungs.minorizationMaximization; Rungs.minorizationMaximizationPinsker ] do
+                  Expect.equal (Ladder.climbFrom policy mdp rung |> Seq.truncate 3 |> Seq.length) 1 rung.Name
+
+          testCase "MM on the ice of 4 × 4, at γ = 0.9, is worth what its curve shows"
+          <| fun () ->
+              let mdp = Builders.frozenLake4 0.9 true
+              let after rung = (Ladder.climb mdp rung |> Seq.item 50 |> get).Values.Eta
+              let full, half = after Rungs.minorizationMaximization, after Rungs.minorizationMaximizationPinsker
+              Expect.isTrue (0.004477 < full && full < half && half < 0.06889) $"{full} < {half}" ]
+
+let tests = testList "Exact ladder" [ monotone; conservative; optimising; natural; climbing ]
