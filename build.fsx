@@ -174,6 +174,12 @@ let makeCommand () =
     let published = at "obj/publish"
     remove published
     quietly ([ "publish"; "src/FunTrpo.Cli"; "-o"; published ] @ release)
+    quietly ([ "build"; "src/FunTrpo.Exact" ] @ release)
+
+    // The scripts load it from there, too.
+    for library in [ "FunTrpo.Exact.dll"; "MathNet.Numerics.dll" ] do
+        File.Copy(at (Path.Combine("src/FunTrpo.Exact/bin/Release/net10.0", library)), Path.Combine(published, library))
+
     File.Move(Path.Combine(published, executable "FunTrpo.Cli"), Path.Combine(published, executable "funtrpo"))
     remove (at "bin")
     Directory.Move(published, at "bin")
@@ -330,7 +336,9 @@ let documentation = "artifacts/docs"
 
 /// The guide pages and the reference as a site that can stand anywhere: every link is relative, and leads somewhere.
 let docs () =
-    let projects = [ "FunTrpo"; "FunTrpo.Environments"; "FunTrpo.Exact"; "FunTrpo.CSharp"; "FunTrpo.Kernels" ]
+    let projects =
+        [ "FunTrpo"; "FunTrpo.Environments"; "FunTrpo.Exact"; "FunTrpo.CSharp"; "FunTrpo.Kernels" ]
+
     let file project = Directory.GetFiles(at $"src/{project}", "*proj") |> Array.exactlyOne
     let site = at documentation
     let state = at ".fsdocs" // what fsdocs remembers of the projects, right or wrong

@@ -2,6 +2,8 @@
 #r "../bin/FunTrpo.Kernels.dll"
 #r "../bin/FunTrpo.dll"
 #r "../bin/FunTrpo.Environments.dll"
+#r "../bin/MathNet.Numerics.dll"
+#r "../bin/FunTrpo.Exact.dll"
 
 open FunTrpo
 

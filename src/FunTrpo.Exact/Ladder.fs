@@ -25,3 +25,14 @@ module Ladder =
 
     /// A rung from the uniform policy on.
     let climb mdp rung = climbFrom (TabularPolicy.uniform mdp) mdp rung
+
+    /// Every rung, from the most careful to the most practical, and policy iteration as the contrast.
+    let rungs delta learningRate =
+        [ Rungs.conservativePolicyIteration 1e-12
+          Rungs.minorizationMaximization
+          Rungs.minorizationMaximizationPinsker
+          Rungs.maximumKl delta
+          Rungs.meanKl delta
+          Rungs.naturalPolicyGradient learningRate
+          Rungs.trustRegion delta
+          Rungs.policyIteration ]

@@ -256,8 +256,7 @@ internal readonly unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
     public static Lane128 operator /(Lane128 a, Lane128 b) => new(a.v / b.v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lane128 FusedMultiplyAdd(Lane128 a, Lane128 b, Lane128 c) =>
-        new(Fused.MultiplyAdd(a.v, b.v, c.v));
+    public static Lane128 FusedMultiplyAdd(Lane128 a, Lane128 b, Lane128 c) => new(Fused.MultiplyAdd(a.v, b.v, c.v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane128 RepeatTwo(float* source) => new(Vector128.Create(*(double*)source).AsSingle());

@@ -228,7 +228,10 @@ module PolicyFile =
 
         { Environment = get<string> "environment" node
           Architecture = architecture
-          Actor = { Policy = { policy with IsScaled = get<bool> "scaledActions" node }; Parameters = parameters; Normaliser = normaliserOfJson width node } }
+          Actor =
+            { Policy = { policy with IsScaled = get<bool> "scaledActions" node }
+              Parameters = parameters
+              Normaliser = normaliserOfJson width node } }
 
     /// The policy that the text describes; `name` is what an error calls it.
     let parse name (text: string) =

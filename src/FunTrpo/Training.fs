@@ -102,10 +102,7 @@ module Training =
             return
                 { Environment = environment
                   Configuration = configuration
-                  Policy =
-                    { policy with
-                        Network = onThreads policy.Network
-                        IsScaled = configuration.ScaleActions }
+                  Policy = { policy with Network = onThreads policy.Network; IsScaled = configuration.ScaleActions }
                   Critic = Critic.create (Configuration.criticArchitecture configuration) width |> onThreads
                   Threads = threads }
         }

@@ -6,6 +6,7 @@ open System.Diagnostics
 open System.IO
 open System.Numerics
 open System.Runtime.InteropServices
+open System.Text.Json
 open System.Text.RegularExpressions
 open Expecto
 
@@ -83,7 +84,10 @@ let private lessons =
     Directory.GetFiles(Path.Combine(root, "scripts"), "*.fsx")
     |> Array.map (fun path -> "scripts/" + Path.GetFileName path)
     |> List.ofArray
-    |> List.except ([ "scripts/load.fsx"; "scripts/learning-benchmark.fsx" ] @ shown)
+    |> List.except (
+        [ "scripts/load.fsx"; "scripts/chart.fsx"; "scripts/ladder.fsx"; "scripts/learning-benchmark.fsx" ]
+        @ shown
+    )
 
 /// Each lesson, with few steps, prints lines of the kinds that docs/scripts.md shows of it.
 let private lessonsRun =
@@ -124,6 +128,46 @@ let private code =
               test $"part {i + 1} of {document} is in {file}" {
                   Expect.stringContains (withoutMargins (read file)) (withoutMargins shown) "the file"
               } ]
+
+/// What docs/theory.md shows of the ladder is what it prints, and the numbers that it writes keep what they promise.
+let private ladder =
+    test "scripts/ladder.fsx climbs as docs/theory.md shows, and writes what happened" {
+        let json, page = Path.GetTempFileName(), Path.GetTempFileName()
+
+        try
+            let printed = runScript "scripts/ladder.fsx" [ "100"; "--json"; json; "--page"; page ]
+            let _, excerpt = blocks "excerpt" "docs/theory.md" |> List.exactlyOne
+            Expect.stringContains printed excerpt "what it prints" // float64: the same everywhere
+            Expect.stringContains (File.ReadAllText page) "</html>" "a page"
+            let rows = JsonDocument.Parse(File.ReadAllText json).RootElement.EnumerateArray() |> List.ofSeq
+            let text (name: string) (row: JsonElement) = row.GetProperty(name).GetString()
+            let number (name: string) (row: JsonElement) = row.GetProperty(name).GetDouble()
+            let isNull (name: string) (row: JsonElement) = row.GetProperty(name).ValueKind = JsonValueKind.Null
+            let climbs = rows |> List.groupBy (fun row -> text "mdp" row, text "rung" row)
+            Expect.hasLength climbs 16 "eight rungs on two processes"
+
+            for (mdp, rung), climb in climbs do
+                Expect.isTrue
+                    (isNull "bound" climb.Head && number "iteration" climb.Head = 0.0)
+                    $"{mdp}, {rung}: the start"
+
+                for before, after in List.pairwise climb do
+                    let eta = number "eta" after
+
+                    Expect.equal
+                        (number "iteration" after)
+                        (number "iteration" before + 1.0)
+                        $"{mdp}, {rung}: iterations"
+
+                    if not (isNull "bound" after) then
+                        Expect.isGreaterThanOrEqual eta (number "bound" after - 1e-11) $"{mdp}, {rung}: the bound"
+
+                    if after.GetProperty("monotone").GetBoolean() then
+                        Expect.isGreaterThanOrEqual eta (number "eta" before - 1e-11) $"{mdp}, {rung}: η never falls"
+        finally
+            File.Delete json
+            File.Delete page
+    }
 
 /// A block that claims to be something that can be run must say what it shows.
 let private unmarked =
@@ -174,7 +218,7 @@ let tests =
         [ testList "scripts" scripts
           testList "code" code
           testSequenced (testList "outputs" outputs)
-          testSequencedGroup "lessons" (testList "lessons" (learningBenchmark :: lessonsRun))
+          testSequencedGroup "lessons" (testList "lessons" (learningBenchmark :: ladder :: lessonsRun))
           testList "blocks" unmarked
           testList "links" links
           testList "tables" tables

@@ -156,7 +156,8 @@ let policyCaseOf activations (rows: Gen<int>) =
                       |> Gen.map (fun hidden -> Then(hidden, head)) ]
             | _ -> layersOf activations depth family.ParameterWidth
 
-        let policy = { ActionSpace = space; Family = family; Network = Layers.network inputs layers; IsScaled = false }
+        let policy =
+            { ActionSpace = space; Family = family; Network = Layers.network inputs layers; IsScaled = false }
 
         let! rows = rows
         let! parameters = vector 1.0 policy.Network.ParameterCount
@@ -178,8 +179,7 @@ let policyCase = policyCaseOf activation (Gen.choose (1, 9))
 
 /// Whether the processor fuses multiplications with additions. One that does not rounds the product.
 let isFused =
-    System.Runtime.Intrinsics.X86.Fma.IsSupported
-    || System.Runtime.Intrinsics.Arm.AdvSimd.IsSupported
+    System.Runtime.Intrinsics.X86.Fma.IsSupported || System.Runtime.Intrinsics.Arm.AdvSimd.IsSupported
 
 /// a·b + c as the kernels round it.
 let fused (a: float32) (b: float32) (c: float32) = if isFused then MathF.FusedMultiplyAdd(a, b, c) else a * b + c

@@ -103,7 +103,9 @@ let private expected =
     let tool name = $"tools/net10.0/any/{name}"
 
     let locked package =
-        let version = Regex.Match(read "paket.lock", $@"(?m)^    {Regex.Escape package} \((\S+)\)").Groups[1].Value
+        let version =
+            Regex.Match(read "paket.lock", $@"(?m)^    {Regex.Escape package} \((\S+)\)").Groups[1].Value
+
         package, (if version.Split('.').Length = 2 then version + ".0" else version) // as NuGet writes it
 
     [ "FunTrpo", List.collect library [ "FunTrpo"; "FunTrpo.Kernels"; "FunTrpo.Environments" ], [ locked "FSharp.Core" ]

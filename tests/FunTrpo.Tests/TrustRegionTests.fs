@@ -413,7 +413,11 @@ let private exampleCase biases action =
     let network = Network.create 1 (Layer.linear 2)
 
     { Layers = Dense(2, Activation.Identity)
-      Policy = { ActionSpace = Discrete 2; Family = Distribution.categorical 2; Network = network; IsScaled = false }
+      Policy =
+        { ActionSpace = Discrete 2
+          Family = Distribution.categorical 2
+          Network = network
+          IsScaled = false }
       Parameters = Vector.ofArray (Array.append [| 0f; 0f |] biases)
       Observations = Matrix.ofRows [| [| 1f |] |]
       Actions = Matrix.ofRows [| [| action |] |]

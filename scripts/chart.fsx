@@ -1,0 +1,92 @@
+// Line charts and tables for pages that stand by themselves: SVG and HTML, without anything to load.
+
+open System
+open System.Globalization
+
+type Axis =
+    | Linear of low: float * high: float
+    | Logarithmic of low: float * high: float
+
+let private colours =
+    [| "#1b6ca8"; "#d1495b"; "#edae49"; "#2e933c"; "#7a5195"; "#00798c"; "#8d6a4f"; "#555555" |]
+
+let private invariant (text: FormattableString) = text.ToString CultureInfo.InvariantCulture
+
+let private width, height = 900.0, 360.0
+let private left, right, top, bottom = 70.0, 260.0, 20.0, 40.0
+
+/// Where a value stands between the ends of its axis: 0 is the lower one.
+let private share axis y =
+    match axis with
+    | Linear(low, high) -> (y - low) / (high - low)
+    | Logarithmic(low, high) -> (log y - log low) / (log high - log low)
+
+let private ticks axis =
+    match axis with
+    | Linear(low, high) -> [ for i in 0..4 -> low + float i / 4.0 * (high - low) ]
+    | Logarithmic(low, high) ->
+        [ for power in int (round (log10 low)) .. int (round (log10 high)) -> Math.Pow(10.0, float power) ]
+
+/// A chart of named lines over iterations, with the title above it.
+let lines (title: string) axis (series: (string * (float * float) list) list) =
+    let most = series |> List.collect snd |> List.map fst |> List.append [ 1.0 ] |> List.max
+    let x iteration = left + iteration / most * (width - left - right)
+    let y value = height - bottom - Math.Clamp(share axis value, -0.03, 1.03) * (height - top - bottom)
+    let label (tick: float) = tick.ToString("G3", CultureInfo.InvariantCulture)
+
+    let grid =
+        [ for tick in ticks axis do
+              invariant $"<line x1='{left}' x2='{width - right}' y1='{y tick:F1}' y2='{y tick:F1}' stroke='#ddd'/>"
+              invariant $"<text x='{left - 8.0}' y='{y tick + 4.0:F1}' text-anchor='end'>{label tick}</text>"
+          for i in 0..4 do
+              let iteration = round (float i / 4.0 * most)
+
+              invariant
+                  $"<text x='{x iteration:F1}' y='{height - bottom + 20.0}' text-anchor='middle'>{iteration}</text>" ]
+
+    let drawn =
+        [ for i, (name, points) in List.indexed series do
+              let colour = colours[i % colours.Length]
+              let path = points |> List.map (fun (a, b) -> invariant $"{x a:F1},{y b:F1}") |> String.concat " "
+              let legend = top + 18.0 * float i + 8.0
+              invariant $"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2'/>"
+
+              match points with
+              | [ a, b ] -> invariant $"<circle cx='{x a:F1}' cy='{y b:F1}' r='3' fill='{colour}'/>"
+              | _ -> ()
+
+              invariant
+                  $"<line x1='{width - right + 15.0}' x2='{width - right + 40.0}' y1='{legend}' y2='{legend}' stroke='{colour}' stroke-width='3'/>"
+
+              invariant $"<text x='{width - right + 48.0}' y='{legend + 4.0}'>{name}</text>" ]
+
+    [ $"<h3>{title}</h3>"
+      invariant
+          $"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' font-family='sans-serif' font-size='12'>"
+      yield! grid
+      yield! drawn
+      "</svg>" ]
+    |> String.concat "\n"
+
+let table (header: string list) (rows: string list list) =
+    let row tag cells =
+        cells
+        |> List.map (fun cell -> $"<{tag}>{cell}</{tag}>")
+        |> String.concat ""
+        |> sprintf "<tr>%s</tr>"
+
+    "<table>" + row "th" header + String.concat "\n" (rows |> List.map (row "td")) + "</table>"
+
+/// A page of its own.
+let document (title: string) (sections: string list) =
+    let body = String.concat "\n" sections
+
+    $"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<style>body {{ font-family: sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }}
+table {{ border-collapse: collapse; font-size: 90%% }} td, th {{ border: 1px solid #ccc; padding: 0.3em 0.6em; text-align: right }}
+td:first-child, th:first-child {{ text-align: left }} h3 {{ font-weight: normal; margin-bottom: 0 }} svg {{ width: 100%% }}</style></head>
+<body><h1>{title}</h1>
+{body}
+</body></html>
+"""

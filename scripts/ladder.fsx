@@ -1,0 +1,149 @@
+// Climbs the ladder from conservative policy iteration to TRPO, exactly: every rung starts at the uniform policy of a finite process, and
+// every step comes with a lower bound of what the new policy is worth. Makes one page of it:
+//
+//     dotnet fsi scripts/ladder.fsx                                  100 iterations of each rung, into artifacts/ladder.html
+//     dotnet fsi scripts/ladder.fsx 500 --page FILE --json FILE      more of them, elsewhere, and as numbers
+#load "load.fsx"
+#load "chart.fsx"
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Text.Json
+open FunTrpo
+open FunTrpo.Exact
+open Load
+open Chart
+
+let arguments = List.ofArray (Array.skip 1 fsi.CommandLineArgs)
+
+/// The value of an option, if it is there.
+let option name = arguments |> List.pairwise |> List.tryPick (fun (a, b) -> if a = name then Some b else None)
+
+let iterations =
+    match arguments with
+    | first :: _ when not (first.StartsWith "--") -> int first
+    | _ -> 100
+
+/// γ = 0.9: at 0.99 the steps that are certified are a hundred times smaller, and nobody would see them.
+let processes = [ Builders.frozenLake4 0.9 true; Builders.garnet 0.9 30 4 3 (Key.ofSeed 1L) ]
+
+/// A rung on a process, and the seconds of a step.
+type Run = { Mdp: FiniteMdp; Rung: Rung; Climbs: Climb list; StepSeconds: float }
+
+let run mdp rung =
+    let clock = Stopwatch.StartNew()
+    let climbs = Ladder.climb mdp rung |> Seq.truncate (iterations + 1) |> Seq.map orFail |> List.ofSeq
+    let steps = max 1 (climbs.Length - 1)
+    { Mdp = mdp; Rung = rung; Climbs = climbs; StepSeconds = clock.Elapsed.TotalSeconds / float steps }
+
+let runs = [ for mdp in processes -> mdp, [ for rung in Ladder.rungs 0.01 0.1 -> run mdp rung ] ]
+
+// ---- Numbers ----
+
+/// JSON has no infinity, and a bound of −∞ says nothing.
+let number (x: float) = if Double.IsFinite x then Nullable x else Nullable()
+
+let rows =
+    [ for _, ofMdp in runs do
+          for run in ofMdp do
+              for climb in run.Climbs do
+                  let certified (value: Certificate -> float) =
+                      climb.Certificate |> Option.map (value >> number) |> Option.defaultValue (Nullable())
+
+                  {| mdp = run.Mdp.Name
+                     gamma = run.Mdp.Gamma
+                     rung = run.Rung.Name
+                     iteration = climb.Iteration
+                     eta = climb.Values.Eta
+                     bound = certified _.Lower
+                     klMax = certified _.KlMax
+                     klMean = certified _.KlMean
+                     monotone = run.Rung.IsMonotone |} ]
+
+option "--json"
+|> Option.iter (fun file ->
+    File.WriteAllText(file, JsonSerializer.Serialize(rows, JsonSerializerOptions(WriteIndented = true))))
+
+// ---- The table ----
+
+let first (share: float) optimal (run: Run) =
+    let start = run.Climbs.Head.Values.Eta
+
+    run.Climbs
+    |> List.tryFind (fun climb -> climb.Values.Eta - start >= share * (optimal - start))
+    |> Option.map _.Iteration
+
+let header =
+    [ "rung"
+      "η never falls"
+      "η reached"
+      "half of the way"
+      "99 %"
+      "median max KL"
+      "median bound below η"
+      "ms a step" ]
+
+let cells optimal (run: Run) =
+    let certificates = run.Climbs |> List.choose _.Certificate |> Array.ofList
+    let medianOf value = if certificates.Length = 0 then 0.0 else certificates |> Array.map value |> median
+    let iteration share = first share optimal run |> Option.map string |> Option.defaultValue "–"
+    let text (x: float) = if Double.IsInfinity x then "unbounded" else x.ToString "G3"
+
+    [ run.Rung.Name
+      (if run.Rung.IsMonotone then "promised" else "no")
+      (List.last run.Climbs).Values.Eta.ToString "F6"
+      iteration 0.5
+      iteration 0.99
+      text (medianOf _.KlMax)
+      text (medianOf (fun c -> c.EtaAfter - c.Lower))
+      (1000.0 * run.StepSeconds).ToString "F2" ]
+
+for mdp, ofMdp in runs do
+    let optimal = (Values.optimal mdp).Eta
+    printfn "%s, γ = %g, %d iterations at most; the best policy has η = %.6f" mdp.Name mdp.Gamma iterations optimal
+    printfn "  %-34s %10s %10s %6s %6s" "" "monotone" "η" "half" "99 %%"
+
+    for run in ofMdp do
+        match cells optimal run with
+        | name :: promise :: eta :: half :: most :: _ -> printfn "  %-34s %10s %10s %6s %6s" name promise eta half most
+        | _ -> ()
+
+// ---- The page ----
+
+let series value ofMdp =
+    [ for run in ofMdp ->
+          run.Rung.Name,
+          [ for climb in run.Climbs do
+                match value climb with
+                | Some y when Double.IsFinite y -> float climb.Iteration, y
+                | _ -> () ] ]
+
+let sections =
+    [ for mdp, ofMdp in runs do
+          let optimal = (Values.optimal mdp).Eta
+          let uniform = ofMdp.Head.Climbs.Head.Values.Eta
+          let certified value (climb: Climb) = climb.Certificate |> Option.map value
+          $"<h2>{mdp.Name}, γ = {mdp.Gamma}</h2>"
+          $"<p>{mdp.States} states, {mdp.Actions} actions. The uniform policy is worth {uniform:F6}, the best one {optimal:F6}.</p>"
+
+          lines
+              "η after each iteration"
+              (Linear(uniform - 0.05 * (optimal - uniform), optimal))
+              (series (fun c -> Some c.Values.Eta) ofMdp)
+
+          lines
+              "the lower bound that was certified for the step there (where it is above the uniform policy's η)"
+              (Linear(uniform, optimal))
+              (series (certified _.Lower >> Option.filter (fun bound -> bound >= uniform)) ofMdp)
+
+          lines "max KL of the step, in nats" (Logarithmic(1e-9, 1.0)) (series (certified _.KlMax) ofMdp)
+          table header (ofMdp |> List.map (cells optimal)) ]
+
+let page =
+    option "--page"
+    |> Option.defaultWith (fun () -> Path.Combine(__SOURCE_DIRECTORY__, "..", "artifacts", "ladder.html"))
+
+Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath page)) |> ignore
+File.WriteAllText(page, document "The ladder from conservative policy iteration to TRPO" sections)
+printfn "The page is ready: %s" (Path.GetFileName page)
