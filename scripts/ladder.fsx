@@ -102,7 +102,7 @@ let cells optimal (run: Run) =
 for mdp, ofMdp in runs do
     let optimal = (Values.optimal mdp).Eta
     printfn "%s, γ = %g, %d iterations at most; the best policy has η = %.6f" mdp.Name mdp.Gamma iterations optimal
-    printfn "  %-34s %10s %10s %6s %6s" "" "monotone" "η" "half" "99 %%"
+    printfn "  %-34s %10s %10s %6s %6s" "" "monotone" "η" "half" "99 %"
 
     for run in ofMdp do
         match cells optimal run with
