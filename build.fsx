@@ -176,12 +176,6 @@ let makeCommand () =
     let published = at "obj/publish"
     remove published
     quietly ([ "publish"; "src/FunTrpo.Cli"; "-o"; published ] @ release)
-    quietly ([ "build"; "src/FunTrpo.Exact" ] @ release)
-
-    // The scripts load it from there, too.
-    for library in [ "FunTrpo.Exact.dll"; "MathNet.Numerics.dll" ] do
-        File.Copy(at (Path.Combine("src/FunTrpo.Exact/bin/Release/net10.0", library)), Path.Combine(published, library))
-
     File.Move(Path.Combine(published, executable "FunTrpo.Cli"), Path.Combine(published, executable "funtrpo"))
     remove (at "bin")
     Directory.Move(published, at "bin")

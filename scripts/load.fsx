@@ -2,8 +2,8 @@
 #r "../bin/FunTrpo.Kernels.dll"
 #r "../bin/FunTrpo.dll"
 #r "../bin/FunTrpo.Environments.dll"
-#r "../bin/MathNet.Numerics.dll"
-#r "../bin/FunTrpo.Exact.dll"
+#r "../src/FunTrpo.Exact/bin/Release/net10.0/MathNet.Numerics.dll"
+#r "../src/FunTrpo.Exact/bin/Release/net10.0/FunTrpo.Exact.dll"
 
 open FunTrpo
 

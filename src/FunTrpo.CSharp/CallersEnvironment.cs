@@ -28,7 +28,7 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
     {
         this.make = make;
         this.limit = limit;
-        IEnvironment first = make() ?? throw new InvalidOperationException("the factory gave null");
+        IEnvironment first = New();
         Id = id ?? first.GetType().Name;
         ObservationSpace = first.ObservationSpace ?? throw new InvalidOperationException("it has no observation space");
         ActionSpace = first.ActionSpace ?? throw new InvalidOperationException("it has no action space");
@@ -129,10 +129,8 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
         return situation.Shows(observation)
             ? simulator
             : throw new InvalidOperationException(
-                $"""
-                it cannot be gone on from here a second time: reset with the same seed ({situation.Seed}) and given the same \
-                {situation.Steps} actions, it showed something else. All its chance must come from the seed of Reset.
-                """.Replace("\\\n", "", StringComparison.Ordinal)
+                $"it cannot be gone on from here a second time: reset with the same seed ({situation.Seed}) and given the same "
+                    + $"{situation.Steps} actions, it showed something else. All its chance must come from the seed of Reset."
             );
     }
 
@@ -180,9 +178,11 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
         return fault is null ? [.. observation!] : throw new InvalidOperationException(fault);
     }
 
+    private IEnvironment New() => make() ?? throw new InvalidOperationException("the factory gave null");
+
     private Simulator Make()
     {
-        IEnvironment another = make() ?? throw new InvalidOperationException("the factory gave null");
+        IEnvironment another = New();
         if (made.TryGetValue(another, out _))
         {
             throw new InvalidOperationException(

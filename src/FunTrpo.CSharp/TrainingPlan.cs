@@ -212,21 +212,9 @@ public sealed class TrainingPlan
         {
             try
             {
-                if (
-                    Policy.ObservationWidth != SpaceModule.width(environment.ObservationSpace)
-                    || !Policy.ActionSpace.Value.Equals(environment.ActionSpace)
-                )
-                {
-                    throw new ArgumentException(
-                        $"The policy, trained on {Policy.Environment}, has {Policy.ObservationWidth} observations and actions "
-                            + $"{Policy.ActionSpace}; {environment.Id} has {SpaceModule.width(environment.ObservationSpace)} and "
-                            + $"{SpaceModule.describe(environment.ActionSpace)}.",
-                        "policy"
-                    );
-                }
-
+                Core.SavedPolicy saved = PolicyFile.requireFit("the policy", environment, Policy.Saved).OrThrow();
                 return new(
-                    Evaluation.run(Threads, environment, Policy.Saved.Actor, Episodes, KeyModule.ofSeed(Seed)).OrThrow()
+                    Evaluation.run(Threads, environment, saved.Actor, Episodes, KeyModule.ofSeed(Seed)).OrThrow()
                 );
             }
             finally

@@ -47,18 +47,7 @@ let private parseThreads text = Arguments.integer "--threads" 1L 1024L text |> R
 
 /// A saved policy that acts in the environment.
 let private policyFor (environment: Environment<'State>) path =
-    PolicyFile.load path
-    |> Result.bind (fun saved ->
-        if
-            saved.ObservationWidth <> Space.width environment.ObservationSpace
-            || saved.ActionSpace <> environment.ActionSpace
-        then
-            Error(
-                Mismatch
-                    $"the policy in {path} is for {saved.Environment}, with {saved.ObservationWidth} observations and actions {Space.describe saved.ActionSpace}, and does not fit {environment.Id}"
-            )
-        else
-            Ok saved)
+    PolicyFile.load path |> Result.bind (PolicyFile.requireFit $"the policy in {path}" environment)
 
 let private trainCommand =
     let env = environmentOption "CartPole-v1"

@@ -68,19 +68,20 @@ module Bounds =
     let value (mdp: FiniteMdp) (values: Values) (other: TabularPolicy) bound =
         let l = Values.localApproximation values other
         let c = penalty mdp (epsilon mdp values)
-        let tv = Divergence.tv values.Policy other
+        let tv () = Divergence.tv values.Policy other
         let klMax () = Divergence.maximum mdp (Divergence.kl values.Policy other)
-        let tvMax = Divergence.maximum mdp tv
 
         match bound with
         | Bound.Mixture -> ofMixture mdp values 1.0 other // any policy is a mixture that goes the whole way
-        | Bound.TotalVariation -> less l c (tvMax * tvMax)
+        | Bound.TotalVariation ->
+            let tvMax = Divergence.maximum mdp (tv ())
+            less l c (tvMax * tvMax)
         | Bound.Kl -> less l c (klMax ())
         | Bound.KlPinsker -> less l (0.5 * c) (klMax ())
         | Bound.MeanTotalVariation ->
             // 2γε̃/(1−γ) = ½ (1−γ) · 4γε̃/(1−γ)², and at γ = 1 the penalty is already 0 or infinite
             let scale = if mdp.Gamma < 1.0 then 0.5 * (1.0 - mdp.Gamma) else 1.0
-            less l (scale * penalty mdp (epsilonOf mdp values other)) (PerState.dot values.Visitation tv)
+            less l (scale * penalty mdp (epsilonOf mdp values other)) (PerState.dot values.Visitation (tv ()))
 
     /// By how much rounding may put η below its bound.
     let tolerance (mdp: FiniteMdp) eta = 1e-12 * max 1.0 (abs eta / (if mdp.Gamma < 1.0 then 1.0 - mdp.Gamma else 1.0))

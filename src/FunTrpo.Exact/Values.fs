@@ -187,13 +187,11 @@ module Values =
 
         Table.initRows mdp.States mdp.Actions (fun state ->
             let row = Table.rowArray q state
-            let best = Array.max row
 
-            if mdp.IsTerminal state || best <= v[state] + rounding then
+            if mdp.IsTerminal state || Array.max row <= v[state] + rounding then
                 Table.rowArray policy state
             else
-                let chosen = Array.findIndex ((=) best) row
-                Array.init row.Length (fun action -> if action = chosen then 1.0 else 0.0))
+                TabularPolicy.certainly row)
 
     /// The values of an optimal policy, by policy iteration. It goes on for as long as Σ V grows, so that it ends.
     let optimal (mdp: FiniteMdp) =

@@ -33,20 +33,8 @@ public static unsafe class PaddedRows
     }
 
     /// <summary>Copies the rows without their padding.</summary>
-    public static void Unpad(int rows, int width, ReadOnlySpan<float> padded, Span<float> compact)
-    {
-        int stride = Stride(rows, width, compact.Length, padded.Length);
-        fixed (
-            float* source = padded,
-                target = compact
-        )
-        {
-            for (int row = 0; row < rows; row++)
-            {
-                Copy(source + ((nint)row * stride), target + ((nint)row * width), width);
-            }
-        }
-    }
+    public static void Unpad(int rows, int width, ReadOnlySpan<float> padded, Span<float> compact) =>
+        Copy(rows, width, padded, Stride(rows, width, compact.Length, padded.Length), compact, width);
 
     /// <summary>
     /// Copies so many columns of rows that are as far apart as their strides say. What lies between their ends and there is not

@@ -249,6 +249,18 @@ module PolicyFile =
         | :? InvalidOperationException
         | :? OverflowException -> damaged "a field of it is not of the type that it should be"
 
+    /// The policy itself where it can act in the environment, or what each of them has; `name` is what an error calls it.
+    let requireFit name (environment: Environment<'State>) (saved: SavedPolicy) =
+        let width = Space.width environment.ObservationSpace
+
+        if saved.ObservationWidth = width && saved.ActionSpace = environment.ActionSpace then
+            Ok saved
+        else
+            Error(
+                Mismatch
+                    $"{name} is for {saved.Environment}, with {saved.ObservationWidth} observations and actions {Space.describe saved.ActionSpace}, and does not fit {environment.Id}, which has {width} and {Space.describe environment.ActionSpace}"
+            )
+
     /// Replaces the whole file at once, so that a reader never sees a part of it and a crash leaves the old one.
     let replace (path: string) (content: string) =
         let written = $"{path}.{Path.GetRandomFileName()}"
