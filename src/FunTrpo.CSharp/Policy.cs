@@ -20,6 +20,7 @@ public sealed class Policy
     {
         Saved = saved;
         player = new(saved.Actor);
+        ObservationSpace = new(saved.ObservationSpace);
         ActionSpace = new(saved.ActionSpace);
     }
 
@@ -27,7 +28,10 @@ public sealed class Policy
     public string Environment => Saved.Environment;
 
     /// <summary>How many numbers an observation is.</summary>
-    public int ObservationWidth => Saved.ObservationWidth;
+    public int ObservationWidth => ObservationSpace.Width;
+
+    /// <summary>What it has seen in training.</summary>
+    public Space ObservationSpace { get; }
 
     /// <summary>What its actions are.</summary>
     public Space ActionSpace { get; }

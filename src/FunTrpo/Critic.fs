@@ -7,8 +7,13 @@ open FunTrpo.Kernels
 module Critic =
 
     /// A network from observations to one value V(s).
-    let create architecture observationWidth =
-        Network.create observationWidth (Architecture.thenOutput (Layer.linear 1) architecture)
+    let create architecture observationSpace =
+        let outputGain =
+            match observationSpace, architecture.Hidden with
+            | (Discrete _ | MultiDiscrete _), [] -> 0.0 // a table: what has not been seen is worth nothing yet
+            | _ -> 1.0
+
+        Architecture.network observationSpace outputGain 1 0 0.0 architecture
 
     /// V of each row.
     let values (network: Network) parameters (observations: Matrix) =

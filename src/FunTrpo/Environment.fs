@@ -67,6 +67,13 @@ module Environment =
 
             member _.Observe(state, observation) = inner.Observe(state.Inner, observation) }
 
+    /// The fault of an observation that no network could be given.
+    let badObservation (environment: Environment<'State>) instance step =
+        if Space.holdsIndices environment.ObservationSpace then
+            StrayObservation(environment.Id, instance, step)
+        else
+            NonFiniteEnvironment("observation", environment.Id, instance, step)
+
     /// What is seen of the state, as a vector.
     let observation (environment: Environment<'State>) state =
         let row = Array.zeroCreate (Space.width environment.ObservationSpace)

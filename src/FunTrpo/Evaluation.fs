@@ -31,7 +31,6 @@ module Evaluation =
     /// The undiscounted return of one episode in which `choose` gives the action for each observation.
     let private episode (environment: Environment<'State>) (choose: Vector -> Vector) instance key =
         let stepKey = Key.named "environment" key
-        let nonFinite what steps = Error(NonFiniteEnvironment(what, environment.Id, instance, steps))
 
         /// What a call to the environment gives, or the exception that it throws.
         let attempt steps call =
@@ -45,14 +44,19 @@ module Evaluation =
             result {
                 let! observation = attempt steps (fun () -> Environment.observation environment state)
 
-                if not (Vector.isFinite observation) then
-                    return! nonFinite "observation" steps
+                if not (Space.canBeSeen environment.ObservationSpace observation.Span) then
+                    return! Error(Environment.badObservation environment instance steps)
                 else
                     let action = choose observation
                     let clipped = Vector.Create(action.Length, Fill(Space.clip environment.ActionSpace action.Span))
                     let key = Key.at steps stepKey
                     let! next = attempt (steps + 1L) (fun () -> environment.Step(key, clipped.Span, state))
-                    return! if Double.IsFinite next.Reward then Ok next else nonFinite "reward" (steps + 1L)
+
+                    return!
+                        if Double.IsFinite next.Reward then
+                            Ok next
+                        else
+                            Error(NonFiniteEnvironment("reward", environment.Id, instance, steps + 1L))
             }
 
         let rec play (state: 'State) steps total =

@@ -6,6 +6,8 @@ type Fault =
     | InvalidSetting of field: string * value: string * allowed: string
     /// An environment produced a number that is NaN or infinite: what it was, which environment, at which of its steps.
     | NonFiniteEnvironment of what: string * environment: string * instance: int * step: int64
+    /// An environment's observation was not one of its space's indices: which environment, at which of its steps.
+    | StrayObservation of environment: string * instance: int * step: int64
     /// An environment threw an exception: which environment, at which of its steps.
     | FailedEnvironment of error: exn * environment: string * instance: int * step: int64
     /// The policy gave an action distribution whose parameters are NaN or infinite.
@@ -31,6 +33,8 @@ module Fault =
         | InvalidSetting(field, value, allowed) -> $"{field} = {value} is not allowed: {allowed}"
         | NonFiniteEnvironment(what, environment, instance, step) ->
             $"{environment} gave a non-finite {what} (environment {instance}, step {step})"
+        | StrayObservation(environment, instance, step) ->
+            $"{environment} gave an observation outside its space (environment {instance}, step {step})"
         | FailedEnvironment(error, environment, instance, step) ->
             $"{environment} failed (environment {instance}, step {step}): {error.Message}"
         | NonFinitePolicy(environment, instance, step) ->

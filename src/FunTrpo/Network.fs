@@ -167,7 +167,7 @@ module Layer =
 
     /// A dense layer whose weights start orthogonal with the given gain, and whose biases start at zero. After its outputs come
     /// `free` more that depend on no input and are parameters themselves: they start at `initial`.
-    let private denseThenFree gain outputs activation free (initial: float) : LayerBuilder =
+    let denseThenFree gain outputs activation free (initial: float) : LayerBuilder =
         fun inputs ->
             let kernel = DenseLayer(inputs, outputs, outputs + free, activation)
 
@@ -258,8 +258,11 @@ module Layer =
     let linearThenFree gain outputs free initial : LayerBuilder =
         denseThenFree gain outputs Activation.Identity free initial
 
-    /// A hidden layer: dense, with the gain √2 that keeps the scale of its inputs through a non-linearity.
-    let dense outputs activation : LayerBuilder = denseWithGain (sqrt 2.0) outputs activation
+    /// The gain that keeps the scale of a layer's inputs through a non-linearity.
+    let hiddenGain = sqrt 2.0
+
+    /// A hidden layer: dense, with the gain of such.
+    let dense outputs activation : LayerBuilder = denseWithGain hiddenGain outputs activation
 
     /// A dense layer without a non-linearity, usually the last one.
     let linear outputs : LayerBuilder = denseWithGain 1.0 outputs Activation.Identity

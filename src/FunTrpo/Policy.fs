@@ -8,16 +8,35 @@ type Architecture = { Hidden: int list; Activation: Activation }
 
 module Architecture =
 
-    /// The hidden layers, followed by an output layer.
-    let thenOutput (output: LayerBuilder) architecture : LayerBuilder =
-        List.foldBack
-            (fun units rest -> Layer.(>=>) (Layer.dense units architecture.Activation) rest)
-            architecture.Hidden
-            output
+    /// A network for observations of the space: the hidden layers; then `outputs` linear ones, whose weights start with this gain; then
+    /// `free` more, which depend on no input and are parameters themselves (the log σ of a Gaussian policy, for instance): they start
+    /// at `initial`. Where observations are indices, the first layer looks them up.
+    let network observationSpace gain outputs free initial architecture =
+        let first =
+            match observationSpace with
+            | Discrete count -> Lookup.layer [ count ]
+            | MultiDiscrete counts -> Lookup.layer counts
+            | Box _
+            | MultiBinary _ -> Layer.denseThenFree
+
+        let hidden units layer : LayerBuilder = layer Layer.hiddenGain units architecture.Activation 0 0.0
+        let output layer : LayerBuilder = layer gain outputs Activation.Identity free initial
+
+        let layers =
+            match architecture.Hidden with
+            | [] -> output first
+            | units :: others ->
+                let deeper =
+                    List.foldBack (fun units rest -> Layer.(>=>) (hidden units Layer.denseThenFree) rest) others
+
+                Layer.(>=>) (hidden units first) (deeper (output Layer.denseThenFree))
+
+        Network.create (Space.width observationSpace) layers
 
 /// A stochastic policy π(a|s): a network gives the parameters of an action distribution of the family.
 type Policy =
     {
+        ObservationSpace: Space
         ActionSpace: Space
         Family: Family
         Network: Network
@@ -30,23 +49,23 @@ module Policy =
     /// The initial output weights are small, so that the first policy is close to uniform (or centred).
     let private outputGain = 0.01
 
-    /// A policy for observations of this width and actions of this space. On a box it is a diagonal Gaussian whose log σ is a
-    /// free parameter that starts at `initialLogSigma` and does not depend on the state.
-    let create architecture (initialLogSigma: float) observationWidth actionSpace =
+    /// A policy for these observations and actions. On a box of actions it is a diagonal Gaussian whose log σ is a free parameter that
+    /// starts at `initialLogSigma` and does not depend on the state.
+    let create architecture (initialLogSigma: float) observationSpace actionSpace =
         let family = Distribution.forSpace actionSpace
 
-        let output =
+        let ofOutputs outputs free =
+            Architecture.network observationSpace outputGain outputs free initialLogSigma architecture
+
+        { ObservationSpace = observationSpace
+          ActionSpace = actionSpace
+          Family = family
+          Network =
             match actionSpace with
-            | Box(low, _) -> Layer.linearThenFree outputGain low.Length low.Length initialLogSigma
+            | Box(low, _) -> ofOutputs low.Length low.Length
             | Discrete _
             | MultiDiscrete _
-            | MultiBinary _ -> Layer.linearThenFree outputGain family.ParameterWidth 0 0.0
-
-        let layers = Architecture.thenOutput output architecture
-
-        { ActionSpace = actionSpace
-          Family = family
-          Network = Network.create observationWidth layers
+            | MultiBinary _ -> ofOutputs family.ParameterWidth 0
           IsScaled = false }
 
     /// Writes the action that the environment is given for one that was drawn: scaled, where the policy is, and clipped to the space.

@@ -16,14 +16,14 @@ type SavedPolicy =
         Actor: Actor
     }
 
-    member this.ObservationWidth = this.Actor.Policy.Network.Inputs
+    member this.ObservationSpace = this.Actor.Policy.ObservationSpace
     member this.ActionSpace = this.Actor.Policy.ActionSpace
 
 /// Policies as files: JSON, with the parameters as base64 of little-endian float32 and a checksum of the whole.
 module PolicyFile =
 
     let private format = "funtrpo-policy"
-    let private version = 2
+    let private version = 3
 
     let private toBytes (parameters: Vector) =
         let bytes = Array.zeroCreate<byte>(4 * parameters.Length)
@@ -86,7 +86,7 @@ module PolicyFile =
             [ "format", text format
               "version", integer version
               "environment", text saved.Environment
-              "observationWidth", integer saved.ObservationWidth
+              "observationSpace", spaceToJson saved.ObservationSpace
               "actionSpace", spaceToJson saved.ActionSpace
               "scaledActions", JsonValue.Create saved.Actor.Policy.IsScaled
               "hidden", list (saved.Architecture.Hidden |> Seq.map integer)
@@ -138,7 +138,9 @@ module PolicyFile =
         |> Seq.map (fun bound -> if isNull bound then infinite else bound.GetValue<float32>())
         |> Vector.ofSeq
 
-    let private spaceOfJson node =
+    /// `what` it is a space of, for errors.
+    let private spaceOfJson what (node: JsonNode) =
+        let node = property $"{what}Space" node
         let count () = get<int> "count" node |> atLeast 1 "count"
 
         match get<string> "kind" node with
@@ -146,7 +148,7 @@ module PolicyFile =
         | "MultiBinary" -> MultiBinary(count ())
         | "MultiDiscrete" ->
             match items<int> "counts" node with
-            | [] -> unreadable "its action space has no dimension"
+            | [] -> unreadable $"its {what} space has no dimension"
             | counts -> MultiDiscrete(counts |> List.map (atLeast 1 "counts"))
         | "Box" ->
             let low = bounds Single.NegativeInfinity "low" node
@@ -157,14 +159,17 @@ module PolicyFile =
                 || low.Length <> high.Length
                 || Seq.exists2 (>) (Vector.toArray low) (Vector.toArray high)
             then
-                unreadable "its action space has no points"
+                unreadable $"its {what} space has no points"
 
             Box(low, high)
-        | kind -> unreadable $"it names an action space of the unknown kind {kind}"
+        | kind -> unreadable $"its {what} space is of the unknown kind {kind}"
 
-    let private normaliserOfJson width (node: JsonNode) =
+    let private normaliserOfJson space (node: JsonNode) =
+        let width = Space.width space
+
         match node["normaliser"] with
         | null -> AsTheyAre
+        | _ when Space.holdsIndices space -> unreadable "its normaliser is for indices"
         | moments ->
             let count = get<float> "count" moments |> atLeast 0.0 "count"
             let means = items<float> "means" moments
@@ -211,17 +216,24 @@ module PolicyFile =
 
     let private ofJson (node: JsonNode) =
         requireIntact node
-        let width = get<int> "observationWidth" node |> atLeast 1 "observationWidth"
+        let observationSpace = spaceOfJson "observation" node
         let hidden = items<int> "hidden" node |> List.map (atLeast 1 "hidden")
         let architecture = { Hidden = hidden; Activation = activationOfJson node }
         let parameters = parametersOfJson node
 
         // Compared in 64 bits, before anything of that size is made.
-        for inputs, outputs in List.pairwise (width :: hidden) do
-            if int64 inputs * int64 outputs > int64 parameters.Length then
+        let inputs =
+            match observationSpace with
+            | Discrete count -> int64 count
+            | MultiDiscrete counts -> List.sumBy int64 counts
+            | Box _
+            | MultiBinary _ -> int64 (Space.width observationSpace)
+
+        for inputs, outputs in List.pairwise (inputs :: List.map int64 hidden @ [ 1L ]) do
+            if inputs * outputs > int64 parameters.Length then
                 unreadable $"its network needs more parameters than the {parameters.Length} that it holds"
 
-        let policy = Policy.create architecture 0.0 width (spaceOfJson (property "actionSpace" node))
+        let policy = Policy.create architecture 0.0 observationSpace (spaceOfJson "action" node)
 
         if policy.Network.ParameterCount <> parameters.Length then
             unreadable $"its network needs {policy.Network.ParameterCount} parameters, and it holds {parameters.Length}"
@@ -231,7 +243,7 @@ module PolicyFile =
           Actor =
             { Policy = { policy with IsScaled = get<bool> "scaledActions" node }
               Parameters = parameters
-              Normaliser = normaliserOfJson width node } }
+              Normaliser = normaliserOfJson observationSpace node } }
 
     /// The policy that the text describes; `name` is what an error calls it.
     let parse name (text: string) =
@@ -251,14 +263,21 @@ module PolicyFile =
 
     /// The policy itself where it can act in the environment, or what each of them has; `name` is what an error calls it.
     let requireFit name (environment: Environment<'State>) (saved: SavedPolicy) =
-        let width = Space.width environment.ObservationSpace
+        let describe observations actions =
+            $"observations {Space.describe observations} and actions {Space.describe actions}"
 
-        if saved.ObservationWidth = width && saved.ActionSpace = environment.ActionSpace then
+        if
+            Space.isSeenAs environment.ObservationSpace saved.ObservationSpace
+            && saved.ActionSpace = environment.ActionSpace
+        then
             Ok saved
         else
+            let theirs = describe saved.ObservationSpace saved.ActionSpace
+            let ours = describe environment.ObservationSpace environment.ActionSpace
+
             Error(
                 Mismatch
-                    $"{name} is for {saved.Environment}, with {saved.ObservationWidth} observations and actions {Space.describe saved.ActionSpace}, and does not fit {environment.Id}, which has {width} and {Space.describe environment.ActionSpace}"
+                    $"{name} is for {saved.Environment}, with {theirs}, and does not fit {environment.Id}, which has {ours}"
             )
 
     /// Replaces the whole file at once, so that a reader never sees a part of it and a crash leaves the old one.

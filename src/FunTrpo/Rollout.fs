@@ -115,14 +115,13 @@ module Rollout =
 
         let fail t phase i fault = faults.Add(struct (struct (t, phase, first + i), fault))
 
-        let failEnvironment t phase i what steps =
-            fail t phase i (NonFiniteEnvironment(what, environment.Id, first + i, steps))
+        let failObservation t phase i steps = fail t phase i (Environment.badObservation environment (first + i) steps)
 
-        /// Writes what is seen of the state to a row of a block, and says whether all of it is finite.
+        /// Writes what is seen of the state to a row of a block, and says whether a network can be given it.
         let observe state (block: float32[]) row =
             let observation = block.AsSpan(row * observationWidth, observationWidth)
             environment.Observe(state, observation)
-            Reductions.AllFinite(Span.op_Implicit observation)
+            Space.canBeSeen environment.ObservationSpace (Span.op_Implicit observation)
 
         /// What all instances see before step t, as it is and as the network sees it.
         let look t =
@@ -130,7 +129,7 @@ module Rollout =
                 called <- struct (i, 0)
 
                 if not (observe current[i].State rows.Observations (rowOf i t)) then
-                    failEnvironment t 0 i "observation" current[i].Steps
+                    failObservation t 0 i current[i].Steps
 
                 rows.Observations
                     .AsSpan(rowOf i t * observationWidth, observationWidth)
@@ -171,11 +170,11 @@ module Rollout =
             rows.Ends[row] <- endOf t next
 
             if not (Double.IsFinite next.Reward) then
-                failEnvironment t 2 i "reward" steps
+                fail t 2 i (NonFiniteEnvironment("reward", environment.Id, first + i, steps))
 
             if rows.Ends[row] = End.Truncated || rows.Ends[row] = End.Interrupted then
                 if not (observe next.State following 0) then
-                    failEnvironment t 2 i "observation" steps
+                    failObservation t 2 i steps
 
                 bootstrapRows.Add row
                 bootstrapObservations.AddRange following

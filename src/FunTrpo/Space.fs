@@ -1,6 +1,7 @@
 namespace FunTrpo
 
 open System
+open FunTrpo.Kernels
 
 /// What an observation or an action can be. In a batch each of them is a row of float32.
 type Space =
@@ -46,6 +47,14 @@ module Space =
         | [] -> row.IsEmpty
         | count :: others -> not row.IsEmpty && isIndex count row[0] && areIndices others (row.Slice 1)
 
+    /// Whether rows hold indices, which are names and not quantities: nothing can be added to one, or divided by.
+    let holdsIndices space =
+        match space with
+        | Discrete _
+        | MultiDiscrete _ -> true
+        | Box _
+        | MultiBinary _ -> false
+
     /// Whether the row is an element of the space.
     let contains space (row: ReadOnlySpan<float32>) =
         match space with
@@ -68,6 +77,10 @@ module Space =
                 inside <- inside && isIndex 2 row[i]
 
             inside
+
+    /// Whether the row can be shown to a network: indices of the space, or numbers that are finite, wherever the space may end.
+    let canBeSeen space (row: ReadOnlySpan<float32>) =
+        if holdsIndices space then contains space row else Reductions.AllFinite row
 
     /// Writes the nearest element of the space to `clipped`: a box clips each coordinate, an index is what it is.
     let clip space (row: ReadOnlySpan<float32>) (clipped: Span<float32>) =
@@ -117,6 +130,10 @@ module Space =
             Vector.init low.Length (fun i -> float32 (coordinate (float low[i]) (float high[i]) (keyOf i)))
         | MultiDiscrete counts -> counts |> Seq.mapi (fun i count -> index count (keyOf i)) |> Vector.ofSeq
         | MultiBinary count -> Vector.init count (fun i -> index 2 (keyOf i))
+
+    /// Whether a network for observations of one space fits those of the other: the same indices, or as many numbers.
+    let isSeenAs other space =
+        if holdsIndices space || holdsIndices other then space = other else width space = width other
 
     /// As a person would write it, for reports and error messages.
     let describe space =

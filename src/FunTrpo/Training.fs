@@ -89,21 +89,21 @@ module Training =
         result {
             do! requireProper environment
             let! configuration = Configuration.validate configuration
-            let width = Space.width environment.ObservationSpace
+            let observationSpace = environment.ObservationSpace
             let onThreads = Network.onThreads threads
 
             let policy =
                 Policy.create
                     (Configuration.policyArchitecture configuration)
                     configuration.InitialLogSigma
-                    width
+                    observationSpace
                     environment.ActionSpace
 
             return
                 { Environment = environment
                   Configuration = configuration
                   Policy = { policy with Network = onThreads policy.Network; IsScaled = configuration.ScaleActions }
-                  Critic = Critic.create (Configuration.criticArchitecture configuration) width |> onThreads
+                  Critic = Critic.create (Configuration.criticArchitecture configuration) observationSpace |> onThreads
                   Threads = threads }
         }
 
@@ -119,8 +119,10 @@ module Training =
           PolicyParameters = setup.Policy.Network.Initialise(Key.named "policy" key)
           Critic = CriticFit.start (setup.Critic.Initialise(Key.named "critic" key))
           Normaliser =
-            if configuration.NormaliseObservations then
-                Standardise(Moments.empty (Space.width setup.Environment.ObservationSpace))
+            let space = setup.Environment.ObservationSpace
+
+            if configuration.NormaliseObservations && not (Space.holdsIndices space) then
+                Standardise(Moments.empty (Space.width space))
             else
                 AsTheyAre
           RewardScale = if configuration.NormaliseRewards then Rewards.start configuration.Environments else Unscaled
@@ -138,14 +140,14 @@ module Training =
         let describe (policy: Policy) =
             let scaled = if policy.IsScaled then "scaled " else ""
 
-            $"{policy.Network.Inputs} observations, {scaled}actions {Space.describe policy.ActionSpace} and {policy.Network.ParameterCount} parameters"
+            $"observations {Space.describe policy.ObservationSpace}, {scaled}actions {Space.describe policy.ActionSpace} and {policy.Network.ParameterCount} parameters"
 
         let ours, theirs = describe setup.Policy, describe actor.Policy
 
         if
             actor.Policy.ActionSpace = setup.Policy.ActionSpace
             && actor.Policy.IsScaled = setup.Policy.IsScaled
-            && actor.Policy.Network.Inputs = setup.Policy.Network.Inputs
+            && Space.isSeenAs setup.Policy.ObservationSpace actor.Policy.ObservationSpace
             && actor.Parameters.Length = setup.Policy.Network.ParameterCount
         then
             Ok { start setup seed with PolicyParameters = actor.Parameters; Normaliser = actor.Normaliser }

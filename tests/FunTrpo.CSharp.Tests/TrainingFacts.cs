@@ -211,7 +211,7 @@ public sealed class TrainingFacts
         ArgumentException error = Assert.Throws<ArgumentException>(() =>
             Trpo.For("CartPole-v1").StartingFrom(trained).Start()
         );
-        Assert.Contains("4 observations", error.Message, StringComparison.Ordinal);
+        Assert.Contains("observations Box(4;", error.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => Trpo.For("CartPole-v1").Evaluate(trained));
     }
 

@@ -400,7 +400,11 @@ let private echoing =
 let private evaluation =
     let actor =
         let policy =
-            Policy.create { Hidden = [ 3 ]; Activation = Activation.Tanh } 1.0 2 (Space.box 1 -0.01 0.01)
+            Policy.create
+                { Hidden = [ 3 ]; Activation = Activation.Tanh }
+                1.0
+                (Space.box 2 -10.0 10.0)
+                (Space.box 1 -0.01 0.01)
 
         let parameters = policy.Network.Initialise(Key.ofSeed 1L)
 
@@ -487,7 +491,12 @@ let private evaluation =
 
           test "of an environment that gives NaN, or throws, is an error that names it and the step" {
               let discrete =
-                  let policy = Policy.create { Hidden = []; Activation = Activation.Tanh } 0.0 1 (Discrete 2)
+                  let policy =
+                      Policy.create
+                          { Hidden = []; Activation = Activation.Tanh }
+                          0.0
+                          (Space.box 1 -10.0 10.0)
+                          (Discrete 2)
 
                   { Policy = policy; Parameters = policy.Network.Initialise(Key.ofSeed 1L); Normaliser = AsTheyAre }
 
@@ -547,7 +556,8 @@ let private refusals =
           (fun folder ->
               let space = Discrete 2
 
-              let policy = Policy.create { Hidden = []; Activation = Activation.Tanh } 0.0 4 space
+              let policy =
+                  Policy.create { Hidden = []; Activation = Activation.Tanh } 0.0 (Space.box 4 -10.0 10.0) space
 
               let text =
                   PolicyFile.print
@@ -560,7 +570,7 @@ let private refusals =
 
               [ "evaluate"
                 "--policy"
-                file folder "damaged.json" (text.Replace("\"observationWidth\": 4", "\"observationWidth\": 5")) ]),
+                file folder "damaged.json" (text.Replace("\"scaledActions\": false", "\"scaledActions\": true")) ]),
           [ "damaged.json" ]
           "a policy that is not there",
           (fun folder -> [ "evaluate"; "--policy"; Path.Combine(folder, "missing.json") ]),

@@ -97,6 +97,9 @@ let rec layersOf (activations: Gen<Activation>) depth outputs =
             return Then(first, second)
     }
 
+/// Observations of so many numbers.
+let numbersOf width = Space.box width -infinity infinity
+
 /// An action space of every kind but with few actions or dimensions.
 let actionSpace =
     Gen.oneof
@@ -157,7 +160,11 @@ let policyCaseOf activations (rows: Gen<int>) =
             | _ -> layersOf activations depth family.ParameterWidth
 
         let policy =
-            { ActionSpace = space; Family = family; Network = Layers.network inputs layers; IsScaled = false }
+            { ObservationSpace = numbersOf inputs
+              ActionSpace = space
+              Family = family
+              Network = Layers.network inputs layers
+              IsScaled = false }
 
         let! rows = rows
         let! parameters = vector 1.0 policy.Network.ParameterCount

@@ -679,7 +679,7 @@ let private initialisation =
                   return architecture, space, inputs, key
               })
               (fun (architecture, space, inputs, key) ->
-                  let policy = Policy.create architecture -0.75 inputs space
+                  let policy = Policy.create architecture -0.75 (numbersOf inputs) space
                   let parameters = policy.Network.Initialise key
                   let width = policy.Family.ParameterWidth
                   Expect.equal policy.Network.Outputs width "outputs"

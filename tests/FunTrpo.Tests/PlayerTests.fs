@@ -17,7 +17,7 @@ let private cases =
         let! key = key
         let! isStandardised = Gen.elements [ true; false ]
         let! isScaled = Gen.elements [ true; false ]
-        let policy = { Policy.create architecture 0.5 width actionSpace with IsScaled = isScaled }
+        let policy = { Policy.create architecture 0.5 (numbersOf width) actionSpace with IsScaled = isScaled }
 
         let normals name scale count =
             Key.named name key |> Key.normals count |> Array.map (fun x -> float32 (scale * x))
@@ -100,7 +100,7 @@ let private properties =
           Expect.equal given (Matrix.flatten distributions) "the parameters") ]
 
 let private someActor space =
-    let policy = Policy.create { Hidden = [ 64; 64 ]; Activation = Activation.Tanh } 0.0 4 space
+    let policy = Policy.create { Hidden = [ 64; 64 ]; Activation = Activation.Tanh } 0.0 (numbersOf 4) space
     { Policy = policy; Parameters = policy.Network.Initialise(Key.ofSeed 1L); Normaliser = AsTheyAre }
 
 let private allocation =

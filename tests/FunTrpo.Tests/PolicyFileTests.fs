@@ -9,6 +9,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open FunTrpo
+open FunTrpo.Tests.Generators
 
 let private few count = { FsCheckConfig.defaultConfig with maxTest = count }
 
@@ -68,14 +69,20 @@ let private policies =
     gen {
         let! seed = seeds
         let key = Key.ofSeed seed
-        let! width = Gen.choose (1, 4)
+        let! observationSpace = spaces
         let! space = spaces
         let! architecture = architectures
-        let! normaliser = normalisers width key
+
+        let! normaliser =
+            if Space.holdsIndices observationSpace then
+                Gen.constant AsTheyAre
+            else
+                normalisers (Space.width observationSpace) key
+
         let! name = names
         let! wild = Gen.elements [ true; false ]
         let! isScaled = Gen.elements [ true; false ]
-        let policy = { Policy.create architecture -0.5 width space with IsScaled = isScaled }
+        let policy = { Policy.create architecture -0.5 observationSpace space with IsScaled = isScaled }
 
         let parameters =
             if wild then
@@ -106,7 +113,7 @@ let private sameNormaliser a b =
 
 let private sameSaved (a: SavedPolicy) (b: SavedPolicy) =
     a.Environment = b.Environment
-    && a.ObservationWidth = b.ObservationWidth
+    && a.ObservationSpace = b.ObservationSpace
     && a.ActionSpace = b.ActionSpace
     && a.Architecture = b.Architecture
     && a.Actor.Policy.IsScaled = b.Actor.Policy.IsScaled
@@ -148,7 +155,7 @@ let private roundtrip =
               | Ok found ->
                   let key = Key.ofSeed seed
 
-                  let observation = Key.normals policy.ObservationWidth key |> Array.map float32 |> Vector.ofArray
+                  let observation = Space.sample policy.ObservationSpace key
 
                   Player(policy.Actor).Act observation = Player(found.Actor).Act observation
                   && Player(policy.Actor).Sample(observation, key) = Player(found.Actor).Sample(observation, key)
@@ -300,7 +307,7 @@ let private oddities =
 let private example =
     let space = Box(Vector.ofArray [| -1f |], Vector.ofArray [| 1f |])
     let architecture = { Hidden = [ 2 ]; Activation = Activation.Tanh }
-    let policy = Policy.create architecture 0.0 2 space
+    let policy = Policy.create architecture 0.0 (numbersOf 2) space
 
     { Environment = "Example-v0"
       Architecture = architecture
@@ -331,10 +338,10 @@ let private foreign =
                 "{\"format\": \"other\"}"
                 "{\"format\": \"funtrpo-policy\"}"
                 "{\"format\": \"funtrpo-policy\", \"version\": \"2\"}"
-                "{\"format\": \"funtrpo-policy\", \"version\": 2}"
-                "{\"format\": \"funtrpo-policy\", \"version\": 2, \"checksum\": 7}"
-                "{\"format\": \"funtrpo-policy\", \"format\": \"funtrpo-policy\", \"version\": 2}"
-                "{\"a\": {\"b\": 1, \"b\": 2}, \"format\": \"funtrpo-policy\", \"version\": 2, \"checksum\": \"\"}"
+                "{\"format\": \"funtrpo-policy\", \"version\": 3}"
+                "{\"format\": \"funtrpo-policy\", \"version\": 3, \"checksum\": 7}"
+                "{\"format\": \"funtrpo-policy\", \"format\": \"funtrpo-policy\", \"version\": 3}"
+                "{\"a\": {\"b\": 1, \"b\": 2}, \"format\": \"funtrpo-policy\", \"version\": 3, \"checksum\": \"\"}"
                 String.replicate 2000 "["
                 "\u0000"
                 "\uFEFF"
@@ -350,7 +357,7 @@ let private foreign =
           }
 
           test "another version, naming it" {
-              for version in [ 0; 1; 3; -1 ] do
+              for version in [ 0; 1; 2; 4; -1 ] do
                   let text = example |> resealed (put (string version) [ "version" ])
                   let result = PolicyFile.parse name text
                   Expect.isTrue (isRefused name result) "refused"
@@ -389,7 +396,7 @@ let private foreign =
                       match result with
                       | Ok found ->
                           // Some values may well be others. What is accepted must be a policy that can act.
-                          let action = Player(found.Actor).Act(Vector.zero found.ObservationWidth)
+                          let action = Player(found.Actor).Act(Vector.zero (Space.width found.ObservationSpace))
                           Expect.equal action.Length (Space.width found.ActionSpace) described
                           Expect.isTrue (Vector.isFinite action) described
                       | refused -> Expect.isTrue (isRefused name refused) described

@@ -12,6 +12,7 @@ let private tests =
           ParallelTests.tests
           VectorWidthTests.numerics [ KernelTests.tests; NetworkTests.tests ]
           NetworkTests.threads
+          LookupTests.tests
           VectorWidthTests.tests
           KeyTests.tests
           SpaceTests.tests

@@ -6,6 +6,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open FunTrpo
+open FunTrpo.Tests.Generators
 
 // ---- An environment that tells in its observations all that happened to it ----
 
@@ -72,7 +73,8 @@ let private environment case =
 let private read (row: ReadOnlySpan<float32>) = { Tag = row[0]; Time = int row[1]; Noise = row[2]; Heard = row[3] }
 
 let private actorFor observationWidth space key =
-    let policy = Policy.create { Hidden = [ 3 ]; Activation = Activation.Tanh } 0.0 observationWidth space
+    let policy =
+        Policy.create { Hidden = [ 3 ]; Activation = Activation.Tanh } 0.0 (numbersOf observationWidth) space
 
     let initial = policy.Network.Initialise key
 

@@ -414,7 +414,8 @@ let private exampleCase biases action =
 
     { Layers = Dense(2, Activation.Identity)
       Policy =
-        { ActionSpace = Discrete 2
+        { ObservationSpace = numbersOf 1
+          ActionSpace = Discrete 2
           Family = Distribution.categorical 2
           Network = network
           IsScaled = false }

@@ -1,0 +1,128 @@
+namespace FunTrpo
+
+open System
+open FunTrpo.Kernels
+
+/// Layers for observations that are indices. Each index has a row of parameters of its own, and a sample's output is f of the sum of the
+/// rows of its indices: a dense layer without biases on one-hot rows, but without their zeros. As the only layer it is a table.
+///
+/// The parameters are those rows, first those of the first index, and then the free outputs, which depend on no input.
+module Lookup =
+
+    let private add (x: ReadOnlySpan<float32>) (sum: Span<float32>) =
+        Reductions.AddScaled(1f, x, Span.op_Implicit sum, sum)
+
+    let private multiply (factors: Span<float32>) (product: Span<float32>) =
+        Reductions.Multiply(Span.op_Implicit product, Span.op_Implicit factors, product)
+
+    /// Where the parameters of indices lie.
+    type private Tables(counts: int list, outputs: int, free: int) =
+        let counts = Array.ofList counts
+        let firstRows = Array.scan (+) 0 counts
+        let tableCount = outputs * Array.last firstRows
+
+        let placeOf (indices: ReadOnlySpan<float32>) column =
+            let index = int indices[column]
+
+            if not (float32 index = indices[column] && index >= 0 && index < counts[column]) then
+                invalidArg "observations" $"{indices[column]} is not one of the indices 0 … {counts[column] - 1}"
+
+            outputs * (firstRows[column] + index)
+
+        member _.Inputs = counts.Length
+        member _.Outputs = outputs + free
+        member _.Stride = Lanes.Pad(outputs + free)
+        member _.TableCount = tableCount
+        member _.ParameterCount = tableCount + free
+
+        /// Writes the sum of the parameters of some indices, and the free ones.
+        member _.Sum(indices: ReadOnlySpan<float32>, parameters: ReadOnlySpan<float32>, sum: Span<float32>) =
+            sum.Clear()
+            parameters.Slice(tableCount).CopyTo(sum.Slice outputs)
+
+            for column in 0 .. counts.Length - 1 do
+                add (parameters.Slice(placeOf indices column, outputs)) (sum.Slice(0, outputs))
+
+        /// The transpose: adds a cotangent of the sum to the parameters of the indices, and to the free ones.
+        member _.Scatter(indices: ReadOnlySpan<float32>, cotangent: ReadOnlySpan<float32>, parameters: Span<float32>) =
+            add (cotangent.Slice(outputs, free)) (parameters.Slice tableCount)
+
+            for column in 0 .. counts.Length - 1 do
+                add (cotangent.Slice(0, outputs)) (parameters.Slice(placeOf indices column, outputs))
+
+    /// The layer on rows of indices that are `inputStride` numbers apart.
+    type private At(tables: Tables, activation: Activation, parameters: ReadOnlyMemory<float32>) =
+        let outputs = tables.Outputs
+        let stride = tables.Stride
+
+        /// Writes the outputs, and f′ without gaps, unless that is empty.
+        let forward rows (input: ReadOnlySpan<float32>) inputStride (output: Span<float32>) (slopes: Span<float32>) =
+            for row in 0 .. rows - 1 do
+                let sum = output.Slice(row * stride, stride)
+                tables.Sum(input.Slice(row * inputStride), parameters.Span, sum)
+
+                let slopes = if slopes.IsEmpty then slopes else slopes.Slice(row * outputs, outputs)
+                Activations.Apply(activation, sum.Slice(0, outputs), slopes)
+
+        let linearize rows (input: ReadOnlyMemory<float32>) inputStride =
+            let output = Scratch.Rent(rows * stride)
+            let slopes = Scratch.Rent(rows * outputs)
+            forward rows input.Span inputStride output.Span slopes.Span
+
+            /// f′ of a row.
+            let slopesOf row = slopes.Memory.Slice(row * outputs, outputs)
+
+            { new LayerLinearization with
+                member _.Output = Memory.op_Implicit output.Memory
+
+                // Indices cannot be moved: they have no tangent.
+                member _.Pushforward(_, parameterTangent, outputTangent) =
+                    for row in 0 .. rows - 1 do
+                        let indices = input.Span.Slice(row * inputStride)
+                        tables.Sum(indices, parameterTangent, outputTangent.Slice(row * stride, stride))
+                        multiply (slopesOf row).Span (outputTangent.Slice(row * stride, outputs))
+
+                member _.Pullback(outputCotangent, inputCotangent, parameterCotangent) =
+                    inputCotangent.Clear()
+
+                    for row in 0 .. rows - 1 do
+                        multiply (slopesOf row).Span (outputCotangent.Slice(row * stride, outputs))
+                        let ofRow = Span.op_Implicit (outputCotangent.Slice(row * stride, stride))
+                        tables.Scatter(input.Span.Slice(row * inputStride), ofRow, parameterCotangent)
+              interface IDisposable with
+                  member _.Dispose() =
+                      output.Dispose()
+                      slopes.Dispose() }
+
+        interface LayerAt with
+            member _.Forward(rows, input, inputStride, output) = forward rows input inputStride output Span.Empty
+            member _.Prepare _ = ()
+            member _.Linearize(rows, input, inputStride) = linearize rows input inputStride
+
+        interface IDisposable with
+            member _.Dispose() = ()
+
+    /// A layer for rows of indices, the i-th below `counts[i]`. The parameters of indices start normal, so that an output before f has the
+    /// standard deviation `gain`; those of the `free` outputs after them start at `initial`.
+    let layer (counts: int list) gain outputs activation free (initial: float) : LayerBuilder =
+        let tables = Tables(counts, outputs, free)
+        let scale = gain / sqrt (float counts.Length)
+
+        fun inputs ->
+            if inputs <> tables.Inputs then
+                invalidArg (nameof inputs) $"there are tables for {tables.Inputs} indices, and the input has {inputs}"
+
+            { new Layer with
+                member _.Inputs = tables.Inputs
+                member _.Outputs = tables.Outputs
+                member _.Stride = tables.Stride
+                member _.ParameterCount = tables.ParameterCount
+
+                member _.Initialise key =
+                    let rows = Key.normals tables.TableCount key |> Array.map (fun x -> float32 (scale * x))
+                    Array.append rows (Array.create free (float32 initial)) |> Vector.adopt
+
+                member _.PackedCount = tables.ParameterCount
+                member _.Pack(parameters, packed) = parameters.CopyTo packed
+                member _.Unpack(packed, parameters) = packed.CopyTo parameters
+                member _.At packed = new At(tables, activation, packed) }
