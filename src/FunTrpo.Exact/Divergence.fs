@@ -58,7 +58,7 @@ let maximum (mdp: FiniteMdp) (ofStates: Collections.Immutable.ImmutableArray<flo
 /// The mean over the states as the old policy visits them: with the weights (1 − γ) ρ(s), or ρ(s) / Σ ρ where γ = 1. States that are
 /// never visited do not count, however far apart the policies are there.
 let mean (mdp: FiniteMdp) (values: Values) (ofStates: Collections.Immutable.ImmutableArray<float>) =
-    let scale = if mdp.Gamma < 1.0 then 1.0 - mdp.Gamma else 1.0 / Seq.sum values.Visitation
+    let scale = 1.0 / Values.horizon mdp values
     let mutable sum = 0.0
 
     for state in 0 .. mdp.States - 1 do

@@ -150,56 +150,35 @@ module Rungs =
     let meanKl delta =
         rung $"mean KL ≤ {delta}" false (fun mdp values -> movedBy Bound.Kl mdp values (withinMean mdp delta values))
 
-    /// F⁺ ∇η for the softmax policy with these probabilities, the smallest solution, and what it gives: xᵀ F x. The Fisher matrix is
-    /// d(s) (diag π − π πᵀ) for each state, with d = (1−γ) ρ, and ∇η = ρ(s) π(a|s) A(s, a); so F x = ∇η for x = A / (1−γ), to which any
-    /// number may be added in a state (Kakade 2001).
-    let naturalGradient (mdp: FiniteMdp) (values: Values) =
-        let scale = if mdp.Gamma < 1.0 then 1.0 / (1.0 - mdp.Gamma) else Seq.sum values.Visitation
-
-        let direction =
-            Table.initRows mdp.States mdp.Actions (fun state ->
-                let row = Table.rowArray values.Advantages state
-
-                if values.Visitation[state] > 0.0 then
-                    let mean = Array.average row
-                    row |> Array.map (fun a -> scale * (a - mean))
-                else
-                    Array.zeroCreate mdp.Actions)
-
-        let squares = Table.map2 (*) values.Policy values.Advantages
-        let mutable quadratic = 0.0
-
-        for state in 0 .. mdp.States - 1 do
-            quadratic <- quadratic + scale * values.Visitation[state] * Table.rowDot squares values.Advantages state
-
-        direction, quadratic
-
     let private along (direction: Table) length (values: Values) =
         TabularPolicy.tilt (Table.map (fun x -> length * x) direction) values.Policy
 
     /// The natural policy gradient with a fixed step (Kakade 2001), on the logits of a softmax policy.
     let naturalPolicyGradient learningRate =
         rung $"natural policy gradient, {learningRate}" false (fun mdp values ->
-            let direction, _ = naturalGradient mdp values
+            let direction, _ = Softmax.naturalGradient mdp 0.0 values
             movedBy Bound.Kl mdp values (along direction learningRate values))
 
-    /// TRPO with exact values: √(2δ / xᵀFx) along the natural gradient, and shorter by a fifth as long as L does not gain or the mean KL
-    /// is beyond δ.
-    let trustRegion delta =
+    /// What the step of TRPO adds to the logits: √(2δ / xᵀHx) x along the damped natural gradient, and less by a fifth as long as L does
+    /// not gain or the mean KL is beyond δ. None where no length will do.
+    let trustRegionStep mdp damping delta (values: Values) =
         let tries, ratio = 20, 0.8
+        let direction, quadratic = Softmax.naturalGradient mdp damping values
+        let full = sqrt (2.0 * delta / quadratic)
 
+        let isAcceptable length =
+            let policy = along direction length values
+
+            Values.policyAdvantage values policy > 0.0
+            && Divergence.mean mdp values (Divergence.kl values.Policy policy) <= delta
+
+        Seq.init tries (fun i -> full * Math.Pow(ratio, float i))
+        |> Seq.tryFind isAcceptable
+        |> Option.map (fun length -> Table.map (fun x -> length * x) direction)
+
+    /// TRPO with exact values.
+    let trustRegion delta =
         rung $"TRPO, δ = {delta}" false (fun mdp values ->
-            let direction, quadratic = naturalGradient mdp values
-            let full = sqrt (2.0 * delta / quadratic)
-
-            let isAcceptable policy =
-                Values.policyAdvantage values policy > 0.0
-                && Divergence.mean mdp values (Divergence.kl values.Policy policy) <= delta
-
-            let accepted =
-                Seq.init tries (fun i -> along direction (full * Math.Pow(ratio, float i)) values)
-                |> Seq.tryFind isAcceptable
-
-            match accepted with
-            | Some policy -> movedBy Bound.Kl mdp values policy
+            match trustRegionStep mdp 0.0 delta values with
+            | Some step -> movedBy Bound.Kl mdp values (TabularPolicy.tilt step values.Policy)
             | None -> Ok Stopped)

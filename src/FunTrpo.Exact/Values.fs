@@ -151,6 +151,10 @@ module Values =
           Eta = PerState.dot mdp.Start (PerState.adopt v)
           Visitation = PerState.adopt visitation }
 
+    /// What turns ρ into the weights of a mean over states: 1 / (1 − γ), which is Σ ρ where nothing terminates; Σ ρ where γ = 1.
+    let horizon (mdp: FiniteMdp) (values: Values) =
+        if mdp.Gamma < 1.0 then 1.0 / (1.0 - mdp.Gamma) else Seq.sum values.Visitation
+
     /// Σ_s ρ(s) Σ_a π̃(a|s) A(s, a): the policy advantage of another policy over this one.
     let policyAdvantage (values: Values) (other: TabularPolicy) =
         let mutable sum = 0.0

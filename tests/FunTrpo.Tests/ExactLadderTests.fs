@@ -289,7 +289,7 @@ let private natural =
               "F x = ∇η, and xᵀFx is what the step is measured by"
               (casesOf 0.9 (softmax 1.0 >> fun make -> Gen.map make key))
               (fun { Mdp = mdp; Values = values } ->
-                  let direction, quadratic = Rungs.naturalGradient mdp values
+                  let direction, quadratic = Softmax.naturalGradient mdp 0.0 values
                   let x = Vector<float>.Build.Dense(numbersOf direction)
                   let fisher = fisherOf mdp values
                   let gradient = gradientOf mdp (Table.map log values.Policy)
@@ -313,7 +313,7 @@ let private natural =
                   match stepOf (Rungs.naturalPolicyGradient rate) mdp values with
                   | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
                   | Some(next, _) ->
-                      let direction, _ = Rungs.naturalGradient mdp values
+                      let direction, _ = Softmax.naturalGradient mdp 0.0 values
 
                       let expected =
                           TabularPolicy.ofLogits (Table.map2 (fun p x -> log p + rate * x) values.Policy direction)
@@ -324,7 +324,7 @@ let private natural =
               "TRPO's step keeps its limit and gains, by the longest of its tries"
               (Gen.zip (cases 0.95) (tens -6 0))
               (fun ({ Mdp = mdp; Values = values }, delta) ->
-                  let direction, quadratic = Rungs.naturalGradient mdp values
+                  let direction, quadratic = Softmax.naturalGradient mdp 0.0 values
                   let full = sqrt (2.0 * delta / quadratic)
 
                   let tried n =
@@ -348,7 +348,7 @@ let private natural =
               (casesOf 0.9 interior)
               (fun { Mdp = mdp; Values = values } ->
                   // so small that no logit changes by more than 0.001
-                  let direction, quadratic = Rungs.naturalGradient mdp values
+                  let direction, quadratic = Softmax.naturalGradient mdp 0.0 values
                   let largest = Seq.max (numbersOf (Table.map abs direction))
                   let delta = 0.5 * quadratic * (1e-3 / (1e-20 + largest)) ** 2.0
 

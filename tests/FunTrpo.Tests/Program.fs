@@ -36,6 +36,7 @@ let private tests =
           ExactBoundTests.tests
           ExactDualTests.tests
           ExactLadderTests.tests
+          ExactBridgeTests.tests
           DocumentationTests.tests
           PackageTests.tests ]
 

@@ -1,0 +1,105 @@
+/// The bridge from the exact theory to samples: the practical pipeline on a finite process, with a softmax policy whose logits are a table, in
+/// the setting in which the theory says where its estimates converge: states come from the discounted visitation, values are exact or
+/// λ is 1, and nothing is normalised.
+module FunTrpo.Exact.Bridge
+
+open System.Collections.Immutable
+open FunTrpo
+
+/// What advantages are estimated by.
+type Returns =
+    /// One step, and the exact value of the state behind it: r + γ V(s′) − V(s), which is λ = 0.
+    | ByExactValues
+    /// The rewards up to the end of a process that ends with the probability 1 − γ: λ = 1, for which V is a baseline that may be wrong.
+    | ByRewards
+
+/// The pipeline in the theory's setting, for batches of so many instances and steps of each.
+let setup threads returns instances horizon (mdp: FiniteMdp) =
+    let environment, gamma, lambda =
+        match returns with
+        | ByExactValues -> Simulation.watched mdp, mdp.Gamma, 0.0
+        | ByRewards -> Simulation.discounted mdp, 1.0, 1.0
+
+    environment
+    |> Training.setup
+        threads
+        { Configuration.standard with
+            Environments = instances
+            Horizon = horizon
+            Gamma = gamma
+            Lambda = lambda
+            Hidden = []
+            CriticHidden = []
+            CgIterations = 200
+            CgTolerance = 1e-7
+            LineSearchTries = 20
+            NormaliseRewards = false
+            NormaliseAdvantages = false }
+
+/// The logits of a policy, as the pipeline's parameters. A softmax has no action of probability 0, and such a policy is refused.
+let logits (policy: TabularPolicy) =
+    if Table.fold min 1.0 policy <= 0.0 then
+        invalidArg (nameof policy) "no softmax gives an action the probability 0"
+
+    Vector.init (policy.Rows * policy.Columns) (fun i -> float32 (log policy[i / policy.Columns, i % policy.Columns]))
+
+/// Parameters, or a direction in their space, as a table.
+let table (mdp: FiniteMdp) (parameters: Vector) =
+    Table.init mdp.States mdp.Actions (fun state action -> float parameters[state * mdp.Actions + action])
+
+/// A table as parameters, or as a direction in their space.
+let private vector (x: Table) = Vector.init (x.Rows * x.Columns) (fun i -> float32 x[i / x.Columns, i % x.Columns])
+
+/// The state of a training in which a policy has just arrived: its values are known exactly, and each instance is in a state drawn from
+/// the discounted visitation.
+let stateAt (setup: Setup<int>) (values: Values) seed =
+    let state = Training.start setup seed
+
+    let instanceAt i (instance: Instance<int>) =
+        { instance with
+            State = Simulation.visited values (state.Key |> Key.named "visited" |> Key.at (int64 i)) }
+
+    { state with
+        PolicyParameters = logits values.Policy
+        Critic = CriticFit.start (Vector.ofSeq (Seq.map float32 values.V))
+        Instances = ImmutableArray.CreateRange(Seq.mapi instanceAt state.Instances) }
+
+/// The surrogate of a rollout of the policy: the single-path procedure.
+let singlePath (setup: Setup<int>) (values: Values) seed =
+    let state = stateAt setup values seed
+
+    Training.rollout setup.Configuration.Horizon setup state
+    |> Result.map (fun (batch, _) -> Training.estimate setup state batch |> Training.surrogate setup state batch)
+
+// What a surrogate says, in the units of the theory. A mean over rows weighs states by ρ / Σ ρ; so L and its gradient take the factor
+// Σ ρ, which is 1 / (1 − γ) where nothing terminates, and the Fisher matrix and the mean KL take (1 − γ) Σ ρ, which is then 1.
+
+let private visits (values: Values) = Seq.sum values.Visitation
+
+/// (1 − γ) Σ ρ
+let private share mdp values = visits values / Values.horizon mdp values
+
+/// The estimate of L.
+let localApproximation (values: Values) surrogate other =
+    values.Eta + visits values * (Surrogate.at surrogate (logits other)).Gain
+
+/// The estimate of ∇L = ∇η.
+let gradient mdp values surrogate = Surrogate.gradient surrogate |> Vector.scale (visits values) |> table mdp
+
+/// The estimate of F x.
+let fisherProduct mdp values surrogate x =
+    use fisher = Fisher.matrix 0.0 1.0 surrogate
+    Fisher.product fisher (vector x) |> Vector.scale (share mdp values) |> table mdp
+
+/// What the pipeline's step adds to the logits; nothing where the line search refuses.
+let step (setup: Setup<int>) mdp values damping delta (surrogate: Surrogate) =
+    let share = share mdp values
+
+    let improvement =
+        surrogate
+        |> TrustRegion.improve (
+            { setup.Configuration with Damping = damping / share; Delta = delta / share }
+            |> Configuration.improvement 0L
+        )
+
+    Table.map2 (-) (table mdp improvement.Parameters) (table mdp surrogate.Parameters)
