@@ -34,6 +34,7 @@ let private tests =
           ExactMdpTests.tests
           ExactBoundTests.tests
           ExactDualTests.tests
+          ExactWorstCaseTests.tests
           ExactLadderTests.tests
           DocumentationTests.tests
           PackageTests.tests ]
