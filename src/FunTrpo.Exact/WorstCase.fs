@@ -249,10 +249,12 @@ let private solve gap (rows: Row[]) (c: float[]) =
         let current = iterate rows t c z
         let isThere = current.Gain >= (1.0 - gap) * current.Bound
 
-        if isThere || current.Decrement < 1e-14 || iterations >= mostIterations then
+        if isThere || iterations >= mostIterations then
             current, iterations
         elif current.Decrement < isNear && promised t z > 0.5 * gap then
             go iterations (10.0 * t) z
+        elif current.Decrement < 1e-14 then
+            current, iterations // at the minimum, as far as rounding knows
         else
             match advance t current with
             | Some next -> go (iterations + 1) t next
@@ -260,6 +262,42 @@ let private solve gap (rows: Row[]) (c: float[]) =
 
     let start = c |> Array.map (fun ci -> inside * ci)
     go 0 (float rows.Length / inside) start
+
+/// How many rows are taken in at a time.
+let private several = 8
+
+/// The z that gains most within the limits of all rows, its Newton steps, and the weights of the rows. Few rows are ever at their limit, so the
+/// problem is solved with few: those that its last solution broke join them, until none of any consequence is left out. The mean of the
+/// F_n, which is the identity here, is among them from the start: its limit follows from the others, and keeps every direction bounded.
+let private solveWithFew gap (rows: Row[]) (c: float[]) =
+    let identity: Row =
+        Array.init c.Length (fun i -> Array.init c.Length (fun j -> if i = j then 1.0 else 0.0))
+
+    let rec go iterations (chosen: int[]) =
+        let few = Array.append [| identity |] (chosen |> Array.map (fun n -> rows[n]))
+        let best, more = solve (0.5 * gap) few c
+        let iterations = iterations + more
+
+        // As far as the few allow.
+        let z = scaled (1.0 / sqrt (worst few best.Z)) best.Z
+        let ofRows = rows |> Array.map (fun row -> quadratic row z)
+
+        let broken =
+            [| for n in 0 .. rows.Length - 1 do
+                   if ofRows[n] > 1.0 then
+                       n |]
+            |> Array.except chosen
+
+        if broken.Length = 0 || dot c z / sqrt (Array.max ofRows) >= (1.0 - gap) * best.Bound then
+            // The weight of the mean is that of all rows.
+            let weights = Array.create rows.Length (best.Weights[0] / float rows.Length)
+            chosen |> Array.iteri (fun i n -> weights[n] <- weights[n] + best.Weights[i + 1])
+            { best with Z = z }, iterations, weights
+        else
+            let worstFew = broken |> Array.sortByDescending (fun n -> ofRows[n]) |> Array.truncate several
+            go iterations (Array.append chosen worstFew)
+
+    go 0 [||]
 
 let private nothing (rows: Row[]) parameters =
     { X = Array.zeroCreate parameters; Gain = 0.0; Bound = 0.0; Weights = uniform rows; Iterations = 0 }
@@ -290,7 +328,7 @@ let step gap delta (gradient: float[]) (rows: Row[]) =
                         whitening.TransposeThisAndMultiply(Vector<float>.Build.DenseOfArray a).ToArray())
                 )
 
-            let best, iterations = solve gap whitened ((c / size).ToArray())
+            let best, iterations, weights = solveWithFew gap whitened ((c / size).ToArray())
             let direction = (whitening * Vector<float>.Build.DenseOfArray best.Z).ToArray()
             let length = sqrt (2.0 * delta / worst rows direction)
             let x = direction |> Array.map (fun xi -> length * xi)
@@ -299,5 +337,5 @@ let step gap delta (gradient: float[]) (rows: Row[]) =
                 { X = x
                   Gain = dot gradient x
                   Bound = sqrt (2.0 * delta) * size * best.Bound
-                  Weights = best.Weights
+                  Weights = weights
                   Iterations = iterations }
