@@ -1,9 +1,9 @@
 // The maximum of KL over the states, next to its mean: the one comparison of the two that can be afforded, since the policy is linear and has
 // six parameters. Cart-pole with a force that may be anything between the two of CartPole-v1, ten seeds, several δ. Makes one page of it:
 //
-//     dotnet fsi scripts/maximum-kl.fsx                              50,000 steps of each run, into artifacts/maximum-kl.html
+//     dotnet fsi scripts/maximum-kl.fsx                              48 updates of 1,024 steps in each run, into artifacts/maximum-kl.html
 //     dotnet fsi scripts/maximum-kl.fsx 4096 --page FILE --json FILE --picture FILE
-//                                                                    fewer of them, elsewhere, as numbers, and the learning curve alone
+//                                                                    at most so many steps, elsewhere, as numbers, and the learning curve alone
 #load "load.fsx"
 #load "chart.fsx"
 
@@ -26,11 +26,11 @@ let option name = arguments |> List.pairwise |> List.tryPick (fun (a, b) -> if a
 let total =
     match arguments with
     | first :: _ when not (first.StartsWith "--") -> int64 first
-    | _ -> 50_000L
+    | _ -> 48L * 1024L
 
 // ---- The task ----
 
-let private observationSpace = CartPole.environment.ObservationSpace
+let observationSpace = CartPole.environment.ObservationSpace
 
 /// CartPole-v1, but the action is a part of its push: from −1, all of it to the left, to 1. Beyond that nobody can push.
 [<Struct>]
@@ -54,8 +54,7 @@ type ContinuousCartPole =
 let environment = ContinuousCartPole() |> Environment.withTimeLimit 500
 
 /// Four weights and a bias for the mean of the force, and log σ. Six parameters need no damping, and six steps of conjugate gradient.
-let configuration delta =
-    { Configuration.standard with Hidden = []; Delta = delta; Damping = 0.0; CriticSteps = 1 }
+let configuration delta = { Configuration.standard with Hidden = []; Delta = delta; Damping = 0.0; CriticSteps = 1 }
 
 // ---- The step that is limited in the worst row ----
 
@@ -69,15 +68,14 @@ let rowsOf (surrogate: Surrogate) : WorstCase.Row[] =
     // J, column by column: what the unit vectors are pushed forward to.
     let columns =
         Array.init parameters (fun i ->
-            Vector.init parameters (fun j -> if i = j then 1f else 0f)
-            |> surrogate.Linearization.Pushforward)
+            Vector.init parameters (fun j -> if i = j then 1f else 0f) |> surrogate.Linearization.Pushforward)
 
     Array.init outputs.Rows (fun n ->
         Array.init outputs.Columns (fun k ->
             let root = sqrt (float metric[n * outputs.Columns + k])
             columns |> Array.map (fun column -> root * float column[n, k])))
 
-/// What a step of either rule was like, and what it would have cost the other rule's way.
+/// What a step of either rule was like.
 type Account =
     {
         MeanKl: float
@@ -97,7 +95,12 @@ type Account =
 let dot = Array.fold2 (fun sum x y -> sum + x * y) 0.0
 
 /// As `TrustRegion.improve`; but ½ xᵀF_n x ≤ δ in every row, and so is KL where the line search stops.
-let improveWorst delta (lineSearch: LineSearchSettings) (record: WorstCase.Step -> float -> unit) (surrogate: Surrogate) =
+let improveWorst
+    delta
+    (lineSearch: LineSearchSettings)
+    (record: WorstCase.Step -> float -> unit)
+    (surrogate: Surrogate)
+    =
     let old = surrogate.Parameters
     let gradient = Surrogate.gradient surrogate
     let rows = rowsOf surrogate
@@ -118,7 +121,9 @@ let improveWorst delta (lineSearch: LineSearchSettings) (record: WorstCase.Step 
             let vector = MathNet.Numerics.LinearAlgebra.Vector<float>.Build.DenseOfArray g
             (WorstCase.fisher uniform rows).Cholesky().Solve(vector).ToArray()
 
-        let shortened = sqrt (2.0 * delta / (rows |> Array.map (fun row -> WorstCase.quadratic row natural) |> Array.max))
+        let shortened =
+            sqrt (2.0 * delta / (rows |> Array.map (fun row -> WorstCase.quadratic row natural) |> Array.max))
+
         record step (step.Gain / (shortened * dot g natural))
         let direction = step.X |> Array.map float32 |> Vector.ofArray
         let acceptable (c: Comparison) = TrustRegion.acceptable infinity c && c.MaxKl <= delta
@@ -143,7 +148,7 @@ type Run =
         Rule: Rule
         Delta: float
         Seed: int64
-        /// Steps, and the mean return of the last 100 episodes.
+        /// After each update, the mean return of the last 100 episodes.
         Curve: (float * float) list
         Accounts: Account list
         /// The mean return of 100 episodes of most probable actions.
@@ -203,6 +208,162 @@ let train rule delta seed =
     { Rule = rule
       Delta = delta
       Seed = seed
-      Curve = states |> List.map (fun state -> float state.Steps, Training.meanReturn state |> Option.defaultValue nan)
+      Curve =
+        [ for state in states do
+              match Training.meanReturn state with
+              | Some mean -> float state.Iteration, mean
+              | None -> () ]
       Accounts = List.ofSeq accounts
       Final = (Evaluation.run 1 environment actor 100 (Key.ofSeed (1000L + seed)) |> orFail).Mean }
+
+let rules = [ Mean; Maximum ]
+let deltas = [ 0.003; 0.01; 0.03; 0.1 ]
+let seeds = [| 0L .. 9L |]
+
+let runs =
+    [| for rule in rules do
+           for delta in deltas do
+               for seed in seeds -> rule, delta, seed |]
+    |> Array.Parallel.map (fun (rule, delta, seed) -> train rule delta seed)
+
+let runsOf rule delta = runs |> Array.filter (fun run -> run.Rule = rule && run.Delta = delta)
+
+// ---- Numbers ----
+
+/// The number below which a share of the others lies, between its neighbours where it falls between two.
+let quantile share (numbers: float[]) =
+    let sorted = Array.sort numbers
+    let place = share * float (sorted.Length - 1)
+    let below = int place
+    let above = min (below + 1) (sorted.Length - 1)
+    sorted[below] + (place - float below) * (sorted[above] - sorted[below])
+
+/// The mean return over all of training: how soon a run learned, in one number.
+let area run = run.Curve |> List.averageBy snd
+
+let last run = run.Curve |> List.last |> snd
+
+/// The δ at which a rule learns soonest, in the median of the seeds.
+let best rule = deltas |> List.maxBy (fun delta -> runsOf rule delta |> Array.map area |> median)
+
+let withQuartiles number runs =
+    let numbers = runs |> Array.map number
+    sprintf "%.0f (%.0f … %.0f)" (median numbers) (quantile 0.25 numbers) (quantile 0.75 numbers)
+
+let ofSteps (number: Account -> float) runs =
+    runs |> Array.collect (fun run -> run.Accounts |> List.map number |> Array.ofList)
+
+let header =
+    [ "rule"
+      "δ"
+      "mean return, all of training"
+      "last 100 episodes"
+      "policy's mode, 100 episodes"
+      "mean KL / δ"
+      "max KL / δ"
+      "iterations a step" ]
+
+let cells rule delta =
+    let runs = runsOf rule delta
+    let ofStep number = runs |> ofSteps number |> median
+
+    [ nameOf rule
+      delta.ToString "G3"
+      withQuartiles area runs
+      withQuartiles last runs
+      withQuartiles _.Final runs
+      (ofStep (fun step -> step.MeanKl / delta)).ToString "F2"
+      (ofStep (fun step -> step.MaxKl / delta)).ToString "F2"
+      (ofStep (fun step -> float step.Iterations)).ToString "F0" ]
+
+let markdown =
+    [ for rule in rules do
+          for delta in deltas -> cells rule delta ]
+
+printfn "Continuous cart-pole, six parameters, %d steps, %d seeds: medians (quartiles)" total seeds.Length
+printfn "| %s |" (String.concat " | " header)
+printfn "|%s" (String.replicate header.Length "---|")
+
+for row in markdown do
+    printfn "| %s |" (String.concat " | " row)
+
+let worstCase = runs |> Array.filter (fun run -> run.Rule = Maximum)
+let largestGap = worstCase |> ofSteps _.Gap |> Array.max
+
+printfn "largest relative gap of a step to its bound: %.1e" largestGap
+printfn "gain of the best step over the shortened natural gradient's: %.2f" (worstCase |> ofSteps _.Advantage |> median)
+printfn "rows with 99 %% of the weights: %.0f" (worstCase |> ofSteps (fun step -> float step.Active) |> median)
+
+let secondsOf rule = runs |> Array.filter (fun run -> run.Rule = rule) |> ofSteps _.Seconds |> median
+
+printfn "a step of the worst case takes so many times as long: %.0f" (secondsOf Maximum / secondsOf Mean)
+
+for rule in rules do
+    printfn "%s learns soonest at δ = %g" (nameOf rule) (best rule)
+
+option "--json"
+|> Option.iter (fun file ->
+    let rows =
+        [ for run in runs ->
+              {| rule = nameOf run.Rule
+                 delta = run.Delta
+                 seed = run.Seed
+                 final = run.Final
+                 curve = run.Curve |> List.map snd
+                 meanKl = run.Accounts |> List.map _.MeanKl
+                 maxKl = run.Accounts |> List.map _.MaxKl
+                 fraction = run.Accounts |> List.map _.Fraction
+                 iterations = run.Accounts |> List.map _.Iterations
+                 gap = run.Accounts |> List.map _.Gap |} ]
+
+    File.WriteAllText(file, JsonSerializer.Serialize(rows, JsonSerializerOptions(WriteIndented = true))))
+
+// ---- The page ----
+
+/// The curve of a share of the seeds: its return after each update that all of them have one for.
+let curve share runs =
+    runs
+    |> Array.collect (fun run -> Array.ofList run.Curve)
+    |> Array.groupBy fst
+    |> Array.filter (fun (_, points) -> points.Length = seeds.Length)
+    |> Array.map (fun (iteration, points) -> iteration, points |> Array.map snd |> quantile share)
+    |> List.ofArray
+
+let curves chosen =
+    let named = [ for rule, delta in chosen -> $"{nameOf rule} ≤ {delta}", runsOf rule delta ]
+
+    picture
+        $"updates of 1024 steps; mean return of the last 100 episodes, median and quartiles of {seeds.Length} seeds"
+        (Linear(0.0, 500.0))
+        [ for name, runs in named -> name, curve 0.5 runs ]
+        (Map [ for name, runs in named -> name, List.zip (curve 0.25 runs) (curve 0.75 runs) ])
+
+/// At the best δ of each, and at the one of the two that is smaller for both.
+let learningCurve =
+    let smaller = List.min (List.map best rules)
+
+    curves (
+        List.distinct
+            [ for delta in [ smaller ] @ List.map best rules do
+                  for rule in rules do
+                      if delta = smaller || delta = best rule then
+                          rule, delta ]
+    )
+
+let sections =
+    [ "<h2>Learning curves</h2>"
+      learningCurve
+      for delta in deltas do
+          $"<h3>δ = {delta}</h3>"
+          curves [ for rule in rules -> rule, delta ]
+      "<h2>Medians, and quartiles in brackets</h2>"
+      table header markdown ]
+
+let page =
+    option "--page"
+    |> Option.defaultWith (fun () -> Path.Combine(__SOURCE_DIRECTORY__, "..", "artifacts", "maximum-kl.html"))
+
+option "--picture" |> Option.iter (fun file -> File.WriteAllText(file, learningCurve + "\n"))
+Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath page)) |> ignore
+File.WriteAllText(page, document "The maximum of KL, and its mean" sections)
+printfn "The page is ready: %s" (Path.GetFileName page)

@@ -56,22 +56,18 @@ let private worst (rows: Row[]) x =
 
     largest
 
-/// Adds weight · v vᵀ.
-let private addSquare (weight: float) (v: float[]) (sum: Matrix<float>) =
-    for i in 0 .. v.Length - 1 do
-        for j in 0 .. v.Length - 1 do
-            sum[i, j] <- sum[i, j] + weight * v[i] * v[j]
-
 /// F_w = Σ w_n F_n
 let fisher (weights: float[]) (rows: Row[]) =
     let size = (Array.head rows[0]).Length
-    let sum = Matrix<float>.Build.Dense(size, size)
+    let sum = Array2D.zeroCreate size size
 
     for n in 0 .. rows.Length - 1 do
         for a in rows[n] do
-            addSquare weights[n] a sum
+            for i in 0 .. size - 1 do
+                for j in 0 .. size - 1 do
+                    sum[i, j] <- sum[i, j] + weights[n] * a[i] * a[j]
 
-    sum
+    Matrix<float>.Build.DenseOfArray sum
 
 let private uniform (rows: Row[]) = Array.create rows.Length (1.0 / float rows.Length)
 
@@ -273,14 +269,16 @@ let private solveWithFew gap (rows: Row[]) (c: float[]) =
     let identity: Row =
         Array.init c.Length (fun i -> Array.init c.Length (fun j -> if i = j then 1.0 else 0.0))
 
-    let rec go iterations (chosen: int[]) =
+    // The first solutions need not be better than what they are to find: which rows matter.
+    let rec go iterations inner (chosen: int[]) =
         let few = Array.append [| identity |] (chosen |> Array.map (fun n -> rows[n]))
-        let best, more = solve (0.5 * gap) few c
+        let best, more = solve inner few c
         let iterations = iterations + more
 
         // As far as the few allow.
         let z = scaled (1.0 / sqrt (worst few best.Z)) best.Z
         let ofRows = rows |> Array.map (fun row -> quadratic row z)
+        let most = Array.max ofRows
 
         let broken =
             [| for n in 0 .. rows.Length - 1 do
@@ -288,16 +286,19 @@ let private solveWithFew gap (rows: Row[]) (c: float[]) =
                        n |]
             |> Array.except chosen
 
-        if broken.Length = 0 || dot c z / sqrt (Array.max ofRows) >= (1.0 - gap) * best.Bound then
+        let isThere = dot c z / sqrt most >= (1.0 - gap) * best.Bound
+
+        if isThere || broken.Length = 0 && inner <= 0.5 * gap then
             // The weight of the mean is that of all rows.
             let weights = Array.create rows.Length (best.Weights[0] / float rows.Length)
             chosen |> Array.iteri (fun i n -> weights[n] <- weights[n] + best.Weights[i + 1])
             { best with Z = z }, iterations, weights
         else
             let worstFew = broken |> Array.sortByDescending (fun n -> ofRows[n]) |> Array.truncate several
-            go iterations (Array.append chosen worstFew)
+            let next = if broken.Length = 0 || most < 1.0 + inner then max (0.5 * gap) (0.01 * inner) else inner
+            go iterations next (Array.append chosen worstFew)
 
-    go 0 [||]
+    go 0 (max (0.5 * gap) 0.01) [||]
 
 let private nothing (rows: Row[]) parameters =
     { X = Array.zeroCreate parameters; Gain = 0.0; Bound = 0.0; Weights = uniform rows; Iterations = 0 }
@@ -321,12 +322,8 @@ let step gap delta (gradient: float[]) (rows: Row[]) =
         if size = 0.0 || beyond.L2Norm() > 1e-6 * g.L2Norm() then
             None
         else
-            let whitened =
-                rows
-                |> Array.map (
-                    Array.map (fun a ->
-                        whitening.TransposeThisAndMultiply(Vector<float>.Build.DenseOfArray a).ToArray())
-                )
+            let axes = whitening.ToColumnArrays()
+            let whitened = rows |> Array.map (Array.map (fun a -> axes |> Array.map (dot a)))
 
             let best, iterations, weights = solveWithFew gap whitened ((c / size).ToArray())
             let direction = (whitening * Vector<float>.Build.DenseOfArray best.Z).ToArray()
