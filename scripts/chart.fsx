@@ -27,8 +27,8 @@ let private ticks axis =
     | Logarithmic(low, high) ->
         [ for power in int (round (log10 low)) .. int (round (log10 high)) -> Math.Pow(10.0, float power) ]
 
-/// A chart of named lines over iterations, with the title above it.
-let lines (title: string) axis (series: (string * (float * float) list) list) =
+/// A chart of named lines over iterations as a picture of its own, with a band around those that have one: pairs of points (x, low), (x, high).
+let picture (xLabel: string) axis (series: (string * (float * float) list) list) bands =
     let most = series |> List.collect snd |> List.map fst |> List.append [ 1.0 ] |> List.max
     let x iteration = left + iteration / most * (width - left - right)
     let y value = height - bottom - Math.Clamp(share axis value, -0.03, 1.03) * (height - top - bottom)
@@ -43,6 +43,20 @@ let lines (title: string) axis (series: (string * (float * float) list) list) =
 
               invariant
                   $"<text x='{x iteration:F1}' y='{height - bottom + 20.0}' text-anchor='middle'>{iteration}</text>" ]
+
+    let banded =
+        [ for i, (name, _) in List.indexed series do
+              match Map.tryFind name bands with
+              | None -> ()
+              | Some band ->
+                  let low, high = List.unzip band
+
+                  let path =
+                      low @ List.rev high
+                      |> List.map (fun (a, b) -> invariant $"{x a:F1},{y b:F1}")
+                      |> String.concat " "
+
+                  invariant $"<polygon points='{path}' fill='{colours[i % colours.Length]}' fill-opacity='0.18'/>" ]
 
     let drawn =
         [ for i, (name, points) in List.indexed series do
@@ -60,13 +74,19 @@ let lines (title: string) axis (series: (string * (float * float) list) list) =
 
               invariant $"<text x='{width - right + 48.0}' y='{legend + 4.0}'>{name}</text>" ]
 
-    [ $"<h3>{title}</h3>"
-      invariant
+    [ invariant
           $"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' font-family='sans-serif' font-size='12'>"
+      "<rect width='100%' height='100%' fill='white'/>"
       yield! grid
+      yield! banded
       yield! drawn
+      invariant
+          $"<text x='{(left + width - right) / 2.0}' y='{height - bottom + 36.0}' text-anchor='middle'>{xLabel}</text>"
       "</svg>" ]
     |> String.concat "\n"
+
+/// A chart of named lines over iterations, with the title above it.
+let lines (title: string) axis series = $"<h3>{title}</h3>\n" + picture "" axis series Map.empty
 
 let table (header: string list) (rows: string list list) =
     let row tag cells =

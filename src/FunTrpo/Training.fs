@@ -212,9 +212,9 @@ module Training =
             state.PolicyParameters
         |> Surrogate.withEntropyBonus setup.Configuration.EntropyBonus
 
-    let private improve (setup: Setup<'State>) state batch estimate =
+    let private improve by (setup: Setup<'State>) state batch estimate : Improvement =
         use surrogate = surrogate setup state batch estimate
-        TrustRegion.improve (Configuration.improvement state.Steps setup.Configuration) surrogate
+        by surrogate
 
     let private fitCritic (setup: Setup<'State>) (state: State<'State>) estimate =
         CriticFit.fit
@@ -249,8 +249,9 @@ module Training =
             RecentReturns = ImmutableCollectionsMarshal.AsImmutableArray recent
             BestMeanReturn = best }
 
-    /// One iteration of `horizon` steps of each environment: improve ∘ estimate ∘ rollout, and the critic's fit.
-    let updateFor horizon (setup: Setup<'State>) (state: State<'State>) : Result<State<'State> * Report, Fault> =
+    /// As `updateFor`; but the policy is improved by a rule of the caller's own, and not by `TrustRegion.improve`. The surrogate is
+    /// lent until the rule returns, and may be used by one thread while another one fits the critic.
+    let updateBy by horizon (setup: Setup<'State>) (state: State<'State>) : Result<State<'State> * Report, Fault> =
         if horizon < 1 then
             invalidArg (nameof horizon) $"an iteration has at least 1 step, and the horizon is {horizon}"
 
@@ -261,7 +262,7 @@ module Training =
             do! requireFinite "advantages" state (areFloat32 estimate.Advantages)
 
             let struct (improvement, critic) =
-                Parallel.both setup.Threads (fun () -> improve setup state batch estimate) (fun () ->
+                Parallel.both setup.Threads (fun () -> improve by setup state batch estimate) (fun () ->
                     fitCritic setup state estimate)
 
             let isFiniteSolve = improvement.Solution |> Option.forall (fun solution -> solution.Stop <> NonFinite)
@@ -290,6 +291,10 @@ module Training =
 
             return next, report
         }
+
+    /// One iteration of `horizon` steps of each environment: improve ∘ estimate ∘ rollout, and the critic's fit.
+    let updateFor horizon (setup: Setup<'State>) (state: State<'State>) =
+        updateBy (TrustRegion.improve (Configuration.improvement state.Steps setup.Configuration)) horizon setup state
 
     /// One iteration.
     let update (setup: Setup<'State>) state = updateFor setup.Configuration.Horizon setup state

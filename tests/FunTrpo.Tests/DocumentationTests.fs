@@ -85,7 +85,11 @@ let private lessons =
     |> Array.map (fun path -> "scripts/" + Path.GetFileName path)
     |> List.ofArray
     |> List.except (
-        [ "scripts/load.fsx"; "scripts/chart.fsx"; "scripts/ladder.fsx"; "scripts/learning-benchmark.fsx" ]
+        [ "scripts/load.fsx"
+          "scripts/chart.fsx"
+          "scripts/ladder.fsx"
+          "scripts/maximum-kl.fsx"
+          "scripts/learning-benchmark.fsx" ]
         @ shown
     )
 
@@ -169,6 +173,34 @@ let private ladder =
             File.Delete page
     }
 
+/// The limits are kept by every step that was taken, and the steps come with a small gap.
+let private maximumKl =
+    test "scripts/maximum-kl.fsx keeps its limits, and prints a table as that of docs/theory.md" {
+        let json, page, picture = Path.GetTempFileName(), Path.GetTempFileName(), Path.GetTempFileName()
+
+        try
+            let printed =
+                runScript "scripts/maximum-kl.fsx" [ "2048"; "--json"; json; "--page"; page; "--picture"; picture ]
+
+            let heads text = [ for found in Regex.Matches(text, @"(?m)^\| rule .*") -> found.Value ]
+            Expect.equal (heads printed) (heads (read "docs/theory.md")) "the head of the table"
+            Expect.stringContains (File.ReadAllText page) "</html>" "a page"
+            Expect.stringContains (File.ReadAllText picture) "</svg>" "a picture"
+            let runs = JsonDocument.Parse(File.ReadAllText json).RootElement.EnumerateArray() |> List.ofSeq
+            Expect.hasLength runs 80 "two rules, four limits, ten seeds"
+
+            for run in runs do
+                let numbers (name: string) = [ for x in run.GetProperty(name).EnumerateArray() -> x.GetDouble() ]
+                let isWorst = run.GetProperty("rule").GetString() = "max KL"
+                let kept = if isWorst then "maxKl" else "meanKl"
+                Expect.all (numbers kept) (fun kl -> kl <= run.GetProperty("delta").GetDouble()) kept
+                Expect.all (numbers "gap") (fun gap -> gap <= 1.001e-6) "the gap"
+                Expect.all (List.zip (numbers "meanKl") (numbers "maxKl")) (fun (a, b) -> a <= b) "mean and maximum"
+        finally
+            for file in [ json; page; picture ] do
+                File.Delete file
+    }
+
 /// A block that claims to be something that can be run must say what it shows.
 let private unmarked =
     [ for document in documents do
@@ -218,7 +250,7 @@ let tests =
         [ testList "scripts" scripts
           testList "code" code
           testSequenced (testList "outputs" outputs)
-          testSequencedGroup "lessons" (testList "lessons" (learningBenchmark :: ladder :: lessonsRun))
+          testSequencedGroup "lessons" (testList "lessons" (learningBenchmark :: ladder :: maximumKl :: lessonsRun))
           testList "blocks" unmarked
           testList "links" links
           testList "tables" tables

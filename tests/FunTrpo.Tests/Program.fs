@@ -35,6 +35,7 @@ let private tests =
           ExactMdpTests.tests
           ExactBoundTests.tests
           ExactDualTests.tests
+          ExactWorstCaseTests.tests
           ExactLadderTests.tests
           ExactBridgeTests.tests
           DocumentationTests.tests

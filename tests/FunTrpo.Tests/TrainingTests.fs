@@ -322,6 +322,23 @@ let private sequences =
               Expect.equal steps.Value (4 * batch) "steps after the first of runFor"
           }
 
+          test "takes a rule of the caller's own in the place of the trust region" {
+              let setup = setupOf 2 small CartPole.environment
+              let start = Training.start setup 1L
+              let trpo = TrustRegion.improve (Configuration.improvement 0L small)
+              let byRule = Training.updateBy trpo small.Horizon setup start
+              Expect.isTrue (same byRule (Training.update setup start)) "TRPO, as a rule"
+
+              let stay surrogate = { trpo surrogate with Parameters = surrogate.Parameters; Outcome = NoGradient }
+
+              let state, report =
+                  Training.updateBy stay small.Horizon setup start |> Result.defaultWith (failwithf "%A")
+
+              Expect.equal state.PolicyParameters start.PolicyParameters "the rule's parameters"
+              Expect.equal report.Improvement.Outcome NoGradient "the rule's account"
+              Expect.notEqual state.Critic start.Critic "the critic is fitted"
+          }
+
           test "counts iterations, steps and episodes" {
               let setup = setupOf 1 small CartPole.environment
               let results = iterations 6 setup (Training.start setup 1L)

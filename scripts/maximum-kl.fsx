@@ -1,0 +1,369 @@
+// The maximum of KL over the states, next to its mean: the one comparison of the two that can be afforded, since the policy is linear and has
+// six parameters. Cart-pole with a force that may be anything between the two of CartPole-v1, ten seeds, several δ. Makes one page of it:
+//
+//     dotnet fsi scripts/maximum-kl.fsx                              48 updates of 1,024 steps in each run, into artifacts/maximum-kl.html
+//     dotnet fsi scripts/maximum-kl.fsx 4096 --page FILE --json FILE --picture FILE
+//                                                                    at most so many steps, elsewhere, as numbers, and the learning curve alone
+#load "load.fsx"
+#load "chart.fsx"
+
+open System
+open System.Collections.Generic
+open System.Diagnostics
+open System.IO
+open System.Text.Json
+open FunTrpo
+open FunTrpo.Environments
+open FunTrpo.Exact
+open Load
+open Chart
+
+let arguments = List.ofArray (Array.skip 1 fsi.CommandLineArgs)
+
+/// The value of an option, if it is there.
+let option name = arguments |> List.pairwise |> List.tryPick (fun (a, b) -> if a = name then Some b else None)
+
+let total =
+    match arguments with
+    | first :: _ when not (first.StartsWith "--") -> int64 first
+    | _ -> 48L * 1024L
+
+// ---- The task ----
+
+let observationSpace = CartPole.environment.ObservationSpace
+
+/// CartPole-v1, but the action is a part of its push: from −1, all of it to the left, to 1. Beyond that nobody can push.
+[<Struct>]
+type ContinuousCartPole =
+    interface Environment<CartPole.State> with
+        member _.Id = "continuous cart-pole"
+        member _.ObservationSpace = observationSpace
+        member _.ActionSpace = Space.box 1 -1.0 1.0
+        member _.Reset key = (CartPole.environment.Reset key).Inner
+
+        member _.Step(_, action, state) =
+            let next = CartPole.dynamics (CartPole.push * float action[0]) state
+            { State = next; Reward = 1.0; Terminated = CartPole.hasFailed next; Truncated = false }
+
+        member _.Observe(state, observation) =
+            observation[0] <- float32 state.Position
+            observation[1] <- float32 state.Velocity
+            observation[2] <- float32 state.Angle
+            observation[3] <- float32 state.AngularVelocity
+
+let environment = ContinuousCartPole() |> Environment.withTimeLimit 500
+
+/// Four weights and a bias for the mean of the force, and log σ. Six parameters need no damping, and six steps of conjugate gradient.
+let configuration delta = { Configuration.standard with Hidden = []; Delta = delta; Damping = 0.0; CriticSteps = 1 }
+
+// ---- The step that is limited in the worst row ----
+
+/// The vectors a of each row, of which F = Σ a aᵀ: the rows of J, times the roots of the metric, which is diagonal for a Gaussian.
+let rowsOf (surrogate: Surrogate) : WorstCase.Row[] =
+    let parameters = surrogate.Parameters.Length
+    let outputs = surrogate.Linearization.Forward
+    let metric = Array.zeroCreate<float32>(outputs.Rows * outputs.Columns)
+    surrogate.Policy.Family.Metric.Factors(outputs.Rows, outputs.Columns, outputs.Span, metric.AsSpan())
+
+    // J, column by column: what the unit vectors are pushed forward to.
+    let columns =
+        Array.init parameters (fun i ->
+            Vector.init parameters (fun j -> if i = j then 1f else 0f) |> surrogate.Linearization.Pushforward)
+
+    Array.init outputs.Rows (fun n ->
+        Array.init outputs.Columns (fun k ->
+            let root = sqrt (float metric[n * outputs.Columns + k])
+            columns |> Array.map (fun column -> root * float column[n, k])))
+
+/// What a step of either rule was like.
+type Account =
+    {
+        MeanKl: float
+        MaxKl: float
+        Fraction: float
+        /// Conjugate gradient's iterations, or Newton's.
+        Iterations: int
+        /// The relative gap between the step and its bound; 0 where none was asked for.
+        Gap: float
+        /// What the best step within the limit gains by its linear model, over the natural gradient's when that is shortened to the limit.
+        Advantage: float
+        /// The rows that hold 99 % of the weights.
+        Active: int
+        Seconds: float
+    }
+
+let dot = Array.fold2 (fun sum x y -> sum + x * y) 0.0
+
+/// As `TrustRegion.improve`; but ½ xᵀF_n x ≤ δ in every row, and so is KL where the line search stops.
+let improveWorst
+    delta
+    (lineSearch: LineSearchSettings)
+    (record: WorstCase.Step -> float -> unit)
+    (surrogate: Surrogate)
+    =
+    let old = surrogate.Parameters
+    let gradient = Surrogate.gradient surrogate
+    let rows = rowsOf surrogate
+    let g = Vector.toArray gradient |> Array.map float
+
+    let ended outcome parameters comparison =
+        { Parameters = parameters
+          Outcome = outcome
+          Comparison = comparison
+          GradientNorm = Vector.norm gradient
+          Solution = None }
+
+    match WorstCase.step 1e-6 delta g rows with
+    | None -> ended NoCurvature old (Surrogate.at surrogate old)
+    | Some step ->
+        let natural =
+            let uniform = Array.create rows.Length (1.0 / float rows.Length)
+            let vector = MathNet.Numerics.LinearAlgebra.Vector<float>.Build.DenseOfArray g
+            (WorstCase.fisher uniform rows).Cholesky().Solve(vector).ToArray()
+
+        let shortened =
+            sqrt (2.0 * delta / (rows |> Array.map (fun row -> WorstCase.quadratic row natural) |> Array.max))
+
+        record step (step.Gain / (shortened * dot g natural))
+        let direction = step.X |> Array.map float32 |> Vector.ofArray
+        let acceptable (c: Comparison) = TrustRegion.acceptable infinity c && c.MaxKl <= delta
+
+        match LineSearch.backtrack lineSearch (Surrogate.at surrogate) acceptable old 1.0 direction with
+        | Accepted(parameters, comparison, fraction, tries) -> ended (Moved(fraction, tries)) parameters comparison
+        | Refused(_, tries) -> ended (LineSearchFailed tries) old (Surrogate.at surrogate old)
+
+// ---- The runs ----
+
+type Rule =
+    | Mean
+    | Maximum
+
+let nameOf rule =
+    match rule with
+    | Mean -> "mean KL"
+    | Maximum -> "max KL"
+
+type Run =
+    {
+        Rule: Rule
+        Delta: float
+        Seed: int64
+        /// After each update, the mean return of the last 100 episodes.
+        Curve: (float * float) list
+        Accounts: Account list
+        /// The mean return of 100 episodes of most probable actions.
+        Final: float
+    }
+
+let train rule delta seed =
+    let configuration = configuration delta
+    let setup = Training.setup 1 configuration environment |> orFail
+    let accounts = List<Account>()
+
+    let improve steps surrogate =
+        let settings = Configuration.improvement steps configuration
+        let clock = Stopwatch.StartNew()
+        let mutable solved = None
+
+        let improvement =
+            match rule, settings.StepRule with
+            | Maximum, TrustRegionStep(delta, lineSearch) ->
+                improveWorst delta lineSearch (fun step advantage -> solved <- Some(step, advantage)) surrogate
+            | _ -> TrustRegion.improve settings surrogate
+
+        let iterations, gap, active =
+            match solved, improvement.Solution with
+            | Some(step, _), _ ->
+                let shares = step.Weights |> Array.sortDescending |> Array.scan (+) 0.0
+                step.Iterations, 1.0 - step.Gain / step.Bound, Array.findIndex (fun share -> share >= 0.99) shares
+            | None, Some solution -> solution.Iterations, 0.0, 0
+            | None, None -> 0, 0.0, 0
+
+        accounts.Add
+            { MeanKl = improvement.Comparison.MeanKl
+              MaxKl = improvement.Comparison.MaxKl
+              Fraction =
+                match improvement.Outcome with
+                | Moved(fraction, _) -> fraction
+                | _ -> 0.0
+              Iterations = iterations
+              Gap = gap
+              Advantage = solved |> Option.map snd |> Option.defaultValue 1.0
+              Active = active
+              Seconds = clock.Elapsed.TotalSeconds }
+
+        improvement
+
+    let states =
+        Training.start setup seed
+        |> List.unfold (fun state ->
+            if state.Steps >= total then
+                None
+            else
+                let next, _ = Training.updateBy (improve state.Steps) configuration.Horizon setup state |> orFail
+                Some(next, next))
+
+    let actor = Training.actor setup (List.last states)
+
+    { Rule = rule
+      Delta = delta
+      Seed = seed
+      Curve =
+        [ for state in states do
+              match Training.meanReturn state with
+              | Some mean -> float state.Iteration, mean
+              | None -> () ]
+      Accounts = List.ofSeq accounts
+      Final = (Evaluation.run 1 environment actor 100 (Key.ofSeed (1000L + seed)) |> orFail).Mean }
+
+let rules = [ Mean; Maximum ]
+let deltas = [ 0.003; 0.01; 0.03; 0.1 ]
+let seeds = [| 0L .. 9L |]
+
+let runs =
+    [| for rule in rules do
+           for delta in deltas do
+               for seed in seeds -> rule, delta, seed |]
+    |> Array.Parallel.map (fun (rule, delta, seed) -> train rule delta seed)
+
+let runsOf rule delta = runs |> Array.filter (fun run -> run.Rule = rule && run.Delta = delta)
+
+// ---- Numbers ----
+
+/// The number below which a share of the others lies, between its neighbours where it falls between two.
+let quantile share (numbers: float[]) =
+    let sorted = Array.sort numbers
+    let place = share * float (sorted.Length - 1)
+    let below = int place
+    let above = min (below + 1) (sorted.Length - 1)
+    sorted[below] + (place - float below) * (sorted[above] - sorted[below])
+
+/// The mean return over all of training: how soon a run learned, in one number.
+let area run = run.Curve |> List.averageBy snd
+
+let last run = run.Curve |> List.last |> snd
+
+/// The δ at which a rule learns soonest, in the median of the seeds.
+let best rule = deltas |> List.maxBy (fun delta -> runsOf rule delta |> Array.map area |> median)
+
+let withQuartiles number runs =
+    let numbers = runs |> Array.map number
+    sprintf "%.0f (%.0f … %.0f)" (median numbers) (quantile 0.25 numbers) (quantile 0.75 numbers)
+
+let ofSteps (number: Account -> float) runs =
+    runs |> Array.collect (fun run -> run.Accounts |> List.map number |> Array.ofList)
+
+let header =
+    [ "rule"
+      "δ"
+      "mean return, all of training"
+      "last 100 episodes"
+      "policy's mode, 100 episodes"
+      "mean KL / δ"
+      "max KL / δ"
+      "iterations a step" ]
+
+let cells rule delta =
+    let runs = runsOf rule delta
+    let ofStep number = runs |> ofSteps number |> median
+
+    [ nameOf rule
+      delta.ToString "G3"
+      withQuartiles area runs
+      withQuartiles last runs
+      withQuartiles _.Final runs
+      (ofStep (fun step -> step.MeanKl / delta)).ToString "F2"
+      (ofStep (fun step -> step.MaxKl / delta)).ToString "F2"
+      (ofStep (fun step -> float step.Iterations)).ToString "F0" ]
+
+let markdown =
+    [ for rule in rules do
+          for delta in deltas -> cells rule delta ]
+
+printfn "Continuous cart-pole, six parameters, %d steps, %d seeds: medians (quartiles)" total seeds.Length
+printfn "| %s |" (String.concat " | " header)
+printfn "|%s" (String.replicate header.Length "---|")
+
+for row in markdown do
+    printfn "| %s |" (String.concat " | " row)
+
+let worstCase = runs |> Array.filter (fun run -> run.Rule = Maximum)
+let largestGap = worstCase |> ofSteps _.Gap |> Array.max
+
+printfn "largest relative gap of a step to its bound: %.1e" largestGap
+printfn "gain of the best step over the shortened natural gradient's: %.2f" (worstCase |> ofSteps _.Advantage |> median)
+printfn "rows with 99 %% of the weights: %.0f" (worstCase |> ofSteps (fun step -> float step.Active) |> median)
+
+let secondsOf rule = runs |> Array.filter (fun run -> run.Rule = rule) |> ofSteps _.Seconds |> median
+
+printfn "a step of the worst case takes so many times as long: %.0f" (secondsOf Maximum / secondsOf Mean)
+
+for rule in rules do
+    printfn "%s learns soonest at δ = %g" (nameOf rule) (best rule)
+
+option "--json"
+|> Option.iter (fun file ->
+    let rows =
+        [ for run in runs ->
+              {| rule = nameOf run.Rule
+                 delta = run.Delta
+                 seed = run.Seed
+                 final = run.Final
+                 curve = run.Curve |> List.map snd
+                 meanKl = run.Accounts |> List.map _.MeanKl
+                 maxKl = run.Accounts |> List.map _.MaxKl
+                 fraction = run.Accounts |> List.map _.Fraction
+                 iterations = run.Accounts |> List.map _.Iterations
+                 gap = run.Accounts |> List.map _.Gap |} ]
+
+    File.WriteAllText(file, JsonSerializer.Serialize(rows, JsonSerializerOptions(WriteIndented = true))))
+
+// ---- The page ----
+
+/// The curve of a share of the seeds: its return after each update that all of them have one for.
+let curve share runs =
+    runs
+    |> Array.collect (fun run -> Array.ofList run.Curve)
+    |> Array.groupBy fst
+    |> Array.filter (fun (_, points) -> points.Length = seeds.Length)
+    |> Array.map (fun (iteration, points) -> iteration, points |> Array.map snd |> quantile share)
+    |> List.ofArray
+
+let curves chosen =
+    let named = [ for rule, delta in chosen -> $"{nameOf rule} ≤ {delta}", runsOf rule delta ]
+
+    picture
+        $"updates of 1024 steps; mean return of the last 100 episodes, median and quartiles of {seeds.Length} seeds"
+        (Linear(0.0, 500.0))
+        [ for name, runs in named -> name, curve 0.5 runs ]
+        (Map [ for name, runs in named -> name, List.zip (curve 0.25 runs) (curve 0.75 runs) ])
+
+/// At the best δ of each, and at the one of the two that is smaller for both.
+let learningCurve =
+    let smaller = List.min (List.map best rules)
+
+    curves (
+        List.distinct
+            [ for delta in [ smaller ] @ List.map best rules do
+                  for rule in rules do
+                      if delta = smaller || delta = best rule then
+                          rule, delta ]
+    )
+
+let sections =
+    [ "<h2>Learning curves</h2>"
+      learningCurve
+      for delta in deltas do
+          $"<h3>δ = {delta}</h3>"
+          curves [ for rule in rules -> rule, delta ]
+      "<h2>Medians, and quartiles in brackets</h2>"
+      table header markdown ]
+
+let page =
+    option "--page"
+    |> Option.defaultWith (fun () -> Path.Combine(__SOURCE_DIRECTORY__, "..", "artifacts", "maximum-kl.html"))
+
+option "--picture" |> Option.iter (fun file -> File.WriteAllText(file, learningCurve + "\n"))
+Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath page)) |> ignore
+File.WriteAllText(page, document "The maximum of KL, and its mean" sections)
+printfn "The page is ready: %s" (Path.GetFileName page)

@@ -1,0 +1,338 @@
+/// The step of a policy of a few parameters whose KL is limited in the worst row of a batch, and not on average: the quadratic model of
+/// TRPO with the maximum over the states (Schulman et al. 2015, "Trust region policy optimization", equation 11 in place of 12),
+///
+///     max gᵀx   subject to   ½ xᵀF_n x ≤ δ   for every row n.
+///
+/// For weights w on the rows that sum to 1, and F_w = Σ w_n F_n, every such x has ½ xᵀF_w x ≤ δ; so gᵀx ≤ √(2δ gᵀF_w⁻¹g). The least of
+/// these bounds is the maximum itself (strong duality), with the step along F_w⁻¹g: the natural gradient, whose Fisher matrix counts only the
+/// rows in which the policy changes most.
+module FunTrpo.Exact.WorstCase
+
+open System
+open MathNet.Numerics.LinearAlgebra
+
+/// The Fisher matrix F = Σ a aᵀ of a row, by its vectors a: those of RJ, where J is the Jacobian of the distribution's parameters and
+/// RᵀR their metric. There are at most as many as the distribution has parameters.
+type Row = float[][]
+
+/// A step, and how good it is.
+type Step =
+    {
+        X: float[]
+        /// gᵀx
+        Gain: float
+        /// √(2δ gᵀF_w⁻¹g), which no step within the limit gains more than.
+        Bound: float
+        /// w: the multipliers of the rows, as shares of 1.
+        Weights: float[]
+        /// The Newton steps it took.
+        Iterations: int
+    }
+
+let private dot (a: float[]) (b: float[]) =
+    let mutable sum = 0.0
+
+    for i in 0 .. a.Length - 1 do
+        sum <- sum + a[i] * b[i]
+
+    sum
+
+/// xᵀF x
+let quadratic (row: Row) x =
+    let mutable sum = 0.0
+
+    for a in row do
+        let ax = dot a x
+        sum <- sum + ax * ax
+
+    sum
+
+/// max xᵀF_n x
+let private worst (rows: Row[]) x =
+    let mutable largest = 0.0
+
+    for row in rows do
+        largest <- max largest (quadratic row x)
+
+    largest
+
+/// F_w = Σ w_n F_n
+let fisher (weights: float[]) (rows: Row[]) =
+    let size = (Array.head rows[0]).Length
+    let sum = Array2D.zeroCreate size size
+
+    for n in 0 .. rows.Length - 1 do
+        for a in rows[n] do
+            for i in 0 .. size - 1 do
+                for j in 0 .. size - 1 do
+                    sum[i, j] <- sum[i, j] + weights[n] * a[i] * a[j]
+
+    Matrix<float>.Build.DenseOfArray sum
+
+let private uniform (rows: Row[]) = Array.create rows.Length (1.0 / float rows.Length)
+
+/// F_mean = W⁻ᵀW⁻¹ on the directions that change any row: W. In the coordinates x = W z the mean of the F_n is the identity, and nothing
+/// depends on the units of the parameters.
+let private whitening (rows: Row[]) =
+    let decomposition = (fisher (uniform rows) rows).Evd Symmetricity.Symmetric
+    let eigenvalues = decomposition.EigenValues |> Seq.map _.Real |> Array.ofSeq
+    let largest = Array.max eigenvalues
+
+    let kept =
+        [ for i in 0 .. eigenvalues.Length - 1 do
+              if eigenvalues[i] > 1e-12 * largest then
+                  decomposition.EigenVectors.Column i / sqrt eigenvalues[i] ]
+
+    Matrix<float>.Build.DenseOfColumnVectors kept
+
+/// R with RᵀR = Σ v vᵀ, by Householder's reflections of the matrix whose rows are the v: half of the digits that Cholesky's factors would
+/// lose in forming the sum are kept. Large rows come first, which keeps the small ones exact.
+let private triangular size (vectors: float[][]) =
+    let sorted = vectors |> Array.sortByDescending (fun v -> dot v v)
+    let count = max size sorted.Length
+
+    let columns =
+        Array.init size (fun j -> Array.init count (fun i -> if i < sorted.Length then sorted[i][j] else 0.0))
+
+    for k in 0 .. size - 1 do
+        let column = columns[k]
+        let mutable square = 0.0
+
+        for i in k .. count - 1 do
+            square <- square + column[i] * column[i]
+
+        let norm = if column[k] > 0.0 then -(sqrt square) else sqrt square
+        let first = column[k] - norm
+
+        // I − 2 u uᵀ / uᵀu with u = column − norm · e, for which uᵀu = −2 norm · first.
+        if first <> 0.0 then
+            for j in k + 1 .. size - 1 do
+                let other = columns[j]
+                let mutable product = first * other[k]
+
+                for i in k + 1 .. count - 1 do
+                    product <- product + column[i] * other[i]
+
+                let factor = product / (norm * first)
+                other[k] <- other[k] + factor * first
+
+                for i in k + 1 .. count - 1 do
+                    other[i] <- other[i] + factor * column[i]
+
+        column[k] <- norm
+
+    columns
+
+/// R⁻ᵀv, where R is given by its columns.
+let private forward (r: float[][]) (v: float[]) =
+    let x = Array.copy v
+
+    for j in 0 .. x.Length - 1 do
+        for i in 0 .. j - 1 do
+            x[j] <- x[j] - r[j][i] * x[i]
+
+        x[j] <- x[j] / r[j][j]
+
+    x
+
+/// R⁻¹v
+let private backward (r: float[][]) (v: float[]) =
+    let x = Array.copy v
+
+    for j in x.Length - 1 .. -1 .. 0 do
+        x[j] <- x[j] / r[j][j]
+
+        for i in 0 .. j - 1 do
+            x[i] <- x[i] - r[j][i] * x[j]
+
+    x
+
+/// Where Newton's method stands: a z inside of all limits zᵀF_n z ≤ 1, and what follows from it.
+type private Iterate =
+    {
+        Z: float[]
+        /// w_n ∝ 1/(1 − zᵀF_n z)
+        Weights: float[]
+        /// The gain when z is stretched to the limit, and the bound by the weights.
+        Gain: float
+        Bound: float
+        /// The Newton step of −t cᵀz − Σ log(1 − zᵀF_n z), and the square of its length in the Hessian.
+        Newton: float[]
+        Decrement: float
+    }
+
+/// −t cᵀz − Σ log(1 − zᵀF_n z), infinite where a limit is not kept.
+let private barrier rows t (c: float[]) z =
+    let mutable sum = -t * dot c z
+
+    for row in rows do
+        let slack = 1.0 - quadratic row z
+        sum <- sum - (if slack > 0.0 then log slack else -infinity)
+
+    sum
+
+/// F z
+let private product (row: Row) (z: float[]) =
+    let fz = Array.zeroCreate z.Length
+
+    for a in row do
+        let az = dot a z
+
+        for i in 0 .. z.Length - 1 do
+            fz[i] <- fz[i] + az * a[i]
+
+    fz
+
+let private scaled (weight: float) = Array.map (fun (x: float) -> weight * x)
+
+let private iterate (rows: Row[]) t (c: float[]) z =
+    let slacks = rows |> Array.map (fun row -> 1.0 - quadratic row z)
+    let total = slacks |> Array.sumBy (fun slack -> 1.0 / slack)
+    let products = rows |> Array.map (fun row -> product row z)
+
+    // With s the slack: ∇ = −t c + Σ 2 F z / s and ∇² = Σ 2 F / s + Σ 4 (F z)(F z)ᵀ / s².
+    let gradient = scaled -t c
+
+    for n in 0 .. rows.Length - 1 do
+        for i in 0 .. c.Length - 1 do
+            gradient[i] <- gradient[i] + 2.0 / slacks[n] * products[n][i]
+
+    let weighted =
+        Array.map2 (fun row slack -> row |> Array.map (scaled (sqrt (2.0 / slack)))) rows slacks
+        |> Array.concat
+
+    let alongs = Array.map2 (fun fz slack -> scaled (2.0 / slack) fz) products slacks
+    let hessian = triangular c.Length (Array.append weighted alongs)
+    let ofGradient = forward hessian gradient
+    let ofC = forward (triangular c.Length weighted) c // of Σ 2 F / s = 2 total · F_w
+
+    { Z = z
+      Weights = slacks |> Array.map (fun slack -> 1.0 / (slack * total))
+      Gain = dot c z / sqrt (1.0 - Array.min slacks)
+      Bound = sqrt (2.0 * total * dot ofC ofC)
+      Newton = backward hessian ofGradient |> scaled -1.0
+      Decrement = dot ofGradient ofGradient }
+
+/// Where the Newton step is this short, in the square of its length, all of it stays inside and the next one is far shorter: the barrier
+/// is self-concordant.
+let private isNear = 0.1
+
+let private mostIterations = 500
+
+/// max cᵀz subject to zᵀF_n z ≤ 1, by Newton's method on a barrier that is lowered until the gain is within the gap of the bound. The
+/// bound holds at any weights, so the barrier decides how soon it is met, and never whether.
+let private solve gap (rows: Row[]) (c: float[]) =
+    let inside = 0.5 / sqrt (worst rows c)
+
+    // Halves the Newton step until it goes down far enough (Armijo), and stays inside.
+    let advance t (current: Iterate) =
+        let along length = Array.map2 (fun z d -> z + length * d) current.Z current.Newton
+        let before = barrier rows t c current.Z
+
+        let rec attempt length =
+            let z = along length
+
+            if barrier rows t c z <= before - 0.25 * length * current.Decrement then Some z
+            elif length > 1e-10 then attempt (0.5 * length)
+            else None
+
+        if current.Decrement < isNear then Some(along 1.0) else attempt 1.0
+
+    // At its minimum the barrier promises a gap of the number of rows over t.
+    let promised t z = float rows.Length / (t * dot c z)
+
+    let rec go iterations t z =
+        let current = iterate rows t c z
+        let isThere = current.Gain >= (1.0 - gap) * current.Bound
+
+        if isThere || iterations >= mostIterations then
+            current, iterations
+        elif current.Decrement < isNear && promised t z > 0.5 * gap then
+            go iterations (10.0 * t) z
+        elif current.Decrement < 1e-14 then
+            current, iterations // at the minimum, as far as rounding knows
+        else
+            match advance t current with
+            | Some next -> go (iterations + 1) t next
+            | None -> current, iterations // rounding lets it go no further
+
+    let start = c |> Array.map (fun ci -> inside * ci)
+    go 0 (float rows.Length / inside) start
+
+/// How many rows are taken in at a time.
+let private several = 8
+
+/// The z that gains most within the limits of all rows, its Newton steps, and the weights of the rows. Few rows are ever at their limit, so the
+/// problem is solved with few: those that its last solution broke join them, until none of any consequence is left out. The mean of the
+/// F_n, which is the identity here, is among them from the start: its limit follows from the others, and keeps every direction bounded.
+let private solveWithFew gap (rows: Row[]) (c: float[]) =
+    let identity: Row =
+        Array.init c.Length (fun i -> Array.init c.Length (fun j -> if i = j then 1.0 else 0.0))
+
+    // The first solutions need not be better than what they are to find: which rows matter.
+    let rec go iterations inner (chosen: int[]) =
+        let few = Array.append [| identity |] (chosen |> Array.map (fun n -> rows[n]))
+        let best, more = solve inner few c
+        let iterations = iterations + more
+
+        // As far as the few allow.
+        let z = scaled (1.0 / sqrt (worst few best.Z)) best.Z
+        let ofRows = rows |> Array.map (fun row -> quadratic row z)
+        let most = Array.max ofRows
+
+        let broken =
+            [| for n in 0 .. rows.Length - 1 do
+                   if ofRows[n] > 1.0 then
+                       n |]
+            |> Array.except chosen
+
+        let isThere = dot c z / sqrt most >= (1.0 - gap) * best.Bound
+
+        if isThere || broken.Length = 0 && inner <= 0.5 * gap then
+            // The weight of the mean is that of all rows.
+            let weights = Array.create rows.Length (best.Weights[0] / float rows.Length)
+            chosen |> Array.iteri (fun i n -> weights[n] <- weights[n] + best.Weights[i + 1])
+            { best with Z = z }, iterations, weights
+        else
+            let worstFew = broken |> Array.sortByDescending (fun n -> ofRows[n]) |> Array.truncate several
+            let next = if broken.Length = 0 || most < 1.0 + inner then max (0.5 * gap) (0.01 * inner) else inner
+            go iterations next (Array.append chosen worstFew)
+
+    go 0 (max (0.5 * gap) 0.01) [||]
+
+let private nothing (rows: Row[]) parameters =
+    { X = Array.zeroCreate parameters; Gain = 0.0; Bound = 0.0; Weights = uniform rows; Iterations = 0 }
+
+/// The step that gains most while KL is at most `delta` in every row, to the relative gap between `Gain` and `Bound` that is asked for. The
+/// worst row is exactly at the limit. There is no such step where a direction gains and changes no row: it could go on without end.
+let step gap delta (gradient: float[]) (rows: Row[]) =
+    if Array.forall ((=) 0.0) gradient then
+        Some(nothing rows gradient.Length)
+    elif Array.forall (Array.forall (Array.forall ((=) 0.0))) rows then
+        None
+    else
+        let whitening = whitening rows
+        let g = Vector<float>.Build.DenseOfArray gradient
+        let c = whitening.TransposeThisAndMultiply g
+        let size = c.L2Norm()
+
+        // What of g lies beyond the directions that change a row: g − F_mean W c.
+        let beyond = g - fisher (uniform rows) rows * (whitening * c)
+
+        if size = 0.0 || beyond.L2Norm() > 1e-6 * g.L2Norm() then
+            None
+        else
+            let axes = whitening.ToColumnArrays()
+            let whitened = rows |> Array.map (Array.map (fun a -> axes |> Array.map (dot a)))
+
+            let best, iterations, weights = solveWithFew gap whitened ((c / size).ToArray())
+            let direction = (whitening * Vector<float>.Build.DenseOfArray best.Z).ToArray()
+            let length = sqrt (2.0 * delta / worst rows direction)
+            let x = direction |> Array.map (fun xi -> length * xi)
+
+            Some
+                { X = x
+                  Gain = dot gradient x
+                  Bound = sqrt (2.0 * delta) * size * best.Bound
+                  Weights = weights
+                  Iterations = iterations }
