@@ -42,6 +42,7 @@ type State<'State when 'State: equality> =
     }
 
 /// What a policy is improved on.
+[<RequireQualifiedAccess>]
 type Samples =
     {
         /// As the network sees them (normalised).
@@ -221,7 +222,7 @@ module Training =
           RewardScale = rewardScale }
 
     /// The rows of the batch itself: the single path of the TRPO paper.
-    let private singlePath (batch: Batch) (estimate: Estimate) =
+    let private singlePath (batch: Batch) (estimate: Estimate) : Samples =
         { Observations = estimate.Observations
           Actions = batch.Actions
           Advantages = estimate.Advantages
@@ -230,7 +231,7 @@ module Training =
 
     /// The rows of a vine that grows from where the instances are after the batch, in the batch's unit of rewards and under the
     /// critic of the state.
-    let vine (setup: Setup<'State>) (state: State<'State>) batch (estimate: Estimate) instances =
+    let vine (setup: Setup<'State>) (state: State<'State>) batch (estimate: Estimate) instances : Result<Samples, Fault> =
         let configuration = setup.Configuration
         let normaliser = normaliserOf state batch
         let actor = { actor setup state with Normaliser = normaliser }
@@ -242,13 +243,17 @@ module Training =
         let scaled = Rewards.apply estimate.RewardScale
         let key = keyOf state |> Key.named "vine"
 
-        Vine.grow setup.Environment actor settings scaled valuesOf setup.Threads key instances
-        |> Result.map (fun vine ->
-            { Observations = Normaliser.apply normaliser vine.Observations
-              Actions = vine.Actions
-              Advantages = standardise setup (Vine.advantages actor vine)
-              RowsPerState = vine.Branches
-              Steps = vine.Steps })
+        result {
+            let! vine = Vine.grow setup.Environment actor settings scaled valuesOf setup.Threads key instances
+            do! requireFinite "branches' returns" state (areFloat32 vine.Returns)
+
+            return
+                { Observations = Normaliser.apply normaliser vine.Observations
+                  Actions = vine.Actions
+                  Advantages = standardise setup (Vine.advantages actor vine)
+                  RowsPerState = vine.Branches
+                  Steps = vine.Steps }
+        }
 
     /// What the policy is improved on after a batch: its own rows or, where the configuration has branches, those of a vine.
     let private samples (setup: Setup<'State>) state batch estimate instances =
@@ -383,7 +388,8 @@ module Training =
         else
             // Branches end when they do, so what is left over by those of one iteration is there for the next.
             let own = min remaining horizon
-            let ofBranch = max 1L ((remaining - own) / int64 configuration.Branches)
+            let branches = Vine.branchesIn setup.Environment.ActionSpace configuration.Branches
+            let ofBranch = max 1L ((remaining - own) / int64 branches)
             let branchSteps = int (min ofBranch (int64 configuration.BranchSteps))
             int own, { setup with Configuration = { configuration with BranchSteps = branchSteps } }
 

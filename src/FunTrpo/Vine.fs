@@ -5,6 +5,7 @@ open System.Collections.Immutable
 open System.Runtime.InteropServices
 
 /// How a vine grows.
+[<RequireQualifiedAccess>]
 type VineSettings =
     {
         /// Actions from each state; at least 2.
@@ -17,6 +18,7 @@ type VineSettings =
 
 /// Several actions from each state of a rollout set, and what each of them led to (Schulman et al. 2015, "Trust region
 /// policy optimization", section 5.2). Rows are state after state, and branch after branch within one.
+[<RequireQualifiedAccess>]
 type Vine =
     {
         States: int
@@ -91,6 +93,9 @@ module Vine =
         | Discrete count when count <= branches -> Some count
         | _ -> None
 
+    /// The branches of each state in such an action space, where so many are asked for: no more than there are actions.
+    let branchesIn space branches = defaultArg (countOfAll branches space) branches
+
     /// What the environment is given for each drawn action.
     let private given (policy: Policy) (actions: Matrix) =
         let given = Array.zeroCreate (actions.Rows * actions.Columns)
@@ -138,7 +143,7 @@ module Vine =
         (instances: ImmutableArray<Instance<'State>>)
         : Result<Vine, Fault> =
         let count = countOfAll settings.Branches environment.ActionSpace
-        let branches = defaultArg count settings.Branches
+        let branches = branchesIn environment.ActionSpace settings.Branches
 
         /// The instances as they set out on their branch of this number.
         let setOut (first: Matrix) branch =
