@@ -231,14 +231,22 @@ module Training =
 
     /// The rows of a vine that grows from where the instances are after the batch, in the batch's unit of rewards and under the
     /// critic of the state.
-    let vine (setup: Setup<'State>) (state: State<'State>) batch (estimate: Estimate) instances : Result<Samples, Fault> =
+    let vine
+        (setup: Setup<'State>)
+        (state: State<'State>)
+        batch
+        (estimate: Estimate)
+        instances
+        : Result<Samples, Fault> =
         let configuration = setup.Configuration
         let normaliser = normaliserOf state batch
         let actor = { actor setup state with Normaliser = normaliser }
         let valuesOf = Normaliser.apply normaliser >> Critic.values setup.Critic state.Critic.Parameters
 
         let settings: VineSettings =
-            { Branches = configuration.Branches; Steps = configuration.BranchSteps; Gamma = configuration.Gamma }
+            { Branches = configuration.Branches
+              Steps = configuration.BranchSteps
+              Gamma = configuration.Gamma }
 
         let scaled = Rewards.apply estimate.RewardScale
         let key = keyOf state |> Key.named "vine"
@@ -282,8 +290,7 @@ module Training =
 
         // The Fisher matrix depends on states alone, of which it needs each only once.
         surrogate
-        |> TrustRegion.improve
-            { settings with FisherFraction = settings.FisherFraction / float samples.RowsPerState }
+        |> TrustRegion.improve { settings with FisherFraction = settings.FisherFraction / float samples.RowsPerState }
 
     let private fitCritic (setup: Setup<'State>) (state: State<'State>) estimate =
         CriticFit.fit

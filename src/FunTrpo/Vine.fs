@@ -117,7 +117,8 @@ module Vine =
     /// The discounted return from the first row of each instance: GAE(1) without a baseline. What stands still behind the end of
     /// an episode does not reach back over it.
     let private returns gamma scaled (valuesOf: Matrix -> ImmutableArray<float>) (batch: Batch) =
-        let noValues = ImmutableCollectionsMarshal.AsImmutableArray(Array.zeroCreate<float> batch.Rewards.Length)
+        let noValues =
+            ImmutableCollectionsMarshal.AsImmutableArray(Array.zeroCreate<float> batch.Rewards.Length)
 
         let gae =
             Advantage.gae gamma 1.0 (scaled batch.Rewards) batch.Ends noValues (valuesOf batch.BootstrapObservations)
@@ -162,7 +163,8 @@ module Vine =
 
         result {
             // An instance that stands still for as many steps as there are branches shows its state, and draws an action, for each.
-            let! looks, _ = Rollout.collect (still environment) actor branches threads (Key.named "draw" key) instances
+            let! looks, _ =
+                Rollout.collect (still environment) actor branches threads (Key.named "draw" key) instances
 
             let actions =
                 match count with
@@ -216,15 +218,14 @@ module Vine =
         let weights =
             if vine.HasEveryAction then
                 let distributions = Actor.distributions actor vine.Observations
-                Array.init advantages.Length (fun row -> exp (family.LogProbability(distributions.Row row, vine.Actions.Row row)))
+
+                Array.init advantages.Length (fun row ->
+                    exp (family.LogProbability(distributions.Row row, vine.Actions.Row row)))
             else
                 Array.create advantages.Length (1.0 / float branches)
 
         let factorOf row =
-            if vine.HasEveryAction then
-                float branches * weights[row]
-            else
-                float branches / float (branches - 1)
+            if vine.HasEveryAction then float branches * weights[row] else float branches / float (branches - 1)
 
         for state in 0 .. vine.States - 1 do
             let rows = seq { state * branches .. (state + 1) * branches - 1 }

@@ -146,7 +146,10 @@ let private followed (case: Case) instance (start: Trail) (drawn: float32[]) =
     let rec goOn t state (drawn: float32[]) =
         let action = Array.zeroCreate<float32> family.ActionWidth
         Policy.toAction actor.Policy (ReadOnlySpan drawn) (action.AsSpan())
-        let next = environment.Step(keys |> Key.named "environment" |> Key.at (int64 t), ReadOnlySpan action, state)
+
+        let next =
+            environment.Step(keys |> Key.named "environment" |> Key.at (int64 t), ReadOnlySpan action, state)
+
         let reward = (scaled (ImmutableArray.Create next.Reward))[0]
         let bootstrap () = valueOf (ReadOnlySpan(look next.State))
 
@@ -251,18 +254,16 @@ let private growing =
 
           test "drawn actions follow the policy" {
               let case =
-                  { Space = Discrete 3
-                    Limit = 5
-                    Settings = settingsOf 2 1 1.0
-                    States = 3000
-                    Key = Key.ofSeed 4L }
+                  { Space = Discrete 3; Limit = 5; Settings = settingsOf 2 1 1.0; States = 3000; Key = Key.ofSeed 4L }
 
               let vine = grow case
               let distributions = Actor.distributions (actorOf case) vine.Observations
               let family = (actorOf case).Policy.Family
 
               for action in 0..2 do
-                  let probability row = exp (family.LogProbability(distributions.Row row, ReadOnlySpan [| float32 action |]))
+                  let probability row =
+                      exp (family.LogProbability(distributions.Row row, ReadOnlySpan [| float32 action |]))
+
                   let expected = Seq.init 6000 probability |> Seq.average
                   let found = Seq.init 6000 (fun row -> if vine.Actions[row, 0] = float32 action then 1.0 else 0.0)
                   // Five standard deviations of a mean of 6000.
@@ -296,15 +297,12 @@ let private logProbabilities (case: PolicyCase) parameters =
 
         Oracle.logProbability case.Space distribution (case.Actions.Row(row).ToArray()))
 
-let private everyActionCases = casesOn (Gen.choose (1, 5) |> Gen.map Discrete) |> Gen.map (fun case ->
-    { case with Settings = settingsOf 5 case.Settings.Steps case.Settings.Gamma })
+let private everyActionCases =
+    casesOn (Gen.choose (1, 5) |> Gen.map Discrete)
+    |> Gen.map (fun case -> { case with Settings = settingsOf 5 case.Settings.Steps case.Settings.Gamma })
 
 let private drawnCases =
-    casesOn (
-        Gen.oneof
-            [ actionSpace |> Gen.filter (fun space -> not space.IsDiscrete)
-              Gen.constant (Discrete 6) ]
-    )
+    casesOn (Gen.oneof [ actionSpace |> Gen.filter (fun space -> not space.IsDiscrete); Gen.constant (Discrete 6) ])
 
 let private surrogates =
     testList
@@ -321,7 +319,8 @@ let private surrogates =
                   let theta = Vector.init step.Length (fun i -> seen.Parameters[i] + 0.3f * float32 step[i])
 
                   let probabilities parameters =
-                      logProbabilities seen (Oracle.constants (Vector.toArray parameters)) |> Array.map (fun p -> exp p.X)
+                      logProbabilities seen (Oracle.constants (Vector.toArray parameters))
+                      |> Array.map (fun p -> exp p.X)
 
                   let expected =
                       Array.map2 (-) (probabilities theta) (probabilities seen.Parameters)
@@ -332,18 +331,21 @@ let private surrogates =
                   let scale = 1.0 + (vine.Returns |> Seq.map abs |> Seq.max)
                   expectClose (2e-5 * scale) gain (expected / float vine.States) "gain")
 
-          property "sum to 0 in each state, where each is the return less the mean of the others" drawnCases (fun case ->
-              let vine = grow case
-              Expect.isFalse vine.HasEveryAction "drawn"
-              let advantages = Vine.advantages (actorOf case) vine
+          property
+              "sum to 0 in each state, where each is the return less the mean of the others"
+              drawnCases
+              (fun case ->
+                  let vine = grow case
+                  Expect.isFalse vine.HasEveryAction "drawn"
+                  let advantages = Vine.advantages (actorOf case) vine
 
-              for rows in stateRows vine do
-                  let scale = 1.0 + (rows |> List.map (fun row -> abs vine.Returns[row]) |> List.max)
-                  expectClose (1e-12 * scale) (rows |> List.sumBy (fun row -> advantages[row])) 0.0 "sum"
+                  for rows in stateRows vine do
+                      let scale = 1.0 + (rows |> List.map (fun row -> abs vine.Returns[row]) |> List.max)
+                      expectClose (1e-12 * scale) (rows |> List.sumBy (fun row -> advantages[row])) 0.0 "sum"
 
-                  for row in rows do
-                      let others = rows |> List.except [ row ] |> List.averageBy (fun other -> vine.Returns[other])
-                      expectClose (1e-12 * scale) advantages[row] (vine.Returns[row] - others) $"row {row}")
+                      for row in rows do
+                          let others = rows |> List.except [ row ] |> List.averageBy (fun other -> vine.Returns[other])
+                          expectClose (1e-12 * scale) advantages[row] (vine.Returns[row] - others) $"row {row}")
 
           property
               "of drawn actions make a gradient K/(K − 1) times that of the self-normalised estimator (equation 16)"
@@ -353,7 +355,8 @@ let private surrogates =
                   let seen = policyCaseOfVine case vine (Vine.advantages (actorOf case) vine)
 
                   let old =
-                      logProbabilities seen (Oracle.constants (Vector.toArray seen.Parameters)) |> Array.map (fun p -> p.X)
+                      logProbabilities seen (Oracle.constants (Vector.toArray seen.Parameters))
+                      |> Array.map (fun p -> p.X)
 
                   /// (1/N) Σ_n Σ_k r_k Q_k / Σ_k r_k with r = π_θ/π_old
                   let selfNormalised parameters =
@@ -426,7 +429,12 @@ let private trains branches =
             Expect.isTrue (Double.IsFinite report.Improvement.Comparison.Gain) "gain"
             Expect.equal state.Steps (int64 steps.Value) "steps that were made"
             Expect.equal report.Steps state.Steps "steps that are told"
-            Expect.isGreaterThanOrEqual state.Steps (ofBatches + 2L * int64 (small.Environments * branchesPerState)) "steps"
+
+            Expect.isGreaterThanOrEqual
+                state.Steps
+                (ofBatches + 2L * int64 (small.Environments * branchesPerState))
+                "steps"
+
             Expect.isLessThanOrEqual state.Steps most "steps"
 
             for _, report in results do
@@ -551,12 +559,43 @@ let private training =
                               (same vine { path with PolicyParameters = vine.PolicyParameters; Steps = vine.Steps })
                               "the rest" }
 
-          propertyOf 30 "until a total is met to within a step of each environment and branch" (Gen.choose (1, 1000)) (fun total ->
-              let setup = setupOf 1 { small with Branches = 3 } (walk (MultiBinary 2) 12 (ref 0))
-              let results = Training.runFor (int64 total) setup (Training.start setup 1L) |> Seq.map expectOk |> List.ofSeq
-              let made = (List.last results |> fst).Steps
-              Expect.isGreaterThanOrEqual made (int64 total) "met"
-              Expect.isLessThan made (int64 (total + small.Environments * (1 + 3))) "and little more")
+          for seed in 1L .. 2L do
+              test $"clearly improves on CartPole-v1, seed {seed}" {
+                  let configuration =
+                      { Configuration.standard with
+                          Environments = 16
+                          Horizon = 16
+                          Branches = 2
+                          BranchSteps = 10
+                          Delta = 0.03
+                          Hidden = [ 32 ]
+                          CriticHidden = [ 32 ] }
+
+                  let setup = setupOf 2 configuration CartPole.environment
+                  let start = Training.start setup seed
+                  let trained = Training.runFor 12_000L setup start |> Seq.last |> expectOk |> fst
+
+                  let score state =
+                      (Evaluation.run 2 CartPole.environment (Training.actor setup state) 20 (Key.ofSeed 5L) |> expectOk)
+                          .Mean
+
+                  Expect.isLessThan (score start) 100.0 "before"
+                  Expect.isGreaterThan (score trained) 200.0 "after"
+              }
+
+          propertyOf
+              30
+              "until a total is met to within a step of each environment and branch"
+              (Gen.choose (1, 1000))
+              (fun total ->
+                  let setup = setupOf 1 { small with Branches = 3 } (walk (MultiBinary 2) 12 (ref 0))
+
+                  let results =
+                      Training.runFor (int64 total) setup (Training.start setup 1L) |> Seq.map expectOk |> List.ofSeq
+
+                  let made = (List.last results |> fst).Steps
+                  Expect.isGreaterThanOrEqual made (int64 total) "met"
+                  Expect.isLessThan made (int64 (total + small.Environments * (1 + 3))) "and little more")
 
           test "until a total is met makes whole iterations while there is room for them" {
               let setup = setupOf 1 small CartPole.environment
@@ -576,7 +615,8 @@ let private training =
 
               for case in case do
                   for branches in [ 2; 3; 7 ] do
-                      let repeat (m: Matrix) = Matrix.init (m.Rows * branches) m.Columns (fun row column -> m[row / branches, column])
+                      let repeat (m: Matrix) =
+                          Matrix.init (m.Rows * branches) m.Columns (fun row column -> m[row / branches, column])
 
                       let repeated =
                           Surrogate.create
@@ -603,7 +643,10 @@ let private training =
                         Observations = Matrix.zero 12 1
                         Actions = Matrix.zero 12 1
                         Rewards = ImmutableArray.CreateRange(Seq.map float rewards)
-                        Ends = ImmutableArray.CreateRange(Seq.init 12 (fun row -> (LanguagePrimitives.EnumOfValue(byte (row % 4)): End)))
+                        Ends =
+                          ImmutableArray.CreateRange(
+                              Seq.init 12 (fun row -> (LanguagePrimitives.EnumOfValue(byte (row % 4)): End))
+                          )
                         BootstrapObservations = Matrix.zero 6 1
                         Episodes = ImmutableArray.Empty }
 
@@ -681,7 +724,8 @@ let private faults =
               for what in [ "reward"; "observation" ] do
                   test $"is told with its step: a NaN {what} in step {step}" {
                       match update (failing what step) with
-                      | Error fault -> Expect.equal fault (NonFiniteEnvironment(what, "Failing-v0", 0, int64 step)) "the fault"
+                      | Error fault ->
+                          Expect.equal fault (NonFiniteEnvironment(what, "Failing-v0", 0, int64 step)) "the fault"
                       | Ok _ -> failtest "it went on"
                   }
 
