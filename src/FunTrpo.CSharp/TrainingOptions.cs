@@ -95,7 +95,8 @@ public sealed record TrainingOptions
 
     /// <summary>
     /// Actions that are tried from where each environment stands after <see cref="Horizon"/> steps (the vine of the TRPO paper): the
-    /// policy is improved on what they lead to, and not on the steps before. 0, the standard, tries none; else in [2, 1000].
+    /// policy is improved on what they lead to, and not on the steps before. 0, the standard, tries none; else in [2, 1000]. An environment of your own is brought there by playing its
+    /// episode again for each action, so this suits short episodes and fast simulators.
     /// </summary>
     public int Branches { get; init; }
 

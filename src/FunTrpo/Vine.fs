@@ -125,6 +125,13 @@ module Vine =
 
         Array.init batch.Instances (fun instance -> gae.Returns[instance * batch.Horizon])
 
+    /// Nobody goes on from where branches end.
+    let private leave (ends: ImmutableArray<Instance<Along<'State>>>) =
+        for instance in ends do
+            match instance.State.Inner |> ValueOption.map box with
+            | ValueSome(:? Borrower as state) -> state.GiveBack()
+            | _ -> ()
+
     /// Branches from where the instances are, with the actor's policy after the first action of each.
     ///
     /// In a discrete space of no more actions than there are to be branches, each action is taken once; else the policy draws
@@ -176,10 +183,11 @@ module Vine =
             let lengths = Array.zeroCreate looks.Rewards.Length
 
             for branch in 0 .. branches - 1 do
-                let! batch, _ =
+                let! batch, ends =
                     setOut first branch
                     |> Rollout.collect (along environment) actor settings.Steps threads (Key.named "play" key)
 
+                leave ends
                 let returns = returns settings.Gamma scaled valuesOf batch
 
                 for i in 0 .. instances.Length - 1 do
