@@ -362,7 +362,7 @@ let private surrogates =
                   let selfNormalised parameters =
                       let now = logProbabilities seen parameters
                       let ratio row = exp (now[row] - Oracle.constant old[row])
-                      let sum = List.fold (fun (total: Oracle.HyperDual) it -> total + it) (Oracle.constant 0.0)
+                      let sum = List.fold (+) (Oracle.constant 0.0)
 
                       stateRows vine
                       |> List.map (fun rows ->
@@ -625,7 +625,7 @@ let private training =
                               (ImmutableArray.CreateRange(Seq.init (case.Observations.Rows * branches) float))
                               case.Parameters
 
-                      let v = Vector.init case.Parameters.Length (fun i -> float32 (sin (float i)))
+                      let v = Vector.init case.Parameters.Length (float >> sin >> float32)
                       use ofEach = Fisher.matrix 0.1 1.0 case.Surrogate
                       use ofRepeated = Fisher.matrix 0.1 (1.0 / float branches) repeated
                       Expect.equal (Fisher.product ofRepeated v) (Fisher.product ofEach v) "the product"
@@ -643,7 +643,7 @@ let private training =
                         Rewards = ImmutableArray.CreateRange(Seq.map float rewards)
                         Ends =
                           ImmutableArray.CreateRange(
-                              Seq.init 12 (fun row -> (LanguagePrimitives.EnumOfValue(byte (row % 4)): End))
+                              Seq.init 12 (fun row -> LanguagePrimitives.EnumOfValue<byte, End>(byte (row % 4)))
                           )
                         BootstrapObservations = Matrix.zero 6 1
                         Episodes = ImmutableArray.Empty }
