@@ -72,7 +72,7 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
         Situation next = state.Next(action, isFirst, observation, isOver ? null : simulator);
         if (isOver)
         {
-            idle.Add(simulator);
+            simulator.Rest();
         }
         else
         {
@@ -200,7 +200,7 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
 
     private Simulator Track(IEnvironment environment)
     {
-        Simulator simulator = new(environment);
+        Simulator simulator = new(environment, idle);
         made.Add(environment, simulator);
         if (environment is IDisposable)
         {

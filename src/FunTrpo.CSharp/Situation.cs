@@ -1,7 +1,9 @@
 using System;
+using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using System.Threading;
+using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
@@ -9,7 +11,7 @@ namespace FunTrpo.CSharp;
 /// Where an episode of a caller's environment stands, as a value: its seed and the actions since. The simulator that came here goes
 /// on from here once; for whoever comes back later, the episode is played again up to this point.
 /// </summary>
-internal sealed class Situation : IEquatable<Situation>
+internal sealed class Situation : IEquatable<Situation>, Core.Borrower
 {
     /// <summary>The actions up to here, one after another; behind them there may be later ones.</summary>
     private readonly float[] actions;
@@ -81,6 +83,15 @@ internal sealed class Situation : IEquatable<Situation>
         }
     }
 
+    /// <summary>Lets the simulator that stands here, if it does, begin another episode.</summary>
+    public void GiveBack()
+    {
+        if (Simulator is not null && Simulator.TryLeave(this))
+        {
+            Simulator.Rest();
+        }
+    }
+
     /// <summary>Whether exactly these numbers, bit for bit, are seen here.</summary>
     public bool Shows(float[] numbers) => Bits(observation).SequenceEqual(Bits(numbers));
 
@@ -100,11 +111,15 @@ internal sealed class Situation : IEquatable<Situation>
 }
 
 /// <summary>An instance of a caller's environment, and the situation in which it stands.</summary>
-internal sealed class Simulator(IEnvironment environment)
+/// <param name="environment">The instance.</param>
+/// <param name="idle">Where it waits for its next episode.</param>
+internal sealed class Simulator(IEnvironment environment, ConcurrentBag<Simulator> idle)
 {
     private Situation? situation;
 
     public IEnvironment Environment => environment;
+
+    public void Rest() => idle.Add(this);
 
     public void StandAt(Situation? next) => Volatile.Write(ref situation, next);
 

@@ -70,7 +70,7 @@ public sealed record TrainingOptions
     /// <summary>The seed of all randomness: the same options, environment and seed give the same training, bit for bit.</summary>
     public long Seed { get; init; }
 
-    /// <summary>Environment steps until training ends, to within one of each environment.</summary>
+    /// <summary>Environment steps until training ends, to within one of each environment and branch.</summary>
     public long TotalSteps { get; init; } = 100_000;
 
     /// <summary>The mean return of the last 100 finished episodes at which training ends before; null never does.</summary>
@@ -92,6 +92,17 @@ public sealed record TrainingOptions
 
     /// <summary>Bias against variance of the advantages, λ of GAE, in [0, 1].</summary>
     public double Lambda { get; init; }
+
+    /// <summary>
+    /// Actions that are tried from where each environment stands after <see cref="Horizon"/> steps (the vine of the TRPO paper): the
+    /// policy is improved on what they lead to, and not on the steps before. 0, the standard, tries none; else in [2, 1000]. An
+    /// environment of your own is brought there by playing its episode again for each action, so this suits short episodes and fast
+    /// simulators.
+    /// </summary>
+    public int Branches { get; init; }
+
+    /// <summary>Steps for which a tried action is followed at most, in [1, 10000000]; used where there are <see cref="Branches"/>.</summary>
+    public int BranchSteps { get; init; }
 
     /// <summary>Units of each hidden layer of the policy.</summary>
     public ImmutableArray<int> Hidden { get; init; }
@@ -195,6 +206,8 @@ public sealed record TrainingOptions
         Horizon = core.Horizon;
         Gamma = core.Gamma;
         Lambda = core.Lambda;
+        Branches = core.Branches;
+        BranchSteps = core.BranchSteps;
         Hidden = [.. core.Hidden];
         Activation = (Activation)core.Activation;
         InitialLogSigma = core.InitialLogSigma;
@@ -249,6 +262,8 @@ public sealed record TrainingOptions
             horizon: Horizon,
             gamma: Gamma,
             lambda: Lambda,
+            branches: Branches,
+            branchSteps: BranchSteps,
             hidden: Units(Hidden),
             activation: (Kernels.Activation)Activation,
             initialLogSigma: InitialLogSigma,

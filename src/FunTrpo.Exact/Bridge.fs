@@ -13,12 +13,18 @@ type Returns =
     /// The rewards up to the end of a process that ends with the probability 1 − γ: λ = 1, for which V is a baseline that may be wrong.
     | ByRewards
 
+/// After so many steps a process that goes on with the probability γ is over but for one time in 10⁹, or is bootstrapped.
+let private stepsToTheEnd gamma =
+    if gamma = 0.0 then 1
+    elif gamma < 0.999 then int (ceil (log 1e-9 / log gamma))
+    else 20_000
+
 /// The pipeline in the theory's setting, for batches of so many instances and steps of each.
 let setup threads returns instances horizon (mdp: FiniteMdp) =
-    let environment, gamma, lambda =
+    let environment, gamma, lambda, branchSteps =
         match returns with
-        | ByExactValues -> Simulation.watched mdp, mdp.Gamma, 0.0
-        | ByRewards -> Simulation.discounted mdp, 1.0, 1.0
+        | ByExactValues -> Simulation.watched mdp, mdp.Gamma, 0.0, 1
+        | ByRewards -> Simulation.discounted mdp, 1.0, 1.0, stepsToTheEnd mdp.Gamma
 
     environment
     |> Training.setup
@@ -28,6 +34,8 @@ let setup threads returns instances horizon (mdp: FiniteMdp) =
             Horizon = horizon
             Gamma = gamma
             Lambda = lambda
+            Branches = max 2 mdp.Actions
+            BranchSteps = branchSteps
             Hidden = []
             CriticHidden = []
             CgIterations = 200
@@ -70,6 +78,27 @@ let singlePath (setup: Setup<int>) (values: Values) seed =
 
     Training.rollout setup.Configuration.Horizon setup state
     |> Result.map (fun (batch, _) -> Training.estimate setup state batch |> Training.surrogate setup state batch)
+
+/// The surrogate of a vine that takes every action from each instance's state, and how many environment steps that takes.
+let vine (setup: Setup<int>) (values: Values) seed =
+    let state = stateAt setup values seed
+    let actor = Training.actor setup state
+    let configuration = setup.Configuration
+
+    let settings: VineSettings =
+        { Branches = configuration.Branches
+          Steps = configuration.BranchSteps
+          Gamma = configuration.Gamma }
+
+    let valuesOf = Critic.values setup.Critic state.Critic.Parameters
+    let key = Key.named "vine" state.Key
+
+    Vine.grow setup.Environment actor settings id valuesOf setup.Threads key state.Instances
+    |> Result.map (fun vine ->
+        let advantages = Vine.advantages actor vine
+
+        Surrogate.create setup.Threads setup.Policy vine.Observations vine.Actions advantages state.PolicyParameters,
+        vine.Steps)
 
 // What a surrogate says, in the units of the theory. A mean over rows weighs states by ρ / Σ ρ; so L and its gradient take the factor
 // Σ ρ, which is 1 / (1 − γ) where nothing terminates, and the Fisher matrix and the mean KL take (1 − γ) Σ ρ, which is then 1.

@@ -25,6 +25,8 @@ type Configuration =
       Horizon: int
       Gamma: float
       Lambda: float
+      Branches: int
+      BranchSteps: int
       Hidden: int list
       Activation: Activation
       InitialLogSigma: float
@@ -75,6 +77,8 @@ module Configuration =
           Horizon = 128
           Gamma = 0.99
           Lambda = 0.95
+          Branches = 0
+          BranchSteps = 100
           Hidden = [ 64; 64 ]
           Activation = Activation.Tanh
           InitialLogSigma = 0.0
@@ -165,6 +169,11 @@ module Configuration =
             get
             set
 
+    /// 0, or 2 and more: one alone has nothing that it could be compared with.
+    let private countOrNone name meaning high get set =
+        let parse = parseInteger 0 high >> Option.filter ((<>) 1)
+        field name meaning $"0, or an integer in [2, {string high}]" false (string: int -> string) parse get set
+
     let private choice name meaning (options: (string * 'T) list) get set =
         let print value =
             options
@@ -187,6 +196,7 @@ module Configuration =
         field name meaning "true | false" false print parse get set
 
     let private maximumUnits = 65536
+    let private maximumBranches = 1000
 
     let private layers name meaning get set =
         let print (units: int list) = units |> List.map string |> String.concat ","
@@ -227,6 +237,19 @@ module Configuration =
           number "gamma" "discount of future rewards, γ" (closed 0.0 1.0) _.Gamma (fun v c -> { c with Gamma = v })
           number "lambda" "bias against variance of the advantages, λ of GAE" (closed 0.0 1.0) _.Lambda (fun v c ->
               { c with Lambda = v })
+          countOrNone
+              "branches"
+              "actions tried from where each environment stands after the horizon (vine), which the policy is improved on; 0 is none"
+              maximumBranches
+              _.Branches
+              (fun v c -> { c with Branches = v })
+          integer
+              "branchSteps"
+              "steps of a branch at most, used where branches is not 0; the critic says what would follow"
+              1
+              10_000_000
+              _.BranchSteps
+              (fun v c -> { c with BranchSteps = v })
           layers "hidden" "hidden layers of the policy" _.Hidden (fun v c -> { c with Hidden = v })
           choice "activation" "non-linearity of the policy's hidden layers" activations _.Activation (fun v c ->
               { c with Activation = v })
@@ -394,11 +417,19 @@ module Configuration =
             Error(InvalidSetting(name, field.Get configuration, limit))
 
         let units = 1L + List.sumBy int64 (configuration.Hidden @ configuration.CriticHidden)
+        let isTooMuch each = int64 configuration.Environments * int64 each > mostActivations / units
 
-        if int64 configuration.Environments * int64 configuration.Horizon > mostActivations / units then
+        let refuseProduct name =
             refuse
-                "horizon"
-                $"environments × horizon must be in [1, {mostActivations / units}], for {units - 1L} hidden units in all"
+                name
+                $"environments × {name} must be in [1, {mostActivations / units}], for {units - 1L} hidden units in all"
+
+        if isTooMuch configuration.Horizon then
+            refuseProduct "horizon"
+        elif isTooMuch configuration.Branches then
+            refuseProduct "branches"
+        elif configuration.Branches > 0 && isTooMuch configuration.BranchSteps then
+            refuseProduct "branchSteps"
         elif weights configuration.Hidden > mostWeights then
             refuse "hidden" $"there must be at most {mostWeights} weights between its layers"
         elif weights configuration.CriticHidden > mostWeights then

@@ -37,6 +37,13 @@ type Environment<'State> =
     /// Writes what is seen of the state.
     abstract Observe: state: 'State * observation: Span<float32> -> unit
 
+/// A state that has more behind it than a value, such as a simulator that stands there. It need not implement this.
+type Borrower =
+
+    /// Called where the pipeline will not go on from this state: what is behind it may be used for another one. The state itself
+    /// stays as good as before.
+    abstract GiveBack: unit -> unit
+
 /// A state together with the number of steps that led to it.
 [<Struct>]
 type Timed<'State> = { Inner: 'State; Elapsed: int }

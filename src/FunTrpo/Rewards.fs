@@ -40,6 +40,21 @@ module Rewards =
 
         along, ImmutableCollectionsMarshal.AsImmutableArray final
 
+    /// Writes the rewards, divided by the standard deviation that the moments have and clipped, to `scaled`.
+    let private writeScaled moments (rewards: ImmutableArray<float>) (scaled: float[]) =
+        let factor = 1.0 / sqrt ((moments: Moments).Variance 0 + smallest)
+
+        for row in 0 .. scaled.Length - 1 do
+            scaled[row] <- Math.Clamp(rewards[row] * factor, -clip, clip)
+
+        ImmutableCollectionsMarshal.AsImmutableArray scaled
+
+    /// Rewards as the scale has them that has seen others: it learns nothing from these.
+    let apply scale (rewards: ImmutableArray<float>) =
+        match scale with
+        | Unscaled -> rewards
+        | ByReturn(moments, _) -> writeScaled moments rewards (Array.zeroCreate rewards.Length)
+
     /// The scaled rewards of the batch, and the scale that has seen them.
     let scale gamma (batch: Batch) scale =
         match scale with
@@ -47,12 +62,6 @@ module Rewards =
         | ByReturn(moments, sums) ->
             let along, nextSums = discountedSums gamma sums batch
             let moments = Moments.merge moments (Moments.ofNumbers (ReadOnlyMemory along))
-            let factor = 1.0 / sqrt (moments.Variance 0 + smallest)
 
             // The discounted sums have been seen, and their array is as long as the rewards are.
-            let scaled = along
-
-            for row in 0 .. scaled.Length - 1 do
-                scaled[row] <- Math.Clamp(batch.Rewards[row] * factor, -clip, clip)
-
-            ImmutableCollectionsMarshal.AsImmutableArray scaled, ByReturn(moments, nextSums)
+            writeScaled moments batch.Rewards along, ByReturn(moments, nextSums)

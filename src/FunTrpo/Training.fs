@@ -41,6 +41,19 @@ type State<'State when 'State: equality> =
         VectorWidth: int
     }
 
+/// What a policy is improved on.
+[<RequireQualifiedAccess>]
+type Samples =
+    {
+        /// As the network sees them (normalised).
+        Observations: Matrix
+        Actions: Matrix
+        /// What is known of A(s, a), standardised over the rows where the configuration says so.
+        Advantages: ImmutableArray<float>
+        /// How many environment steps were made for them, beside those of the batch.
+        Steps: int64
+    }
+
 /// What a batch says of each of its rows, under the critic that it was collected with.
 type Estimate =
     {
@@ -181,39 +194,96 @@ module Training =
         let key = keyOf state |> Key.named "rollout"
         Rollout.collect setup.Environment (actor setup state) horizon setup.Threads key state.Instances
 
+    /// The normaliser through which a batch is seen.
+    let private normaliserOf (state: State<'State>) (batch: Batch) = Normaliser.orOf batch.Observations state.Normaliser
+
+    /// The advantages, which nobody else has seen yet, as the configuration wants them.
+    let private standardise (setup: Setup<'State>) (advantages: ImmutableArray<float>) =
+        if setup.Configuration.NormaliseAdvantages then
+            Advantage.normaliseInPlace (ImmutableCollectionsMarshal.AsArray advantages)
+
+        advantages
+
     /// What the batch says of its rows, under the critic of the state.
     let estimate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) =
         let configuration = setup.Configuration
         let rewards, rewardScale = Rewards.scale configuration.Gamma batch state.RewardScale
         let valuesOf = Critic.values setup.Critic state.Critic.Parameters
-        let normaliser = Normaliser.orOf batch.Observations state.Normaliser
+        let normaliser = normaliserOf state batch
         let observations = Normaliser.apply normaliser batch.Observations
         let values = valuesOf observations
         let bootstraps = valuesOf (Normaliser.apply normaliser batch.BootstrapObservations)
         let gae = Advantage.gae configuration.Gamma configuration.Lambda rewards batch.Ends values bootstraps
 
-        if configuration.NormaliseAdvantages then
-            Advantage.normaliseInPlace (ImmutableCollectionsMarshal.AsArray gae.Advantages)
-
         { Observations = observations
           Values = values
-          Advantages = gae.Advantages
+          Advantages = standardise setup gae.Advantages
           Returns = gae.Returns
           RewardScale = rewardScale }
 
-    /// The surrogate objective of the batch, seen from the policy of the state.
-    let surrogate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) (estimate: Estimate) =
+    /// The rows of the batch itself: the single path of the TRPO paper.
+    let private singlePath (batch: Batch) (estimate: Estimate) : Samples =
+        { Observations = estimate.Observations
+          Actions = batch.Actions
+          Advantages = estimate.Advantages
+          Steps = 0L }
+
+    /// The rows of a vine that grows from where the instances are after the batch, in the batch's unit of rewards and under the
+    /// critic of the state.
+    let vine
+        (setup: Setup<'State>)
+        (state: State<'State>)
+        batch
+        (estimate: Estimate)
+        instances
+        : Result<Samples, Fault> =
+        let configuration = setup.Configuration
+        let normaliser = normaliserOf state batch
+        let actor = { actor setup state with Normaliser = normaliser }
+        let valuesOf = Normaliser.apply normaliser >> Critic.values setup.Critic state.Critic.Parameters
+
+        let settings: VineSettings =
+            { Branches = configuration.Branches
+              Steps = configuration.BranchSteps
+              Gamma = configuration.Gamma }
+
+        let scaled = Rewards.apply estimate.RewardScale
+        let key = keyOf state |> Key.named "vine"
+
+        result {
+            let! vine = Vine.grow setup.Environment actor settings scaled valuesOf setup.Threads key instances
+            do! requireFinite "branches' returns" state (areFloat32 vine.Returns)
+
+            return
+                { Observations = Normaliser.apply normaliser vine.Observations
+                  Actions = vine.Actions
+                  Advantages = standardise setup (Vine.advantages actor vine)
+                  Steps = vine.Steps }
+        }
+
+    /// What the policy is improved on after a batch: its own rows or, where the configuration has branches, those of a vine.
+    let private samples (setup: Setup<'State>) state batch estimate instances =
+        if setup.Configuration.Branches = 0 then
+            Ok(singlePath batch estimate)
+        else
+            vine setup state batch estimate instances
+
+    let private surrogateOf (setup: Setup<'State>) (state: State<'State>) (samples: Samples) =
         Surrogate.create
             setup.Threads
             setup.Policy
-            estimate.Observations
-            batch.Actions
-            estimate.Advantages
+            samples.Observations
+            samples.Actions
+            samples.Advantages
             state.PolicyParameters
         |> Surrogate.withEntropyBonus setup.Configuration.EntropyBonus
 
-    let private improve by (setup: Setup<'State>) state batch estimate : Improvement =
-        use surrogate = surrogate setup state batch estimate
+    /// The surrogate objective of the batch, seen from the policy of the state.
+    let surrogate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) (estimate: Estimate) =
+        surrogateOf setup state (singlePath batch estimate)
+
+    let private improve by (setup: Setup<'State>) state samples : Improvement =
+        use surrogate = surrogateOf setup state samples
         by surrogate
 
     let private fitCritic (setup: Setup<'State>) (state: State<'State>) estimate =
@@ -259,10 +329,11 @@ module Training =
             let! batch, instances = rollout horizon setup state
             let estimate = estimate setup state batch
             do! requireFinite "returns" state (areFloat32 estimate.Returns)
-            do! requireFinite "advantages" state (areFloat32 estimate.Advantages)
+            let! samples = samples setup state batch estimate instances
+            do! requireFinite "advantages" state (areFloat32 samples.Advantages)
 
             let struct (improvement, critic) =
-                Parallel.both setup.Threads (fun () -> improve by setup state batch estimate) (fun () ->
+                Parallel.both setup.Threads (fun () -> improve by setup state samples) (fun () ->
                     fitCritic setup state estimate)
 
             let isFiniteSolve = improvement.Solution |> Option.forall (fun solution -> solution.Stop <> NonFinite)
@@ -274,7 +345,7 @@ module Training =
             let next =
                 { account batch state with
                     Iteration = state.Iteration + 1
-                    Steps = state.Steps + int64 batch.Rewards.Length
+                    Steps = state.Steps + int64 batch.Rewards.Length + samples.Steps
                     PolicyParameters = improvement.Parameters
                     Critic = critic
                     Normaliser = Normaliser.observe batch.Observations state.Normaliser
@@ -292,9 +363,21 @@ module Training =
             return next, report
         }
 
-    /// One iteration of `horizon` steps of each environment: improve ∘ estimate ∘ rollout, and the critic's fit.
+    /// One iteration of `horizon` steps of each environment, and of the branches after them where the configuration has any:
+    /// improve ∘ estimate ∘ rollout, and the critic's fit.
     let updateFor horizon (setup: Setup<'State>) (state: State<'State>) =
-        updateBy (TrustRegion.improve (Configuration.improvement state.Steps setup.Configuration)) horizon setup state
+        let configuration = setup.Configuration
+        let settings = Configuration.improvement state.Steps configuration
+
+        // The Fisher matrix depends on states alone, of which it needs each only once.
+        let rowsPerState =
+            if configuration.Branches = 0 then
+                1
+            else
+                Vine.branchesIn setup.Environment.ActionSpace configuration.Branches
+
+        let settings = { settings with FisherFraction = settings.FisherFraction / float rowsPerState }
+        updateBy (TrustRegion.improve settings) horizon setup state
 
     /// One iteration.
     let update (setup: Setup<'State>) state = updateFor setup.Configuration.Horizon setup state
@@ -311,12 +394,27 @@ module Training =
     /// The iterations after a state, lazily and without end, except at a failure, which comes last.
     let run (setup: Setup<'State>) state = unfold (fun state -> Some(update setup state)) state
 
+    /// How long the next iteration is, where so many steps of each environment are left: its horizon, and the setup with its
+    /// branches.
+    let private withinBudget remaining (setup: Setup<'State>) =
+        let configuration = setup.Configuration
+        let horizon = int64 configuration.Horizon
+
+        if configuration.Branches = 0 then
+            int (if remaining < horizon + horizon / 2L then remaining else horizon), setup
+        else
+            // Branches end when they do, so what is left over by those of one iteration is there for the next.
+            let own = min remaining horizon
+            let branches = Vine.branchesIn setup.Environment.ActionSpace configuration.Branches
+            let ofBranch = max 1L ((remaining - own) / int64 branches)
+            let branchSteps = int (min ofBranch (int64 configuration.BranchSteps))
+            int own, { setup with Configuration = { configuration with BranchSteps = branchSteps } }
+
     /// The iterations after a state until training has made `steps` environment steps since its start; the last iteration is
     /// shortened, or lengthened by less than half, so that the total is met (to within one step of each environment) and no
-    /// step is taken on a few rows. There are none where the total is already met.
+    /// step is taken on a few rows. Where the configuration has branches, the last iterations shorten them first, and the total
+    /// is met to within one step of each environment and one of each branch. There are none where the total is already met.
     let runFor steps (setup: Setup<'State>) state =
-        let horizon = int64 setup.Configuration.Horizon
-
         unfold
             (fun (state: State<'State>) ->
                 let environments = int64 state.Instances.Length
@@ -325,6 +423,6 @@ module Training =
                 if remaining <= 0L then
                     None
                 else
-                    let next = if remaining < horizon + horizon / 2L then remaining else horizon
-                    Some(updateFor (int next) setup state))
+                    let horizon, setup = withinBudget remaining setup
+                    Some(updateFor horizon setup state))
             state

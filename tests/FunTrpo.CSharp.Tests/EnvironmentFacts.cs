@@ -116,6 +116,29 @@ public sealed class EnvironmentFacts
         Assert.Equal(14, watch.Disposed.Distinct().Count());
     }
 
+    public void Branches_need_few_simulators_and_leave_them_to_those_that_follow()
+    {
+        Watch watch = new();
+        TrainingResult result = Trpo.For(watch.Make)
+            .Short()
+            .With(o =>
+                o with
+                {
+                    Environments = 5,
+                    Horizon = 7,
+                    Branches = 2,
+                    BranchSteps = 6,
+                    TotalSteps = 2000,
+                    Threads = 4,
+                }
+            )
+            .Train();
+        Assert.InRange(result.State.Iteration, 10, 100);
+        Assert.Equal(0, watch.Collisions);
+        Assert.InRange(watch.Made, 5, 10); // one for the rollout and one for the branch of each
+        Assert.Equal(watch.Made, watch.Disposed.Distinct().Count());
+    }
+
     public void A_simulator_whose_chance_does_not_come_from_the_seed_cannot_be_gone_on_from_twice()
     {
         TrainingPlan plan = Trpo.For(() => new Unseeded()).Short();

@@ -163,7 +163,8 @@ public sealed class TrainingFacts
             () => Refused("Direction", o => o with { Direction = (StepDirection)7 }),
             () => Refused("Activation", o => o with { Activation = (Activation)99 }),
             () => Refused("Hidden", o => o with { Hidden = [64, 0] }),
-            () => Refused("Horizon", o => o with { Horizon = -1 })
+            () => Refused("Horizon", o => o with { Horizon = -1 }),
+            () => Refused("Branches", o => o with { Branches = 1 })
         );
 
         static void Refused(string name, Func<TrainingOptions, TrainingOptions> change)

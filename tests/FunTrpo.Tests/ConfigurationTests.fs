@@ -44,6 +44,8 @@ let private table =
       "horizon", [ "1"; "128"; "10000000" ], "0" :: "-5" :: "10000001" :: noIntegers
       "gamma", [ "0"; "0.5"; "0.99"; "1" ], "1.2" :: "-0.1" :: "1.0000000000000002" :: noNumbers
       "lambda", [ "0"; "0.95"; "1" ], "1.1" :: "-1E-300" :: noNumbers
+      "branches", [ "0"; "2"; "3"; "1000" ], "1" :: "-1" :: "-2" :: "1001" :: noIntegers
+      "branchSteps", [ "1"; "50"; "10000000" ], "0" :: "-1" :: "10000001" :: noIntegers
       "hidden", [ ""; "1"; "64,64"; "3,1,65536" ], noLayers
       "activation", activations, noChoice
       "initialLogSigma", [ "-20"; "-0.5"; "0"; "5" ], "-20.5" :: "5.1" :: noNumbers
@@ -223,6 +225,9 @@ let private validation =
                 "criticHidden", "0", { standard with CriticHidden = [ 0 ] }
                 "environments", "0", { standard with Environments = 0 }
                 "horizon", "-1", { standard with Horizon = -1 }
+                "branches", "1", { standard with Branches = 1 }
+                "branches", "-2", { standard with Branches = -2 }
+                "branchSteps", "0", { standard with BranchSteps = 0 }
                 "damping", "-1", { standard with Damping = -1.0 }
                 "fisherFraction", "0", { standard with FisherFraction = 0.0 }
                 "initialLogSigma", "-Infinity", { standard with InitialLogSigma = -infinity }
@@ -247,7 +252,11 @@ let private validation =
               [ "hidden", "65536,65536", { standard with Hidden = [ 65536; 65536 ] }
                 "hidden", "9000,9000", { standard with Hidden = List.replicate 40 9000 }
                 "criticHidden", "65536,65536", { standard with CriticHidden = [ 65536; 65536 ] }
-                "horizon", "10000000", { standard with Environments = 65536; Horizon = 10_000_000 } ] do
+                "horizon", "10000000", { standard with Environments = 65536; Horizon = 10_000_000 }
+                "branches", "1000", { standard with Environments = 65536; Horizon = 1; Branches = 1000 }
+                "branchSteps",
+                "10000000",
+                { standard with Environments = 65536; Horizon = 1; Branches = 2; BranchSteps = 10_000_000 } ] do
               test $"refuses what would not fit into memory, by its name: {name} = {value} …" {
                   // Counted in 32 bits, 65536² weights are none.
                   Configuration.validate bad |> expectRefused name value ""

@@ -304,6 +304,27 @@ let private estimates =
               expectRate "single path" ofGarnet garnet estimate [ 1 <<< 9; 1 <<< 11; 1 <<< 13; 1 <<< 15 ]
           }
 
+          propertyOf
+              20
+              "of a vine are unbiased, by exact values and by rewards"
+              (Gen.zip bridgeable key)
+              (fun (case, key) ->
+                  let mdp = get (FiniteMdp.withGamma (min 0.8 case.Mdp.Gamma) case.Mdp)
+                  let values = Values.ofPolicy mdp case.Values.Policy
+
+                  for returns, states in [ Bridge.ByExactValues, 128; Bridge.ByRewards, 128 ] do
+                      let setup = setupOf returns states 1 mdp
+                      let estimate seed = Bridge.vine setup values seed |> Result.map fst |> surrogateOf
+                      expectUnbiased mdp values estimate key)
+
+          test "of a vine converge at the rate 1/√N" {
+              let estimate states seed =
+                  let setup = setupOf Bridge.ByExactValues states 1 garnet
+                  setup, Bridge.vine setup ofGarnet seed |> Result.map fst |> surrogateOf
+
+              expectRate "vine" ofGarnet garnet estimate [ 1 <<< 8; 1 <<< 10; 1 <<< 12; 1 <<< 14 ]
+          }
+
           test "a policy that excludes an action has no logits" {
               Expect.throwsT<ArgumentException>
                   (fun () -> Bridge.logits (TabularPolicy.greedy ofGarnet.Q) |> ignore)

@@ -1,0 +1,138 @@
+// The vine of the TRPO paper (section 5.2): from each state of a rollout set several actions are tried, and chance is the same for
+// all of them. It needs an environment in which one can go back to a state; here states are values, so all of them are such.
+#load "load.fsx"
+
+open System
+open System.Collections.Immutable
+open FunTrpo
+open FunTrpo.Environments
+open Load
+
+let total = steps 60_000L
+let seeds = [| 0L .. 4L |]
+
+// A shop orders one kind of goods each evening, which come a day later. How much is asked for depends on the season and, more
+// than that, on chance; what is not sold costs its storage. The day's result also holds what the rest of the shop brings in, which
+// has nothing to do with the orders: nothing in the quiet shop, and in the busy one far more than an order can make up for.
+[<Struct>]
+type Shop =
+    {
+        Stock: float
+        Coming: float
+        /// The part of the year that has gone by.
+        Season: float
+    }
+
+let orders = [| 0.0; 4.0; 8.0; 12.0; 16.0 |]
+
+let shop name otherTakings =
+    { new Environment<Shop> with
+        member _.Id = name
+        member _.ObservationSpace = Space.box 3 -1.0 6.0
+        member _.ActionSpace = Discrete orders.Length
+
+        member _.Reset key =
+            { Stock = Key.uniformIn 0.0 30.0 (Key.named "stock" key)
+              Coming = 0.0
+              Season = Key.uniform (Key.named "season" key) }
+
+        member _.Step(key, action, state) =
+            let expected = 6.0 + 4.0 * sin (2.0 * Math.PI * state.Season)
+            let demand = -expected * log (1.0 - Key.uniform (Key.named "demand" key))
+            let sold = min demand state.Stock
+            let ordered = orders[int action[0]]
+            let stock = min 60.0 (state.Stock - sold + state.Coming)
+            let others = otherTakings * Key.normal (Key.named "others" key)
+
+            { State = { Stock = stock; Coming = ordered; Season = (state.Season + 0.05) % 1.0 }
+              Reward = 2.0 * sold - 0.1 * stock - ordered + others
+              Terminated = false
+              Truncated = false }
+
+        member _.Observe(state, observation) =
+            observation[0] <- float32 (state.Stock / 10.0)
+            observation[1] <- float32 (state.Coming / 10.0)
+            observation[2] <- float32 (sin (2.0 * Math.PI * state.Season)) }
+    |> Environment.withTimeLimit 100
+
+let quiet, busy = shop "a quiet shop" 0.0, shop "a busy shop" 20.0
+
+// The single path improves the policy on all its steps, a vine on the states where the environments stand after the horizon: so it
+// has more environments, and a shorter horizon. An iteration of either is about a thousand steps.
+let path gamma = { Configuration.standard with Gamma = gamma; Delta = 0.03; CriticSteps = 1 }
+
+let vine gamma = { path gamma with Environments = 16; Horizon = 16; Branches = 5; BranchSteps = 10 }
+
+let marks = [ for fifth in 1L .. 5L -> total * fifth / 5L ]
+
+/// What the policy of one training run is worth after so many steps each: the mean return of its most probable actions.
+let train (environment: Environment<'State>) judgedOn configuration seed =
+    let setup = Training.setup 1 configuration environment |> orFail
+
+    let states =
+        Training.start setup seed |> Training.runFor total setup |> Seq.map (orFail >> fst) |> Array.ofSeq
+
+    [ for mark in marks do
+          let actor = states |> Array.find (fun state -> state.Steps >= mark) |> Training.actor setup
+          (Evaluation.run 1 judgedOn actor 20 (Key.ofSeed 99L) |> orFail).Mean ]
+
+/// The variance of Q(s, last action) − Q(s, first action) in the states of a new training: with chance the same for both, and of
+/// its own for each.
+let variances (environment: Environment<'State>) gamma =
+    let setup = Training.setup 1 (vine gamma) environment |> orFail
+    let start = Training.start setup 0L
+    let settings: VineSettings = { Branches = 5; Steps = 30; Gamma = gamma }
+    let noValues (observations: Matrix) = Seq.replicate observations.Rows 0.0 |> ImmutableArray.CreateRange
+
+    let vines =
+        [| for i in 1L .. 200L ->
+               Vine.grow environment (Training.actor setup start) settings id noValues 1 (Key.ofSeed i) start.Instances
+               |> orFail |]
+
+    let q (vine: Vine) state branch = vine.Returns[state * vine.Branches + branch]
+
+    let variance (differences: float[]) =
+        let mean = Array.average differences
+        differences |> Array.averageBy (fun difference -> (difference - mean) * (difference - mean))
+
+    let over (other: int -> Vine) =
+        List.average
+            [ for state in 0 .. vines[0].States - 1 ->
+                  variance
+                      [| for i in 0 .. vines.Length - 1 ->
+                             q vines[i] state (vines[i].Branches - 1) - q (other i) state 0 |] ]
+
+    over (fun i -> vines[i]), over (fun i -> vines[(i + 1) % vines.Length])
+
+let show (environment: Environment<'State>) judgedOn gamma =
+    for name, configuration in [ "single path", path gamma; "vine", vine gamma ] do
+        let runs = seeds |> Array.Parallel.map (train environment judgedOn configuration)
+        let medians = marks |> List.mapi (fun i _ -> runs |> Array.map (fun run -> run[i]) |> median)
+        printfn "%-14s %-12s %s" environment.Id name (medians |> List.map (sprintf "%7.1f") |> String.concat " ")
+
+printfn "Mean return of the policy after so many steps, branches counted; medians over %d seeds" seeds.Length
+printfn ""
+printfn "%-27s %s" "" (marks |> List.map (sprintf "%7d") |> String.concat " ")
+show CartPole.environment CartPole.environment 0.99
+show quiet quiet 0.95
+show busy quiet 0.95 // what the rest of the shop brings in is none of the policy's merit
+
+let showVariances (environment: Environment<'State>) gamma =
+    let common, independent = variances environment gamma
+    printfn "%-14s %12.2f %12.2f %8.1f" environment.Id common independent (independent / common)
+
+printfn ""
+printfn "Variance of the difference between two actions, each followed for 30 steps"
+printfn ""
+printfn "%-14s %12s %12s %8s" "" "same chance" "own chance" "ratio"
+showVariances CartPole.environment 0.99
+showVariances quiet 0.95
+showVariances busy 0.95
+
+// What the full tables show:
+//
+// * Chance that has nothing to do with the action is the same in all branches of a state, and falls out of their differences. The busy
+//   shop is as easy for a vine as the quiet one; the single path sees one result of each action, and stays behind.
+// * Where there is little such chance, steps on branches are worth no more and no less than steps on a path. What a cart does depends on
+//   the policy's own draws alone; two branches of it soon stand in other states, where the same draws mean other actions, and common
+//   random numbers gain nothing at all.
