@@ -27,22 +27,22 @@ let private ticks axis =
     | Logarithmic(low, high) ->
         [ for power in int (round (log10 low)) .. int (round (log10 high)) -> Math.Pow(10.0, float power) ]
 
-/// A chart of named lines over iterations as a picture of its own, with a band around those that have one: pairs of points (x, low), (x, high).
-let picture (xLabel: string) axis (series: (string * (float * float) list) list) bands =
-    let most = series |> List.collect snd |> List.map fst |> List.append [ 1.0 ] |> List.max
-    let x iteration = left + iteration / most * (width - left - right)
-    let y value = height - bottom - Math.Clamp(share axis value, -0.03, 1.03) * (height - top - bottom)
-    let label (tick: float) = tick.ToString("G3", CultureInfo.InvariantCulture)
+/// The axis of the iterations that lines go over.
+let iterations (series: (string * (float * float) list) list) =
+    Linear(0.0, series |> List.collect snd |> List.map fst |> List.append [ 1.0 ] |> List.max)
+
+/// A chart of named lines as a picture of its own, with a band around those that have one: pairs of points (x, low), (x, high).
+let picture (xLabel: string) xAxis yAxis (series: (string * (float * float) list) list) bands =
+    let x value = left + share xAxis value * (width - left - right)
+    let y value = height - bottom - Math.Clamp(share yAxis value, -0.03, 1.03) * (height - top - bottom)
+    let label (tick: float) = tick.ToString((if tick >= 1000.0 then "N0" else "G3"), CultureInfo.InvariantCulture)
 
     let grid =
-        [ for tick in ticks axis do
+        [ for tick in ticks yAxis do
               invariant $"<line x1='{left}' x2='{width - right}' y1='{y tick:F1}' y2='{y tick:F1}' stroke='#ddd'/>"
               invariant $"<text x='{left - 8.0}' y='{y tick + 4.0:F1}' text-anchor='end'>{label tick}</text>"
-          for i in 0..4 do
-              let iteration = round (float i / 4.0 * most)
-
-              invariant
-                  $"<text x='{x iteration:F1}' y='{height - bottom + 20.0}' text-anchor='middle'>{iteration}</text>" ]
+          for tick in ticks xAxis |> List.map round do
+              invariant $"<text x='{x tick:F1}' y='{height - bottom + 20.0}' text-anchor='middle'>{label tick}</text>" ]
 
     let banded =
         [ for i, (name, _) in List.indexed series do
@@ -86,7 +86,7 @@ let picture (xLabel: string) axis (series: (string * (float * float) list) list)
     |> String.concat "\n"
 
 /// A chart of named lines over iterations, with the title above it.
-let lines (title: string) axis series = $"<h3>{title}</h3>\n" + picture "" axis series Map.empty
+let lines (title: string) axis series = $"<h3>{title}</h3>\n" + picture "" (iterations series) axis series Map.empty
 
 let table (header: string list) (rows: string list list) =
     let row tag cells =

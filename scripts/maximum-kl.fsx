@@ -331,11 +331,13 @@ let curve share runs =
 
 let curves chosen =
     let named = [ for rule, delta in chosen -> $"{nameOf rule} ≤ {delta}", runsOf rule delta ]
+    let medians = [ for name, runs in named -> name, curve 0.5 runs ]
 
     picture
         $"updates of 1024 steps; mean return of the last 100 episodes, median and quartiles of {seeds.Length} seeds"
+        (iterations medians)
         (Linear(0.0, 500.0))
-        [ for name, runs in named -> name, curve 0.5 runs ]
+        medians
         (Map [ for name, runs in named -> name, List.zip (curve 0.25 runs) (curve 0.75 runs) ])
 
 /// At the best δ of each, and at the one of the two that is smaller for both.

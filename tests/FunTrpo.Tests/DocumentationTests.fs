@@ -88,16 +88,19 @@ let private lessons =
         [ "scripts/load.fsx"
           "scripts/chart.fsx"
           "scripts/ladder.fsx"
+          "scripts/bridge.fsx"
           "scripts/maximum-kl.fsx"
           "scripts/learning-benchmark.fsx" ]
         @ shown
     )
 
+/// The lines of a text, without their numbers.
+let private kinds (text: string) = text.TrimEnd().Split '\n' |> Array.map withoutNumbers
+
 /// Each lesson, with few steps, prints lines of the kinds that docs/scripts.md shows of it.
 let private lessonsRun =
     [ for lesson in lessons do
           test $"{lesson} runs, and prints what docs/scripts.md shows, but for numbers" {
-              let kinds (text: string) = text.TrimEnd().Split '\n' |> Array.map withoutNumbers
               let printed = runScript lesson [ "4096" ]
               Expect.isFalse (Regex.IsMatch(printed, @"(?i)\bnan\b|∞|infinity")) $"only finite numbers in\n{printed}"
 
@@ -140,7 +143,7 @@ let private ladder =
 
         try
             let printed = runScript "scripts/ladder.fsx" [ "100"; "--json"; json; "--page"; page ]
-            let _, excerpt = blocks "excerpt" "docs/theory.md" |> List.exactlyOne
+            let _, excerpt = blocks "excerpt" "docs/theory.md" |> List.find (fst >> (=) "scripts/ladder.fsx")
             Expect.stringContains printed excerpt "what it prints" // float64: the same everywhere
             Expect.stringContains (File.ReadAllText page) "</html>" "a page"
             let rows = JsonDocument.Parse(File.ReadAllText json).RootElement.EnumerateArray() |> List.ofSeq
@@ -171,6 +174,37 @@ let private ladder =
         finally
             File.Delete json
             File.Delete page
+    }
+
+/// With small batches the bridge has the lines of docs/theory.md, and the errors fall as it says: by the square root of the steps.
+let private bridge =
+    test "scripts/bridge.fsx prints what docs/theory.md shows, but for numbers, and writes them" {
+        let json, page, picture = Path.GetTempFileName(), Path.GetTempFileName(), Path.GetTempFileName()
+
+        try
+            let printed =
+                runScript "scripts/bridge.fsx" [ "4096"; "--json"; json; "--page"; page; "--picture"; picture ]
+
+            let _, excerpt = blocks "excerpt" "docs/theory.md" |> List.find (fst >> (=) "scripts/bridge.fsx")
+
+            for line in kinds excerpt do
+                Expect.contains (kinds printed) line "the lines that it prints"
+
+            Expect.stringContains (File.ReadAllText page) "</html>" "a page"
+            Expect.stringContains (File.ReadAllText picture) "</svg>" "a picture"
+            let root = JsonDocument.Parse(File.ReadAllText json).RootElement
+
+            let slopes =
+                [ for curve in root.GetProperty("convergence").EnumerateArray() do
+                      if curve.GetProperty("estimator").GetString().EndsWith "exact values" then
+                          curve.GetProperty("slope").GetDouble() ]
+
+            Expect.hasLength slopes 8 "two estimators of four quantities"
+            Expect.isLessThan (abs (List.average slopes + 0.5)) 0.1 "the rate"
+            Expect.equal (root.GetProperty("costs").GetArrayLength()) 24 "twelve variants on two processes"
+        finally
+            for file in [ json; page; picture ] do
+                File.Delete file
     }
 
 /// The limits are kept by every step that was taken, and the steps come with a small gap.
@@ -250,7 +284,9 @@ let tests =
         [ testList "scripts" scripts
           testList "code" code
           testSequenced (testList "outputs" outputs)
-          testSequencedGroup "lessons" (testList "lessons" (learningBenchmark :: ladder :: maximumKl :: lessonsRun))
+          testSequencedGroup
+              "lessons"
+              (testList "lessons" (learningBenchmark :: ladder :: bridge :: maximumKl :: lessonsRun))
           testList "blocks" unmarked
           testList "links" links
           testList "tables" tables

@@ -1,0 +1,361 @@
+// From the theory to samples: the practical pipeline on a finite process, next to what it estimates. First in the setting in which the theory says
+// that the estimates converge: how fast they do. Then with one part of practice after another: what each of them costs.
+//
+//     dotnet fsi scripts/bridge.fsx                                  all of it, some minutes, into artifacts/bridge.html
+//     dotnet fsi scripts/bridge.fsx 4096 --page FILE --json FILE --picture FILE
+//                                                                    with batches of at most so many steps, elsewhere, as numbers, and the curves alone
+#load "load.fsx"
+#load "chart.fsx"
+
+open System
+open System.Collections.Immutable
+open System.IO
+open System.Text.Json
+open FunTrpo
+open FunTrpo.Exact
+open Load
+open Chart
+
+let arguments = List.ofArray (Array.skip 1 fsi.CommandLineArgs)
+
+/// The value of an option, if it is there.
+let option name = arguments |> List.pairwise |> List.tryPick (fun (a, b) -> if a = name then Some b else None)
+
+let most =
+    match arguments with
+    | first :: _ when not (first.StartsWith "--") -> int first
+    | _ -> 1 <<< 16
+
+let isShort = most < (1 <<< 16)
+
+let norm x = sqrt (Table.fold (fun sum xi -> sum + xi * xi) 0.0 x)
+
+// ---- How fast estimates converge ----
+
+// A policy on its way: after three steps of exact TRPO. What is estimated is L at the next one, and what leads there.
+let garnet = Builders.garnet 0.9 10 3 3 (Key.ofSeed 1L)
+let values = (Ladder.climb garnet (Rungs.trustRegion 0.05) |> Seq.item 3 |> orFail).Values
+let damping, delta = 0.1, 0.01
+let step = (Rungs.trustRegionStep garnet damping delta values).Value
+let next = TabularPolicy.tilt step values.Policy
+let gain = Values.policyAdvantage values next
+let gradient = Softmax.gradient values
+
+/// Some direction, to multiply Fisher matrices by.
+let direction =
+    Table.init garnet.States garnet.Actions (fun s a ->
+        Key.normal (Key.at (int64 (s * garnet.Actions + a)) (Key.ofSeed 2L)))
+
+let product = Softmax.fisherProduct garnet values direction
+
+type Estimator =
+    {
+        Name: string
+        Setup: int -> Setup<int>
+        /// A surrogate, and the environment steps that it took.
+        Sample: Setup<int> -> int64 -> Surrogate * int64
+        /// Of a row of `Setup`'s argument, in environment steps: the sizes are chosen by it.
+        StepsEach: int
+    }
+
+let singlePath name returns =
+    { Name = $"single path, {name}"
+      Setup = fun rows -> Bridge.setup 2 returns 16 (rows / 16) garnet |> orFail
+      Sample =
+        fun setup seed ->
+            let surrogate = Bridge.singlePath setup values seed |> orFail in surrogate, int64 surrogate.Actions.Rows
+      StepsEach = 1 }
+
+let vine name returns stepsEach =
+    { Name = $"vine, {name}"
+      Setup = fun states -> Bridge.setup 2 returns states 1 garnet |> orFail
+      Sample = fun setup seed -> Bridge.vine setup values seed |> orFail
+      StepsEach = stepsEach }
+
+// The branches of a vine go on for 1 / (1 − γ) = 10 steps on average, and there are three from each state.
+let estimators =
+    [ singlePath "exact values" Bridge.ByExactValues
+      vine "exact values" Bridge.ByExactValues 3
+      vine "rewards" Bridge.ByRewards 30
+      singlePath "rewards" Bridge.ByRewards ]
+
+let quantities = [ "L"; "gradient"; "Fisher matrix"; "step" ]
+
+/// The relative errors of the quantities.
+let errors setup surrogate =
+    let relative estimate exact = norm (Table.map2 (-) estimate exact) / norm exact
+
+    [ abs (Bridge.localApproximation values surrogate next - values.Eta - gain) / gain
+      relative (Bridge.gradient garnet values surrogate) gradient
+      relative (Bridge.fisherProduct garnet values surrogate direction) product
+      relative (Bridge.step setup garnet values damping delta surrogate) step ]
+
+/// The environment steps of batches of a size, and the root mean squares of their errors.
+let measure estimator rows =
+    let setup = estimator.Setup rows
+
+    let samples =
+        [ for seed in 1L .. (if isShort then 4L else 24L) ->
+              let surrogate, steps = estimator.Sample setup seed
+              use surrogate = surrogate
+              float steps, errors setup surrogate ]
+
+    List.averageBy fst samples,
+    [ for i in 0 .. quantities.Length - 1 -> sqrt (samples |> List.averageBy (fun (_, errors) -> errors[i] * errors[i])) ]
+
+let sizes estimator =
+    [ for power in 8..2..16 do
+          if (1 <<< power) <= most then
+              max 16 ((1 <<< power) / estimator.StepsEach) ]
+
+let convergence =
+    [ for estimator in estimators -> estimator, [ for rows in sizes estimator -> measure estimator rows ] ]
+
+/// The slope of log error over log steps: −½ where it falls as 1/√N.
+let slope (points: (float * float) list) =
+    let x, y = points |> List.map (fst >> log), points |> List.map (snd >> log)
+    let meanX, meanY = List.average x, List.average y
+
+    List.sum (List.map2 (fun a b -> (a - meanX) * (b - meanY)) x y)
+    / List.sumBy (fun a -> (a - meanX) ** 2.0) x
+
+let pointsOf i measured = [ for steps, (errors: float list) in measured -> steps, errors[i] ]
+
+printfn
+    "%s, γ = %g: relative errors of batches of %d steps, and the power of their number that they follow"
+    garnet.Name
+    garnet.Gamma
+    most
+
+for estimator, measured in convergence do
+    printf "  %-26s" estimator.Name
+
+    for i, quantity in List.indexed quantities do
+        let points = pointsOf i measured
+        printf "  %s %.4f %5.2f" quantity (snd (List.last points)) (slope points)
+
+    printfn ""
+
+// ---- What practice costs ----
+
+/// Training that is changed in one way or another: its environment, its configuration, and what is put right before each iteration.
+type Variant =
+    { Name: string
+      Environment: FiniteMdp -> Environment<int>
+      Change: Configuration -> Configuration
+      Arrange: Setup<int> -> Values -> State<int> -> State<int> }
+
+let withExactCritic (_: Setup<int>) (values: Values) (state: State<int>) =
+    { state with Critic = CriticFit.start (Vector.ofSeq (Seq.map float32 values.V)) }
+
+/// With exact values, and states that are drawn from the visitation.
+let asTheorySays setup values (state: State<int>) =
+    let key = state.Key |> Key.named "visited" |> Key.at (int64 state.Iteration)
+    let drawn i (instance: Instance<int>) = { instance with State = Simulation.visited values (Key.at (int64 i) key) }
+    let state = withExactCritic setup values state
+    { state with Instances = ImmutableArray.CreateRange(Seq.mapi drawn state.Instances) }
+
+let asItComes _ _ state = state
+
+let theory =
+    { Name = "the theory's setting"
+      Environment = Simulation.watched
+      Change = id
+      Arrange = asTheorySays }
+
+/// All that the standard configuration does, but with tables.
+let inPractice (c: Configuration) =
+    { Configuration.standard with
+        Environments = c.Environments
+        Horizon = c.Horizon
+        Gamma = c.Gamma
+        Hidden = []
+        CriticHidden = [] }
+
+let variants =
+    [ theory
+      { theory with
+          Name = "conjugate gradient stops after 10 iterations"
+          Change = fun c -> { c with CgIterations = 10 } }
+      { theory with
+          Name = "advantages are standardised"
+          Change = fun c -> { c with NormaliseAdvantages = true } }
+      { theory with
+          Name = "states as they come"
+          Environment = Simulation.ofMdp
+          Arrange = withExactCritic }
+      { theory with Name = "λ = 0.95"; Change = fun c -> { c with Lambda = 0.95 } }
+      { theory with
+          Name = "λ = 0.95, and a critic that learns"
+          Change = fun c -> { c with Lambda = 0.95 }
+          Arrange = asItComes }
+      { theory with
+          Name = "no values but what rewards say"
+          Environment = Simulation.discounted
+          Change = fun c -> { c with Gamma = 1.0; Lambda = 1.0 } }
+      { theory with Name = "damping 0.01"; Change = fun c -> { c with Damping = 0.01 } }
+      { theory with Name = "damping 0.1"; Change = fun c -> { c with Damping = 0.1 } }
+      { Name = "the standard configuration"
+        Environment = Simulation.ofMdp
+        Change = inPractice
+        Arrange = asItComes }
+      { Name = "the same, damping 0.001"
+        Environment = Simulation.ofMdp
+        Change = fun c -> { inPractice c with Damping = 0.001 }
+        Arrange = asItComes } ]
+
+/// In the theory's setting, with batches of 2,048 rows. Without any damping states that a batch never met would make F singular.
+let configurationOf (mdp: FiniteMdp) =
+    { Configuration.standard with
+        Environments = 16
+        Horizon = 128
+        Gamma = mdp.Gamma
+        Lambda = 0.0
+        Hidden = []
+        CriticHidden = []
+        Damping = 1e-4
+        CgIterations = 200
+        CgTolerance = 1e-6
+        LineSearchTries = 20
+        NormaliseRewards = false
+        NormaliseAdvantages = false }
+
+let setupOf horizon mdp variant =
+    let configuration = variant.Change(configurationOf mdp)
+
+    variant.Environment mdp
+    |> Training.setup 1 { configuration with Horizon = horizon * configuration.Horizon }
+    |> orFail
+
+let uniformly (mdp: FiniteMdp) (state: State<int>) =
+    { state with PolicyParameters = Bridge.logits (TabularPolicy.uniform mdp) }
+
+let policyOf mdp (state: State<int>) = TabularPolicy.ofLogits (Bridge.table mdp state.PolicyParameters)
+
+let iterate setup mdp variant state =
+    variant.Arrange setup (Values.ofPolicy mdp (policyOf mdp state)) state
+    |> Training.update setup
+    |> orFail
+    |> fst
+
+/// η after each iteration.
+let climb mdp variant count seed =
+    let setup = setupOf 1 mdp variant
+
+    (uniformly mdp (Training.start setup seed), seq { 1..count })
+    ||> Seq.scan (fun state _ -> iterate setup mdp variant state)
+    |> Seq.map (fun state -> (Values.ofPolicy mdp (policyOf mdp state)).Eta)
+    |> Array.ofSeq
+
+/// The angle in degrees between the first step of a variant, when its batch is 128 times as large, and the exact natural gradient. A critic that
+/// learns has learned nothing yet, so it is given the exact values.
+let angle mdp variant seed =
+    let setup = setupOf (if isShort then 1 else 128) mdp variant
+    let start = uniformly mdp (Training.start setup seed)
+    let values = Values.ofPolicy mdp (policyOf mdp start)
+    let after = withExactCritic setup values start |> iterate setup mdp variant
+
+    let step =
+        Table.map2 (-) (Bridge.table mdp after.PolicyParameters) (Bridge.table mdp start.PolicyParameters)
+
+    let exact, _ = Softmax.naturalGradient mdp 0.0 values
+    let cosine = Table.fold (+) 0.0 (Table.map2 (*) step exact) / (norm step * norm exact)
+    180.0 / Math.PI * acos (min 1.0 cosine)
+
+type Cost = { Mdp: FiniteMdp; Variant: string; Angle: float; Way: float list }
+
+let shown = [ 5; 10; 30 ]
+let seeds = [| 0L .. (if isShort then 1L else 9L) |]
+
+let costs =
+    [ for mdp in [ Builders.frozenLake4 0.9 true; Builders.garnet 0.9 30 4 3 (Key.ofSeed 1L) ] do
+          let best = (Values.optimal mdp).Eta
+          let uniform = (Values.ofPolicy mdp (TabularPolicy.uniform mdp)).Eta
+          let way eta = 100.0 * (eta - uniform) / (best - uniform)
+
+          let exact =
+              Ladder.climb mdp (Rungs.trustRegion 0.01)
+              |> Seq.truncate (List.last shown + 1)
+              |> Seq.map (fun climb -> (orFail climb).Values.Eta)
+              |> Array.ofSeq
+
+          { Mdp = mdp
+            Variant = "exact TRPO, no samples"
+            Angle = 0.0
+            Way = shown |> List.map (fun i -> way exact[min i (exact.Length - 1)]) }
+
+          for variant in variants do
+              let runs = seeds |> Array.Parallel.map (climb mdp variant (List.last shown))
+
+              { Mdp = mdp
+                Variant = variant.Name
+                Angle = seeds |> Array.truncate 4 |> Array.Parallel.map (angle mdp variant) |> median
+                Way = shown |> List.map (fun i -> runs |> Array.map (Array.item i >> way) |> median) } ]
+
+let header =
+    [ "one change"; "angle to the exact step, many samples" ]
+    @ [ for i in shown -> $"%% of the way after {i} iterations" ]
+
+let cells cost = cost.Variant :: cost.Angle.ToString "F1" :: [ for way in cost.Way -> way.ToString "F1" ]
+
+for mdp, ofMdp in costs |> List.groupBy _.Mdp.Name do
+    printfn "%s, γ = 0.9, δ = 0.01, batches of 2,048 steps, medians of %d seeds" mdp seeds.Length
+
+    for cost in ofMdp do
+        match cells cost with
+        | [ name; angle; five; ten; thirty ] -> printfn "  %-46s %5s° %6s %6s %6s" name angle five ten thirty
+        | _ -> ()
+
+// ---- Numbers, the page, and the picture ----
+
+option "--json"
+|> Option.iter (fun file ->
+    let rows =
+        {| convergence =
+            [ for estimator, measured in convergence do
+                  for i, quantity in List.indexed quantities do
+                      {| estimator = estimator.Name
+                         quantity = quantity
+                         slope = slope (pointsOf i measured)
+                         steps = List.map fst measured
+                         errors = measured |> List.map (fun (_, errors) -> errors[i]) |} ]
+           costs =
+            [ for cost in costs ->
+                  {| mdp = cost.Mdp.Name
+                     change = cost.Variant
+                     angle = cost.Angle
+                     iterations = shown
+                     percentOfTheWay = cost.Way |} ] |}
+
+    File.WriteAllText(file, JsonSerializer.Serialize(rows, JsonSerializerOptions(WriteIndented = true))))
+
+/// A line that falls as 1/√N.
+let root = "1/√N", [ for steps in [ 256.0; 65536.0 ] -> steps, 16.0 / sqrt steps ]
+
+let curves i =
+    picture
+        $"environment steps; root mean square of the relative error: {quantities[i]}"
+        (Logarithmic(100.0, 100_000.0))
+        (Logarithmic(0.001, 10.0))
+        [ for estimator, measured in convergence do
+              estimator.Name, pointsOf i measured
+          root ]
+        Map.empty
+
+let sections =
+    [ $"<h2>How fast estimates converge</h2><p>{garnet}</p>"
+      for i in 0 .. quantities.Length - 1 do
+          curves i
+      "<h2>What practice costs</h2>"
+      for mdp, ofMdp in costs |> List.groupBy _.Mdp.Name do
+          $"<h3>{mdp}, γ = 0.9</h3>"
+          table header (ofMdp |> List.map cells) ]
+
+let page =
+    option "--page"
+    |> Option.defaultWith (fun () -> Path.Combine(__SOURCE_DIRECTORY__, "..", "artifacts", "bridge.html"))
+
+option "--picture" |> Option.iter (fun file -> File.WriteAllText(file, curves 1 + "\n"))
+Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath page)) |> ignore
+File.WriteAllText(page, document "From the theory to samples" sections)
+printfn "The page is ready: %s" (Path.GetFileName page)
