@@ -23,6 +23,10 @@ type Rung =
 /// The algorithms, from the most careful to the most practical. Each uses exact values, and its certificate says what the bounds know.
 module Rungs =
 
+    let private requirePositive name (value: float) =
+        if not (value > 0.0) then
+            invalidArg name $"{name} = {value} is not positive"
+
     let private advantageOfGreedy (values: Values) =
         let greedy = TabularPolicy.greedy values.Advantages
         greedy, Values.policyAdvantage values greedy
@@ -41,15 +45,16 @@ module Rungs =
     let private movedBy bound mdp (values: Values) policy =
         moved mdp values bound (Bounds.value mdp values policy bound) policy
 
-    /// The policy in which each state that is visited has the row that `choose` gives for its old row and its advantages.
+    /// The policy in which each state that is visited has the row that `choose` gives for its old row and its advantages; but where these are all
+    /// the same, up to rounding, there is nothing to choose.
     let private stateByState (values: Values) (choose: int -> float[] -> float[] -> float[]) =
-        Table.initRows values.Policy.Rows values.Policy.Columns (fun state ->
-            let row = Table.rowArray values.Policy state
+        let rounding = Values.rounding values.Q
 
-            if values.Visitation[state] > 0.0 then
-                choose state row (Table.rowArray values.Advantages state)
-            else
-                row)
+        Table.initRows values.Policy.Rows values.Policy.Columns (fun state ->
+            let row, advantages = Table.rowArray values.Policy state, Table.rowArray values.Advantages state
+            let spread = Array.max advantages - Array.min advantages
+
+            if values.Visitation[state] > 0.0 && spread > rounding then choose state row advantages else row)
 
     /// A rung that steps unless no policy has an advantage over the present one, beyond rounding.
     let private rung name isMonotone (step: FiniteMdp -> Values -> Result<Step, Fault>) =
@@ -136,6 +141,7 @@ module Rungs =
 
     /// The maximiser of L subject to D_KL^max ≤ δ (TRPO, equation 11).
     let maximumKl delta =
+        requirePositive (nameof delta) delta
         rung $"max KL ≤ {delta}" false (fun mdp values -> movedBy Bound.Kl mdp values (withinMaximum delta values))
 
     /// The maximiser of L at a price of the KL that all states share: ρ(s) is the same on both sides, so that each state pays it for
@@ -148,6 +154,7 @@ module Rungs =
         atPrice (KlDual.whereItFallsTo delta (Values.size values.Q) meanAt) values
 
     let meanKl delta =
+        requirePositive (nameof delta) delta
         rung $"mean KL ≤ {delta}" false (fun mdp values -> movedBy Bound.Kl mdp values (withinMean mdp delta values))
 
     let private along (direction: Table) length (values: Values) =
@@ -155,6 +162,8 @@ module Rungs =
 
     /// The natural policy gradient with a fixed step (Kakade 2001), on the logits of a softmax policy.
     let naturalPolicyGradient learningRate =
+        requirePositive (nameof learningRate) learningRate
+
         rung $"natural policy gradient, {learningRate}" false (fun mdp values ->
             let direction, _ = Softmax.naturalGradient mdp 0.0 values
             movedBy Bound.Kl mdp values (along direction learningRate values))
@@ -178,6 +187,8 @@ module Rungs =
 
     /// TRPO with exact values.
     let trustRegion delta =
+        requirePositive (nameof delta) delta
+
         rung $"TRPO, δ = {delta}" false (fun mdp values ->
             match trustRegionStep mdp 0.0 delta values with
             | Some step -> movedBy Bound.Kl mdp values (TabularPolicy.tilt step values.Policy)

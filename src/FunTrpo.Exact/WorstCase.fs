@@ -304,7 +304,7 @@ let private nothing (rows: Row[]) parameters =
     { X = Array.zeroCreate parameters; Gain = 0.0; Bound = 0.0; Weights = uniform rows; Iterations = 0 }
 
 /// The step that gains most while KL is at most `delta` in every row, to the relative gap between `Gain` and `Bound` that is asked for. The
-/// worst row is exactly at the limit. There is no such step where a direction gains and changes no row: it could go on without end.
+/// worst row is exactly at the limit. There is no such step where a direction gains and changes no row, or 10⁻⁶ as much as the others at most: it could go on without end.
 let step gap delta (gradient: float[]) (rows: Row[]) =
     if Array.forall ((=) 0.0) gradient then
         Some(nothing rows gradient.Length)

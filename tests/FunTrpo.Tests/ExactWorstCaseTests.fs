@@ -39,6 +39,11 @@ let private problemsOf (parameters: FsCheck.Gen<int>) =
               Key = key }
     }
 
+    |> Gen.where (fun problem ->
+        // Beyond it a direction changes the rows so little that rounding cannot tell it from one that changes none.
+        let weights = Array.create problem.Rows.Length (1.0 / float problem.Rows.Length)
+        (WorstCase.fisher weights problem.Rows).ConditionNumber() < 1e9)
+
 let private problems = problemsOf (Gen.choose (1, 5))
 
 let private step problem = (WorstCase.step gap problem.Delta problem.Gradient problem.Rows).Value
@@ -77,7 +82,11 @@ let private solved =
           propertyOf 300 "gains as much as its bound, but for the gap, and says so" problems (fun problem ->
               let step = step problem
               expectClose (1e-12 * step.Gain) (dot problem.Gradient step.X) step.Gain "gᵀx"
-              Expect.isTrue (step.Gain >= (1.0 - 1.001 * gap) * step.Bound) "within the gap"
+
+              Expect.isTrue
+                  (step.Gain >= (1.0 - 1.001 * gap) * step.Bound)
+                  $"within the gap: {1.0 - step.Gain / step.Bound}, {step.Iterations} iterations"
+
               Expect.isTrue (step.Gain <= (1.0 + 1e-9) * step.Bound) "not beyond the bound")
 
           propertyOf 300 "has a bound that follows from its weights" problems (fun problem ->

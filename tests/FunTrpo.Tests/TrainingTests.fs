@@ -332,7 +332,7 @@ let private sequences =
               let stay surrogate = { trpo surrogate with Parameters = surrogate.Parameters; Outcome = NoGradient }
 
               let state, report =
-                  Training.updateBy stay small.Horizon setup start |> Result.defaultWith (failwithf "%A")
+                  Training.updateBy stay small.Horizon setup start |> Result.defaultWith (Fault.message >> failwith)
 
               Expect.equal state.PolicyParameters start.PolicyParameters "the rule's parameters"
               Expect.equal report.Improvement.Outcome NoGradient "the rule's account"
