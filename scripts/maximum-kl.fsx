@@ -53,7 +53,7 @@ type ContinuousCartPole =
 
 let environment = ContinuousCartPole() |> Environment.withTimeLimit 500
 
-/// Four weights and a bias for the mean of the force, and log σ. Six parameters need no damping, and six steps of conjugate gradient.
+/// Four weights and a bias for the mean of the force, and log σ. Six parameters need no damping.
 let configuration delta = { Configuration.standard with Hidden = []; Delta = delta; Damping = 0.0; CriticSteps = 1 }
 
 // ---- The step that is limited in the worst row ----

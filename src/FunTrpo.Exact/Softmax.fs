@@ -24,25 +24,23 @@ let private dampedRow damping weight (row: float[]) (gradient: float[]) =
     Array.map2 (fun x y -> x + factor * y) ofGradient ofRow
 
 /// The damped natural gradient x = (F + c)⁻¹ ∇η, and what it gives: xᵀ (F + c) x. Without damping F is singular, and x is the smallest
-/// solution: as ∇η = ρ(s) π(a|s) A(s, a), F x = ∇η for x = A / (1 − γ), to which any number may be added in a state (Kakade 2001).
+/// solution: as ∇η = ρ(s) π(a|s) A(s, a), F x = ∇η for x = A / (1 − γ), to which any number may be added in a state (Kakade 2001); an
+/// action of probability 0 has no part in it.
 let naturalGradient mdp damping (values: Values) =
     let horizon = Values.horizon mdp values
     let gradient = gradient values
 
     let direction =
         Table.initRows gradient.Rows gradient.Columns (fun state ->
-            let advantages = Table.rowArray values.Advantages state
-            let mean = Array.average advantages
+            let row, advantages = Table.rowArray values.Policy state, Table.rowArray values.Advantages state
+            let possible = Array.map (fun p -> if p > 0.0 then 1.0 else 0.0) row
+            let mean = Array.sum (Array.map2 (*) possible advantages) / Array.sum possible
 
             if values.Visitation[state] = 0.0 then
                 Array.zeroCreate gradient.Columns
             elif damping = 0.0 then
-                advantages |> Array.map (fun a -> horizon * (a - mean))
+                Array.map2 (fun isPossible a -> horizon * isPossible * (a - mean)) possible advantages
             else
-                dampedRow
-                    damping
-                    (values.Visitation[state] / horizon)
-                    (Table.rowArray values.Policy state)
-                    (Table.rowArray gradient state))
+                dampedRow damping (values.Visitation[state] / horizon) row (Table.rowArray gradient state))
 
     direction, Seq.sum (Seq.init gradient.Rows (Table.rowDot direction gradient))

@@ -58,7 +58,7 @@ let private worst (rows: Row[]) x =
 
 /// F_w = Σ w_n F_n
 let fisher (weights: float[]) (rows: Row[]) =
-    let size = (Array.head rows[0]).Length
+    let size = rows |> Array.pick Array.tryHead |> Array.length
     let sum = Array2D.zeroCreate size size
 
     for n in 0 .. rows.Length - 1 do

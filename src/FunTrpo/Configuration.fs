@@ -407,7 +407,8 @@ module Configuration =
 
     /// More activations in one batch, or weights between the layers of a network, than these are a slip of the keyboard:
     /// a batch would take some 30 GiB.
-    let private mostActivations, mostWeights = 4_000_000_000L, 100_000_000L
+    let private mostActivations = 4_000_000_000L
+    let internal mostWeights = 100_000_000L
 
     let private fitsIntoMemory configuration =
         let weights (units: int list) = units |> List.pairwise |> List.sumBy (fun (a, b) -> int64 a * int64 b)

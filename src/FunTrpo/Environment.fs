@@ -40,13 +40,21 @@ type Environment<'State> =
 /// A state that has more behind it than a value, such as a simulator that stands there. It need not implement this.
 type Borrower =
 
-    /// Called where the pipeline will not go on from this state: what is behind it may be used for another one. The state itself
-    /// stays as good as before.
+    /// Called where a branch of a vine was left before its episode ended: what is behind this state may be used for another one, as it
+    /// may where an episode ends, which the environment itself knows. The state stays as good as before.
     abstract GiveBack: unit -> unit
 
 /// A state together with the number of steps that led to it.
 [<Struct>]
-type Timed<'State> = { Inner: 'State; Elapsed: int }
+type Timed<'State> =
+    { Inner: 'State
+      Elapsed: int }
+
+    interface Borrower with
+        member this.GiveBack() =
+            match box this.Inner with
+            | :? Borrower as inner -> inner.GiveBack()
+            | _ -> ()
 
 module Environment =
 

@@ -88,5 +88,7 @@ module Evaluation =
             | _, Error failure -> Error failure)
         |> Result.map (List.rev >> Array.ofList >> scores)
 
-    /// As `play`, with the most probable actions of the actor.
-    let run threads environment actor count key = play threads environment (Player actor).Act count key
+    /// As `play`, with the most probable actions of the actor, which must be one for such observations and actions.
+    let run threads (environment: Environment<'State>) (actor: Actor) count key =
+        Policy.requireFit "the policy" environment actor.Policy
+        |> Result.bind (fun () -> play threads environment (Player actor).Act count key)

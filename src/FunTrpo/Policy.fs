@@ -68,6 +68,21 @@ module Policy =
             | MultiBinary _ -> ofOutputs family.ParameterWidth 0
           IsScaled = false }
 
+    /// Refuses a policy that cannot act in the environment, with what each of them has; `name` is what an error calls it.
+    let requireFit name (environment: Environment<'State>) policy =
+        let describe observations actions =
+            $"observations {Space.describe observations} and actions {Space.describe actions}"
+
+        if
+            Space.isSeenAs environment.ObservationSpace policy.ObservationSpace
+            && policy.ActionSpace = environment.ActionSpace
+        then
+            Ok()
+        else
+            let theirs = describe policy.ObservationSpace policy.ActionSpace
+            let ours = describe environment.ObservationSpace environment.ActionSpace
+            Error(Mismatch $"{name} is for {theirs}, and does not fit {environment.Id}, which has {ours}")
+
     /// Writes the action that the environment is given for one that was drawn: scaled, where the policy is, and clipped to the space.
     let toAction policy (drawn: ReadOnlySpan<float32>) (action: Span<float32>) =
         if policy.IsScaled then

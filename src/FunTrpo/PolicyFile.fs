@@ -223,11 +223,10 @@ module PolicyFile =
 
         // Compared in 64 bits, before anything of that size is made.
         let inputs =
-            match observationSpace with
-            | Discrete count -> int64 count
-            | MultiDiscrete counts -> List.sumBy int64 counts
-            | Box _
-            | MultiBinary _ -> int64 (Space.width observationSpace)
+            if Space.holdsIndices observationSpace then
+                Space.indices observationSpace
+            else
+                int64 (Space.width observationSpace)
 
         for inputs, outputs in List.pairwise (inputs :: List.map int64 hidden @ [ 1L ]) do
             if inputs * outputs > int64 parameters.Length then
@@ -263,22 +262,8 @@ module PolicyFile =
 
     /// The policy itself where it can act in the environment, or what each of them has; `name` is what an error calls it.
     let requireFit name (environment: Environment<'State>) (saved: SavedPolicy) =
-        let describe observations actions =
-            $"observations {Space.describe observations} and actions {Space.describe actions}"
-
-        if
-            Space.isSeenAs environment.ObservationSpace saved.ObservationSpace
-            && saved.ActionSpace = environment.ActionSpace
-        then
-            Ok saved
-        else
-            let theirs = describe saved.ObservationSpace saved.ActionSpace
-            let ours = describe environment.ObservationSpace environment.ActionSpace
-
-            Error(
-                Mismatch
-                    $"{name} is for {saved.Environment}, with {theirs}, and does not fit {environment.Id}, which has {ours}"
-            )
+        Policy.requireFit $"{name}, made for {saved.Environment}," environment saved.Actor.Policy
+        |> Result.map (fun () -> saved)
 
     /// Replaces the whole file at once, so that a reader never sees a part of it and a crash leaves the old one.
     let replace (path: string) (content: string) =

@@ -28,12 +28,18 @@ module Space =
         | MultiDiscrete counts -> counts.Length
         | MultiBinary count -> count
 
-    /// Whether the space has elements: at least one alternative or dimension, and no corner below its opposite.
+    /// Beyond it float32 cannot tell indices apart.
+    let private mostAlternatives = 1 <<< 24
+
+    /// Whether the space has elements that rows can hold: at least one alternative or dimension, no more than 2²⁴ alternatives, and no
+    /// corner below its opposite.
     let isProper space =
+        let isCount count = count >= 1 && count <= mostAlternatives
+
         match space with
-        | Discrete count
+        | Discrete count -> isCount count
         | MultiBinary count -> count >= 1
-        | MultiDiscrete counts -> not counts.IsEmpty && List.forall (fun count -> count >= 1) counts
+        | MultiDiscrete counts -> not counts.IsEmpty && List.forall isCount counts
         | Box(low, high) ->
             low.Length >= 1
             && low.Length = high.Length
@@ -54,6 +60,14 @@ module Space =
         | MultiDiscrete _ -> true
         | Box _
         | MultiBinary _ -> false
+
+    /// How many indices there are that networks have parameters for: those of all places of a row together.
+    let indices space =
+        match space with
+        | Discrete count -> int64 count
+        | MultiDiscrete counts -> List.sumBy int64 counts
+        | Box _
+        | MultiBinary _ -> 0L
 
     /// Whether the row is an element of the space.
     let contains space (row: ReadOnlySpan<float32>) =

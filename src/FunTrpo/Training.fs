@@ -92,16 +92,35 @@ module Training =
             if Space.isProper space then
                 Ok()
             else
-                Error(Mismatch $"the {what} space of {environment.Id}, {Space.describe space}, has no elements")
+                Error(
+                    Mismatch
+                        $"the {what} space of {environment.Id}, {Space.describe space}, has no elements, or more than 2²⁴ alternatives"
+                )
 
         require "observation" environment.ObservationSpace
         |> Result.bind (fun () -> require "action" environment.ActionSpace)
+
+    /// Refuses more indices than tables can hold parameters for.
+    let private requireTables configuration (environment: Environment<'State>) =
+        let units hidden outputs = hidden |> List.tryHead |> Option.defaultValue outputs
+        let ofPolicy = units configuration.Hidden (Distribution.forSpace environment.ActionSpace).ParameterWidth
+        let ofCritic = units configuration.CriticHidden 1
+        let most = Configuration.mostWeights / int64 (max ofPolicy ofCritic)
+
+        if Space.indices environment.ObservationSpace <= most then
+            Ok()
+        else
+            Error(
+                Mismatch
+                    $"the observation space of {environment.Id}, {Space.describe environment.ObservationSpace}, has more than the {most} indices that these networks can have parameters for"
+            )
 
     /// A setup for training the environment, or the reason why the environment or the configuration is refused.
     let setup threads configuration (environment: Environment<'State>) =
         result {
             do! requireProper environment
             let! configuration = Configuration.validate configuration
+            do! requireTables configuration environment
             let observationSpace = environment.ObservationSpace
             let onThreads = Network.onThreads threads
 

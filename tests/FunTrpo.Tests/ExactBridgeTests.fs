@@ -66,13 +66,18 @@ let private visits (environment: Environment<int>) (mdp: FiniteMdp) (policy: Tab
         play (environment.Reset(Key.named "reset" key)) 0
         counts)
 
+/// Processes that do not start at their end.
+let private playable =
+    processes 0.99
+    |> Gen.where (fun mdp -> Seq.exists (fun s -> mdp.Start[s] > 0.0 && not (mdp.IsTerminal s)) [ 0 .. mdp.States - 1 ])
+
 let private simulation =
     testList
         "simulation"
-        [ propertyOf
+        [ statisticOf
               40
               "leads where the table says, with the rewards that it says"
-              (Gen.zip (processes 0.99) key)
+              (Gen.zip playable key)
               (fun (mdp, key) ->
                   let environment = Simulation.ofMdp mdp
                   let samples = 400
@@ -116,7 +121,7 @@ let private simulation =
 
                                   Expect.isFalse transition.Truncated "nobody stops watching")
 
-          propertyOf 40 "meets each state as often as ρ says" (Gen.zip bridgeable key) (fun (case, key) ->
+          statisticOf 40 "meets each state as often as ρ says" (Gen.zip bridgeable key) (fun (case, key) ->
               let { Mdp = mdp; Values = values } = case
               // ρ counts from starts that are not terminal
               let going = Seq.sum (Seq.init mdp.States (fun s -> if mdp.IsTerminal s then 0.0 else mdp.Start[s]))
@@ -131,7 +136,17 @@ let private simulation =
                           0.1
                           (counts |> Array.map (Array.item state)))
 
-          propertyOf 40 "draws states from the visitation" (Gen.zip bridgeable key) (fun (case, key) ->
+          test "a process that starts at its end has nothing to play" {
+              let ended =
+                  get (
+                      FiniteMdp.create "ended" 0.9 1 [| 0.0; 1.0 |] [| false; true |] (fun _ _ ->
+                          [ { Next = 1; Probability = 1.0; Reward = 1.0 } ])
+                  )
+
+              Expect.throwsT<ArgumentException> (fun () -> Simulation.ofMdp ended |> ignore) "nothing to play"
+          }
+
+          statisticOf 40 "draws states from the visitation" (Gen.zip bridgeable key) (fun (case, key) ->
               let values = case.Values
               let drawn = Array.init 2000 (fun i -> Simulation.visited values (Key.at (int64 i) key))
 
@@ -147,7 +162,26 @@ let private simulation =
 let private exact =
     testList
         "softmax"
-        [ property "(F + c) x = ∇η, and xᵀ (F + c) x" (Gen.zip bridgeable (Gen.choose (-4, 1))) (fun (case, power) ->
+        [ property
+              "without damping x is the smallest that solves F x = ∇η, also where actions are excluded"
+              (cases 0.9)
+              (fun case ->
+                  let { Mdp = mdp; Values = values } = case
+                  let x, _ = Softmax.naturalGradient mdp 0.0 values
+                  let gradient = Softmax.gradient values
+                  let difference = Table.map2 (-) (Softmax.fisherProduct mdp values x) gradient
+                  Expect.isLessThan (norm difference) (1e-9 * (1.0 + norm gradient)) "F x"
+
+                  // The smallest one has nothing of what F does not see: of excluded actions, and of constants in a state.
+                  for state in 0 .. mdp.States - 1 do
+                      let row = Table.rowArray x state
+                      Expect.isLessThan (abs (Array.sum row)) (1e-9 * (1.0 + norm x)) "a constant"
+
+                      for action in 0 .. mdp.Actions - 1 do
+                          if values.Policy[state, action] = 0.0 then
+                              Expect.equal row[action] 0.0 "an excluded action")
+
+          property "(F + c) x = ∇η, and xᵀ (F + c) x" (Gen.zip bridgeable (Gen.choose (-4, 1))) (fun (case, power) ->
               let { Mdp = mdp; Values = values } = case
               let damping = 10.0 ** float power
               let x, quadratic = Softmax.naturalGradient mdp damping values
@@ -276,11 +310,11 @@ let private ofGarnet = Values.ofPolicy garnet (softmax 1.0 garnet (Key.ofSeed 2L
 let private estimates =
     testList
         "estimates"
-        [ propertyOf 25 "of a single path are unbiased by exact values" (Gen.zip bridgeable key) (fun (case, key) ->
+        [ statisticOf 25 "of a single path are unbiased by exact values" (Gen.zip bridgeable key) (fun (case, key) ->
               let setup = setupOf Bridge.ByExactValues 8 32 case.Mdp
               expectUnbiased case.Mdp case.Values (Bridge.singlePath setup case.Values >> surrogateOf) key)
 
-          propertyOf
+          statisticOf
               20
               "of a single path are unbiased by rewards, whatever the baseline"
               (Gen.zip bridgeable key)
@@ -304,7 +338,7 @@ let private estimates =
               expectRate "single path" ofGarnet garnet estimate [ 1 <<< 9; 1 <<< 11; 1 <<< 13; 1 <<< 15 ]
           }
 
-          propertyOf
+          statisticOf
               20
               "of a vine are unbiased, by exact values and by rewards"
               (Gen.zip bridgeable key)

@@ -25,6 +25,13 @@ let propertyOf cases name (cases': Gen<'Case>) (holds: 'Case -> unit) =
         name
         (Prop.forAll (Arb.fromGen cases') holds)
 
+/// A property of random numbers, which chance could break: the same random cases in each run, in which it does not.
+let statisticOf cases name (cases': Gen<'Case>) (holds: 'Case -> unit) =
+    test name {
+        for case in Gen.sampleWithSeed (Rnd 1UL) 50 (min cases mostCases) cases' do
+            holds case
+    }
+
 /// A property that is checked on 100 random cases.
 let property name cases holds = propertyOf 100 name cases holds
 

@@ -164,6 +164,25 @@ let tests =
               Expect.throwsT<ArgumentException> (fun () -> player.Act(Vector.ofArray [| 7f |]) |> ignore) "one too many"
           }
 
+          test "more indices than there can be parameters for are refused before any are made" {
+              for space, hidden, part in
+                  [ Discrete 67_108_865, [ 64 ], "2²⁴"
+                    MultiDiscrete [ 1 <<< 24; 2_000_000_000 ], [], "2²⁴"
+                    Discrete(1 <<< 24), [ 64 ], "parameters"
+                    MultiDiscrete(List.replicate 100 (1 <<< 24)), [], "parameters" ] do
+                  match Training.setup 1 { small with Hidden = hidden } (counting space float32) with
+                  | Error(Mismatch why) -> Expect.stringContains why part "why"
+                  | Error fault -> failtest (Fault.message fault)
+                  | Ok _ -> failtest $"{space}"
+          }
+
+          test "a policy for other indices is not played" {
+              match Evaluation.run 1 (counting (Discrete 11) float32) (policyOn (Discrete 12) []) 1 (Key.ofSeed 1L) with
+              | Error(Mismatch why) -> Expect.stringContains why "Discrete(12)" "why"
+              | Error fault -> failtest (Fault.message fault)
+              | Ok _ -> failtest "it was played"
+          }
+
           test "leaves indices as they are, also where observations are standardised" {
               let setup =
                   counting (Discrete 11) float32

@@ -756,4 +756,52 @@ let private faults =
                   | other, _ -> failtest $"%A{Result.map fst other}"
               } ]
 
-let tests = testList "Vine" [ growing; surrogates; training; faults ]
+/// A state that counts how often it is given back.
+[<Sealed>]
+type private Borrowed(count: int ref) =
+    interface Borrower with
+        member _.GiveBack() = Threading.Interlocked.Increment count |> ignore
+
+let private borrowing =
+    testList
+        "what is behind a state"
+        [ for limit in [ None; Some 1000 ] do
+              test $"is given back where a branch is left (time limit {limit})" {
+                  let count = ref 0
+
+                  let endless =
+                      { new Environment<Borrowed> with
+                          member _.Id = "Borrowing-v0"
+                          member _.ObservationSpace = Space.box 1 -1.0 1.0
+                          member _.ActionSpace = Discrete 2
+                          member _.Reset _ = Borrowed count
+
+                          member _.Step(_, _, _) =
+                              { State = Borrowed count; Reward = 1.0; Terminated = false; Truncated = false }
+
+                          member _.Observe(_, observation) = observation[0] <- 0f }
+
+                  let configuration =
+                      { Configuration.standard with
+                          Environments = 4
+                          Horizon = 3
+                          Hidden = [ 2 ]
+                          CriticHidden = [ 2 ]
+                          Branches = 2
+                          BranchSteps = 5 }
+
+                  let update environment =
+                      match Training.setup 1 configuration environment with
+                      | Ok setup -> Training.update setup (Training.start setup 1L) |> Result.isOk
+                      | Error fault -> failtest (Fault.message fault)
+
+                  let isDone =
+                      match limit with
+                      | None -> update endless
+                      | Some limit -> update (Environment.withTimeLimit limit endless)
+
+                  Expect.isTrue isDone "an update"
+                  Expect.equal count.Value 8 "two branches of four instances"
+              } ]
+
+let tests = testList "Vine" [ growing; surrogates; training; faults; borrowing ]
