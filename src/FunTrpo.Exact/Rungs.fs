@@ -24,7 +24,7 @@ type Rung =
 module Rungs =
 
     let private requirePositive name (value: float) =
-        if not (value > 0.0) then
+        if value <= 0.0 || Double.IsNaN value then
             invalidArg name $"{name} = {value} is not positive"
 
     let private advantageOfGreedy (values: Values) =
