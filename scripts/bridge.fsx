@@ -16,11 +16,6 @@ open FunTrpo.Exact
 open Load
 open Chart
 
-let arguments = List.ofArray (Array.skip 1 fsi.CommandLineArgs)
-
-/// The value of an option, if it is there.
-let option name = arguments |> List.pairwise |> List.tryPick (fun (a, b) -> if a = name then Some b else None)
-
 let most =
     match arguments with
     | first :: _ when not (first.StartsWith "--") -> int first

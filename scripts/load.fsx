@@ -7,6 +7,12 @@
 
 open FunTrpo
 
+/// What stands behind the name of the script.
+let arguments = List.ofArray (Array.skip 1 fsi.CommandLineArgs)
+
+/// The value of an option, if it is there.
+let option name = arguments |> List.pairwise |> List.tryPick (fun (a, b) -> if a = name then Some b else None)
+
 /// How many steps a lesson trains for: as many as its argument says (`dotnet fsi scripts/sweep.fsx 2048`), or its own number.
 let steps (own: int64) = fsi.CommandLineArgs |> Array.tryItem 1 |> Option.map int64 |> Option.defaultValue own
 

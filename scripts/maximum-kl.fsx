@@ -18,11 +18,6 @@ open FunTrpo.Exact
 open Load
 open Chart
 
-let arguments = List.ofArray (Array.skip 1 fsi.CommandLineArgs)
-
-/// The value of an option, if it is there.
-let option name = arguments |> List.pairwise |> List.tryPick (fun (a, b) -> if a = name then Some b else None)
-
 let total =
     match arguments with
     | first :: _ when not (first.StartsWith "--") -> int64 first
