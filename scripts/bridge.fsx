@@ -8,7 +8,6 @@
 #load "chart.fsx"
 
 open System
-open System.Collections.Immutable
 open System.IO
 open System.Text.Json
 open FunTrpo
@@ -16,12 +15,8 @@ open FunTrpo.Exact
 open Load
 open Chart
 
-let most =
-    match arguments with
-    | first :: _ when not (first.StartsWith "--") -> int first
-    | _ -> 1 <<< 16
-
-let isShort = most < (1 <<< 16)
+let most = int (steps 65_536L)
+let isShort = most < 65_536
 
 let norm x = sqrt (Table.fold (fun sum xi -> sum + xi * xi) 0.0 x)
 
@@ -140,15 +135,12 @@ type Variant =
       Change: Configuration -> Configuration
       Arrange: Setup<int> -> Values -> State<int> -> State<int> }
 
-let withExactCritic (_: Setup<int>) (values: Values) (state: State<int>) =
-    { state with Critic = CriticFit.start (Vector.ofSeq (Seq.map float32 values.V)) }
+let withExactCritic (_: Setup<int>) values state = Bridge.withExactCritic values state
 
 /// With exact values, and states that are drawn from the visitation.
 let asTheorySays setup values (state: State<int>) =
     let key = state.Key |> Key.named "visited" |> Key.at (int64 state.Iteration)
-    let drawn i (instance: Instance<int>) = { instance with State = Simulation.visited values (Key.at (int64 i) key) }
-    let state = withExactCritic setup values state
-    { state with Instances = ImmutableArray.CreateRange(Seq.mapi drawn state.Instances) }
+    state |> withExactCritic setup values |> Bridge.withVisitedStates values key
 
 /// With states that are drawn so, and no values at all.
 let withoutValues setup values state =

@@ -15,10 +15,7 @@ open FunTrpo.Exact
 open Load
 open Chart
 
-let iterations =
-    match arguments with
-    | first :: _ when not (first.StartsWith "--") -> int first
-    | _ -> 100
+let iterations = int (steps 100L)
 
 /// γ = 0.9: at 0.99 the steps that are certified are a hundred times smaller, and nobody would see them.
 let processes = [ Builders.frozenLake4 0.9 true; Builders.garnet 0.9 30 4 3 (Key.ofSeed 1L) ]

@@ -18,10 +18,7 @@ open FunTrpo.Exact
 open Load
 open Chart
 
-let total =
-    match arguments with
-    | first :: _ when not (first.StartsWith "--") -> int64 first
-    | _ -> 48L * 1024L
+let total = steps (48L * 1024L)
 
 // ---- The task ----
 
@@ -40,11 +37,7 @@ type ContinuousCartPole =
             let next = CartPole.dynamics (CartPole.push * float action[0]) state
             { State = next; Reward = 1.0; Terminated = CartPole.hasFailed next; Truncated = false }
 
-        member _.Observe(state, observation) =
-            observation[0] <- float32 state.Position
-            observation[1] <- float32 state.Velocity
-            observation[2] <- float32 state.Angle
-            observation[3] <- float32 state.AngularVelocity
+        member _.Observe(state, observation) = CartPole.environment.Observe({ Inner = state; Elapsed = 0 }, observation)
 
 let environment = ContinuousCartPole() |> Environment.withTimeLimit 500
 

@@ -58,19 +58,25 @@ let table (mdp: FiniteMdp) (parameters: Vector) =
 /// A table as parameters, or as a direction in their space.
 let private vector (x: Table) = Vector.init (x.Rows * x.Columns) (fun i -> float32 x[i / x.Columns, i % x.Columns])
 
+/// The same state with the exact values of a policy for its critic.
+let withExactCritic (values: Values) (state: State<int>) =
+    { state with Critic = CriticFit.start (Vector.ofSeq (Seq.map float32 values.V)) }
+
+/// The same state, each of whose instances is in a state of the process that is drawn from the discounted visitation.
+let withVisitedStates (values: Values) key (state: State<int>) =
+    let instanceAt i (instance: Instance<int>) =
+        { instance with State = Simulation.visited values (Key.at (int64 i) key) }
+
+    { state with Instances = ImmutableArray.CreateRange(Seq.mapi instanceAt state.Instances) }
+
 /// The state of a training in which a policy has just arrived: its values are known exactly, and each instance is in a state drawn from
 /// the discounted visitation.
 let stateAt (setup: Setup<int>) (values: Values) seed =
     let state = Training.start setup seed
 
-    let instanceAt i (instance: Instance<int>) =
-        { instance with
-            State = Simulation.visited values (state.Key |> Key.named "visited" |> Key.at (int64 i)) }
-
-    { state with
-        PolicyParameters = logits values.Policy
-        Critic = CriticFit.start (Vector.ofSeq (Seq.map float32 values.V))
-        Instances = ImmutableArray.CreateRange(Seq.mapi instanceAt state.Instances) }
+    { state with PolicyParameters = logits values.Policy }
+    |> withExactCritic values
+    |> withVisitedStates values (Key.named "visited" state.Key)
 
 /// The surrogate of a rollout of the policy: the single-path procedure.
 let singlePath (setup: Setup<int>) (values: Values) seed =

@@ -44,6 +44,14 @@ type Borrower =
     /// may where an episode ends, which the environment itself knows. The state stays as good as before.
     abstract GiveBack: unit -> unit
 
+module Borrower =
+
+    /// Gives back what is behind a state, if there is anything.
+    let giveBack (state: 'State) =
+        match box state with
+        | :? Borrower as borrower -> borrower.GiveBack()
+        | _ -> ()
+
 /// A state together with the number of steps that led to it.
 [<Struct>]
 type Timed<'State> =
@@ -51,10 +59,7 @@ type Timed<'State> =
       Elapsed: int }
 
     interface Borrower with
-        member this.GiveBack() =
-            match box this.Inner with
-            | :? Borrower as inner -> inner.GiveBack()
-            | _ -> ()
+        member this.GiveBack() = Borrower.giveBack this.Inner
 
 module Environment =
 

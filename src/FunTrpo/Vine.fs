@@ -128,9 +128,7 @@ module Vine =
     /// Nobody goes on from where branches end.
     let private leave (ends: ImmutableArray<Instance<Along<'State>>>) =
         for instance in ends do
-            match instance.State.Inner |> ValueOption.map box with
-            | ValueSome(:? Borrower as state) -> state.GiveBack()
-            | _ -> ()
+            instance.State.Inner |> ValueOption.iter Borrower.giveBack
 
     /// Branches from where the instances are, with the actor's policy after the first action of each.
     ///
