@@ -88,7 +88,8 @@ public static unsafe class ColumnSums
                 float* scale = Scale + column;
                 for (int row = 0; row < Rows; row++)
                 {
-                    TRow scaled = TRow.TimesSlope(TRow.Load(matrix), IsTanh, TRow.Load(scale));
+                    TRow scaled = TRow.Load(matrix);
+                    scaled.MultiplyBySlope(IsTanh, scale);
                     scaled.Store(matrix);
                     sum += scaled;
                     matrix += Stride;

@@ -169,14 +169,14 @@ internal unsafe struct FewColumns : IKernel
                 {
                     nint k = Math.Min(next, last);
                     TLane factor = TLane.Load(b);
-                    s0 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a0 + k), s0);
-                    s1 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a1 + k), s1);
-                    s2 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a2 + k), s2);
-                    s3 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a3 + k), s3);
-                    s4 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a4 + k), s4);
-                    s5 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a5 + k), s5);
-                    s6 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a6 + k), s6);
-                    s7 = TLane.FusedMultiplyAdd(factor, TGroup.Load(a7 + k), s7);
+                    s0.AddProduct(factor, TGroup.Load(a0 + k));
+                    s1.AddProduct(factor, TGroup.Load(a1 + k));
+                    s2.AddProduct(factor, TGroup.Load(a2 + k));
+                    s3.AddProduct(factor, TGroup.Load(a3 + k));
+                    s4.AddProduct(factor, TGroup.Load(a4 + k));
+                    s5.AddProduct(factor, TGroup.Load(a5 + k));
+                    s6.AddProduct(factor, TGroup.Load(a6 + k));
+                    s7.AddProduct(factor, TGroup.Load(a7 + k));
                     b += TLane.Count;
                 }
 

@@ -34,6 +34,9 @@ internal unsafe interface ILane<TLane>
     /// <summary>a b + c, rounded once.</summary>
     static abstract TLane FusedMultiplyAdd(TLane a, TLane b, TLane c);
 
+    /// <summary>Adds a b, rounding once.</summary>
+    void AddProduct(TLane a, TLane b);
+
     /// <summary>Two numbers again and again.</summary>
     static abstract TLane RepeatTwo(float* source);
 
@@ -98,9 +101,9 @@ public static class Lanes
     }
 }
 
-internal readonly unsafe struct Lane512(Vector512<float> v) : ILane<Lane512>
+internal unsafe struct Lane512(Vector512<float> v) : ILane<Lane512>
 {
-    private readonly Vector512<float> v = v;
+    private Vector512<float> v = v;
 
     public static int Count => 16;
 
@@ -113,7 +116,7 @@ internal readonly unsafe struct Lane512(Vector512<float> v) : ILane<Lane512>
     public static Lane512 Load(float* source) => new(Vector512.Load(source));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Store(float* target) => v.Store(target);
+    public readonly void Store(float* target) => v.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane512 operator +(Lane512 a, Lane512 b) => new(a.v + b.v);
@@ -130,6 +133,9 @@ internal readonly unsafe struct Lane512(Vector512<float> v) : ILane<Lane512>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane512 FusedMultiplyAdd(Lane512 a, Lane512 b, Lane512 c) =>
         new(Vector512.FusedMultiplyAdd(a.v, b.v, c.v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddProduct(Lane512 a, Lane512 b) => v = Vector512.FusedMultiplyAdd(a.v, b.v, v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane512 RepeatTwo(float* source) => new(Vector512.Create(*(double*)source).AsSingle());
@@ -162,9 +168,9 @@ internal readonly unsafe struct Lane512(Vector512<float> v) : ILane<Lane512>
     }
 }
 
-internal readonly unsafe struct Lane256(Vector256<float> v) : ILane<Lane256>
+internal unsafe struct Lane256(Vector256<float> v) : ILane<Lane256>
 {
-    private readonly Vector256<float> v = v;
+    private Vector256<float> v = v;
 
     public static int Count => 8;
 
@@ -177,7 +183,7 @@ internal readonly unsafe struct Lane256(Vector256<float> v) : ILane<Lane256>
     public static Lane256 Load(float* source) => new(Vector256.Load(source));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Store(float* target) => v.Store(target);
+    public readonly void Store(float* target) => v.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane256 operator +(Lane256 a, Lane256 b) => new(a.v + b.v);
@@ -194,6 +200,9 @@ internal readonly unsafe struct Lane256(Vector256<float> v) : ILane<Lane256>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane256 FusedMultiplyAdd(Lane256 a, Lane256 b, Lane256 c) =>
         new(Vector256.FusedMultiplyAdd(a.v, b.v, c.v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddProduct(Lane256 a, Lane256 b) => v = Vector256.FusedMultiplyAdd(a.v, b.v, v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane256 RepeatTwo(float* source) => new(Vector256.Create(*(double*)source).AsSingle());
@@ -226,9 +235,9 @@ internal readonly unsafe struct Lane256(Vector256<float> v) : ILane<Lane256>
     }
 }
 
-internal readonly unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
+internal unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
 {
-    private readonly Vector128<float> v = v;
+    private Vector128<float> v = v;
 
     public static int Count => 4;
 
@@ -241,7 +250,7 @@ internal readonly unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
     public static Lane128 Load(float* source) => new(Vector128.Load(source));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Store(float* target) => v.Store(target);
+    public readonly void Store(float* target) => v.Store(target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane128 operator +(Lane128 a, Lane128 b) => new(a.v + b.v);
@@ -257,6 +266,9 @@ internal readonly unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane128 FusedMultiplyAdd(Lane128 a, Lane128 b, Lane128 c) => new(Fused.MultiplyAdd(a.v, b.v, c.v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void AddProduct(Lane128 a, Lane128 b) => v = Fused.MultiplyAdd(a.v, b.v, v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane128 RepeatTwo(float* source) => new(Vector128.Create(*(double*)source).AsSingle());

@@ -31,7 +31,8 @@ internal readonly unsafe struct Term(int length, float* a, nint row, nint column
 /// C = (start + A₁·B₁ + A₂·B₂) ⊙ scale for float32, as many columns of them as whole vectors hold. B, C and scale are row-major.
 /// </summary>
 /// <remarks>
-/// C is cut into register tiles, the widest of four rows and four vectors. Each element of C is one chain of fused
+/// C is cut into register tiles, the largest of six rows and four vectors: what loads and loops cost beside the arithmetic becomes less
+/// with each row, most of all where two threads share a core. Each element of C is one chain of fused
 /// multiply-adds from its start through the inner indices in order, whichever tile it falls in, so a result depends neither on
 /// how many rows are computed together nor on the width of the vectors.
 /// </remarks>
@@ -40,8 +41,14 @@ internal unsafe struct MatrixProduct : IKernel
     /// <summary>So many rows of a tile's part of B stay in the first-level cache while the rows of A pass by.</summary>
     private const int InnerRows = 128;
 
-    /// <summary>So many rows before they are needed, numbers that are read once are asked for from the memory.</summary>
-    private const int RowsAhead = 32;
+    /// <summary>The rows of the larger tiles.</summary>
+    private const int TileRows = 6;
+
+    /// <summary>So many rows are computed faster one by one than as a tile.</summary>
+    private const int FewRows = 2;
+
+    /// <summary>So many rows before they are needed, the scale's are asked for from the memory.</summary>
+    private const int RowsAhead = 2 * TileRows;
 
     /// <summary>Whether these are not the first columns, so that A is in the cache.</summary>
     private bool isRight;
@@ -53,7 +60,7 @@ internal unsafe struct MatrixProduct : IKernel
     public int Columns;
 
     /// <summary>How far apart the rows of C and scale are.</summary>
-    public int Stride;
+    public nint Stride;
 
     /// <summary>A₁·B₁</summary>
     public Term First;
@@ -114,13 +121,13 @@ internal unsafe struct MatrixProduct : IKernel
             switch (vectors)
             {
                 case 4:
-                    columns.FourRows<FourVectors<TLane>, TLane>();
+                    columns.AllRows<FourVectors<TLane>, TLane>();
                     break;
                 case 3:
-                    columns.FourRows<ThreeVectors<TLane>, TLane>();
+                    columns.AllRows<ThreeVectors<TLane>, TLane>();
                     break;
                 case 2:
-                    columns.FourRows<TwoVectors<TLane>, TLane>();
+                    columns.AllRows<TwoVectors<TLane>, TLane>();
                     break;
                 default:
                     columns.EightRows<TLane>();
@@ -133,7 +140,7 @@ internal unsafe struct MatrixProduct : IKernel
     }
 
     /// <summary>
-    /// How wide the next tile is. A tile of four rows and four vectors needs 21 registers, one of two vectors 11. The wider a tile,
+    /// How wide the next tile is. A tile of six rows and four vectors needs 29 registers, one of two vectors 15. The wider a tile,
     /// the fewer loads for its arithmetic: five vectors are better cut into three and two than into four and one.
     /// </summary>
     private static int VectorsOfTile(int left, int registers) =>
@@ -152,41 +159,63 @@ internal unsafe struct MatrixProduct : IKernel
     }
 
     /// <summary>Columns a few vectors wide; where A is read row by row for the first time, it may have to come from the memory.</summary>
-    private readonly void FourRows<TRow, TLane>()
+    private readonly void AllRows<TRow, TLane>()
         where TRow : unmanaged, IRow<TRow, TLane>
         where TLane : unmanaged, ILane<TLane>
     {
+        int rest = Rows % TileRows;
+        int inTiles = rest <= FewRows ? Rows - rest : Rows;
         if (!isRight && First.Column == 1)
         {
-            FourRows<TRow, TLane, Ahead>();
+            SixRows<TRow, TLane, Ahead>(inTiles);
         }
         else
         {
-            FourRows<TRow, TLane, InCache>();
+            SixRows<TRow, TLane, InCache>(inTiles);
+        }
+
+        for (int row = inTiles; row < Rows; row++)
+        {
+            OneRow<TRow, TLane>(row);
         }
     }
 
-    /// <summary>Columns a few vectors wide, four rows at a time: the sums of all stay in registers.</summary>
+    /// <summary>The first rows of columns a few vectors wide, six at a time: the sums of all stay in registers.</summary>
     [MethodImpl(Compiled.ByItself)]
-    private readonly void FourRows<TRow, TLane, TAhead>()
+    private readonly void SixRows<TRow, TLane, TAhead>(int rows)
         where TRow : unmanaged, IRow<TRow, TLane>
         where TLane : unmanaged, ILane<TLane>
         where TAhead : IAhead
     {
-        for (int row = 0; row < Rows; row += 4)
+        for (int row = 0; row < rows; row += TileRows)
         {
             // Rows beyond the last are the first of the tile once more, and write the same numbers once more.
-            int left = Rows - row;
+            int left = rows - row;
             nint r1 = left > 1 ? 1 : 0;
             nint r2 = left > 2 ? 2 : 0;
             nint r3 = left > 3 ? 3 : 0;
+            nint r4 = left > 4 ? 4 : 0;
+            nint r5 = left > 5 ? 5 : 0;
 
-            float* start = Start + (row * StartRow);
-            TRow s0 = Start == null ? default : TRow.Load(start);
-            TRow s1 = Start == null ? default : TRow.Load(start + (r1 * StartRow));
-            TRow s2 = Start == null ? default : TRow.Load(start + (r2 * StartRow));
-            TRow s3 = Start == null ? default : TRow.Load(start + (r3 * StartRow));
-            float* next = First.A + ((row + 4) * First.Row);
+            TRow s0 = default,
+                s1 = default,
+                s2 = default,
+                s3 = default,
+                s4 = default,
+                s5 = default;
+            if (Start != null)
+            {
+                float* start = Start + (row * StartRow);
+                s0 = TRow.Load(start);
+                s1 = TRow.Load(start + (r1 * StartRow));
+                s2 = TRow.Load(start + (r2 * StartRow));
+                s3 = TRow.Load(start + (r3 * StartRow));
+                s4 = TRow.Load(start + (r4 * StartRow));
+                s5 = TRow.Load(start + (r5 * StartRow));
+            }
+
+            float* next = First.A + ((row + TileRows) * First.Row);
+            nint distance = First.Row;
             Term term = First;
             for (int n = 0; n < 2; n++)
             {
@@ -196,47 +225,99 @@ internal unsafe struct MatrixProduct : IKernel
                 float* a1 = a0 + (r1 * term.Row);
                 float* a2 = a0 + (r2 * term.Row);
                 float* a3 = a0 + (r3 * term.Row);
+                float* a4 = a0 + (r4 * term.Row);
+                float* a5 = a0 + (r5 * term.Row);
                 nint k = 0;
-                float* last = term.B + (term.Length * stride);
-                for (float* b = term.B; b < last; b += stride)
+                float* b = term.B;
+                float* last = b + (term.Length * stride);
+                while (b < last)
                 {
+                    float* pause = last;
                     if (TAhead.IsAsked)
                     {
-                        // One at a time: more requests at once than the cache can wait for would stop everything else.
-                        Prefetch.Numbers(next + ((k & 3) * First.Row) + k, 1);
+                        // A few at a time: more requests at once than the cache can wait for would stop everything else.
+                        float* cacheLine = b + (Prefetch.CacheLine * stride);
+                        pause = cacheLine < last ? cacheLine : last;
+                        Prefetch.ThreeRows(next + k, distance);
+                        Prefetch.ThreeRows(next + k + (3 * distance), distance);
                     }
 
-                    TRow rowOfB = TRow.Load(b);
-                    s0.AddProduct(TLane.Create(a0[k]), rowOfB);
-                    s1.AddProduct(TLane.Create(a1[k]), rowOfB);
-                    s2.AddProduct(TLane.Create(a2[k]), rowOfB);
-                    s3.AddProduct(TLane.Create(a3[k]), rowOfB);
-                    k += column;
+                    do
+                    {
+                        TRow rowOfB = TRow.Load(b);
+                        b += stride;
+                        s0.AddProduct(TLane.Create(a0[k]), rowOfB);
+                        s1.AddProduct(TLane.Create(a1[k]), rowOfB);
+                        s2.AddProduct(TLane.Create(a2[k]), rowOfB);
+                        s3.AddProduct(TLane.Create(a3[k]), rowOfB);
+                        s4.AddProduct(TLane.Create(a4[k]), rowOfB);
+                        s5.AddProduct(TLane.Create(a5[k]), rowOfB);
+                        k += column;
+                    } while (b < pause);
                 }
 
                 term = Second;
+                next = Scale + ((row + RowsAhead) * Stride);
+                distance = Stride;
             }
 
             if (Scale != null)
             {
-                float* scale = Scale + ((nint)row * Stride);
-                for (int n = 0; n < 4; n++)
+                float* scale = Scale + (row * Stride);
+                if (Second.Length == 0)
                 {
-                    Prefetch.Numbers(scale + ((RowsAhead + n) * (nint)Stride), TRow.Count);
+                    for (int n = 0; n < TileRows; n++)
+                    {
+                        Prefetch.Numbers(scale + ((RowsAhead + n) * Stride), TRow.Count);
+                    }
                 }
 
-                s0 = TRow.TimesSlope(s0, IsTanh, TRow.Load(scale));
-                s1 = TRow.TimesSlope(s1, IsTanh, TRow.Load(scale + (r1 * Stride)));
-                s2 = TRow.TimesSlope(s2, IsTanh, TRow.Load(scale + (r2 * Stride)));
-                s3 = TRow.TimesSlope(s3, IsTanh, TRow.Load(scale + (r3 * Stride)));
+                s0.MultiplyBySlope(IsTanh, scale);
+                s1.MultiplyBySlope(IsTanh, scale + (r1 * Stride));
+                s2.MultiplyBySlope(IsTanh, scale + (r2 * Stride));
+                s3.MultiplyBySlope(IsTanh, scale + (r3 * Stride));
+                s4.MultiplyBySlope(IsTanh, scale + (r4 * Stride));
+                s5.MultiplyBySlope(IsTanh, scale + (r5 * Stride));
             }
 
-            float* c = C + ((nint)row * Stride);
+            float* c = C + (row * Stride);
             s0.Store(c);
             s1.Store(c + (r1 * Stride));
             s2.Store(c + (r2 * Stride));
             s3.Store(c + (r3 * Stride));
+            s4.Store(c + (r4 * Stride));
+            s5.Store(c + (r5 * Stride));
         }
+    }
+
+    /// <summary>A row of columns a few vectors wide.</summary>
+    [MethodImpl(Compiled.ByItself)]
+    private readonly void OneRow<TRow, TLane>(int row)
+        where TRow : unmanaged, IRow<TRow, TLane>
+        where TLane : unmanaged, ILane<TLane>
+    {
+        TRow sum = Start == null ? default : TRow.Load(Start + (row * StartRow));
+        Term term = First;
+        for (int n = 0; n < 2; n++)
+        {
+            float* a = term.A + (row * term.Row);
+            float* b = term.B;
+            for (int k = 0; k < term.Length; k++)
+            {
+                sum.AddProduct(TLane.Create(*a), TRow.Load(b));
+                a += term.Column;
+                b += term.RowOfB;
+            }
+
+            term = Second;
+        }
+
+        if (Scale != null)
+        {
+            sum.MultiplyBySlope(IsTanh, Scale + (row * Stride));
+        }
+
+        sum.Store(C + (row * Stride));
     }
 
     /// <summary>Columns one vector wide, eight rows at a time: four sums alone would have to wait for each other.</summary>
@@ -293,14 +374,14 @@ internal unsafe struct MatrixProduct : IKernel
                 for (int i = 0; i < term.Length; i++)
                 {
                     TLane rowOfB = TLane.Load(b);
-                    s0 = TLane.FusedMultiplyAdd(TLane.Create(a0[k]), rowOfB, s0);
-                    s1 = TLane.FusedMultiplyAdd(TLane.Create(a1[k]), rowOfB, s1);
-                    s2 = TLane.FusedMultiplyAdd(TLane.Create(a2[k]), rowOfB, s2);
-                    s3 = TLane.FusedMultiplyAdd(TLane.Create(a3[k]), rowOfB, s3);
-                    s4 = TLane.FusedMultiplyAdd(TLane.Create(a4[k]), rowOfB, s4);
-                    s5 = TLane.FusedMultiplyAdd(TLane.Create(a5[k]), rowOfB, s5);
-                    s6 = TLane.FusedMultiplyAdd(TLane.Create(a6[k]), rowOfB, s6);
-                    s7 = TLane.FusedMultiplyAdd(TLane.Create(a7[k]), rowOfB, s7);
+                    s0.AddProduct(TLane.Create(a0[k]), rowOfB);
+                    s1.AddProduct(TLane.Create(a1[k]), rowOfB);
+                    s2.AddProduct(TLane.Create(a2[k]), rowOfB);
+                    s3.AddProduct(TLane.Create(a3[k]), rowOfB);
+                    s4.AddProduct(TLane.Create(a4[k]), rowOfB);
+                    s5.AddProduct(TLane.Create(a5[k]), rowOfB);
+                    s6.AddProduct(TLane.Create(a6[k]), rowOfB);
+                    s7.AddProduct(TLane.Create(a7[k]), rowOfB);
                     b += term.RowOfB;
                     k += term.Column;
                 }
@@ -310,7 +391,7 @@ internal unsafe struct MatrixProduct : IKernel
 
             if (Scale != null)
             {
-                float* scale = Scale + ((nint)row * Stride);
+                float* scale = Scale + (row * Stride);
                 s0 *= Activations.Slope(IsTanh, TLane.Load(scale));
                 s1 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride)));
                 s2 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride)));
@@ -321,7 +402,7 @@ internal unsafe struct MatrixProduct : IKernel
                 s7 *= Activations.Slope(IsTanh, TLane.Load(scale + (r7 * Stride)));
             }
 
-            float* c = C + ((nint)row * Stride);
+            float* c = C + (row * Stride);
             s0.Store(c);
             s1.Store(c + (r1 * Stride));
             s2.Store(c + (r2 * Stride));
@@ -333,7 +414,7 @@ internal unsafe struct MatrixProduct : IKernel
         }
     }
 
-    /// <summary>Whether the next four rows of A are asked for from the memory meanwhile.</summary>
+    /// <summary>Whether the next rows of A, and of the scale, are asked for from the memory meanwhile.</summary>
     private interface IAhead
     {
         static abstract bool IsAsked { get; }

@@ -21,8 +21,8 @@ internal unsafe interface IRow<TRow, TLane>
     /// <summary>Adds a b, rounding once.</summary>
     void AddProduct(TLane a, TRow b);
 
-    /// <summary>x times the slope that follows from what is kept of it (<see cref="Activations.Slope"/>).</summary>
-    static abstract TRow TimesSlope(TRow x, bool isTanh, TRow kept);
+    /// <summary>Multiplies it by the slope that follows from what is kept of it (<see cref="Activations.Slope"/>).</summary>
+    void MultiplyBySlope(bool isTanh, float* kept);
 }
 
 internal unsafe struct OneVector<TLane>(TLane v0) : IRow<OneVector<TLane>, TLane>
@@ -47,12 +47,21 @@ internal unsafe struct OneVector<TLane>(TLane v0) : IRow<OneVector<TLane>, TLane
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AddProduct(TLane a, OneVector<TLane> b)
     {
-        v0 = TLane.FusedMultiplyAdd(a, b.v0, v0);
+        v0.AddProduct(a, b.v0);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static OneVector<TLane> TimesSlope(OneVector<TLane> x, bool isTanh, OneVector<TLane> kept) =>
-        isTanh ? new(x.v0 * Activations.TanhSlope(kept.v0)) : new(x.v0 * kept.v0);
+    public void MultiplyBySlope(bool isTanh, float* kept)
+    {
+        if (isTanh)
+        {
+            v0 *= Activations.TanhSlope(TLane.Load(kept));
+        }
+        else
+        {
+            v0 *= TLane.Load(kept);
+        }
+    }
 }
 
 internal unsafe struct TwoVectors<TLane>(TLane v0, TLane v1) : IRow<TwoVectors<TLane>, TLane>
@@ -80,15 +89,24 @@ internal unsafe struct TwoVectors<TLane>(TLane v0, TLane v1) : IRow<TwoVectors<T
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AddProduct(TLane a, TwoVectors<TLane> b)
     {
-        v0 = TLane.FusedMultiplyAdd(a, b.v0, v0);
-        v1 = TLane.FusedMultiplyAdd(a, b.v1, v1);
+        v0.AddProduct(a, b.v0);
+        v1.AddProduct(a, b.v1);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TwoVectors<TLane> TimesSlope(TwoVectors<TLane> x, bool isTanh, TwoVectors<TLane> kept) =>
-        isTanh
-            ? new(x.v0 * Activations.TanhSlope(kept.v0), x.v1 * Activations.TanhSlope(kept.v1))
-            : new(x.v0 * kept.v0, x.v1 * kept.v1);
+    public void MultiplyBySlope(bool isTanh, float* kept)
+    {
+        if (isTanh)
+        {
+            v0 *= Activations.TanhSlope(TLane.Load(kept));
+            v1 *= Activations.TanhSlope(TLane.Load(kept + TLane.Count));
+        }
+        else
+        {
+            v0 *= TLane.Load(kept);
+            v1 *= TLane.Load(kept + TLane.Count);
+        }
+    }
 }
 
 internal unsafe struct ThreeVectors<TLane>(TLane v0, TLane v1, TLane v2) : IRow<ThreeVectors<TLane>, TLane>
@@ -119,20 +137,27 @@ internal unsafe struct ThreeVectors<TLane>(TLane v0, TLane v1, TLane v2) : IRow<
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AddProduct(TLane a, ThreeVectors<TLane> b)
     {
-        v0 = TLane.FusedMultiplyAdd(a, b.v0, v0);
-        v1 = TLane.FusedMultiplyAdd(a, b.v1, v1);
-        v2 = TLane.FusedMultiplyAdd(a, b.v2, v2);
+        v0.AddProduct(a, b.v0);
+        v1.AddProduct(a, b.v1);
+        v2.AddProduct(a, b.v2);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ThreeVectors<TLane> TimesSlope(ThreeVectors<TLane> x, bool isTanh, ThreeVectors<TLane> kept) =>
-        isTanh
-            ? new(
-                x.v0 * Activations.TanhSlope(kept.v0),
-                x.v1 * Activations.TanhSlope(kept.v1),
-                x.v2 * Activations.TanhSlope(kept.v2)
-            )
-            : new(x.v0 * kept.v0, x.v1 * kept.v1, x.v2 * kept.v2);
+    public void MultiplyBySlope(bool isTanh, float* kept)
+    {
+        if (isTanh)
+        {
+            v0 *= Activations.TanhSlope(TLane.Load(kept));
+            v1 *= Activations.TanhSlope(TLane.Load(kept + TLane.Count));
+            v2 *= Activations.TanhSlope(TLane.Load(kept + (2 * TLane.Count)));
+        }
+        else
+        {
+            v0 *= TLane.Load(kept);
+            v1 *= TLane.Load(kept + TLane.Count);
+            v2 *= TLane.Load(kept + (2 * TLane.Count));
+        }
+    }
 }
 
 internal unsafe struct FourVectors<TLane>(TLane v0, TLane v1, TLane v2, TLane v3) : IRow<FourVectors<TLane>, TLane>
@@ -170,20 +195,28 @@ internal unsafe struct FourVectors<TLane>(TLane v0, TLane v1, TLane v2, TLane v3
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AddProduct(TLane a, FourVectors<TLane> b)
     {
-        v0 = TLane.FusedMultiplyAdd(a, b.v0, v0);
-        v1 = TLane.FusedMultiplyAdd(a, b.v1, v1);
-        v2 = TLane.FusedMultiplyAdd(a, b.v2, v2);
-        v3 = TLane.FusedMultiplyAdd(a, b.v3, v3);
+        v0.AddProduct(a, b.v0);
+        v1.AddProduct(a, b.v1);
+        v2.AddProduct(a, b.v2);
+        v3.AddProduct(a, b.v3);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static FourVectors<TLane> TimesSlope(FourVectors<TLane> x, bool isTanh, FourVectors<TLane> kept) =>
-        isTanh
-            ? new(
-                x.v0 * Activations.TanhSlope(kept.v0),
-                x.v1 * Activations.TanhSlope(kept.v1),
-                x.v2 * Activations.TanhSlope(kept.v2),
-                x.v3 * Activations.TanhSlope(kept.v3)
-            )
-            : new(x.v0 * kept.v0, x.v1 * kept.v1, x.v2 * kept.v2, x.v3 * kept.v3);
+    public void MultiplyBySlope(bool isTanh, float* kept)
+    {
+        if (isTanh)
+        {
+            v0 *= Activations.TanhSlope(TLane.Load(kept));
+            v1 *= Activations.TanhSlope(TLane.Load(kept + TLane.Count));
+            v2 *= Activations.TanhSlope(TLane.Load(kept + (2 * TLane.Count)));
+            v3 *= Activations.TanhSlope(TLane.Load(kept + (3 * TLane.Count)));
+        }
+        else
+        {
+            v0 *= TLane.Load(kept);
+            v1 *= TLane.Load(kept + TLane.Count);
+            v2 *= TLane.Load(kept + (2 * TLane.Count));
+            v3 *= TLane.Load(kept + (3 * TLane.Count));
+        }
+    }
 }
