@@ -105,7 +105,11 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
     {
         Check.SameLength(packed.Length, PackedCount);
         Check.SameLength(transposed.Length, TransposedCount);
-        transposed.Clear();
+        for (int row = 0; row < Weighted; row++)
+        {
+            transposed.Slice((row * PaddedInputs) + Inputs, PaddedInputs - Inputs).Clear();
+        }
+
         PaddedRows.Transpose(Inputs, Weighted - Rest, packed, Main, transposed, PaddedInputs);
         TailedRows layout = RestLayout;
         ReadOnlySpan<float> rest = packed[PackedMain..];

@@ -1,11 +1,19 @@
 using System;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
 
 namespace FunTrpo.Kernels;
 
 /// <summary>Row-major matrices whose rows are padded to whole vectors, and the same ones without the padding.</summary>
 public static unsafe class PaddedRows
 {
-    private const int Square = 16;
+    /// <summary>The rows and columns that are transposed in registers.</summary>
+    private const int Square = 4;
+
+    /// <summary>So many rows are transposed together that the lines of the cache are written to the end.</summary>
+    private const int Block = 16;
 
     /// <summary>
     /// Copies <paramref name="rows"/> rows of <paramref name="width"/> numbers, each followed by zeros. How far apart the padded
@@ -83,23 +91,69 @@ public static unsafe class PaddedRows
                 target = transposed
         )
         {
-            // Square by square, so that the lines of the cache that are read and written are used to the end.
-            for (int i = 0; i < rows; i += Square)
+            int wholeRows = rows / Square * Square;
+            int wholeColumns = columns / Square * Square;
+            for (int block = 0; block < wholeRows; block += Block)
             {
-                int count = Math.Min(Square, rows - i);
-                for (int j = 0; j < columns; j++)
+                int end = Math.Min(block + Block, wholeRows);
+                for (int column = 0; column < wholeColumns; column += Square)
                 {
-                    float* from = source + ((nint)i * stride) + j;
-                    float* to = target + ((nint)j * transposedStride) + i;
-                    for (int k = 0; k < count; k++)
+                    for (int row = block; row < end; row += Square)
                     {
-                        to[k] = *from;
-                        from += stride;
+                        float* from = source + ((nint)row * stride) + column;
+                        float* to = target + ((nint)column * transposedStride) + row;
+                        TransposeSquare(from, stride, to, transposedStride);
                     }
+                }
+            }
+
+            for (int row = 0; row < rows; row++)
+            {
+                for (int column = row < wholeRows ? wholeColumns : 0; column < columns; column++)
+                {
+                    target[((nint)column * transposedStride) + row] = source[((nint)row * stride) + column];
                 }
             }
         }
     }
+
+    /// <summary>Four rows of four numbers, in registers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void TransposeSquare(float* source, nint stride, float* target, nint transposedStride)
+    {
+        Vector128<float> row0 = Vector128.Load(source);
+        Vector128<float> row1 = Vector128.Load(source + stride);
+        Vector128<float> row2 = Vector128.Load(source + (2 * stride));
+        Vector128<float> row3 = Vector128.Load(source + (3 * stride));
+        Vector128<float> low01 = InterleaveLow(row0, row1);
+        Vector128<float> low23 = InterleaveLow(row2, row3);
+        Vector128<float> high01 = InterleaveHigh(row0, row1);
+        Vector128<float> high23 = InterleaveHigh(row2, row3);
+        JoinLow(low01, low23).Store(target);
+        JoinHigh(low01, low23).Store(target + transposedStride);
+        JoinLow(high01, high23).Store(target + (2 * transposedStride));
+        JoinHigh(high01, high23).Store(target + (3 * transposedStride));
+    }
+
+    /// <summary>The first two numbers of either, in turn.</summary>
+    private static Vector128<float> InterleaveLow(Vector128<float> a, Vector128<float> b) =>
+        Sse.IsSupported ? Sse.UnpackLow(a, b)
+        : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipLow(a, b)
+        : Vector128.Create(a[0], b[0], a[1], b[1]);
+
+    /// <summary>The last two numbers of either, in turn.</summary>
+    private static Vector128<float> InterleaveHigh(Vector128<float> a, Vector128<float> b) =>
+        Sse.IsSupported ? Sse.UnpackHigh(a, b)
+        : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipHigh(a, b)
+        : Vector128.Create(a[2], b[2], a[3], b[3]);
+
+    /// <summary>The first two numbers of one and then of the other.</summary>
+    private static Vector128<float> JoinLow(Vector128<float> a, Vector128<float> b) =>
+        Sse.IsSupported ? Sse.MoveLowToHigh(a, b) : Vector128.Create(a.GetLower(), b.GetLower());
+
+    /// <summary>The last two numbers of one and then of the other.</summary>
+    private static Vector128<float> JoinHigh(Vector128<float> a, Vector128<float> b) =>
+        Sse.IsSupported ? Sse.MoveHighToLow(b, a) : Vector128.Create(a.GetUpper(), b.GetUpper());
 
     private static void CheckRows(int rows, int columns, int stride, int length)
     {
