@@ -248,6 +248,7 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
                 Scale = pScale,
                 IsTanh = IsTanh,
                 C = c,
+                IsStreamed = true,
             }.Compute();
             if (Rest > 0)
             {

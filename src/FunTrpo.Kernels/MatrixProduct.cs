@@ -50,8 +50,11 @@ internal unsafe struct MatrixProduct : IKernel
     /// <summary>So many rows before they are needed, the scale's are asked for from the memory.</summary>
     private const int RowsAhead = 2 * TileRows;
 
-    /// <summary>Whether these are not the first columns, so that A is in the cache.</summary>
+    /// <summary>Whether these are not the first columns, so that A is in the cache by now.</summary>
     private bool isRight;
+
+    /// <summary>Whether A₁, by rows, and the scale may have to come from the memory.</summary>
+    public bool IsStreamed;
 
     /// <summary>The rows of C.</summary>
     public int Rows;
@@ -158,14 +161,14 @@ internal unsafe struct MatrixProduct : IKernel
         Scale = Scale == null ? null : Scale + columns;
     }
 
-    /// <summary>Columns a few vectors wide; where A is read row by row for the first time, it may have to come from the memory.</summary>
+    /// <summary>Columns a few vectors wide.</summary>
     private readonly void AllRows<TRow, TLane>()
         where TRow : unmanaged, IRow<TRow, TLane>
         where TLane : unmanaged, ILane<TLane>
     {
         int rest = Rows % TileRows;
         int inTiles = rest <= FewRows ? Rows - rest : Rows;
-        if (!isRight && First.Column == 1)
+        if (IsStreamed && !isRight)
         {
             SixRows<TRow, TLane, Ahead>(inTiles);
         }
@@ -187,8 +190,11 @@ internal unsafe struct MatrixProduct : IKernel
         where TLane : unmanaged, ILane<TLane>
         where TAhead : IAhead
     {
+        Soon.Queue soon = Soon.OfThread;
         for (int row = 0; row < rows; row += TileRows)
         {
+            soon.Advance();
+
             // Rows beyond the last are the first of the tile once more, and write the same numbers once more.
             int left = rows - row;
             nint r1 = left > 1 ? 1 : 0;
@@ -232,14 +238,23 @@ internal unsafe struct MatrixProduct : IKernel
                 float* last = b + (term.Length * stride);
                 while (b < last)
                 {
+                    // A few requests at a time: more at once than the cache can wait for would stop everything else.
                     float* pause = last;
-                    if (TAhead.IsAsked)
+                    if (TAhead.IsAsked || soon.First < soon.End)
                     {
-                        // A few at a time: more requests at once than the cache can wait for would stop everything else.
                         float* cacheLine = b + (Prefetch.CacheLine * stride);
                         pause = cacheLine < last ? cacheLine : last;
+                    }
+
+                    if (TAhead.IsAsked)
+                    {
                         Prefetch.ThreeRows(next + k, distance);
                         Prefetch.ThreeRows(next + k + (3 * distance), distance);
+                    }
+                    else if (soon.First < soon.End)
+                    {
+                        Prefetch.Numbers(soon.First, Prefetch.CacheLine);
+                        soon.First += Prefetch.CacheLine;
                     }
 
                     do
@@ -414,7 +429,7 @@ internal unsafe struct MatrixProduct : IKernel
         }
     }
 
-    /// <summary>Whether the next rows of A, and of the scale, are asked for from the memory meanwhile.</summary>
+    /// <summary>What is asked for from the memory meanwhile: the next rows of A and of the scale, or what is wanted <see cref="Soon"/>.</summary>
     private interface IAhead
     {
         static abstract bool IsAsked { get; }

@@ -74,6 +74,7 @@ module Lookup =
 
             { new LayerLinearization with
                 member _.Output = Memory.op_Implicit output.Memory
+                member _.Anticipate() = Soon.Read(Span.op_Implicit slopes.Span)
 
                 // Indices cannot be moved: they have no tangent.
                 member _.Pushforward(_, parameterTangent, outputTangent) =

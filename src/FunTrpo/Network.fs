@@ -18,6 +18,9 @@ type LayerLinearization =
 
     abstract Output: ReadOnlyMemory<float32>
 
+    /// Has the memory send what the derivatives read, other than the input, while something else is still computed.
+    abstract Anticipate: unit -> unit
+
     /// The tangent of the output for those of the input and of the packed parameters. An empty input tangent is zero.
     abstract Pushforward:
         inputTangent: ReadOnlySpan<float32> * parameterTangent: ReadOnlySpan<float32> * outputTangent: Span<float32> ->
@@ -113,6 +116,7 @@ module Layer =
 
             { new LayerLinearization with
                 member _.Output = Memory.op_Implicit output.Memory
+                member _.Anticipate() = Soon.Read(Span.op_Implicit (slopes ()).Span)
 
                 member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
                     kernel.Pushforward(
@@ -194,6 +198,10 @@ module Layer =
         let linearizations rows (atFirst: LayerLinearization) (atSecond: LayerLinearization) =
             { new LayerLinearization with
                 member _.Output = atSecond.Output
+
+                member _.Anticipate() =
+                    atFirst.Anticipate()
+                    atSecond.Anticipate()
 
                 member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
                     use hidden = Scratch.Rent(rows * stride)
@@ -344,6 +352,16 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
             linearizations[s][b] <- linearization
             PaddedRows.Unpad(block.Count, outputs, linearization.Output.Span, (part block forward.Memory).Span))
 
+    /// Has the memory send what the derivatives of a block read, if there is such a block, and nothing else.
+    let anticipate s b =
+        Soon.Forget()
+
+        if b < strips[s].Length then
+            let next = strips[s][b]
+            let rows = observations.SliceRows(next.First, next.Count)
+            Soon.Read(rows.Span)
+            (linearizations[s][b]).Anticipate()
+
     /// Writes the packed Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block.
     let pullback (cotangents: Cut.Block -> LayerLinearization -> Memory<float32> -> unit) (sum: Memory<float32>) =
         let packedCount = layer.PackedCount
@@ -357,6 +375,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
             for b in 0 .. strips[s].Length - 1 do
                 let block, linearization = strips[s][b], linearizations[s][b]
                 use cotangent = Scratch.Rent(block.Count * stride)
+                anticipate s (b + 1)
                 cotangents block linearization cotangent.Memory
                 linearization.Pullback(cotangent.Span, Span.Empty, sum.Span))
 
