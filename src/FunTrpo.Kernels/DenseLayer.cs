@@ -168,8 +168,8 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
     }
 
     /// <summary>
-    /// The cotangents of x and of the parameters for a cotangent u of y: with δ = u ⊙ f′ they are δ Wᵀ, and xᵀ δ and the
-    /// column sums of δ, which are <em>added</em> to <paramref name="packedCotangent"/>. u becomes δ. An empty
+    /// The cotangents of x and of the parameters for a cotangent δ of x W + b: xᵀ δ and the column sums of δ, which are <em>added</em> to
+    /// <paramref name="packedCotangent"/>, and (δ Wᵀ) ⊙ f′, where f′ is that of the layer whose output x is: its own δ. An empty
     /// <paramref name="xCotangent"/> is not computed; its rows are padded.
     /// </summary>
     public void Pullback(
@@ -177,18 +177,17 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         ReadOnlySpan<float> transposed,
         ReadOnlySpan<float> x,
         int xStride,
-        ReadOnlySpan<float> derivative,
-        Span<float> yCotangent,
+        Slopes xSlopes,
+        ReadOnlySpan<float> delta,
         Span<float> xCotangent,
         Span<float> packedCotangent
     )
     {
         CheckInput(rows, x, xStride);
-        CheckDerivative(rows, derivative);
-        Check.SameLength(yCotangent.Length, rows * Stride);
+        Check.SameLength(delta.Length, rows * Stride);
         Check.SameLength(packedCotangent.Length, PackedCount);
-        ColumnSums.ScaleAndAdd(yCotangent, derivative, IsTanh, packedCotangent[PackedWeights..]);
-        AddWeightCotangent(rows, x, xStride, yCotangent, packedCotangent);
+        ColumnSums.Add(delta, packedCotangent[PackedWeights..]);
+        AddWeightCotangent(rows, x, xStride, delta, packedCotangent);
         if (xCotangent.IsEmpty)
         {
             return;
@@ -196,9 +195,15 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
 
         Check.SameLength(transposed.Length, TransposedCount);
         Check.SameLength(xCotangent.Length, rows * PaddedInputs);
+        if (!xSlopes.Kept.IsEmpty)
+        {
+            Check.SameLength(xSlopes.Kept.Length, rows * PaddedInputs);
+        }
+
         fixed (
             float* pTransposed = transposed,
-                pDelta = yCotangent,
+                pDelta = delta,
+                pSlopes = xSlopes.Kept,
                 pXCotangent = xCotangent
         )
         {
@@ -208,6 +213,8 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
                 Columns = PaddedInputs,
                 Stride = PaddedInputs,
                 First = new(Weighted, pDelta, Stride, 1, pTransposed, PaddedInputs),
+                Scale = pSlopes,
+                IsTanh = xSlopes.IsTanh,
                 C = pXCotangent,
             }.Compute();
         }

@@ -279,7 +279,7 @@ internal unsafe struct MatrixProduct : IKernel
             if (Scale != null)
             {
                 float* scale = Scale + (row * Stride);
-                if (Second.Length == 0)
+                if (TAhead.IsAsked && Second.Length == 0)
                 {
                     for (int n = 0; n < TileRows; n++)
                     {

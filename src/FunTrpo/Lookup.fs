@@ -12,9 +12,6 @@ module Lookup =
     let private add (x: ReadOnlySpan<float32>) (sum: Span<float32>) =
         Reductions.AddScaled(1f, x, Span.op_Implicit sum, sum)
 
-    let private multiply (factors: Span<float32>) (product: Span<float32>) =
-        Reductions.Multiply(Span.op_Implicit product, Span.op_Implicit factors, product)
-
     /// Where the parameters of indices lie.
     type private Tables(counts: int list, outputs: int, free: int) =
         let counts = Array.ofList counts
@@ -55,45 +52,45 @@ module Lookup =
         let outputs = tables.Outputs
         let stride = tables.Stride
 
-        /// Writes the outputs, and f′ without gaps, unless that is empty.
+        /// Writes the outputs, and f′, unless that is empty; free outputs have none.
         let forward rows (input: ReadOnlySpan<float32>) inputStride (output: Span<float32>) (slopes: Span<float32>) =
             for row in 0 .. rows - 1 do
                 let sum = output.Slice(row * stride, stride)
                 tables.Sum(input.Slice(row * inputStride), parameters.Span, sum)
 
-                let slopes = if slopes.IsEmpty then slopes else slopes.Slice(row * outputs, outputs)
+                let slopes = if slopes.IsEmpty then slopes else slopes.Slice(row * stride, outputs)
                 Activations.Apply(activation, sum.Slice(0, outputs), slopes)
 
         let linearize rows (input: ReadOnlyMemory<float32>) inputStride =
             let output = Scratch.Rent(rows * stride)
-            let slopes = Scratch.Rent(rows * outputs)
-            forward rows input.Span inputStride output.Span slopes.Span
-
-            /// f′ of a row.
-            let slopesOf row = slopes.Memory.Slice(row * outputs, outputs)
+            let kept = Scratch.Rent(rows * stride)
+            kept.Span.Fill 1f
+            forward rows input.Span inputStride output.Span kept.Span
+            let slopes = Slopes(Memory.op_Implicit kept.Memory, false)
 
             { new LayerLinearization with
                 member _.Output = Memory.op_Implicit output.Memory
-                member _.Anticipate() = Soon.Read(Span.op_Implicit slopes.Span)
+                member _.Slopes = slopes
+                member _.Anticipate() = Soon.Read slopes.Kept
 
                 // Indices cannot be moved: they have no tangent.
                 member _.Pushforward(_, parameterTangent, outputTangent) =
                     for row in 0 .. rows - 1 do
                         let indices = input.Span.Slice(row * inputStride)
                         tables.Sum(indices, parameterTangent, outputTangent.Slice(row * stride, stride))
-                        multiply (slopesOf row).Span (outputTangent.Slice(row * stride, outputs))
 
-                member _.Pullback(outputCotangent, inputCotangent, parameterCotangent) =
+                    slopes.Multiply outputTangent
+
+                member _.Pullback(outputCotangent, _, inputCotangent, parameterCotangent) =
                     inputCotangent.Clear()
 
                     for row in 0 .. rows - 1 do
-                        multiply (slopesOf row).Span (outputCotangent.Slice(row * stride, outputs))
                         let ofRow = Span.op_Implicit (outputCotangent.Slice(row * stride, stride))
                         tables.Scatter(input.Span.Slice(row * inputStride), ofRow, parameterCotangent)
               interface IDisposable with
                   member _.Dispose() =
                       output.Dispose()
-                      slopes.Dispose() }
+                      kept.Dispose() }
 
         interface LayerAt with
             member _.Forward(rows, input, inputStride, output) = forward rows input inputStride output Span.Empty

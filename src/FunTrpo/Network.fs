@@ -18,6 +18,9 @@ type LayerLinearization =
 
     abstract Output: ReadOnlyMemory<float32>
 
+    /// The derivative of the non-linearity that the layer ends with, at each output.
+    abstract Slopes: Slopes
+
     /// Has the memory send what the derivatives read, other than the input, while something else is still computed.
     abstract Anticipate: unit -> unit
 
@@ -26,10 +29,15 @@ type LayerLinearization =
         inputTangent: ReadOnlySpan<float32> * parameterTangent: ReadOnlySpan<float32> * outputTangent: Span<float32> ->
             unit
 
-    /// The cotangent of the input for one of the output, and that of the packed parameters, which is added to what is there.
-    /// An empty input cotangent is not wanted. The output's cotangent is used up.
+    /// For a cotangent of what the layer's last non-linearity is applied to: that of the packed parameters, which is added to what is
+    /// there, and that of the input, multiplied by the slopes of the layer whose output the input is, so that it is what that layer's own
+    /// pullback begins with. An empty input cotangent is not wanted. The output's cotangent is used up.
     abstract Pullback:
-        outputCotangent: Span<float32> * inputCotangent: Span<float32> * parameterCotangent: Span<float32> -> unit
+        outputCotangent: Span<float32> *
+        inputSlopes: Slopes *
+        inputCotangent: Span<float32> *
+        parameterCotangent: Span<float32> ->
+            unit
 
 /// A layer at fixed parameters.
 type LayerAt =
@@ -111,12 +119,14 @@ module Layer =
             let derivative = Scratch.Rent(if isKept then rows * kernel.Stride else 0)
             kernel.Forward(rows, packed.Span, input.Span, inputStride, output.Span, derivative.Span)
 
-            /// f′, or what it follows from.
-            let slopes () = if kernel.IsTanh then output.Memory else derivative.Memory
+            let slopes () =
+                let kept = if kernel.IsTanh then output.Memory else derivative.Memory
+                Slopes(Memory.op_Implicit kept, kernel.IsTanh)
 
             { new LayerLinearization with
                 member _.Output = Memory.op_Implicit output.Memory
-                member _.Anticipate() = Soon.Read(Span.op_Implicit (slopes ()).Span)
+                member _.Slopes = slopes ()
+                member _.Anticipate() = Soon.Read((slopes ()).Kept)
 
                 member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
                     kernel.Pushforward(
@@ -124,20 +134,20 @@ module Layer =
                         packed.Span,
                         input.Span,
                         inputStride,
-                        Span.op_Implicit (slopes ()).Span,
+                        (slopes ()).Kept,
                         inputTangent,
                         parameterTangent,
                         outputTangent
                     )
 
-                member _.Pullback(outputCotangent, inputCotangent, parameterCotangent) =
+                member _.Pullback(outputCotangent, inputSlopes, inputCotangent, parameterCotangent) =
                     kernel.Pullback(
                         rows,
                         (if inputCotangent.IsEmpty then ReadOnlySpan.Empty else Span.op_Implicit transposed.Value.Span),
                         input.Span,
                         inputStride,
-                        Span.op_Implicit (slopes ()).Span,
-                        outputCotangent,
+                        inputSlopes,
+                        Span.op_Implicit outputCotangent,
                         inputCotangent,
                         parameterCotangent
                     )
@@ -198,6 +208,7 @@ module Layer =
         let linearizations rows (atFirst: LayerLinearization) (atSecond: LayerLinearization) =
             { new LayerLinearization with
                 member _.Output = atSecond.Output
+                member _.Slopes = atSecond.Slopes
 
                 member _.Anticipate() =
                     atFirst.Anticipate()
@@ -208,10 +219,10 @@ module Layer =
                     atFirst.Pushforward(inputTangent, parameterTangent.Slice(0, split), hidden.Span)
                     atSecond.Pushforward(Span.op_Implicit hidden.Span, parameterTangent.Slice split, outputTangent)
 
-                member _.Pullback(outputCotangent, inputCotangent, parameterCotangent) =
+                member _.Pullback(outputCotangent, inputSlopes, inputCotangent, parameterCotangent) =
                     use hidden = Scratch.Rent(rows * stride)
-                    atSecond.Pullback(outputCotangent, hidden.Span, parameterCotangent.Slice split)
-                    atFirst.Pullback(hidden.Span, inputCotangent, parameterCotangent.Slice(0, split))
+                    atSecond.Pullback(outputCotangent, atFirst.Slopes, hidden.Span, parameterCotangent.Slice split)
+                    atFirst.Pullback(hidden.Span, inputSlopes, inputCotangent, parameterCotangent.Slice(0, split))
               interface IDisposable with
                   member _.Dispose() =
                       atFirst.Dispose()
@@ -377,7 +388,8 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
                 use cotangent = Scratch.Rent(block.Count * stride)
                 anticipate s (b + 1)
                 cotangents block linearization cotangent.Memory
-                linearization.Pullback(cotangent.Span, Span.Empty, sum.Span))
+                linearization.Slopes.Multiply cotangent.Span
+                linearization.Pullback(cotangent.Span, Slopes.One, Span.Empty, sum.Span))
 
         // Every element's sum goes through the strips in order, whoever adds it up.
         Cut.forEachPart threads packedCount (fun first count ->

@@ -21,8 +21,11 @@ type private Case =
         /// Empty where it is left out.
         XTangent: float32[]
         ParameterTangent: float32[]
-        /// A cotangent of y.
-        U: float32[]
+        /// δ, a cotangent of x W + b.
+        Delta: float32[]
+        /// f′ of the layer whose output x is, or its y where f = tanh; empty for 1.
+        XKept: float32[]
+        IsXTanh: bool
         /// What the cotangent of the parameters is added to.
         Before: float32[]
     }
@@ -63,6 +66,8 @@ let private caseOf (activations: Gen<Activation>) =
         let! shape = shape
         let! activation = activations
         let! hasTangent = Gen.elements [ true; true; true; false ]
+        let! hasSlopes = Gen.elements [ true; true; false ]
+        let! isXTanh = Gen.elements [ true; false ]
         let! seed = Gen.choose (0, Int32.MaxValue)
         let random = Random seed
         let kernel = DenseLayer(shape.Inputs, shape.Weighted, shape.Weighted + shape.Free, activation)
@@ -77,7 +82,9 @@ let private caseOf (activations: Gen<Activation>) =
               X = numbers (shape.Rows * shape.Inputs)
               XTangent = numbers (if hasTangent then shape.Rows * shape.Inputs else 0)
               ParameterTangent = numbers kernel.ParameterCount
-              U = numbers (shape.Rows * kernel.Outputs)
+              Delta = numbers (shape.Rows * kernel.Outputs)
+              XKept = numbers (if hasSlopes then shape.Rows * shape.Inputs else 0)
+              IsXTanh = isXTanh
               Before = numbers kernel.ParameterCount }
     }
 
@@ -165,9 +172,10 @@ let private pushforward it =
 
     compactY it tangent
 
-/// The cotangent of x, where it is wanted, and that of the parameters.
+/// The cotangent of x, multiplied by the slopes and where it is wanted, and that of the parameters.
 let private pullback isInputWanted it =
     let rows, inputs = it.Shape.Rows, it.Shape.Inputs
+    let xKept = if it.XKept.Length = 0 then [||] else spread (Lanes.Pad inputs) rows it.XKept
     let ofInput = Array.create (if isInputWanted then rows * Lanes.Pad inputs else 0) nanf
     let isParameter = pack it (Array.create it.Kernel.ParameterCount 1f)
 
@@ -179,8 +187,8 @@ let private pullback isInputWanted it =
         ReadOnlySpan(if isInputWanted then transpose it else [||]),
         ReadOnlySpan(spreadX it it.X),
         xStride it,
-        ReadOnlySpan(paddedDerivative it),
-        Span(spreadY it it.U),
+        Slopes(ReadOnlyMemory xKept, it.IsXTanh),
+        ReadOnlySpan(spreadY it it.Delta),
         Span ofInput,
         Span ofParameters
     )
@@ -241,19 +249,20 @@ let private tangent it row column =
       Count = first + second
       Term = fun i -> if i < first then ofParameters i else ofX (i - first) }
 
-/// δ = u ⊙ f′
-let private delta it =
-    let _, derivative = forward it
-    if it.Kernel.IsLinear then it.U else Array.map2 (*) it.U derivative
-
 /// δ Wᵀ
-let private inputCotangent it (delta: float32[]) row input =
+let private inputCotangent it row input =
     { Start = 0f
       Count = it.Shape.Weighted
-      Term = fun column -> struct (delta[row * it.Kernel.Outputs + column], at it it.Parameters input column) }
+      Term = fun column -> struct (it.Delta[row * it.Kernel.Outputs + column], at it it.Parameters input column) }
+
+/// f′ of the layer whose output x is.
+let private xSlope it i =
+    if it.XKept.Length = 0 then 1f
+    elif it.IsXTanh then 1f - it.XKept[i] * it.XKept[i]
+    else it.XKept[i]
 
 /// xᵀ δ, and the column sums of δ, on top of what was there.
-let private parameterCotangent it (delta: float32[]) i =
+let private parameterCotangent it i =
     let weights = it.Shape.Inputs * it.Shape.Weighted
 
     let input, column =
@@ -264,7 +273,7 @@ let private parameterCotangent it (delta: float32[]) i =
       Term =
         fun row ->
             let factor = if input < 0 then 1f else it.X[row * it.Shape.Inputs + input]
-            struct (factor, delta[row * it.Kernel.Outputs + column]) }
+            struct (factor, it.Delta[row * it.Kernel.Outputs + column]) }
 
 /// Every element of rows × columns.
 let private elements rows columns element = Array.init (rows * columns) (fun i -> element (i / columns) (i % columns))
@@ -348,31 +357,39 @@ let private derivatives =
               let zero = { it with XTangent = Array.zeroCreate it.X.Length }
               // 0 and −0 are equal, and a product with zero may be either.
               expectAllClose 0.0 (pushforward { it with XTangent = [||] }) (toFloats (pushforward zero)) "ẏ")
+          property "the cotangents are δ Wᵀ, and xᵀ δ and the column sums of δ, in float64" case (fun it ->
+              let ofInput, ofParameters = pullback true { it with XKept = [||] }
+              areSums ofInput (elements it.Shape.Rows it.Shape.Inputs (inputCotangent it)) "of x"
+              areSums ofParameters (Array.init ofParameters.Length (parameterCotangent it)) "of (W, b)")
           property
-              "with δ = u ⊙ f′ the cotangents are δ Wᵀ, and xᵀ δ and the column sums of δ, in float64"
+              "the cotangents are chains of fused multiply-adds: that of x times f′ of the layer before, the others on top of what was there"
               case
               (fun it ->
-                  let delta = delta it
                   let ofInput, ofParameters = pullback true it
-                  areSums ofInput (elements it.Shape.Rows it.Shape.Inputs (inputCotangent it delta)) "of x"
-                  areSums ofParameters (Array.init ofParameters.Length (parameterCotangent it delta)) "of (W, b)")
-          property "the cotangents are chains of fused multiply-adds, on top of what was there" case (fun it ->
-              let delta = delta it
-              let ofInput, ofParameters = pullback true it
-              areChains ofInput (elements it.Shape.Rows it.Shape.Inputs (inputCotangent it delta)) "of x"
-              areChains ofParameters (Array.init ofParameters.Length (parameterCotangent it delta)) "of (W, b)")
+
+                  let expected =
+                      elements it.Shape.Rows it.Shape.Inputs (inputCotangent it)
+                      |> Array.mapi (fun i sum -> chained sum * xSlope it i)
+
+                  Expect.equal (bitsOf ofInput) (bitsOf expected) "of x"
+                  areChains ofParameters (Array.init ofParameters.Length (parameterCotangent it)) "of (W, b)")
           property "a cotangent of x that is not wanted changes nothing else" case (fun it ->
               Expect.equal (bitsOf (snd (pullback false it))) (bitsOf (snd (pullback true it))) "of (W, b)")
           property "⟨u, ẏ⟩ = ⟨ẋ*, ẋ⟩ + ⟨(W, b)*, (Ẇ, ḃ)⟩" case (fun it ->
-              let it = { it with Before = Array.zeroCreate it.Before.Length }
-              let ofInput, ofParameters = pullback true it
+              let u = it.Delta
+              let _, derivative = forward it
+              let delta = if it.Kernel.IsLinear then u else Array.map2 (*) u derivative
+
+              let ofInput, ofParameters =
+                  pullback true { it with Delta = delta; XKept = [||]; Before = Array.zeroCreate it.Before.Length }
+
               let dot (a: float32[]) (b: float32[]) = Reductions.Dot(ReadOnlySpan a, ReadOnlySpan b)
               let size (a: float32[]) = sqrt (dot a a)
               let tangent = pushforward it
               let ofX = if it.XTangent.Length = 0 then 0.0 else dot ofInput it.XTangent
-              let scale = size it.U * size tangent + size ofParameters * size it.ParameterTangent
+              let scale = size u * size tangent + size ofParameters * size it.ParameterTangent
               let pulled = ofX + dot ofParameters it.ParameterTangent
-              expectClose (1e-5 * (1.0 + scale)) (dot it.U tangent) pulled "⟨u, Jv⟩ = ⟨Jᵀu, v⟩") ]
+              expectClose (1e-5 * (1.0 + scale)) (dot u tangent) pulled "⟨u, Jv⟩ = ⟨Jᵀu, v⟩") ]
 
 /// The case with only some of its rows.
 let private withRows first count it =
@@ -387,7 +404,8 @@ let private withRows first count it =
         Shape = { it.Shape with Rows = count }
         X = some it.X
         XTangent = some it.XTangent
-        U = some it.U }
+        Delta = some it.Delta
+        XKept = if it.XKept.Length = 0 then [||] else some it.XKept }
 
 let private rows =
     testList
@@ -597,16 +615,17 @@ let private refusals =
               let cotangents =
                   [ "transposed weights", it.Kernel.TransposedCount, false
                     "cotangent of x", it.Shape.Rows * Lanes.Pad it.Shape.Inputs, false
+                    "slopes", it.Shape.Rows * Lanes.Pad it.Shape.Inputs, false
                     "cotangent of parameters", it.Kernel.PackedCount, false ]
 
-              refuses (cotangents @ [ lengths.X; lengths.Y; lengths.Derivative ]) (fun span ->
+              refuses (cotangents @ [ lengths.X; lengths.Y ]) (fun span ->
                   it.Kernel.Pullback(
                       it.Shape.Rows,
                       ReadOnlySpan(span "transposed weights"),
                       ReadOnlySpan(span "x"),
                       xStride it,
-                      ReadOnlySpan(span "derivative"),
-                      Span(span "y"),
+                      Slopes(ReadOnlyMemory(span "slopes"), true),
+                      ReadOnlySpan(span "y"),
                       Span(span "cotangent of x"),
                       Span(span "cotangent of parameters")
                   )))

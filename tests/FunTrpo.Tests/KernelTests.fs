@@ -55,28 +55,39 @@ let private reductions =
               Reductions.Multiply(ReadOnlySpan over, ReadOnlySpan b, Span over)
               Expect.equal (bitsOf over) (bitsOf expected) "in place")
           property
-              "ColumnSums.ScaleAndAdd multiplies by the scale, and adds the sum of each column row after row"
+              "ColumnSums adds the sum of each column, row after row"
               (gen {
                   let! rows = Gen.choose (0, 20)
                   let! columns = Gen.choose (1, 40) |> Gen.map Lanes.Pad
                   let! m = numbers 2.0 (rows * columns)
-                  let! scale = Gen.oneof [ numbers 2.0 (rows * columns); Gen.constant [||] ]
                   let! start = numbers 2.0 columns
-                  let! isTanh = Gen.elements [ true; false ]
-                  return columns, m, scale, isTanh, start
+                  return columns, m, start
               })
-              (fun (columns, m, scale, isTanh, start) ->
-                  let scaled, sums = Array.copy m, Array.copy start
-                  ColumnSums.ScaleAndAdd(Span scaled, ReadOnlySpan scale, isTanh, Span sums)
-                  let factors = if isTanh then Array.map (fun y -> 1f - y * y) scale else scale
-                  let expected = if scale.Length = 0 then m else Array.map2 (*) m factors
-                  Expect.equal (bitsOf scaled) (bitsOf expected) "scaled"
+              (fun (columns, m, start) ->
+                  let sums = Array.copy start
+                  ColumnSums.Add(ReadOnlySpan m, Span sums)
 
                   let ofColumn column =
-                      seq { column..columns .. m.Length - 1 }
-                      |> Seq.fold (fun sum i -> sum + expected[i]) start[column]
+                      seq { column..columns .. m.Length - 1 } |> Seq.fold (fun sum i -> sum + m[i]) start[column]
 
                   Expect.equal (bitsOf sums) (Array.init columns ofColumn |> bitsOf) "sums")
+          property
+              "Slopes multiply by what is kept, by 1 − y² where that is y = tanh, and by 1 where nothing is"
+              pair
+              (fun (a, b, _) ->
+                  let times slopes =
+                      let product = Array.copy a
+                      (slopes: Slopes).Multiply(Span product)
+                      bitsOf product
+
+                  Expect.equal (times (Slopes(ReadOnlyMemory b, false))) (Array.map2 (*) a b |> bitsOf) "kept"
+
+                  Expect.equal
+                      (times (Slopes(ReadOnlyMemory b, true)))
+                      (Array.map2 (fun a y -> a * (1f - y * y)) a b |> bitsOf)
+                      "tanh"
+
+                  Expect.equal (times Slopes.One) (bitsOf a) "1")
           property "Combine is α x + β y, β y rounded first, also when it writes over x or y" pair (fun (x, y, alpha) ->
               let beta = 0.3f - alpha
               let expected = Array.map2 (fun x y -> fused alpha x (beta * y)) x y
@@ -167,28 +178,16 @@ let private reductions =
               expectRefused "Multiply: product" (fun () ->
                   Reductions.Multiply(ReadOnlySpan a, ReadOnlySpan a, Span longer))
 
-              expectRefused "ColumnSums.ScaleAndAdd: sums that are not whole vectors" (fun () ->
-                  ColumnSums.ScaleAndAdd(
-                      Span(Array.zeroCreate<float32> 3),
-                      ReadOnlySpan.Empty,
-                      false,
-                      Span(Array.zeroCreate<float32> 3)
-                  ))
+              for isTanh in [ true; false ] do
+                  expectRefused "Slopes.Multiply" (fun () -> Slopes(ReadOnlyMemory longer, isTanh).Multiply(Span a))
 
-              expectRefused "ColumnSums.ScaleAndAdd: a matrix of parts of rows" (fun () ->
-                  ColumnSums.ScaleAndAdd(
-                      Span(Array.zeroCreate<float32>(3 * Lanes.Width)),
-                      ReadOnlySpan.Empty,
-                      false,
+              expectRefused "ColumnSums: sums that are not whole vectors" (fun () ->
+                  ColumnSums.Add(ReadOnlySpan(Array.zeroCreate<float32> 3), Span(Array.zeroCreate<float32> 3)))
+
+              expectRefused "ColumnSums: a matrix of parts of rows" (fun () ->
+                  ColumnSums.Add(
+                      ReadOnlySpan(Array.zeroCreate<float32>(3 * Lanes.Width)),
                       Span(Array.zeroCreate<float32>(2 * Lanes.Width))
-                  ))
-
-              expectRefused "ColumnSums.ScaleAndAdd: scale" (fun () ->
-                  ColumnSums.ScaleAndAdd(
-                      Span(Array.zeroCreate<float32>(2 * Lanes.Width)),
-                      ReadOnlySpan(Array.zeroCreate<float32> Lanes.Width),
-                      false,
-                      Span(Array.zeroCreate<float32> Lanes.Width)
                   ))) ]
 
 // ---- Activations ----
