@@ -1,13 +1,12 @@
 using System;
-using System.Numerics;
-using System.Runtime.InteropServices;
+using System.Runtime.CompilerServices;
 
 namespace FunTrpo.Kernels;
 
 /// <summary>
 /// Gradient descent with adaptive moments. Kingma and Ba, "Adam: a method for stochastic optimization" (2014), algorithm 1.
 /// </summary>
-public static class Adam
+public static unsafe class Adam
 {
     /// <summary>β₁, how much of the mean gradient a step keeps.</summary>
     public const float MeanDecay = 0.9f;
@@ -36,39 +35,65 @@ public static class Adam
         Check.SameLength(parameters.Length, gradient.Length);
         float rate = (float)(learningRate / (1.0 - Math.Pow(MeanDecay, step)));
         float scale = (float)(1.0 / (1.0 - Math.Pow(SquareDecay, step)));
-
-        ReadOnlySpan<Vector<float>> g = MemoryMarshal.Cast<float, Vector<float>>(gradient);
-        Span<Vector<float>> m = MemoryMarshal.Cast<float, Vector<float>>(mean);
-        Span<Vector<float>> v = MemoryMarshal.Cast<float, Vector<float>>(square);
-        Span<Vector<float>> theta = MemoryMarshal.Cast<float, Vector<float>>(parameters);
-        for (int i = 0; i < g.Length; i++)
+        int whole = gradient.Length / Lanes.Width * Lanes.Width;
+        fixed (
+            float* g = gradient,
+                m = mean,
+                v = square,
+                theta = parameters
+        )
         {
-            Update(g[i], ref m[i], ref v[i], ref theta[i], rate, scale);
+            Lanes.Run(
+                new Kernel
+                {
+                    Count = whole,
+                    Rate = rate,
+                    Scale = scale,
+                    Gradient = g,
+                    Mean = m,
+                    Square = v,
+                    Parameters = theta,
+                }
+            );
         }
 
-        for (int i = g.Length * Vector<float>.Count; i < gradient.Length; i++)
+        for (int i = whole; i < gradient.Length; i++)
         {
-            Vector<float> lastM = new(mean[i]);
-            Vector<float> lastV = new(square[i]);
-            Vector<float> lastTheta = new(parameters[i]);
-            Update(new(gradient[i]), ref lastM, ref lastV, ref lastTheta, rate, scale);
-            mean[i] = lastM[0];
-            square[i] = lastV[0];
-            parameters[i] = lastTheta[0];
+            float g = gradient[i];
+            mean[i] = Fused.MultiplyAdd(1f - MeanDecay, g - mean[i], mean[i]);
+            square[i] = Fused.MultiplyAdd(1f - SquareDecay, (g * g) - square[i], square[i]);
+            parameters[i] -= rate * mean[i] / (MathF.Sqrt(scale * square[i]) + Epsilon);
         }
     }
 
-    private static void Update(
-        Vector<float> g,
-        ref Vector<float> m,
-        ref Vector<float> v,
-        ref Vector<float> theta,
-        float rate,
-        float scale
-    )
+    private struct Kernel : IKernel
     {
-        m = Fused.MultiplyAdd(new(1f - MeanDecay), g - m, m);
-        v = Fused.MultiplyAdd(new(1f - SquareDecay), (g * g) - v, v);
-        theta -= rate * m / (Vector.SquareRoot(scale * v) + new Vector<float>(Epsilon));
+        public int Count;
+        public float Rate;
+        public float Scale;
+        public float* Gradient;
+        public float* Mean;
+        public float* Square;
+        public float* Parameters;
+
+        [MethodImpl(Compiled.ByItself)]
+        public readonly void Run<TLane>()
+            where TLane : unmanaged, ILane<TLane>
+        {
+            TLane rate = TLane.Create(Rate);
+            TLane scale = TLane.Create(Scale);
+            for (int i = 0; i < Count; i += TLane.Count)
+            {
+                TLane g = TLane.Load(Gradient + i);
+                TLane m = TLane.Load(Mean + i);
+                TLane v = TLane.Load(Square + i);
+                m.AddProduct(TLane.Create(1f - MeanDecay), g - m);
+                v.AddProduct(TLane.Create(1f - SquareDecay), (g * g) - v);
+                m.Store(Mean + i);
+                v.Store(Square + i);
+                TLane step = rate * m / (TLane.SquareRoot(scale * v) + TLane.Create(Epsilon));
+                (TLane.Load(Parameters + i) - step).Store(Parameters + i);
+            }
+        }
     }
 }

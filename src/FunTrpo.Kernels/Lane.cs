@@ -37,6 +37,9 @@ internal unsafe interface ILane<TLane>
     /// <summary>Adds a b, rounding once.</summary>
     void AddProduct(TLane a, TLane b);
 
+    /// <summary>The square roots.</summary>
+    static abstract TLane SquareRoot(TLane x);
+
     /// <summary>Two numbers again and again.</summary>
     static abstract TLane RepeatTwo(float* source);
 
@@ -138,6 +141,9 @@ internal unsafe struct Lane512(Vector512<float> v) : ILane<Lane512>
     public void AddProduct(Lane512 a, Lane512 b) => v = Vector512.FusedMultiplyAdd(a.v, b.v, v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane512 SquareRoot(Lane512 x) => new(Vector512.Sqrt(x.v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane512 RepeatTwo(float* source) => new(Vector512.Create(*(double*)source).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -205,6 +211,9 @@ internal unsafe struct Lane256(Vector256<float> v) : ILane<Lane256>
     public void AddProduct(Lane256 a, Lane256 b) => v = Vector256.FusedMultiplyAdd(a.v, b.v, v);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane256 SquareRoot(Lane256 x) => new(Vector256.Sqrt(x.v));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane256 RepeatTwo(float* source) => new(Vector256.Create(*(double*)source).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -269,6 +278,9 @@ internal unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AddProduct(Lane128 a, Lane128 b) => v = Fused.MultiplyAdd(a.v, b.v, v);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lane128 SquareRoot(Lane128 x) => new(Vector128.Sqrt(x.v));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lane128 RepeatTwo(float* source) => new(Vector128.Create(*(double*)source).AsSingle());

@@ -6,7 +6,7 @@ namespace FunTrpo.Kernels;
 public static unsafe class Rows
 {
     /// <summary>So many numbers are under way from the memory while others are copied.</summary>
-    private const int NumbersAhead = 4096;
+    private const int NumbersAhead = 16384;
 
     /// <summary>Copies the rows with the given indices, of <paramref name="width"/> numbers each, one after another.</summary>
     public static void Gather(ReadOnlySpan<int> indices, int width, ReadOnlySpan<float> matrix, Span<float> gathered)
