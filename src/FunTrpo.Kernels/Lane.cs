@@ -157,21 +157,8 @@ internal unsafe struct Lane512(Vector512<float> v) : ILane<Lane512>
         );
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lane512 Clamp(Lane512 x, float low, float high)
-    {
-        Vector512<float> bounded = Vector512.ConditionalSelect(
-            Vector512.LessThan(x.v, Vector512.Create(low)),
-            Vector512.Create(low),
-            x.v
-        );
-        return new(
-            Vector512.ConditionalSelect(
-                Vector512.GreaterThan(bounded, Vector512.Create(high)),
-                Vector512.Create(high),
-                bounded
-            )
-        );
-    }
+    public static Lane512 Clamp(Lane512 x, float low, float high) =>
+        new(Vector512.MinNative(Vector512.Create(high), Vector512.MaxNative(Vector512.Create(low), x.v)));
 }
 
 internal unsafe struct Lane256(Vector256<float> v) : ILane<Lane256>
@@ -227,21 +214,8 @@ internal unsafe struct Lane256(Vector256<float> v) : ILane<Lane256>
         );
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lane256 Clamp(Lane256 x, float low, float high)
-    {
-        Vector256<float> bounded = Vector256.ConditionalSelect(
-            Vector256.LessThan(x.v, Vector256.Create(low)),
-            Vector256.Create(low),
-            x.v
-        );
-        return new(
-            Vector256.ConditionalSelect(
-                Vector256.GreaterThan(bounded, Vector256.Create(high)),
-                Vector256.Create(high),
-                bounded
-            )
-        );
-    }
+    public static Lane256 Clamp(Lane256 x, float low, float high) =>
+        new(Vector256.MinNative(Vector256.Create(high), Vector256.MaxNative(Vector256.Create(low), x.v)));
 }
 
 internal unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
@@ -296,19 +270,6 @@ internal unsafe struct Lane128(Vector128<float> v) : ILane<Lane128>
         );
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lane128 Clamp(Lane128 x, float low, float high)
-    {
-        Vector128<float> bounded = Vector128.ConditionalSelect(
-            Vector128.LessThan(x.v, Vector128.Create(low)),
-            Vector128.Create(low),
-            x.v
-        );
-        return new(
-            Vector128.ConditionalSelect(
-                Vector128.GreaterThan(bounded, Vector128.Create(high)),
-                Vector128.Create(high),
-                bounded
-            )
-        );
-    }
+    public static Lane128 Clamp(Lane128 x, float low, float high) =>
+        new(Vector128.MinNative(Vector128.Create(high), Vector128.MaxNative(Vector128.Create(low), x.v)));
 }
