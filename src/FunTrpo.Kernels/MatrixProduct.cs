@@ -272,8 +272,11 @@ internal unsafe struct MatrixProduct : IKernel
                 }
 
                 term = Second;
-                next = Scale + ((row + RowsAhead) * Stride);
-                distance = Stride;
+                if (Scale != null)
+                {
+                    next = Scale + ((row + RowsAhead) * Stride);
+                    distance = Stride;
+                }
             }
 
             if (Scale != null)

@@ -368,10 +368,10 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
         Soon.Forget()
 
         if b < strips[s].Length then
-            let next = strips[s][b]
-            let rows = observations.SliceRows(next.First, next.Count)
-            Soon.Read(rows.Span)
             (linearizations[s][b]).Anticipate()
+            let block = strips[s][b]
+            let rows = observations.SliceRows(block.First, block.Count)
+            Soon.Read(rows.Span)
 
     /// Writes the packed Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block.
     let pullback (cotangents: Cut.Block -> LayerLinearization -> Memory<float32> -> unit) (sum: Memory<float32>) =

@@ -375,6 +375,26 @@ let private derivatives =
                   areChains ofParameters (Array.init ofParameters.Length (parameterCotangent it)) "of (W, b)")
           property "a cotangent of x that is not wanted changes nothing else" case (fun it ->
               Expect.equal (bitsOf (snd (pullback false it))) (bitsOf (snd (pullback true it))) "of (W, b)")
+          property
+              "what will be read soon changes no bit, however much it is, and not when it has been collected since"
+              (gen {
+                  let! it = case
+                  let! reads = Gen.choose (0, 300)
+                  let! length = Gen.choose (0, 200)
+                  return it, reads, length
+              })
+              (fun (it, reads, length) ->
+                  Soon.Forget()
+                  let expected = pullback true it
+
+                  for _ in 1..reads do
+                      Soon.Read(ReadOnlySpan(Array.zeroCreate<float32> length))
+
+                  GC.Collect 0
+                  let ofInput, ofParameters = pullback true it
+                  Soon.Forget()
+                  Expect.equal (bitsOf ofInput) (bitsOf (fst expected)) "of x"
+                  Expect.equal (bitsOf ofParameters) (bitsOf (snd expected)) "of (W, b)")
           property "⟨u, ẏ⟩ = ⟨ẋ*, ẋ⟩ + ⟨(W, b)*, (Ẇ, ḃ)⟩" case (fun it ->
               let u = it.Delta
               let _, derivative = forward it
