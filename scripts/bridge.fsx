@@ -8,8 +8,6 @@
 #load "chart.fsx"
 
 open System
-open System.IO
-open System.Text.Json
 open FunTrpo
 open FunTrpo.Exact
 open Load
@@ -303,26 +301,22 @@ for mdp, ofMdp in costs |> List.groupBy _.Mdp.Name do
 
 // ---- Numbers, the page, and the picture ----
 
-option "--json"
-|> Option.iter (fun file ->
-    let rows =
-        {| convergence =
-            [ for estimator, measured in convergence do
-                  for i, quantity in List.indexed quantities do
-                      {| estimator = estimator.Name
-                         quantity = quantity
-                         slope = slope (pointsOf i measured)
-                         steps = List.map fst measured
-                         errors = measured |> List.map (fun (_, errors) -> errors[i]) |} ]
-           costs =
-            [ for cost in costs ->
-                  {| mdp = cost.Mdp.Name
-                     change = cost.Variant
-                     angle = cost.Angle
-                     iterations = shown
-                     percentOfTheWay = cost.Way |} ] |}
-
-    File.WriteAllText(file, JsonSerializer.Serialize(rows, JsonSerializerOptions(WriteIndented = true))))
+saveNumbers
+    {| convergence =
+        [ for estimator, measured in convergence do
+              for i, quantity in List.indexed quantities do
+                  {| estimator = estimator.Name
+                     quantity = quantity
+                     slope = slope (pointsOf i measured)
+                     steps = List.map fst measured
+                     errors = measured |> List.map (fun (_, errors) -> errors[i]) |} ]
+       costs =
+        [ for cost in costs ->
+              {| mdp = cost.Mdp.Name
+                 change = cost.Variant
+                 angle = cost.Angle
+                 iterations = shown
+                 percentOfTheWay = cost.Way |} ] |}
 
 /// A line that falls as 1/√N.
 let root = "1/√N", [ for steps in [ 256.0; 65536.0 ] -> steps, 16.0 / sqrt steps ]
@@ -346,11 +340,5 @@ let sections =
           $"<h3>{mdp}, γ = 0.9</h3>"
           table header (ofMdp |> List.map cells) ]
 
-let page =
-    option "--page"
-    |> Option.defaultWith (fun () -> Path.Combine(__SOURCE_DIRECTORY__, "..", "artifacts", "bridge.html"))
-
-option "--picture" |> Option.iter (fun file -> File.WriteAllText(file, curves 1 + "\n"))
-Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath page)) |> ignore
-File.WriteAllText(page, document "From the theory to samples" sections)
-printfn "The page is ready: %s" (Path.GetFileName page)
+savePicture (curves 1)
+savePage "bridge.html" "From the theory to samples" sections

@@ -1,7 +1,11 @@
-// Line charts and tables for pages that stand by themselves: SVG and HTML, without anything to load.
+// Line charts and tables for pages that stand by themselves, SVG and HTML without anything to load, and where they and their numbers are saved.
+#load "load.fsx"
 
 open System
 open System.Globalization
+open System.IO
+open System.Text.Json
+open Load
 
 type Axis =
     | Linear of low: float * high: float
@@ -110,3 +114,22 @@ td:first-child, th:first-child {{ text-align: left }} h3 {{ font-weight: normal;
 {body}
 </body></html>
 """
+
+/// Writes what was measured as numbers for programs, where `--json` names a file.
+let saveNumbers rows =
+    option "--json"
+    |> Option.iter (fun file ->
+        File.WriteAllText(file, JsonSerializer.Serialize(rows, JsonSerializerOptions(WriteIndented = true))))
+
+/// Writes a picture of its own, where `--picture` names a file.
+let savePicture picture = option "--picture" |> Option.iter (fun file -> File.WriteAllText(file, picture + "\n"))
+
+/// Writes the page into the file that `--page` names, or into one of the given name among the artifacts.
+let savePage name title sections =
+    let file =
+        option "--page"
+        |> Option.defaultWith (fun () -> Path.Combine(__SOURCE_DIRECTORY__, "..", "artifacts", name))
+
+    Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath file)) |> ignore
+    File.WriteAllText(file, document title sections)
+    printfn "The page is ready: %s" (Path.GetFileName file)

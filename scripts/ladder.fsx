@@ -8,8 +8,6 @@
 
 open System
 open System.Diagnostics
-open System.IO
-open System.Text.Json
 open FunTrpo
 open FunTrpo.Exact
 open Load
@@ -53,9 +51,7 @@ let rows =
                      klMean = certified _.KlMean
                      monotone = run.Rung.IsMonotone |} ]
 
-option "--json"
-|> Option.iter (fun file ->
-    File.WriteAllText(file, JsonSerializer.Serialize(rows, JsonSerializerOptions(WriteIndented = true))))
+saveNumbers rows
 
 // ---- The table ----
 
@@ -132,10 +128,4 @@ let sections =
           lines "max KL of the step, in nats" (Logarithmic(1e-9, 1.0)) (series (certified _.KlMax) ofMdp)
           table header (ofMdp |> List.map (cells optimal)) ]
 
-let page =
-    option "--page"
-    |> Option.defaultWith (fun () -> Path.Combine(__SOURCE_DIRECTORY__, "..", "artifacts", "ladder.html"))
-
-Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath page)) |> ignore
-File.WriteAllText(page, document "The ladder from conservative policy iteration to TRPO" sections)
-printfn "The page is ready: %s" (Path.GetFileName page)
+savePage "ladder.html" "The ladder from conservative policy iteration to TRPO" sections

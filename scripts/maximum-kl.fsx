@@ -10,8 +10,6 @@
 open System
 open System.Collections.Generic
 open System.Diagnostics
-open System.IO
-open System.Text.Json
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Exact
@@ -289,22 +287,18 @@ printfn "a step of the worst case takes so many times as long: %.0f" (secondsOf 
 for rule in rules do
     printfn "%s learns soonest at δ = %g" (nameOf rule) (best rule)
 
-option "--json"
-|> Option.iter (fun file ->
-    let rows =
-        [ for run in runs ->
-              {| rule = nameOf run.Rule
-                 delta = run.Delta
-                 seed = run.Seed
-                 final = run.Final
-                 curve = run.Curve |> List.map snd
-                 meanKl = run.Accounts |> List.map _.MeanKl
-                 maxKl = run.Accounts |> List.map _.MaxKl
-                 fraction = run.Accounts |> List.map _.Fraction
-                 iterations = run.Accounts |> List.map _.Iterations
-                 gap = run.Accounts |> List.map _.Gap |} ]
-
-    File.WriteAllText(file, JsonSerializer.Serialize(rows, JsonSerializerOptions(WriteIndented = true))))
+saveNumbers
+    [ for run in runs ->
+          {| rule = nameOf run.Rule
+             delta = run.Delta
+             seed = run.Seed
+             final = run.Final
+             curve = run.Curve |> List.map snd
+             meanKl = run.Accounts |> List.map _.MeanKl
+             maxKl = run.Accounts |> List.map _.MaxKl
+             fraction = run.Accounts |> List.map _.Fraction
+             iterations = run.Accounts |> List.map _.Iterations
+             gap = run.Accounts |> List.map _.Gap |} ]
 
 // ---- The page ----
 
@@ -349,11 +343,5 @@ let sections =
       "<h2>Medians, and quartiles in brackets</h2>"
       table header markdown ]
 
-let page =
-    option "--page"
-    |> Option.defaultWith (fun () -> Path.Combine(__SOURCE_DIRECTORY__, "..", "artifacts", "maximum-kl.html"))
-
-option "--picture" |> Option.iter (fun file -> File.WriteAllText(file, learningCurve + "\n"))
-Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath page)) |> ignore
-File.WriteAllText(page, document "The maximum of KL, and its mean" sections)
-printfn "The page is ready: %s" (Path.GetFileName page)
+savePicture learningCurve
+savePage "maximum-kl.html" "The maximum of KL, and its mean" sections

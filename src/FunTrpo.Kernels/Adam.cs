@@ -35,7 +35,6 @@ public static unsafe class Adam
         Check.SameLength(parameters.Length, gradient.Length);
         float rate = (float)(learningRate / (1.0 - Math.Pow(MeanDecay, step)));
         float scale = (float)(1.0 / (1.0 - Math.Pow(SquareDecay, step)));
-        int whole = gradient.Length / Lanes.Width * Lanes.Width;
         fixed (
             float* g = gradient,
                 m = mean,
@@ -46,7 +45,7 @@ public static unsafe class Adam
             Lanes.Run(
                 new Kernel
                 {
-                    Count = whole,
+                    Count = gradient.Length,
                     Rate = rate,
                     Scale = scale,
                     Gradient = g,
@@ -55,14 +54,6 @@ public static unsafe class Adam
                     Parameters = theta,
                 }
             );
-        }
-
-        for (int i = whole; i < gradient.Length; i++)
-        {
-            float g = gradient[i];
-            mean[i] = Fused.MultiplyAdd(1f - MeanDecay, g - mean[i], mean[i]);
-            square[i] = Fused.MultiplyAdd(1f - SquareDecay, (g * g) - square[i], square[i]);
-            parameters[i] -= rate * mean[i] / (MathF.Sqrt(scale * square[i]) + Epsilon);
         }
     }
 
@@ -76,24 +67,51 @@ public static unsafe class Adam
         public float* Square;
         public float* Parameters;
 
+        /// <summary>Vector by vector; the numbers that do not fill one are moved to whole ones and back.</summary>
         [MethodImpl(Compiled.ByItself)]
         public readonly void Run<TLane>()
             where TLane : unmanaged, ILane<TLane>
         {
-            TLane rate = TLane.Create(Rate);
-            TLane scale = TLane.Create(Scale);
-            for (int i = 0; i < Count; i += TLane.Count)
+            int rest = Count % TLane.Count;
+            int whole = Count - rest;
+            for (int i = 0; i < whole; i += TLane.Count)
             {
-                TLane g = TLane.Load(Gradient + i);
-                TLane m = TLane.Load(Mean + i);
-                TLane v = TLane.Load(Square + i);
-                m.AddProduct(TLane.Create(1f - MeanDecay), g - m);
-                v.AddProduct(TLane.Create(1f - SquareDecay), (g * g) - v);
-                m.Store(Mean + i);
-                v.Store(Square + i);
-                TLane step = rate * m / (TLane.SquareRoot(scale * v) + TLane.Create(Epsilon));
-                (TLane.Load(Parameters + i) - step).Store(Parameters + i);
+                Update<TLane>(Gradient + i, Mean + i, Square + i, Parameters + i);
+            }
+
+            if (rest > 0)
+            {
+                float* g = stackalloc float[4 * TLane.Count];
+                float* m = g + TLane.Count;
+                float* v = m + TLane.Count;
+                float* theta = v + TLane.Count;
+                Copy(rest, Gradient + whole, g);
+                Copy(rest, Mean + whole, m);
+                Copy(rest, Square + whole, v);
+                Copy(rest, Parameters + whole, theta);
+                Update<TLane>(g, m, v, theta);
+                Copy(rest, m, Mean + whole);
+                Copy(rest, v, Square + whole);
+                Copy(rest, theta, Parameters + whole);
             }
         }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private readonly void Update<TLane>(float* gradient, float* mean, float* square, float* parameters)
+            where TLane : unmanaged, ILane<TLane>
+        {
+            TLane g = TLane.Load(gradient);
+            TLane m = TLane.Load(mean);
+            TLane v = TLane.Load(square);
+            m.AddProduct(TLane.Create(1f - MeanDecay), g - m);
+            v.AddProduct(TLane.Create(1f - SquareDecay), (g * g) - v);
+            m.Store(mean);
+            v.Store(square);
+            TLane step = TLane.Create(Rate) * m / (TLane.SquareRoot(TLane.Create(Scale) * v) + TLane.Create(Epsilon));
+            (TLane.Load(parameters) - step).Store(parameters);
+        }
+
+        private static void Copy(int count, float* source, float* target) =>
+            new ReadOnlySpan<float>(source, count).CopyTo(new(target, count));
     }
 }

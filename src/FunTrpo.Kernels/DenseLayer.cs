@@ -195,15 +195,16 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
 
         Check.SameLength(transposed.Length, TransposedCount);
         Check.SameLength(xCotangent.Length, rows * PaddedInputs);
-        if (!xSlopes.Kept.IsEmpty)
+        ReadOnlySpan<float> slopes = xSlopes.Kept;
+        if (!slopes.IsEmpty)
         {
-            Check.SameLength(xSlopes.Kept.Length, rows * PaddedInputs);
+            Check.SameLength(slopes.Length, rows * PaddedInputs);
         }
 
         fixed (
             float* pTransposed = transposed,
                 pDelta = delta,
-                pSlopes = xSlopes.Kept,
+                pSlopes = slopes,
                 pXCotangent = xCotangent
         )
         {

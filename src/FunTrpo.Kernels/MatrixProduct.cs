@@ -193,7 +193,10 @@ internal unsafe struct MatrixProduct : IKernel
         Soon.Queue soon = Soon.OfThread;
         for (int row = 0; row < rows; row += TileRows)
         {
-            soon.Advance();
+            if (!TAhead.IsAsked)
+            {
+                soon.Advance();
+            }
 
             // Rows beyond the last are the first of the tile once more, and write the same numbers once more.
             int left = rows - row;
@@ -238,23 +241,22 @@ internal unsafe struct MatrixProduct : IKernel
                 float* last = b + (term.Length * stride);
                 while (b < last)
                 {
-                    // A few requests at a time: more at once than the cache can wait for would stop everything else.
                     float* pause = last;
                     if (TAhead.IsAsked || soon.First < soon.End)
                     {
+                        // A few requests at a time: more at once than the cache can wait for would stop everything else.
                         float* cacheLine = b + (Prefetch.CacheLine * stride);
                         pause = cacheLine < last ? cacheLine : last;
-                    }
-
-                    if (TAhead.IsAsked)
-                    {
-                        Prefetch.ThreeRows(next + k, distance);
-                        Prefetch.ThreeRows(next + k + (3 * distance), distance);
-                    }
-                    else if (soon.First < soon.End)
-                    {
-                        Prefetch.Numbers(soon.First, Prefetch.CacheLine);
-                        soon.First += Prefetch.CacheLine;
+                        if (TAhead.IsAsked)
+                        {
+                            Prefetch.ThreeRows(next + k, distance);
+                            Prefetch.ThreeRows(next + k + (3 * distance), distance);
+                        }
+                        else
+                        {
+                            Prefetch.Numbers(soon.First, Prefetch.CacheLine);
+                            soon.First += Prefetch.CacheLine;
+                        }
                     }
 
                     do

@@ -85,7 +85,7 @@ module Lookup =
                     inputCotangent.Clear()
 
                     for row in 0 .. rows - 1 do
-                        let ofRow = Span.op_Implicit (outputCotangent.Slice(row * stride, stride))
+                        let ofRow = outputCotangent.Slice(row * stride, stride)
                         tables.Scatter(input.Span.Slice(row * inputStride), ofRow, parameterCotangent)
               interface IDisposable with
                   member _.Dispose() =

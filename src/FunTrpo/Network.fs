@@ -31,9 +31,9 @@ type LayerLinearization =
 
     /// For a cotangent of what the layer's last non-linearity is applied to: that of the packed parameters, which is added to what is
     /// there, and that of the input, multiplied by the slopes of the layer whose output the input is, so that it is what that layer's own
-    /// pullback begins with. An empty input cotangent is not wanted. The output's cotangent is used up.
+    /// pullback begins with. An empty input cotangent is not wanted.
     abstract Pullback:
-        outputCotangent: Span<float32> *
+        outputCotangent: ReadOnlySpan<float32> *
         inputSlopes: Slopes *
         inputCotangent: Span<float32> *
         parameterCotangent: Span<float32> ->
@@ -147,7 +147,7 @@ module Layer =
                         input.Span,
                         inputStride,
                         inputSlopes,
-                        Span.op_Implicit outputCotangent,
+                        outputCotangent,
                         inputCotangent,
                         parameterCotangent
                     )
@@ -222,7 +222,13 @@ module Layer =
                 member _.Pullback(outputCotangent, inputSlopes, inputCotangent, parameterCotangent) =
                     use hidden = Scratch.Rent(rows * stride)
                     atSecond.Pullback(outputCotangent, atFirst.Slopes, hidden.Span, parameterCotangent.Slice split)
-                    atFirst.Pullback(hidden.Span, inputSlopes, inputCotangent, parameterCotangent.Slice(0, split))
+
+                    atFirst.Pullback(
+                        Span.op_Implicit hidden.Span,
+                        inputSlopes,
+                        inputCotangent,
+                        parameterCotangent.Slice(0, split)
+                    )
               interface IDisposable with
                   member _.Dispose() =
                       atFirst.Dispose()
@@ -389,7 +395,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
                 anticipate s (b + 1)
                 cotangents block linearization cotangent.Memory
                 linearization.Slopes.Multiply cotangent.Span
-                linearization.Pullback(cotangent.Span, Slopes.One, Span.Empty, sum.Span))
+                linearization.Pullback(Span.op_Implicit cotangent.Span, Slopes.One, Span.Empty, sum.Span))
 
         // Every element's sum goes through the strips in order, whoever adds it up.
         Cut.forEachPart threads packedCount (fun first count ->

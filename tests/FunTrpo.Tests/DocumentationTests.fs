@@ -136,105 +136,91 @@ let private code =
                   Expect.stringContains (withoutMargins (read file)) (withoutMargins shown) "the file"
               } ]
 
+/// What a script prints that saves what these options name, and what it saves for each of them.
+let private runSaving script argument options =
+    let files = [ for name in options -> name, Path.GetTempFileName() ]
+
+    try
+        let printed = runScript script (argument :: List.collect (fun (name, file) -> [ name; file ]) files)
+        printed, Map [ for name, file in files -> name, File.ReadAllText file ]
+    finally
+        for _, file in files do
+            File.Delete file
+
 /// What docs/theory.md shows of the ladder is what it prints, and the numbers that it writes keep what they promise.
 let private ladder =
     test "scripts/ladder.fsx climbs as docs/theory.md shows, and writes what happened" {
-        let json, page = Path.GetTempFileName(), Path.GetTempFileName()
+        let printed, saved = runSaving "scripts/ladder.fsx" "100" [ "--json"; "--page" ]
+        let _, excerpt = blocks "excerpt" "docs/theory.md" |> List.find (fst >> (=) "scripts/ladder.fsx")
+        Expect.stringContains printed excerpt "what it prints" // float64: the same everywhere
+        Expect.stringContains saved["--page"] "</html>" "a page"
+        let rows = JsonDocument.Parse(saved["--json"]).RootElement.EnumerateArray() |> List.ofSeq
+        let text (name: string) (row: JsonElement) = row.GetProperty(name).GetString()
+        let number (name: string) (row: JsonElement) = row.GetProperty(name).GetDouble()
+        let isNull (name: string) (row: JsonElement) = row.GetProperty(name).ValueKind = JsonValueKind.Null
+        let climbs = rows |> List.groupBy (fun row -> text "mdp" row, text "rung" row)
+        Expect.hasLength climbs 16 "eight rungs on two processes"
 
-        try
-            let printed = runScript "scripts/ladder.fsx" [ "100"; "--json"; json; "--page"; page ]
-            let _, excerpt = blocks "excerpt" "docs/theory.md" |> List.find (fst >> (=) "scripts/ladder.fsx")
-            Expect.stringContains printed excerpt "what it prints" // float64: the same everywhere
-            Expect.stringContains (File.ReadAllText page) "</html>" "a page"
-            let rows = JsonDocument.Parse(File.ReadAllText json).RootElement.EnumerateArray() |> List.ofSeq
-            let text (name: string) (row: JsonElement) = row.GetProperty(name).GetString()
-            let number (name: string) (row: JsonElement) = row.GetProperty(name).GetDouble()
-            let isNull (name: string) (row: JsonElement) = row.GetProperty(name).ValueKind = JsonValueKind.Null
-            let climbs = rows |> List.groupBy (fun row -> text "mdp" row, text "rung" row)
-            Expect.hasLength climbs 16 "eight rungs on two processes"
+        for (mdp, rung), climb in climbs do
+            Expect.isTrue (isNull "bound" climb.Head && number "iteration" climb.Head = 0.0) $"{mdp}, {rung}: the start"
 
-            for (mdp, rung), climb in climbs do
-                Expect.isTrue
-                    (isNull "bound" climb.Head && number "iteration" climb.Head = 0.0)
-                    $"{mdp}, {rung}: the start"
+            for before, after in List.pairwise climb do
+                let eta = number "eta" after
 
-                for before, after in List.pairwise climb do
-                    let eta = number "eta" after
+                Expect.equal (number "iteration" after) (number "iteration" before + 1.0) $"{mdp}, {rung}: iterations"
 
-                    Expect.equal
-                        (number "iteration" after)
-                        (number "iteration" before + 1.0)
-                        $"{mdp}, {rung}: iterations"
+                if not (isNull "bound" after) then
+                    Expect.isGreaterThanOrEqual eta (number "bound" after - 1e-11) $"{mdp}, {rung}: the bound"
 
-                    if not (isNull "bound" after) then
-                        Expect.isGreaterThanOrEqual eta (number "bound" after - 1e-11) $"{mdp}, {rung}: the bound"
-
-                    if after.GetProperty("monotone").GetBoolean() then
-                        Expect.isGreaterThanOrEqual eta (number "eta" before - 1e-11) $"{mdp}, {rung}: η never falls"
-        finally
-            File.Delete json
-            File.Delete page
+                if after.GetProperty("monotone").GetBoolean() then
+                    Expect.isGreaterThanOrEqual eta (number "eta" before - 1e-11) $"{mdp}, {rung}: η never falls"
     }
 
 /// With small batches the bridge has the lines of docs/theory.md, and the errors fall as it says: by the square root of the steps.
 let private bridge =
     test "scripts/bridge.fsx prints what docs/theory.md shows, but for numbers, and writes them" {
-        let json, page, picture = Path.GetTempFileName(), Path.GetTempFileName(), Path.GetTempFileName()
+        let printed, saved = runSaving "scripts/bridge.fsx" "4096" [ "--json"; "--page"; "--picture" ]
 
-        try
-            let printed =
-                runScript "scripts/bridge.fsx" [ "4096"; "--json"; json; "--page"; page; "--picture"; picture ]
+        let excerpts = blocks "excerpt" "docs/theory.md" |> List.filter (fst >> (=) "scripts/bridge.fsx")
+        Expect.hasLength excerpts 2 "convergence and costs"
 
-            let excerpts = blocks "excerpt" "docs/theory.md" |> List.filter (fst >> (=) "scripts/bridge.fsx")
-            Expect.hasLength excerpts 2 "convergence and costs"
+        for _, excerpt in excerpts do
+            for line in kinds excerpt do
+                Expect.contains (kinds printed) line "the lines that it prints"
 
-            for _, excerpt in excerpts do
-                for line in kinds excerpt do
-                    Expect.contains (kinds printed) line "the lines that it prints"
+        Expect.stringContains saved["--page"] "</html>" "a page"
+        Expect.stringContains saved["--picture"] "</svg>" "a picture"
+        let root = JsonDocument.Parse(saved["--json"]).RootElement
 
-            Expect.stringContains (File.ReadAllText page) "</html>" "a page"
-            Expect.stringContains (File.ReadAllText picture) "</svg>" "a picture"
-            let root = JsonDocument.Parse(File.ReadAllText json).RootElement
+        let slopes =
+            [ for curve in root.GetProperty("convergence").EnumerateArray() do
+                  if curve.GetProperty("estimator").GetString().EndsWith "exact values" then
+                      curve.GetProperty("slope").GetDouble() ]
 
-            let slopes =
-                [ for curve in root.GetProperty("convergence").EnumerateArray() do
-                      if curve.GetProperty("estimator").GetString().EndsWith "exact values" then
-                          curve.GetProperty("slope").GetDouble() ]
-
-            Expect.hasLength slopes 8 "two estimators of four quantities"
-            Expect.isLessThan (abs (List.average slopes + 0.5)) 0.1 "the rate"
-            Expect.equal (root.GetProperty("costs").GetArrayLength()) 24 "twelve variants on two processes"
-        finally
-            for file in [ json; page; picture ] do
-                File.Delete file
+        Expect.hasLength slopes 8 "two estimators of four quantities"
+        Expect.isLessThan (abs (List.average slopes + 0.5)) 0.1 "the rate"
+        Expect.equal (root.GetProperty("costs").GetArrayLength()) 24 "twelve variants on two processes"
     }
 
 /// The limits are kept by every step that was taken, and the steps come with a small gap.
 let private maximumKl =
     test "scripts/maximum-kl.fsx keeps its limits, and prints a table as that of docs/theory.md" {
-        let json, page, picture = Path.GetTempFileName(), Path.GetTempFileName(), Path.GetTempFileName()
+        let printed, saved = runSaving "scripts/maximum-kl.fsx" "2048" [ "--json"; "--page"; "--picture" ]
 
-        try
-            let printed =
-                runScript "scripts/maximum-kl.fsx" [ "2048"; "--json"; json; "--page"; page; "--picture"; picture ]
+        let heads text = [ for found in Regex.Matches(text, @"(?m)^\| rule .*") -> found.Value ]
+        Expect.equal (heads printed) (heads (read "docs/theory.md")) "the head of the table"
+        Expect.stringContains saved["--page"] "</html>" "a page"
+        Expect.stringContains saved["--picture"] "</svg>" "a picture"
+        let runs = JsonDocument.Parse(saved["--json"]).RootElement.EnumerateArray() |> List.ofSeq
+        Expect.hasLength runs 80 "two rules, four limits, ten seeds"
 
-            let heads text = [ for found in Regex.Matches(text, @"(?m)^\| rule .*") -> found.Value ]
-            Expect.equal (heads printed) (heads (read "docs/theory.md")) "the head of the table"
-            Expect.stringContains (File.ReadAllText page) "</html>" "a page"
-            Expect.stringContains (File.ReadAllText picture) "</svg>" "a picture"
-            let runs = JsonDocument.Parse(File.ReadAllText json).RootElement.EnumerateArray() |> List.ofSeq
-            Expect.hasLength runs 80 "two rules, four limits, ten seeds"
-
-            for run in runs do
-                let numbers (name: string) = [ for x in run.GetProperty(name).EnumerateArray() -> x.GetDouble() ]
-                let isWorst = run.GetProperty("rule").GetString() = "max KL"
-                let kept = if isWorst then "maxKl" else "meanKl"
-                Expect.all (numbers kept) (fun kl -> kl <= run.GetProperty("delta").GetDouble()) kept
-                Expect.all (numbers "gap") (fun gap -> gap <= 1.001e-6) "the gap"
-                Expect.all (List.zip (numbers "meanKl") (numbers "maxKl")) (fun (a, b) -> a <= b) "mean and maximum"
-        finally
-            for file in [ json; page; picture ] do
-                File.Delete file
+        for run in runs do
+            let numbers (name: string) = [ for x in run.GetProperty(name).EnumerateArray() -> x.GetDouble() ]
+            let isWorst = run.GetProperty("rule").GetString() = "max KL"
+            let kept = if isWorst then "maxKl" else "meanKl"
+            Expect.all (numbers kept) (fun kl -> kl <= run.GetProperty("delta").GetDouble()) kept
+            Expect.all (numbers "gap") (fun gap -> gap <= 1.001e-6) "the gap"
+            Expect.all (List.zip (numbers "meanKl") (numbers "maxKl")) (fun (a, b) -> a <= b) "mean and maximum"
     }
 
 /// A block that claims to be something that can be run must say what it shows.

@@ -88,6 +88,34 @@ let private reductions =
                       "tanh"
 
                   Expect.equal (times Slopes.One) (bitsOf a) "1")
+          property
+              "a step of Adam is its formula number by number, however many there are"
+              pair
+              (fun (gradient, start, _) ->
+                  let step, learningRate = 3L, 0.01
+                  let mean, parameters = Array.copy start, Array.map (fun x -> 2f * x) start
+                  let square = start |> Array.map (fun x -> x * x)
+                  let oldParameters, oldSquare = Array.copy parameters, Array.copy square
+
+                  Adam.Step(step, learningRate, ReadOnlySpan gradient, Span mean, Span square, Span parameters)
+
+                  let power (decay: float32) = Math.Pow(float decay, float step)
+                  let rate = float32 (learningRate / (1.0 - power Adam.MeanDecay))
+                  let scale = float32 (1.0 / (1.0 - power Adam.SquareDecay))
+
+                  let expectedMean = Array.map2 (fun g m -> fused (1f - Adam.MeanDecay) (g - m) m) gradient start
+
+                  let expectedSquare =
+                      Array.map2 (fun g v -> fused (1f - Adam.SquareDecay) (g * g - v) v) gradient oldSquare
+
+                  let moved theta m v = theta - rate * m / (sqrt (scale * v) + Adam.Epsilon)
+                  Expect.equal (bitsOf mean) (bitsOf expectedMean) "mean"
+                  Expect.equal (bitsOf square) (bitsOf expectedSquare) "square"
+
+                  Expect.equal
+                      (bitsOf parameters)
+                      (Array.map3 moved oldParameters expectedMean expectedSquare |> bitsOf)
+                      "parameters")
           property "Combine is α x + β y, β y rounded first, also when it writes over x or y" pair (fun (x, y, alpha) ->
               let beta = 0.3f - alpha
               let expected = Array.map2 (fun x y -> fused alpha x (beta * y)) x y

@@ -96,7 +96,7 @@ let private pullbackWith gap isInputWanted case (cotangent: Vector) =
         let ofInput = Array.create (if isInputWanted then rows * Lanes.Pad inputs else 0) nanf
         let packed = Array.zeroCreate<float32> case.Layer.PackedCount
         it.Slopes.Multiply(Span ofOutput)
-        it.Pullback(Span ofOutput, Slopes.One, Span ofInput, Span packed)
+        it.Pullback(ReadOnlySpan ofOutput, Slopes.One, Span ofInput, Span packed)
         let ofParameters = Array.create case.Layer.ParameterCount nanf
         case.Layer.Unpack(ReadOnlySpan packed, Span ofParameters)
         (if isInputWanted then compact rows inputs ofInput else Vector.empty), Vector.ofArray ofParameters)
