@@ -208,7 +208,7 @@ let configurationOf (mdp: FiniteMdp) =
         CgIterations = 200
         CgTolerance = 1e-6
         LineSearchTries = 20
-        NormaliseRewards = false
+        NormaliseReturns = false
         NormaliseAdvantages = false }
 
 let setupOf horizon mdp variant =

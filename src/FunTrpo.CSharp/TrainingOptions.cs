@@ -184,8 +184,8 @@ public sealed record TrainingOptions
     /// <summary>Whether observations are standardised by their running moments: for numbers of very different sizes.</summary>
     public bool NormaliseObservations { get; init; }
 
-    /// <summary>Whether rewards are divided by the running standard deviation of discounted returns.</summary>
-    public bool NormaliseRewards { get; init; }
+    /// <summary>Whether the critic counts returns from their mean and in their standard deviation, whatever the unit of the reward.</summary>
+    public bool NormaliseReturns { get; init; }
 
     /// <summary>Whether advantages are standardised over each batch.</summary>
     public bool NormaliseAdvantages { get; init; }
@@ -234,7 +234,7 @@ public sealed record TrainingOptions
         CriticDamping = core.CriticDamping;
         CriticCgIterations = core.CriticCgIterations;
         NormaliseObservations = core.NormaliseObservations;
-        NormaliseRewards = core.NormaliseRewards;
+        NormaliseReturns = core.NormaliseReturns;
         NormaliseAdvantages = core.NormaliseAdvantages;
         ScaleActions = core.ScaleActions;
     }
@@ -290,7 +290,7 @@ public sealed record TrainingOptions
             criticDamping: CriticDamping,
             criticCgIterations: CriticCgIterations,
             normaliseObservations: NormaliseObservations,
-            normaliseRewards: NormaliseRewards,
+            normaliseReturns: NormaliseReturns,
             normaliseAdvantages: NormaliseAdvantages,
             scaleActions: ScaleActions
         );

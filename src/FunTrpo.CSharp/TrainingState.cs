@@ -194,7 +194,7 @@ internal sealed class TrainingState<T>(
             nameof(TrainingOptions.NormaliseObservations)
         );
         Require(old.ScaleActions == changed.ScaleActions, nameof(TrainingOptions.ScaleActions));
-        Require(old.NormaliseRewards == changed.NormaliseRewards, nameof(TrainingOptions.NormaliseRewards));
+        Require(old.NormaliseReturns == changed.NormaliseReturns, nameof(TrainingOptions.NormaliseReturns));
 
         static void Require(bool isSame, string name)
         {

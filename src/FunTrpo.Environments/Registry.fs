@@ -44,7 +44,7 @@ module Registry =
                   Delta = 0.04
                   DeltaHalfLife = 40_000
                   NormaliseObservations = true
-                  NormaliseRewards = false }
+                  NormaliseReturns = false }
               Acrobot.environment
 
           // Values start at 0 and fall to what −1 a step adds up to wherever the policy has been, which makes it go where it
@@ -64,7 +64,7 @@ module Registry =
                   Damping = 0.05
                   CriticDelta = 0.2
                   NormaliseObservations = true
-                  NormaliseRewards = false }
+                  NormaliseReturns = false }
               MountainCar.environment
 
           // The goal must be found by chance before the cost of acting has taught the policy to stand still: a wide Gaussian.
@@ -76,7 +76,7 @@ module Registry =
                   Gamma = 0.999
                   InitialLogSigma = 1.0
                   NormaliseObservations = true
-                  NormaliseRewards = false }
+                  NormaliseReturns = false }
               MountainCarContinuous.environment
 
           register

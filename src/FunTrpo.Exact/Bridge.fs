@@ -41,7 +41,7 @@ let setup threads returns instances horizon (mdp: FiniteMdp) =
             CgIterations = 200
             CgTolerance = 1e-7
             LineSearchTries = 20
-            NormaliseRewards = false
+            NormaliseReturns = false
             NormaliseAdvantages = false }
 
 /// The logits of a policy, as the pipeline's parameters. A softmax has no action of probability 0, and such a policy is refused.
@@ -60,7 +60,7 @@ let private vector (x: Table) = Vector.init (x.Rows * x.Columns) (fun i -> float
 
 /// The same state with the exact values of a policy for its critic.
 let withExactCritic (values: Values) (state: State<int>) =
-    { state with Critic = CriticFit.start (Vector.ofSeq (Seq.map float32 values.V)) }
+    { state with Critic = Critic.start Plain (Vector.ofSeq (Seq.map float32 values.V)) }
 
 /// The same state, each of whose instances is in a state of the process that is drawn from the discounted visitation.
 let withVisitedStates (values: Values) key (state: State<int>) =
@@ -96,10 +96,10 @@ let vine (setup: Setup<int>) (values: Values) seed =
           Steps = configuration.BranchSteps
           Gamma = configuration.Gamma }
 
-    let valuesOf = Critic.values setup.Critic state.Critic.Parameters
+    let valuesOf = Critic.values setup.Critic state.Critic
     let key = Key.named "vine" state.Key
 
-    Vine.grow setup.Environment actor settings id valuesOf setup.Threads key state.Instances
+    Vine.grow setup.Environment actor settings valuesOf setup.Threads key state.Instances
     |> Result.map (fun vine ->
         let advantages = Vine.advantages actor vine
 

@@ -20,6 +20,9 @@ module Advantage =
     ///
     ///     A_t = δ_t + γλ A_{t+1}
     ///
+    /// It is computed as G_t − V(s_t) with the λ-return G_t = r_t + γ ((1 − λ) V(s_{t+1}) + λ G_{t+1}), which does not cancel where values are
+    /// large beside rewards.
+    ///
     /// `values` is V of each row, and `bootstraps` V of the observation after each truncated or interrupted row, in the
     /// order of those rows. After a termination V is 0; the sum never runs past the end of an episode.
     let gae
@@ -32,26 +35,25 @@ module Advantage =
         =
         let advantages = Array.zeroCreate rewards.Length
         let returns = Array.zeroCreate rewards.Length
-        let mutable following = 0.0
         let mutable bootstrap = bootstraps.Length
 
         for t in rewards.Length - 1 .. -1 .. 0 do
-            let nextValue =
+            let next =
                 match ends[t] with
-                | End.Continues -> values[t + 1]
+                | End.Continues -> (1.0 - lambda) * values[t + 1] + lambda * returns[t + 1]
                 | End.Terminated -> 0.0
                 | _ ->
                     bootstrap <- bootstrap - 1
                     bootstraps[bootstrap]
 
-            let beyond = if ends[t] = End.Continues then following else 0.0
-            let error = rewards[t] + gamma * nextValue - values[t]
-            following <- error + gamma * lambda * beyond
-            advantages[t] <- following
-            returns[t] <- following + values[t]
+            returns[t] <- rewards[t] + gamma * next
+            advantages[t] <- returns[t] - values[t]
 
         { Advantages = ImmutableCollectionsMarshal.AsImmutableArray advantages
           Returns = ImmutableCollectionsMarshal.AsImmutableArray returns }
+
+    /// Numbers whose deviation is this fraction of their mean are the same number, computed with different rounding.
+    let private rounding = 1e-13
 
     /// The mean of the numbers f 0 … f (count − 1) and their standard deviation.
     let inline private meanAndDeviation count ([<InlineIfLambda>] f: int -> float) =
@@ -71,11 +73,12 @@ module Advantage =
     /// As `normalise`, in an array that nobody else has seen yet.
     let internal normaliseInPlace (advantages: float[]) =
         let struct (mean, deviation) = meanAndDeviation advantages.Length (fun i -> advantages[i])
+        let differ = deviation > rounding * abs mean
 
         for i in 0 .. advantages.Length - 1 do
-            advantages[i] <- (advantages[i] - mean) / (deviation + 1e-8)
+            advantages[i] <- if differ then (advantages[i] - mean) / deviation else 0.0
 
-    /// Shifted and scaled to mean 0 and standard deviation 1 over the batch.
+    /// Shifted and scaled to mean 0 and standard deviation 1 over the batch; 0 where they are all the same.
     let normalise (advantages: ImmutableArray<float>) =
         let normalised = Seq.toArray advantages
         normaliseInPlace normalised

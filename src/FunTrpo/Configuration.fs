@@ -53,7 +53,7 @@ type Configuration =
       CriticDamping: float
       CriticCgIterations: int
       NormaliseObservations: bool
-      NormaliseRewards: bool
+      NormaliseReturns: bool
       NormaliseAdvantages: bool
       ScaleActions: bool }
 
@@ -102,10 +102,10 @@ module Configuration =
           CriticBatchSize = 128
           CriticDelta = 0.1
           CriticSteps = 5
-          CriticDamping = 1e-3
+          CriticDamping = 1e-2
           CriticCgIterations = 10
           NormaliseObservations = false
-          NormaliseRewards = true
+          NormaliseReturns = true
           NormaliseAdvantages = true
           ScaleActions = true }
 
@@ -385,10 +385,10 @@ module Configuration =
               _.NormaliseObservations
               (fun v c -> { c with NormaliseObservations = v })
           truth
-              "normaliseRewards"
-              "divide rewards by the running standard deviation of discounted returns"
-              _.NormaliseRewards
-              (fun v c -> { c with NormaliseRewards = v })
+              "normaliseReturns"
+              "let the critic count returns from their mean and in their standard deviation, whatever the unit of the reward"
+              _.NormaliseReturns
+              (fun v c -> { c with NormaliseReturns = v })
           truth "normaliseAdvantages" "standardise advantages over each batch" _.NormaliseAdvantages (fun v c ->
               { c with NormaliseAdvantages = v })
           truth

@@ -2,6 +2,7 @@ namespace FunTrpo
 
 open System
 open System.Collections.Immutable
+open System.Runtime.InteropServices
 open FunTrpo.Kernels
 
 /// How the critic is fitted to the returns of a batch.
@@ -18,16 +19,7 @@ type CriticSettings =
         conjugateGradient: ConjugateGradientSettings *
         lineSearch: LineSearchSettings
 
-/// The critic's parameters, and the moments that Adam goes on with.
-type CriticState = { Parameters: Vector; FirstMoment: Vector; SecondMoment: Vector; AdamSteps: int64 }
-
 module CriticFit =
-
-    /// Untrained parameters, or others to go on from.
-    let start parameters =
-        let zero = Vector.zero (parameters: Vector).Length
-
-        { Parameters = parameters; FirstMoment = zero; SecondMoment = zero; AdamSteps = 0L }
 
     /// Writes factor · (values − targets).
     let private differencesTo (result: Memory<float32>) (factor: float) (values: Vector) (target: int -> float) =
@@ -61,7 +53,7 @@ module CriticFit =
         (observations: Matrix)
         (returns: ImmutableArray<float>)
         key
-        state
+        (state: CriticState)
         =
         let batchSize = min batchSize (max 1 observations.Rows)
         use packed = new Network.Packed(network, state.Parameters, [ state.FirstMoment; state.SecondMoment ])
@@ -97,10 +89,11 @@ module CriticFit =
             for first in 0..batchSize .. order.Length - 1 do
                 fitMinibatch (order.Slice(first, min batchSize (order.Length - first)))
 
-        { Parameters = packed.UnpackParameters()
-          FirstMoment = packed.UnpackCompanion 0
-          SecondMoment = packed.UnpackCompanion 1
-          AdamSteps = steps }
+        { state with
+            Parameters = packed.UnpackParameters()
+            FirstMoment = packed.UnpackCompanion 0
+            SecondMoment = packed.UnpackCompanion 1
+            AdamSteps = steps }
 
     /// How a critic compares with the one that an update began with.
     [<Struct>]
@@ -206,10 +199,42 @@ module CriticFit =
 
         { state with Parameters = improve steps state.Parameters |> Vector.toArray |> Vector.adopt }
 
-    /// The critic fitted to the returns of the batch, one a row of the (normalised) observations.
-    let fit settings network observations returns key state =
+    /// The critic fitted to the targets, one a row of the (normalised) observations, in the unit of its network.
+    let private fitOutputs settings network observations (targets: ImmutableArray<float>) key (state: CriticState) =
         match settings with
         | Adam(learningRate, epochs, batchSize) ->
-            byAdam learningRate epochs batchSize network observations returns key state
+            byAdam learningRate epochs batchSize network observations targets key state
         | GaussNewton(delta, steps, damping, conjugateGradient, lineSearch) ->
-            byGaussNewton delta steps damping conjugateGradient lineSearch network observations returns state
+            byGaussNewton delta steps damping conjugateGradient lineSearch network observations targets state
+
+    /// The critic fitted to the returns of the batch, one a row of the (normalised) observations.
+    let fit settings network observations (returns: ImmutableArray<float>) key (state: CriticState) =
+        if state.Unit = Plain then
+            fitOutputs settings network observations returns key state
+        elif ReturnUnit.deviation state.Unit = 0.0 then
+            state // The returns were all the same, and V(s) = mean is that.
+        else
+            let ofReturn = ReturnUnit.ofReturn state.Unit
+            let targets = Array.zeroCreate returns.Length
+
+            for row in 0 .. targets.Length - 1 do
+                targets[row] <- ofReturn returns[row]
+
+            fitOutputs settings network observations (ImmutableCollectionsMarshal.AsImmutableArray targets) key state
+
+    /// Deviations that are so many times as large as others belong to another unit.
+    let private anotherUnit = 1000.0
+
+    /// The critic in a unit that has seen these returns of a batch, too.
+    ///
+    /// The moments are those of all returns so far, so that they move little. They begin anew where the deviation of the batch is of
+    /// another order: at the first returns, after a reward of enormous size, and when returns are as they were before it.
+    let inUnitOf (returns: ImmutableArray<float>) (state: CriticState) =
+        match state.Unit with
+        | Plain -> state
+        | Standardised earlier ->
+            let batch = Moments.ofNumbers (returns.AsMemory())
+            let before = ReturnUnit.deviation state.Unit
+            let now = ReturnUnit.deviation (Standardised batch)
+            let isOther = before = 0.0 || now > anotherUnit * before || now > 0.0 && before > anotherUnit * now
+            { state with Unit = Standardised(if isOther then batch else Moments.merge earlier batch) }

@@ -34,7 +34,7 @@ type Environment<'State> =
     /// must end: give a task that does not terminate by itself an `Environment.withTimeLimit`.
     abstract Step: key: Key * action: ReadOnlySpan<float32> * state: 'State -> Transition<'State>
 
-    /// Writes what is seen of the state.
+    /// Writes what is seen of the state. The span holds zeros: what is not written is 0.
     abstract Observe: state: 'State * observation: Span<float32> -> unit
 
 /// A state that has more behind it than a value, such as a simulator that stands there. It need not implement this.

@@ -173,6 +173,8 @@ module Rollout =
                 fail t 2 i (NonFiniteEnvironment("reward", environment.Id, first + i, steps))
 
             if rows.Ends[row] = End.Truncated || rows.Ends[row] = End.Interrupted then
+                following.AsSpan().Clear()
+
                 if not (observe next.State following 0) then
                     failObservation t 2 i steps
 

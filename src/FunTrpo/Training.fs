@@ -31,7 +31,6 @@ type State<'State when 'State: equality> =
         PolicyParameters: Vector
         Critic: CriticState
         Normaliser: Normaliser
-        RewardScale: RewardScale
         Instances: ImmutableArray<Instance<'State>>
         /// The returns of the last 100 finished episodes, oldest first.
         RecentReturns: ImmutableArray<float>
@@ -65,8 +64,8 @@ type Estimate =
         Advantages: ImmutableArray<float>
         /// The λ-returns, which the critic is fitted to.
         Returns: ImmutableArray<float>
-        /// The reward scale that has seen the batch.
-        RewardScale: RewardScale
+        /// The critic in the unit in which it is fitted to them.
+        Critic: CriticState
     }
 
 /// What one iteration did.
@@ -149,7 +148,9 @@ module Training =
           Steps = 0L
           Episodes = 0L
           PolicyParameters = setup.Policy.Network.Initialise(Key.named "policy" key)
-          Critic = CriticFit.start (setup.Critic.Initialise(Key.named "critic" key))
+          Critic =
+            setup.Critic.Initialise(Key.named "critic" key)
+            |> Critic.start (if configuration.NormaliseReturns then ReturnUnit.unknown else Plain)
           Normaliser =
             let space = setup.Environment.ObservationSpace
 
@@ -157,7 +158,6 @@ module Training =
                 Standardise(Moments.empty (Space.width space))
             else
                 AsTheyAre
-          RewardScale = if configuration.NormaliseRewards then Rewards.start configuration.Environments else Unscaled
           Instances = Rollout.start setup.Environment configuration.Environments (Key.named "start" key)
           RecentReturns = ImmutableArray.Empty
           BestMeanReturn = None
@@ -216,29 +216,39 @@ module Training =
     /// The normaliser through which a batch is seen.
     let private normaliserOf (state: State<'State>) (batch: Batch) = Normaliser.orOf batch.Observations state.Normaliser
 
-    /// The advantages, which nobody else has seen yet, as the configuration wants them.
-    let private standardise (setup: Setup<'State>) (advantages: ImmutableArray<float>) =
+    /// The advantages, which nobody else has seen yet, as the configuration wants them: standardised, or in the deviation of returns.
+    let private standardise (setup: Setup<'State>) (unit: ReturnUnit) (advantages: ImmutableArray<float>) =
+        let numbers = ImmutableCollectionsMarshal.AsArray advantages
+
         if setup.Configuration.NormaliseAdvantages then
-            Advantage.normaliseInPlace (ImmutableCollectionsMarshal.AsArray advantages)
+            Advantage.normaliseInPlace numbers
+        elif ReturnUnit.deviation unit > 0.0 then
+            let deviation = ReturnUnit.deviation unit
+
+            for row in 0 .. numbers.Length - 1 do
+                numbers[row] <- numbers[row] / deviation
 
         advantages
 
     /// What the batch says of its rows, under the critic of the state.
     let estimate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) =
         let configuration = setup.Configuration
-        let rewards, rewardScale = Rewards.scale configuration.Gamma batch state.RewardScale
-        let valuesOf = Critic.values setup.Critic state.Critic.Parameters
+        let valuesOf = Critic.values setup.Critic state.Critic
         let normaliser = normaliserOf state batch
         let observations = Normaliser.apply normaliser batch.Observations
         let values = valuesOf observations
         let bootstraps = valuesOf (Normaliser.apply normaliser batch.BootstrapObservations)
-        let gae = Advantage.gae configuration.Gamma configuration.Lambda rewards batch.Ends values bootstraps
+
+        let gae =
+            Advantage.gae configuration.Gamma configuration.Lambda batch.Rewards batch.Ends values bootstraps
+
+        let critic = CriticFit.inUnitOf gae.Returns state.Critic
 
         { Observations = observations
           Values = values
-          Advantages = standardise setup gae.Advantages
+          Advantages = standardise setup critic.Unit gae.Advantages
           Returns = gae.Returns
-          RewardScale = rewardScale }
+          Critic = critic }
 
     /// The rows of the batch itself: the single path of the TRPO paper.
     let private singlePath (batch: Batch) (estimate: Estimate) : Samples =
@@ -247,8 +257,7 @@ module Training =
           Advantages = estimate.Advantages
           Steps = 0L }
 
-    /// The rows of a vine that grows from where the instances are after the batch, in the batch's unit of rewards and under the
-    /// critic of the state.
+    /// The rows of a vine that grows from where the instances are after the batch, under the critic of the state.
     let vine
         (setup: Setup<'State>)
         (state: State<'State>)
@@ -259,24 +268,23 @@ module Training =
         let configuration = setup.Configuration
         let normaliser = normaliserOf state batch
         let actor = { actor setup state with Normaliser = normaliser }
-        let valuesOf = Normaliser.apply normaliser >> Critic.values setup.Critic state.Critic.Parameters
+        let valuesOf = Normaliser.apply normaliser >> Critic.values setup.Critic state.Critic
 
         let settings: VineSettings =
             { Branches = configuration.Branches
               Steps = configuration.BranchSteps
               Gamma = configuration.Gamma }
 
-        let scaled = Rewards.apply estimate.RewardScale
         let key = keyOf state |> Key.named "vine"
 
         result {
-            let! vine = Vine.grow setup.Environment actor settings scaled valuesOf setup.Threads key instances
+            let! vine = Vine.grow setup.Environment actor settings valuesOf setup.Threads key instances
             do! requireFinite "branches' returns" state (areFloat32 vine.Returns)
 
             return
                 { Observations = Normaliser.apply normaliser vine.Observations
                   Actions = vine.Actions
-                  Advantages = standardise setup (Vine.advantages actor vine)
+                  Advantages = standardise setup estimate.Critic.Unit (Vine.advantages actor vine)
                   Steps = vine.Steps }
         }
 
@@ -312,7 +320,7 @@ module Training =
             estimate.Observations
             estimate.Returns
             (keyOf state |> Key.named "critic")
-            state.Critic
+            estimate.Critic
 
     /// The state's account of its episodes, with those of a batch.
     let private account (batch: Batch) (state: State<'State>) =
@@ -368,7 +376,6 @@ module Training =
                     PolicyParameters = improvement.Parameters
                     Critic = critic
                     Normaliser = Normaliser.observe batch.Observations state.Normaliser
-                    RewardScale = estimate.RewardScale
                     Instances = instances }
 
             let report =

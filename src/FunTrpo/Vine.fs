@@ -116,12 +116,12 @@ module Vine =
 
     /// The discounted return from the first row of each instance: GAE(1) without a baseline. What stands still behind the end of
     /// an episode does not reach back over it.
-    let private returns gamma scaled (valuesOf: Matrix -> ImmutableArray<float>) (batch: Batch) =
+    let private returns gamma (valuesOf: Matrix -> ImmutableArray<float>) (batch: Batch) =
         let noValues =
             ImmutableCollectionsMarshal.AsImmutableArray(Array.zeroCreate<float> batch.Rewards.Length)
 
         let gae =
-            Advantage.gae gamma 1.0 (scaled batch.Rewards) batch.Ends noValues (valuesOf batch.BootstrapObservations)
+            Advantage.gae gamma 1.0 batch.Rewards batch.Ends noValues (valuesOf batch.BootstrapObservations)
 
         Array.init batch.Instances (fun instance -> gae.Returns[instance * batch.Horizon])
 
@@ -134,7 +134,7 @@ module Vine =
     ///
     /// In a discrete space of no more actions than there are to be branches, each action is taken once; else the policy draws
     /// them. A branch is followed to the end of the episode, or for so many steps; where it did not terminate, what would have
-    /// followed is worth what `valuesOf` says of the observation there. `scaled` is what is done to rewards.
+    /// followed is worth what `valuesOf` says of the observation there.
     ///
     /// All branches of a state draw from the same keys, step by step, so that chance is the same in all of them (common random
     /// numbers): what is left of the difference between two of their returns is due to the actions.
@@ -142,7 +142,6 @@ module Vine =
         (environment: Environment<'State>)
         (actor: Actor)
         (settings: VineSettings)
-        (scaled: ImmutableArray<float> -> ImmutableArray<float>)
         (valuesOf: Matrix -> ImmutableArray<float>)
         threads
         key
@@ -186,7 +185,7 @@ module Vine =
                     |> Rollout.collect (along environment) actor settings.Steps threads (Key.named "play" key)
 
                 leave ends
-                let returns = returns settings.Gamma scaled valuesOf batch
+                let returns = returns settings.Gamma valuesOf batch
 
                 for i in 0 .. instances.Length - 1 do
                     found[i * branches + branch] <- returns[i]

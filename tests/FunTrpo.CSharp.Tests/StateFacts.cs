@@ -60,7 +60,7 @@ public sealed class StateFacts
         Refused("CriticActivation", o => o with { CriticActivation = Activation.Relu });
         Refused("NormaliseObservations", o => o with { NormaliseObservations = true });
         Refused("ScaleActions", o => o with { ScaleActions = false });
-        Refused("NormaliseRewards", o => o with { NormaliseRewards = false });
+        Refused("NormaliseReturns", o => o with { NormaliseReturns = false });
         Assert.Throws<ArgumentOutOfRangeException>(() => state.With(o => o with { Lambda = -1 }));
 
         void Refused(string name, Func<TrainingOptions, TrainingOptions> change) =>

@@ -226,9 +226,15 @@ let private normalising =
 
               ordered = List.sort ordered && Seq.forall2 (fun a b -> abs (a - b) < 1e-6) normalised moved)
 
-          testProperty "equal numbers stay finite and become 0"
+          testProperty "does not see the unit, to the last bit for powers of two"
+          <| Prop.forAll (Gen.zip (Arb.toGen samples) (Gen.choose (-200, 200)) |> Arb.fromGen) (fun (xs, exponent) ->
+              let normalise xs = Advantage.normalise (immutable xs)
+              let scaled = xs |> List.map (fun x -> Math.ScaleB(x, exponent))
+              Seq.forall2 (fun (a: float) b -> a.Equals b) (normalise xs) (normalise scaled))
+
+          testProperty "equal numbers become 0"
           <| Prop.forAll (Gen.zip numbers (Gen.choose (1, 50)) |> Arb.fromGen) (fun (x, count) ->
-              Advantage.normalise (immutable (Seq.replicate count x)) |> Seq.forall (fun a -> abs a < 1e-4)) ]
+              Advantage.normalise (immutable (Seq.replicate count x)) |> Seq.forall ((=) 0.0)) ]
 
 let private explained =
     let ev returns values = Advantage.explainedVariance (immutable returns) (immutable values)
@@ -252,106 +258,4 @@ let private explained =
           <| Prop.forAll (Arb.fromGen (Gen.zip (Gen.choose (-50, 50)) (Arb.toGen samples))) (fun (constant, values) ->
               Double.IsNaN(ev (values |> List.map (fun _ -> float constant)) values)) ]
 
-// ---- Reward scaling ----
-
-/// What an instance saw: rewards and ends, whose last is an interruption unless the episode ended just there.
-let private instances count horizon =
-    let ends =
-        Gen.frequency [ 6, Gen.constant End.Continues; 1, Gen.constant End.Terminated; 1, Gen.constant End.Truncated ]
-
-    Gen.listOfLength count (Gen.listOfLength horizon (Gen.zip numbers ends))
-
-let private batchOf (instances: (float * End) list list) =
-    let horizon = instances.Head.Length
-
-    let closed =
-        instances
-        |> List.collect (
-            List.mapi (fun t (reward, ending) ->
-                reward, (if t = horizon - 1 && ending = End.Continues then End.Interrupted else ending))
-        )
-
-    { Instances = instances.Length
-      Horizon = horizon
-      Observations = Matrix.zero closed.Length 1
-      Actions = Matrix.zero closed.Length 1
-      Rewards = closed |> Seq.map fst |> immutable
-      Ends = ImmutableArray.CreateRange(Seq.map snd closed)
-      BootstrapObservations = Matrix.zero 0 1
-      Episodes = ImmutableArray.Empty }
-
-/// The discounted sum of an instance's rewards after each row; an end starts it anew.
-let private sumsAlong gamma (rows: (float * End) list) =
-    (0.0, rows)
-    ||> List.mapFold (fun sum (reward, ending) ->
-        let sum = gamma * sum + reward
-        sum, (if ending = End.Continues then sum else 0.0))
-
-let private rewardCases =
-    Gen.zip3 (Gen.choose (1, 4)) (Gen.choose (1, 10)) (Gen.choose (1, 10))
-    |> Gen.bind (fun (count, first, second) ->
-        Gen.map3 (fun gamma a b -> gamma, a, b) fractions (instances count first) (instances count second))
-    |> Arb.fromGen
-
-let private parts scale =
-    match scale with
-    | ByReturn(moments, sums) -> moments, List.ofSeq sums
-    | Unscaled -> failtest "the scale was lost"
-
-let private scaling =
-    testList
-        "reward scaling"
-        [ testProperty "divides by the standard deviation of the discounted sums so far, and clips to ±10"
-          <| Prop.forAll rewardCases (fun (gamma, rows, _) ->
-              let batch = batchOf rows
-              let scaled, _ = Rewards.scale gamma batch (Rewards.start batch.Instances)
-              let deviation = rows |> List.collect (sumsAlong gamma >> fst) |> deviationOf
-
-              let expected =
-                  batch.Rewards |> Seq.map (fun r -> Math.Clamp(r / sqrt (deviation * deviation + 1e-8), -10.0, 10.0))
-
-              Seq.forall2 (fun e a -> abs (e - a) < 1e-6) expected scaled)
-
-          testProperty "two batches in turn leave the scale that one long batch leaves"
-          <| Prop.forAll rewardCases (fun (gamma, first, second) ->
-              let scale rows before = Rewards.scale gamma (batchOf rows) before |> snd
-
-              let start = Rewards.start first.Length
-              let moments, sums = start |> scale first |> scale second |> parts
-              let longMoments, longSums = start |> scale (List.map2 (@) first second) |> parts
-              let close a b = abs (a - b) <= 1e-9 * (1.0 + abs b)
-
-              moments.Count = longMoments.Count
-              && close (moments.Mean 0) (longMoments.Mean 0)
-              && close (moments.Variance 0) (longMoments.Variance 0)
-              && sums = longSums)
-
-          testProperty "the second batch is scaled by what both batches have seen"
-          <| Prop.forAll rewardCases (fun (gamma, first, second) ->
-              let _, between = Rewards.scale gamma (batchOf first) (Rewards.start first.Length)
-              let scaled, _ = Rewards.scale gamma (batchOf second) between
-
-              let deviation = List.map2 (@) first second |> List.collect (sumsAlong gamma >> fst) |> deviationOf
-
-              let expected =
-                  (batchOf second).Rewards
-                  |> Seq.map (fun r -> Math.Clamp(r / sqrt (deviation * deviation + 1e-8), -10.0, 10.0))
-
-              Seq.forall2 (fun e a -> abs (e - a) < 1e-6) expected scaled)
-
-          testProperty "does not see the unit of the reward"
-          <| Prop.forAll rewardCases (fun (gamma, rows, _) ->
-              let scaled rows = Rewards.scale gamma (batchOf rows) (Rewards.start rows.Length) |> fst
-
-              let deviation = rows |> List.collect (sumsAlong gamma >> fst) |> deviationOf
-              let thousandfold = rows |> List.map (List.map (fun (r, e) -> 1000.0 * r, e))
-
-              deviation < 0.1 || Seq.forall2 (fun a b -> abs (a - b) < 1e-4) (scaled rows) (scaled thousandfold))
-
-          testProperty "unscaled rewards are as they were"
-          <| Prop.forAll rewardCases (fun (gamma, rows, _) ->
-              let batch = batchOf rows
-              let scaled, scale = Rewards.scale gamma batch Unscaled
-              sameBits batch.Rewards scaled && scale = Unscaled) ]
-
-let tests = testList "Advantage" [ estimation; normalising; explained; scaling ]
+let tests = testList "Advantage" [ estimation; normalising; explained ]

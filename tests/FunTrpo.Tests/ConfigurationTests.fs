@@ -72,7 +72,7 @@ let private table =
       "criticDamping", [ "0"; "0.001"; "1000000" ], "-0.1" :: "1000001" :: noNumbers
       "criticCgIterations", [ "1"; "10"; "10000" ], "0" :: "-1" :: "10001" :: noIntegers
       "normaliseObservations", [ "true"; "false" ], noTruths
-      "normaliseRewards", [ "true"; "false" ], noTruths
+      "normaliseReturns", [ "true"; "false" ], noTruths
       "normaliseAdvantages", [ "true"; "false" ], noTruths
       "scaleActions", [ "true"; "false" ], noTruths ]
 

@@ -38,14 +38,14 @@ let private tasksOf hidden =
 let private tasks = tasksOf [ 8 ]
 let private linearTasks = tasksOf []
 
-let private begin' task = CriticFit.start (task.Network.Initialise(Key.named "critic" (Key.ofSeed task.Seed)))
+let private begin' task = Critic.start Plain (task.Network.Initialise(Key.named "critic" (Key.ofSeed task.Seed)))
 
 let private key task = Key.named "fit" (Key.ofSeed task.Seed)
 
 let private fit settings task state =
     CriticFit.fit settings task.Network task.Observations task.Returns (key task) state
 
-let private values task (state: CriticState) = Critic.values task.Network state.Parameters task.Observations
+let private values task (state: CriticState) = Critic.values task.Network state task.Observations
 
 let private meanSquare (xs: seq<float>) = xs |> Seq.averageBy (fun x -> x * x)
 
@@ -265,4 +265,74 @@ let private either =
 
                   (fit settings right start).Parameters = start.Parameters) ]
 
-let tests = testList "Critic fit" [ adam; trustRegion; either ]
+/// Returns, a factor and a shift, with which another unit of the reward would have them.
+let private otherUnits =
+    Gen.zip3 (Arb.toGen tasks) (Gen.elements [ 1e-12; 1e-3; 0.5; 7.0; 1e6 ]) (Gen.elements [ -1e3; 0.0; 13.0 ])
+    |> Arb.fromGen
+
+let private changed factor shift (task: Task) : Task =
+    { task with
+        Returns = ImmutableArray.CreateRange(task.Returns |> Seq.map (fun r -> factor * (r + shift))) }
+
+/// A critic that has seen the returns of some tasks, one after the other, in the unit that suits each.
+let private inUnits settings (tasks: Task list) =
+    (Critic.start ReturnUnit.unknown (begin' tasks.Head).Parameters, tasks)
+    ||> List.fold (fun state task ->
+        let task = { task with Network = tasks.Head.Network; Observations = tasks.Head.Observations }
+        state |> CriticFit.inUnitOf task.Returns |> fit settings task)
+
+let private units =
+    let settings = [ "Adam", Adam(1e-2, 3, 16); "Gauss–Newton", gaussNewton 0.1 2 ]
+    let deviationOf task = sqrt (meanSquare (task.Returns |> Seq.map (fun r -> r - Seq.average task.Returns)))
+    let times count task = List.replicate count task
+
+    testList
+        "the unit of returns"
+        [ testProperty "before any return V is 0, whatever the network says"
+          <| Prop.forAll tasks (fun task ->
+              values task (Critic.start ReturnUnit.unknown (begin' task).Parameters) |> Seq.forall ((=) 0.0))
+
+          testProperty "is that of all returns so far, where they are of one order"
+          <| Prop.forAll (Gen.zip (Arb.toGen tasks) (Gen.choose (-90, 90)) |> Arb.fromGen) (fun (task, percent) ->
+              let other = changed (1.0 + float percent / 100.0) 0.5 task
+              let both = Seq.append task.Returns other.Returns |> Seq.map float |> Array.ofSeq
+              let mean = Array.average both
+
+              let unit =
+                  begin' task
+                  |> fun state -> { state with Unit = ReturnUnit.unknown }
+                  |> CriticFit.inUnitOf task.Returns
+                  |> CriticFit.inUnitOf other.Returns
+                  |> _.Unit
+
+              let deviation = sqrt (meanSquare (both |> Seq.map (fun r -> r - mean)))
+
+              abs (ReturnUnit.mean unit - mean) <= 1e-9 * (abs mean + deviation)
+              && abs (ReturnUnit.deviation unit - deviation) <= 1e-9 * deviation)
+
+          for name, settings in settings do
+              testPropertyWithConfig few $"{name}: V follows the unit and the zero of returns"
+              <| Prop.forAll otherUnits (fun (task, factor, shift) ->
+                  let own = times 3 task |> inUnits settings |> values task
+                  let other = times 3 (changed factor shift task) |> inUnits settings |> values task
+                  let tolerance = factor * (1e-3 * deviationOf task + 1e-6 * abs shift)
+                  Seq.forall2 (fun o v -> abs (o - factor * (v + shift)) <= tolerance) other own)
+
+              testPropertyWithConfig few $"{name}: one enormous return spoils no more than the next values"
+              <| Prop.forAll
+                  (Gen.zip (Arb.toGen tasks) (Gen.elements [ -1e7; 1e9 ]) |> Arb.fromGen)
+                  (fun (task, size) ->
+                      let struck = { task with Returns = task.Returns.SetItem(0, size) }
+                      let state = times 3 task @ [ struck ] @ times 3 task |> inUnits settings
+                      sqrt (errorOf task state) <= 3.0 * deviationOf task)
+
+              testPropertyWithConfig few $"{name}: equal returns are known at once"
+              <| Prop.forAll (Gen.zip (Arb.toGen tasks) (Gen.choose (-100, 100)) |> Arb.fromGen) (fun (task, size) ->
+                  let equal =
+                      { task with Returns = ImmutableArray.CreateRange(task.Returns |> Seq.map (fun _ -> float size)) }
+
+                  inUnits settings [ equal ]
+                  |> values task
+                  |> Seq.forall (fun v -> abs (v - float size) <= 1e-9 * abs (float size))) ]
+
+let tests = testList "Critic fit" [ adam; trustRegion; either; units ]

@@ -29,6 +29,7 @@ let private tests =
           CriticFitTests.tests
           ConfigurationTests.tests
           TrainingTests.tests
+          OneStepTests.tests
           VineTests.tests
           PolicyFileTests.tests
           CommandTests.tests

@@ -142,10 +142,36 @@ let private sameBatch (a: Batch) (b: Batch) =
     && a.BootstrapObservations = b.BootstrapObservations
     && same a.Episodes b.Episodes
 
+/// Shows the step of an episode as the place of a one, and writes nothing else.
+let private oneHot places limit =
+    { new Environment<int> with
+        member _.Id = "OneHot-v0"
+        member _.ObservationSpace = Space.box places 0.0 1.0
+        member _.ActionSpace = actionSpace
+        member _.Reset _ = 0
+
+        member _.Step(_, _, time) =
+            { State = time + 1; Reward = 0.0; Terminated = false; Truncated = time + 1 >= limit }
+
+        member _.Observe(time, observation) = observation[time % places] <- 1f }
+
 let private rows =
     testList
         "rows"
-        [ testProperty "are as many as instances × horizon, with a bootstrap for each truncated or interrupted one"
+        [ testProperty "are 0 where the environment writes nothing, bootstraps too"
+          <| Prop.forAll cases (fun case ->
+              let environment = oneHot 7 case.Limit
+              let actor = actorFor 7 actionSpace (keyOf case "policy")
+              let start = Rollout.start environment case.Instances (keyOf case "start")
+
+              match Rollout.collect environment actor case.Horizon 1 (keyOf case "rollout") start with
+              | Error fault -> failtest (Fault.message fault)
+              | Ok(batch, _) ->
+                  let isOneHot (m: Matrix) row = Seq.sum (m.Row(row).ToArray()) = 1f
+                  let areOneHot m = Seq.forall (isOneHot m) (seq { 0 .. m.Rows - 1 })
+                  areOneHot batch.Observations && areOneHot batch.BootstrapObservations)
+
+          testProperty "are as many as instances × horizon, with a bootstrap for each truncated or interrupted one"
           <| Prop.forAll cases (fun case ->
               let batch, instances = collect case
               let rows = case.Instances * case.Horizon

@@ -20,7 +20,7 @@ let private small =
         CriticBatchSize = 16
         CriticSteps = 2
         NormaliseObservations = true
-        NormaliseRewards = true }
+        NormaliseReturns = true }
 
 let private adam = { small with Critic = CriticKind.Adam }
 
@@ -39,8 +39,9 @@ let private variants =
       "TRPO, shrinking trust region", { small with DeltaHalfLife = 100 }
       "natural gradient", naturalGradient
       "REINFORCE", reinforce
+      "advantages in the deviation of returns", { small with NormaliseAdvantages = false }
       "nothing normalised",
-      { small with NormaliseObservations = false; NormaliseRewards = false; NormaliseAdvantages = false } ]
+      { small with NormaliseObservations = false; NormaliseReturns = false; NormaliseAdvantages = false } ]
 
 let private few count = { FsCheckConfig.defaultConfig with maxTest = count }
 
@@ -216,26 +217,28 @@ let private byHand (setup: Setup<'State>) (state: State<'State>) =
     // The first batch is seen by its own moments.
     let normaliser = Normaliser.orOf batch.Observations state.Normaliser
 
-    let values observations =
-        Critic.values setup.Critic state.Critic.Parameters (Normaliser.apply normaliser observations)
+    let values observations = Critic.values setup.Critic state.Critic (Normaliser.apply normaliser observations)
 
-    let rewards, rewardScale = Rewards.scale configuration.Gamma batch state.RewardScale
     let baseline = values batch.Observations
 
     let estimated =
         Advantage.gae
             configuration.Gamma
             configuration.Lambda
-            rewards
+            batch.Rewards
             batch.Ends
             baseline
             (values batch.BootstrapObservations)
 
     let observations = Normaliser.apply normaliser batch.Observations
 
+    let critic = CriticFit.inUnitOf estimated.Returns state.Critic
+
     let advantages =
         if configuration.NormaliseAdvantages then
             Advantage.normalise estimated.Advantages
+        elif configuration.NormaliseReturns then
+            ImmutableArray.CreateRange(estimated.Advantages |> Seq.map (fun a -> a / ReturnUnit.deviation critic.Unit))
         else
             estimated.Advantages
 
@@ -251,12 +254,11 @@ let private byHand (setup: Setup<'State>) (state: State<'State>) =
             observations
             estimated.Returns
             (Key.named "critic" key)
-            state.Critic
+            critic
 
     {| Improvement = improvement
        Critic = critic
        Normaliser = Normaliser.observe batch.Observations state.Normaliser
-       RewardScale = rewardScale
        Instances = List.ofSeq instances
        Returns = batch.Episodes |> Seq.map _.Return |> List.ofSeq
        ExplainedVariance = Advantage.explainedVariance estimated.Returns baseline |}
@@ -280,7 +282,6 @@ let private composition =
                               Expect.equal after.PolicyParameters parts.Improvement.Parameters "policy"
                               Expect.isTrue (same after.Critic parts.Critic) "critic"
                               Expect.isTrue (same after.Normaliser parts.Normaliser) "normaliser"
-                              Expect.isTrue (same after.RewardScale parts.RewardScale) "reward scale"
                               Expect.equal (List.ofSeq after.Instances) parts.Instances "instances"
 
                               Expect.equal
@@ -290,15 +291,12 @@ let private composition =
 
                               Expect.isTrue (same report.ExplainedVariance parts.ExplainedVariance) "explained variance" }
 
-          test "shows the normalisers each of its steps, once" {
+          test "shows the normaliser each of its steps, once" {
               let setup = setupOf 1 small Pendulum.environment
 
               for state, _ in iterations 3 setup (Training.start setup 1L) do
-                  match state.Normaliser, state.RewardScale with
-                  | Standardise seen, ByReturn(seenReturns, sums) ->
-                      Expect.equal seen.Count (float state.Steps) "observations"
-                      Expect.equal seenReturns.Count (float state.Steps) "rewards"
-                      Expect.hasLength sums small.Environments "sums"
+                  match state.Normaliser with
+                  | Standardise seen -> Expect.equal seen.Count (float state.Steps) "observations"
                   | other -> failtest $"%A{other}"
           } ]
 
@@ -506,7 +504,7 @@ let private failures =
                           member _.Step(key, action, time) = { inner.Step(key, action, time) with Reward = reward }
                           member _.Observe(time, observation) = inner.Observe(time, observation) }
 
-                  let setup = setupOf 1 { small with NormaliseRewards = false } huge
+                  let setup = setupOf 1 { small with NormaliseReturns = false } huge
 
                   match Training.update setup (Training.start setup 1L) with
                   | Error(NonFiniteStage("returns", 1)) -> ()

@@ -73,10 +73,6 @@ type private Case =
 
     member this.Keyed name = Key.named name this.Key
 
-/// Bounds of rewards and values that are easy to see through.
-let private scaled (rewards: ImmutableArray<float>) =
-    ImmutableArray.CreateRange(rewards |> Seq.map (fun reward -> Math.Clamp(0.5 * reward, -0.6, 1.0)))
-
 let private valueOf (observation: ReadOnlySpan<float32>) = 2.0 + 3.0 * float observation[0] - float observation[1]
 
 let private valuesOf (observations: Matrix) =
@@ -123,7 +119,7 @@ let private instancesOf (case: Case) environment =
 
 let private growOn threads environment (case: Case) =
     instancesOf case environment
-    |> Vine.grow environment (actorOf case) case.Settings scaled valuesOf threads (case.Keyed "vine")
+    |> Vine.grow environment (actorOf case) case.Settings valuesOf threads (case.Keyed "vine")
 
 let private grow (case: Case) = growOn 1 (walk case.Space case.Limit (ref 0)) case |> expectOk
 
@@ -152,7 +148,7 @@ let private followed (case: Case) instance (start: Trail) (drawn: float32[]) =
         let next =
             environment.Step(keys |> Key.named "environment" |> Key.at (int64 t), ReadOnlySpan action, state)
 
-        let reward = (scaled (ImmutableArray.Create next.Reward))[0]
+        let reward = next.Reward
         let bootstrap () = valueOf (ReadOnlySpan(look next.State))
 
         if next.Terminated then
@@ -187,8 +183,7 @@ let private growing =
               let environment = walk case.Space case.Limit (ref 0)
               let instances = instancesOf case environment
 
-              let grow key =
-                  Vine.grow environment (actorOf case) case.Settings scaled valuesOf 1 key instances |> expectOk
+              let grow key = Vine.grow environment (actorOf case) case.Settings valuesOf 1 key instances |> expectOk
 
               let one, other = grow (Key.at 1L case.Key), grow (Key.at 2L case.Key)
               Expect.equal one.Observations other.Observations "the same states"
@@ -442,7 +437,8 @@ let private trains branches =
             for _, report in results do
                 match report.Improvement.Outcome with
                 | Moved _
-                | LineSearchFailed _ -> ()
+                | LineSearchFailed _
+                | NoGradient -> () // All branches of the first vine can be worth the same.
                 | other -> failtest $"{other}"
 
             state.Steps }
@@ -454,15 +450,13 @@ let private improvedByHand (setup: Setup<'State>) (state: State<'State>) =
     let batch, instances = Training.rollout configuration.Horizon setup state |> expectOk
     let normaliser = Normaliser.orOf batch.Observations state.Normaliser
     let actor = { Training.actor setup state with Normaliser = normaliser }
-    let _, rewardScale = Rewards.scale configuration.Gamma batch state.RewardScale
-    let values = Normaliser.apply normaliser >> Critic.values setup.Critic state.Critic.Parameters
+    let values = Normaliser.apply normaliser >> Critic.values setup.Critic state.Critic
 
     let vine =
         Vine.grow
             setup.Environment
             actor
             (settingsOf configuration.Branches configuration.BranchSteps configuration.Gamma)
-            (Rewards.apply rewardScale)
             values
             1
             (Key.named "vine" key)
@@ -497,7 +491,7 @@ let private everywhere name (check: OnEnvironment) =
 let private variants =
     [ "as it is", small
       "nothing normalised",
-      { small with NormaliseObservations = false; NormaliseRewards = false; NormaliseAdvantages = false }
+      { small with NormaliseObservations = false; NormaliseReturns = false; NormaliseAdvantages = false }
       "three branches, a part of the states, entropy",
       { small with Branches = 3; FisherFraction = 0.5; EntropyBonus = 0.1 } ]
 
@@ -631,30 +625,7 @@ let private training =
                       use ofEach = Fisher.matrix 0.1 1.0 case.Surrogate
                       use ofRepeated = Fisher.matrix 0.1 (1.0 / float branches) repeated
                       Expect.equal (Fisher.product ofRepeated v) (Fisher.product ofEach v) "the product"
-          }
-
-          property
-              "scales rewards of branches as those of the batch"
-              (Gen.zip (numbers 20.0 12) (numbers 5.0 12))
-              (fun (earlier, rewards) ->
-                  let batchOf (rewards: float32[]) =
-                      { Instances = 3
-                        Horizon = 4
-                        Observations = Matrix.zero 12 1
-                        Actions = Matrix.zero 12 1
-                        Rewards = ImmutableArray.CreateRange(Seq.map float rewards)
-                        Ends =
-                          ImmutableArray.CreateRange(
-                              Seq.init 12 (fun row -> LanguagePrimitives.EnumOfValue<byte, End>(byte (row % 4)))
-                          )
-                        BootstrapObservations = Matrix.zero 6 1
-                        Episodes = ImmutableArray.Empty }
-
-                  for start in [ Rewards.start 3; Unscaled ] do
-                      let _, seen = Rewards.scale 0.9 (batchOf earlier) start
-                      let batch = batchOf rewards
-                      let scaled, after = Rewards.scale 0.9 batch seen
-                      Expect.sequenceEqual (Rewards.apply after batch.Rewards) scaled "rewards") ]
+          } ]
 
 // ---- What goes wrong in a branch ----
 
@@ -710,7 +681,7 @@ let private failingStart throws =
             observation[0] <- if isWrong then nanf else float32 time }
 
 let private faults =
-    let plain = { small with NormaliseRewards = false }
+    let plain = { small with NormaliseReturns = false }
 
     let update environment =
         let setup = setupOf 2 plain environment
