@@ -75,6 +75,7 @@ module Subjects =
         { Direction = NaturalGradient { Iterations = products; Tolerance = 0.0 }
           StepRule = TrustRegionStep(0.01, { Tries = evaluations; Ratio = 0.8 })
           Damping = 0.1
+          DampedLength = true
           FisherFraction = 1.0 }
 
     let private countsOf (improvement: Improvement) =

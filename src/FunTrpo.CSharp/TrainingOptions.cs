@@ -127,14 +127,24 @@ public sealed record TrainingOptions
     /// <summary>Environment steps in which <see cref="Delta"/> shrinks to a half; 0 keeps it.</summary>
     public int DeltaHalfLife { get; init; }
 
+    /// <summary>
+    /// Environment steps that an earlier training made with the policy to start from: <see cref="DeltaHalfLife"/> counts them.
+    /// </summary>
+    public int StepsMade { get; init; }
+
     /// <summary>Length of a fixed step, above 0: about 1 along the gradient, 0.3 along the natural gradient.</summary>
     public double LearningRate { get; init; }
 
     /// <summary>What a nat of entropy is worth beside the advantages, in [0, 1000]: keeps a policy exploring.</summary>
     public double EntropyBonus { get; init; }
 
-    /// <summary>Added to the diagonal of the Fisher matrix, in [0, 1000000].</summary>
+    /// <summary>Added to the diagonal of the Fisher matrix, for the direction of a step; in [0, 1000000].</summary>
     public double Damping { get; init; }
+
+    /// <summary>
+    /// Whether the damping shortens a step, too; else its length is that at which the mean KL should be <see cref="Delta"/>.
+    /// </summary>
+    public bool DampedLength { get; init; }
 
     /// <summary>Fraction of the batch that Fisher-vector products use, in (0, 1].</summary>
     public double FisherFraction { get; init; }
@@ -181,6 +191,9 @@ public sealed record TrainingOptions
     /// <summary>Conjugate-gradient iterations of a Gauss–Newton step at most, in [1, 10000].</summary>
     public int CriticCgIterations { get; init; }
 
+    /// <summary>Steps of an episode after which training warns that it may never end, at least 1.</summary>
+    public int LongEpisode { get; init; }
+
     /// <summary>Whether observations are standardised by their running moments: for numbers of very different sizes.</summary>
     public bool NormaliseObservations { get; init; }
 
@@ -215,9 +228,11 @@ public sealed record TrainingOptions
         Step = core.Step.IsFixed ? StepLength.Fixed : StepLength.TrustRegion;
         Delta = core.Delta;
         DeltaHalfLife = core.DeltaHalfLife;
+        StepsMade = core.StepsMade;
         LearningRate = core.LearningRate;
         EntropyBonus = core.EntropyBonus;
         Damping = core.Damping;
+        DampedLength = core.DampedLength;
         FisherFraction = core.FisherFraction;
         CgIterations = core.CgIterations;
         CgTolerance = core.CgTolerance;
@@ -233,6 +248,7 @@ public sealed record TrainingOptions
         CriticSteps = core.CriticSteps;
         CriticDamping = core.CriticDamping;
         CriticCgIterations = core.CriticCgIterations;
+        LongEpisode = core.LongEpisode;
         NormaliseObservations = core.NormaliseObservations;
         NormaliseReturns = core.NormaliseReturns;
         NormaliseAdvantages = core.NormaliseAdvantages;
@@ -271,9 +287,11 @@ public sealed record TrainingOptions
             step: Step == StepLength.Fixed ? StepKind.Fixed : StepKind.TrustRegion,
             delta: Delta,
             deltaHalfLife: DeltaHalfLife,
+            stepsMade: StepsMade,
             learningRate: LearningRate,
             entropyBonus: EntropyBonus,
             damping: Damping,
+            dampedLength: DampedLength,
             fisherFraction: FisherFraction,
             cgIterations: CgIterations,
             cgTolerance: CgTolerance,
@@ -289,6 +307,7 @@ public sealed record TrainingOptions
             criticSteps: CriticSteps,
             criticDamping: CriticDamping,
             criticCgIterations: CriticCgIterations,
+            longEpisode: LongEpisode,
             normaliseObservations: NormaliseObservations,
             normaliseReturns: NormaliseReturns,
             normaliseAdvantages: NormaliseAdvantages,

@@ -34,9 +34,11 @@ type Configuration =
       Step: StepKind
       Delta: float
       DeltaHalfLife: int
+      StepsMade: int
       LearningRate: float
       EntropyBonus: float
       Damping: float
+      DampedLength: bool
       FisherFraction: float
       CgIterations: int
       CgTolerance: float
@@ -52,6 +54,7 @@ type Configuration =
       CriticSteps: int
       CriticDamping: float
       CriticCgIterations: int
+      LongEpisode: int
       NormaliseObservations: bool
       NormaliseReturns: bool
       NormaliseAdvantages: bool
@@ -86,9 +89,11 @@ module Configuration =
           Step = StepKind.TrustRegion
           Delta = 0.01
           DeltaHalfLife = 0
+          StepsMade = 0
           LearningRate = 0.01
           EntropyBonus = 0.0
           Damping = 0.1
+          DampedLength = true
           FisherFraction = 1.0
           CgIterations = 10
           CgTolerance = 1e-5
@@ -104,6 +109,7 @@ module Configuration =
           CriticSteps = 5
           CriticDamping = 1e-2
           CriticCgIterations = 10
+          LongEpisode = 100_000
           NormaliseObservations = false
           NormaliseReturns = true
           NormaliseAdvantages = true
@@ -284,6 +290,13 @@ module Configuration =
               Int32.MaxValue
               _.DeltaHalfLife
               (fun v c -> { c with DeltaHalfLife = v })
+          integer
+              "stepsMade"
+              "environment steps that an earlier run made with the policy to start from: deltaHalfLife counts them"
+              0
+              Int32.MaxValue
+              _.StepsMade
+              (fun v c -> { c with StepsMade = v })
           number
               "learningRate"
               "length of a fixed step, used where step is fixed: about 1 along the gradient, 0.3 along the natural gradient"
@@ -296,8 +309,17 @@ module Configuration =
               (closed 0.0 1e3)
               _.EntropyBonus
               (fun v c -> { c with EntropyBonus = v })
-          number "damping" "added to the diagonal of the Fisher matrix" (closed 0.0 1e6) _.Damping (fun v c ->
-              { c with Damping = v })
+          number
+              "damping"
+              "added to the diagonal of the Fisher matrix, for the direction of a step"
+              (closed 0.0 1e6)
+              _.Damping
+              (fun v c -> { c with Damping = v })
+          truth
+              "dampedLength"
+              "let the damping shorten a step, too: else its length is that at which the mean KL should be delta"
+              _.DampedLength
+              (fun v c -> { c with DampedLength = v })
           number
               "fisherFraction"
               "fraction of the batch that Fisher-vector products use"
@@ -379,6 +401,13 @@ module Configuration =
               10_000
               _.CriticCgIterations
               (fun v c -> { c with CriticCgIterations = v })
+          integer
+              "longEpisode"
+              "steps of an episode after which training warns that it may never end"
+              1
+              Int32.MaxValue
+              _.LongEpisode
+              (fun v c -> { c with LongEpisode = v })
           truth
               "normaliseObservations"
               "standardise observations by their running moments"
@@ -457,12 +486,14 @@ module Configuration =
     let private lineSearch configuration =
         { Tries = configuration.LineSearchTries; Ratio = configuration.LineSearchRatio }
 
-    /// The radius of the trust region after so many environment steps: δ · 2^(−steps / half-life).
+    /// The radius of the trust region after so many environment steps of this run: δ · 2^(−steps / half-life), where those of an earlier
+    /// run count, too.
     let deltaAt (steps: int64) configuration =
         if configuration.DeltaHalfLife = 0 then
             configuration.Delta
         else
-            configuration.Delta * Math.Pow(0.5, float steps / float configuration.DeltaHalfLife)
+            let all = float steps + float configuration.StepsMade
+            configuration.Delta * Math.Pow(0.5, all / float configuration.DeltaHalfLife)
 
     /// How the configuration improves the policy after so many environment steps.
     let improvement steps configuration =
@@ -476,6 +507,7 @@ module Configuration =
             | StepKind.Fixed -> FixedStep configuration.LearningRate
             | StepKind.TrustRegion -> TrustRegionStep(deltaAt steps configuration, lineSearch configuration)
           Damping = configuration.Damping
+          DampedLength = configuration.DampedLength
           FisherFraction = configuration.FisherFraction }
 
     /// How the configuration fits the critic.

@@ -197,6 +197,19 @@ module Distribution =
     /// ½ log 2π
     let private halfLogTwoPi = 0.5 * log (2.0 * Math.PI)
 
+    /// The log σ that a Gaussian can have: from e⁻²⁰ to e¹⁰, between which actions, densities and the metric are numbers that float32
+    /// tells apart. Beyond them it is the nearest of the two.
+    let lowestLogSigma, highestLogSigma = -20f, 10f
+
+    let inline private bounded logSigma = Math.Clamp(logSigma, lowestLogSigma, highestLogSigma)
+
+    /// A derivative in log σ, which is 0 where it would lead further out.
+    let inline private inward logSigma derivative =
+        if derivative > 0f && logSigma >= highestLogSigma || derivative < 0f && logSigma <= lowestLogSigma then
+            0f
+        else
+            derivative
+
     /// 1/σ² on the means and 2 on the log σ, which are the factors.
     let private gaussianMetric dimensions =
         { new Metric with
@@ -205,7 +218,7 @@ module Distribution =
 
                 for row in 0 .. rows - 1 do
                     for i in 0 .. dimensions - 1 do
-                        let logSigma = float parameters[row * stride + dimensions + i]
+                        let logSigma = float (bounded parameters[row * stride + dimensions + i])
                         factors[row * stride + i] <- float32 (exp (-2.0 * logSigma))
                         factors[row * stride + dimensions + i] <- 2f
 
@@ -213,7 +226,7 @@ module Distribution =
 
     /// Independent normal distributions in each of `dimensions`; the parameters are the means, then the log σ.
     ///
-    /// With z = (a − μ)/σ: score = (z/σ, z² − 1), and the metric is 1/σ² on the means and 2 on the log σ.
+    /// With z = (a − μ)/σ: score = (z/σ, z² − 1), and the metric is 1/σ² on the means and 2 on the log σ. σ stays between bounds.
     let diagonalGaussian dimensions =
         { new Family with
             member _.ParameterWidth = 2 * dimensions
@@ -223,7 +236,7 @@ module Distribution =
                 Key.fillNormal action key
 
                 for i in 0 .. dimensions - 1 do
-                    action[i] <- parameters[i] + MathF.Exp(parameters[dimensions + i]) * action[i]
+                    action[i] <- parameters[i] + MathF.Exp(bounded parameters[dimensions + i]) * action[i]
 
             member _.Mode(parameters, action) = parameters.Slice(0, dimensions).CopyTo action
 
@@ -231,7 +244,7 @@ module Distribution =
                 let mutable sum = 0.0
 
                 for i in 0 .. dimensions - 1 do
-                    let logSigma = float parameters[dimensions + i]
+                    let logSigma = float (bounded parameters[dimensions + i])
                     let z = (float action[i] - float parameters[i]) * exp -logSigma
                     sum <- sum - 0.5 * z * z - logSigma - halfLogTwoPi
 
@@ -239,29 +252,32 @@ module Distribution =
 
             member _.Score(parameters, action, score) =
                 for i in 0 .. dimensions - 1 do
-                    let inverseSigma = exp (-float parameters[dimensions + i])
+                    let logSigma = parameters[dimensions + i]
+                    let inverseSigma = exp (-float(bounded logSigma))
                     let z = (float action[i] - float parameters[i]) * inverseSigma
                     score[i] <- float32 (z * inverseSigma)
-                    score[dimensions + i] <- float32 (z * z - 1.0)
+                    score[dimensions + i] <- inward logSigma (float32 (z * z - 1.0))
 
             member _.Entropy parameters =
                 let mutable sum = 0.0
 
                 for i in 0 .. dimensions - 1 do
-                    sum <- sum + float parameters[dimensions + i] + 0.5 + halfLogTwoPi
+                    sum <- sum + float (bounded parameters[dimensions + i]) + 0.5 + halfLogTwoPi
 
                 sum
 
-            member _.EntropyGradient(_, gradient) =
+            member _.EntropyGradient(parameters, gradient) =
                 gradient.Slice(0, dimensions).Clear()
-                gradient.Slice(dimensions).Fill 1f
+
+                for i in dimensions .. 2 * dimensions - 1 do
+                    gradient[i] <- inward parameters[i] 1f
 
             member _.Kl(oldParameters, newParameters) =
                 let mutable sum = 0.0
 
                 for i in 0 .. dimensions - 1 do
-                    let oldLogSigma = float oldParameters[dimensions + i]
-                    let newLogSigma = float newParameters[dimensions + i]
+                    let oldLogSigma = float (bounded oldParameters[dimensions + i])
+                    let newLogSigma = float (bounded newParameters[dimensions + i])
                     let difference = float oldParameters[i] - float newParameters[i]
                     let ratio = exp (2.0 * (oldLogSigma - newLogSigma))
 

@@ -68,6 +68,14 @@ module Policy =
             | MultiBinary _ -> ofOutputs family.ParameterWidth 0
           IsScaled = false }
 
+    /// The log σ of a Gaussian policy, which are the last of its parameters; empty for others.
+    let logSigmas policy (parameters: Vector) =
+        match policy.ActionSpace with
+        | Box(low, _) -> parameters.Memory.Slice(parameters.Length - low.Length)
+        | Discrete _
+        | MultiDiscrete _
+        | MultiBinary _ -> ReadOnlyMemory.Empty
+
     /// Refuses a policy that cannot act in the environment, with what each of them has; `name` is what an error calls it.
     let requireFit name (environment: Environment<'State>) policy =
         let describe observations actions =

@@ -36,6 +36,8 @@ type Comparison =
     {
         /// L(θ) − L(θ_old), where L(θ) = (1/N) Σ (π_θ(a|s)/π_old(a|s) A(s, a) + β H(π_θ(·|s))).
         Gain: float
+        /// The standard error of the gain, if rows were independent: a gain of less than two of them may well be noise.
+        GainError: float
         /// The mean over the rows of KL(π_old ‖ π_θ), in nats.
         MeanKl: float
         /// Its maximum over the rows.
@@ -92,6 +94,7 @@ module Surrogate =
 
         let sums first count =
             let mutable gain = 0.0
+            let mutable squares = 0.0
             let mutable kl = 0.0
             let mutable maxKl = 0.0
             let mutable entropy = 0.0
@@ -103,28 +106,36 @@ module Surrogate =
 
                 let rowKl = family.Kl(before.Row row, after.Row row)
                 let rowEntropy = family.Entropy(after.Row row)
-                gain <- gain + (exp logRatio - 1.0) * surrogate.Advantages[row]
+                let ofAdvantage = (exp logRatio - 1.0) * surrogate.Advantages[row]
+                gain <- gain + ofAdvantage
+                squares <- squares + ofAdvantage * ofAdvantage
 
                 if surrogate.EntropyBonus <> 0.0 then
-                    gain <- gain + surrogate.EntropyBonus * (rowEntropy - family.Entropy(before.Row row))
+                    let bonus = surrogate.EntropyBonus * (rowEntropy - family.Entropy(before.Row row))
+                    gain <- gain + bonus
+                    squares <- squares + bonus * (2.0 * ofAdvantage + bonus)
 
                 kl <- kl + rowKl
                 maxKl <- max maxKl rowKl
                 entropy <- entropy + rowEntropy
 
-            { Gain = gain; MeanKl = kl; MaxKl = maxKl; Entropy = entropy }
+            { Gain = gain; GainError = squares; MeanKl = kl; MaxKl = maxKl; Entropy = entropy }
 
         let total =
             Parallel.blocks surrogate.Threads blockRows rows sums
             |> Array.reduce (fun a b ->
                 { Gain = a.Gain + b.Gain
+                  GainError = a.GainError + b.GainError
                   MeanKl = a.MeanKl + b.MeanKl
                   MaxKl = max a.MaxKl b.MaxKl
                   Entropy = a.Entropy + b.Entropy })
 
         let mean sum = sum / float rows
 
-        { Gain = mean total.Gain
+        let gain = mean total.Gain
+
+        { Gain = gain
+          GainError = sqrt (max 0.0 (mean total.GainError - gain * gain) / float rows)
           MeanKl = mean total.MeanKl
           MaxKl = total.MaxKl
           Entropy = mean total.Entropy }

@@ -36,6 +36,8 @@ type State<'State when 'State: equality> =
         RecentReturns: ImmutableArray<float>
         /// The best mean of 100 returns so far.
         BestMeanReturn: float option
+        /// For how long training has been stuck, if it is.
+        Streaks: Streaks
         /// Numbers to a vector of the processor that made this state: another width may round otherwise.
         VectorWidth: int
     }
@@ -77,8 +79,12 @@ type Report =
         /// The mean return of the last 100 finished episodes (of fewer where fewer have finished).
         MeanReturn: float option
         Improvement: Improvement
+        /// The radius of the trust region, δ; ∞ where steps are fixed.
+        Delta: float
         /// Of the returns, by the critic as it was before this iteration's fit.
         ExplainedVariance: float
+        /// What a user should know; usually nothing.
+        Warnings: Warning list
     }
 
 module Training =
@@ -161,6 +167,7 @@ module Training =
           Instances = Rollout.start setup.Environment configuration.Environments (Key.named "start" key)
           RecentReturns = ImmutableArray.Empty
           BestMeanReturn = None
+          Streaks = Streaks.none
           VectorWidth = System.Numerics.Vector<float32>.Count }
 
     /// The same state, for which chance goes another way.
@@ -346,6 +353,22 @@ module Training =
             RecentReturns = ImmutableCollectionsMarshal.AsImmutableArray recent
             BestMeanReturn = best }
 
+    /// Episodes that have become longer than the configuration expects of one that ends; each is told again when it has doubled.
+    let private longEpisodes
+        (setup: Setup<'State>)
+        (before: ImmutableArray<Instance<'State>>)
+        (after: ImmutableArray<Instance<'State>>)
+        =
+        let expected = setup.Configuration.LongEpisode
+        let doublings length = if length < expected then -1 else int (Math.Log2(float length / float expected))
+
+        [ for i in 0 .. after.Length - 1 do
+              let grown = if after[i].Length >= before[i].Length then doublings before[i].Length else -1
+
+              if doublings after[i].Length > grown then
+                  LongEpisode(setup.Environment.Id, i, after[i].Length) ]
+        |> List.truncate 1
+
     /// As `updateFor`; but the policy is improved by a rule of the caller's own, and not by `TrustRegion.improve`. The surrogate is
     /// lent until the rule returns, and may be used by one thread while another one fits the critic.
     let updateBy by horizon (setup: Setup<'State>) (state: State<'State>) : Result<State<'State> * Report, Fault> =
@@ -369,13 +392,31 @@ module Training =
             do! requireFinite "policy" state (Vector.isFinite improvement.Parameters)
             do! requireFinite "critic" state (Vector.isFinite critic.Parameters)
 
+            let configuration = setup.Configuration
+
+            let delta =
+                match configuration.Step with
+                | StepKind.TrustRegion -> Configuration.deltaAt state.Steps configuration
+                | StepKind.Fixed -> infinity
+
+            let streaks, warnings =
+                Streaks.next setup.Policy delta configuration.EntropyBonus improvement state.Streaks
+
+            let hasMoved =
+                match improvement.Outcome with
+                | Moved _ -> true
+                | _ -> false
+
             let next =
                 { account batch state with
                     Iteration = state.Iteration + 1
                     Steps = state.Steps + int64 batch.Rewards.Length + samples.Steps
                     PolicyParameters = improvement.Parameters
                     Critic = critic
-                    Normaliser = Normaliser.observe batch.Observations state.Normaliser
+                    // A policy that has not moved acts as before: its normaliser stays, too.
+                    Normaliser =
+                        if hasMoved then Normaliser.observe batch.Observations state.Normaliser else state.Normaliser
+                    Streaks = streaks
                     Instances = instances }
 
             let report =
@@ -384,7 +425,9 @@ module Training =
                   Episodes = next.Episodes
                   MeanReturn = meanReturn next
                   Improvement = improvement
-                  ExplainedVariance = Advantage.explainedVariance estimate.Returns estimate.Values }
+                  Delta = delta
+                  ExplainedVariance = Advantage.explainedVariance estimate.Returns estimate.Values
+                  Warnings = warnings @ longEpisodes setup state.Instances instances }
 
             return next, report
         }

@@ -14,8 +14,8 @@ type Direction =
 type StepRule =
     /// learning rate × direction, unchecked.
     | FixedStep of learningRate: float
-    /// √(2δ / xᵀHx) × direction, where the quadratic model of the mean KL reaches δ, then shortened by a line search
-    /// until the surrogate has gained and the mean KL is at most δ.
+    /// √(2δ / xᵀFx) × direction, where the quadratic model of the mean KL reaches δ, then shortened by a line search
+    /// until the surrogate has gained and the mean KL is at most δ. F may be damped.
     | TrustRegionStep of delta: float * LineSearchSettings
 
 /// One policy improvement. REINFORCE, the natural policy gradient and TRPO are three pairs of a direction and a step rule.
@@ -23,8 +23,10 @@ type ImprovementSettings =
     {
         Direction: Direction
         StepRule: StepRule
-        /// Added to the diagonal of the Fisher matrix.
+        /// Added to the diagonal of the Fisher matrix, for the direction.
         Damping: float
+        /// Whether the damping counts in the length of a trust-region step, too.
+        DampedLength: bool
         /// The fraction of the rows that Fisher-vector products use.
         FisherFraction: float
     }
@@ -64,10 +66,16 @@ module TrustRegion =
         && Double.IsFinite comparison.Gain
         && Double.IsFinite comparison.Entropy
 
+    /// Curvature below this fraction of the damped one cannot be told from zero when products are float32.
+    let private resolution = 1e-6
+
     /// TRPO, the natural policy gradient (Kakade 2001): the trust region or a fixed step along F⁻¹∇L; REINFORCE
     /// (Williams 1992): a fixed step along ∇L.
     ///
-    /// gradient → direction (as it is, or H⁻¹g) → step (fixed, or √(2δ/xᵀHx)) → line search → parameters, or the old ones
+    /// gradient → direction (as it is, or H⁻¹g) → step (fixed, or √(2δ/xᵀFx)) → line search → parameters, or the old ones
+    ///
+    /// H = F + damping · 1. As xᵀFx = xᵀHx − damping · ‖x‖², the step reaches δ also where the damping is most of H; with
+    /// `DampedLength`, H takes the place of F in the length.
     let improve (settings: ImprovementSettings) (surrogate: Surrogate) =
         let old = surrogate.Parameters
         use scratch = Scratch.Rent old.Length
@@ -92,7 +100,13 @@ module TrustRegion =
         let stepWithin delta lineSearch direction =
             use product = Scratch.Rent old.Length
             hessian.Product direction product.Memory
-            let curvature = Vector.dot direction (Vector(Memory.op_Implicit product.Memory))
+            let damped = Vector.dot direction (Vector(Memory.op_Implicit product.Memory))
+
+            let curvature =
+                if settings.DampedLength then
+                    damped
+                else
+                    max (damped - settings.Damping * Vector.dot direction direction) (resolution * damped)
 
             if not (curvature > 0.0 && Double.IsFinite curvature) then
                 unchanged NoCurvature

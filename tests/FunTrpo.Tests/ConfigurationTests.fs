@@ -53,9 +53,11 @@ let private table =
       "step", [ "fixed"; "trust-region" ], noChoice
       "delta", [ "1E-300"; "0.01"; "1E+300" ], "0" :: "-1" :: "-0" :: noNumbers
       "deltaHalfLife", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
+      "stepsMade", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
       "learningRate", [ "1E-05"; "0.5"; "1000" ], "0" :: "-0.1" :: noNumbers
       "entropyBonus", [ "0"; "0.01"; "1000" ], "-0.1" :: "1001" :: noNumbers
       "damping", [ "0"; "0.1"; "1000000" ], "-0.1" :: "1000001" :: noNumbers
+      "dampedLength", [ "true"; "false" ], noTruths
       "fisherFraction", [ "1E-06"; "0.5"; "1" ], "0" :: "-0.5" :: "1.1" :: noNumbers
       "cgIterations", [ "1"; "10"; "10000" ], "0" :: "-1" :: "10001" :: noIntegers
       "cgTolerance", [ "0"; "1E-10"; "1" ], "-1E-10" :: "1.5" :: noNumbers
@@ -71,6 +73,7 @@ let private table =
       "criticSteps", [ "1"; "5"; "1000" ], "0" :: "-1" :: "1001" :: noIntegers
       "criticDamping", [ "0"; "0.001"; "1000000" ], "-0.1" :: "1000001" :: noNumbers
       "criticCgIterations", [ "1"; "10"; "10000" ], "0" :: "-1" :: "10001" :: noIntegers
+      "longEpisode", [ "1"; "100000"; "2147483647" ], "0" :: "-1" :: noIntegers
       "normaliseObservations", [ "true"; "false" ], noTruths
       "normaliseReturns", [ "true"; "false" ], noTruths
       "normaliseAdvantages", [ "true"; "false" ], noTruths
@@ -292,6 +295,7 @@ let private meaning =
                       Delta = 0.02
                       LearningRate = 0.3
                       Damping = 0.4
+                      DampedLength = false
                       FisherFraction = 0.5
                       CgIterations = 7
                       CgTolerance = 1e-3
@@ -310,7 +314,11 @@ let private meaning =
 
                   Expect.equal
                       improvement
-                      { Direction = expectedDirection; StepRule = expectedStep; Damping = 0.4; FisherFraction = 0.5 }
+                      { Direction = expectedDirection
+                        StepRule = expectedStep
+                        Damping = 0.4
+                        DampedLength = false
+                        FisherFraction = 0.5 }
                       "improvement"
           }
 
@@ -327,6 +335,7 @@ let private meaning =
               && abs (at (steps + int64 c.DeltaHalfLife) c - half) <= 1e-12 * half
               && at (steps + 1L) c < at steps c
               && at steps { c with DeltaHalfLife = 0 } = c.Delta
+              && abs (at 0L { c with StepsMade = c.DeltaHalfLife } - c.Delta / 2.0) <= 1e-12 * c.Delta
               && (Configuration.improvement steps c).StepRule =
                   TrustRegionStep(at steps c, { Tries = c.LineSearchTries; Ratio = c.LineSearchRatio })
 

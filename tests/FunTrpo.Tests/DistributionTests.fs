@@ -276,7 +276,40 @@ let private extremes =
               for seed in 1L .. 20L do
                   let action = sample family p (Key.ofSeed seed)
                   Expect.isGreaterThan (logProbability family p action) -50.0 "log p")
-          property "log σ between −40 and 40 gives numbers" gaussians isDefined ]
+          property "log σ between −40 and 40 gives numbers" gaussians isDefined
+
+          property
+              "log σ beyond a bound is the bound, and only the derivative that leads back is left"
+              gaussians
+              (fun (space, p, q) ->
+                  let family = Distribution.forSpace space
+                  let dimensions = p.Length / 2
+
+                  let within (p: float32[]) =
+                      p
+                      |> Array.mapi (fun i x ->
+                          if i < dimensions then
+                              x
+                          else
+                              Math.Clamp(x, Distribution.lowestLogSigma, Distribution.highestLogSigma))
+
+                  let action = sample family p (Key.ofSeed 5L)
+                  Expect.equal action (sample family (within p) (Key.ofSeed 5L)) "action"
+                  Expect.equal (logProbability family p action) (logProbability family (within p) action) "log p"
+                  Expect.equal (entropy family p) (entropy family (within p)) "entropy"
+                  Expect.equal (kl family p q) (kl family (within p) (within q)) "KL"
+                  let free = score family (Array.create p.Length 0f) (Array.zeroCreate dimensions)
+                  Expect.equal free[dimensions] -1f "within the bounds, an action at the mean asks for a smaller σ"
+
+                  for i in dimensions .. p.Length - 1 do
+                      let isLowest, isHighest =
+                          p[i] <= Distribution.lowestLogSigma, p[i] >= Distribution.highestLogSigma
+
+                      let scored = (score family p action)[i]
+                      Expect.isFalse (isLowest && scored < 0f || isHighest && scored > 0f) "outward"
+                      let gradient = Array.zeroCreate<float32> p.Length
+                      family.EntropyGradient(ReadOnlySpan p, gradient.AsSpan())
+                      Expect.equal gradient[i] (if isHighest then 0f else 1f) "entropy") ]
 
 // ---- Statistics, each on fixed keys ----
 

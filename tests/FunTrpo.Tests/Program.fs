@@ -30,6 +30,7 @@ let private tests =
           ConfigurationTests.tests
           TrainingTests.tests
           OneStepTests.tests
+          WarningTests.tests
           VineTests.tests
           PolicyFileTests.tests
           CommandTests.tests

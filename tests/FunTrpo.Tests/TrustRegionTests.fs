@@ -84,7 +84,7 @@ let private comparison =
         let! maxKl = number
         let! entropy = number
 
-        return { Gain = gain; MeanKl = meanKl; MaxKl = maxKl; Entropy = entropy }
+        return { Gain = gain; GainError = 0.0; MeanKl = meanKl; MaxKl = maxKl; Entropy = entropy }
     }
 
 let private acceptable =
@@ -116,6 +116,45 @@ let private acceptable =
               if isGood then
                   Expect.isTrue (TrustRegion.acceptable 0.01 it) "acceptable") ]
 
+// ---- What is compared ----
+
+let private comparing =
+    testList
+        "a comparison"
+        [ property
+              "has the gain and its standard error as the rows, one by one, have them"
+              (gen {
+                  let! case = policyCase
+                  let! step = vector 0.1 case.Parameters.Length
+                  let! bonus = Gen.elements [ 0.0; 0.3 ]
+                  return case, step, bonus
+              })
+              (fun (case, step, bonus) ->
+                  let moved = Vector.addScaled 1.0 step case.Parameters
+                  let rows = case.Advantages.Length
+
+                  let gainOf first count =
+                      let only =
+                          { case with
+                              Observations =
+                                  Matrix.ofRows
+                                      [| for row in first .. first + count - 1 -> case.Observations.Row(row).ToArray() |]
+                              Actions =
+                                  Matrix.ofRows
+                                      [| for row in first .. first + count - 1 -> case.Actions.Row(row).ToArray() |]
+                              Advantages =
+                                  ImmutableArray.CreateRange(Seq.skip first case.Advantages |> Seq.truncate count) }
+
+                      Surrogate.at (Surrogate.withEntropyBonus bonus only.Surrogate) moved
+
+                  let each = Array.init rows (fun row -> (gainOf row 1).Gain)
+                  let all = gainOf 0 rows
+                  let mean = Array.average each
+                  let error = sqrt (Array.averageBy (fun gain -> (gain - mean) ** 2.0) each / float rows)
+                  let size = each |> Array.map abs |> Array.max
+                  expectClose (1e-4 * size + 1e-12) all.Gain mean "gain"
+                  expectClose (1e-4 * size + 1e-12) all.GainError error "standard error") ]
+
 // ---- One improvement ----
 
 let private conjugateGradient =
@@ -133,12 +172,14 @@ let private trustRegionSettings =
         let! tries = Gen.choose (1, 10)
         let! ratio = Gen.elements [ 0.3; 0.5; 0.8 ]
         let! damping = Gen.elements [ 0.0; 1e-3; 0.1 ]
+        let! damped = Gen.elements [ true; false ]
         let! fraction = Gen.elements [ 0.3; 1.0 ]
 
         return
             { Direction = direction
               StepRule = TrustRegionStep(delta, { Tries = tries; Ratio = ratio })
               Damping = damping
+              DampedLength = damped
               FisherFraction = fraction },
             delta
     }
@@ -213,9 +254,12 @@ let private moves =
                       expectClose (1e-4 * size) (Oracle.meanKl case theta).X it.Comparison.MeanKl "mean KL"
                       Expect.isLessThan (Oracle.meanKl case theta).X (delta + 1e-4 * size) "mean KL")
           property
-              "has the quadratic model ½ sᵀHs = δ before it is shortened"
-              (Gen.zip policyCase (Gen.elements [ Gradient; NaturalGradient { Iterations = 50; Tolerance = 1e-8 } ]))
-              (fun (case, direction) ->
+              "has the quadratic model ½ sᵀFs = δ before it is shortened, or ½ sᵀHs = δ where the damping counts"
+              (Gen.zip3
+                  policyCase
+                  (Gen.elements [ Gradient; NaturalGradient { Iterations = 50; Tolerance = 1e-8 } ])
+                  (Gen.elements [ true; false ]))
+              (fun (case, direction, damped) ->
                   let delta = 0.02
 
                   let it =
@@ -223,6 +267,7 @@ let private moves =
                           { Direction = direction
                             StepRule = TrustRegionStep(delta, { Tries = 10; Ratio = 0.5 })
                             Damping = 0.1
+                            DampedLength = damped
                             FisherFraction = 1.0 }
                           case.Surrogate
 
@@ -235,10 +280,13 @@ let private moves =
 
                       let fisher = Oracle.fisher case |> Matrix<float>.Build.DenseOfRowArrays
                       let hs = fisher * step + 0.1 * step
+                      let model = if damped then hs else fisher * step
                       // The new parameters are rounded, and the products are float32.
                       let rounding = 1e-7 / fraction * Array.sumBy (fun x -> 1.0 + abs x) now * hs.InfinityNorm()
                       let products = 2e-6 * fisher.FrobeniusNorm() * (step * step)
-                      expectClose (1e-3 * delta + rounding + products) (0.5 * (step * hs)) delta "½ sᵀHs"
+                      // Where the damping is taken off again, F is what is left of a rounded sum.
+                      let left = if damped then 0.0 else 1e-5 * (step * hs)
+                      expectClose (1e-3 * delta + rounding + products + left) (0.5 * (step * model)) delta "the model"
                   | _ -> ())
           property
               "does not depend on the scale of the advantages, to the last bit"
@@ -315,6 +363,7 @@ let private fixedSteps =
         { Direction = direction
           StepRule = FixedStep learningRate
           Damping = damping
+          DampedLength = true
           FisherFraction = fraction }
 
     let learningRate = Gen.elements [ 1e-3; 0.1; 1.0 ]
@@ -393,7 +442,11 @@ let private directions =
               (fun (case, w) ->
                   let it =
                       TrustRegion.improve
-                          { Direction = accurate; StepRule = FixedStep 1.0; Damping = 0.1; FisherFraction = 1.0 }
+                          { Direction = accurate
+                            StepRule = FixedStep 1.0
+                            Damping = 0.1
+                            DampedLength = true
+                            FisherFraction = 1.0 }
                           case.Surrogate
 
                   if it.GradientNorm > 1e-3 then
@@ -430,6 +483,7 @@ let private outcomes =
             { Direction = NaturalGradient { Iterations = 10; Tolerance = 1e-8 }
               StepRule = TrustRegionStep(delta, { Tries = 7; Ratio = 0.5 })
               Damping = damping
+              DampedLength = true
               FisherFraction = 1.0 }
             case.Surrogate
 
@@ -456,4 +510,5 @@ let private outcomes =
               Expect.equal it.Outcome NoCurvature "outcome"
               Expect.isGreaterThan it.GradientNorm 0.0 "gradient") ]
 
-let tests = testList "trust region" [ lineSearch; acceptable; moves; fixedSteps; directions; outcomes ]
+let tests =
+    testList "trust region" [ lineSearch; acceptable; comparing; moves; fixedSteps; directions; outcomes ]

@@ -1,0 +1,164 @@
+module FunTrpo.Tests.WarningTests
+
+open System
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open FunTrpo
+
+let private expectOk result =
+    match result with
+    | Ok value -> value
+    | Error fault -> failtest (Fault.message fault)
+
+/// Episodes of so many steps, whose reward depends on the action alone.
+let private task actionSpace length (reward: float32[] -> float) =
+    { new Environment<int> with
+        member _.Id = "Task-v0"
+        member _.ObservationSpace = Space.box 1 0.0 1.0
+        member _.ActionSpace = actionSpace
+        member _.Reset _ = 0
+
+        member _.Step(_, action, time) =
+            { State = time + 1
+              Reward = reward (action.ToArray())
+              Terminated = time + 1 >= length
+              Truncated = false }
+
+        member _.Observe(time, observation) = observation[0] <- float32 (time % 2) }
+
+let private small =
+    { Configuration.standard with Environments = 2; Horizon = 8; Hidden = [ 4 ]; CriticHidden = [ 4 ] }
+
+/// The states and reports of so many iterations.
+let private iterations configuration environment count =
+    let setup = Training.setup 1 configuration environment |> expectOk
+    let start = Training.start setup 3L
+    setup, start, Training.run setup start |> Seq.truncate count |> Seq.map expectOk |> List.ofSeq
+
+/// In which iterations there was such a warning.
+let private told choose (reports: ('State * Report) list) =
+    reports
+    |> List.choose (fun (_, report) ->
+        report.Warnings |> List.tryPick choose |> Option.map (fun it -> report.Iteration, it))
+
+let private notMoving =
+    function
+    | NotMoving(iterations, reason) -> Some(iterations, reason)
+    | _ -> None
+
+let private doubling = [ 10; 20; 40; 80 ]
+
+let tests =
+    testList
+        "Warnings"
+        [ test "a run without a gradient says so after 10 iterations, and whenever that has doubled" {
+              let setup, start, results = iterations small (task (Discrete 2) 1 (fun _ -> 5.0)) 100
+              let warnings = told notMoving results
+              Expect.equal (List.map fst warnings) doubling "iterations"
+
+              for iteration, (count, reason) in warnings do
+                  Expect.equal count iteration "count"
+                  Expect.stringContains reason "same advantage" "reason"
+
+              for state, report in results do
+                  Expect.equal report.Improvement.Outcome NoGradient "outcome"
+                  Expect.equal (Training.actor setup state).Parameters start.PolicyParameters "parameters"
+          }
+
+          testProperty "a policy that has not moved acts as before, also where observations are standardised"
+          <| Prop.forAll (Gen.choose (0, 4) |> Arb.fromGen) (fun moves ->
+              let configuration = { small with NormaliseObservations = true }
+              let environment = task (Discrete 2) 5 (fun action -> float action[0])
+              let setup, start, results = iterations configuration environment moves
+              let before = if results.IsEmpty then start else fst (List.last results)
+
+              let refuse (surrogate: Surrogate) =
+                  { Parameters = surrogate.Parameters
+                    Outcome = LineSearchFailed 1
+                    Comparison = Surrogate.at surrogate surrogate.Parameters
+                    GradientNorm = 1.0
+                    Solution = None }
+
+              let after, _ = Training.updateBy refuse 8 setup before |> expectOk
+
+              after.PolicyParameters = before.PolicyParameters
+              && after.Normaliser.Equals before.Normaliser
+              && after.Steps > before.Steps)
+
+          test "one environment and one step give no gradient, for ever" {
+              let configuration = { small with Environments = 1; Horizon = 1 }
+              let _, _, results = iterations configuration (task (Discrete 2) 1 (fun action -> float action[0])) 30
+              Expect.equal (told notMoving results |> List.map fst) [ 10; 20 ] "iterations"
+          }
+
+          test
+              "an unused dimension of actions with an entropy bonus comes to a bound, which is told, and training goes on" {
+              let configuration = { small with Delta = 1.0; EntropyBonus = 1.0; InitialLogSigma = 5.0; Horizon = 32 }
+
+              let environment = task (Space.box 2 -1.0 1.0) 1 (fun action -> -abs(float action[0] - 0.3))
+              let _, _, results = iterations configuration environment 200
+
+              let bound =
+                  told
+                      (function
+                      | SigmaAtBound(_, dimension, logSigma, bonus) -> Some(dimension, logSigma, bonus)
+                      | _ -> None)
+                      results
+
+              Expect.isNonEmpty bound "warnings"
+
+              for _, (_, logSigma, bonus) in bound do
+                  Expect.isGreaterThanOrEqual logSigma (float Distribution.highestLogSigma) "log sigma"
+                  Expect.equal bonus 1.0 "entropy bonus"
+
+              for _, report in results do
+                  for warning in report.Warnings do
+                      match warning with
+                      | SigmaAtBound _ -> Expect.stringContains (Warning.message warning) "entropyBonus" "remedy"
+                      | _ -> ()
+          }
+
+          test "a policy that has decided says so" {
+              let configuration = { small with Delta = 0.5; Horizon = 64 }
+              let _, _, results = iterations configuration (task (Discrete 2) 1 (fun action -> float action[0])) 60
+
+              let decided =
+                  told
+                      (function
+                      | Decided(count, entropy) -> Some(count, entropy)
+                      | _ -> None)
+                      results
+
+              Expect.isNonEmpty decided "warnings"
+
+              for _, (count, entropy) in decided do
+                  Expect.contains doubling count "count"
+                  Expect.isLessThan entropy 1e-3 "entropy"
+          }
+
+          testProperty
+              "an episode that goes on is told when it is as long as the configuration says, and when that has doubled"
+          <| Prop.forAll (Gen.choose (3, 60) |> Arb.fromGen) (fun limit ->
+              let configuration = { small with LongEpisode = limit }
+              let environment = task (Discrete 2) Int32.MaxValue (fun action -> float action[0])
+              let _, _, results = iterations configuration environment 40
+
+              let lengths =
+                  told
+                      (function
+                      | LongEpisode(_, _, steps) -> Some steps
+                      | _ -> None)
+                      results
+                  |> List.map snd
+
+              // A rollout of 8 steps can pass several doublings at once.
+              let after iteration = 8 * iteration
+              let passed length = if length < limit then -1 else int (Math.Log2(float length / float limit))
+
+              let expected =
+                  [ for iteration in 1..40 do
+                        if passed (after iteration) > passed (after (iteration - 1)) then
+                            after iteration ]
+
+              lengths = expected) ]
