@@ -30,7 +30,7 @@ module Ladder =
 
     /// Every rung, from the most careful to the most practical, and policy iteration as the contrast.
     let rungs delta learningRate =
-        [ Rungs.conservativePolicyIteration 1e-12
+        [ Rungs.conservativePolicyIteration 0.0
           Rungs.minorizationMaximization
           Rungs.minorizationMaximizationPinsker
           Rungs.maximumKl delta

@@ -15,17 +15,26 @@ let private gap = 1e-6
 /// Rows, a gradient and a limit, and the units of the parameters.
 type private Problem = { Rows: WorstCase.Row[]; Gradient: float[]; Units: float[]; Delta: float; Key: Key }
 
-/// By how much larger the largest change of a row is than the smallest, by directions of the same length, with parameters in units in which each changes some row by 1
-/// at most: what rounding is multiplied by.
-let private conditionOf problem =
+/// By how much larger the largest change of the weighted rows is than the smallest, by directions of the same length, with parameters in units in which
+/// each changes some row by 1 at most: what rounding is multiplied by.
+let private conditionBy (weights: float[]) problem =
     let vectors = Array.concat problem.Rows
     let largest i = vectors |> Array.map (fun a -> abs a[i]) |> Array.max
     let units = Array.init problem.Gradient.Length largest
 
-    let singular =
-        (Matrix<float>.Build.DenseOfRowArrays(vectors |> Array.map (fun a -> Array.map2 (/) a units))).Svd(false).S
+    let weighted =
+        Array.map2
+            (fun w row -> row |> Array.map (Array.map2 (fun unit x -> sqrt w * x / unit) units))
+            weights
+            problem.Rows
+        |> Array.concat
 
+    let singular = (Matrix<float>.Build.DenseOfRowArrays weighted).Svd(false).S
     singular[0] / singular[singular.Count - 1]
+
+let private uniform problem = Array.create problem.Rows.Length (1.0 / float problem.Rows.Length)
+
+let private conditionOf problem = conditionBy (uniform problem) problem
 
 /// Up to five parameters and thirty rows of a few vectors, of any sizes. They span all directions.
 let private problemsOf (parameters: FsCheck.Gen<int>) =
@@ -68,6 +77,9 @@ let private dot = Array.fold2 (fun sum x y -> sum + x * y) 0.0
 
 /// What rounding may be worth, as a share, for a problem of this condition.
 let private rounding problem = 1e-14 * conditionOf problem
+
+/// The same for a bound, in which few rows may count.
+let private roundingBy weights problem = 2e-14 * conditionBy weights problem
 
 /// max ½ xᵀF_n x, by the definition.
 let private worst problem x = problem.Rows |> Array.map (Array.sumBy (fun a -> 0.5 * dot a x * dot a x)) |> Array.max
@@ -116,8 +128,6 @@ let private exactBound problem (weights: float[]) =
     let square = Fixed.dot gradient (Fixed.solve fisher gradient) |> Fixed.toFloat
     sqrt (2.0 * problem.Delta * square) / Math.ScaleB(1.0, Math.ILogB size)
 
-let private uniform problem = Array.create problem.Rows.Length (1.0 / float problem.Rows.Length)
-
 let private solved =
     testList
         "the step"
@@ -130,7 +140,7 @@ let private solved =
               expectClose (1e-12 * step.Gain) (dot problem.Gradient step.X) step.Gain "gᵀx"
 
               Expect.isTrue
-                  (step.Gain >= (1.0 - 1.001 * gap - rounding problem) * step.Bound)
+                  (step.Gain >= (1.0 - 1.001 * gap - roundingBy step.Weights problem) * step.Bound)
                   $"within the gap: {1.0 - step.Gain / step.Bound}, {step.Iterations} iterations"
 
               Expect.isTrue (step.Gain <= step.Bound) "not beyond the bound")
@@ -141,7 +151,7 @@ let private solved =
               expectClose 1e-12 (Array.sum step.Weights) 1.0 "Σ w"
               let bound = exactBound problem step.Weights
               Expect.isTrue (step.Bound >= bound) $"{step.Bound} is no less than √(2δ gᵀF_w⁻¹g) = {bound}"
-              expectClose (rounding problem * bound) step.Bound bound "and hardly more")
+              expectClose (roundingBy step.Weights problem * bound) step.Bound bound "and hardly more")
 
           propertyOf 300 "goes along F_w⁻¹g, and weights no row that is inside of the limit" problems (fun problem ->
               let step = step problem
