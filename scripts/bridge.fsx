@@ -24,7 +24,8 @@ let norm x = sqrt (Table.fold (fun sum xi -> sum + xi * xi) 0.0 x)
 let garnet = Builders.garnet 0.9 10 3 3 (Key.ofSeed 1L)
 let values = (Ladder.climb garnet (Rungs.trustRegion 0.05) |> Seq.item 3 |> orFail).Values
 let damping, delta = 0.1, 0.01
-let step = (Rungs.trustRegionStep garnet damping delta values).Value
+let region = { Delta = delta; Damping = damping; Length = Curvature.Damped }
+let step = (Rungs.trustRegionStep garnet region values).Value
 let next = TabularPolicy.tilt step values.Policy
 let gain = Values.policyAdvantage values next
 let gradient = Softmax.gradient values

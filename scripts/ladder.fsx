@@ -27,7 +27,20 @@ let run mdp rung =
     let steps = max 1 (climbs.Length - 1)
     { Mdp = mdp; Rung = rung; Climbs = climbs; StepSeconds = clock.Elapsed.TotalSeconds / float steps }
 
-let runs = [ for mdp in processes -> mdp, [ for rung in Ladder.rungs 0.01 0.1 -> run mdp rung ] ]
+/// TRPO with the damping that practice needs: how long its step is, is measured with the damping, or without.
+let damped =
+    [ for length in [ Curvature.Damped; Curvature.Undamped ] ->
+          Rungs.dampedTrustRegion { Delta = 0.01; Damping = 0.1; Length = length } ]
+
+let runs =
+    [ for mdp in processes -> mdp, [ for rung in Ladder.rungs 0.01 0.1 @ damped -> run mdp rung ] ]
+
+/// Why η never falls, if it does not.
+let promise (rung: Rung) =
+    match rung.Promise with
+    | Promise.ByItsBound -> "by its bound"
+    | Promise.InEachState -> "in each state"
+    | Promise.Nothing -> "not promised"
 
 // ---- Numbers ----
 
@@ -79,7 +92,7 @@ let cells optimal (run: Run) =
     let text (x: float) = if Double.IsInfinity x then "unbounded" else x.ToString "G3"
 
     [ run.Rung.Name
-      (if run.Rung.IsMonotone then "promised" else "no")
+      promise run.Rung
       (List.last run.Climbs).Values.Eta.ToString "F6"
       iteration 0.5
       iteration 0.99
@@ -90,11 +103,11 @@ let cells optimal (run: Run) =
 for mdp, ofMdp in runs do
     let optimal = (Values.optimal mdp).Eta
     printfn "%s, γ = %g, %d iterations at most; the best policy has η = %.6f" mdp.Name mdp.Gamma iterations optimal
-    printfn "  %-34s %10s %10s %6s %6s" "" "monotone" "η" "half" "99 %"
+    printfn "  %-44s %13s %10s %6s %6s" "" "η never falls" "η" "half" "99 %"
 
     for run in ofMdp do
         match cells optimal run with
-        | name :: promise :: eta :: half :: most :: _ -> printfn "  %-34s %10s %10s %6s %6s" name promise eta half most
+        | name :: promise :: eta :: half :: most :: _ -> printfn "  %-44s %13s %10s %6s %6s" name promise eta half most
         | _ -> ()
 
 // ---- The page ----

@@ -35,7 +35,12 @@ type Certificate =
         /// The bound that the step was made by, and its value.
         By: Bound
         Lower: float
+        /// By how much rounding may have put η, before or after, and the bound off one another.
+        Rounding: float
     }
+
+    /// Whether η has grown for certain: the bound is above the old η by more than rounding.
+    member this.PromisesGain = this.Lower - this.EtaBefore > this.Rounding
 
 module Bounds =
 
@@ -45,8 +50,8 @@ module Bounds =
         |> Divergence.maximum mdp
 
     /// max_s |Σ_a π̃(a|s) A(s, a)| over the states that are not terminal.
-    let epsilonOf (mdp: FiniteMdp) (values: Values) other =
-        PerState.init mdp.States (fun state -> abs (Table.rowDot other values.Advantages state))
+    let epsilonOf (mdp: FiniteMdp) (values: Values) (other: TabularPolicy) =
+        PerState.init mdp.States (fun state -> abs (Table.rowDot other.Table values.Advantages state))
         |> Divergence.maximum mdp
 
     /// 4εγ/(1−γ)², infinite at γ = 1; 0 where nothing can be gained anywhere.
@@ -83,10 +88,11 @@ module Bounds =
             let scale = if mdp.Gamma < 1.0 then 0.5 * (1.0 - mdp.Gamma) else 1.0
             less l (scale * penalty mdp (epsilonOf mdp values other)) (PerState.dot values.Visitation (tv ()))
 
-    /// By how much rounding may put η below its bound.
-    let tolerance (mdp: FiniteMdp) eta = 1e-12 * max 1.0 (abs eta / (if mdp.Gamma < 1.0 then 1.0 - mdp.Gamma else 1.0))
+    /// By how much rounding may put the values of two policies, and a bound of the second from those of the first, off one another. The bound takes the
+    /// rounding of the first twice: with its η, and with its advantages.
+    let rounding (values: Values) (next: Values) = 2.0 * values.EtaError + next.EtaError
 
-    /// The certificate of a step to another policy, made by a bound of the given value; a violated one is an error.
+    /// The certificate of a step to another policy, made by a bound of the given value; one that is violated by more than rounding is an error.
     let certify (mdp: FiniteMdp) (values: Values) (next: Values) by lower =
         let kl = Divergence.kl values.Policy next.Policy
         let epsilon = epsilon mdp values
@@ -101,9 +107,10 @@ module Bounds =
               Epsilon = epsilon
               C = penalty mdp epsilon
               By = by
-              Lower = lower }
+              Lower = lower
+              Rounding = rounding values next }
 
-        if next.Eta >= lower - tolerance mdp next.Eta then
+        if next.Eta >= lower - certificate.Rounding then
             Ok certificate
         else
             Error(BrokenGuarantee(mdp.Name, $"η = {next.Eta} is below its {by} bound {lower}"))

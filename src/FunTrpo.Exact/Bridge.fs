@@ -46,7 +46,7 @@ let setup threads returns instances horizon (mdp: FiniteMdp) =
 
 /// The logits of a policy, as the pipeline's parameters. A softmax has no action of probability 0, and such a policy is refused.
 let logits (policy: TabularPolicy) =
-    if Table.fold min 1.0 policy <= 0.0 then
+    if Table.fold min 1.0 policy.Table <= 0.0 then
         invalidArg (nameof policy) "no softmax gives an action the probability 0"
 
     Vector.init (policy.Rows * policy.Columns) (fun i -> float32 (log policy[i / policy.Columns, i % policy.Columns]))

@@ -37,13 +37,17 @@ let tvOfRows (p: float[]) (q: float[]) = 0.5 * Array.sum (Array.map2 (fun x y ->
 
 /// KL(π_old(·|s) ‖ π_new(·|s)) of each state.
 let kl (oldPolicy: TabularPolicy) (newPolicy: TabularPolicy) =
+    Table.requireSameShape oldPolicy.Table newPolicy.Table
+
     PerState.init oldPolicy.Rows (fun state ->
-        klOfRows (Table.rowArray oldPolicy state) (Table.rowArray newPolicy state))
+        klOfRows (TabularPolicy.rowArray oldPolicy state) (TabularPolicy.rowArray newPolicy state))
 
 /// The total variation of each state.
 let tv (oldPolicy: TabularPolicy) (newPolicy: TabularPolicy) =
+    Table.requireSameShape oldPolicy.Table newPolicy.Table
+
     PerState.init oldPolicy.Rows (fun state ->
-        tvOfRows (Table.rowArray oldPolicy state) (Table.rowArray newPolicy state))
+        tvOfRows (TabularPolicy.rowArray oldPolicy state) (TabularPolicy.rowArray newPolicy state))
 
 /// The maximum over the states that are not terminal.
 let maximum (mdp: FiniteMdp) (ofStates: Collections.Immutable.ImmutableArray<float>) =

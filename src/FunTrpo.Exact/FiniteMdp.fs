@@ -50,6 +50,9 @@ module FiniteMdp =
     /// By how much a sum of probabilities may be off 1 in a table that somebody has written down.
     let private tolerance = 1e-9
 
+    /// The largest reward: beyond it the squares of returns, which steps are measured by, come near the end of float64.
+    let private largestReward = 1e100
+
     let private faultOfRow states (branches: Branch[]) =
         let sum = branches |> Array.sumBy _.Probability
 
@@ -59,8 +62,8 @@ module FiniteMdp =
                 Some $"it leads to state {branch.Next}, of {states}"
             elif Double.IsNaN branch.Probability || branch.Probability < 0.0 then
                 Some $"a probability is {branch.Probability}"
-            elif not (Double.IsFinite branch.Reward) then
-                Some $"a reward is {branch.Reward}"
+            elif not (abs branch.Reward <= largestReward) then
+                Some $"a reward is {branch.Reward}, which is not within ±{largestReward}"
             else
                 None)
         |> Option.orElse (if abs (sum - 1.0) <= tolerance then None else Some $"its probabilities sum to {sum}")
@@ -131,7 +134,7 @@ module FiniteMdp =
 
     /// The process with these tables: `branches state action` says what can follow. What follows a terminal state is not asked.
     /// A table is refused with the state and the action that are wrong: probabilities that are negative or do not sum to 1,
-    /// rewards that are not finite; γ = 1 where some policy never comes to an end.
+    /// rewards that are not finite, or beyond ±10¹⁰⁰; γ = 1 where some policy never comes to an end.
     let create name gamma actions (start: float[]) (terminal: bool[]) (branches: int -> int -> Branch list) =
         let states = start.Length
 

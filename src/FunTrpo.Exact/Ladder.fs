@@ -8,7 +8,8 @@ type Climb = { Iteration: int; Values: Values; Certificate: Certificate option }
 module Ladder =
 
     /// A rung from a policy on: the policy itself, and then a step after another until the rung stops or a guarantee is broken, which
-    /// comes last. A step is computed when it is asked for.
+    /// comes last. A step is computed when it is asked for. Whether a rung stopped because nothing is left to gain, or because rounding swamps its
+    /// certificate, its step from the last policy says.
     let climbFrom (policy: TabularPolicy) (mdp: FiniteMdp) (rung: Rung) : seq<Result<Climb, Fault>> =
         let rec from climb =
             seq {
@@ -17,7 +18,8 @@ module Ladder =
                 match rung.Step mdp climb.Values with
                 | Ok(Stepped(values, certificate)) ->
                     yield! from { Iteration = climb.Iteration + 1; Values = values; Certificate = Some certificate }
-                | Ok Stopped -> ()
+                | Ok Stopped
+                | Ok(Swamped _) -> ()
                 | Error fault -> yield Error fault
             }
 
@@ -28,7 +30,7 @@ module Ladder =
 
     /// Every rung, from the most careful to the most practical, and policy iteration as the contrast.
     let rungs delta learningRate =
-        [ Rungs.conservativePolicyIteration 1e-12
+        [ Rungs.conservativePolicyIteration 0.0
           Rungs.minorizationMaximization
           Rungs.minorizationMaximizationPinsker
           Rungs.maximumKl delta

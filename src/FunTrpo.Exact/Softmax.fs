@@ -1,6 +1,8 @@
 /// The derivatives of a policy's softmax in its logits, exactly: what a batch estimates in practice.
 module FunTrpo.Exact.Softmax
 
+open System
+
 /// ∇η, which is also ∇L at the policy: ρ(s) π(a|s) A(s, a) (the policy gradient theorem).
 let gradient (values: Values) =
     Table.init values.Policy.Rows values.Policy.Columns (fun state action ->
@@ -12,7 +14,7 @@ let fisherProduct mdp (values: Values) (x: Table) =
 
     Table.initRows x.Rows x.Columns (fun state ->
         let weight = values.Visitation[state] / horizon
-        let mean = Table.rowDot values.Policy x state
+        let mean = Table.rowDot values.Policy.Table x state
         Array.init x.Columns (fun action -> weight * values.Policy[state, action] * (x[state, action] - mean)))
 
 /// (F + c)⁻¹ ∇η for the row of a state, by the formula of Sherman and Morrison: F + c is diagonal but for d π πᵀ.
@@ -27,12 +29,15 @@ let private dampedRow damping weight (row: float[]) (gradient: float[]) =
 /// solution: as ∇η = ρ(s) π(a|s) A(s, a), F x = ∇η for x = A / (1 − γ), to which any number may be added in a state (Kakade 2001); an
 /// action of probability 0 has no part in it.
 let naturalGradient mdp damping (values: Values) =
+    if not (damping >= 0.0 && Double.IsFinite damping) then
+        invalidArg (nameof damping) $"damping = {damping} is negative or not finite"
+
     let horizon = Values.horizon mdp values
     let gradient = gradient values
 
     let direction =
         Table.initRows gradient.Rows gradient.Columns (fun state ->
-            let row, advantages = Table.rowArray values.Policy state, Table.rowArray values.Advantages state
+            let row, advantages = TabularPolicy.rowArray values.Policy state, Table.rowArray values.Advantages state
             let possible = Array.map (fun p -> if p > 0.0 then 1.0 else 0.0) row
             let mean = Array.sum (Array.map2 (*) possible advantages) / Array.sum possible
 

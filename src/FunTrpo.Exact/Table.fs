@@ -52,7 +52,16 @@ module Table =
 
     let map f table = { table with Numbers = Array.map f table.Numbers }
 
-    let map2 f a b = { a with Numbers = Array.map2 f a.Numbers b.Numbers }
+    /// Two tables are only ever combined number by number: one of another shape is a mistake.
+    let internal requireSameShape (a: Table) (b: Table) =
+        if a.States <> b.States || a.Actions <> b.Actions then
+            invalidArg
+                (nameof b)
+                $"a table of {b.States} × {b.Actions} numbers does not go with one of {a.States} × {a.Actions}"
+
+    let map2 f a b =
+        requireSameShape a b
+        { a with Numbers = Array.map2 f a.Numbers b.Numbers }
 
     let fold f state table = Array.fold f state table.Numbers
 
@@ -60,6 +69,7 @@ module Table =
 
     /// Σ_a x(s, a) y(s, a)
     let rowDot (x: Table) (y: Table) state =
+        requireSameShape x y
         let mutable sum = 0.0
 
         for action in 0 .. x.Actions - 1 do

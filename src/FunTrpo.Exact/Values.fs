@@ -18,6 +18,8 @@ type Values =
         Eta: float
         /// ρ(s) = Σ_t γᵗ P(s_t = s), unnormalised; 0 in terminal states.
         Visitation: ImmutableArray<float>
+        /// By how much rounding may have put η off.
+        EtaError: float
     }
 
 /// Systems (I − W) x = b, where W has no negative number and its powers vanish.
@@ -35,11 +37,16 @@ module internal LinearSystem =
 
         matrix.LU().Solve(Vector<float>.Build.DenseOfArray b).ToArray()
 
-    /// By sweeps of Gauss and Seidel, up and down, until no number changes by more than rounding: for such systems they always get there,
-    /// from any guess.
-    let private sweep (guess: float[]) (entries: Entry[]) (b: float[]) =
-        let count = b.Length
-        // The entries of a row are those numbered from first[row] up to the next.
+    /// The entries of a system, row by row.
+    type private Rows =
+        {
+            /// The entries of a row are those numbered from `First[row]` up to the next.
+            First: int[]
+            Columns: int[]
+            Weights: float[]
+        }
+
+    let private byRows count (entries: Entry[]) =
         let first = Array.zeroCreate (count + 1)
 
         for struct (row, _, _) in entries do
@@ -57,40 +64,82 @@ module internal LinearSystem =
             weights[free[row]] <- weight
             free[row] <- free[row] + 1
 
-        let x = Array.copy guess
+        { First = first; Columns = columns; Weights = weights }
+
+    /// A sweep of Gauss and Seidel, up and down: the largest change of a number, and the largest number.
+    let private sweepOnce rows (b: float[]) (x: float[]) =
         let mutable largest = 0.0
-        let mutable change = infinity
+        let mutable change = 0.0
 
         let visit row =
             let mutable sum = b[row]
             let mutable itself = 0.0
 
-            for i in first[row] .. first[row + 1] - 1 do
-                if columns[i] = row then itself <- itself + weights[i] else sum <- sum + weights[i] * x[columns[i]]
+            for i in rows.First[row] .. rows.First[row + 1] - 1 do
+                if rows.Columns[i] = row then
+                    itself <- itself + rows.Weights[i]
+                else
+                    sum <- sum + rows.Weights[i] * x[rows.Columns[i]]
 
             let value = sum / (1.0 - itself)
             change <- max change (abs (value - x[row]))
             largest <- max largest (abs value)
             x[row] <- value
 
-        while change > 4.0 * Double.Epsilon + 1e-15 * largest do
-            change <- 0.0
-            largest <- 0.0
+        for row in 0 .. x.Length - 1 do
+            visit row
 
-            for row in 0 .. count - 1 do
-                visit row
+        for row in x.Length - 1 .. -1 .. 0 do
+            visit row
 
-            for row in count - 1 .. -1 .. 0 do
-                visit row
+        struct (change, largest)
 
-        x
+    /// Up to so many rows a system is eliminated at once, which takes some milliseconds.
+    let surelyDense = 200
 
-    /// Up to so many rows a system is solved by elimination, beyond it by sweeps.
-    let mostDense = 200
+    /// With more rows the matrix and its factors would take more than half a gigabyte.
+    let mostDense = 5_000
 
-    /// x, from a guess that saves sweeps if it is near.
+    /// What elimination costs, in looks at an entry by a sweep: n³/3 multiplications, each somewhat slower.
+    let private costOfElimination count = if count > mostDense then infinity else 0.5 * float count ** 3.0
+
+    /// The rate of convergence is known by so many sweeps.
+    let private several = 8
+
+    /// By sweeps until no number changes by more than rounding: for such systems they always get there, from any guess. Or nothing, where by
+    /// the rate of the last sweeps those to come cost more than elimination. Near the end rounding hides the rate, but few are to come.
+    let sweep (guess: float[]) (entries: Entry[]) (b: float[]) =
+        let rows = byRows b.Length entries
+        let x = Array.copy guess
+        let mostSweeps = costOfElimination b.Length / (2.0 * float entries.Length)
+
+        let rec go count before =
+            let struct (change, largest) = sweepOnce rows b x
+            let goal = 4.0 * Double.Epsilon + 1e-15 * largest
+
+            if not (change > goal) then
+                Some x
+            elif count % several > 0 || change <= 1e3 * goal then
+                go (count + 1) before
+            else
+                let sweepsToCome = float several * log (change / goal) / log (before / change)
+                let isNoNearer = change >= before
+
+                if (isNoNearer && mostSweeps < infinity) || sweepsToCome > mostSweeps then
+                    None
+                else
+                    go (count + 1) change
+
+        go 1 infinity
+
+    /// x, from a guess that saves sweeps if it is near: by elimination or by sweeps, whatever is less work.
     let solveFrom guess entries (b: float[]) =
-        if b.Length <= mostDense then eliminate b.Length entries b else sweep guess entries b
+        if b.Length <= surelyDense then
+            eliminate b.Length entries b
+        else
+            match sweep guess entries b with
+            | Some x -> x
+            | None -> eliminate b.Length entries b
 
     let solve entries b = solveFrom b entries b
 
@@ -129,10 +178,40 @@ module Values =
         Array.init mdp.States (fun state -> if mdp.IsTerminal state then 0.0 else f state)
 
     /// The mean reward of a policy in each state.
-    let private rewards (mdp: FiniteMdp) (policy: TabularPolicy) = ofStates mdp (Table.rowDot policy mdp.Rewards)
+    let private rewards (mdp: FiniteMdp) (policy: TabularPolicy) = ofStates mdp (Table.rowDot policy.Table mdp.Rewards)
 
-    /// V, Q, A, η and ρ of a policy, by linear solves: (I − γ P_π) V = r_π and (I − γ P_πᵀ) ρ = μ.
+    /// As many roundings as there are, each by half of a last place, in the terms of a state's equation.
+    let private rounded = 16.0 * 1.1e-16
+
+    /// By how much rounding may have put η off. The equation of a state holds up to a residual, which the rounding of its own terms may hide in part;
+    /// and what is missing in a state counts as often as the state is visited.
+    let private errorOfEta
+        (mdp: FiniteMdp)
+        policy
+        (transitions: LinearSystem.Entry[])
+        (v: float[])
+        (visitation: float[])
+        =
+        let sizes = ofStates mdp (Table.rowDot policy (Table.map abs mdp.Rewards))
+        let residuals = Array.map2 (-) (ofStates mdp (Table.rowDot policy mdp.Rewards)) v
+
+        for struct (state, next, weight) in transitions do
+            residuals[state] <- residuals[state] + weight * v[next]
+            sizes[state] <- sizes[state] + abs (weight * v[next])
+
+        let mutable sum = 0.0
+
+        for state in 0 .. v.Length - 1 do
+            let error = abs residuals[state] + rounded * (sizes[state] + abs v[state])
+            sum <- sum + abs visitation[state] * error
+
+        sum
+
+    /// V, Q, A, η and ρ of a policy, by linear solves: (I − γ P_π) V = r_π and (I − γ P_πᵀ) ρ = μ. The policy must be one of this process.
     let ofPolicy (mdp: FiniteMdp) (policy: TabularPolicy) =
+        if policy.Rows <> mdp.States || policy.Columns <> mdp.Actions then
+            invalidArg (nameof policy) $"a policy of {policy.Rows} × {policy.Columns} probabilities is none of {mdp}"
+
         let transitions = discounted mdp policy
         let v = LinearSystem.solve transitions (rewards mdp policy)
 
@@ -149,7 +228,8 @@ module Values =
             Table.init mdp.States mdp.Actions (fun state action ->
                 if mdp.IsTerminal state then 0.0 else q[state, action] - v[state])
           Eta = PerState.dot mdp.Start (PerState.adopt v)
-          Visitation = PerState.adopt visitation }
+          Visitation = PerState.adopt visitation
+          EtaError = errorOfEta mdp policy.Table transitions v visitation }
 
     /// What turns ρ into the weights of a mean over states: 1 / (1 − γ), which is Σ ρ where nothing terminates; Σ ρ where γ = 1.
     let horizon (mdp: FiniteMdp) (values: Values) =
@@ -160,7 +240,7 @@ module Values =
         let mutable sum = 0.0
 
         for state in 0 .. other.Rows - 1 do
-            sum <- sum + values.Visitation[state] * Table.rowDot other values.Advantages state
+            sum <- sum + values.Visitation[state] * Table.rowDot other.Table values.Advantages state
 
         sum
 
@@ -174,7 +254,7 @@ module Values =
         let mutable sum = values.Eta
 
         for state in 0 .. ofOther.Policy.Rows - 1 do
-            sum <- sum + ofOther.Visitation[state] * Table.rowDot ofOther.Policy values.Advantages state
+            sum <- sum + ofOther.Visitation[state] * Table.rowDot ofOther.Policy.Table values.Advantages state
 
         sum
 
@@ -189,11 +269,12 @@ module Values =
         let q = backup mdp v
         let rounding = rounding q
 
-        Table.initRows mdp.States mdp.Actions (fun state ->
+        policy
+        |> TabularPolicy.mapRows (fun state old ->
             let row = Table.rowArray q state
 
             if mdp.IsTerminal state || Array.max row <= v[state] + rounding then
-                Table.rowArray policy state
+                old
             else
                 TabularPolicy.certainly row)
 

@@ -21,7 +21,8 @@ type Step =
         X: float[]
         /// gᵀx
         Gain: float
-        /// √(2δ gᵀF_w⁻¹g), which no step within the limit gains more than.
+        /// √(2δ gᵀF_w⁻¹g), which no step within the limit gains more than; what rounding may have taken from it is added. Infinite where rounding
+        /// leaves nothing of it.
         Bound: float
         /// w: the multipliers of the rows, as shares of 1.
         Weights: float[]
@@ -70,20 +71,6 @@ let fisher (weights: float[]) (rows: Row[]) =
     Matrix<float>.Build.DenseOfArray sum
 
 let private uniform (rows: Row[]) = Array.create rows.Length (1.0 / float rows.Length)
-
-/// F_mean = W⁻ᵀW⁻¹ on the directions that change any row: W. In the coordinates x = W z the mean of the F_n is the identity, and nothing
-/// depends on the units of the parameters.
-let private whitening (rows: Row[]) =
-    let decomposition = (fisher (uniform rows) rows).Evd Symmetricity.Symmetric
-    let eigenvalues = decomposition.EigenValues |> Seq.map _.Real |> Array.ofSeq
-    let largest = Array.max eigenvalues
-
-    let kept =
-        [ for i in 0 .. eigenvalues.Length - 1 do
-              if eigenvalues[i] > 1e-12 * largest then
-                  decomposition.EigenVectors.Column i / sqrt eigenvalues[i] ]
-
-    Matrix<float>.Build.DenseOfColumnVectors kept
 
 /// R with RᵀR = Σ v vᵀ, by Householder's reflections of the matrix whose rows are the v: half of the digits that Cholesky's factors would
 /// lose in forming the sum are kept. Large rows come first, which keeps the small ones exact.
@@ -147,6 +134,36 @@ let private backward (r: float[][]) (v: float[]) =
 
     x
 
+/// √w a of all vectors, for which F_w = Σ (√w a)(√w a)ᵀ.
+let private weighted (weights: float[]) (rows: Row[]) =
+    Array.map2 (fun w row -> row |> Array.map (Array.map (fun x -> sqrt w * x))) weights rows
+    |> Array.concat
+
+/// The most that each parameter changes a row by.
+let private sizesOf (rows: Row[]) parameters =
+    let largest = Array.zeroCreate parameters
+
+    for row in rows do
+        for a in row do
+            for i in 0 .. parameters - 1 do
+                largest[i] <- max largest[i] (abs a[i])
+
+    largest
+
+/// The directions that change any row beyond rounding, as columns of V, and by how much each of them does: s. In the coordinates x = V S⁻¹ z the mean of
+/// the F_n is the identity.
+let private axesOf (rows: Row[]) =
+    let vectors = weighted (uniform rows) rows
+    let size = vectors[0].Length
+    let columns = triangular size vectors
+    let r = Matrix<float>.Build.Dense(size, size, fun i j -> if i <= j then columns[j][i] else 0.0)
+    let decomposition = r.Svd true
+    let sizes = decomposition.S.ToArray()
+
+    [| for i in 0 .. sizes.Length - 1 do
+           if sizes[i] > 1e-13 * sizes[0] then
+               decomposition.VT.Row(i).ToArray(), sizes[i] |]
+
 /// Where Newton's method stands: a z inside of all limits zᵀF_n z ≤ 1, and what follows from it.
 type private Iterate =
     {
@@ -197,10 +214,7 @@ let private iterate (rows: Row[]) t (c: float[]) z =
         for i in 0 .. c.Length - 1 do
             gradient[i] <- gradient[i] + 2.0 / slacks[n] * products[n][i]
 
-    let weighted =
-        Array.map2 (fun row slack -> row |> Array.map (scaled (sqrt (2.0 / slack)))) rows slacks
-        |> Array.concat
-
+    let weighted = weighted (slacks |> Array.map (fun slack -> 2.0 / slack)) rows
     let alongs = Array.map2 (fun fz slack -> scaled (2.0 / slack) fz) products slacks
     let hessian = triangular c.Length (Array.append weighted alongs)
     let ofGradient = forward hessian gradient
@@ -303,36 +317,90 @@ let private solveWithFew gap (rows: Row[]) (c: float[]) =
 let private nothing (rows: Row[]) parameters =
     { X = Array.zeroCreate parameters; Gain = 0.0; Bound = 0.0; Weights = uniform rows; Iterations = 0 }
 
-/// The step that gains most while KL is at most `delta` in every row, to the relative gap between `Gain` and `Bound` that is asked for. The
-/// worst row is exactly at the limit. There is no such step where a direction gains and changes no row, or 10⁻⁶ as much as the others at most: it could go on without end.
+/// √(gᵀF_w⁻¹g), and what rounding may have taken from it. It is the most that g gains within zᵀF_w z ≤ 1, at F_w⁻¹g, where vectors that are rounded in
+/// their last places may hold up a step by as much less as that is of their sizes and its own.
+let private boundOf (weights: float[]) (rows: Row[]) g =
+    let vectors = weighted weights rows
+    let r = triangular (Array.length g) vectors
+    let ofG = forward r g
+    let best = backward r ofG
+    let bound = sqrt (dot ofG ofG)
+
+    let rounding =
+        1e-15 * float g.Length * sqrt ((vectors |> Array.sumBy (fun a -> dot a a)) * dot best best)
+
+    if rounding < bound then bound / (1.0 - rounding / bound) else infinity
+
+/// `step` for a gradient and rows that are not all 0, in parameters each of which changes the rows as much as any other.
+let private stepOfScaled gap (g: float[]) (rows: Row[]) =
+    let axes = axesOf rows
+    let along v = axes |> Array.map (fun (axis, _) -> dot axis v)
+    let ofG = along g
+
+    // What of g lies beyond the directions that change a row.
+    let beyond =
+        Array.fold2 (fun rest (axis, _) size -> Array.map2 (fun r a -> r - size * a) rest axis) g axes ofG
+
+    if sqrt (dot beyond beyond) > 1e-12 * sqrt (dot g g) then
+        None
+    else
+        let whiten v = Array.map2 (fun (_, size) x -> x / size) axes (along v)
+        let c = whiten g
+        let size = sqrt (dot c c)
+
+        let best, iterations, weights =
+            solveWithFew gap (rows |> Array.map (Array.map whiten)) (scaled (1.0 / size) c)
+
+        let projected = rows |> Array.map (Array.map along)
+
+        let direction =
+            Array.fold2
+                (fun x (axis, size) z -> Array.map2 (fun xi a -> xi + z / size * a) x axis)
+                (Array.zeroCreate g.Length)
+                axes
+                best.Z
+
+        Some(direction, boundOf weights projected ofG, weights, iterations)
+
+let private requireProblem gap delta (gradient: float[]) (rows: Row[]) =
+    if not (gap > 0.0 && gap < 1.0) then
+        invalidArg (nameof gap) $"gap = {gap} is not between 0 and 1"
+
+    if not (delta > 0.0 && Double.IsFinite delta) then
+        invalidArg (nameof delta) $"delta = {delta} is not positive and finite"
+
+    if not (Array.forall Double.IsFinite gradient) then
+        invalidArg (nameof gradient) "a number of the gradient is not finite"
+
+    let isRight (a: float[]) = a.Length = gradient.Length && Array.forall Double.IsFinite a
+
+    if not (Array.forall (Array.forall isRight) rows) then
+        invalidArg (nameof rows) $"a vector has not {gradient.Length} finite numbers"
+
+/// The step that gains most while KL is at most `delta` in every row, to the relative gap between `Gain` and `Bound` that is asked for, unless rounding
+/// keeps them further apart. The worst row is exactly at the limit. It does not depend on the units of the parameters. There is no such step where a
+/// direction gains and changes no row: it could go on without end. What is below 10⁻¹³ of the largest change, or 10⁻¹² of the gradient, counts as
+/// nothing there, with parameters in units in which each changes the rows as much as the others.
 let step gap delta (gradient: float[]) (rows: Row[]) =
+    requireProblem gap delta gradient rows
+
     if Array.forall ((=) 0.0) gradient then
         Some(nothing rows gradient.Length)
     elif Array.forall (Array.forall (Array.forall ((=) 0.0))) rows then
         None
     else
-        let whitening = whitening rows
-        let g = Vector<float>.Build.DenseOfArray gradient
-        let c = whitening.TransposeThisAndMultiply g
-        let size = c.L2Norm()
+        // A parameter that changes no row has no unit, and any will do.
+        let units = sizesOf rows gradient.Length |> Array.map (fun size -> if size > 0.0 then size else 1.0)
+        let inUnits = Array.map2 (fun unit x -> x / unit) units
 
-        // What of g lies beyond the directions that change a row: g − F_mean W c.
-        let beyond = g - fisher (uniform rows) rows * (whitening * c)
-
-        if size = 0.0 || beyond.L2Norm() > 1e-6 * g.L2Norm() then
-            None
-        else
-            let axes = whitening.ToColumnArrays()
-            let whitened = rows |> Array.map (Array.map (fun a -> axes |> Array.map (dot a)))
-
-            let best, iterations, weights = solveWithFew gap whitened ((c / size).ToArray())
-            let direction = (whitening * Vector<float>.Build.DenseOfArray best.Z).ToArray()
+        stepOfScaled gap (inUnits gradient) (rows |> Array.map (Array.map inUnits))
+        |> Option.map (fun (direction, bound, weights, iterations) ->
+            let direction = inUnits direction
             let length = sqrt (2.0 * delta / worst rows direction)
             let x = direction |> Array.map (fun xi -> length * xi)
 
-            Some
-                { X = x
-                  Gain = dot gradient x
-                  Bound = sqrt (2.0 * delta) * size * best.Bound
-                  Weights = weights
-                  Iterations = iterations }
+            { X = x
+              Gain = dot gradient x
+              Bound = sqrt (2.0 * delta) * bound
+              Weights = weights
+              Iterations = iterations })

@@ -159,7 +159,7 @@ let private ladder =
         let number (name: string) (row: JsonElement) = row.GetProperty(name).GetDouble()
         let isNull (name: string) (row: JsonElement) = row.GetProperty(name).ValueKind = JsonValueKind.Null
         let climbs = rows |> List.groupBy (fun row -> text "mdp" row, text "rung" row)
-        Expect.hasLength climbs 16 "eight rungs on two processes"
+        Expect.hasLength climbs 20 "ten rungs on two processes"
 
         for (mdp, rung), climb in climbs do
             Expect.isTrue (isNull "bound" climb.Head && number "iteration" climb.Head = 0.0) $"{mdp}, {rung}: the start"

@@ -43,7 +43,7 @@ let private bridgeable =
 let private visits (environment: Environment<int>) (mdp: FiniteMdp) (policy: TabularPolicy) episodes key =
     let choose state key =
         let u = Key.uniform key
-        let row = Table.rowArray policy state
+        let row = TabularPolicy.rowArray policy state
 
         Array.scan (+) 0.0 row
         |> Array.skip 1
@@ -242,7 +242,7 @@ let private expectUnbiased (mdp: FiniteMdp) (values: Values) (estimate: int64 ->
 
     for state in 0 .. mdp.States - 1 do
         let share = values.Visitation[state] / Seq.sum values.Visitation
-        let rarest = share * Array.min (Table.rowArray values.Policy state)
+        let rarest = share * Array.min (TabularPolicy.rowArray values.Policy state)
 
         for action in 0 .. mdp.Actions - 1 do
             let of' (estimate: Table) = estimate[state, action]
@@ -262,7 +262,10 @@ let private setupOf returns instances horizon mdp =
 /// Root mean squares, over some seeds, of the relative errors of L, gradient, Fisher product and step.
 let private errors mdp (values: Values) estimate seeds =
     let damping, delta = 0.1, 0.002
-    let exactStep = (Rungs.trustRegionStep mdp damping delta values).Value
+
+    let exactStep =
+        (Rungs.trustRegionStep mdp { Delta = delta; Damping = damping; Length = Curvature.Damped } values).Value
+
     let other = TabularPolicy.tilt exactStep values.Policy
     let gain = Values.policyAdvantage values other
     let gradient = Softmax.gradient values

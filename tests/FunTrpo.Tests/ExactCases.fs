@@ -1,6 +1,8 @@
 /// Random finite processes and policies, and what they are worth by other means than those of the library.
 module FunTrpo.Tests.ExactCases
 
+open System
+open System.Numerics
 open Expecto
 open FsCheck.FSharp
 open FunTrpo
@@ -12,6 +14,69 @@ let get result =
     match result with
     | Ok value -> value
     | Error fault -> failtest (Fault.message fault)
+
+/// Numbers of 512 binary places, to check float64 by.
+module Fixed =
+
+    let places = 512
+    let one = BigInteger.One <<< places
+
+    /// Exact from 2⁻¹⁴⁷ on.
+    let ofFloat (x: float) = BigInteger(Math.ScaleB(x, 200)) <<< (places - 200)
+
+    let toFloat (x: BigInteger) = Math.ScaleB(float x, -places)
+
+    let times (x: BigInteger) (y: BigInteger) = (x * y) >>> places
+    let over (x: BigInteger) (y: BigInteger) = (x <<< places) / y
+
+    /// log(x / y) = 2 artanh z = 2 (z + z³/3 + …), z = (x − y) / (x + y)
+    let logOfRatio x y =
+        let z = over (x - y) (x + y)
+        let square = times z z
+        let mutable power = z
+        let mutable sum = BigInteger.Zero
+        let mutable n = 1
+
+        while not power.IsZero && power <> BigInteger.MinusOne do
+            sum <- sum + power / BigInteger n
+            power <- times power square
+            n <- n + 2
+
+        sum + sum
+
+    let normalised row =
+        let row = Array.map ofFloat row
+        let sum = Array.reduce (+) row
+        row |> Array.map (fun x -> over x sum)
+
+    /// Σ p log(p / q), of rows that sum to 1 to the last place.
+    let kl p q =
+        Array.map2
+            (fun p q -> if p = BigInteger.Zero then p else times p (logOfRatio p q))
+            (normalised p)
+            (normalised q)
+        |> Array.reduce (+)
+        |> toFloat
+
+    /// Σ x y
+    let dot x y = Array.map2 times x y |> Array.fold (+) BigInteger.Zero
+
+    /// A⁻¹b by elimination, where A is given by its rows.
+    let solve (matrix: BigInteger[][]) (b: BigInteger[]) =
+        let rows = Array.map2 (fun row bi -> Array.append row [| bi |]) matrix b
+
+        for k in 0 .. b.Length - 1 do
+            let pivot = [ k .. b.Length - 1 ] |> List.maxBy (fun i -> BigInteger.Abs(rows[i][k]))
+            let row = rows[pivot]
+            rows[pivot] <- rows[k]
+            rows[k] <- row |> Array.map (fun x -> over x row[k])
+
+            for i in 0 .. b.Length - 1 do
+                if i <> k then
+                    let factor = rows[i][k]
+                    rows[i] <- Array.map2 (fun x y -> x - times factor y) rows[i] rows[k]
+
+        rows |> Array.map Array.last
 
 /// Positive numbers that sum to 1: intervals between uniform points, no smaller than a thousandth of their mean.
 let simplex count key =
@@ -80,16 +145,20 @@ let processes most =
                   1, Gen.constant (Builders.grid "walled" gamma 0.1 [ "S.#G"; ".#.."; "...H" ]) ]
     }
 
-let private policyOf (mdp: FiniteMdp) (row: Key -> float[]) key : TabularPolicy =
-    Table.initRows mdp.States mdp.Actions (fun state -> row (Key.at (int64 state) key))
+/// The policy with these rows.
+let policyOf (mdp: FiniteMdp) (row: int -> float[]) =
+    Table.initRows mdp.States mdp.Actions row |> TabularPolicy.create mdp |> get
 
-let stochastic (mdp: FiniteMdp) key = policyOf mdp (simplex mdp.Actions) key
+let private drawn (mdp: FiniteMdp) (row: Key -> float[]) key =
+    policyOf mdp (fun state -> row (Key.at (int64 state) key))
+
+let stochastic (mdp: FiniteMdp) key = drawn mdp (simplex mdp.Actions) key
 
 /// The policy with some probabilities at 0.
-let withZeros (mdp: FiniteMdp) key = policyOf mdp (sparseSimplex mdp.Actions) key
+let withZeros (mdp: FiniteMdp) key = drawn mdp (sparseSimplex mdp.Actions) key
 
 let deterministic (mdp: FiniteMdp) key =
-    policyOf mdp (fun key -> corner mdp.Actions (int (Key.uniform key * float mdp.Actions))) key
+    drawn mdp (fun key -> corner mdp.Actions (int (Key.uniform key * float mdp.Actions))) key
 
 /// Softmax of logits of this size.
 let softmax scale (mdp: FiniteMdp) key =
@@ -138,7 +207,7 @@ let pairs most =
                 [ other
                   other
                   TabularPolicy.mix (10.0 ** float -exponent) case.Values.Policy other
-                  TabularPolicy.tilt (Table.map (fun x -> 10.0 ** float -exponent * x) other) case.Values.Policy
+                  TabularPolicy.tiltBy (10.0 ** float -exponent) other.Table case.Values.Policy
                   case.Values.Policy ]
 
         return case, other
@@ -194,6 +263,30 @@ let propagated (mdp: FiniteMdp) (policy: TabularPolicy) =
         now <- next
 
     rho
+
+/// η of the process with the numbers that the table and the policy have, to 512 binary places.
+let exactEta (mdp: FiniteMdp) (policy: TabularPolicy) =
+    let number = Fixed.ofFloat
+    let product = List.map number >> List.reduce Fixed.times
+    let states = [| 0 .. mdp.States - 1 |] |> Array.filter (mdp.IsTerminal >> not)
+    let place = states |> Array.mapi (fun i state -> state, i) |> Map.ofArray
+
+    let matrix =
+        Array.init states.Length (fun i ->
+            Array.init states.Length (fun j -> if i = j then Fixed.one else BigInteger.Zero))
+
+    let rewards = Array.create states.Length BigInteger.Zero
+
+    for i, state in Array.indexed states do
+        for action in 0 .. mdp.Actions - 1 do
+            rewards[i] <- rewards[i] + product [ policy[state, action]; mdp.Rewards[state, action] ]
+
+            for branch in mdp.Branches(state, action).ToArray() do
+                if not (mdp.IsTerminal branch.Next) then
+                    let j = place[branch.Next]
+                    matrix[i][j] <- matrix[i][j] - product [ mdp.Gamma; policy[state, action]; branch.Probability ]
+
+    Fixed.dot (states |> Array.map (fun state -> number mdp.Start[state])) (Fixed.solve matrix rewards)
 
 /// The states that are not terminal.
 let going (mdp: FiniteMdp) = [ 0 .. mdp.States - 1 ] |> List.filter (fun state -> not (mdp.IsTerminal state))

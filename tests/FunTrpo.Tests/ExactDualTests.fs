@@ -28,7 +28,7 @@ let private problems =
                   4, Gen.constant (sparseSimplex actions (Key.named "p" key))
                   1, Gen.constant (corner actions 0)
                   1,
-                  Gen.choose (3, 40)
+                  Gen.oneof [ Gen.choose (3, 40); Gen.choose (41, 323) ]
                   |> Gen.map (fun digits ->
                       let row = Key.named "p" key |> simplex actions
                       row[0] <- row[0] * 10.0 ** float -digits
@@ -52,17 +52,20 @@ let private largest w = Array.max (Array.map abs w)
 let private others problem =
     Seq.sum (Seq.map2 (fun p w -> if w < Array.max problem.W then p else 0.0) problem.P problem.W)
 
-/// Limits from 10⁻¹⁴ to 50. To reach one, the other actions must have at least 10⁻³⁰⁰ left.
-let private limits problem =
+/// Limits from a power of ten up to 50. To reach one, the other actions must have at least 10⁻³⁰⁰ left.
+let private limits least problem =
     let most = if others problem > 0.0 then 300.0 * others problem else infinity
-    Gen.choose (-140, 17) |> Gen.map (fun n -> min most (10.0 ** (float n / 10.0)))
+    Gen.choose (10 * least, 17) |> Gen.map (fun n -> min most (10.0 ** (float n / 10.0)))
 
-let private limited =
+let private limitedFrom least =
     gen {
         let! problem = problems
-        let! limit = limits problem
+        let! limit = limits least problem
         return problem, limit
     }
+
+/// Where rounding is far below the step.
+let private limited = limitedFrom -14
 
 /// By how much Σ π w can be more at most: 0 where no action is better than one that is sure.
 let private room problem =
@@ -95,7 +98,7 @@ let private asFarAs limit p q =
         towards low p q
 
 /// What the rounding of probabilities may do to a KL, which is about half of the square of their relative change.
-let private errorOf kl = 1e-9 * kl + 1e-15 * sqrt kl + 1e-30
+let private errorOf kl = 1e-9 * kl + 8e-15 * sqrt kl + 1e-30
 
 let private isRow (row: float[]) =
     Expect.all row (fun x -> x >= 0.0) "no probability is negative"
@@ -104,7 +107,9 @@ let private isRow (row: float[]) =
 /// By how much λ p/π + w differs between actions with p > 0, and what others have more; with rounding taken off.
 let private expectStationary problem (solution: KlDual.Solution) =
     let lambda, row = solution.Multiplier, solution.Row
-    let support = [ 0 .. row.Length - 1 ] |> List.filter (fun a -> problem.P[a] > 0.0)
+    // Nothing is left with less than 10⁻³⁰⁰, or than it had.
+    let isHeld a = row[a] <= 1e-300
+    let support = [ 0 .. row.Length - 1 ] |> List.filter (fun a -> problem.P[a] > 0.0 && not (isHeld a))
     let nu a = problem.W[a] + lambda * problem.P[a] / row[a]
 
     // ν − w = λ p/π has the relative error of π, and what is nearly certain knows ν best.
@@ -126,27 +131,38 @@ let private expectStationary problem (solution: KlDual.Solution) =
 let private limiting =
     testList
         "a limit on KL"
-        [ propertyOf 500 "is kept, and reached where there is something to gain" limited (fun (problem, limit) ->
-              let solution = KlDual.withinLimit limit problem.P problem.W
-              isRow solution.Row
-              let kl = Divergence.klOfRows problem.P solution.Row
-              Expect.isTrue (kl <= limit + errorOf limit) $"KL = {kl}"
-              expectClose (errorOf limit) solution.Kl kl "it says which KL"
+        [ propertyOf
+              500
+              "is kept, and reached where there is something to gain"
+              (limitedFrom -34)
+              (fun (problem, limit) ->
+                  let solution = KlDual.withinLimit limit problem.P problem.W
+                  isRow solution.Row
+                  let kl = Divergence.klOfRows problem.P solution.Row
+                  Expect.isTrue (kl <= limit) $"KL = {kl}"
+                  Expect.equal solution.Kl kl "it says which KL"
 
-              if others problem = 0.0 then
-                  Expect.equal solution.Row problem.P "nothing to gain: nothing changes"
-                  Expect.equal (solution.Kl, solution.Multiplier) (0.0, 0.0) "and more KL is worth nothing"
-              else
-                  expectClose (errorOf limit) kl limit "the limit is reached")
+                  if others problem = 0.0 then
+                      Expect.equal solution.Row problem.P "nothing to gain: nothing changes"
+                      Expect.equal (solution.Kl, solution.Multiplier) (0.0, 0.0) "and more KL is worth nothing"
+                  else
+                      expectClose (errorOf limit) kl limit "the limit is reached")
 
           propertyOf 500 "is met by a row that is stationary" limited (fun (problem, limit) ->
-              KlDual.withinLimit limit problem.P problem.W |> expectStationary problem)
+              let solution = KlDual.withinLimit limit problem.P problem.W
 
-          propertyOf 300 "leaves no better row, by brute force" limited (fun (problem, limit) ->
+              if Double.IsFinite solution.Multiplier then
+                  expectStationary problem solution
+              else
+                  // Where hardly any probability is left to be taken.
+                  Expect.isTrue (limit < 1e-28) "float64 knows no other row so near")
+
+          propertyOf 300 "leaves no better row, by brute force" (limitedFrom -24) (fun (problem, limit) ->
               let solution = KlDual.withinLimit limit problem.P problem.W
               let advantages = problem.W |> Array.map (fun w -> w - dot problem.P problem.W)
               let gain = dot solution.Row advantages
-              let rounding = 1e-15 * largest problem.W + 1e-9 * abs gain
+              // The gain follows the root of KL.
+              let rounding = 1e-15 * largest problem.W + (1e-9 + errorOf limit / limit) * abs gain
 
               let near =
                   Array.init 20 (fun i ->
@@ -173,6 +189,20 @@ let private limiting =
               let multiplier = (KlDual.withinLimit limit problem.P problem.W).Multiplier
               let slope = (value (limit + h) - value (limit - h)) / (2.0 * h)
               expectClose (1e-5 * multiplier + 1e-15 * largest problem.W / h) slope multiplier "slope")
+
+          propertyOf
+              300
+              "is spent on the best action, however improbable it is, as where it has no probability at all"
+              (Gen.zip (Gen.zip problems (Gen.choose (20, 323))) (Gen.choose (-60, 10)))
+              (fun ((problem, digits), exponent) ->
+                  let limit = 10.0 ** (float exponent / 10.0)
+                  let w = Array.append [| Array.max problem.W + 0.1 * (1e-9 + range problem.W) |] problem.W
+                  let rowWith tiny = (KlDual.withinLimit limit (Array.append [| tiny |] problem.P) w).Row
+                  let rare, impossible = rowWith (10.0 ** float -digits), rowWith 0.0
+                  // What it has already costs it no KL, but for its logarithm.
+                  let tolerance = 1e-14 + 1e-12 * sqrt limit
+                  expectSame tolerance rare impossible "π"
+                  expectClose (1e-14 + 1e-9 * impossible[0]) rare[0] impossible[0] "the share of the best")
 
           property "of 0 changes nothing" problems (fun problem ->
               let solution = KlDual.withinLimit 0.0 problem.P problem.W
@@ -233,7 +263,27 @@ let private pricing =
 let private special =
     testList
         "special cases"
-        [ testCase "a free action takes all that the limit allows"
+        [ testCase "what is no row of probabilities, no worth, no limit and no price is refused"
+          <| fun () ->
+              let p, w = [| 0.5; 0.5 |], [| 0.0; 1.0 |]
+
+              let solvers =
+                  [ "limit", (fun number -> KlDual.withinLimit number)
+                    "price", (fun number -> KlDual.atPrice number) ]
+
+              for name, solve in solvers do
+                  for row in [ [| 1.0; 1.0 |]; [| 1.5; -0.5 |]; [| nan; 1.0 |]; [| 0.0; 0.0 |]; [| 1.0 |]; [||] ] do
+                      expectRefused $"{name}: the row {List.ofArray row}" (fun () -> solve 0.1 row w |> ignore)
+
+                  for worth in [ [| nan; 1.0 |]; [| infinity; 1.0 |]; [| -1.7e308; 1.7e308 |] ] do
+                      expectRefused $"{name}: what actions are worth" (fun () -> solve 0.1 p worth |> ignore)
+
+                  for number in [ -1e-9; infinity; nan ] do
+                      expectRefused $"{name} = {number}" (fun () -> solve number p w |> ignore)
+
+              expectRefused "price = 0" (fun () -> KlDual.atPrice 0.0 p w |> ignore)
+
+          testCase "a free action takes all that the limit allows"
           <| fun () ->
               // p is sure of an action: another one of probability q costs −log(1 − q).
               for limit in [ 1e-14; 1e-6; 0.1; 3.0 ] do

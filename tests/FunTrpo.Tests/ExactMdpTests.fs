@@ -26,7 +26,8 @@ let private damages =
       "a state before the first", [ { rightRow[0] with Next = -1 }; rightRow[1] ]
       "a state after the last", [ rightRow[0]; { rightRow[1] with Next = 1_000_000 } ]
       "a reward that is NaN", [ { rightRow[0] with Reward = nan }; rightRow[1] ]
-      "an infinite reward", [ rightRow[0]; { rightRow[1] with Reward = -infinity } ] ]
+      "an infinite reward", [ rightRow[0]; { rightRow[1] with Reward = -infinity } ]
+      "a reward whose return would overflow", [ rightRow[0]; { rightRow[1] with Reward = 1e308 } ] ]
 
 let private table gamma start terminal branches = FiniteMdp.create "table" gamma 2 start terminal (fun _ _ -> branches)
 
@@ -221,6 +222,127 @@ let private creating =
                   for side in sides[action] do
                       expectClose 1e-15 (chance side) 0.2 "aside" ]
 
+// ---- Policies ----
+
+/// What makes a row of two actions none of probabilities.
+let private wrongRows =
+    [ "numbers that sum to 2", [| 1.0; 1.0 |]
+      "numbers that sum to a little less than 1", [| 0.5; 0.4999 |]
+      "zeros", [| 0.0; 0.0 |]
+      "a negative number", [| 1.5; -0.5 |]
+      "NaN", [| nan; 1.0 |]
+      "an infinite number", [| infinity; 0.0 |] ]
+
+let private coin = table 0.9 [| 0.5; 0.5 |] [| false; false |] rightRow |> get
+
+let private isInvalid result =
+    match result with
+    | Error(InvalidTable _) -> true
+    | _ -> false
+
+let private writingPolicies =
+    testList
+        "policies"
+        [ property
+              "a row that is none of probabilities is refused with its state"
+              (Gen.zip (Gen.elements wrongRows) (Gen.choose (0, 1)))
+              (fun ((what, row), wrong) ->
+                  let written = Table.initRows 2 2 (fun state -> if state = wrong then row else [| 0.25; 0.75 |])
+
+                  match TabularPolicy.create coin written with
+                  | Error(InvalidTable(_, why)) -> Expect.stringContains why $"state {wrong}" what
+                  | _ -> failtest what)
+
+          test "a negative number is refused with its action, and a table of another shape with both" {
+              let why written = TabularPolicy.create coin written |> Result.mapError Fault.message
+
+              match why (Table.initRows 2 2 (fun _ -> [| 1.5; -0.5 |])) with
+              | Error message -> Expect.stringContains message "state 0, action 1: a probability is -0.5" "where"
+              | Ok _ -> failtest "a negative number"
+
+              match why (Table.init 3 2 (fun _ _ -> 0.5)) with
+              | Error message -> Expect.stringContains message "3 × 2 probabilities, for 2 states and 2 actions" "shape"
+              | Ok _ -> failtest "a table of three states"
+
+              Expect.isTrue (isInvalid (TabularPolicy.create coin (Table.init 2 1 (fun _ _ -> 1.0)))) "one action"
+          }
+
+          property "rows of nine digits are made to sum to 1, and the others are left alone" (processes 0.9) (fun mdp ->
+              let written = stochastic mdp (Key.ofSeed 1L)
+              let again = TabularPolicy.create mdp written.Table |> get
+              expectSame 1e-15 (numbersOf again.Table) (numbersOf written.Table) "π"
+              let rounded = written.Table |> Table.map (fun p -> Math.Round(p, 10))
+              let ofRounded = TabularPolicy.create mdp rounded |> get
+
+              for state in 0 .. mdp.States - 1 do
+                  expectClose 1e-15 (Array.sum (TabularPolicy.rowArray ofRounded state)) 1.0 "Σ π")
+
+          test "a policy of another process has no values here, and no divergence" {
+              let other = Builders.chain4 0.9
+              let foreign = TabularPolicy.uniform other
+              let own = TabularPolicy.uniform coin
+              let values = Values.ofPolicy coin own
+              expectRefused "values" (fun () -> Values.ofPolicy coin foreign |> ignore)
+              expectRefused "L" (fun () -> Values.localApproximation values foreign |> ignore)
+              expectRefused "KL" (fun () -> Divergence.kl own foreign |> ignore)
+              expectRefused "TV" (fun () -> Divergence.tv own foreign |> ignore)
+              expectRefused "a mixture" (fun () -> TabularPolicy.mix 0.5 own foreign |> ignore)
+              expectRefused "a tilt" (fun () -> TabularPolicy.tilt foreign.Table own |> ignore)
+          }
+
+          test "numbers that no policy follows from are refused" {
+              let own = TabularPolicy.uniform coin
+              let rows row = Table.initRows 2 2 (fun _ -> row)
+
+              for row in [ [| nan; 1.0 |]; [| infinity; 1.0 |]; [| -infinity; -infinity |] ] do
+                  expectRefused $"logits {List.ofArray row}" (fun () -> TabularPolicy.ofLogits (rows row) |> ignore)
+                  expectRefused $"a tilt by {List.ofArray row}" (fun () -> TabularPolicy.tilt (rows row) own |> ignore)
+
+              expectRefused "NaN to be greedy on" (fun () -> TabularPolicy.greedy (rows [| nan; 1.0 |]) |> ignore)
+
+              for number in [ nan; infinity ] do
+                  expectRefused $"a length of {number}" (fun () -> TabularPolicy.tiltBy number own.Table own |> ignore)
+
+              for alpha in [ -0.1; 1.1; nan ] do
+                  expectRefused $"α = {alpha}" (fun () -> TabularPolicy.mix alpha own own |> ignore)
+
+              let excluding = TabularPolicy.ofLogits (rows [| -infinity; 3.0 |])
+              Expect.equal (TabularPolicy.rowArray excluding 0) [| 0.0; 1.0 |] "a logit of −∞ excludes an action"
+          }
+
+          property
+              "whatever they are made from, rows sum to 1, and the longest tilt goes to the best action that is possible"
+              (Gen.zip (cases 0.9) key)
+              (fun ({ Mdp = mdp; Values = values }, key) ->
+                  let isPolicy what (policy: TabularPolicy) =
+                      for state in 0 .. mdp.States - 1 do
+                          let row = TabularPolicy.rowArray policy state
+                          Expect.all row (fun p -> p >= 0.0) what
+                          expectClose 1e-14 (Array.sum row) 1.0 what
+
+                  for length in [ 1e-308; 1.0; 1e3; 1e308; -1e308 ] do
+                      isPolicy $"a tilt by {length}" (TabularPolicy.tiltBy length values.Advantages values.Policy)
+
+                  isPolicy "a mixture" (TabularPolicy.mix 0.3 values.Policy (withZeros mdp key))
+                  isPolicy "the best" (TabularPolicy.greedy values.Q)
+                  let far = TabularPolicy.tiltBy 1e308 values.Advantages values.Policy
+
+                  for state in 0 .. mdp.States - 1 do
+                      let row, advantages = TabularPolicy.rowArray far state, Table.rowArray values.Advantages state
+
+                      let best =
+                          Seq.max (
+                              seq {
+                                  for action in 0 .. mdp.Actions - 1 do
+                                      if values.Policy[state, action] > 0.0 then
+                                          advantages[action]
+                              }
+                          )
+
+                      for action in 0 .. mdp.Actions - 1 do
+                          if advantages[action] < best - 1e-300 then
+                              Expect.equal row[action] 0.0 "what is worse is left") ]
+
 // ---- Reference values ----
 
 /// Name, process, and of its values those of ANCHORS with the number of digits given: η optimal, η uniform, ε, C.
@@ -315,7 +437,7 @@ let private residuals (mdp: FiniteMdp) (values: Values) =
 /// Systems that are solved by sweeps: sparse, of positive weights whose rows sum to less than 1.
 let private systems =
     gen {
-        let! count = Gen.choose (LinearSystem.mostDense + 1, LinearSystem.mostDense + 120)
+        let! count = Gen.choose (LinearSystem.surelyDense + 1, LinearSystem.surelyDense + 120)
         let! perRow = Gen.choose (1, 6)
         let! most = Gen.elements [ 0.5; 0.9; 0.99 ]
         let! key = key
@@ -362,7 +484,7 @@ let private valuing =
                   let collected =
                       going mdp
                       |> List.sumBy (fun state ->
-                          values.Visitation[state] * Table.rowDot values.Policy mdp.Rewards state)
+                          values.Visitation[state] * Table.rowDot values.Policy.Table mdp.Rewards state)
 
                   expectClose (1e-13 * (1.0 + size mdp)) collected values.Eta "Σ ρ r")
 
@@ -370,7 +492,7 @@ let private valuing =
               for state in 0 .. mdp.States - 1 do
                   expectClose
                       (1e-13 * (1.0 + size mdp))
-                      (Table.rowDot values.Policy values.Advantages state)
+                      (Table.rowDot values.Policy.Table values.Advantages state)
                       0.0
                       $"Σ π A in state {state}"
 
@@ -392,7 +514,7 @@ let private valuing =
                   let rho = propagated mdp values.Policy
 
                   let gain =
-                      going mdp |> List.sumBy (fun s -> rho[s] * Table.rowDot values.Policy ofOther.Advantages s)
+                      going mdp |> List.sumBy (fun s -> rho[s] * Table.rowDot values.Policy.Table ofOther.Advantages s)
 
                   expectClose tolerance (ofOther.Eta + gain) values.Eta "η(π)")
 
@@ -460,10 +582,63 @@ let private valuing =
 
                   expectClose (1e-11 * size mdp) ((Values.optimal scaled).Eta / unit) (Values.optimal mdp).Eta "η*") ]
 
+/// Processes with any γ up to 1 − 10⁻¹², and a policy.
+let private patient =
+    gen {
+        let! mdp = processes 0.9
+        let! tenths = Gen.choose (0, 120)
+        let mdp = FiniteMdp.withGamma (1.0 - 10.0 ** (-float tenths / 10.0)) mdp |> get
+        let! policy = policies mdp
+        return { Mdp = mdp; Values = Values.ofPolicy mdp policy }
+    }
+
+let private rounding =
+    testList
+        "rounding"
+        [ propertyOf 300 "η is what it is to 512 places, but for the error that is said" patient (fun case ->
+              let { Mdp = mdp; Values = values } = case
+              let exact = exactEta mdp values.Policy
+              let error = Fixed.ofFloat values.Eta - exact |> Fixed.toFloat |> abs
+              Expect.isTrue (error <= values.EtaError + 1e-130) $"{error} ≤ {values.EtaError}"
+
+              // Each state's own error, counted 1/(1−γ) times.
+              let most = 1e-13 * (1.0 + size mdp) / (1.0 - mdp.Gamma)
+              Expect.isTrue (values.EtaError <= most) $"{values.EtaError} ≤ {most}") ]
+
+/// Dense systems, which sweeps solve as slowly as `most` is near to 1.
+let private dense count most key =
+    let weights = Key.uniforms (count * count) key
+
+    [| for row in 0 .. count - 1 do
+           let sum = Array.sum weights[row * count .. row * count + count - 1]
+
+           for column in 0 .. count - 1 -> struct (row, column, most * weights[row * count + column] / sum) |]
+
 let private large =
     testList
         "many states"
-        [ propertyOf 20 "sweeps come to where elimination comes" systems (fun (count, entries, b) ->
+        [ testCase "sweeps that would take longer than elimination are given up for it"
+          <| fun () ->
+              let count = LinearSystem.surelyDense + 50
+              let b = Key.normals count (Key.ofSeed 1L)
+              let ones = Array.create count 1.0
+
+              for most, pays in [ 0.1, true; 0.5, true; 0.99, false; 0.999, false; 1.0 - 1e-6, false ] do
+                  let entries = dense count most (Key.ofSeed 2L)
+                  Expect.equal (LinearSystem.sweep b entries b).IsSome pays $"sweeps pay at {most}"
+                  // x = 1 / (1 − most) for b = 1, since the rows sum to `most`.
+                  let x = LinearSystem.solve entries ones
+                  expectSame (1e-14 / (1.0 - most) ** 2.0) x (Array.create count (1.0 / (1.0 - most))) "x"
+
+              // What is far from dense is swept for as long as it takes.
+              let sparse =
+                  [| for row in 0 .. count - 1 do
+                         struct (row, (row + 1) % count, 0.9)
+                         struct (row, (7 * row + 3) % count, 0.099) |]
+
+              Expect.isTrue (LinearSystem.sweep b sparse b).IsSome "few entries are swept"
+
+          propertyOf 20 "sweeps come to where elimination comes" systems (fun (count, entries, b) ->
               let matrix = Matrix<float>.Build.DenseIdentity count
 
               for struct (row, column, weight) in entries do
@@ -498,7 +673,7 @@ let private large =
 
                   let collected =
                       Seq.init mdp.States (fun state ->
-                          values.Visitation[state] * Table.rowDot values.Policy mdp.Rewards state)
+                          values.Visitation[state] * Table.rowDot values.Policy.Table mdp.Rewards state)
 
                   expectClose 1e-13 (Seq.sum collected) values.Eta $"{what}: η"
 
@@ -526,4 +701,5 @@ let private large =
               expectClose 1e-12 ofRho 0.0 "residual of ρ"
               expectClose 1e-10 (Seq.sum values.Visitation) 20.0 "Σ ρ = 1/(1−γ)" ]
 
-let tests = testList "Exact processes" [ creating; reproducing; valuing; large ]
+let tests =
+    testList "Exact processes" [ creating; writingPolicies; reproducing; valuing; rounding; large ]
