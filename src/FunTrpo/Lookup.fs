@@ -14,6 +14,13 @@ module Lookup =
 
     /// Where the parameters of indices lie.
     type private Tables(counts: int list, outputs: int, free: int) =
+        // In 64 bits, where nothing wraps around.
+        let size = Checked.(*) (int64 outputs) (List.sumBy int64 counts) + int64 free
+
+        do
+            if size > int64 Scratch.Largest then
+                invalidArg (nameof counts) $"tables of {size} parameters are larger than the {Scratch.Largest} that fit"
+
         let counts = Array.ofList counts
         let firstRows = Array.scan (+) 0 counts
         let tableCount = outputs * Array.last firstRows
@@ -62,8 +69,8 @@ module Lookup =
                 Activations.Apply(activation, sum.Slice(0, outputs), slopes)
 
         let linearize rows (input: ReadOnlyMemory<float32>) inputStride =
-            let output = Scratch.Rent(rows * stride)
-            let kept = Scratch.Rent(rows * stride)
+            let output = Scratch.Rent(rows, stride)
+            let kept = Scratch.Rent(rows, stride)
             kept.Span.Fill 1f
             forward rows input.Span inputStride output.Span kept.Span
             let slopes = Slopes(Memory.op_Implicit kept.Memory, false)
