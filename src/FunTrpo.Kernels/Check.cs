@@ -9,6 +9,7 @@ namespace FunTrpo.Kernels;
 /// </summary>
 internal static class Check
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void SameLength(
         int actual,
         long expected,
@@ -17,15 +18,18 @@ internal static class Check
     {
         if (actual != expected)
         {
-            throw new ArgumentException($"{name} is {actual}, but must be {expected}.");
+            throw Different(name, actual, expected);
         }
     }
 
     /// <summary>How many numbers so many rows of so many are.</summary>
-    public static long Product(int rows, int columns)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegative(rows);
-        ArgumentOutOfRangeException.ThrowIfNegative(columns);
-        return (long)rows * columns;
-    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static long Product(int rows, int columns) =>
+        (rows | columns) >= 0 ? (long)rows * columns : throw Negative(rows, columns);
+
+    private static ArgumentException Different(string name, int actual, long expected) =>
+        new($"{name} is {actual}, but must be {expected}.");
+
+    private static ArgumentOutOfRangeException Negative(int rows, int columns) =>
+        new(nameof(rows), $"There are no {rows} rows of {columns} numbers.");
 }

@@ -1,6 +1,7 @@
 namespace FunTrpo
 
 open System
+open System.Globalization
 open FunTrpo.Kernels
 
 /// Layers for observations that are indices. Each index has a row of parameters of its own, and a sample's output is f of the sum of the
@@ -29,7 +30,8 @@ module Lookup =
             let index = int indices[column]
 
             if not (float32 index = indices[column] && index >= 0 && index < counts[column]) then
-                invalidArg "observations" $"{indices[column]} is not one of the indices 0 … {counts[column] - 1}"
+                let found = indices[column].ToString CultureInfo.InvariantCulture
+                invalidArg "observations" $"{found} is not one of the indices 0 … {counts[column] - 1}"
 
             outputs * (firstRows[column] + index)
 

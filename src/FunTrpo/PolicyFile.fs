@@ -213,7 +213,7 @@ module PolicyFile =
 
     let private atLeast smallest name value =
         if value < smallest then
-            unreadable $"its {name} has the value {value}"
+            unreadable $"its {name} has the value {string value}"
 
         value
 
