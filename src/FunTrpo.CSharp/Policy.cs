@@ -1,6 +1,7 @@
 using System;
 using System.IO;
 using FunTrpo.Kernels;
+using Microsoft.FSharp.Core;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
@@ -10,7 +11,8 @@ namespace FunTrpo.CSharp;
 /// </summary>
 /// <remarks>
 /// Observations are given as training saw them, one after another without gaps: a policy standardises them itself where training did.
-/// Actions lie in the action space: continuous ones are clipped to it.
+/// Actions lie in the action space: continuous ones are clipped to it. An observation so large that the policy gives no finite
+/// distribution there ends in an <see cref="ArithmeticException"/>.
 /// </remarks>
 public sealed class Policy
 {
@@ -41,17 +43,26 @@ public sealed class Policy
 
     /// <summary>What it is for.</summary>
     public override string ToString() =>
-        $"Policy for {Environment}: {ObservationWidth} observations, actions {ActionSpace}, {ParameterCount} parameters";
+        $"Policy for {FaultModule.printable(Environment)}: {ObservationWidth} observations, actions {ActionSpace}, {ParameterCount} parameters";
 
     internal Core.SavedPolicy Saved { get; }
 
     /// <summary>Reads a policy from a file.</summary>
-    /// <exception cref="InvalidDataException">The file is not a policy, or is damaged.</exception>
-    /// <exception cref="IOException">The file cannot be read.</exception>
+    /// <remarks>No more than 1 GB is read. Pipes and devices, which may have no end, are refused, and so is a policy that cannot act.</remarks>
+    /// <exception cref="InvalidDataException">It is a folder, no policy, or a damaged one.</exception>
+    /// <exception cref="IOException">The file cannot be read, or is not there (<see cref="FileNotFoundException"/>).</exception>
+    /// <exception cref="ArgumentException">No file can have this name.</exception>
     public static Policy Load(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
-        return Parse(path, File.ReadAllText(path));
+        try
+        {
+            return OrThrow(PolicyFile.read(path));
+        }
+        catch (UnauthorizedAccessException refused)
+        {
+            throw new IOException(refused.Message, refused);
+        }
     }
 
     /// <summary>The policy that <see cref="ToJson"/> wrote, for instance from an embedded resource.</summary>
@@ -59,14 +70,27 @@ public sealed class Policy
     public static Policy FromJson(string json)
     {
         ArgumentNullException.ThrowIfNull(json);
-        return Parse("the text", json.TrimStart('\uFEFF'));
+        return OrThrow(PolicyFile.parse("the text", json.TrimStart('\uFEFF')));
     }
 
     /// <summary>Writes the policy to a file, which is replaced; `funtrpo evaluate` reads it, too.</summary>
+    /// <remarks>
+    /// It is replaced at once, keeps its mode, and is the one behind the link where the path is a symbolic link. Where that fails, the old
+    /// file is as it was.
+    /// </remarks>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    /// <exception cref="ArgumentException">No file can have this name.</exception>
     public void Save(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
-        PolicyFile.save(path, Saved);
+        try
+        {
+            PolicyFile.save(path, Saved);
+        }
+        catch (UnauthorizedAccessException refused)
+        {
+            throw new IOException(refused.Message, refused);
+        }
     }
 
     /// <summary>The text of its file.</summary>
@@ -126,13 +150,8 @@ public sealed class Policy
         player.Sample(observations, KeyModule.ofSeed(random.NextInt64()), actions);
     }
 
-    private static Policy Parse(string name, string text)
-    {
-        var parsed = PolicyFile.parse(name, text);
-        return parsed.IsOk
-            ? new Policy(parsed.ResultValue)
-            : throw new InvalidDataException(FaultModule.message(parsed.ErrorValue));
-    }
+    private static Policy OrThrow(FSharpResult<Core.SavedPolicy, Core.Fault> read) =>
+        read.IsOk ? new Policy(read.ResultValue) : throw new InvalidDataException(FaultModule.message(read.ErrorValue));
 
     private static void ToIndices(ReadOnlySpan<float> numbers, Span<int> indices)
     {

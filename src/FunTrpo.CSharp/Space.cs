@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Linq;
 using Microsoft.FSharp.Collections;
 using Core = FunTrpo;
@@ -25,9 +26,6 @@ public enum SpaceKind
 /// <summary>What an observation or an action can be. Each is <see cref="Width"/> numbers.</summary>
 public sealed class Space : IEquatable<Space>
 {
-    /// <summary>Beyond it float32 cannot tell indices apart.</summary>
-    private const int MostAlternatives = 1 << 24;
-
     internal Space(Core.Space value) => Value = value;
 
     /// <summary>Which kind of space this is.</summary>
@@ -63,22 +61,21 @@ public sealed class Space : IEquatable<Space>
 
     internal Core.Space Value { get; }
 
-    /// <summary>One of 0 … <paramref name="count"/> − 1.</summary>
+    /// <summary>One of 0 … <paramref name="count"/> − 1; no more than 2²⁴, as in all spaces, and for the numbers of one, too.</summary>
     public static Space Discrete(int count)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, MostAlternatives);
+        RequireCount(count, nameof(count));
         return new(FunTrpo.Space.NewDiscrete(count));
     }
 
     /// <summary>A point whose coordinates lie between the same two bounds, either of which may be infinite.</summary>
     public static Space Box(int dimensions, float low, float high)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(dimensions, 1);
+        RequireCount(dimensions, nameof(dimensions));
         return Box(Enumerable.Repeat(low, dimensions).ToArray(), Enumerable.Repeat(high, dimensions).ToArray());
     }
 
-    /// <summary>A point whose coordinates lie between two corners; bounds may be infinite.</summary>
+    /// <summary>A point whose coordinates lie between two corners; bounds may be infinite, but not both on the same side.</summary>
     public static Space Box(ReadOnlySpan<float> low, ReadOnlySpan<float> high)
     {
         if (low.IsEmpty || low.Length != high.Length)
@@ -91,12 +88,19 @@ public sealed class Space : IEquatable<Space>
 
         for (int i = 0; i < low.Length; i++)
         {
-            if (!(low[i] <= high[i]))
+            if (!(low[i] <= high[i] && low[i] < float.PositiveInfinity && high[i] > float.NegativeInfinity))
             {
-                throw new ArgumentException($"[{low[i]}, {high[i]}] (coordinate {i}) is empty.", nameof(high));
+                throw new ArgumentException(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"[{low[i]}, {high[i]}] (coordinate {i}) holds no finite number."
+                    ),
+                    nameof(high)
+                );
             }
         }
 
+        RequireCount(low.Length, nameof(low));
         return new(FunTrpo.Space.NewBox(VectorModule.ofArray(low.ToArray()), VectorModule.ofArray(high.ToArray())));
     }
 
@@ -108,9 +112,10 @@ public sealed class Space : IEquatable<Space>
             throw new ArgumentException("There must be at least one choice.", nameof(counts));
         }
 
+        RequireCount(counts.Length, nameof(counts));
         foreach (int count in counts)
         {
-            ArgumentOutOfRangeException.ThrowIfLessThan(count, 1, nameof(counts));
+            RequireCount(count, nameof(counts));
         }
 
         return new(FunTrpo.Space.NewMultiDiscrete(ListModule.OfArray(counts.ToArray())));
@@ -119,7 +124,7 @@ public sealed class Space : IEquatable<Space>
     /// <summary>Several independent switches, each 0 or 1.</summary>
     public static Space MultiBinary(int count)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
+        RequireCount(count, nameof(count));
         return new(FunTrpo.Space.NewMultiBinary(count));
     }
 
@@ -140,6 +145,12 @@ public sealed class Space : IEquatable<Space>
 
     /// <summary>Whether they differ.</summary>
     public static bool operator !=(Space? a, Space? b) => !Equals(a, b);
+
+    private static void RequireCount(int count, string name)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(count, 1, name);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, SpaceModule.most, name);
+    }
 
     /// <summary>As a person would write it: <c>Box(2; [-1, 1])</c>.</summary>
     public override string ToString() => SpaceModule.describe(Value);

@@ -71,19 +71,35 @@ public sealed class TrainingPlan
         return new(source with { Limit = steps }, Options, report, first);
     }
 
-    /// <summary>The same plan, which begins with a trained policy instead of a new one. Its network is that of the policy.</summary>
+    /// <summary>The same plan, which begins with a trained policy instead of a new one.</summary>
+    /// <remarks>
+    /// What makes a policy what it is comes from there: <see cref="TrainingOptions.Hidden"/>, <see cref="TrainingOptions.Activation"/>,
+    /// <see cref="TrainingOptions.ScaleActions"/> and <see cref="TrainingOptions.NormaliseObservations"/>, where <see cref="With"/> has not
+    /// set them to something else than the environment's preset. Where it has, before or afterwards, and it is not what the policy has,
+    /// the start is refused by the name of the option; and so it is if <see cref="TrainingOptions.InitialLogSigma"/> was set, which is for
+    /// new policies.
+    /// </remarks>
     public TrainingPlan StartingFrom(Policy policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        Core.SavedPolicy saved = policy.Saved;
+        TrainingOptions old = OptionsOf(first);
+        TrainingOptions its = OptionsOf(policy);
+        bool isHiddenOld = Options.Hidden.AsSpan().SequenceEqual(old.Hidden.AsSpan());
         TrainingOptions options = Options with
         {
-            Hidden = [.. saved.Architecture.Hidden],
-            Activation = (Activation)saved.Architecture.Activation,
-            NormaliseObservations = saved.Actor.Normaliser.IsStandardise,
-            ScaleActions = saved.Actor.Policy.IsScaled,
+            Hidden = isHiddenOld ? its.Hidden : Options.Hidden,
+            Activation = Unset(old.Activation, Options.Activation, its.Activation),
+            ScaleActions = Unset(old.ScaleActions, Options.ScaleActions, its.ScaleActions),
+            NormaliseObservations = Unset(
+                old.NormaliseObservations,
+                Options.NormaliseObservations,
+                its.NormaliseObservations
+            ),
         };
         return new(source, options, report, policy);
+
+        static T Unset<T>(T old, T set, T its)
+            where T : struct => set.Equals(old) ? its : set;
     }
 
     /// <summary>The same plan, which calls this after every iteration, on the thread that trains.</summary>
@@ -161,7 +177,32 @@ public sealed class TrainingPlan
 
     /// <summary>The state before the first iteration, for callers who own their loop.</summary>
     /// <exception cref="ArgumentException">An option is out of its range, or does not fit the environment.</exception>
-    public TrainingState Start() => source.Open(new Starting(Options.Validated(), Options, first));
+    public TrainingState Start()
+    {
+        Core.Configuration configuration = Options.Validated();
+        if (first is not null && Options.InitialLogSigma != source.Preset.InitialLogSigma)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(TrainingOptions.InitialLogSigma),
+                Options.InitialLogSigma,
+                "InitialLogSigma is for new policies: the policy to start from has its own."
+            );
+        }
+
+        return source.Open(new Starting(configuration, Options, first));
+    }
+
+    /// <summary>The environment's options, with those that a policy is made by, if there is one.</summary>
+    private TrainingOptions OptionsOf(Policy? policy) =>
+        policy is null
+            ? source.Preset
+            : source.Preset with
+            {
+                Hidden = [.. policy.Saved.Architecture.Hidden],
+                Activation = (Activation)policy.Saved.Architecture.Activation,
+                NormaliseObservations = policy.Saved.Actor.Normaliser.IsStandardise,
+                ScaleActions = policy.Saved.Actor.Policy.IsScaled,
+            };
 
     /// <summary>Plays episodes with the most probable actions.</summary>
     /// <param name="policy">Who plays.</param>

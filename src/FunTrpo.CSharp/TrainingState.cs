@@ -117,13 +117,7 @@ internal sealed class TrainingState<T>(
     public override double? BestMeanReturn => OptionModule.ToNullable(state.BestMeanReturn);
 
     public override Policy Policy =>
-        new(
-            new(
-                environment: Environment,
-                architecture: ConfigurationModule.policyArchitecture(setup.Configuration),
-                actor: Training.actor(setup, state)
-            )
-        );
+        new(new Core.SavedPolicy(environment: Environment, actor: Training.actor(setup, state)));
 
     public override bool HasReachedGoal =>
         Options.StopAtReturn is double goal && state.RecentReturns.Length >= Training.window && MeanReturn >= goal;

@@ -94,11 +94,7 @@ let private prepare options environment =
 let private save options (setup: Setup<'State>) solved (elapsed: TimeSpan) (state: State<'State>) =
     let environment = setup.Environment
 
-    RunFiles.writePolicy
-        options.Folder
-        { Environment = environment.Id
-          Architecture = Configuration.policyArchitecture options.Configuration
-          Actor = Training.actor setup state }
+    RunFiles.writePolicy options.Folder { Environment = environment.Id; Actor = Training.actor setup state }
 
     RunFiles.writeSummary
         options.Folder

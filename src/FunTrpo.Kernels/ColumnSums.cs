@@ -13,7 +13,12 @@ public static unsafe class ColumnSums
     public static void Add(ReadOnlySpan<float> matrix, Span<float> sums)
     {
         Check.SameLength(sums.Length, Lanes.Pad(sums.Length));
-        Check.SameLength(matrix.Length % sums.Length, 0);
+        Check.SameLength(sums.IsEmpty ? matrix.Length : matrix.Length % sums.Length, 0);
+        if (sums.IsEmpty)
+        {
+            return;
+        }
+
         fixed (
             float* pMatrix = matrix,
                 pSums = sums

@@ -12,12 +12,47 @@ namespace FunTrpo.Kernels;
 /// column by column, as <c>TailedRows</c>; and then b, padded. So are the rows of y and of all that has its shape, one row a
 /// sample, <see cref="Stride"/> apart; those of x are as far apart as <c>xStride</c> says.
 /// </remarks>
-/// <param name="Inputs">The columns of x.</param>
-/// <param name="Weighted">The columns of W.</param>
-/// <param name="Outputs">The columns of y.</param>
-/// <param name="Activation">f</param>
-public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Activation Activation)
+public sealed unsafe record DenseLayer
 {
+    /// <summary>A layer of this shape; one that memory cannot hold is refused.</summary>
+    /// <param name="inputs">The columns of x, at least 1.</param>
+    /// <param name="weighted">The columns of W.</param>
+    /// <param name="outputs">The columns of y, at least 1 and no fewer than those of W.</param>
+    /// <param name="activation">f</param>
+    public DenseLayer(int inputs, int weighted, int outputs, Activation activation)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(inputs, 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(weighted);
+        ArgumentOutOfRangeException.ThrowIfLessThan(outputs, Math.Max(1, weighted));
+
+        // No form of the parameters, padded or transposed, is larger than this; so their sizes need no more than 32 bits from here on.
+        long largest = ((long)inputs + Lanes.Width) * ((long)weighted + Lanes.Width) + outputs + Lanes.Width;
+        if (largest > Scratch.Largest)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(outputs),
+                $"A layer from {inputs} inputs to {outputs} outputs is larger than the {Scratch.Largest} numbers that memory is lent for."
+            );
+        }
+
+        Inputs = inputs;
+        Weighted = weighted;
+        Outputs = outputs;
+        Activation = activation;
+    }
+
+    /// <summary>The columns of x.</summary>
+    public int Inputs { get; }
+
+    /// <summary>The columns of W.</summary>
+    public int Weighted { get; }
+
+    /// <summary>The columns of y.</summary>
+    public int Outputs { get; }
+
+    /// <summary>f</summary>
+    public Activation Activation { get; }
+
     /// <summary>How many numbers a parameter vector holds.</summary>
     public int ParameterCount => (Inputs * Weighted) + Outputs;
 
@@ -133,7 +168,7 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
     {
         CheckInput(rows, x, xStride);
         Check.SameLength(packed.Length, PackedCount);
-        Check.SameLength(y.Length, rows * Stride);
+        Check.SameLength(y.Length, Check.Product(rows, Stride));
         Affine(rows, packed, x, xStride, default, default, packed[PackedWeights..], default, y);
         Activations.Apply(Activation, y, derivative);
     }
@@ -157,7 +192,7 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         CheckDerivative(rows, derivative);
         Check.SameLength(packed.Length, PackedCount);
         Check.SameLength(packedTangent.Length, PackedCount);
-        Check.SameLength(yTangent.Length, rows * Stride);
+        Check.SameLength(yTangent.Length, Check.Product(rows, Stride));
         if (!xTangent.IsEmpty)
         {
             CheckInput(rows, xTangent, xStride);
@@ -184,7 +219,7 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
     )
     {
         CheckInput(rows, x, xStride);
-        Check.SameLength(delta.Length, rows * Stride);
+        Check.SameLength(delta.Length, Check.Product(rows, Stride));
         Check.SameLength(packedCotangent.Length, PackedCount);
         ColumnSums.Add(delta, packedCotangent[PackedWeights..]);
         AddWeightCotangent(rows, x, xStride, delta, packedCotangent);
@@ -194,11 +229,11 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
         }
 
         Check.SameLength(transposed.Length, TransposedCount);
-        Check.SameLength(xCotangent.Length, rows * PaddedInputs);
+        Check.SameLength(xCotangent.Length, Check.Product(rows, PaddedInputs));
         ReadOnlySpan<float> slopes = xSlopes.Kept;
         if (!slopes.IsEmpty)
         {
-            Check.SameLength(slopes.Length, rows * PaddedInputs);
+            Check.SameLength(slopes.Length, Check.Product(rows, PaddedInputs));
         }
 
         fixed (
@@ -336,7 +371,7 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
 
     private void CheckInput(int rows, ReadOnlySpan<float> x, int xStride)
     {
-        if (xStride < Inputs || x.Length < rows * xStride)
+        if (xStride < Inputs || x.Length < Check.Product(rows, xStride))
         {
             throw new ArgumentException(
                 $"{x.Length} numbers are not {rows} rows of {Inputs} that are {xStride} apart."
@@ -345,5 +380,5 @@ public sealed unsafe record DenseLayer(int Inputs, int Weighted, int Outputs, Ac
     }
 
     private void CheckDerivative(int rows, ReadOnlySpan<float> derivative) =>
-        Check.SameLength(derivative.Length, IsLinear ? 0 : rows * Stride);
+        Check.SameLength(derivative.Length, IsLinear ? 0 : Check.Product(rows, Stride));
 }

@@ -157,7 +157,7 @@ public static unsafe class PaddedRows
 
     private static void CheckRows(int rows, int columns, int stride, int length)
     {
-        if (stride < columns || (rows > 0 && length < ((rows - 1) * stride) + columns))
+        if (rows < 0 || columns < 0 || stride < columns || (rows > 0 && length < ((long)(rows - 1) * stride) + columns))
         {
             throw new ArgumentException($"{length} numbers are not {rows} rows of {columns} that are {stride} apart.");
         }
@@ -180,9 +180,9 @@ public static unsafe class PaddedRows
 
     private static int Stride(int rows, int width, int compact, int padded)
     {
-        Check.SameLength(compact, rows * width);
+        Check.SameLength(compact, Check.Product(rows, width));
         int stride = rows == 0 ? width : padded / rows;
-        Check.SameLength(padded, rows * stride);
+        Check.SameLength(padded, Check.Product(rows, stride));
         return stride >= width
             ? stride
             : throw new ArgumentException($"{width} numbers do not fit into rows of {stride}.");

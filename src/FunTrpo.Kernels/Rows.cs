@@ -11,7 +11,7 @@ public static unsafe class Rows
     /// <summary>Copies the rows with the given indices, of <paramref name="width"/> numbers each, one after another.</summary>
     public static void Gather(ReadOnlySpan<int> indices, int width, ReadOnlySpan<float> matrix, Span<float> gathered)
     {
-        Check.SameLength(gathered.Length, indices.Length * width);
+        Check.SameLength(gathered.Length, Check.Product(indices.Length, width));
         Check.SameLength(matrix.Length % Math.Max(1, width), 0);
         int rows = width == 0 ? int.MaxValue : matrix.Length / width;
         foreach (int index in indices)

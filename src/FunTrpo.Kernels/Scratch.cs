@@ -36,20 +36,31 @@ public readonly struct Scratch : IDisposable
     public Span<double> Doubles => MemoryMarshal.Cast<float, double>(Span);
 
     /// <summary>Memory for <paramref name="count"/> float64, of unknown content.</summary>
-    public static Scratch RentDoubles(int count) => Rent(2 * count);
+    public static Scratch RentDoubles(int count) => Rent(2, count);
+
+    /// <summary>Memory for <paramref name="rows"/> rows of <paramref name="columns"/> numbers, of unknown content.</summary>
+    public static Scratch Rent(int rows, int columns)
+    {
+        long count = Check.Product(rows, columns);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Largest, nameof(columns));
+        return Rent((int)count);
+    }
+
+    /// <summary>The most numbers that are lent in one piece, 2³⁰.</summary>
+    public static int Largest => Block.Largest;
 
     /// <summary>Memory for <paramref name="count"/> numbers, of unknown content.</summary>
     public static Scratch Rent(int count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Block.Largest);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Largest);
         return new(Block.Take(count), count);
     }
 
-    /// <summary>Memory for <paramref name="count"/> numbers, all 0.</summary>
-    public static Scratch RentZeros(int count)
+    /// <summary>Memory for <paramref name="rows"/> rows of <paramref name="columns"/> numbers, all 0.</summary>
+    public static Scratch RentZeros(int rows, int columns)
     {
-        Scratch scratch = Rent(count);
+        Scratch scratch = Rent(rows, columns);
         scratch.Span.Clear();
         return scratch;
     }

@@ -19,10 +19,11 @@ public static unsafe class Softmax
         Span<float> u
     )
     {
-        Check.SameLength(probabilities.Length, rows * stride);
-        Check.SameLength(u.Length, rows * stride);
+        Check.SameLength(probabilities.Length, Check.Product(rows, stride));
+        Check.SameLength(u.Length, probabilities.Length);
         ArgumentOutOfRangeException.ThrowIfNegative(start);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(start + count, stride);
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((long)start + count, stride);
         fixed (
             float* pProbabilities = probabilities,
                 pU = u

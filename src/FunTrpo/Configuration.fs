@@ -439,20 +439,20 @@ module Configuration =
     let private mostActivations = 4_000_000_000L
     let internal mostWeights = 100_000_000L
 
-    let private fitsIntoMemory configuration =
-        let weights (units: int list) = units |> List.pairwise |> List.sumBy (fun (a, b) -> int64 a * int64 b)
+    /// The most numbers that the rows of one batch hold: the last iteration may have half as many rows more, and even then an array holds
+    /// them.
+    let private mostNumbers = 1L <<< 29
 
-        let refuse name limit =
-            let field = fields |> List.find (fun field -> field.Name = name)
-            Error(InvalidSetting(name, field.Get configuration, limit))
+    /// Refuses a setting with its name, the value that it has, and what would be allowed.
+    let internal refuse name limit configuration =
+        let field = fields |> List.find (fun field -> field.Name = name)
+        Error(InvalidSetting(name, field.Get configuration, limit))
 
-        let units = 1L + List.sumBy int64 (configuration.Hidden @ configuration.CriticHidden)
-        let isTooMuch each = int64 configuration.Environments * int64 each > mostActivations / units
+    /// Refuses batches of more rows than these, which are so many for the reason that is given.
+    let private limitRows most why configuration =
+        let isTooMuch each = int64 configuration.Environments * int64 each > most
 
-        let refuseProduct name =
-            refuse
-                name
-                $"environments × {name} must be in [1, {mostActivations / units}], for {units - 1L} hidden units in all"
+        let refuseProduct name = configuration |> refuse name $"environments × {name} must be in [1, {most}], {why}"
 
         if isTooMuch configuration.Horizon then
             refuseProduct "horizon"
@@ -460,12 +460,27 @@ module Configuration =
             refuseProduct "branches"
         elif configuration.Branches > 0 && isTooMuch configuration.BranchSteps then
             refuseProduct "branchSteps"
-        elif weights configuration.Hidden > mostWeights then
-            refuse "hidden" $"there must be at most {mostWeights} weights between its layers"
-        elif weights configuration.CriticHidden > mostWeights then
-            refuse "criticHidden" $"there must be at most {mostWeights} weights between its layers"
         else
             Ok configuration
+
+    /// Refuses batches that memory cannot hold where a row has so many numbers.
+    let internal limitBatch (width: int64) configuration =
+        configuration |> limitRows (mostNumbers / width) $"for rows of {width} numbers"
+
+    let private fitsIntoMemory configuration =
+        let weights (units: int list) = units |> List.pairwise |> List.sumBy (fun (a, b) -> int64 a * int64 b)
+        let units = 1L + List.sumBy int64 (configuration.Hidden @ configuration.CriticHidden)
+
+        configuration
+        |> limitRows (mostActivations / units) $"for {units - 1L} hidden units in all"
+        |> Result.bind (fun configuration ->
+            if weights configuration.Hidden > mostWeights then
+                configuration |> refuse "hidden" $"there must be at most {mostWeights} weights between its layers"
+            elif weights configuration.CriticHidden > mostWeights then
+                configuration
+                |> refuse "criticHidden" $"there must be at most {mostWeights} weights between its layers"
+            else
+                Ok configuration)
 
     /// The configuration itself when every field is in its range, or the first that is not.
     let validate configuration =

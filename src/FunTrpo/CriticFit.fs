@@ -59,7 +59,7 @@ module CriticFit =
         use packed = new Network.Packed(network, state.Parameters, [ state.FirstMoment; state.SecondMoment ])
         let parameters, mean, square = packed.Parameters, packed.Companion 0, packed.Companion 1
         use gradient = Scratch.Rent packed.Count
-        use inputs = Scratch.Rent(batchSize * network.Inputs)
+        use inputs = Scratch.Rent(batchSize, network.Inputs)
         use errors = Scratch.Rent batchSize
         let mutable steps = state.AdamSteps
 

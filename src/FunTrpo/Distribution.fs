@@ -99,15 +99,13 @@ module Distribution =
                 for c in 0 .. counts.Length - 1 do
                     Softmax.ApplyMetric(rows, stride, starts[c], counts[c], factors, u) }
 
-    /// Independent choices, the i-th among `counts[i]` alternatives; the parameters are their logits, one after another.
-    ///
     /// With p = softmax(logits): score = e_a − p, ∂H/∂logits = −p ⊙ (log p + H), and M = diag(p) − p pᵀ for each choice.
-    let categoricals (counts: int list) =
-        let counts = Array.ofList counts
-        let starts = Array.scan (+) 0 counts
+    let private categoricalsOf (counts: int[]) =
+        let starts = Array.scan Checked.(+) 0 counts
+        let width = Array.last starts
 
         { new Family with
-            member _.ParameterWidth = Array.sum counts
+            member _.ParameterWidth = width
             member _.ActionWidth = counts.Length
 
             member _.Sample(parameters, key, action) =
@@ -190,6 +188,9 @@ module Distribution =
                 max 0.0 kl
 
             member _.Metric = softmaxMetric starts counts }
+
+    /// Independent choices, the i-th among `counts[i]` alternatives; the parameters are their logits, one after another.
+    let categoricals (counts: int list) = categoricalsOf (Array.ofList counts)
 
     /// One choice among `count` alternatives; the parameters are its logits.
     let categorical count = categoricals [ count ]
@@ -294,5 +295,14 @@ module Distribution =
         match space with
         | Discrete count -> categorical count
         | MultiDiscrete counts -> categoricals counts
-        | MultiBinary count -> categoricals (List.replicate count 2)
+        | MultiBinary count -> categoricalsOf (Array.create count 2)
         | Box(low, _) -> diagonalGaussian low.Length
+
+    /// How many outputs of a network, and how many parameters beside it, give the parameters of that family; known without making it,
+    /// however many there are.
+    let sizes space =
+        match space with
+        | Discrete _
+        | MultiDiscrete _ -> struct (Space.indices space, 0L)
+        | MultiBinary count -> struct (2L * int64 count, 0L)
+        | Box(low, _) -> struct (int64 low.Length, int64 low.Length)

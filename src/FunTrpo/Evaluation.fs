@@ -29,7 +29,7 @@ module Evaluation =
     let private mostSteps = 1_000_000L
 
     /// The undiscounted return of one episode in which `choose` gives the action for each observation.
-    let private episode (environment: Environment<'State>) (choose: Vector -> Vector) instance key =
+    let private episode (environment: Environment<'State>) (choose: Vector -> Vector voption) instance key =
         let stepKey = Key.named "environment" key
 
         /// What a call to the environment gives, or the exception that it throws.
@@ -47,7 +47,11 @@ module Evaluation =
                 if not (Space.canBeSeen environment.ObservationSpace observation.Span) then
                     return! Error(Environment.badObservation environment instance steps)
                 else
-                    let action = choose observation
+                    let! action =
+                        match choose observation with
+                        | ValueSome action -> Ok action
+                        | ValueNone -> Error(NonFinitePolicy(environment.Id, instance, steps))
+
                     let clipped = Vector.Create(action.Length, Fill(Space.clip environment.ActionSpace action.Span))
                     let key = Key.at steps stepKey
                     let! next = attempt (steps + 1L) (fun () -> environment.Step(key, clipped.Span, state))
@@ -71,10 +75,7 @@ module Evaluation =
         attempt 0L (fun () -> environment.Reset(Key.named "reset" key))
         |> Result.bind (fun state -> play state 0L 0.0)
 
-    /// Plays `count` episodes with the actions that `choose` gives for each raw observation: a rule written by hand, for
-    /// instance. Each episode has its own key, so the scores do not depend on the number of threads, and all who play with
-    /// one key meet the same start states. An episode that goes on for a million steps is an `EndlessEpisode`.
-    let play threads (environment: Environment<'State>) choose count (key: Key) =
+    let private playWith threads (environment: Environment<'State>) choose count (key: Key) =
         if count < 1 then
             invalidArg "count" $"{count} episodes have no scores: it must be at least 1"
 
@@ -88,7 +89,15 @@ module Evaluation =
             | _, Error failure -> Error failure)
         |> Result.map (List.rev >> Array.ofList >> scores)
 
+    /// Plays `count` episodes with the actions that `choose` gives for each raw observation: a rule written by hand, for
+    /// instance. Each episode has its own key, so the scores do not depend on the number of threads, and all who play with
+    /// one key meet the same start states. An episode that goes on for a million steps is an `EndlessEpisode`.
+    let play threads environment (choose: Vector -> Vector) count key =
+        playWith threads environment (choose >> ValueSome) count key
+
     /// As `play`, with the most probable actions of the actor, which must be one for such observations and actions.
     let run threads (environment: Environment<'State>) (actor: Actor) count key =
         Policy.requireFit "the policy" environment actor.Policy
-        |> Result.bind (fun () -> play threads environment (Player actor).Act count key)
+        |> Result.bind (fun () ->
+            let player = Player actor
+            playWith threads environment (fun observation -> player.TryAct(observation, ValueNone)) count key)

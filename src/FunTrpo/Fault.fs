@@ -1,5 +1,8 @@
 namespace FunTrpo
 
+open System
+open System.Globalization
+
 /// What can go wrong, as a value: every stage of the pipeline that can fail returns one of these as its `Error`.
 type Fault =
     /// A configuration field, its value as it was given, and what would have been allowed.
@@ -27,8 +30,23 @@ type Fault =
 
 module Fault =
 
-    /// One sentence for a person.
-    let message fault =
+    /// The text with \uXXXX in place of characters that are not written but obeyed: those that control a terminal, or turn the direction
+    /// of what follows. Names may come from files, and files from anywhere.
+    let printable (text: string) =
+        let isObeyed (c: char) =
+            match Char.GetUnicodeCategory c with
+            | UnicodeCategory.Control
+            | UnicodeCategory.Format
+            | UnicodeCategory.LineSeparator
+            | UnicodeCategory.ParagraphSeparator -> true
+            | _ -> false
+
+        if Seq.exists isObeyed text then
+            text |> String.collect (fun c -> if isObeyed c then $"\\u{int c:X4}" else string c)
+        else
+            text
+
+    let private describe fault =
         match fault with
         | InvalidSetting(field, value, allowed) -> $"{field} = {value} is not allowed: {allowed}"
         | NonFiniteEnvironment(what, environment, instance, step) ->
@@ -46,6 +64,16 @@ module Fault =
         | InvalidTable(table, why) -> $"{table} is not allowed: {why}"
         | BrokenGuarantee(what, why) -> $"a guarantee was broken for {what}: {why}"
         | Damaged(file, why) -> $"{file} cannot be used: {why}"
+
+    /// One sentence for a person, `printable`; what an environment's own error says keeps its lines.
+    let message fault =
+        match fault with
+        | FailedEnvironment _ ->
+            describe fault
+            |> _.ReplaceLineEndings("\n").Split('\n')
+            |> Array.map printable
+            |> String.concat "\n"
+        | _ -> describe fault |> printable
 
 /// result { … }: steps that each give a result, the first error of which is that of the whole.
 type ResultBuilder() =

@@ -1,6 +1,7 @@
 namespace FunTrpo
 
 open System
+open System.Globalization
 open FunTrpo.Kernels
 
 /// Layers for observations that are indices. Each index has a row of parameters of its own, and a sample's output is f of the sum of the
@@ -14,6 +15,13 @@ module Lookup =
 
     /// Where the parameters of indices lie.
     type private Tables(counts: int list, outputs: int, free: int) =
+        // In 64 bits, where nothing wraps around.
+        let size = Checked.(*) (int64 outputs) (List.sumBy int64 counts) + int64 free
+
+        do
+            if size > int64 Scratch.Largest then
+                invalidArg (nameof counts) $"tables of {size} parameters are larger than the {Scratch.Largest} that fit"
+
         let counts = Array.ofList counts
         let firstRows = Array.scan (+) 0 counts
         let tableCount = outputs * Array.last firstRows
@@ -22,7 +30,8 @@ module Lookup =
             let index = int indices[column]
 
             if not (float32 index = indices[column] && index >= 0 && index < counts[column]) then
-                invalidArg "observations" $"{indices[column]} is not one of the indices 0 … {counts[column] - 1}"
+                let found = indices[column].ToString CultureInfo.InvariantCulture
+                invalidArg "observations" $"{found} is not one of the indices 0 … {counts[column] - 1}"
 
             outputs * (firstRows[column] + index)
 
@@ -62,8 +71,8 @@ module Lookup =
                 Activations.Apply(activation, sum.Slice(0, outputs), slopes)
 
         let linearize rows (input: ReadOnlyMemory<float32>) inputStride =
-            let output = Scratch.Rent(rows * stride)
-            let kept = Scratch.Rent(rows * stride)
+            let output = Scratch.Rent(rows, stride)
+            let kept = Scratch.Rent(rows, stride)
             kept.Span.Fill 1f
             forward rows input.Span inputStride output.Span kept.Span
             let slopes = Slopes(Memory.op_Implicit kept.Memory, false)

@@ -114,9 +114,9 @@ module Layer =
 
     let private linearizeDense (kernel: DenseLayer) (packed: ReadOnlyMemory<float32>) (transposed: Lazy<Scratch>) =
         fun rows (input: ReadOnlyMemory<float32>) inputStride ->
-            let output = Scratch.Rent(rows * kernel.Stride)
+            let output = Scratch.Rent(rows, kernel.Stride)
             let isKept = not (kernel.IsLinear || kernel.IsTanh)
-            let derivative = Scratch.Rent(if isKept then rows * kernel.Stride else 0)
+            let derivative = Scratch.Rent((if isKept then rows else 0), kernel.Stride)
             kernel.Forward(rows, packed.Span, input.Span, inputStride, output.Span, derivative.Span)
 
             let slopes () =
@@ -200,10 +200,21 @@ module Layer =
                 member _.Unpack(packed, parameters) = kernel.Unpack(packed, parameters)
                 member _.At packed = denseAt kernel packed }
 
+    /// The size of two layers together. More numbers than memory is lent for are refused; in 32 bits they would wrap around.
+    let private together (first: int) (second: int) =
+        let size = int64 first + int64 second
+
+        if size > int64 Scratch.Largest then
+            invalidArg (nameof second) $"layers of {size} parameters are larger than the {Scratch.Largest} that fit"
+
+        int size
+
     /// First `first`, then `second` on its output; the parameters are those of the first, then those of the second.
     let private compose (first: Layer) (second: Layer) =
         let stride = first.Stride
         let split = first.PackedCount
+        let parameterCount = together first.ParameterCount second.ParameterCount
+        let packedCount = together split second.PackedCount
 
         let linearizations rows (atFirst: LayerLinearization) (atSecond: LayerLinearization) =
             { new LayerLinearization with
@@ -215,12 +226,12 @@ module Layer =
                     atSecond.Anticipate()
 
                 member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
-                    use hidden = Scratch.Rent(rows * stride)
+                    use hidden = Scratch.Rent(rows, stride)
                     atFirst.Pushforward(inputTangent, parameterTangent.Slice(0, split), hidden.Span)
                     atSecond.Pushforward(Span.op_Implicit hidden.Span, parameterTangent.Slice split, outputTangent)
 
                 member _.Pullback(outputCotangent, inputSlopes, inputCotangent, parameterCotangent) =
-                    use hidden = Scratch.Rent(rows * stride)
+                    use hidden = Scratch.Rent(rows, stride)
                     atSecond.Pullback(outputCotangent, atFirst.Slopes, hidden.Span, parameterCotangent.Slice split)
 
                     atFirst.Pullback(
@@ -237,7 +248,7 @@ module Layer =
         let at (atFirst: LayerAt) (atSecond: LayerAt) =
             { new LayerAt with
                 member _.Forward(rows, input, inputStride, output) =
-                    use hidden = Scratch.Rent(rows * stride)
+                    use hidden = Scratch.Rent(rows, stride)
                     atFirst.Forward(rows, input, inputStride, hidden.Span)
                     atSecond.Forward(rows, Span.op_Implicit hidden.Span, stride, output)
 
@@ -257,13 +268,13 @@ module Layer =
             member _.Inputs = first.Inputs
             member _.Outputs = second.Outputs
             member _.Stride = second.Stride
-            member _.ParameterCount = first.ParameterCount + second.ParameterCount
+            member _.ParameterCount = parameterCount
 
             member _.Initialise key =
                 let struct (firstKey, secondKey) = Key.split key
                 Vector.concat [ first.Initialise firstKey; second.Initialise secondKey ]
 
-            member _.PackedCount = split + second.PackedCount
+            member _.PackedCount = packedCount
 
             member _.Pack(parameters, packed) =
                 first.Pack(parameters.Slice(0, first.ParameterCount), packed.Slice(0, split))
@@ -345,7 +356,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
     let linearizations =
         strips |> Array.map (fun blocks -> Array.zeroCreate<LayerLinearization> blocks.Length)
 
-    let forward = Scratch.Rent(rows * outputs)
+    let forward = Scratch.Rent(rows, outputs)
     let mutable factors: Scratch list = []
 
     let part (block: Cut.Block) (memory: Memory<float32>) = memory.Slice(block.First * outputs, block.Count * outputs)
@@ -382,7 +393,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
     /// Writes the packed Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block.
     let pullback (cotangents: Cut.Block -> LayerLinearization -> Memory<float32> -> unit) (sum: Memory<float32>) =
         let packedCount = layer.PackedCount
-        use others = Scratch.Rent((strips.Length - 1) * packedCount)
+        use others = Scratch.Rent(strips.Length - 1, packedCount)
         let sumOf strip = if strip = 0 then sum else others.Memory.Slice((strip - 1) * packedCount, packedCount)
 
         Parallel.iter threads strips.Length (fun s ->
@@ -391,7 +402,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
 
             for b in 0 .. strips[s].Length - 1 do
                 let block, linearization = strips[s][b], linearizations[s][b]
-                use cotangent = Scratch.Rent(block.Count * stride)
+                use cotangent = Scratch.Rent(block.Count, stride)
                 anticipate s (b + 1)
                 cotangents block linearization cotangent.Memory
                 linearization.Slopes.Multiply cotangent.Span
@@ -438,10 +449,10 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
     /// J v: from a tangent of the parameters to those of the outputs.
     member _.Pushforward(tangent: Vector) =
         use packed = pack tangent
-        let tangents = Array.zeroCreate<float32>(rows * outputs)
+        let tangents = Array.zeroCreate<float32>(Size.product rows outputs)
 
         forEachBlock (fun block linearization ->
-            use padded = Scratch.Rent(block.Count * stride)
+            use padded = Scratch.Rent(block.Count, stride)
             linearization.Pushforward(ReadOnlySpan.Empty, Span.op_Implicit packed.Span, padded.Span)
 
             PaddedRows.Unpad(
@@ -473,7 +484,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
     /// v ↦ Σ_n J_nᵀ M_n J_n v, with the metric M_n at the outputs of row n. Each block of rows is pushed forward, multiplied and
     /// pulled back before the next is begun.
     member _.Curvature(metric: Metric) : LinearMap =
-        let ofRows = Scratch.RentZeros(rows * stride)
+        let ofRows = Scratch.RentZeros(rows, stride)
         factors <- ofRows :: factors
         let factorsOf (block: Cut.Block) = ofRows.Memory.Slice(block.First * stride, block.Count * stride)
 
@@ -518,7 +529,7 @@ type NetworkAt internal (layer: Layer, threads: int, at: LayerAt, parameters: Sc
         rows
 
     let forwardBlock (observations: ReadOnlySpan<float32>) (outputs: Span<float32>) first count =
-        use padded = Scratch.Rent(count * layer.Stride)
+        use padded = Scratch.Rent(count, layer.Stride)
         let output = outputs.Slice(first * layer.Outputs, count * layer.Outputs)
         at.Forward(count, observations.Slice(first * layer.Inputs, count * layer.Inputs), layer.Inputs, padded.Span)
         PaddedRows.Unpad(count, layer.Outputs, Span.op_Implicit padded.Span, output)
@@ -601,7 +612,7 @@ module Network =
     let forward (network: Network) parameters (observations: Matrix) =
         requireInputs network observations
         use at = at network parameters
-        let outputs = Array.zeroCreate<float32>(observations.Rows * network.Outputs)
+        let outputs = Array.zeroCreate<float32>(Size.product observations.Rows network.Outputs)
         at.Forward(observations.Memory, outputs.AsMemory())
         Matrix.adopt observations.Rows network.Outputs outputs
 

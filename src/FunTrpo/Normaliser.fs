@@ -101,7 +101,7 @@ module Normaliser =
         match normaliser with
         | AsTheyAre -> observations
         | Standardise _ ->
-            let values = Array.zeroCreate (observations.Rows * observations.Columns)
+            let values = Array.zeroCreate (Size.product observations.Rows observations.Columns)
             applyTo normaliser observations.Span (values.AsSpan())
             Matrix.adopt observations.Rows observations.Columns values
 

@@ -33,12 +33,25 @@ module Architecture =
 
         Network.create (Space.width observationSpace) layers
 
+    /// The weights and the biases of such a network, known without making it. They are counted in float64, where they do not wrap around,
+    /// however many they are; numbers that an array could hold are exact there.
+    let sizes observationSpace (outputs: int64) architecture =
+        let layers = List.map float architecture.Hidden @ [ float outputs ]
+
+        let weights =
+            float (Space.inputs observationSpace) :: layers |> List.pairwise |> List.sumBy (fun (a, b) -> a * b)
+
+        let withBiases = if Space.holdsIndices observationSpace then List.tail layers else layers
+        struct (weights, List.sum withBiases)
+
 /// A stochastic policy π(a|s): a network gives the parameters of an action distribution of the family.
 type Policy =
     {
         ObservationSpace: Space
         ActionSpace: Space
+        Architecture: Architecture
         Family: Family
+        /// The network of that architecture.
         Network: Network
         /// Whether drawn actions count in half-widths of the action space around its middle, and not in its own unit.
         IsScaled: bool
@@ -59,6 +72,7 @@ module Policy =
 
         { ObservationSpace = observationSpace
           ActionSpace = actionSpace
+          Architecture = architecture
           Family = family
           Network =
             match actionSpace with
@@ -75,6 +89,12 @@ module Policy =
         | Discrete _
         | MultiDiscrete _
         | MultiBinary _ -> ReadOnlyMemory.Empty
+
+    /// How many parameters the policy of such spaces and layers has, known without making it.
+    let parameterCount architecture observationSpace actionSpace =
+        let struct (outputs, free) = Distribution.sizes actionSpace
+        let struct (weights, biases) = Architecture.sizes observationSpace outputs architecture
+        weights + biases + float free
 
     /// Refuses a policy that cannot act in the environment, with what each of them has; `name` is what an error calls it.
     let requireFit name (environment: Environment<'State>) policy =
@@ -109,7 +129,8 @@ module Actor =
         Network.forward actor.Policy.Network actor.Parameters (Normaliser.apply actor.Normaliser observations)
 
 /// An actor ready to play: its network is packed once, and what it does lies in the action space. Several threads may use it at a
-/// time; no call allocates.
+/// time; no call allocates. An observation for which the policy gives no finite distribution or action ends in an
+/// `ArithmeticException`.
 [<Sealed>]
 type Player(actor: Actor) =
     let policy = actor.Policy
@@ -132,16 +153,18 @@ type Player(actor: Actor) =
 
         rows
 
+    /// Writes the parameters, and gives whether they are finite.
     let distributions (observations: ReadOnlySpan<float32>) (parameters: Span<float32>) =
         use normalised = Scratch.Rent observations.Length
         Normaliser.applyTo actor.Normaliser observations normalised.Span
         network.Forward(Span.op_Implicit normalised.Span, parameters)
+        Reductions.AllFinite(Span.op_Implicit parameters)
 
-    /// Writes the action for each row: the most probable one, or one drawn by the key.
-    let act (observations: ReadOnlySpan<float32>) (key: Key voption) (actions: Span<float32>) =
+    /// Writes the action for each row: the most probable one, or one drawn by the key. Gives whether the policy can act there.
+    let tryAct (observations: ReadOnlySpan<float32>) (key: Key voption) (actions: Span<float32>) =
         let rows = requireRows observations.Length actions.Length family.ActionWidth
-        use parameters = Scratch.Rent(rows * family.ParameterWidth)
-        distributions observations parameters.Span
+        use parameters = Scratch.Rent(rows, family.ParameterWidth)
+        let isFinite = distributions observations parameters.Span
 
         for row in 0 .. rows - 1 do
             let action = actions.Slice(row * family.ActionWidth, family.ActionWidth)
@@ -153,12 +176,24 @@ type Player(actor: Actor) =
 
             Policy.toAction policy (Span.op_Implicit action) action
 
+        isFinite && Reductions.AllFinite(Span.op_Implicit actions)
+
+    /// Of logits that are all NaN, one action looks as probable as any, so what is not finite may not go unnoticed.
+    let require isFinite =
+        if not isFinite then
+            raise (
+                ArithmeticException
+                    "The policy gives no finite action distribution for this observation: the numbers of one or of both are too large."
+            )
+
+    let act observations key actions = tryAct observations key actions |> require
+
     member _.Actor = actor
 
     /// Writes the parameters of the action distributions for raw observations, row after row.
     member _.Distributions(observations: ReadOnlySpan<float32>, parameters: Span<float32>) =
         requireRows observations.Length parameters.Length family.ParameterWidth |> ignore
-        distributions observations parameters
+        distributions observations parameters |> require
 
     /// Writes the most probable action for each row of raw observations.
     member _.Act(observations: ReadOnlySpan<float32>, actions: Span<float32>) = act observations ValueNone actions
@@ -166,6 +201,12 @@ type Player(actor: Actor) =
     /// Writes an action drawn by `key` for each row of raw observations; row i draws by the key number i below it.
     member _.Sample(observations: ReadOnlySpan<float32>, key: Key, actions: Span<float32>) =
         act observations (ValueSome key) actions
+
+    /// The action for one raw observation, where the policy can act there: the most probable one, or one drawn by the key.
+    member internal _.TryAct(observation: Vector, key) =
+        let action = Array.zeroCreate family.ActionWidth
+
+        if tryAct observation.Span key (action.AsSpan()) then ValueSome(Vector.adopt action) else ValueNone
 
     /// The most probable action for one raw observation.
     member _.Act(observation: Vector) =

@@ -1,257 +1,422 @@
 namespace FunTrpo
 
 open System
+open System.Buffers
 open System.Buffers.Binary
+open System.Buffers.Text
+open System.Globalization
 open System.IO
+open System.Runtime.InteropServices
 open System.Security.Cryptography
+open System.Text
 open System.Text.Json
-open System.Text.Json.Nodes
 
 /// A trained policy with what is needed to build it again and to act with it.
 type SavedPolicy =
     {
         /// The id of the environment that it was trained on.
         Environment: string
-        Architecture: Architecture
         Actor: Actor
     }
 
+    member this.Architecture = this.Actor.Policy.Architecture
     member this.ObservationSpace = this.Actor.Policy.ObservationSpace
     member this.ActionSpace = this.Actor.Policy.ActionSpace
 
+/// SHA-256 of what is written to it, of which no more is kept than is written at a time.
+[<Sealed>]
+type private Hashing() =
+    let hash = IncrementalHash.CreateHash HashAlgorithmName.SHA256
+    let mutable buffer = Array.zeroCreate<byte> 4096
+
+    let atLeast size =
+        if size > buffer.Length then
+            buffer <- Array.zeroCreate size
+
+        buffer
+
+    /// In lower-case hexadecimal.
+    member _.Result = Convert.ToHexStringLower(hash.GetCurrentHash())
+
+    interface IBufferWriter<byte> with
+        member _.GetMemory size = (atLeast size).AsMemory()
+        member _.GetSpan size = (atLeast size).AsSpan()
+        member _.Advance count = hash.AppendData(buffer, 0, count)
+
+    interface IDisposable with
+        member _.Dispose() = hash.Dispose()
+
 /// Policies as files: JSON, with the parameters as base64 of little-endian float32 and a checksum of the whole.
+///
+/// Both ways they are streamed: what is kept beside a policy is its file, and what is between a piece of it and the policy.
 module PolicyFile =
 
     let private format = "funtrpo-policy"
     let private version = 3
 
-    let private toBytes (parameters: Vector) =
-        let bytes = Array.zeroCreate<byte>(4 * parameters.Length)
+    /// The most bytes of a file that is read: enough for more parameters than training has weights for, and few enough to be held.
+    let private largest = 1_000_000_000L
 
-        for i in 0 .. parameters.Length - 1 do
-            BinaryPrimitives.WriteSingleLittleEndian(bytes.AsSpan(4 * i), parameters[i])
+    /// So many parameters are written at a time: a multiple of 3, so that their bytes are whole groups of base64.
+    let private pieceLength = 3072
 
-        bytes
+    /// Does `work` with the parameters as little-endian float32, piece by piece, and whether the piece is the last.
+    let private forEachPiece (parameters: Vector) (work: byte[] -> int -> bool -> unit) =
+        let bytes = Array.zeroCreate<byte>(4 * pieceLength)
+        let mutable first = 0
+        let mutable isLast = false
 
-    let private ofBytes (bytes: byte[]) =
-        Vector.init (bytes.Length / 4) (fun i -> BinaryPrimitives.ReadSingleLittleEndian(ReadOnlySpan(bytes, 4 * i, 4)))
+        while not isLast do
+            let count = min pieceLength (parameters.Length - first)
+
+            for i in 0 .. count - 1 do
+                BitConverter.TryWriteBytes(bytes.AsSpan(4 * i), parameters[first + i]) |> ignore
+
+                if not BitConverter.IsLittleEndian then
+                    Array.Reverse(bytes, 4 * i, 4)
+
+            first <- first + count
+            isLast <- first >= parameters.Length
+            work bytes (4 * count) isLast
 
     /// SHA-256 of the parameters as little-endian float32, in lower-case hexadecimal.
-    let sha256 parameters = Convert.ToHexStringLower(SHA256.HashData(toBytes parameters))
+    let sha256 parameters =
+        use hash = IncrementalHash.CreateHash HashAlgorithmName.SHA256
+        forEachPiece parameters (fun bytes count _ -> hash.AppendData(bytes, 0, count))
+        Convert.ToHexStringLower(hash.GetCurrentHash())
 
     // JSON
 
-    let private object (properties: (string * JsonNode) list) =
-        let node = JsonObject()
-
-        for name, value in properties do
-            node.Add(name, value)
-
-        node :> JsonNode
-
-    let private text (value: string) : JsonNode = JsonValue.Create value
-    let private integer (value: int) : JsonNode = JsonValue.Create value
-    let private number (value: float) : JsonNode = JsonValue.Create value
-    let private list (items: seq<JsonNode>) : JsonNode = JsonArray(Array.ofSeq items)
-
     /// JSON has no infinity: an infinite bound is null.
-    let private boundsToJson (v: Vector) =
-        list (Seq.init v.Length (fun i -> if Single.IsFinite v[i] then JsonValue.Create v[i] :> JsonNode else null))
+    let private writeBounds (writer: Utf8JsonWriter) (name: string) (v: Vector) =
+        writer.WriteStartArray name
 
-    let private spaceToJson space =
+        for i in 0 .. v.Length - 1 do
+            if Single.IsFinite v[i] then writer.WriteNumberValue v[i] else writer.WriteNullValue()
+
+        writer.WriteEndArray()
+
+    let private writeIntegers (writer: Utf8JsonWriter) (name: string) (integers: int list) =
+        writer.WriteStartArray name
+
+        for integer in integers do
+            writer.WriteNumberValue integer
+
+        writer.WriteEndArray()
+
+    let private writeSpace (writer: Utf8JsonWriter) (name: string) space =
+        let kind (kind: string) = writer.WriteString("kind", kind)
+        let count (count: int) = writer.WriteNumber("count", count)
+        writer.WriteStartObject name
+
         match space with
-        | Discrete count -> object [ "kind", text "Discrete"; "count", integer count ]
-        | Box(low, high) -> object [ "kind", text "Box"; "low", boundsToJson low; "high", boundsToJson high ]
-        | MultiDiscrete counts -> object [ "kind", text "MultiDiscrete"; "counts", list (counts |> Seq.map integer) ]
-        | MultiBinary count -> object [ "kind", text "MultiBinary"; "count", integer count ]
+        | Discrete alternatives ->
+            kind "Discrete"
+            count alternatives
+        | MultiBinary switches ->
+            kind "MultiBinary"
+            count switches
+        | MultiDiscrete counts ->
+            kind "MultiDiscrete"
+            writeIntegers writer "counts" counts
+        | Box(low, high) ->
+            kind "Box"
+            writeBounds writer "low" low
+            writeBounds writer "high" high
 
-    let private normaliserToJson normaliser : JsonNode =
+        writer.WriteEndObject()
+
+    let private writeNormaliser (writer: Utf8JsonWriter) normaliser =
         match normaliser with
-        | AsTheyAre -> null
+        | AsTheyAre -> writer.WriteNull "normaliser"
         | Standardise moments ->
-            let columns f = list (Seq.init moments.Width (f >> number))
+            let writeColumns (name: string) (column: int -> float) =
+                writer.WriteStartArray name
 
-            object
-                [ "count", number moments.Count
-                  "means", columns moments.Mean
-                  "squaredDeviations", columns moments.SquaredDeviations ]
+                for i in 0 .. moments.Width - 1 do
+                    writer.WriteNumberValue(column i)
 
-    let private toJson saved =
+                writer.WriteEndArray()
+
+            writer.WriteStartObject "normaliser"
+            writer.WriteNumber("count", moments.Count)
+            writeColumns "means" moments.Mean
+            writeColumns "squaredDeviations" moments.SquaredDeviations
+            writer.WriteEndObject()
+
+    /// As base64, in which `+` is escaped, as in every text of JSON that .NET writes.
+    let private writeParameters (writer: Utf8JsonWriter) (parameters: Vector) =
+        let text = Array.zeroCreate<byte>(Base64.GetMaxEncodedToUtf8Length(4 * pieceLength))
+        writer.WritePropertyName "parameters"
+
+        forEachPiece parameters (fun bytes count isLast ->
+            let _, _, written = Base64.EncodeToUtf8(ReadOnlySpan(bytes, 0, count), text.AsSpan())
+            writer.WriteStringValueSegment(ReadOnlySpan(text, 0, written), isLast)
+            writer.Flush())
+
+    /// Writes all that a policy is, and its checksum, where that is known by now.
+    let private writeJson (writer: Utf8JsonWriter) (saved: SavedPolicy) checksum =
         let activation =
             Configuration.activations
             |> List.pick (fun (name, activation) ->
                 if activation = saved.Architecture.Activation then Some name else None)
 
-        object
-            [ "format", text format
-              "version", integer version
-              "environment", text saved.Environment
-              "observationSpace", spaceToJson saved.ObservationSpace
-              "actionSpace", spaceToJson saved.ActionSpace
-              "scaledActions", JsonValue.Create saved.Actor.Policy.IsScaled
-              "hidden", list (saved.Architecture.Hidden |> Seq.map integer)
-              "activation", text activation
-              "normaliser", normaliserToJson saved.Actor.Normaliser
-              "parameterCount", integer saved.Actor.Parameters.Length
-              "parameters", text (Convert.ToBase64String(toBytes saved.Actor.Parameters)) ]
+        writer.WriteStartObject()
+        writer.WriteString("format", format)
+        writer.WriteNumber("version", version)
+        writer.WriteString("environment", saved.Environment)
+        writeSpace writer "observationSpace" saved.ObservationSpace
+        writeSpace writer "actionSpace" saved.ActionSpace
+        writer.WriteBoolean("scaledActions", saved.Actor.Policy.IsScaled)
+        writeIntegers writer "hidden" saved.Architecture.Hidden
+        writer.WriteString("activation", activation)
+        writeNormaliser writer saved.Actor.Normaliser
+        writer.WriteNumber("parameterCount", saved.Actor.Parameters.Length)
+        writeParameters writer saved.Actor.Parameters
+        checksum |> Option.iter (fun (checksum: string) -> writer.WriteString("checksum", checksum))
+        writer.WriteEndObject()
+        writer.Flush()
 
-    /// SHA-256 of all that the JSON says.
-    let private checksum (node: JsonNode) =
-        Text.Encoding.UTF8.GetBytes(node.ToJsonString()) |> SHA256.HashData |> Convert.ToHexStringLower
+    /// SHA-256 of the JSON that `write` writes, without white space.
+    let private hashOf (write: Utf8JsonWriter -> unit) =
+        use hashing = new Hashing()
+        use writer = new Utf8JsonWriter(hashing :> IBufferWriter<byte>)
+        write writer
+        writer.Flush()
+        hashing.Result
+
+    /// Writes the text of the file, in UTF-8.
+    let private write (stream: Stream) saved =
+        let checksum = hashOf (fun writer -> writeJson writer saved None)
+        use writer = new Utf8JsonWriter(stream, JsonWriterOptions(Indented = true))
+        writeJson writer saved (Some checksum)
+        stream.WriteByte(byte '\n')
 
     /// The text of the file.
     let print saved =
-        let node = toJson saved
-        node["checksum"] <- text (checksum node)
-
-        node.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n"
+        use stream = new MemoryStream()
+        write stream saved
+        Encoding.UTF8.GetString(stream.GetBuffer(), 0, int stream.Length)
 
     /// Thrown and caught within this module alone: reading JSON that is not what it should be throws anyway.
     exception private Unreadable of why: string
 
     let private unreadable why = raise (Unreadable why)
 
-    let private property (name: string) (node: JsonNode) : JsonNode =
-        match node[name] with
-        | null -> unreadable $"it has no {name}"
-        | value -> value
+    let private property (name: string) (node: JsonElement) =
+        match node.TryGetProperty name with
+        | true, value when value.ValueKind <> JsonValueKind.Null -> value
+        | _ -> unreadable $"it has no {name}"
 
-    let private get<'T> name (node: JsonNode) = (property name node).GetValue<'T>()
+    let private text name node = (property name node).GetString()
+    let private integer name node = (property name node).GetInt32()
 
     let private atLeast smallest name value =
         if value < smallest then
-            unreadable $"its {name} is {value}"
+            unreadable $"its {name} has the value {string value}"
 
         value
 
-    /// A list of values, none of which is null.
-    let private items<'T> name (node: JsonNode) =
-        [ for item in (property name node).AsArray() do
-              if isNull item then
-                  unreadable $"its {name} has an empty place"
+    /// An array of values, none of which is null.
+    let private items (get: JsonElement -> 'T) name node =
+        [| for item in (property name node).EnumerateArray() do
+               if item.ValueKind = JsonValueKind.Null then
+                   unreadable $"its {name} has an empty place"
 
-              item.GetValue<'T>() ]
+               get item |]
+
+    let private integers = items _.GetInt32()
 
     /// A list of numbers, or null for the infinite one.
     let private bounds infinite name node =
-        (property name node).AsArray()
-        |> Seq.map (fun bound -> if isNull bound then infinite else bound.GetValue<float32>())
-        |> Vector.ofSeq
+        let ofJson (bound: JsonElement) = if bound.ValueKind = JsonValueKind.Null then infinite else bound.GetSingle()
+
+        (property name node).EnumerateArray() |> Seq.map ofJson |> Vector.ofSeq
 
     /// `what` it is a space of, for errors.
-    let private spaceOfJson what (node: JsonNode) =
+    let private spaceOfJson what node =
         let node = property $"{what}Space" node
-        let count () = get<int> "count" node |> atLeast 1 "count"
 
-        match get<string> "kind" node with
-        | "Discrete" -> Discrete(count ())
-        | "MultiBinary" -> MultiBinary(count ())
-        | "MultiDiscrete" ->
-            match items<int> "counts" node with
-            | [] -> unreadable $"its {what} space has no dimension"
-            | counts -> MultiDiscrete(counts |> List.map (atLeast 1 "counts"))
-        | "Box" ->
-            let low = bounds Single.NegativeInfinity "low" node
-            let high = bounds Single.PositiveInfinity "high" node
+        let space =
+            match text "kind" node with
+            | "Discrete" -> Discrete(integer "count" node)
+            | "MultiBinary" -> MultiBinary(integer "count" node)
+            | "MultiDiscrete" -> MultiDiscrete(integers "counts" node |> List.ofArray)
+            | "Box" -> Box(bounds Single.NegativeInfinity "low" node, bounds Single.PositiveInfinity "high" node)
+            | kind -> unreadable $"its {what} space is of the unknown kind {kind}"
 
-            if
-                low.Length = 0
-                || low.Length <> high.Length
-                || Seq.exists2 (>) (Vector.toArray low) (Vector.toArray high)
-            then
-                unreadable $"its {what} space has no points"
+        match Space.whyImproper space with
+        | Some why -> unreadable $"its {what} space {why}"
+        | None -> space
 
-            Box(low, high)
-        | kind -> unreadable $"its {what} space is of the unknown kind {kind}"
-
-    let private normaliserOfJson space (node: JsonNode) =
+    let private normaliserOfJson space (node: JsonElement) =
         let width = Space.width space
 
-        match node["normaliser"] with
-        | null -> AsTheyAre
-        | _ when Space.holdsIndices space -> unreadable "its normaliser is for indices"
-        | moments ->
-            let count = get<float> "count" moments |> atLeast 0.0 "count"
-            let means = items<float> "means" moments
-            let squares = items<float> "squaredDeviations" moments |> List.map (atLeast 0.0 "squaredDeviations")
+        match node.TryGetProperty "normaliser" with
+        | true, moments when moments.ValueKind <> JsonValueKind.Null ->
+            if Space.holdsIndices space then
+                unreadable "its normaliser is for indices"
+
+            let count = (property "count" moments).GetDouble() |> atLeast 0.0 "count"
+            let means = items _.GetDouble() "means" moments
+            let squares = items _.GetDouble() "squaredDeviations" moments
 
             if means.Length <> width || squares.Length <> width then
                 unreadable $"its normaliser is not for observations of width {width}"
 
-            if not (List.forall Double.IsFinite (count :: means @ squares)) then
+            for square in squares do
+                atLeast 0.0 "squaredDeviations" square |> ignore
+
+            if
+                not (
+                    Double.IsFinite count && Array.forall Double.IsFinite means && Array.forall Double.IsFinite squares
+                )
+            then
                 unreadable "its normaliser is not finite"
 
             Standardise(Moments.create count means squares)
+        | _ -> AsTheyAre
 
     let private activationOfJson node =
-        let name = get<string> "activation" node
+        let name = text "activation" node
 
         match Configuration.activations |> List.tryFind (fun (known, _) -> known = name) with
         | Some(_, activation) -> activation
         | None -> unreadable $"it names the unknown activation {name}"
 
-    let private parametersOfJson node =
-        let parameters = ofBytes (Convert.FromBase64String(get<string> "parameters" node))
+    /// The text of a string, in UTF-8.
+    let private utf8 (node: JsonElement) =
+        let raw = JsonMarshal.GetRawUtf8Value node
+        let text = Array.zeroCreate<byte> raw.Length
+        let mutable reader = Utf8JsonReader(raw, JsonReaderOptions())
+        reader.Read() |> ignore
+        text.AsMemory(0, reader.CopyString(text.AsSpan()))
+
+    /// The parameters that the text of base64 means, which is written over.
+    let private parametersOf (base64: Memory<byte>) =
+        let mutable count = 0
+
+        let status = Base64.DecodeFromUtf8InPlace(base64.Span, &count)
+
+        if status <> OperationStatus.Done || count % 4 <> 0 then
+            unreadable "its parameters are not float32 in base64"
+
+        let bytes = base64.Slice(0, count)
+        let read i = BinaryPrimitives.ReadSingleLittleEndian(Span.op_Implicit (bytes.Span.Slice(4 * i, 4)))
+        let parameters = Vector.init (count / 4) read
 
         if not (Vector.isFinite parameters) then
             unreadable "its parameters are not all finite"
 
         parameters
 
-    /// Refuses what is not a policy, has another version, or is not what was saved.
-    let private requireIntact (node: JsonNode) =
-        if not (node :? JsonObject) || get<string> "format" node <> format then
+    /// SHA-256 of all that the JSON says beside its checksum, whatever its white space; `parameters` is their text.
+    let private checksumOf (node: JsonElement) (parameters: ReadOnlyMemory<byte>) =
+        hashOf (fun writer ->
+            writer.WriteStartObject()
+
+            for property in node.EnumerateObject() do
+                if property.NameEquals "parameters" then
+                    writer.WritePropertyName "parameters"
+
+                    for first in 0..pieceLength .. max 0 (parameters.Length - 1) do
+                        let count = min pieceLength (parameters.Length - first)
+
+                        writer.WriteStringValueSegment(
+                            parameters.Span.Slice(first, count),
+                            first + count = parameters.Length
+                        )
+                elif not (property.NameEquals "checksum") then
+                    property.WriteTo writer
+
+            writer.WriteEndObject())
+
+    /// The parameters of what is a policy, has the version that is known, and is what was saved.
+    let private intactParameters (node: JsonElement) =
+        if node.ValueKind <> JsonValueKind.Object || text "format" node <> format then
             unreadable "it is not a FunTrpo policy"
 
-        let found = get<int> "version" node
+        let found = integer "version" node
 
         if found <> version then
             unreadable $"it has version {found}, and only version {version} is known"
 
-        let stored = get<string> "checksum" node
-        node.AsObject().Remove "checksum" |> ignore
+        let stored = text "checksum" node
+        let parameters = utf8 (property "parameters" node)
 
-        if checksum node <> stored then
+        if checksumOf node (Memory.op_Implicit parameters) <> stored then
             unreadable "it is not what was saved (its checksum differs)"
 
-    let private ofJson (node: JsonNode) =
-        requireIntact node
+        parametersOf parameters
+
+    /// So many observations are tried before a policy is used.
+    let private tries = 20
+
+    /// Bounds beyond this are taken for none: many environments give the largest float32 where they know of no bound.
+    let private farthest = 1e6f
+
+    /// Refuses a policy that cannot act at an observation of its space: the one nearest to 0, or some drawn ones. Where a space has
+    /// no end, there are observations too large for any policy, so no trial can say of all that it could.
+    let private requireAble (actor: Actor) =
+        let space =
+            match actor.Policy.ObservationSpace with
+            | Box(low, high) ->
+                Box(
+                    low |> Vector.map (fun bound -> if bound < -farthest then Single.NegativeInfinity else bound),
+                    high |> Vector.map (fun bound -> if bound > farthest then Single.PositiveInfinity else bound)
+                )
+            | space -> space
+
+        let nearest =
+            let zero = Vector.zero (Space.width space)
+            Vector.Create(zero.Length, Fill(fun row -> Space.clip space zero.Span row))
+
+        let player = Player actor
+        let key = Key.ofSeed 0L
+
+        let canAct key observation =
+            player.TryAct(observation, ValueNone).IsSome && player.TryAct(observation, ValueSome key).IsSome
+
+
+        for i in 0 .. tries - 1 do
+            let ofTry = Key.at (int64 i) key
+            let observation = if i = 0 then nearest else Space.sample space (Key.named "observation" ofTry)
+
+            if not (canAct (Key.named "action" ofTry) observation) then
+                unreadable "it gives no finite action for an observation of its space: its parameters are too large"
+
+    let private ofJson (node: JsonElement) =
+        let parameters = intactParameters node
         let observationSpace = spaceOfJson "observation" node
-        let hidden = items<int> "hidden" node |> List.map (atLeast 1 "hidden")
-        let architecture = { Hidden = hidden; Activation = activationOfJson node }
-        let parameters = parametersOfJson node
+        let actionSpace = spaceOfJson "action" node
 
-        // Compared in 64 bits, before anything of that size is made.
-        let inputs =
-            if Space.holdsIndices observationSpace then
-                Space.indices observationSpace
-            else
-                int64 (Space.width observationSpace)
+        let architecture =
+            { Hidden = integers "hidden" node |> Array.map (atLeast 1 "hidden") |> List.ofArray
+              Activation = activationOfJson node }
 
-        for inputs, outputs in List.pairwise (inputs :: List.map int64 hidden @ [ 1L ]) do
-            if inputs * outputs > int64 parameters.Length then
-                unreadable $"its network needs more parameters than the {parameters.Length} that it holds"
+        // Before anything of that size is made.
+        let count = Policy.parameterCount architecture observationSpace actionSpace
 
-        let policy = Policy.create architecture 0.0 observationSpace (spaceOfJson "action" node)
+        if count <> float parameters.Length then
+            let needed = count.ToString("F0", CultureInfo.InvariantCulture)
+            unreadable $"its network needs {needed} parameters, and it holds {parameters.Length}"
 
-        if policy.Network.ParameterCount <> parameters.Length then
-            unreadable $"its network needs {policy.Network.ParameterCount} parameters, and it holds {parameters.Length}"
+        let policy = Policy.create architecture 0.0 observationSpace actionSpace
 
-        { Environment = get<string> "environment" node
-          Architecture = architecture
-          Actor =
-            { Policy = { policy with IsScaled = get<bool> "scaledActions" node }
+        let actor =
+            { Policy = { policy with IsScaled = (property "scaledActions" node).GetBoolean() }
               Parameters = parameters
-              Normaliser = normaliserOfJson observationSpace node } }
+              Normaliser = normaliserOfJson observationSpace node }
 
-    /// The policy that the text describes; `name` is what an error calls it.
-    let parse name (text: string) =
+        requireAble actor
+        { Environment = text "environment" node; Actor = actor }
+
+    let private parseBytes name (bytes: ReadOnlyMemory<byte>) =
         let damaged why = Error(Damaged(name, why))
 
         try
-            match JsonNode.Parse(text, documentOptions = JsonDocumentOptions(AllowDuplicateProperties = false)) with
-            | null -> damaged "it is empty"
-            | node -> Ok(ofJson node)
+            use document = JsonDocument.Parse(bytes, JsonDocumentOptions(AllowDuplicateProperties = false))
+            Ok(ofJson document.RootElement)
         with
         | Unreadable why -> damaged why
         | :? JsonException -> damaged "it is not JSON, or not all of it"
@@ -260,24 +425,106 @@ module PolicyFile =
         | :? InvalidOperationException
         | :? OverflowException -> damaged "a field of it is not of the type that it should be"
 
+    /// The policy that the text describes; `name` is what an error calls it.
+    let parse name (text: string) =
+        try
+            Ok(UTF8Encoding(false, true).GetBytes text)
+        with :? EncoderFallbackException ->
+            Error(Damaged(name, "it is not text"))
+        |> Result.bind (fun bytes -> parseBytes name (ReadOnlyMemory bytes))
+
     /// The policy itself where it can act in the environment, or what each of them has; `name` is what an error calls it.
     let requireFit name (environment: Environment<'State>) (saved: SavedPolicy) =
         Policy.requireFit $"{name}, made for {saved.Environment}," environment saved.Actor.Policy
         |> Result.map (fun () -> saved)
 
-    /// Replaces the whole file at once, so that a reader never sees a part of it and a crash leaves the old one.
-    let replace (path: string) (content: string) =
-        let written = $"{path}.{Path.GetRandomFileName()}"
-        File.WriteAllText(written, content)
-        File.Move(written, path, true)
+    /// What a path leads to in the end, where it is a symbolic link.
+    let private behindLinks (path: string) =
+        let file = FileInfo path
 
-    /// Writes a policy to a file, which is replaced.
-    let save path saved = replace path (print saved)
+        match file.LinkTarget with
+        | null -> file
+        | _ -> FileInfo(file.ResolveLinkTarget(true).FullName)
+
+    /// Writes a new file. It is only for those whom `mode` lets, where it is known.
+    let private writeNew path (mode: UnixFileMode voption) (write: Stream -> unit) =
+        let options = FileStreamOptions(Mode = FileMode.CreateNew, Access = FileAccess.Write)
+        mode |> ValueOption.iter (fun mode -> options.UnixCreateMode <- mode)
+        use stream = new FileStream(path, options)
+        // A mask may have taken from the mode that the file was made with.
+        mode |> ValueOption.iter (fun mode -> File.SetUnixFileMode(stream.SafeFileHandle, mode))
+        write stream
+
+    /// Replaces the whole file at once by what `write` writes, so that a reader never sees a part of it and a crash leaves the old one.
+    /// The new one has the mode of the old one; a symbolic link stays one, and the file behind it is replaced. Where it cannot be done, no
+    /// other file is left behind.
+    let private replaceBy (path: string) write =
+        let file = behindLinks path
+
+        if Directory.Exists file.FullName then
+            raise (IOException $"{path} is a folder, and not a file")
+
+        let mode =
+            if file.Exists && not (OperatingSystem.IsWindows()) then ValueSome file.UnixFileMode else ValueNone
+
+        let written = $"{file.FullName}.{Path.GetRandomFileName()}"
+
+        try
+            writeNew written mode write
+            File.Move(written, file.FullName, true)
+        with _ ->
+            if File.Exists written then
+                File.Delete written
+
+            reraise ()
+
+    /// Replaces the whole file at once by the text, so that a reader never sees a part of it and a crash leaves the old one. The new one
+    /// has the mode of the old one; a symbolic link stays one, and the file behind it is replaced.
+    let replace (path: string) (content: string) =
+        replaceBy path (fun stream -> stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes content)))
+
+    /// Writes a policy to a file, which is replaced as by `replace`.
+    let save path saved = replaceBy path (fun stream -> write stream saved)
+
+    /// The bytes of a file. What has no length has no end either, or waits for somebody to write: a device, a pipe. It is not opened.
+    let private readBytes (path: string) =
+        let noFile () = unreadable "it is empty, or no ordinary file"
+
+        if Directory.Exists path then
+            unreadable "it is a folder, and not a file"
+
+        let file = behindLinks path
+
+        if file.Exists && file.Length = 0L then
+            noFile ()
+
+        use stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1)
+
+        if not stream.CanSeek || stream.Length = 0L then
+            noFile ()
+
+        if stream.Length > largest then
+            unreadable $"it has {stream.Length} bytes, and no policy has more than {largest}"
+
+        let bytes = Array.zeroCreate<byte>(int stream.Length)
+        let count = stream.ReadAtLeast(bytes.AsSpan(), bytes.Length, false)
+        let mark = Encoding.UTF8.Preamble.Length
+        let isMarked = bytes.AsSpan(0, count).StartsWith Encoding.UTF8.Preamble
+        let text = ReadOnlyMemory(bytes, 0, count)
+        if isMarked then text.Slice mark else text
+
+    /// As `load`; but what the file system refuses is thrown, as an `IOException`, `UnauthorizedAccessException` or `ArgumentException`.
+    let read path =
+        try
+            Ok(readBytes path)
+        with Unreadable why ->
+            Error(Damaged(path, why))
+        |> Result.bind (parseBytes path)
 
     /// Reads a policy from a file.
     let load path =
         try
-            parse path (File.ReadAllText path)
+            read path
         with
         | :? IOException
         | :? ArgumentException

@@ -282,13 +282,13 @@ module Rollout =
         (instances: ImmutableArray<Instance<'State>>)
         : Result<Batch * ImmutableArray<Instance<'State>>, Fault> =
         let count = instances.Length
-        let total = count * horizon
+        let total = Size.product count horizon
         let observationWidth = Space.width environment.ObservationSpace
         let actionWidth = actor.Policy.Family.ActionWidth
 
         let rows =
-            { Observations = Array.zeroCreate (total * observationWidth)
-              Actions = Array.zeroCreate (total * actionWidth)
+            { Observations = Array.zeroCreate (Size.product total observationWidth)
+              Actions = Array.zeroCreate (Size.product total actionWidth)
               Rewards = Array.zeroCreate total
               Ends = Array.zeroCreate total }
 

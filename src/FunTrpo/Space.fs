@@ -1,6 +1,7 @@
 namespace FunTrpo
 
 open System
+open System.Globalization
 open FunTrpo.Kernels
 
 /// What an observation or an action can be. In a batch each of them is a row of float32.
@@ -28,22 +29,38 @@ module Space =
         | MultiDiscrete counts -> counts.Length
         | MultiBinary count -> count
 
-    /// Beyond it float32 cannot tell indices apart.
-    let private mostAlternatives = 1 <<< 24
+    /// The most alternatives of a choice, 2²⁴: beyond it float32 cannot tell indices apart. A row has no more numbers, either.
+    let most = 1 <<< 24
 
-    /// Whether the space has elements that rows can hold: at least one alternative or dimension, no more than 2²⁴ alternatives, and no
-    /// corner below its opposite.
-    let isProper space =
-        let isCount count = count >= 1 && count <= mostAlternatives
+    /// Why a space is none: it has no elements, or none that a row can hold. A space has at least one alternative or dimension, no more
+    /// than 2²⁴, no corner below its opposite, and a finite number in each coordinate.
+    let whyImproper space =
+        let isTooMuch count = count > most
+        let tooMuch = Some "has more than 2²⁴ alternatives, or numbers"
+
+        let hasNumbers (low: float32) (high: float32) =
+            low <= high && low < Single.PositiveInfinity && high > Single.NegativeInfinity
 
         match space with
-        | Discrete count -> isCount count
-        | MultiBinary count -> count >= 1
-        | MultiDiscrete counts -> not counts.IsEmpty && List.forall isCount counts
-        | Box(low, high) ->
+        | _ when isTooMuch (width space) -> tooMuch
+        | Discrete count when isTooMuch count -> tooMuch
+        | MultiDiscrete counts when List.exists isTooMuch counts -> tooMuch
+        | Discrete count
+        | MultiBinary count when count >= 1 -> None
+        | MultiDiscrete(_ :: _ as counts) when counts |> List.forall (fun count -> count >= 1) -> None
+        | Box(low, high) when
             low.Length >= 1
             && low.Length = high.Length
-            && Array.forall2 (<=) (Vector.toArray low) (Vector.toArray high)
+            && Array.forall2 hasNumbers (Vector.toArray low) (Vector.toArray high)
+            ->
+            None
+        | Discrete _
+        | MultiBinary _
+        | MultiDiscrete _
+        | Box _ -> Some "has no elements"
+
+    /// Whether the space has elements that rows can hold (`whyImproper`).
+    let isProper space = (whyImproper space).IsNone
 
     let private isIndex count (x: float32) = x >= 0f && x < float32 count && MathF.Floor x = x
 
@@ -68,6 +85,9 @@ module Space =
         | MultiDiscrete counts -> List.sumBy int64 counts
         | Box _
         | MultiBinary _ -> 0L
+
+    /// How many numbers a network sees of an observation: a table has a row for each index.
+    let inputs space = if holdsIndices space then indices space else int64 (width space)
 
     /// Whether the row is an element of the space.
     let contains space (row: ReadOnlySpan<float32>) =
@@ -117,10 +137,11 @@ module Space =
         match space with
         | Box(low, high) ->
             for i in 0 .. row.Length - 1 do
-                let low, high = low[i], high[i]
+                // In float64, where no box is too wide: what is beyond float32 afterwards is infinite, and so beyond the bounds.
+                let low, high = float low[i], float high[i]
 
-                if Single.IsFinite low && Single.IsFinite high then
-                    scaled[i] <- 0.5f * (low + high) + 0.5f * (high - low) * row[i]
+                if Double.IsFinite low && Double.IsFinite high then
+                    scaled[i] <- float32 (0.5 * (low + high) + 0.5 * (high - low) * float row[i])
         | Discrete _
         | MultiDiscrete _
         | MultiBinary _ -> ()
@@ -157,7 +178,7 @@ module Space =
             let bound (x: float32) =
                 if Single.IsPositiveInfinity x then "∞"
                 elif Single.IsNegativeInfinity x then "−∞"
-                else $"{x}"
+                else x.ToString CultureInfo.InvariantCulture
 
             let bounds =
                 Seq.map2 (fun l h -> $"[{bound l}, {bound h}]") (Vector.toArray low) (Vector.toArray high)

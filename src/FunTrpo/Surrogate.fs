@@ -87,7 +87,7 @@ module Surrogate =
         let rows = surrogate.Observations.Rows
         let before = surrogate.Linearization.Forward
         let width = before.Columns
-        use outputs = Scratch.Rent(rows * width)
+        use outputs = Scratch.Rent(rows, width)
         use network = Network.at surrogate.Policy.Network parameters
         network.Forward(surrogate.Observations.Memory, outputs.Memory)
         let after = Matrix(rows, width, Memory.op_Implicit outputs.Memory)
@@ -145,8 +145,8 @@ module Surrogate =
         let family = surrogate.Policy.Family
         let distributions = surrogate.Linearization.Forward
         let rows, width = distributions.Rows, distributions.Columns
-        use cotangents = Scratch.Rent(rows * width)
-        use ofEntropy = Scratch.RentZeros(rows * width)
+        use cotangents = Scratch.Rent(rows, width)
+        use ofEntropy = Scratch.RentZeros(rows, width)
         let entropyWeight = float32 (surrogate.EntropyBonus / float rows)
 
         forEachRow surrogate.Threads rows (fun row ->

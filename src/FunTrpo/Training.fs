@@ -94,23 +94,21 @@ module Training =
 
     let private requireProper (environment: Environment<'State>) =
         let require what space =
-            if Space.isProper space then
-                Ok()
-            else
-                Error(
-                    Mismatch
-                        $"the {what} space of {environment.Id}, {Space.describe space}, has no elements, or more than 2²⁴ alternatives"
-                )
+            match Space.whyImproper space with
+            | None -> Ok()
+            | Some why -> Error(Mismatch $"the {what} space of {environment.Id}, {Space.describe space}, {why}")
 
         require "observation" environment.ObservationSpace
         |> Result.bind (fun () -> require "action" environment.ActionSpace)
 
     /// Refuses more indices than tables can hold parameters for.
     let private requireTables configuration (environment: Environment<'State>) =
-        let units hidden outputs = hidden |> List.tryHead |> Option.defaultValue outputs
-        let ofPolicy = units configuration.Hidden (Distribution.forSpace environment.ActionSpace).ParameterWidth
-        let ofCritic = units configuration.CriticHidden 1
-        let most = Configuration.mostWeights / int64 (max ofPolicy ofCritic)
+        let struct (outputs, _) = Distribution.sizes environment.ActionSpace
+        let units hidden outputs = hidden |> List.tryHead |> Option.map int64 |> Option.defaultValue outputs
+
+        let most =
+            Configuration.mostWeights
+            / max (units configuration.Hidden outputs) (units configuration.CriticHidden 1L)
 
         if Space.indices environment.ObservationSpace <= most then
             Ok()
@@ -120,12 +118,41 @@ module Training =
                     $"the observation space of {environment.Id}, {Space.describe environment.ObservationSpace}, has more than the {most} indices that these networks can have parameters for"
             )
 
+    /// Refuses networks and batches that memory cannot hold, by the name of a setting, before any are made.
+    let private requireSizes configuration (environment: Environment<'State>) =
+        let observationSpace = environment.ObservationSpace
+        let struct (outputs, free) = Distribution.sizes environment.ActionSpace
+
+        let requireWeights name architecture outputs =
+            let struct (weights, _) = Architecture.sizes observationSpace outputs architecture
+
+            if weights > float Configuration.mostWeights then
+                configuration
+                |> Configuration.refuse
+                    name
+                    $"with the observations {Space.describe observationSpace} and {outputs} outputs there must be at most {Configuration.mostWeights} weights"
+                |> Result.map ignore
+            else
+                Ok()
+
+        let widest =
+            // The rows of parameters are padded to whole vectors.
+            [ int64 (Space.width observationSpace); outputs + free + int64 FunTrpo.Kernels.Lanes.Width ]
+            |> List.max
+
+        result {
+            do! requireWeights "hidden" (Configuration.policyArchitecture configuration) outputs
+            do! requireWeights "criticHidden" (Configuration.criticArchitecture configuration) 1L
+            do! Configuration.limitBatch widest configuration |> Result.map ignore
+        }
+
     /// A setup for training the environment, or the reason why the environment or the configuration is refused.
     let setup threads configuration (environment: Environment<'State>) =
         result {
             do! requireProper environment
             let! configuration = Configuration.validate configuration
             do! requireTables configuration environment
+            do! requireSizes configuration environment
             let observationSpace = environment.ObservationSpace
             let onThreads = Network.onThreads threads
 
@@ -173,25 +200,61 @@ module Training =
     /// The same state, for which chance goes another way.
     let reseed seed (state: State<'State>) = { state with Key = Key.ofSeed seed }
 
-    /// The state before the first iteration, with the policy of an actor instead of a new one. It is refused where the setup
-    /// has another action space, other observations or a network of another size.
+    /// The configuration with the settings that a policy and its normaliser are made by.
+    let private settingsOf (policy: Policy) isNormalised configuration =
+        { configuration with
+            Hidden = policy.Architecture.Hidden
+            Activation = policy.Architecture.Activation
+            ScaleActions = policy.IsScaled
+            NormaliseObservations = isNormalised }
+
+    /// Refuses an actor that such settings do not make, by the first that would have to be another.
+    let private requireSettings (setup: Setup<'State>) (actor: Actor) =
+        let configuration = setup.Configuration
+        let ours = configuration |> settingsOf setup.Policy configuration.NormaliseObservations
+
+        let its =
+            // Indices are never normalised, whatever the setting.
+            let isIndices = Space.holdsIndices actor.Policy.ObservationSpace
+            let isNormalised = if isIndices then ours.NormaliseObservations else actor.Normaliser <> AsTheyAre
+            configuration |> settingsOf actor.Policy isNormalised
+
+        match Configuration.fields |> List.tryFind (fun field -> field.Get ours <> field.Get its) with
+        | None -> Ok()
+        | Some field ->
+            let value = if field.Get its = "" then "none" else field.Get its
+            ours |> Configuration.refuse field.Name $"the policy to start from has {value}" |> Result.map ignore
+
+    /// The state before the first iteration, with the policy of an actor instead of a new one. It is refused where the setup has another
+    /// action space or other observations; or, by the name of the setting, where `hidden`, `activation`, `scaleActions` or
+    /// `normaliseObservations` are not those of the actor. `initialLogSigma` is for new policies, and not used.
     let startFrom (setup: Setup<'State>) seed (actor: Actor) =
         let describe (policy: Policy) =
-            let scaled = if policy.IsScaled then "scaled " else ""
+            $"observations {Space.describe policy.ObservationSpace}, actions {Space.describe policy.ActionSpace} and {policy.Network.ParameterCount} parameters"
 
-            $"observations {Space.describe policy.ObservationSpace}, {scaled}actions {Space.describe policy.ActionSpace} and {policy.Network.ParameterCount} parameters"
-
-        let ours, theirs = describe setup.Policy, describe actor.Policy
-
-        if
+        let isMatch =
             actor.Policy.ActionSpace = setup.Policy.ActionSpace
-            && actor.Policy.IsScaled = setup.Policy.IsScaled
             && Space.isSeenAs setup.Policy.ObservationSpace actor.Policy.ObservationSpace
-            && actor.Parameters.Length = setup.Policy.Network.ParameterCount
-        then
-            Ok { start setup seed with PolicyParameters = actor.Parameters; Normaliser = actor.Normaliser }
-        else
-            Error(Mismatch $"the policy to start from has {theirs}, but this training needs one with {ours}")
+
+        result {
+            do!
+                if isMatch then
+                    requireSettings setup actor
+                else
+                    let ours, theirs = describe setup.Policy, describe actor.Policy
+                    Error(Mismatch $"the policy to start from has {theirs}, but this training needs one with {ours}")
+
+            do!
+                if actor.Parameters.Length = setup.Policy.Network.ParameterCount then
+                    Ok()
+                else
+                    Error(
+                        Mismatch
+                            $"the actor to start from has {actor.Parameters.Length} parameters, and its policy {setup.Policy.Network.ParameterCount}"
+                    )
+
+            return { start setup seed with PolicyParameters = actor.Parameters; Normaliser = actor.Normaliser }
+        }
 
     /// The policy of a state, ready to act.
     let actor (setup: Setup<'State>) (state: State<'State>) =

@@ -7,6 +7,17 @@ open System.Runtime.InteropServices
 /// Fills a row or a whole block of numbers that has just been made; the span does not outlive the call.
 type Fill = delegate of Span<float32> -> unit
 
+module internal Size =
+
+    /// How many numbers so many rows of so many are. More than an array can hold are refused; in 32 bits they would wrap around.
+    let product (rows: int) (columns: int) =
+        let size = int64 rows * int64 columns
+
+        if rows < 0 || columns < 0 || size > int64 Array.MaxLength then
+            invalidArg (nameof rows) $"{rows} rows of {columns} numbers are not what an array can hold"
+
+        int size
+
 module internal Bits =
     let same (a: ReadOnlySpan<float32>) (b: ReadOnlySpan<float32>) =
         MemoryMarshal.AsBytes(a).SequenceEqual(MemoryMarshal.AsBytes b)
@@ -65,7 +76,7 @@ type Matrix internal (rows: int, columns: int, memory: ReadOnlyMemory<float32>) 
 
     /// The matrix of the given shape that `fill` writes, row after row (it starts as zeros).
     static member Create(rows: int, columns: int, fill: Fill) =
-        let values = Array.zeroCreate<float32>(rows * columns)
+        let values = Array.zeroCreate<float32>(Size.product rows columns)
         fill.Invoke(values.AsSpan())
         Matrix(rows, columns, ReadOnlyMemory values)
 
@@ -139,10 +150,10 @@ module Matrix =
     /// Takes the array over without copying it: the caller must not write to it again.
     let internal adopt rows columns (values: float32[]) = Matrix(rows, columns, ReadOnlyMemory values)
 
-    let zero rows columns = adopt rows columns (Array.zeroCreate (rows * columns))
+    let zero rows columns = adopt rows columns (Array.zeroCreate (Size.product rows columns))
 
     let init rows columns (f: int -> int -> float32) =
-        adopt rows columns (Array.init (rows * columns) (fun i -> f (i / columns) (i % columns)))
+        adopt rows columns (Array.init (Size.product rows columns) (fun i -> f (i / columns) (i % columns)))
 
     let ofRows (rows: float32[][]) =
         let columns = if rows.Length = 0 then 0 else rows[0].Length
@@ -159,6 +170,6 @@ module Matrix =
 
     /// The rows with the given indices, in that order.
     let gather (indices: ImmutableArray<int>) (m: Matrix) =
-        gatherTo (Array.zeroCreate<float32>(indices.Length * m.Columns).AsMemory()) (indices.AsMemory()) m
+        gatherTo (Array.zeroCreate<float32>(Size.product indices.Length m.Columns).AsMemory()) (indices.AsMemory()) m
 
     let isFinite (m: Matrix) = FunTrpo.Kernels.Reductions.AllFinite m.Span

@@ -98,7 +98,7 @@ module Vine =
 
     /// What the environment is given for each drawn action.
     let private given (policy: Policy) (actions: Matrix) =
-        let given = Array.zeroCreate (actions.Rows * actions.Columns)
+        let given = Array.zeroCreate (Size.product actions.Rows actions.Columns)
 
         for row in 0 .. actions.Rows - 1 do
             Policy.toAction policy (actions.Row row) (given.AsSpan(row * actions.Columns, actions.Columns))

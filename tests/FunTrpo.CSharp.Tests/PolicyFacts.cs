@@ -38,6 +38,46 @@ public sealed class PolicyFacts
         Assert.Contains("checksum", error.Message, StringComparison.Ordinal);
     }
 
+    public void Says_what_is_wrong_with_a_path_by_the_exceptions_that_are_documented()
+    {
+        string folder = Directory.CreateTempSubdirectory("funtrpo-").FullName;
+        try
+        {
+            InvalidDataException error = Assert.Throws<InvalidDataException>(() => Policy.Load(folder));
+            Assert.Contains("it is a folder", error.Message, StringComparison.Ordinal);
+            string empty = Path.Combine(folder, "empty");
+            File.WriteAllText(empty, "");
+            Assert.Throws<InvalidDataException>(() => Policy.Load(empty));
+            Assert.Throws<ArgumentException>(() => Policy.Load(""));
+            Assert.Throws<IOException>(() => Discrete.Save(folder));
+            Assert.ThrowsAny<IOException>(() => Discrete.Save(Path.Combine(folder, "missing", "policy.json")));
+            Assert.Equal([empty], Directory.GetFileSystemEntries(folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    public void Refuses_to_act_where_it_cannot()
+    {
+        float[] action = new float[2];
+        Policy raw = Trpo.For(() => new PushedLine())
+            .Short()
+            .With(o => o with { Hidden = [], NormaliseObservations = false, Horizon = 10, TotalSteps = 40 })
+            .Start()
+            .Policy;
+        raw.Act([1e30f], action);
+        Assert.All(action, x => Assert.InRange(x, -1, 1));
+        Policy hidden = Trpo.For(() => new PushedLine())
+            .Short()
+            .With(o => o with { Hidden = [8, 8], Activation = Activation.Identity, NormaliseObservations = false })
+            .Start()
+            .Policy;
+        Assert.Throws<ArithmeticException>(() => hidden.Act([float.MaxValue], action));
+        Assert.Throws<ArithmeticException>(() => hidden.Sample([float.MaxValue], new Random(1), action));
+    }
+
     public void Acts_on_many_observations_as_on_each()
     {
         float[][] observations = Observations(100);

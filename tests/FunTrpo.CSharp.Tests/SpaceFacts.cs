@@ -44,5 +44,11 @@ public sealed class SpaceFacts
         Assert.Throws<ArgumentException>(() => Space.Box(1, float.NaN, 1));
         Assert.Throws<ArgumentException>(() => Space.Box([1], [1, 2]));
         Assert.Throws<ArgumentException>(() => Space.Box([], []));
+        Assert.Throws<ArgumentException>(() => Space.Box(1, float.PositiveInfinity, float.PositiveInfinity));
+        Assert.Throws<ArgumentException>(() => Space.Box(1, float.NegativeInfinity, float.NegativeInfinity));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Space.MultiBinary(1_000_000_000));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Space.MultiDiscrete(2, int.MaxValue));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Space.Box(1_000_000_000, -1, 1));
+        Assert.Equal(1, Space.Box(1, float.MinValue, float.MaxValue).Width);
     }
 }

@@ -206,6 +206,8 @@ public sealed class TrainingFacts
     {
         TrainingPlan plan = Plans.ShortLine();
         Policy trained = plan.With(o => o with { Hidden = [5], NormaliseObservations = true }).Train().Policy;
+        plan = plan.With(o => o with { Hidden = new TrainingOptions().Hidden });
+        Assert.Equal([5], plan.StartingFrom(trained).Options.Hidden);
         TrainingState start = plan.StartingFrom(trained).Start();
         Assert.Equal(trained.ToJson(), start.Policy.ToJson());
         Assert.Equal(1, start.Next().Report.Iteration);
@@ -214,6 +216,37 @@ public sealed class TrainingFacts
         );
         Assert.Contains("observations Box(4;", error.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => Trpo.For("CartPole-v1").Evaluate(trained));
+    }
+
+    public void Refuses_options_that_are_not_those_of_the_policy_to_start_from()
+    {
+        TrainingPlan plan = Trpo.For(() => new PushedLine()).With(o => o with { Environments = 2, Horizon = 10 });
+        Policy policy = plan.With(o => o with { Hidden = [4, 6], Activation = Activation.Relu }).Start().Policy;
+        (string Name, Func<TrainingOptions, TrainingOptions> Change)[] changes =
+        [
+            ("Hidden", o => o with { Hidden = [6, 4] }),
+            ("Activation", o => o with { Activation = Activation.Sigmoid }),
+            ("ScaleActions", o => o with { ScaleActions = false }),
+            ("NormaliseObservations", o => o with { NormaliseObservations = true }),
+            ("InitialLogSigma", o => o with { InitialLogSigma = -1 }),
+        ];
+        foreach (var (name, change) in changes)
+        {
+            Refuses(name, plan.With(change).StartingFrom(policy));
+            Refuses(name, plan.StartingFrom(policy).With(change));
+        }
+
+        // What agrees is taken in either order, and another policy in place of the first one.
+        TrainingOptions Same(TrainingOptions o) => o with { Hidden = [4, 6], Activation = Activation.Relu };
+        Assert.Equal(policy.ToJson(), plan.With(Same).StartingFrom(policy).Start().Policy.ToJson());
+        Assert.Equal(policy.ToJson(), plan.StartingFrom(policy).With(Same).Start().Policy.ToJson());
+        Policy other = plan.With(o => o with { Hidden = [3], ScaleActions = false }).Start().Policy;
+        TrainingState start = plan.StartingFrom(policy).StartingFrom(other).With(o => o with { Seed = 9 }).Start();
+        Assert.Equal(other.ToJson(), start.Policy.ToJson());
+        Assert.Equal(other.ToJson(), plan.StartingFrom(start.Policy).Start().Policy.ToJson());
+
+        static void Refuses(string name, TrainingPlan plan) =>
+            Assert.Equal(name, Assert.Throws<ArgumentOutOfRangeException>(() => plan.Start()).ParamName);
     }
 
     public void Presets_of_the_library_are_the_options_to_begin_with()

@@ -562,7 +562,6 @@ let private refusals =
               let text =
                   PolicyFile.print
                       { Environment = "CartPole-v1"
-                        Architecture = { Hidden = []; Activation = Activation.Tanh }
                         Actor =
                           { Policy = policy
                             Parameters = policy.Network.Initialise(Key.ofSeed 1L)

@@ -277,7 +277,7 @@ let private unknown =
                  | Error fault ->
                      let message = Fault.message fault
 
-                     message.Contains name.Get
+                     message.Contains(Fault.printable name.Get)
                      && Configuration.fields |> List.forall (fun field -> message.Contains field.Name))
 
           test "is one in other letters, too" {

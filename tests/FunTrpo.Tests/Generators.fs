@@ -169,6 +169,7 @@ let policyCaseOf activations (rows: Gen<int>) =
         let policy =
             { ObservationSpace = numbersOf inputs
               ActionSpace = space
+              Architecture = { Hidden = []; Activation = Activation.Identity }
               Family = family
               Network = Layers.network inputs layers
               IsScaled = false }

@@ -164,6 +164,19 @@ let tests =
               Expect.throwsT<ArgumentException> (fun () -> player.Act(Vector.ofArray [| 7f |]) |> ignore) "one too many"
           }
 
+          test "tables, and networks of layers, that are larger than memory are refused, also where 32 bits wrap around" {
+              for counts, outputs in
+                  [ [ 1 <<< 24 ], 256; [ 1 <<< 24; 1 <<< 24 ], 128; List.replicate 128 (1 <<< 25), 1 ] do
+                  expectRefused "tables" (fun () -> Lookup.layer counts 1.0 outputs Activation.Identity 0 0.0 |> ignore)
+
+              // 3 · (2³⁰ − 2²⁸) numbers, and more than 2³¹.
+              let wide = 28377
+
+              let (>=>) = Layer.(>=>)
+              let layer = Layer.dense wide Activation.Tanh
+              expectRefused "a network" (fun () -> Network.create wide (layer >=> layer >=> layer) |> ignore)
+          }
+
           test "more indices than there can be parameters for are refused before any are made" {
               for space, hidden, part in
                   [ Discrete 67_108_865, [ 64 ], "2²⁴"

@@ -80,19 +80,22 @@ let private policies =
                 normalisers (Space.width observationSpace) key
 
         let! name = names
-        let! wild = Gen.elements [ true; false ]
         let! isScaled = Gen.elements [ true; false ]
         let policy = { Policy.create architecture -0.5 observationSpace space with IsScaled = isScaled }
 
-        let parameters =
-            if wild then
-                Vector.init policy.Network.ParameterCount (fun i -> anyFinite (Key.at (int64 i) key))
-            else
-                policy.Network.Initialise key
+        let! parameters =
+            Gen.frequency
+                [ 1, Gen.constant (policy.Network.Initialise key)
+                  // Of all magnitudes that a policy can still act with.
+                  1,
+                  Gen.constant (
+                      Vector.init policy.Network.ParameterCount (fun i ->
+                          let x = anyFinite (Key.at (int64 i) key)
+                          if abs x < 20f then x else MathF.CopySign(1f + 1f / x, x))
+                  ) ]
 
         return
             { Environment = name
-              Architecture = architecture
               Actor = { Policy = policy; Parameters = parameters; Normaliser = normaliser } }
     }
 
@@ -125,7 +128,8 @@ let private name = "somewhere/policy.json"
 
 let private isRefused fileName result =
     match result with
-    | Error(Damaged(file, why) as fault) -> file = fileName && why <> "" && (Fault.message fault).Contains fileName
+    | Error(Damaged(file, why) as fault) ->
+        file = fileName && why <> "" && (Fault.message fault).Contains(Fault.printable fileName)
     | _ -> false
 
 /// Whether two texts say the same in JSON: they may differ in whitespace, or in how a character is escaped.
@@ -310,7 +314,6 @@ let private example =
     let policy = Policy.create architecture 0.0 (numbersOf 2) space
 
     { Environment = "Example-v0"
-      Architecture = architecture
       Actor =
         { Policy = policy
           Parameters = policy.Network.Initialise(Key.ofSeed 1L)
@@ -412,6 +415,8 @@ let private foreign =
                       [ missing
                         Path.Combine(missing, "below")
                         folder.FullName
+                        "/dev/zero"
+                        "/dev/null"
                         ""
                         " "
                         "a\u0000b"
@@ -421,4 +426,333 @@ let private foreign =
                   folder.Delete true
           } ]
 
-let tests = testList "Policy file" [ roundtrip; damage; foreign ]
+// ---- Files of an earlier version of the library, and of somebody who means harm ----
+
+let private fixture name = Path.Combine(__SOURCE_DIRECTORY__, "..", "fixtures", "policies", name)
+
+let private why result =
+    match result with
+    | Error fault -> Fault.message fault
+    | Ok _ -> "it was accepted"
+
+/// Bytes that the call allocates, and what it gives.
+let private allocating (call: unit -> 'T) =
+    let before = GC.GetAllocatedBytesForCurrentThread()
+    let result = call ()
+    GC.GetAllocatedBytesForCurrentThread() - before, result
+
+let private golden =
+    let path = fixture "version-3.policy.json"
+
+    testList
+        "a file of version 3, which an earlier build wrote,"
+        [ test "is read, and written again as it was" {
+              let saved = PolicyFile.load path |> Result.defaultWith (Fault.message >> failtest)
+              Expect.equal saved.Environment "Pendulum-v1" "environment"
+              Expect.equal saved.Architecture { Hidden = [ 3 ]; Activation = Activation.Tanh } "architecture"
+              Expect.equal (PolicyFile.print saved) (File.ReadAllText(path).ReplaceLineEndings "\n") "the text"
+          }
+
+          testProperty "acts as its numbers say"
+          <| fun (seed: int64) ->
+              let json = JsonNode.Parse(File.ReadAllText path)
+              let bytes = Convert.FromBase64String(json["parameters"].GetValue<string>())
+              let parameter i = float (BitConverter.ToSingle(bytes, 4 * i))
+              let moments = json["normaliser"]
+              let moment (name: string) (i: int) : float = (moments[name].AsArray()[i]).GetValue<float>()
+              let count = moments["count"].GetValue<float>()
+
+              let observation =
+                  Space.sample
+                      (Box(Vector.ofArray [| -1f; -1f; -8f |], Vector.ofArray [| 1f; 1f; 8f |]))
+                      (Key.ofSeed seed)
+
+              let seen i =
+                  let scale = 1.0 / sqrt (moment "squaredDeviations" i / count + 1e-12)
+                  Math.Clamp((float observation[i] - moment "means" i) * scale, -10.0, 10.0)
+
+              // 3 × 3 weights, 3 biases, 3 weights, a bias, and log σ.
+              let hidden j = tanh (List.sumBy (fun i -> seen i * parameter (3 * i + j)) [ 0; 1; 2 ] + parameter (9 + j))
+              let mean = List.sumBy (fun j -> hidden j * parameter (12 + j)) [ 0; 1; 2 ] + parameter 15
+              let saved = PolicyFile.load path |> Result.defaultWith (Fault.message >> failtest)
+              abs (float ((Player(saved.Actor).Act observation)[0]) - Math.Clamp(mean, -2.0, 2.0)) < 1e-5 ]
+
+/// Counts of which some products and sums wrap around in 32 bits.
+let private hugeCounts =
+    Gen.frequency
+        [ 3, Gen.choose (1 <<< 20, Int32.MaxValue)
+          2, Gen.elements [ 16777216; 16777217; 16777223; 65536; 1 <<< 30; Int32.MaxValue; 1_000_000_000 ]
+          1, Gen.choose (1, 100) ]
+
+let private hostile =
+    testList
+        "a file that means harm is refused, and takes no memory:"
+        [ for name, part in
+              [ "wrapped-count.policy.json", "2²⁴ alternatives"
+                "huge-space.policy.json", "2²⁴ alternatives, or numbers" ] do
+              test name {
+                  let allocated, result = allocating (fun () -> PolicyFile.load (fixture name))
+                  Expect.stringContains (why result) part "why"
+                  Expect.isLessThan allocated 1_000_000L "bytes"
+              }
+
+          test "one whose number of parameters, in 32 bits, is right" {
+              // (4 + 1) · 1023 + (1023 + 1) · 4194304 = 2³² + 5115
+              let result =
+                  PolicyFile.parse
+                      name
+                      (example
+                       |> resealed (fun node ->
+                           node["observationSpace"] <- JsonNode.Parse """{"kind":"MultiBinary","count":4}"""
+                           node["actionSpace"] <- JsonNode.Parse """{"kind":"Discrete","count":4194304}"""
+                           node["hidden"] <- JsonNode.Parse "[1023]"
+                           node["normaliser"] <- null
+
+                           node["parameters"] <-
+                               JsonValue.Create(Convert.ToBase64String(Array.zeroCreate<byte>(4 * 5115)))))
+
+              Expect.stringContains (why result) "4294972411" "why"
+          }
+
+          testPropertyWithConfig (few 300) "any counts, however large"
+          <| Prop.forAll
+              (Gen.zip3 (Gen.listOfLength 5 hugeCounts) (Gen.choose (0, 3)) (Gen.choose (0, 3)) |> Arb.fromGen)
+              (fun (counts, observations, actions) ->
+                  let space kind : JsonNode =
+                      let several = $"[{counts[0]},{counts[1]},{counts[0]}]"
+
+                      JsonNode.Parse(
+                          match kind with
+                          | 0 -> $"{{\"kind\":\"Discrete\",\"count\":{counts[0]}}}"
+                          | 1 -> $"{{\"kind\":\"MultiBinary\",\"count\":{counts[1]}}}"
+                          | 2 -> $"{{\"kind\":\"MultiDiscrete\",\"counts\":{several}}}"
+                          | _ -> "{\"kind\":\"Box\",\"low\":[0,0],\"high\":[1,null]}"
+                      )
+
+                  let text =
+                      example
+                      |> resealed (fun node ->
+                          node["observationSpace"] <- space observations
+                          node["actionSpace"] <- space actions
+                          node["hidden"] <- JsonNode.Parse $"[{counts[2]},{counts[3]},{counts[4]}]"
+                          node["normaliser"] <- null)
+
+                  let allocated, result = allocating (fun () -> PolicyFile.parse name text)
+                  isRefused name result && allocated < 1_000_000L) ]
+
+let private able =
+    testList
+        "a policy that cannot act is refused:"
+        [ test "one whose parameters are near the largest float32" {
+              for sign in [ 1f; -1f ] do
+                  let parameters =
+                      Vector.init example.Actor.Parameters.Length (fun i -> (if i % 2 = 0 then sign else 1f) * 3e38f)
+
+                  let text = PolicyFile.print { example with Actor = { example.Actor with Parameters = parameters } }
+                  Expect.stringContains (PolicyFile.parse name text |> why) "no finite action" "why"
+          }
+
+          testProperty "any parameters either act on what is near 0, or are refused"
+          <| Prop.forAll (Gen.zip policies seeds |> Arb.fromGen) (fun (policy, seed) ->
+              let key = Key.ofSeed seed
+
+              let wild =
+                  Vector.init policy.Actor.Parameters.Length (fun i ->
+                      anyFinite (Key.at (int64 i) (Key.named "wild" key)))
+
+              let wild = { policy with Actor = { policy.Actor with Parameters = wild } }
+
+              match PolicyFile.parse name (PolicyFile.print wild) with
+              | Ok found ->
+                  let zero = Vector.zero (Space.width found.ObservationSpace)
+
+                  let nearest =
+                      Vector.Create(zero.Length, Fill(fun row -> Space.clip found.ObservationSpace zero.Span row))
+
+                  Space.contains found.ActionSpace (Player(found.Actor).Act nearest).Span && sameSaved wild found
+              | refused -> isRefused name refused)
+
+          test "but not one whose space is as wide as float32, and who acts where anybody is" {
+              for bound in [ Single.MaxValue; Single.PositiveInfinity ] do
+                  let space = Box(Vector.ofArray [| -bound; 1e30f |], Vector.ofArray [| bound; Single.MaxValue |])
+                  let policy = Policy.create example.Architecture 0.0 space (Space.box 1 -1.0 1.0)
+
+                  let saved =
+                      { example with
+                          Actor =
+                              { Policy = policy
+                                Parameters = policy.Network.Initialise(Key.ofSeed 1L)
+                                Normaliser = AsTheyAre } }
+
+                  Expect.isOk (PolicyFile.parse name (PolicyFile.print saved)) "accepted"
+          }
+
+          test "and the actions of any box lie inside of it, however wide" {
+              let space = Box(Vector.ofArray [| Single.MinValue; 5f |], Vector.ofArray [| Single.MaxValue; 5f |])
+
+              let policy = { Policy.create example.Architecture 0.0 (numbersOf 2) space with IsScaled = true }
+
+              let player =
+                  Player
+                      { Policy = policy; Parameters = policy.Network.Initialise(Key.ofSeed 1L); Normaliser = AsTheyAre }
+
+              for seed in 1L .. 100L do
+                  let action = player.Sample(Vector.zero 2, Key.ofSeed seed)
+                  Expect.isTrue (Vector.isFinite action && Space.contains space action.Span) "inside"
+          } ]
+
+let private inNewFolder (work: string -> unit) =
+    let folder = Directory.CreateTempSubdirectory "funtrpo-"
+
+    try
+        work folder.FullName
+    finally
+        folder.Delete true
+
+let private reading =
+    testList
+        "reading a file"
+        [ test "that is large takes a few times its size" {
+              inNewFolder (fun folder ->
+                  let path = Path.Combine(folder, "policy.json")
+                  let architecture = { Hidden = [ 500; 500 ]; Activation = Activation.Tanh }
+                  let policy = Policy.create architecture 0.0 (numbersOf 500) (Discrete 5)
+                  let parameters = Vector.init policy.Network.ParameterCount (fun i -> float32 (i % 101) / 1000f)
+
+                  let saved =
+                      { Environment = "Large-v0"
+                        Actor = { Policy = policy; Parameters = parameters; Normaliser = AsTheyAre } }
+
+                  let written, () = allocating (fun () -> PolicyFile.save path saved)
+                  let size = FileInfo(path).Length
+                  let read, result = allocating (fun () -> PolicyFile.load path)
+                  Expect.isTrue (Result.isOk result) "it is read"
+                  Expect.isLessThan (float written / float size) 0.2 "writing"
+                  // The file, the text of its parameters, these, and the network's own form of them.
+                  Expect.isLessThan (float read / float size) 6.0 "reading")
+          }
+
+          test "that is too large, or has no end, ends at once" {
+              inNewFolder (fun folder ->
+                  let large, pipe = Path.Combine(folder, "large"), Path.Combine(folder, "pipe")
+
+                  do
+                      use file = File.Create large
+                      file.SetLength 1_000_000_001L
+
+                  let pipes =
+                      if OperatingSystem.IsWindows() then
+                          []
+                      else
+                          (use made = Diagnostics.Process.Start("mkfifo", pipe)
+                           made.WaitForExit())
+
+                          File.CreateSymbolicLink(Path.Combine(folder, "link"), pipe) |> ignore
+                          [ pipe; Path.Combine(folder, "link"); "/dev/zero" ]
+
+                  for path, part in (large, "1000000001 bytes") :: [ for pipe in pipes -> pipe, "no ordinary file" ] do
+                      let allocated, result = allocating (fun () -> PolicyFile.load path)
+                      Expect.stringContains (why result) part path
+                      Expect.isLessThan allocated 1_000_000L "bytes")
+          }
+
+          test "that is a folder says so" {
+              inNewFolder (fun folder -> Expect.stringContains (PolicyFile.load folder |> why) "it is a folder" "why")
+          }
+
+          test "that begins with a mark of its encoding" {
+              inNewFolder (fun folder ->
+                  let path = Path.Combine(folder, "policy.json")
+                  File.WriteAllText(path, PolicyFile.print example, UTF8Encoding true)
+                  Expect.isOk (PolicyFile.load path) "it is read")
+          } ]
+
+/// The names in a folder.
+let private namesIn folder =
+    Directory.EnumerateFileSystemEntries folder |> Seq.map Path.GetFileName |> Seq.sort |> List.ofSeq
+
+let private saving =
+    testList
+        "saving"
+        [ test "where it cannot be done leaves nothing behind" {
+              inNewFolder (fun folder ->
+                  let below = Path.Combine(folder, "folder")
+                  Directory.CreateDirectory below |> ignore
+                  File.WriteAllText(Path.Combine(folder, "file"), "old")
+
+                  for path in
+                      [ below; Path.Combine(folder, "missing", "policy.json"); Path.Combine(folder, "file", "below") ] do
+                      try
+                          PolicyFile.save path example
+                          failtest $"{path} was written"
+                      with :? IOException ->
+                          ()
+
+                  // What fails while it is written: this activation has no name.
+                  let nameless = { example.Architecture with Activation = enum<Activation> 99 }
+
+                  let unwritable =
+                      { example with
+                          Actor = { example.Actor with Policy = { example.Actor.Policy with Architecture = nameless } } }
+
+                  Expect.throws (fun () -> PolicyFile.save (Path.Combine(folder, "file")) unwritable) "no text"
+                  Expect.equal (namesIn folder) [ "file"; "folder" ] "what is there"
+                  Expect.equal (File.ReadAllText(Path.Combine(folder, "file"))) "old" "the old file")
+          }
+
+          test "over a symbolic link replaces what it leads to, and not the link" {
+              inNewFolder (fun folder ->
+                  let path name = Path.Combine(folder, name)
+                  Directory.CreateDirectory(path "there") |> ignore
+                  File.WriteAllText(path "there/policy.json", "old")
+                  File.CreateSymbolicLink(path "there/second", "policy.json") |> ignore
+                  File.CreateSymbolicLink(path "first", "there/second") |> ignore
+                  File.CreateSymbolicLink(path "dangling", "there/new.json") |> ignore
+
+                  for link, target in [ "first", "there/policy.json"; "dangling", "there/new.json" ] do
+                      PolicyFile.save (path link) example
+                      Expect.isNotNull (FileInfo(path link).LinkTarget) $"{link} is a link"
+                      Expect.isNull (FileInfo(path target).LinkTarget) $"{target} is none"
+                      Expect.equal (File.ReadAllText(path target)) (PolicyFile.print example) target
+
+                  Expect.equal (namesIn (path "there")) [ "new.json"; "policy.json"; "second" ] "what is there")
+          }
+
+          testPropertyWithConfig (few 20) "keeps the mode of the file"
+          <| Prop.forAll (Gen.choose (0, 0o777) |> Arb.fromGen) (fun mode ->
+              inNewFolder (fun folder ->
+                  if not (OperatingSystem.IsWindows()) then
+                      let path = Path.Combine(folder, "policy.json")
+                      File.WriteAllText(path, "old")
+                      let mode: UnixFileMode = enum mode
+                      File.SetUnixFileMode(path, mode)
+                      PolicyFile.save path example
+                      Expect.equal (File.GetUnixFileMode path) mode "mode"
+                      PolicyFile.replace path "text"
+                      Expect.equal (File.GetUnixFileMode path) mode "mode, after a text"))
+
+          testProperty "writes what `print` gives"
+          <| Prop.forAll saved (fun policy ->
+              inNewFolder (fun folder ->
+                  let path = Path.Combine(folder, "policy.json")
+                  PolicyFile.save path policy
+                  Expect.equal (File.ReadAllText path) (PolicyFile.print policy) "the text")) ]
+
+let private controls =
+    testProperty "no message has a character that a terminal obeys, whatever a file names"
+    <| Prop.forAll
+        (Gen.listOf (Gen.choose (1, 0x9F) |> Gen.map char) |> Gen.map (Array.ofList >> String) |> Arb.fromGen)
+        (fun text ->
+            let obeyed (message: string) = Seq.exists Char.IsControl message
+            let saved = PolicyFile.parse name (PolicyFile.print { example with Environment = text })
+            let saved = Result.defaultWith (Fault.message >> failtest) saved
+
+            let messages =
+                [ why (PolicyFile.requireFit "the policy" Environments.CartPole.environment saved)
+                  why (PolicyFile.load text)
+                  Fault.message (InvalidSetting("--env", text, "it must be another")) ]
+
+            saved.Environment = text && messages |> List.forall (obeyed >> not))
+
+let tests =
+    testList "Policy file" [ roundtrip; damage; foreign; golden; hostile; able; reading; saving; controls ]

@@ -56,7 +56,7 @@ let private one =
                       Expect.equal (address scratch % 64n) 0n "address")
           property "RentZeros gives zeros, whatever was there" (Gen.choose (0, 3000)) (fun count ->
               poisonMemory ()
-              use scratch = Scratch.RentZeros count
+              use scratch = Scratch.RentZeros(1, count)
               Expect.isTrue (scratch.Span.ToArray() |> Array.forall ((=) 0f)) "zeros")
           property
               "to use it after it was given back is refused, also when it has been lent anew"
@@ -101,7 +101,7 @@ let private many =
               for action in actions do
                   match action with
                   | Rent count -> lend (Scratch.Rent count)
-                  | RentZeros count -> lend (Scratch.RentZeros count)
+                  | RentZeros count -> lend (Scratch.RentZeros(1, count))
                   | GiveBack i ->
                       if i < loans.Count then
                           loans[i].Scratch.Dispose()

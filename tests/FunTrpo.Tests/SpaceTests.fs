@@ -1,6 +1,7 @@
 module FunTrpo.Tests.SpaceTests
 
 open System
+open System.Globalization
 open Expecto
 open FsCheck
 open FsCheck.FSharp
@@ -187,4 +188,114 @@ let private membership =
                     Single.NegativeInfinity ]
                   |> List.forall (fun x -> not (contains space (replace i x row))))) ]
 
-let tests = testList "Space" [ sampling; clipping; membership ]
+let private corner =
+    Gen.frequency [ 4, finite; 2, Gen.elements [ Single.PositiveInfinity; Single.NegativeInfinity; nanf ] ]
+
+/// Boxes, of which some have no finite elements.
+let private anyBox =
+    Gen.choose (0, 3)
+    |> Gen.bind (fun count -> Gen.zip (Gen.listOfLength count corner) (Gen.listOfLength count corner))
+    |> Gen.map (fun (low, high) -> Box(Vector.ofSeq low, Vector.ofSeq high))
+
+let private properness =
+    testList
+        "isProper"
+        [ testProperty "of a box is whether each coordinate holds a finite number, the one nearest to 0"
+          <| Prop.forAll (Arb.fromGen anyBox) (fun box ->
+              match box with
+              | Box(low, high) ->
+                  let holdsNumber (low: float32) (high: float32) =
+                      let nearest =
+                          if low > 0f then low
+                          elif high < 0f then high
+                          else 0f
+
+                      Single.IsFinite nearest && low <= nearest && nearest <= high
+
+                  let expected = low.Length > 0 && Array.forall2 holdsNumber (Vector.toArray low) (Vector.toArray high)
+                  Space.isProper box = expected && (Space.whyImproper box).IsNone = expected
+              | _ -> false)
+
+          testProperty "of a proper space, elements drawn are finite"
+          <| Prop.forAll (Gen.zip anyBox keys |> Arb.fromGen) (fun (box, key) ->
+              not (Space.isProper box)
+              || (let row = Space.sample box key
+                  Vector.isFinite row && contains box row))
+
+          test "has an end: of alternatives, and of the numbers of a row" {
+              let most = Space.most
+
+              for space, expected in
+                  [ Discrete most, true
+                    Discrete(most + 1), false
+                    Discrete 0, false
+                    Discrete -1, false
+                    MultiBinary most, true
+                    MultiBinary(most + 1), false
+                    MultiBinary 0, false
+                    MultiDiscrete [ 2; most ], true
+                    MultiDiscrete [ 2; most + 1 ], false
+                    MultiDiscrete [ 2; -1 ], false
+                    MultiDiscrete [], false
+                    MultiDiscrete(List.replicate (most + 1) 1), false
+                    Space.box most 0.0 1.0, true
+                    Space.box (most + 1) 0.0 1.0, false ] do
+                  Expect.equal (Space.isProper space) expected $"%A{space}"
+          } ]
+
+let private units =
+    testList
+        "ofUnit"
+        [ testProperty "is the middle at 0, the bounds at ±1, and linear between them, however wide the box is"
+          <| Prop.forAll (Gen.zip boxes (Gen.choose (-100, 100)) |> Arb.fromGen) (fun (box, hundredths) ->
+              match box with
+              | Box(low, high) ->
+                  let at (x: float32) =
+                      let row = Vector.init low.Length (fun _ -> x)
+                      Vector.Create(row.Length, Fill(fun scaled -> Space.ofUnit box row.Span scaled))
+
+                  let coordinate i x =
+                      let row = at x
+                      row[i]
+
+                  let x = float32 hundredths / 100f
+
+                  List.init low.Length id
+                  |> List.forall (fun i ->
+                      if Single.IsFinite low[i] && Single.IsFinite high[i] then
+                          let low, high = float low[i], float high[i]
+                          // Of float64, beside the rounding to float32.
+                          let rounding = 4e-16 * (abs low + abs high) + 1e-45
+
+                          let isAt (expected: float) (found: float32) =
+                              let error = abs (float found - expected)
+                              error <= rounding + 6e-8 * abs expected
+
+                          isAt low (coordinate i -1f)
+                          && isAt high (coordinate i 1f)
+                          && isAt ((low + high) / 2.0) (coordinate i 0f)
+                          && isAt (low + (high - low) * (float x + 1.0) / 2.0) (coordinate i x)
+                      else
+                          (coordinate i x) = x)
+              | _ -> false) ]
+
+let private descriptions =
+    test "describe prints the same in every culture" {
+        let before = CultureInfo.CurrentCulture
+
+        try
+            // Whatever the machine knows of cultures.
+            let culture = CultureInfo.InvariantCulture.Clone() :?> CultureInfo
+            culture.NumberFormat.NumberDecimalSeparator <- ","
+            culture.NumberFormat.NegativeSign <- "minus"
+            CultureInfo.CurrentCulture <- culture
+
+            Expect.equal
+                (Space.describe (Box(Vector.ofArray [| -1.5f; -infinityf |], Vector.ofArray [| 1.25f; 1e30f |])))
+                "Box(2; [-1.5, 1.25] × [−∞, 1E+30])"
+                "as elsewhere"
+        finally
+            CultureInfo.CurrentCulture <- before
+    }
+
+let tests = testList "Space" [ sampling; clipping; membership; properness; units; descriptions ]

@@ -602,15 +602,69 @@ let private starting =
                       Expect.notEqual after.PolicyParameters state.PolicyParameters "it moved"
                       Expect.isLessThanOrEqual report.Improvement.Comparison.MeanKl small.Delta "from there" }
 
-          test "refuses an actor of another size" {
-              let setup = setupOf 1 small CartPole.environment
+          testProperty
+              "refuses, by its name, each setting that is not that of the actor, also where the sizes are the same"
+          <| Prop.forAll
+              (Gen.zip
+                  (Gen.elements [ [ 6 ]; [ 7 ]; []; [ 6; 6 ] ])
+                  (Gen.zip3
+                      (Gen.elements [ Activation.Tanh; Activation.Sigmoid ])
+                      (Gen.elements [ true; false ])
+                      (Gen.elements [ true; false ]))
+               |> Arb.fromGen)
+              (fun (hidden, (activation, scale, normalise)) ->
+                  let setup = setupOf 1 small Pendulum.environment
+                  let actor = Training.actor setup (Training.start setup 1L)
+
+                  let other =
+                      { small with
+                          Hidden = hidden
+                          Activation = activation
+                          ScaleActions = scale
+                          NormaliseObservations = normalise }
+
+                  let differing =
+                      [ "hidden", hidden <> small.Hidden
+                        "activation", activation <> small.Activation
+                        "scaleActions", scale <> small.ScaleActions
+                        "normaliseObservations", normalise <> small.NormaliseObservations ]
+                      |> List.filter snd
+                      |> List.map fst
+
+                  match Training.startFrom (setupOf 1 other Pendulum.environment) 1L actor with
+                  | Error(InvalidSetting(field, _, _)) -> List.contains field differing
+                  | Error _ -> false
+                  | Ok state -> differing.IsEmpty && state.PolicyParameters = actor.Parameters)
+
+          test "refuses layers of the same size in another order" {
+              // (3 + 1)·a + (a + 1)·b + (b + 1)·1 + 1 = (a + 2)·(b + 4) − 6 is 138 for both.
+              let first, second = { small with Hidden = [ 10; 8 ] }, { small with Hidden = [ 7; 12 ] }
+              let count configuration = (setupOf 1 configuration Pendulum.environment).Policy.Network.ParameterCount
+              Expect.equal (count first) (count second) "sizes"
+              let setup = setupOf 1 first Pendulum.environment
               let actor = Training.actor setup (Training.start setup 1L)
 
-              for other in
-                  [ { small with Hidden = [ 7 ] }; { small with Hidden = [] }; { small with Hidden = [ 6; 6 ] } ] do
-                  match Training.startFrom (setupOf 1 other CartPole.environment) 1L actor with
-                  | Error(Mismatch _) -> ()
-                  | other -> failtest $"%A{other}"
+              match Training.startFrom (setupOf 1 second Pendulum.environment) 1L actor with
+              | Error(InvalidSetting("hidden", "7,12", allowed)) -> Expect.stringContains allowed "10,8" "allowed"
+              | other -> failtest $"%A{Result.map ignore other}"
+          }
+
+          test "takes an actor for indices, which are never normalised, whatever the setting" {
+              let inner = failing "nothing" 0
+
+              let counting =
+                  { new Environment<int> with
+                      member _.Id = "Counting-v0"
+                      member _.ObservationSpace = Discrete 1000
+                      member _.ActionSpace = Discrete 2
+                      member _.Reset key = inner.Reset key
+                      member _.Step(key, action, time) = inner.Step(key, action, time)
+                      member _.Observe(time, observation) = observation[0] <- float32 time }
+
+              let setup = setupOf 1 { small with Hidden = [] } counting
+              let actor = Training.actor setup (Training.start setup 1L)
+              let state = Training.startFrom setup 2L actor |> expectOk
+              Expect.equal state.Normaliser AsTheyAre "normaliser"
           }
 
           test "refuses an actor for another action space or another observation, though its size be the same" {
@@ -666,12 +720,108 @@ let private refusals =
                 four, swapped
                 four, uneven
                 uneven, Discrete 2
-                swapped, Discrete 2 ] do
+                swapped, Discrete 2
+                Space.box 2 infinity infinity, Discrete 2
+                four, Space.box 1 -infinity -infinity
+                MultiBinary((1 <<< 24) + 1), Discrete 2
+                four, MultiBinary 1_000_000_000
+                four, Discrete((1 <<< 24) + 1) ] do
               test $"refuses {Space.describe observations} seen and {Space.describe actions} done" {
                   match Training.setup 1 small (withSpaces observations actions) with
                   | Error(Mismatch why) -> Expect.stringContains why "Odd-v0" "the message"
                   | _ -> failtest "accepted"
               } ]
+
+/// Spaces whose sizes are far apart, up to the largest that there can be.
+let private sizes =
+    Gen.frequency [ 3, Gen.choose (1, 200); 2, Gen.choose (1000, 1 <<< 24); 1, Gen.constant (1 <<< 24) ]
+
+let private oversized =
+    let ofSize observations actions =
+        let inner = failing "nothing" 0
+
+        { new Environment<int> with
+            member _.Id = "Sized-v0"
+            member _.ObservationSpace = observations
+            member _.ActionSpace = actions
+            member _.Reset key = inner.Reset key
+            member _.Step(key, action, time) = inner.Step(key, action, time)
+            member _.Observe(time, observation) = observation.Fill(float32 time) }
+
+    let refusalOf configuration observations actions =
+        match Training.setup 1 configuration (ofSize observations actions) with
+        | Ok _ -> failtest "accepted"
+        | Error(InvalidSetting(field, _, _) as fault) -> field, Fault.message fault
+        | Error fault -> failtest (Fault.message fault)
+
+    testList
+        "what memory cannot hold is refused by the name of a setting, before it is made:"
+        [ test "a first or last layer" {
+              for configuration, observations, actions, expected in
+                  [ { small with Hidden = [ 65536 ] }, MultiBinary 2000, Discrete 2, "hidden"
+                    { small with Hidden = [ 65536 ] }, MultiBinary 2, Discrete 2000, "hidden"
+                    { small with Hidden = [ 65536 ] }, MultiBinary 2, MultiBinary 1000, "hidden"
+                    { small with Hidden = [] }, MultiBinary 20000, Discrete 20000, "hidden"
+                    { small with CriticHidden = [ 65536 ] }, MultiBinary 2000, Discrete 2, "criticHidden" ] do
+                  let field, message = refusalOf configuration observations actions
+                  Expect.equal field expected "the setting"
+                  Expect.stringContains message "100000000" "the limit"
+          }
+
+          test "the rows of a batch: images that in 32 bits would be few, or fewer than none" {
+              for environments, horizon, width in [ 64, 1024, 65536; 64, 512, 65536; 1024, 1024, 3 * 64 * 64 ] do
+                  let configuration =
+                      { small with
+                          Environments = environments
+                          Horizon = horizon
+                          Hidden = [ 2 ]
+                          CriticHidden = [ 2 ] }
+
+                  let field, message = refusalOf configuration (MultiBinary width) (Discrete 2)
+                  Expect.equal field "horizon" "the setting"
+                  Expect.stringContains message $"for rows of {width} numbers" "why"
+
+              let branching =
+                  { small with
+                      Hidden = [ 2 ]
+                      CriticHidden = [ 2 ]
+                      Environments = 1000
+                      Horizon = 1
+                      Branches = 1000 }
+
+              Expect.equal (refusalOf branching (MultiBinary 1000) (Discrete 2) |> fst) "branches" "branches"
+              let branching = { branching with Branches = 2; BranchSteps = 1000 }
+              Expect.equal (refusalOf branching (MultiBinary 1000) (Discrete 2) |> fst) "branchSteps" "branchSteps"
+          }
+
+          testPropertyWithConfig (few 200) "whatever the sizes, and what is accepted fits"
+          <| Prop.forAll
+              (Gen.zip3
+                  (Gen.zip sizes sizes)
+                  (Gen.zip (Gen.choose (1, 65536)) (Gen.choose (1, 10_000_000)))
+                  (Gen.choose (0, 2) |> Gen.bind (fun count -> Gen.listOfLength count (Gen.choose (1, 65536))))
+               |> Arb.fromGen)
+              (fun ((observations, actions), (environments, horizon), hidden) ->
+                  let configuration =
+                      { small with
+                          Environments = environments
+                          Horizon = horizon
+                          Hidden = hidden
+                          CriticHidden = hidden }
+
+                  match Training.setup 1 configuration (ofSize (MultiBinary observations) (Discrete actions)) with
+                  | Error(InvalidSetting _) -> true
+                  | Error _ -> false
+                  | Ok setup ->
+                      let numbers = bigint environments * bigint horizon * bigint (max observations actions)
+
+                      let count =
+                          Policy.parameterCount
+                              { Hidden = hidden; Activation = small.Activation }
+                              (MultiBinary observations)
+                              (Discrete actions)
+
+                      numbers * 3I / 2I < bigint Array.MaxLength && float setup.Policy.Network.ParameterCount = count) ]
 
 let private endless =
     test "playing an environment whose episodes never end is an error, and not for ever" {
@@ -734,6 +884,7 @@ let tests =
           learning
           starting
           refusals
+          oversized
           endless
           firstBatch
           named ]
