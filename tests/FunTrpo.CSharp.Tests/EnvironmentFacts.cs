@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using System.Threading;
+using System.Threading.Tasks;
 using Xunit;
 
 namespace FunTrpo.CSharp.Tests;
@@ -114,6 +115,17 @@ public sealed class EnvironmentFacts
         Assert.Equal(14, watch.Made);
         next.ReleaseEnvironments();
         Assert.Equal(14, watch.Disposed.Distinct().Count());
+    }
+
+    public void May_train_in_its_steps_while_it_holds_what_others_wait_for()
+    {
+        using SemaphoreSlim door = new(1);
+        Task<TrainingResult> training = Trpo.For(() => new Dreamer(door))
+            .Short()
+            .With(o => o with { Environments = 8, Threads = 8, TotalSteps = 800 })
+            .TrainAsync();
+        Assert.True(training.Wait(TimeSpan.FromMinutes(1)), "no thread waits for a door that it holds itself");
+        Assert.InRange(training.Result.State.Steps, 800, 808);
     }
 
     public void Branches_need_few_simulators_and_leave_them_to_those_that_follow()
@@ -301,6 +313,30 @@ public sealed class EnvironmentFacts
         {
             onDispose();
             throw new InvalidOperationException("cannot close");
+        }
+    }
+
+    /// <summary>One at a time takes a step; now and then it trains something else in it.</summary>
+    private sealed class Dreamer(SemaphoreSlim door) : Line
+    {
+        private int steps;
+
+        public override StepResult Step(AgentAction action)
+        {
+            door.Wait();
+            try
+            {
+                if (++steps % 25 == 0)
+                {
+                    Plans.ShortLine().With(o => o with { TotalSteps = 200, Threads = 8 }).Train();
+                }
+
+                return base.Step(action);
+            }
+            finally
+            {
+                door.Release();
+            }
         }
     }
 
