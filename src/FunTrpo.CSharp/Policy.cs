@@ -1,5 +1,6 @@
 using System;
 using System.IO;
+using System.Text.Json.Serialization;
 using FunTrpo.Kernels;
 using Core = FunTrpo;
 
@@ -10,9 +11,11 @@ namespace FunTrpo.CSharp;
 /// </summary>
 /// <remarks>
 /// Observations are given as training saw them, one after another without gaps: a policy standardises them itself where training did.
-/// Actions lie in the action space: continuous ones are clipped to it.
+/// Actions lie in the action space: continuous ones are clipped to it. Two policies are equal when their files are; System.Text.Json
+/// writes and reads what the file holds.
 /// </remarks>
-public sealed class Policy
+[JsonConverter(typeof(PolicyAsJson))]
+public sealed class Policy : IEquatable<Policy>
 {
     private readonly Core.Player player;
 
@@ -24,8 +27,8 @@ public sealed class Policy
         ActionSpace = new(saved.ActionSpace);
     }
 
-    /// <summary>The environment that it was trained on.</summary>
-    public string Environment => Saved.Environment;
+    /// <summary>The name of the environment that it was trained on.</summary>
+    public string EnvironmentName => Saved.Environment;
 
     /// <summary>How many numbers an observation is.</summary>
     public int ObservationWidth => ObservationSpace.Width;
@@ -41,7 +44,7 @@ public sealed class Policy
 
     /// <summary>What it is for.</summary>
     public override string ToString() =>
-        $"Policy for {Environment}: {ObservationWidth} observations, actions {ActionSpace}, {ParameterCount} parameters";
+        $"Policy for {EnvironmentName}: {ObservationWidth} observations, actions {ActionSpace}, {ParameterCount} parameters";
 
     internal Core.SavedPolicy Saved { get; }
 
@@ -125,6 +128,22 @@ public sealed class Policy
         RequireFinite(observations);
         player.Sample(observations, KeyModule.ofSeed(random.NextInt64()), actions);
     }
+
+    /// <summary>How probable each action is for one observation, or how continuous actions are spread. It allocates its result.</summary>
+    public ActionDistribution Distribution(ReadOnlySpan<float> observation)
+    {
+        RequireFinite(observation);
+        return new(player.Distribution(observation));
+    }
+
+    /// <summary>Whether the files of both are the same.</summary>
+    public bool Equals(Policy? other) => other is not null && ToJson() == other.ToJson();
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => Equals(obj as Policy);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(EnvironmentName, Saved.Actor.Parameters);
 
     private static Policy Parse(string name, string text)
     {

@@ -72,6 +72,22 @@ module Distribution =
 
         float largest + log sum
 
+    /// The probabilities whose logits these are: those of independent choices among `counts` alternatives, one choice after another.
+    let probabilities (counts: int list) (logits: ReadOnlySpan<float32>) =
+        let all = Array.zeroCreate<float> logits.Length
+        let mutable first = 0
+
+        for count in counts do
+            let ofChoice = logits.Slice(first, count)
+            let total = logSumExp ofChoice
+
+            for i in 0 .. count - 1 do
+                all[first + i] <- exp (float ofChoice[i] - total)
+
+            first <- first + count
+
+        all
+
     /// −Σ p log p of the softmax of logits whose log Σ exp is `total`
     let private entropyOfLogits (logits: ReadOnlySpan<float32>) total =
         let mutable entropy = 0.0

@@ -163,7 +163,8 @@ module Vine =
                     { State = { Inner = ValueSome instance.State; First = action }
                       Return = 0.0
                       Length = 0
-                      Steps = instance.Steps })
+                      Steps = instance.Steps
+                      Failure = instance.Failure })
             )
 
         result {

@@ -113,7 +113,7 @@ public sealed class GuideFacts
         }
         catch (EnvironmentException e)
         {
-            Console.WriteLine(e.Message); // e.Environment, e.Instance, e.Step; e.InnerException is what was thrown
+            Console.WriteLine(e.Message); // e.EnvironmentName, e.Instance, e.Step; e.InnerException is what was thrown
             e.State?.Policy.Save(path); // what was learned until then
         }
 

@@ -414,7 +414,8 @@ let private breaking (breaks: Break list) =
 
 let private numbered count =
     ImmutableArray.CreateRange(
-        Seq.init count (fun i -> { State = { Number = i; Time = 0 }; Return = 0.0; Length = 0; Steps = 0L })
+        Seq.init count (fun i ->
+            { State = { Number = i; Time = 0 }; Return = 0.0; Length = 0; Steps = 0L; Failure = None })
     )
 
 let private collectBreaking breaks horizon threads instances =
@@ -469,6 +470,42 @@ let private failures =
                   match collectBreaking [ later ] horizon 2 (numbered count) with
                   | Ok(_, between) -> collectBreaking [ later ] horizon 2 between |> isError (faultOf later)
                   | Error _ -> false)
+
+          testProperty "when the first episodes are to begin is told by the first rollout"
+          <| Prop.forAll
+              (shapes
+               |> Gen.bind (fun (count, horizon) ->
+                   Gen.zip (Gen.constant horizon) (Gen.listOfLength count (Gen.elements [ true; false ])))
+               |> Arb.fromGen)
+              (fun (horizon, begins) ->
+                  let begins = Array.ofList begins
+                  let key = Key.ofSeed 1L
+
+                  let refused =
+                      begins
+                      |> Seq.indexed
+                      |> Seq.filter (snd >> not)
+                      |> Seq.map (fun (i, _) -> Key.at (int64 i) key)
+                      |> List.ofSeq
+
+                  let inner = breaking []
+
+                  let environment =
+                      { new Environment<Counter> with
+                          member _.Id = inner.Id
+                          member _.ObservationSpace = inner.ObservationSpace
+                          member _.ActionSpace = inner.ActionSpace
+                          member _.Reset key = if List.contains key refused then raise breakdown else inner.Reset key
+                          member _.Step(key, action, state) = inner.Step(key, action, state)
+                          member _.Observe(state, observation) = inner.Observe(state, observation) }
+
+                  let instances = Rollout.start environment begins.Length key
+                  let actor = actorFor 2 (Discrete 2) (Key.ofSeed 1L)
+                  let result = Rollout.collect environment actor horizon 2 key instances
+
+                  match Array.tryFindIndex not begins with
+                  | Some first -> isError (FailedEnvironment(breakdown, inner.Id, first, 0L)) result
+                  | None -> Result.isOk result)
 
           testProperty "beyond the horizon does no harm"
           <| Prop.forAll
