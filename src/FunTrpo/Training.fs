@@ -139,7 +139,8 @@ module Training =
                   Threads = threads }
         }
 
-    /// The state before the first iteration.
+    /// The state before the first iteration. An environment that throws when its first episodes are to begin is told as a
+    /// `FailedEnvironment` by the first iteration.
     let start (setup: Setup<'State>) seed =
         let configuration = setup.Configuration
         let key = Key.ofSeed seed

@@ -162,6 +162,17 @@ public sealed class EnvironmentFacts
         Assert.Equal(0, disposed);
     }
 
+    public void One_that_fails_is_disposed_of_at_once()
+    {
+        int made = 0;
+        List<int> disposed = [];
+        TrainingState state = Trpo.For(() => new Fragile(made++, disposed)).Short().Start();
+        Assert.Throws<EnvironmentException>(() => state.Next());
+        Assert.Equal([0], disposed);
+        state.ReleaseEnvironments();
+        Assert.Equal([0, 1, 2, 3], disposed.Order());
+    }
+
     public void Those_that_are_refused_are_disposed_of()
     {
         int disposed = 0;
@@ -422,6 +433,17 @@ public sealed class EnvironmentFacts
                 door.Release();
             }
         }
+    }
+
+    /// <summary>The first one fails in its tenth step; all write down who was disposed of.</summary>
+    private sealed class Fragile(int number, List<int> disposed) : Line, IDisposable
+    {
+        private int steps;
+
+        public override StepResult Step(AgentAction action) =>
+            ++steps == 10 && number == 0 ? throw new TimeoutException() : base.Step(action);
+
+        public void Dispose() => disposed.Add(number);
     }
 
     private sealed class Unseeded : Line

@@ -65,6 +65,21 @@ public sealed class GuideFacts
         Assert.Equal(StopReason.StepsMade, result.Reason);
     }
 
+    public async Task Comparing()
+    {
+        TrainingPlan plan = Plans.ShortLine();
+        Policy policy = plan.Train().Policy;
+        CancellationToken cancellationToken = CancellationToken.None;
+
+        Scores trained = plan.Evaluate(policy, episodes: 100, seed: 1);
+        Scores byRule = plan.Evaluate(seen => seen[0] > 0 ? 0 : 1, episodes: 100, seed: 1); // the same episodes
+        Scores later = await plan.EvaluateAsync(policy, cancellation: cancellationToken);
+        Console.WriteLine($"{trained} by the policy, {byRule} by the rule; {later.Lengths[0]} steps");
+
+        Assert.NotEqual(trained, byRule);
+        Assert.Equal(100, later.Lengths.Count);
+    }
+
     public void Your_own_loop()
     {
         TrainingPlan plan = Plans.ShortLine();
@@ -95,9 +110,12 @@ public sealed class GuideFacts
         int drawn = policy.Sample(observation, Random.Shared); // one drawn at random
         int[] actions = new int[2];
         policy.Act(observations, actions); // for several observations at once
+        ActionDistribution distribution = policy.Distribution(observation);
+        double sure = distribution.Probabilities[best]; // of continuous actions: Mean and StandardDeviation
 
         Assert.Equal(best, actions[0]);
         Assert.InRange(drawn, 0, 1);
+        Assert.InRange(sure, 0.5, 1);
     }
 
     public void Errors()
