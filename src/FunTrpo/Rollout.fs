@@ -28,9 +28,6 @@ type Instance<'State> =
         Length: int
         /// All steps of this instance since training began.
         Steps: int64
-        /// What the environment threw when it was to begin its first episode; there is no state then, and whoever wants to go on from
-        /// here is told.
-        Failure: exn option
     }
 
 /// An episode that came to its end during a rollout.
@@ -64,29 +61,24 @@ module Rollout =
     /// Whether an episode ended with such a row.
     let endsEpisode ending = ending = End.Terminated || ending = End.Truncated
 
-    /// Instances at the start of an episode each. An exception from the environment is kept: `collect` gives it as a fault.
+    /// Instances at the start of an episode each, or what the first of them threw that cannot begin one.
     let start (environment: Environment<'State>) count key =
-        Array.init count (fun i ->
-            let struct (state, failure) =
-                try
-                    struct (environment.Reset(Key.at (int64 i) key), None)
-                with error ->
-                    struct (Unchecked.defaultof<'State>, Some error)
+        let instances = Array.zeroCreate<Instance<'State>> count
+        let mutable i = 0
+        let mutable failure = None
 
-            { State = state; Return = 0.0; Length = 0; Steps = 0L; Failure = failure })
-        |> ImmutableCollectionsMarshal.AsImmutableArray
+        while failure.IsNone && i < count do
+            try
+                instances[i] <-
+                    { State = environment.Reset(Key.at (int64 i) key); Return = 0.0; Length = 0; Steps = 0L }
+            with error ->
+                failure <- Some(FailedEnvironment(error, environment.Id, i, 0L))
 
-    /// The first of the instances that could not begin, as a fault.
-    let private neverBegun (environment: Environment<'State>) (instances: ImmutableArray<Instance<'State>>) =
-        let rec from i =
-            if i = instances.Length then
-                None
-            else
-                match instances[i].Failure with
-                | Some error -> Some(FailedEnvironment(error, environment.Id, i, instances[i].Steps))
-                | None -> from (i + 1)
+            i <- i + 1
 
-        from 0
+        match failure with
+        | Some fault -> Error fault
+        | None -> Ok(ImmutableCollectionsMarshal.AsImmutableArray instances)
 
     /// The rows of a batch while they are written.
     [<NoComparison; NoEquality>]
@@ -205,14 +197,12 @@ module Rollout =
                     { State = environment.Reset(Key.at (int64 t) resetKeys[i])
                       Return = 0.0
                       Length = 0
-                      Steps = steps
-                      Failure = None }
+                      Steps = steps }
                 else
                     { State = next.State
                       Return = current[i].Return + next.Reward
                       Length = current[i].Length + 1
-                      Steps = steps
-                      Failure = None }
+                      Steps = steps }
 
         member _.Current = current
         member _.Faults = faults
@@ -292,7 +282,9 @@ module Rollout =
 
         ImmutableCollectionsMarshal.AsImmutableArray episodes
 
-    let private collectFrom
+    /// Steps each of the instances `horizon` times under the actor, and gives the batch and the instances as they are
+    /// then. Instance i draws everything from its own keys, so the result does not depend on the number of threads.
+    let collect
         (environment: Environment<'State>)
         (actor: Actor)
         horizon
@@ -341,10 +333,3 @@ module Rollout =
         | failed ->
             let struct (_, fault) = failed |> Seq.collect _.Faults |> Seq.minBy (fun struct (place, _) -> place)
             Error fault
-
-    /// Steps each of the instances `horizon` times under the actor, and gives the batch and the instances as they are
-    /// then. Instance i draws everything from its own keys, so the result does not depend on the number of threads.
-    let collect (environment: Environment<'State>) (actor: Actor) horizon threads (key: Key) instances =
-        match neverBegun environment instances with
-        | Some fault -> Error fault
-        | None -> collectFrom environment actor horizon threads key instances

@@ -39,6 +39,8 @@ type State<'State when 'State: equality> =
         BestMeanReturn: float option
         /// Numbers to a vector of the processor that made this state: another width may round otherwise.
         VectorWidth: int
+        /// What went wrong before the first iteration, which then tells it; there are no states of environments in this case.
+        Failure: Fault option
     }
 
 /// What a policy is improved on.
@@ -145,6 +147,12 @@ module Training =
         let configuration = setup.Configuration
         let key = Key.ofSeed seed
 
+        let instances, failure =
+            match Rollout.start setup.Environment configuration.Environments (Key.named "start" key) with
+            | Ok instances -> instances, None
+            | Error fault ->
+                ImmutableCollectionsMarshal.AsImmutableArray(Array.zeroCreate configuration.Environments), Some fault
+
         { Key = key
           Iteration = 0
           Steps = 0L
@@ -159,10 +167,11 @@ module Training =
             else
                 AsTheyAre
           RewardScale = if configuration.NormaliseRewards then Rewards.start configuration.Environments else Unscaled
-          Instances = Rollout.start setup.Environment configuration.Environments (Key.named "start" key)
+          Instances = instances
           RecentReturns = ImmutableArray.Empty
           BestMeanReturn = None
-          VectorWidth = System.Numerics.Vector<float32>.Count }
+          VectorWidth = System.Numerics.Vector<float32>.Count
+          Failure = failure }
 
     /// The same state, for which chance goes another way.
     let reseed seed (state: State<'State>) = { state with Key = Key.ofSeed seed }
@@ -212,7 +221,10 @@ module Training =
     /// The batch that the policy of the state collects in `horizon` steps of each environment, and the environments after it.
     let rollout horizon (setup: Setup<'State>) (state: State<'State>) =
         let key = keyOf state |> Key.named "rollout"
-        Rollout.collect setup.Environment (actor setup state) horizon setup.Threads key state.Instances
+
+        match state.Failure with
+        | Some fault -> Error fault
+        | None -> Rollout.collect setup.Environment (actor setup state) horizon setup.Threads key state.Instances
 
     /// The normaliser through which a batch is seen.
     let private normaliserOf (state: State<'State>) (batch: Batch) = Normaliser.orOf batch.Observations state.Normaliser

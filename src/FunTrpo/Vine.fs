@@ -163,8 +163,7 @@ module Vine =
                     { State = { Inner = ValueSome instance.State; First = action }
                       Return = 0.0
                       Length = 0
-                      Steps = instance.Steps
-                      Failure = instance.Failure })
+                      Steps = instance.Steps })
             )
 
         result {

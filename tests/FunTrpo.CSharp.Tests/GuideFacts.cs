@@ -22,7 +22,7 @@ public sealed class GuideFacts
         {
             TrainingResult result = await Trpo.For("CartPole-v1")
                 .With(options => options with { Seed = 7, TotalSteps = 100_000, StopAtReturn = 475 })
-                .OnIteration(i => Console.WriteLine($"{i.Steps, 8} {i.MeanReturn, 8:F1}  KL {i.MeanKl:F4}"))
+                .OnIteration(report => Console.WriteLine(report))
                 .TrainAsync(cancellationToken);
 
             result.Policy.Save("cartpole.policy");
@@ -54,7 +54,7 @@ public sealed class GuideFacts
         // As a stream: leave the loop to stop.
         await foreach (TrainingStep step in plan.IterateAsync())
         {
-            Console.WriteLine($"{step.Report.Steps}: {step.Report.MeanReturn:F1}");
+            Console.WriteLine(step.Report);
             if (step.Report.MeanReturn > -0.3)
             {
                 break;
