@@ -4,9 +4,13 @@
 open System
 open System.Diagnostics
 open System.IO
+open System.Reflection
+open System.Reflection.Metadata
+open System.Reflection.PortableExecutable
 open System.Security.Cryptography
 open System.Text
 open System.Text.RegularExpressions
+open System.Xml.Linq
 
 let root = __SOURCE_DIRECTORY__
 let at path = Path.Combine(root, path)
@@ -239,10 +243,98 @@ let versionOfCommit () =
 /// What packaging/ calls the folders that three projects are built to: what they need lies in them, too.
 let packed = [ "libraries", "FunTrpo.CSharp"; "exact", "FunTrpo.Exact"; "command", "FunTrpo.Cli" ]
 
+/// What users of an assembly see: its public types, and the public and protected members of each, as XML documentation names them.
+let visibleNames (assembly: string) =
+    use file = new PEReader(File.OpenRead assembly)
+    let metadata = file.GetMetadataReader()
+
+    let rec describe (handle: TypeDefinitionHandle) =
+        let it = metadata.GetTypeDefinition handle
+        let name = metadata.GetString it.Name
+        let outer = it.GetDeclaringType()
+
+        if outer.IsNil then
+            $"{metadata.GetString it.Namespace}.{name}", it.Attributes.HasFlag TypeAttributes.Public
+        else
+            let outerName, isVisible = describe outer
+
+            let isNested =
+                match it.Attributes &&& TypeAttributes.VisibilityMask with
+                | TypeAttributes.NestedPublic
+                | TypeAttributes.NestedFamily
+                | TypeAttributes.NestedFamORAssem -> true
+                | _ -> false
+
+            $"{outerName}.{name}", isVisible && isNested
+
+    let isForUsers (access: MethodAttributes) =
+        match access &&& MethodAttributes.MemberAccessMask with
+        | MethodAttributes.Public
+        | MethodAttributes.Family
+        | MethodAttributes.FamORAssem -> true
+        | _ -> false
+
+    set
+        [ for handle in metadata.TypeDefinitions do
+              let name, isVisible = describe handle
+
+              if isVisible then
+                  let it = metadata.GetTypeDefinition handle
+                  let methods = [ for h in it.GetMethods() -> h, metadata.GetMethodDefinition h ]
+
+                  let isAccessible handle = methods |> List.exists (fun (h, m) -> h = handle && isForUsers m.Attributes)
+
+                  name
+
+                  for handle, m in methods do
+                      if isForUsers m.Attributes then
+                          $"{name}.{metadata.GetString(m.Name).Replace('.', '#')}" // .ctor is #ctor
+
+                  for p in it.GetProperties() do
+                      let property = metadata.GetPropertyDefinition p
+                      let accessors = property.GetAccessors()
+
+                      if isAccessible accessors.Getter || isAccessible accessors.Setter then
+                          $"{name}.{metadata.GetString property.Name}"
+
+                  for f in it.GetFields() do
+                      let field = metadata.GetFieldDefinition f
+
+                      // Access means the same in fields and in methods.
+                      if isForUsers (enum<MethodAttributes>(int field.Attributes)) then
+                          $"{name}.{metadata.GetString field.Name}" ]
+
+/// The XML documentation beside an assembly, without what its users do not see.
+let documentationForUsers (assembly: string) =
+    let visible = visibleNames assembly
+    let document = XDocument.Load(Path.ChangeExtension(assembly, ".xml"))
+
+    let isForUsers (it: XElement) =
+        let id = it.Attribute(XName.Get "name").Value.Substring 2 // after T:, M:, P:, F: or E:
+        visible.Contains(Regex.Replace(id, @"(``\d+)?(\(.*)?$", ""))
+
+    document.Descendants(XName.Get "member")
+    |> Seq.filter (isForUsers >> not)
+    |> List.ofSeq
+    |> List.iter _.Remove()
+
+    document
+
 /// Makes the packages that packaging/ describes, from the folders to which the projects were built.
 let makePackages (version: string) (folderOf: string -> string) (output: string) =
     let locked package =
         Regex.Match(File.ReadAllText(at "paket.lock"), $@"(?m)^    {Regex.Escape package} \((\S+)\)").Groups[1].Value
+
+    let documentation = at "obj/pack-documentation"
+    remove documentation
+    Directory.CreateDirectory documentation |> ignore
+
+    // Those of the libraries come last: an earlier project's copies of them may be older.
+    for _, project in List.rev packed do
+        for assembly in Directory.GetFiles(at (folderOf project), "FunTrpo*.dll") do
+            if File.Exists(Path.ChangeExtension(assembly, ".xml")) then
+                let name = Path.ChangeExtension(Path.GetFileName assembly, ".xml")
+                (documentationForUsers assembly).Save(Path.Combine(documentation, name))
 
     for description in Directory.GetFiles(at "packaging", "*.nuspec") |> Array.sort do
         quietly
@@ -254,6 +346,7 @@ let makePackages (version: string) (folderOf: string -> string) (output: string)
               output
               $"""-p:fsharpcore={locked "FSharp.Core"}"""
               $"""-p:mathnet={locked "MathNet.Numerics"}"""
+              $"-p:documentation={documentation}"
               for name, project in packed do
                   $"-p:{name}={at (folderOf project)}" ]
 

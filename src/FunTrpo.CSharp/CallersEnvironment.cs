@@ -3,6 +3,7 @@ using System.Collections.Concurrent;
 using System.Collections.Generic;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
+using System.Threading;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
@@ -12,6 +13,11 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
 {
     private readonly Func<IEnvironment> make;
     private readonly int limit;
+    private readonly bool disposes;
+    private readonly int mostKept;
+
+    /// <summary>Held while the factory is called, which may count what it makes.</summary>
+    private readonly Lock making = new();
 
     /// <summary>Simulators whose episodes are over.</summary>
     private readonly ConcurrentBag<Simulator> idle = [];
@@ -24,15 +30,36 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
     /// <param name="id">What it is called in reports and errors; null for the name of its class.</param>
     /// <param name="make">Makes an instance.</param>
     /// <param name="limit">The steps after which an episode is truncated.</param>
-    public CallersEnvironment(string? id, Func<IEnvironment> make, int limit)
+    /// <param name="disposes">Whether instances are disposed of here, or by somebody else.</param>
+    /// <param name="mostKept">So many numbers of an episode's actions are kept, to play up to it again.</param>
+    public CallersEnvironment(
+        string? id,
+        Func<IEnvironment> make,
+        int limit,
+        bool disposes = true,
+        int mostKept = Situation.MostKept
+    )
     {
         this.make = make;
         this.limit = limit;
-        IEnvironment first = New();
-        Id = id ?? first.GetType().Name;
-        ObservationSpace = first.ObservationSpace ?? throw new InvalidOperationException("it has no observation space");
-        ActionSpace = first.ActionSpace ?? throw new InvalidOperationException("it has no action space");
-        idle.Add(Track(first));
+        this.disposes = disposes;
+        this.mostKept = mostKept;
+        Simulator first = New();
+        try
+        {
+            IEnvironment environment = first.Environment;
+            Id = id ?? environment.GetType().Name;
+            ObservationSpace =
+                environment.ObservationSpace ?? throw new InvalidOperationException("it has no observation space");
+            ActionSpace = environment.ActionSpace ?? throw new InvalidOperationException("it has no action space");
+        }
+        catch
+        {
+            Discard(first);
+            throw;
+        }
+
+        idle.Add(first);
     }
 
     public string Id { get; }
@@ -48,28 +75,20 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
     public Situation Reset(Core.Key key)
     {
         int seed = (int)(KeyModule.bits(0, key).Item1 >> 33);
-        try
-        {
-            (Simulator simulator, float[] observation) = Begin(seed);
-            Situation start = Situation.Start(seed, observation, simulator);
-            simulator.StandAt(start);
-            return start;
-        }
-        catch (Exception failure)
-        {
-            return Situation.Failed(seed, failure);
-        }
+        (Simulator simulator, float[] observation) = Begin(seed);
+        Situation start = Situation.Start(seed, observation, simulator);
+        simulator.StandAt(start);
+        return start;
     }
 
     public Core.Transition<Situation> Step(Core.Key key, ReadOnlySpan<float> action, Situation state)
     {
-        state.ThrowIfFailed();
         bool isFirst = state.Simulator is not null && state.Simulator.TryLeave(state);
         Simulator simulator = isFirst ? state.Simulator! : PlayUpTo(state);
         StepResult result = StepOrDiscard(simulator, action, out float[] observation);
         bool truncated = result.Truncated || state.Steps + 1 >= limit;
         bool isOver = result.Terminated || truncated;
-        Situation next = state.Next(action, isFirst, observation, isOver ? null : simulator);
+        Situation next = state.Next(action, isFirst, mostKept, observation, isOver ? null : simulator);
         if (isOver)
         {
             simulator.Rest();
@@ -119,6 +138,14 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
     /// <summary>A simulator in the given situation, where another one has stood before.</summary>
     private Simulator PlayUpTo(Situation situation)
     {
+        if (situation.IsForgotten)
+        {
+            throw new InvalidOperationException(
+                $"it cannot be gone on from here a second time: its episode has gone on for {situation.Steps} steps, and of one whose "
+                    + $"actions are more than {mostKept} numbers they are not kept. Give it a time limit."
+            );
+        }
+
         (Simulator simulator, float[] observation) = Begin(situation.Seed);
         int width = ActionSpace.Width;
         for (int i = 0; i < situation.Steps; i++)
@@ -178,58 +205,69 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
         return fault is null ? [.. observation!] : throw new InvalidOperationException(fault);
     }
 
-    private IEnvironment New() => make() ?? throw new InvalidOperationException("the factory gave null");
+    /// <summary>Calls the factory, one thread at a time.</summary>
+    private Simulator New()
+    {
+        lock (making)
+        {
+            IEnvironment another = make() ?? throw new InvalidOperationException("the factory gave null");
+            if (made.TryGetValue(another, out _))
+            {
+                throw new InvalidOperationException(
+                    "the factory gave the same instance a second time; it must make a new one each time"
+                );
+            }
+
+            Simulator simulator = new(another, idle);
+            made.Add(another, simulator);
+            if (disposes && another is IDisposable)
+            {
+                lock (disposable)
+                {
+                    disposable.Add(simulator);
+                }
+            }
+
+            return simulator;
+        }
+    }
 
     private Simulator Make()
     {
-        IEnvironment another = New();
-        if (made.TryGetValue(another, out _))
+        Simulator another = New();
+        try
         {
-            throw new InvalidOperationException(
-                "the factory gave the same instance a second time; it must make a new one each time"
-            );
+            return
+                ObservationSpace.Equals(another.Environment.ObservationSpace)
+                && ActionSpace.Equals(another.Environment.ActionSpace)
+                ? another
+                : throw new InvalidOperationException("the spaces of this instance are not those of the first one");
         }
-
-        if (!ObservationSpace.Equals(another.ObservationSpace) || !ActionSpace.Equals(another.ActionSpace))
+        catch
         {
-            throw new InvalidOperationException("the spaces of this instance are not those of the first one");
+            Discard(another);
+            throw;
         }
-
-        return Track(another);
     }
 
-    private Simulator Track(IEnvironment environment)
-    {
-        Simulator simulator = new(environment, idle);
-        made.Add(environment, simulator);
-        if (environment is IDisposable)
-        {
-            lock (disposable)
-            {
-                disposable.Add(simulator);
-            }
-        }
-
-        return simulator;
-    }
-
+    /// <summary>Disposes of a simulator that is not used again, where that is done here and has not been done.</summary>
     private void Discard(Simulator simulator)
     {
-        if (simulator.Environment is IDisposable it)
+        lock (disposable)
         {
-            lock (disposable)
+            if (!disposable.Remove(simulator))
             {
-                disposable.Remove(simulator);
+                return;
             }
+        }
 
-            try
-            {
-                it.Dispose();
-            }
-            catch (Exception)
-            {
-                // It is discarded for what it threw before, and that is what is told.
-            }
+        try
+        {
+            ((IDisposable)simulator.Environment).Dispose();
+        }
+        catch (Exception)
+        {
+            // It is discarded for what was thrown before, and that is what is told.
         }
     }
 }

@@ -14,6 +14,44 @@ internal interface IOpenedEnvironment<out TResult>
     TResult With<TState>(Core.Environment<TState> environment, Action release);
 }
 
+/// <summary>When what an environment holds is disposed of.</summary>
+internal static class Release
+{
+    /// <summary>Releases where it fails, so that nothing is left behind. What is told is the failure.</summary>
+    public static T IfItFails<T>(Func<T> make, Action release)
+    {
+        try
+        {
+            return make();
+        }
+        catch
+        {
+            Quietly(release);
+            throw;
+        }
+    }
+
+    /// <summary>Releases in any case. What is thrown then is told where nothing else has gone wrong.</summary>
+    public static T Afterwards<T>(Func<T> make, Action release)
+    {
+        T made = IfItFails(make, release);
+        release();
+        return made;
+    }
+
+    private static void Quietly(Action release)
+    {
+        try
+        {
+            release();
+        }
+        catch (Exception)
+        {
+            // What went wrong before is told.
+        }
+    }
+}
+
 /// <summary>Where the environments of a training come from.</summary>
 internal abstract record EnvironmentSource(string Id)
 {
@@ -57,17 +95,17 @@ internal sealed record LibraryEnvironment(Registered Registered) : EnvironmentSo
 }
 
 /// <summary>An environment of the caller's.</summary>
-internal sealed record FactoryOfEnvironments(string? Name, Type Type, Func<IEnvironment> Make)
+internal sealed record FactoryOfEnvironments(string? Name, Type Type, Func<IEnvironment> Make, bool Disposes)
     : EnvironmentSource(Name ?? Type.Name)
 {
-    public override TrainingOptions Preset => new();
+    public override TrainingOptions Preset => new(ConfigurationModule.standard);
 
     public override TResult Open<TResult>(IOpenedEnvironment<TResult> use)
     {
         CallersEnvironment environment;
         try
         {
-            environment = new(Name, Make, Limit ?? int.MaxValue);
+            environment = new(Name, Make, Limit ?? int.MaxValue, Disposes);
         }
         catch (Exception error)
         {

@@ -31,13 +31,13 @@ public sealed class EnvironmentException : TrainingException
     )
         : base(message, state, inner)
     {
-        Environment = environment;
+        EnvironmentName = environment;
         Instance = instance;
         Step = step;
     }
 
     /// <summary>The name of the environment.</summary>
-    public string Environment { get; }
+    public string EnvironmentName { get; }
 
     /// <summary>Which of those stepped side by side it was, counted from 0; in an evaluation, which episode.</summary>
     public int Instance { get; }

@@ -1,11 +1,13 @@
 using System;
+using System.Text;
+using System.Text.Json.Serialization;
 
 namespace FunTrpo.CSharp;
 
 /// <summary>
 /// A task to be learned, in the manner of Gymnasium: your simulator. It may be a mutable class. Training makes as many as it steps
 /// side by side, through the factory that <see cref="Trpo.For{TEnvironment}"/> is given, and no two threads use one at a time. One
-/// that is <see cref="IDisposable"/> is disposed of when training ends.
+/// that is <see cref="IDisposable"/> is disposed of when training ends, unless it was said that somebody else does that.
 /// </summary>
 public interface IEnvironment
 {
@@ -37,14 +39,46 @@ public interface IEnvironment
 /// <param name="Reward">What the step was worth.</param>
 /// <param name="Terminated">Whether the task itself came to an end: no further reward exists.</param>
 /// <param name="Truncated">Whether only the watching ends here (a time limit): what would have followed still has a value.</param>
+[JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public readonly record struct StepResult(
     float[] Observation,
     double Reward,
     bool Terminated = false,
     bool Truncated = false
-);
+)
+{
+    /// <summary>Whether both are the same, number by number.</summary>
+    public bool Equals(StepResult other) =>
+        (Observation is null == other.Observation is null)
+        && Observation.AsSpan().SequenceEqual(other.Observation)
+        && Reward.Equals(other.Reward)
+        && Terminated == other.Terminated
+        && Truncated == other.Truncated;
+
+    /// <inheritdoc/>
+    public override int GetHashCode() =>
+        HashCode.Combine(
+            Observation?.Length,
+            Observation is [float first, ..] ? first : 0,
+            Reward,
+            Terminated,
+            Truncated
+        );
+
+    private bool PrintMembers(StringBuilder builder)
+    {
+        string seen = Observation is null ? "null" : ValueList.Print(Observation);
+        builder.Append($"Observation = {seen}, Reward = {Reward}, Terminated = {Terminated}, Truncated = {Truncated}");
+        return true;
+    }
+}
 
 /// <summary>An action as an environment gets it: an index, or numbers. An <c>int</c> or numbers can be given in its place.</summary>
+/// <remarks>
+/// It is a <c>ref struct</c>, so that no step allocates: it lives during the call of <see cref="IEnvironment.Step"/> and no longer. It
+/// cannot be kept in a field or a list, cross an <c>await</c> or be captured by a lambda: take <see cref="Index"/>, or
+/// <c>Values.ToArray()</c>, first.
+/// </remarks>
 public readonly ref struct AgentAction
 {
     private readonly int index;
@@ -71,6 +105,9 @@ public readonly ref struct AgentAction
 
     /// <summary>The coordinate, or the index of the choice, number <paramref name="i"/>.</summary>
     public float this[int i] => Values[i];
+
+    /// <summary>The numbers of the row that it is in the pipeline.</summary>
+    internal float[] ToNumbers() => isIndex ? [index] : values.ToArray();
 
     /// <summary>An action that is an index.</summary>
     public static implicit operator AgentAction(int index) => new(index);

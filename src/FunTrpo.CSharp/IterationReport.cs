@@ -1,10 +1,12 @@
-using System.Collections.Immutable;
+using System.Collections.Generic;
+using System.Text.Json.Serialization;
 using Microsoft.FSharp.Core;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
 /// <summary>What became of the step that an iteration wanted to take. Unless it moved, the policy is the old one, bit for bit.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<StepOutcome>))]
 public enum StepOutcome
 {
     /// <summary>The step was taken.</summary>
@@ -24,6 +26,7 @@ public enum StepOutcome
 }
 
 /// <summary>Why conjugate gradient stopped.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<ConjugateGradientStop>))]
 public enum ConjugateGradientStop
 {
     /// <summary>It was not used, or had nothing to solve.</summary>
@@ -43,8 +46,12 @@ public enum ConjugateGradientStop
 }
 
 /// <summary>What one iteration did.</summary>
+[JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public sealed record IterationReport
 {
+    /// <summary>A report of nothing, to be filled in.</summary>
+    public IterationReport() { }
+
     internal IterationReport(Core.Report report, double trustRegion)
     {
         Core.Improvement improvement = report.Improvement;
@@ -86,63 +93,82 @@ public sealed record IterationReport
 
     /// <summary>The usual numbers, in a line.</summary>
     public override string ToString() =>
-        $"{Steps} steps: mean return {MeanReturn:F2}, KL {MeanKl:F5}, gain {SurrogateGain:F4}, {Outcome}";
+        $"{Steps} steps: mean return {Printed.Mean(MeanReturn)}, KL {MeanKl:F5}, gain {SurrogateGain:F4}, {Outcome}";
 
     /// <summary>Iterations so far, with this one.</summary>
-    public int Iteration { get; }
+    public int Iteration { get; init; }
 
     /// <summary>Environment steps so far.</summary>
-    public long Steps { get; }
+    public long Steps { get; init; }
 
     /// <summary>Finished episodes so far.</summary>
-    public long Episodes { get; }
+    public long Episodes { get; init; }
 
     /// <summary>The mean return of the last 100 finished episodes (of fewer where fewer have finished); null before the first.</summary>
-    public double? MeanReturn { get; }
+    public double? MeanReturn { get; init; }
 
     /// <summary>How much of the variance of the returns the critic had predicted: 1 is all, below 0 is worse than their mean.</summary>
-    public double ExplainedVariance { get; }
+    public double ExplainedVariance { get; init; }
 
     /// <summary>What became of the step.</summary>
-    public StepOutcome Outcome { get; }
+    public StepOutcome Outcome { get; init; }
 
     /// <summary>The mean KL(old ‖ new) of the step over the batch, in nats.</summary>
-    public double MeanKl { get; }
+    public double MeanKl { get; init; }
 
     /// <summary>The largest KL(old ‖ new) in the batch, in nats.</summary>
-    public double MaxKl { get; }
+    public double MaxKl { get; init; }
 
     /// <summary>The radius of the trust region, δ, which bounds <see cref="MeanKl"/>; ∞ where steps are fixed.</summary>
-    public double TrustRegion { get; }
+    public double TrustRegion { get; init; }
 
-    /// <summary>Whether the step is certified: it was taken, gains by the surrogate, and stays within the trust region.</summary>
-    public bool IsCertified =>
+    /// <summary>
+    /// Whether the step is what TRPO promises of one: it was taken, its surrogate gain is positive, and its mean KL is at most
+    /// <see cref="TrustRegion"/>, all of them measured on the batch of this iteration. It says nothing of the expected return, of which
+    /// the gain is an estimate with an error: where rewards tell nothing, steps within the trust region follow noise.
+    /// </summary>
+    public bool IsWithinTrustRegion =>
         Outcome == StepOutcome.Moved && SurrogateGain > 0 && MeanKl <= TrustRegion && double.IsFinite(TrustRegion);
 
     /// <summary>What the step gained, as the surrogate objective has it.</summary>
-    public double SurrogateGain { get; }
+    public double SurrogateGain { get; init; }
 
     /// <summary>How undecided the policy is: its mean entropy, in nats.</summary>
-    public double Entropy { get; }
+    public double Entropy { get; init; }
 
     /// <summary>The length of the gradient.</summary>
-    public double GradientNorm { get; }
+    public double GradientNorm { get; init; }
 
     /// <summary>The accepted fraction of the full step; 0 where none was.</summary>
-    public double StepFraction { get; }
+    public double StepFraction { get; init; }
 
     /// <summary>How many lengths of the step were tried.</summary>
-    public int LineSearchTries { get; }
+    public int LineSearchTries { get; init; }
 
     /// <summary>Why conjugate gradient stopped.</summary>
-    public ConjugateGradientStop CgStop { get; }
+    public ConjugateGradientStop CgStop { get; init; }
 
     /// <summary>Its iterations.</summary>
-    public int CgIterations { get; }
+    public int CgIterations { get; init; }
 
     /// <summary>‖b − F x‖ / ‖b‖ before its first iteration and after each; empty where it was not used.</summary>
-    public ImmutableArray<double> CgResiduals { get; } = [];
+    public IReadOnlyList<double> CgResiduals
+    {
+        get;
+        init => field = ValueList.Of(value);
+    } = ValueList.Of<double>([]);
 
     /// <summary>The curvature pᵀFp / pᵀp along each of its directions.</summary>
-    public ImmutableArray<double> CgCurvatures { get; } = [];
+    public IReadOnlyList<double> CgCurvatures
+    {
+        get;
+        init => field = ValueList.Of(value);
+    } = ValueList.Of<double>([]);
+}
+
+/// <summary>Numbers as they are printed.</summary>
+internal static class Printed
+{
+    /// <summary>A mean, or a dash where there is none yet.</summary>
+    public static string Mean(double? mean) => mean is double it ? $"{it:F2}" : "–";
 }

@@ -1,5 +1,6 @@
 using System;
 using System.IO;
+using System.Text.Json.Serialization;
 using FunTrpo.Kernels;
 using Microsoft.FSharp.Core;
 using Core = FunTrpo;
@@ -12,9 +13,11 @@ namespace FunTrpo.CSharp;
 /// <remarks>
 /// Observations are given as training saw them, one after another without gaps: a policy standardises them itself where training did.
 /// Actions lie in the action space: continuous ones are clipped to it. An observation so large that the policy gives no finite
-/// distribution there ends in an <see cref="ArithmeticException"/>.
+/// distribution there ends in an <see cref="ArithmeticException"/>. Two policies are equal when their files are; System.Text.Json
+/// writes and reads what the file holds.
 /// </remarks>
-public sealed class Policy
+[JsonConverter(typeof(PolicyAsJson))]
+public sealed class Policy : IEquatable<Policy>
 {
     private readonly Core.Player player;
 
@@ -26,8 +29,8 @@ public sealed class Policy
         ActionSpace = new(saved.ActionSpace);
     }
 
-    /// <summary>The environment that it was trained on.</summary>
-    public string Environment => Saved.Environment;
+    /// <summary>The name of the environment that it was trained on.</summary>
+    public string EnvironmentName => Saved.Environment;
 
     /// <summary>How many numbers an observation is.</summary>
     public int ObservationWidth => ObservationSpace.Width;
@@ -43,7 +46,7 @@ public sealed class Policy
 
     /// <summary>What it is for.</summary>
     public override string ToString() =>
-        $"Policy for {FaultModule.printable(Environment)}: {ObservationWidth} observations, actions {ActionSpace}, {ParameterCount} parameters";
+        $"Policy for {FaultModule.printable(EnvironmentName)}: {ObservationWidth} observations, actions {ActionSpace}, {ParameterCount} parameters";
 
     internal Core.SavedPolicy Saved { get; }
 
@@ -149,6 +152,22 @@ public sealed class Policy
         RequireFinite(observations);
         player.Sample(observations, KeyModule.ofSeed(random.NextInt64()), actions);
     }
+
+    /// <summary>How probable each action is for one observation, or how continuous actions are spread. It allocates its result.</summary>
+    public ActionDistribution Distribution(ReadOnlySpan<float> observation)
+    {
+        RequireFinite(observation);
+        return new(player.Distribution(observation));
+    }
+
+    /// <summary>Whether the files of both are the same.</summary>
+    public bool Equals(Policy? other) => other is not null && ToJson() == other.ToJson();
+
+    /// <inheritdoc/>
+    public override bool Equals(object? obj) => Equals(obj as Policy);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(EnvironmentName, Saved.Actor.Parameters);
 
     private static Policy OrThrow(FSharpResult<Core.SavedPolicy, Core.Fault> read) =>
         read.IsOk ? new Policy(read.ResultValue) : throw new InvalidDataException(FaultModule.message(read.ErrorValue));

@@ -1,11 +1,16 @@
-using System.Collections.Immutable;
+using System.Collections.Generic;
+using System.Text.Json.Serialization;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
-/// <summary>The undiscounted returns of episodes in which the most probable action was always taken.</summary>
+/// <summary>What episodes came to in which a policy took its most probable actions, or a rule its own.</summary>
+[JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public sealed record Scores
 {
+    /// <summary>Scores of no episode, to be filled in.</summary>
+    public Scores() { }
+
     internal Scores(Core.Scores core)
     {
         Mean = core.Mean;
@@ -13,23 +18,35 @@ public sealed record Scores
         Min = core.Min;
         Max = core.Max;
         Returns = core.Returns;
+        Lengths = core.Lengths;
     }
 
     /// <summary>Mean and spread, in a line.</summary>
-    public override string ToString() => $"{Mean:F2} ± {StandardDeviation:F2} over {Returns.Length} episodes";
+    public override string ToString() => $"{Mean:F2} ± {StandardDeviation:F2} over {Returns.Count} episodes";
 
-    /// <summary>Their mean.</summary>
-    public double Mean { get; }
+    /// <summary>The mean of the returns.</summary>
+    public double Mean { get; init; }
 
     /// <summary>Their population standard deviation.</summary>
-    public double StandardDeviation { get; }
+    public double StandardDeviation { get; init; }
 
     /// <summary>The smallest.</summary>
-    public double Min { get; }
+    public double Min { get; init; }
 
     /// <summary>The largest.</summary>
-    public double Max { get; }
+    public double Max { get; init; }
 
-    /// <summary>All of them, episode by episode.</summary>
-    public ImmutableArray<double> Returns { get; }
+    /// <summary>The undiscounted returns, episode by episode.</summary>
+    public IReadOnlyList<double> Returns
+    {
+        get;
+        init => field = ValueList.Of(value);
+    } = ValueList.Of<double>([]);
+
+    /// <summary>How many steps each episode had.</summary>
+    public IReadOnlyList<int> Lengths
+    {
+        get;
+        init => field = ValueList.Of(value);
+    } = ValueList.Of<int>([]);
 }

@@ -1,6 +1,6 @@
 using System;
 using System.Collections.Concurrent;
-using System.Runtime.ExceptionServices;
+using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Threading;
 using Core = FunTrpo;
@@ -13,21 +13,27 @@ namespace FunTrpo.CSharp;
 /// </summary>
 internal sealed class Situation : IEquatable<Situation>, Core.Borrower
 {
-    /// <summary>The actions up to here, one after another; behind them there may be later ones.</summary>
-    private readonly float[] actions;
+    /// <summary>So many numbers of an episode's actions are kept, 4 MB of them, and none of an episode that has more.</summary>
+    public const int MostKept = 1 << 20;
+
+    /// <summary>The actions up to here, one after another; behind them there may be later ones. Null where they are not kept.</summary>
+    private readonly float[]? actions;
 
     private readonly int actionNumbers;
-    private readonly float[] observation;
-    private readonly Exception? failure;
 
-    private Situation(int seed, int steps, float[] actions, int actionNumbers, float[] observation, Exception? failure)
+    /// <summary>Stands for all actions up to here, kept or not: other actions leave another one.</summary>
+    private readonly ulong trace;
+
+    private readonly float[] observation;
+
+    private Situation(int seed, int steps, float[]? actions, int actionNumbers, ulong trace, float[] observation)
     {
         Seed = seed;
         Steps = steps;
         this.actions = actions;
         this.actionNumbers = actionNumbers;
+        this.trace = trace;
         this.observation = observation;
-        this.failure = failure;
     }
 
     public int Seed { get; }
@@ -39,48 +45,31 @@ internal sealed class Situation : IEquatable<Situation>, Core.Borrower
     public Simulator? Simulator { get; init; }
 
     /// <summary>What is seen here.</summary>
-    public ReadOnlySpan<float> Observation
-    {
-        get
-        {
-            ThrowIfFailed();
-            return observation;
-        }
-    }
+    public ReadOnlySpan<float> Observation => observation;
 
+    /// <summary>The actions up to here; none where they are not kept.</summary>
     public ReadOnlySpan<float> Actions => actions.AsSpan(0, actionNumbers);
 
-    public static Situation Start(int seed, float[] observation, Simulator simulator) =>
-        new(seed, 0, [], 0, observation, null) { Simulator = simulator };
+    /// <summary>Whether the episode has gone on for so long that its actions are not kept.</summary>
+    public bool IsForgotten => actions is null;
 
-    /// <summary>
-    /// An episode that could not begin. Why is thrown where it is looked at: there it is known which instance this is.
-    /// </summary>
-    public static Situation Failed(int seed, Exception failure) => new(seed, 0, [], 0, [], failure);
+    public static Situation Start(int seed, float[] observation, Simulator simulator) =>
+        new(seed, 0, [], 0, 0, observation) { Simulator = simulator };
 
     /// <summary>
     /// What follows. Only one may come after this situation and share its memory of actions: the one that its own simulator leads to.
     /// </summary>
-    public Situation Next(ReadOnlySpan<float> action, bool sharesActions, float[] next, Simulator? simulator)
+    public Situation Next(
+        ReadOnlySpan<float> action,
+        bool sharesActions,
+        int mostKept,
+        float[] next,
+        Simulator? simulator
+    )
     {
-        int count = actionNumbers + action.Length;
-        float[] all = actions;
-        if (!sharesActions || count > all.Length)
-        {
-            all = new float[Math.Max(count, Math.Max(16, 2 * actionNumbers))];
-            Actions.CopyTo(all);
-        }
-
-        action.CopyTo(all.AsSpan(actionNumbers));
-        return new(Seed, Steps + 1, all, count, next, null) { Simulator = simulator };
-    }
-
-    public void ThrowIfFailed()
-    {
-        if (failure is not null)
-        {
-            ExceptionDispatchInfo.Throw(failure);
-        }
+        float[]? all = Remember(action, sharesActions, mostKept);
+        int count = all is null ? 0 : actionNumbers + action.Length;
+        return new(Seed, Steps + 1, all, count, Traced(trace, action), next) { Simulator = simulator };
     }
 
     /// <summary>Lets the simulator that stands here, if it does, begin another episode.</summary>
@@ -99,13 +88,43 @@ internal sealed class Situation : IEquatable<Situation>, Core.Borrower
         other is not null
         && Seed == other.Seed
         && Steps == other.Steps
-        && failure == other.failure
+        && trace == other.trace
         && Bits(Actions).SequenceEqual(Bits(other.Actions))
         && Shows(other.observation);
 
     public override bool Equals(object? obj) => Equals(obj as Situation);
 
     public override int GetHashCode() => HashCode.Combine(Seed, Steps);
+
+    /// <summary>The memory of the actions up to here, with one more; null where they are too many to be kept.</summary>
+    private float[]? Remember(ReadOnlySpan<float> action, bool sharesActions, int mostKept)
+    {
+        if (actions is null || action.Length > mostKept - actionNumbers)
+        {
+            return null;
+        }
+
+        int count = actionNumbers + action.Length;
+        float[] all = actions;
+        if (!sharesActions || count > all.Length)
+        {
+            all = new float[Math.Max(count, Math.Min(mostKept, Math.Max(16, 2 * actionNumbers)))];
+            Actions.CopyTo(all);
+        }
+
+        action.CopyTo(all.AsSpan(actionNumbers));
+        return all;
+    }
+
+    private static ulong Traced(ulong trace, ReadOnlySpan<float> action)
+    {
+        foreach (float number in action)
+        {
+            trace = BitOperations.RotateLeft(trace ^ BitConverter.SingleToUInt32Bits(number), 27) * 0x9E3779B97F4A7C15;
+        }
+
+        return trace;
+    }
 
     private static ReadOnlySpan<byte> Bits(ReadOnlySpan<float> numbers) => MemoryMarshal.AsBytes(numbers);
 }

@@ -2,12 +2,14 @@ using System;
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Linq;
+using System.Text.Json.Serialization;
 using Microsoft.FSharp.Collections;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
 /// <summary>The kinds of <see cref="Space"/>.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<SpaceKind>))]
 public enum SpaceKind
 {
     /// <summary>One of a number of alternatives.</summary>
@@ -24,9 +26,25 @@ public enum SpaceKind
 }
 
 /// <summary>What an observation or an action can be. Each is <see cref="Width"/> numbers.</summary>
+[JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public sealed class Space : IEquatable<Space>
 {
     internal Space(Core.Space value) => Value = value;
+
+    [JsonConstructor]
+    private Space(SpaceKind kind, ImmutableArray<float> low, ImmutableArray<float> high, ImmutableArray<int> counts)
+        : this(
+            kind switch
+            {
+                SpaceKind.Discrete => Discrete(counts[0]),
+                SpaceKind.MultiDiscrete => MultiDiscrete(counts.AsSpan()),
+                SpaceKind.MultiBinary => MultiBinary(counts.Length),
+                _ => Box(low.AsSpan(), high.AsSpan()),
+            }
+        ) { }
+
+    private Space(Space other)
+        : this(other.Value) { }
 
     /// <summary>Which kind of space this is.</summary>
     public SpaceKind Kind =>

@@ -1,10 +1,10 @@
 using System;
 using System.Collections.Generic;
-using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Threading;
 using System.Threading.Tasks;
+using Microsoft.FSharp.Core;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
@@ -16,15 +16,27 @@ public static class Trpo
     public static TrainingPlan For(string id) => new(LibraryEnvironment.Find(id));
 
     /// <summary>A plan to train on an environment of your own, with the standard options.</summary>
-    /// <param name="factory">Makes an instance each time it is called; instances share nothing that changes.</param>
+    /// <param name="factory">
+    /// Makes an instance each time it is called; instances share nothing that changes. It is called by one thread at a time, but not
+    /// always by the same one.
+    /// </param>
     /// <param name="name">What it is called in reports, errors and policies; the name of its class if this is null.</param>
-    public static TrainingPlan For<TEnvironment>(Func<TEnvironment> factory, string? name = null)
+    /// <param name="dispose">
+    /// Whether training disposes of the instances that are <see cref="IDisposable"/>. Say no where somebody else does: a container of
+    /// services that makes them, for instance.
+    /// </param>
+    public static TrainingPlan For<TEnvironment>(Func<TEnvironment> factory, string? name = null, bool dispose = true)
         where TEnvironment : class, IEnvironment
     {
         ArgumentNullException.ThrowIfNull(factory);
-        return new(new FactoryOfEnvironments(name, typeof(TEnvironment), factory));
+        return new(new FactoryOfEnvironments(name, typeof(TEnvironment), factory, dispose));
     }
 }
+
+/// <summary>Chooses an action for what is seen: a rule of your own, to compare policies with.</summary>
+/// <param name="observation">What is seen, during the call.</param>
+/// <returns>An index, or numbers: <c>seen => seen[0] > 0 ? 1 : 0</c>, <c>seen => new[] { -seen[0] }</c>.</returns>
+public delegate AgentAction ActionRule(ReadOnlySpan<float> observation);
 
 /// <summary>What is to be trained, and how: an immutable value. Each method that changes it gives another one.</summary>
 public sealed class TrainingPlan
@@ -53,7 +65,7 @@ public sealed class TrainingPlan
     public TrainingOptions Options { get; }
 
     /// <summary>The name of the environment.</summary>
-    public string Environment => source.Id;
+    public string EnvironmentName => source.Id;
 
     /// <summary>The same plan with other options: <c>.With(options => options with { Seed = 7 })</c>.</summary>
     public TrainingPlan With(Func<TrainingOptions, TrainingOptions> change)
@@ -102,7 +114,10 @@ public sealed class TrainingPlan
             where T : struct => set.Equals(old) ? its : set;
     }
 
-    /// <summary>The same plan, which calls this after every iteration, on the thread that trains.</summary>
+    /// <summary>
+    /// The same plan, which calls this after every iteration, on the thread that trains. What it throws ends training as a
+    /// <see cref="TrainingException"/>, with the state after that iteration.
+    /// </summary>
     public TrainingPlan OnIteration(Action<IterationReport> action)
     {
         ArgumentNullException.ThrowIfNull(action);
@@ -117,34 +132,55 @@ public sealed class TrainingPlan
     }
 
     /// <summary>Trains, on the calling thread and its helpers.</summary>
-    /// <param name="cancellation">Ends training after the iteration at hand, with a result that can be used.</param>
-    /// <exception cref="TrainingException">Training failed; the exception holds the last good state.</exception>
+    /// <param name="cancellation">
+    /// Ends training after the iteration at hand, with a result that can be used. An environment may observe it too: where it throws an
+    /// <see cref="OperationCanceledException"/>, the result is that of the iteration before.
+    /// </param>
+    /// <exception cref="TrainingException">
+    /// Training failed, or what <see cref="OnIteration"/> calls did; the exception holds the last good state.
+    /// </exception>
     /// <exception cref="ArgumentException">An option is out of its range, or does not fit the environment.</exception>
     public TrainingResult Train(CancellationToken cancellation = default)
     {
         Stopwatch clock = Stopwatch.StartNew();
         TrainingState state = Start();
-        ImmutableArray<IterationReport>.Builder reports = ImmutableArray.CreateBuilder<IterationReport>();
-        using Releasing releasing = new(() => state);
-        using IEnumerator<TrainingStep> iterations = state.Iterations().GetEnumerator();
-        StopReason? reason = null;
-        while (reason is null)
+        List<IterationReport> reports = [];
+        return Release.Afterwards(Run, () => state.ReleaseEnvironments());
+
+        TrainingResult Run()
         {
-            reason =
-                cancellation.IsCancellationRequested ? StopReason.Cancelled
-                : state.HasReachedGoal ? StopReason.GoalReached
-                : iterations.MoveNext() ? null
-                : StopReason.StepsMade;
-            if (reason is null)
+            using IEnumerator<TrainingStep> iterations = state.Iterations().GetEnumerator();
+            StopReason? reason = null;
+            while (reason is null)
             {
-                state = iterations.Current.State;
-                reports.Add(iterations.Current.Report);
-                report?.Invoke(iterations.Current.Report);
+                reason =
+                    cancellation.IsCancellationRequested ? StopReason.Cancelled
+                    : state.HasReachedGoal ? StopReason.GoalReached
+                    : Advance(iterations);
             }
+
+            return new(state, reason.Value, reports, clock.Elapsed);
         }
 
-        releasing.IsToBeTold = true;
-        return new(state, reason.Value, reports.ToImmutable(), clock.Elapsed);
+        StopReason? Advance(IEnumerator<TrainingStep> iterations)
+        {
+            try
+            {
+                if (!iterations.MoveNext())
+                {
+                    return StopReason.StepsMade;
+                }
+
+                state = iterations.Current.State;
+                reports.Add(iterations.Current.Report);
+                Tell(iterations.Current);
+                return null;
+            }
+            catch (TrainingException error) when (IsCancelled(error, cancellation))
+            {
+                return StopReason.Cancelled;
+            }
+        }
     }
 
     /// <summary>Trains on another thread.</summary>
@@ -165,15 +201,52 @@ public sealed class TrainingPlan
         TrainingState state = Start();
         using Releasing releasing = new(() => state);
         using IEnumerator<TrainingStep> iterations = state.Iterations().GetEnumerator();
-        while (!state.HasReachedGoal && await Task.Run(iterations.MoveNext, cancellation).ConfigureAwait(false))
+        while (!state.HasReachedGoal && await Advance().ConfigureAwait(false))
         {
-            state = iterations.Current.State;
-            report?.Invoke(iterations.Current.Report);
             yield return iterations.Current;
         }
 
         releasing.IsToBeTold = true;
+
+        async Task<bool> Advance()
+        {
+            try
+            {
+                if (!await Task.Run(iterations.MoveNext, cancellation).ConfigureAwait(false))
+                {
+                    return false;
+                }
+
+                state = iterations.Current.State;
+                Tell(iterations.Current);
+                return true;
+            }
+            catch (TrainingException error) when (IsCancelled(error, cancellation))
+            {
+                throw new OperationCanceledException(error.Message, error, cancellation);
+            }
+        }
     }
+
+    private void Tell(TrainingStep step)
+    {
+        try
+        {
+            report?.Invoke(step.Report);
+        }
+        catch (Exception error)
+        {
+            throw new TrainingException(
+                $"Training was ended by what was to be called after iteration {step.Report.Iteration}: {error.Message}",
+                step.State,
+                error
+            );
+        }
+    }
+
+    /// <summary>Whether somebody who observes the same token, an environment for instance, noticed first that it was cancelled.</summary>
+    private static bool IsCancelled(TrainingException error, CancellationToken cancellation) =>
+        cancellation.IsCancellationRequested && error.InnerException is OperationCanceledException;
 
     /// <summary>The state before the first iteration, for callers who own their loop.</summary>
     /// <exception cref="ArgumentException">An option is out of its range, or does not fit the environment.</exception>
@@ -207,14 +280,55 @@ public sealed class TrainingPlan
     /// <summary>Plays episodes with the most probable actions.</summary>
     /// <param name="policy">Who plays.</param>
     /// <param name="episodes">How many, at least 1.</param>
-    /// <param name="seed">The seed of their chance.</param>
+    /// <param name="seed">The seed of their chance: all who play with the same one meet the same episodes.</param>
+    /// <param name="cancellation">Ends it before the next step of an episode. An environment may observe it, too.</param>
     /// <exception cref="EnvironmentException">The environment failed.</exception>
     /// <exception cref="TrainingException">An episode of a million steps had no end.</exception>
-    public Scores Evaluate(Policy policy, int episodes = 100, long seed = 0)
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public Scores Evaluate(Policy policy, int episodes = 100, long seed = 0, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        ArgumentOutOfRangeException.ThrowIfLessThan(episodes, 1);
-        return source.Open(new Evaluating(policy, episodes, seed, Options.Threads));
+        return Evaluate(new Evaluating(policy, null, episodes, seed, Options.Threads, cancellation));
+    }
+
+    /// <summary>
+    /// Plays the same episodes with a rule of your own in place of a policy. Several threads ask it at a time, unless
+    /// <see cref="TrainingOptions.Threads"/> is 1; what it throws comes back as it is.
+    /// </summary>
+    /// <param name="rule">Who plays. What it gives beyond a box is clipped to it, as actions of a policy are.</param>
+    /// <param name="episodes">How many, at least 1.</param>
+    /// <param name="seed">The seed of their chance: all who play with the same one meet the same episodes.</param>
+    /// <param name="cancellation">Ends it before the next step of an episode. An environment may observe it, too.</param>
+    /// <exception cref="ArgumentException">What the rule gave is no action.</exception>
+    /// <inheritdoc cref="Evaluate(Policy, int, long, CancellationToken)"/>
+    public Scores Evaluate(ActionRule rule, int episodes = 100, long seed = 0, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(rule);
+        return Evaluate(new Evaluating(null, rule, episodes, seed, Options.Threads, cancellation));
+    }
+
+    /// <summary>Plays episodes with the most probable actions, on another thread.</summary>
+    /// <inheritdoc cref="Evaluate(Policy, int, long, CancellationToken)"/>
+    public Task<Scores> EvaluateAsync(
+        Policy policy,
+        int episodes = 100,
+        long seed = 0,
+        CancellationToken cancellation = default
+    ) => Task.Run(() => Evaluate(policy, episodes, seed, cancellation), cancellation);
+
+    /// <summary>Plays the same episodes with a rule of your own in place of a policy, on another thread.</summary>
+    /// <inheritdoc cref="Evaluate(ActionRule, int, long, CancellationToken)"/>
+    public Task<Scores> EvaluateAsync(
+        ActionRule rule,
+        int episodes = 100,
+        long seed = 0,
+        CancellationToken cancellation = default
+    ) => Task.Run(() => Evaluate(rule, episodes, seed, cancellation), cancellation);
+
+    private Scores Evaluate(Evaluating evaluation)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(evaluation.Episodes, 1, "episodes");
+        return source.Open(evaluation);
     }
 
     /// <summary>
@@ -237,31 +351,69 @@ public sealed class TrainingPlan
     private sealed record Starting(Core.Configuration Configuration, TrainingOptions Options, Policy? First)
         : IOpenedEnvironment<TrainingState>
     {
-        public TrainingState With<T>(Core.Environment<T> environment, Action release)
+        public TrainingState With<T>(Core.Environment<T> environment, Action release) =>
+            Release.IfItFails(() => Begin(environment, release), release);
+
+        private TrainingState<T> Begin<T>(Core.Environment<T> environment, Action release)
         {
             Core.Setup<T> setup = Training.setup(Options.Threads, Configuration, environment).OrThrow();
             Core.State<T> state = First is null
                 ? Training.start(setup, Options.Seed)
                 : Training.startFrom(setup, Options.Seed, First.Saved.Actor).OrThrow();
-            return new TrainingState<T>(Options, setup, state, release);
+            return new(Options, setup, state, release);
         }
     }
 
-    private sealed record Evaluating(Policy Policy, int Episodes, long Seed, int Threads) : IOpenedEnvironment<Scores>
+    /// <summary>Episodes that a policy plays, or a rule.</summary>
+    private sealed record Evaluating(
+        Policy? Policy,
+        ActionRule? Rule,
+        int Episodes,
+        long Seed,
+        int Threads,
+        CancellationToken Cancellation
+    ) : IOpenedEnvironment<Scores>
     {
-        public Scores With<T>(Core.Environment<T> environment, Action release)
+        public Scores With<T>(Core.Environment<T> environment, Action release) =>
+            Release.Afterwards(() => Play(environment), release);
+
+        private Scores Play<T>(Core.Environment<T> environment)
         {
-            try
-            {
-                Core.SavedPolicy saved = PolicyFile.requireFit("the policy", environment, Policy.Saved).OrThrow();
-                return new(
-                    Evaluation.run(Threads, environment, saved.Actor, Episodes, KeyModule.ofSeed(Seed)).OrThrow()
+            Converter<Core.Vector, Core.Vector> choose = Policy is null
+                ? new RuleOf(Rule!, new(environment.ActionSpace)).Choose
+                : new Core.Player(PolicyFile.requireFit("the policy", environment, Policy.Saved).OrThrow().Actor).Act;
+            return new(
+                Evaluation
+                    .playUntil(
+                        Cancellation,
+                        Threads,
+                        environment,
+                        FSharpFunc<Core.Vector, Core.Vector>.FromConverter(choose),
+                        Episodes,
+                        KeyModule.ofSeed(Seed)
+                    )
+                    .OrThrow()
+            );
+        }
+    }
+
+    /// <summary>A caller's rule, which must give actions of the space.</summary>
+    private sealed record RuleOf(ActionRule Rule, Space Space)
+    {
+        public Core.Vector Choose(Core.Vector observation)
+        {
+            AgentAction action = Rule(observation.Span);
+            float[] numbers = action.ToNumbers();
+            bool isAction =
+                Space.Kind == SpaceKind.Box
+                    ? numbers.Length == Space.Width && !Array.Exists(numbers, float.IsNaN)
+                    : Space.Contains(numbers);
+            return isAction
+                ? VectorModule.ofArray(numbers)
+                : throw new ArgumentException(
+                    $"The rule gave {ValueList.Print(numbers)}, and actions are {Space}.",
+                    nameof(Rule)
                 );
-            }
-            finally
-            {
-                release();
-            }
         }
     }
 }

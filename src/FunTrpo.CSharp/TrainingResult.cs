@@ -1,9 +1,11 @@
 using System;
-using System.Collections.Immutable;
+using System.Collections.Generic;
+using System.Text.Json.Serialization;
 
 namespace FunTrpo.CSharp;
 
 /// <summary>Why training ended.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<StopReason>))]
 public enum StopReason
 {
     /// <summary>It had made <see cref="TrainingOptions.TotalSteps"/>.</summary>
@@ -24,10 +26,16 @@ public enum StopReason
 public sealed record TrainingResult(
     TrainingState State,
     StopReason Reason,
-    ImmutableArray<IterationReport> Reports,
+    IReadOnlyList<IterationReport> Reports,
     TimeSpan Elapsed
 )
 {
     /// <summary>The trained policy.</summary>
     public Policy Policy { get; } = State.Policy;
+
+    /// <summary>What each iteration did.</summary>
+    public IReadOnlyList<IterationReport> Reports { get; init; } = ValueList.Of(Reports);
+
+    /// <summary>How it ended, in a line.</summary>
+    public override string ToString() => $"{Reason} in {Elapsed.TotalSeconds:F1} s: {State}";
 }

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Text.Json.Serialization;
 using Microsoft.FSharp.Core;
 using Core = FunTrpo;
 
@@ -17,8 +18,11 @@ public sealed record TrainingStep(TrainingState State, IterationReport Report);
 /// </summary>
 /// <remarks>
 /// To go on twice from one state, a simulator of your own is brought there again: it is reset with the same seed and given the same
-/// actions. Where that does not lead to the same observation, an <see cref="EnvironmentException"/> says so.
+/// actions. Where that does not lead to the same observation, an <see cref="EnvironmentException"/> says so; and where an episode has
+/// gone on for so long that its actions are no longer kept (about a million numbers). A state cannot be written as JSON:
+/// System.Text.Json is refused with a <see cref="NotSupportedException"/> that says what to write instead.
 /// </remarks>
+[JsonConverter(typeof(NoStateAsJson))]
 public abstract class TrainingState : IEquatable<TrainingState>
 {
     private protected TrainingState(TrainingOptions options) => Options = options;
@@ -26,8 +30,8 @@ public abstract class TrainingState : IEquatable<TrainingState>
     /// <summary>What <see cref="Next"/> goes on with.</summary>
     public TrainingOptions Options { get; }
 
-    /// <summary>The environment.</summary>
-    public abstract string Environment { get; }
+    /// <summary>The name of the environment.</summary>
+    public abstract string EnvironmentName { get; }
 
     /// <summary>Iterations so far.</summary>
     public abstract int Iteration { get; }
@@ -84,16 +88,17 @@ public abstract class TrainingState : IEquatable<TrainingState>
 
     /// <summary>How far training has come.</summary>
     public override string ToString() =>
-        $"{Environment} after {Iteration} iterations, {Steps} steps, mean return {MeanReturn}";
+        $"{EnvironmentName} after {Iteration} iterations, {Steps} steps, mean return {Printed.Mean(MeanReturn)}";
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => Equals(obj as TrainingState);
 
     /// <inheritdoc/>
-    public override int GetHashCode() => HashCode.Combine(Environment, Iteration, Steps, Episodes);
+    public override int GetHashCode() => HashCode.Combine(EnvironmentName, Iteration, Steps, Episodes);
 }
 
 /// <summary>A state of the pipeline, with the setup that it goes on with.</summary>
+[JsonConverter(typeof(NoStateAsJson))]
 internal sealed class TrainingState<T>(
     TrainingOptions options,
     Core.Setup<T> setup,
@@ -104,7 +109,7 @@ internal sealed class TrainingState<T>(
     private readonly Core.Setup<T> setup = setup;
     private readonly Core.State<T> state = state;
 
-    public override string Environment => setup.Environment.Id;
+    public override string EnvironmentName => setup.Environment.Id;
 
     public override int Iteration => state.Iteration;
 
@@ -117,7 +122,7 @@ internal sealed class TrainingState<T>(
     public override double? BestMeanReturn => OptionModule.ToNullable(state.BestMeanReturn);
 
     public override Policy Policy =>
-        new(new Core.SavedPolicy(environment: Environment, actor: Training.actor(setup, state)));
+        new(new Core.SavedPolicy(environment: EnvironmentName, actor: Training.actor(setup, state)));
 
     public override bool HasReachedGoal =>
         Options.StopAtReturn is double goal && state.RecentReturns.Length >= Training.window && MeanReturn >= goal;
@@ -157,13 +162,13 @@ internal sealed class TrainingState<T>(
         }
         catch (Exception error)
         {
-            throw new TrainingException($"{Environment} could not be disposed of: {error.Message}", this, error);
+            throw new TrainingException($"{EnvironmentName} could not be disposed of: {error.Message}", this, error);
         }
     }
 
     public override bool Equals(TrainingState? other) =>
         other is TrainingState<T> it
-        && Environment == it.Environment
+        && EnvironmentName == it.EnvironmentName
         && setup.Configuration.Equals(it.setup.Configuration)
         && state.Equals(it.state);
 

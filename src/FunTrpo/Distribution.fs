@@ -72,6 +72,22 @@ module Distribution =
 
         float largest + log sum
 
+    /// The probabilities whose logits these are: those of independent choices among `counts` alternatives, one choice after another.
+    let probabilities (counts: int list) (logits: ReadOnlySpan<float32>) =
+        let all = Array.zeroCreate<float> logits.Length
+        let mutable first = 0
+
+        for count in counts do
+            let ofChoice = logits.Slice(first, count)
+            let total = logSumExp ofChoice
+
+            for i in 0 .. count - 1 do
+                all[first + i] <- exp (float ofChoice[i] - total)
+
+            first <- first + count
+
+        all
+
     /// −Σ p log p of the softmax of logits whose log Σ exp is `total`
     let private entropyOfLogits (logits: ReadOnlySpan<float32>) total =
         let mutable entropy = 0.0
@@ -202,7 +218,8 @@ module Distribution =
     /// tells apart. Beyond them it is the nearest of the two.
     let lowestLogSigma, highestLogSigma = -20f, 10f
 
-    let inline private bounded logSigma = Math.Clamp(logSigma, lowestLogSigma, highestLogSigma)
+    /// The log σ that a Gaussian has where its parameter is this.
+    let boundLogSigma (parameter: float32) = Math.Clamp(parameter, lowestLogSigma, highestLogSigma)
 
     /// A derivative in log σ, which is 0 where it would lead further out.
     let inline private inward logSigma derivative =
@@ -219,7 +236,7 @@ module Distribution =
 
                 for row in 0 .. rows - 1 do
                     for i in 0 .. dimensions - 1 do
-                        let logSigma = float (bounded parameters[row * stride + dimensions + i])
+                        let logSigma = float (boundLogSigma parameters[row * stride + dimensions + i])
                         factors[row * stride + i] <- float32 (exp (-2.0 * logSigma))
                         factors[row * stride + dimensions + i] <- 2f
 
@@ -237,7 +254,7 @@ module Distribution =
                 Key.fillNormal action key
 
                 for i in 0 .. dimensions - 1 do
-                    action[i] <- parameters[i] + MathF.Exp(bounded parameters[dimensions + i]) * action[i]
+                    action[i] <- parameters[i] + MathF.Exp(boundLogSigma parameters[dimensions + i]) * action[i]
 
             member _.Mode(parameters, action) = parameters.Slice(0, dimensions).CopyTo action
 
@@ -245,7 +262,7 @@ module Distribution =
                 let mutable sum = 0.0
 
                 for i in 0 .. dimensions - 1 do
-                    let logSigma = float (bounded parameters[dimensions + i])
+                    let logSigma = float (boundLogSigma parameters[dimensions + i])
                     let z = (float action[i] - float parameters[i]) * exp -logSigma
                     sum <- sum - 0.5 * z * z - logSigma - halfLogTwoPi
 
@@ -254,7 +271,7 @@ module Distribution =
             member _.Score(parameters, action, score) =
                 for i in 0 .. dimensions - 1 do
                     let logSigma = parameters[dimensions + i]
-                    let inverseSigma = exp (-float(bounded logSigma))
+                    let inverseSigma = exp (-float(boundLogSigma logSigma))
                     let z = (float action[i] - float parameters[i]) * inverseSigma
                     score[i] <- float32 (z * inverseSigma)
                     score[dimensions + i] <- inward logSigma (float32 (z * z - 1.0))
@@ -263,7 +280,7 @@ module Distribution =
                 let mutable sum = 0.0
 
                 for i in 0 .. dimensions - 1 do
-                    sum <- sum + float (bounded parameters[dimensions + i]) + 0.5 + halfLogTwoPi
+                    sum <- sum + float (boundLogSigma parameters[dimensions + i]) + 0.5 + halfLogTwoPi
 
                 sum
 
@@ -277,8 +294,8 @@ module Distribution =
                 let mutable sum = 0.0
 
                 for i in 0 .. dimensions - 1 do
-                    let oldLogSigma = float (bounded oldParameters[dimensions + i])
-                    let newLogSigma = float (bounded newParameters[dimensions + i])
+                    let oldLogSigma = float (boundLogSigma oldParameters[dimensions + i])
+                    let newLogSigma = float (boundLogSigma newParameters[dimensions + i])
                     let difference = float oldParameters[i] - float newParameters[i]
                     let ratio = exp (2.0 * (oldLogSigma - newLogSigma))
 

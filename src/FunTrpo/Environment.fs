@@ -27,7 +27,7 @@ type Environment<'State> =
 
     abstract ActionSpace: Space
 
-    /// A start state.
+    /// A start state. What an environment throws here, in `Step` or in `Observe` ends training as a `FailedEnvironment`.
     abstract Reset: key: Key -> 'State
 
     /// What follows when `action` is taken in `state`; `key` holds whatever randomness the environment needs. Every episode

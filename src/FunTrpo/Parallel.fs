@@ -7,13 +7,32 @@ open System.Threading
 /// Work that is cut into pieces whose number does not depend on the threads, so that the results do not either.
 module Parallel =
 
-    /// A number of pieces, of which whoever is free takes the next: the caller and those who join it.
+    /// A number of pieces, of which whoever is free takes the next: the caller and those who join it. A job that begins inside of a
+    /// piece of another one has that one as its parent, which is null where there is none.
     [<AllowNullLiteral>]
-    type private Job(threads: int, count: int, f: int -> unit) =
+    type private Job(parent: Job, threads: int, count: int, f: int -> unit) =
+        /// The job of which this thread does a piece.
+        [<ThreadStatic; DefaultValue>]
+        static val mutable private atHand: Job
+
         let mutable next = -1
         let mutable workers = 1
         let mutable failedPiece = Int32.MaxValue
         let mutable failure: ExceptionDispatchInfo = null
+
+        /// The job in whose piece the caller is, or null.
+        static member AtHand = Job.atHand
+
+        member private _.Parent = parent
+
+        /// Whether it is this job, or one inside of its pieces.
+        member job.IsWithin(outer: Job) =
+            let mutable it = job
+
+            while not (isNull it || obj.ReferenceEquals(it, outer)) do
+                it <- it.Parent
+
+            not (isNull it)
 
         /// Whether there are pieces left, and not yet enough who do them.
         member _.IsOpen = Volatile.Read &next < count - 1 && Volatile.Read &workers < threads
@@ -23,6 +42,8 @@ module Parallel =
 
         /// Does pieces until none is left.
         member job.Work() =
+            let before = Job.atHand
+            Job.atHand <- job
             let mutable piece = Interlocked.Increment &next
 
             while piece < count do
@@ -37,6 +58,8 @@ module Parallel =
                     Volatile.Write(&next, count)
 
                 piece <- Interlocked.Increment &next
+
+            Job.atHand <- before
 
         /// Works on it too, if it is open; gives whether it was.
         member job.Join() =
@@ -59,14 +82,14 @@ module Parallel =
     /// The jobs under way, where all who have nothing to do find them. A job that finds no place is done by its caller alone.
     let private board = Array.zeroCreate<Job> 8
 
-    /// Joins the jobs under way; gives whether there was anything to do.
-    let private help () =
+    /// Joins the jobs under way, those inside of one of them where that is not null; gives whether there was anything to do.
+    let private help (outer: Job) =
         let mutable helped = false
 
         for i in 0 .. board.Length - 1 do
             let job = Volatile.Read &board[i]
 
-            if not (isNull job) && job.Join() then
+            if not (isNull job) && (isNull outer || job.IsWithin outer) && job.Join() then
                 helped <- true
 
         helped
@@ -99,7 +122,7 @@ module Parallel =
         let mutable looks = 0
 
         while true do
-            if help () then
+            if help null then
                 looks <- 0
             elif looks < patience then
                 looks <- looks + 1
@@ -127,7 +150,7 @@ module Parallel =
 
     let private together threads count f =
         hire (threads - 1)
-        let job = Job(threads, count, f)
+        let job = Job(Job.AtHand, threads, count, f)
         let place = putUp job
         wake ()
         job.Work()
@@ -135,17 +158,23 @@ module Parallel =
         if place >= 0 then
             Volatile.Write(&board[place], null)
 
-        // The others finish their pieces; some of them may be waiting for help themselves.
+        // The others finish their pieces; some of them may be waiting for help themselves. What is not inside of this job may take for
+        // ever, or wait for something that this thread holds.
         let mutable spin = SpinWait()
 
         while not job.IsLeftAlone do
-            if help () then spin.Reset() else spin.SpinOnce -1
+            if help job then spin.Reset() else spin.SpinOnce -1
 
         job.ThrowFailure()
 
-    /// Does f 0 … f (count − 1), at most `threads` of them at a time. Pieces may do such work themselves: whoever is free joins.
+    /// How many threads work where so many are asked for: never more than the machine has processors, and at least one.
+    let effective threads = max 1 (min threads Environment.ProcessorCount)
+
+    /// Does f 0 … f (count − 1), at most `threads` of them at a time. Pieces may do such work themselves: whoever is free joins. While
+    /// the caller waits for the last pieces it helps with what is inside of them, and with nothing else: a piece that stands still holds
+    /// up those who wait for it, and no others.
     let iter threads count (f: int -> unit) =
-        let threads = min (min threads count) Environment.ProcessorCount
+        let threads = effective (min threads count)
 
         if threads > 1 then
             together threads count f

@@ -1,6 +1,8 @@
 namespace FunTrpo
 
 open System
+open System.Collections.Immutable
+open System.Runtime.InteropServices
 open FunTrpo.Kernels
 
 /// The hidden layers of a network.
@@ -128,6 +130,14 @@ module Actor =
     let distributions (actor: Actor) (observations: Matrix) =
         Network.forward actor.Policy.Network actor.Parameters (Normaliser.apply actor.Normaliser observations)
 
+/// What a policy does where it sees something: the distribution from which its actions are drawn, in the unit of the actions.
+[<RequireQualifiedAccess>]
+type ActionDistribution =
+    /// The probability of each alternative; of several choices, those of each one after another.
+    | Choices of probabilities: ImmutableArray<float>
+    /// Independent normal distributions. What is drawn beyond the action space is clipped to it afterwards.
+    | Normals of means: ImmutableArray<float> * deviations: ImmutableArray<float>
+
 /// An actor ready to play: its network is packed once, and what it does lies in the action space. Several threads may use it at a
 /// time; no call allocates. An observation for which the policy gives no finite distribution or action ends in an
 /// `ArithmeticException`.
@@ -188,6 +198,21 @@ type Player(actor: Actor) =
 
     let act observations key actions = tryAct observations key actions |> require
 
+    /// What a number of the family's is worth in the unit of the actions, coordinate by coordinate.
+    let unitOf (low: Vector) (high: Vector) i =
+        let width = float high[i] - float low[i]
+        if policy.IsScaled && Double.IsFinite width then 0.5 * width else 1.0
+
+    let toMeans (drawn: ReadOnlySpan<float32>) =
+        let means = Array.zeroCreate<float32> drawn.Length
+
+        if policy.IsScaled then
+            Space.ofUnit policy.ActionSpace drawn (means.AsSpan())
+        else
+            drawn.CopyTo(means.AsSpan())
+
+        Array.map float means
+
     member _.Actor = actor
 
     /// Writes the parameters of the action distributions for raw observations, row after row.
@@ -215,3 +240,30 @@ type Player(actor: Actor) =
     /// An action drawn by `key` for one raw observation.
     member _.Sample(observation: Vector, key: Key) =
         Vector.Create(family.ActionWidth, Fill(fun action -> act observation.Span (ValueSome key) action))
+
+    /// The distribution of the actions for one raw observation.
+    member _.Distribution(observation: ReadOnlySpan<float32>) =
+        requireRows observation.Length policy.Network.Inputs policy.Network.Inputs |> ignore
+        let parameters = Array.zeroCreate<float32> family.ParameterWidth
+        distributions observation (parameters.AsSpan()) |> require
+
+        let choices counts =
+            ActionDistribution.Choices(
+                Distribution.probabilities counts (ReadOnlySpan parameters)
+                |> ImmutableCollectionsMarshal.AsImmutableArray
+            )
+
+        match policy.ActionSpace with
+        | Discrete count -> choices [ count ]
+        | MultiDiscrete counts -> choices counts
+        | MultiBinary count -> choices (List.replicate count 2)
+        | Box(low, high) ->
+            let means = toMeans (ReadOnlySpan(parameters, 0, low.Length))
+
+            let deviations =
+                Array.init low.Length (fun i -> unitOf low high i * exp (float (Distribution.boundLogSigma parameters[low.Length + i])))
+
+            ActionDistribution.Normals(
+                ImmutableCollectionsMarshal.AsImmutableArray means,
+                ImmutableCollectionsMarshal.AsImmutableArray deviations
+            )

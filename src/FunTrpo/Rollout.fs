@@ -61,11 +61,24 @@ module Rollout =
     /// Whether an episode ended with such a row.
     let endsEpisode ending = ending = End.Terminated || ending = End.Truncated
 
-    /// Instances at the start of an episode each.
+    /// Instances at the start of an episode each, or what the first of them threw that cannot begin one.
     let start (environment: Environment<'State>) count key =
-        Array.init count (fun i ->
-            { State = environment.Reset(Key.at (int64 i) key); Return = 0.0; Length = 0; Steps = 0L })
-        |> ImmutableCollectionsMarshal.AsImmutableArray
+        let instances = Array.zeroCreate<Instance<'State>> count
+        let mutable i = 0
+        let mutable failure = None
+
+        while failure.IsNone && i < count do
+            try
+                instances[i] <-
+                    { State = environment.Reset(Key.at (int64 i) key); Return = 0.0; Length = 0; Steps = 0L }
+            with error ->
+                failure <- Some(FailedEnvironment(error, environment.Id, i, 0L))
+
+            i <- i + 1
+
+        match failure with
+        | Some fault -> Error fault
+        | None -> Ok(ImmutableCollectionsMarshal.AsImmutableArray instances)
 
     /// The rows of a batch while they are written.
     [<NoComparison; NoEquality>]

@@ -40,6 +40,8 @@ type State<'State when 'State: equality> =
         Streaks: Streaks
         /// Numbers to a vector of the processor that made this state: another width may round otherwise.
         VectorWidth: int
+        /// What went wrong before the first iteration, which then tells it; there are no states of environments in this case.
+        Failure: Fault option
     }
 
 /// What a policy is improved on.
@@ -171,10 +173,17 @@ module Training =
                   Threads = threads }
         }
 
-    /// The state before the first iteration.
+    /// The state before the first iteration. An environment that throws when its first episodes are to begin is told as a
+    /// `FailedEnvironment` by the first iteration.
     let start (setup: Setup<'State>) seed =
         let configuration = setup.Configuration
         let key = Key.ofSeed seed
+
+        let instances, failure =
+            match Rollout.start setup.Environment configuration.Environments (Key.named "start" key) with
+            | Ok instances -> instances, None
+            | Error fault ->
+                ImmutableCollectionsMarshal.AsImmutableArray(Array.zeroCreate configuration.Environments), Some fault
 
         { Key = key
           Iteration = 0
@@ -191,11 +200,12 @@ module Training =
                 Standardise(Moments.empty (Space.width space))
             else
                 AsTheyAre
-          Instances = Rollout.start setup.Environment configuration.Environments (Key.named "start" key)
+          Instances = instances
           RecentReturns = ImmutableArray.Empty
           BestMeanReturn = None
           Streaks = Streaks.none
-          VectorWidth = System.Numerics.Vector<float32>.Count }
+          VectorWidth = System.Numerics.Vector<float32>.Count
+          Failure = failure }
 
     /// The same state, for which chance goes another way.
     let reseed seed (state: State<'State>) = { state with Key = Key.ofSeed seed }
@@ -281,7 +291,10 @@ module Training =
     /// The batch that the policy of the state collects in `horizon` steps of each environment, and the environments after it.
     let rollout horizon (setup: Setup<'State>) (state: State<'State>) =
         let key = keyOf state |> Key.named "rollout"
-        Rollout.collect setup.Environment (actor setup state) horizon setup.Threads key state.Instances
+
+        match state.Failure with
+        | Some fault -> Error fault
+        | None -> Rollout.collect setup.Environment (actor setup state) horizon setup.Threads key state.Instances
 
     /// The normaliser through which a batch is seen.
     let private normaliserOf (state: State<'State>) (batch: Batch) = Normaliser.orOf batch.Observations state.Normaliser

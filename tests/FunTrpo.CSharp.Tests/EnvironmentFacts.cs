@@ -1,7 +1,9 @@
 using System;
+using System.Collections.Concurrent;
 using System.Collections.Generic;
 using System.Linq;
 using System.Threading;
+using System.Threading.Tasks;
 using Xunit;
 
 namespace FunTrpo.CSharp.Tests;
@@ -18,7 +20,7 @@ public sealed class EnvironmentFacts
                 .Short()
                 .With(o => o with { Threads = threads });
             EnvironmentException error = Assert.Throws<EnvironmentException>(() => plan.Train());
-            Assert.Equal("Crane", error.Environment);
+            Assert.Equal("Crane", error.EnvironmentName);
             Assert.Equal(0, error.Instance);
             Assert.Equal(120, error.Step);
             Assert.Same(crash, error.InnerException);
@@ -79,7 +81,7 @@ public sealed class EnvironmentFacts
                 Trpo.For(factory, "Broken").Short().Train()
             );
             Assert.Contains(what, error.Message, StringComparison.Ordinal);
-            Assert.Equal("Broken", error.Environment);
+            Assert.Equal("Broken", error.EnvironmentName);
             Assert.Equal(0, error.Instance);
             Assert.Equal(0, error.Step);
         }
@@ -114,6 +116,111 @@ public sealed class EnvironmentFacts
         Assert.Equal(14, watch.Made);
         next.ReleaseEnvironments();
         Assert.Equal(14, watch.Disposed.Distinct().Count());
+    }
+
+    public void Are_made_by_one_thread_at_a_time()
+    {
+        int busy = 0;
+        int collisions = 0;
+        int port = 0;
+        ConcurrentBag<int> ports = [];
+        TrainingPlan plan = Trpo.For(() =>
+            {
+                collisions += Interlocked.Increment(ref busy) == 1 ? 0 : 1;
+                ports.Add(port++);
+                Thread.Sleep(2);
+                Interlocked.Decrement(ref busy);
+                return new Line();
+            })
+            .Short()
+            .With(o => o with { Environments = 8, Threads = 8 });
+        List<TrainingState> states = plan.States(3);
+
+        // To go on a second time takes eight more, which eight threads would make at once.
+        Parallel.For(0, 4, _ => Assert.Equal(states[2], states[1].Next().State));
+        Assert.Equal(0, collisions);
+        Assert.True(port >= 16, $"{port} were made");
+        Assert.Equal(Enumerable.Range(0, port), ports.Order());
+    }
+
+    public void Whoever_made_them_elsewhere_disposes_of_them()
+    {
+        Watch watch = new();
+        TrainingPlan plan = Trpo.For(watch.Make, dispose: false).Short();
+        TrainingState state = plan.Train().State;
+        state.Next();
+        state.ReleaseEnvironments();
+        plan.Evaluate(state.Policy, 2);
+        Assert.Empty(watch.Disposed);
+        int disposed = 0;
+        Trpo.For(
+                () => new Broken { OnReset = () => throw new TimeoutException(), OnDispose = () => disposed++ },
+                dispose: false
+            )
+            .Short()
+            .Start();
+        Assert.Equal(0, disposed);
+    }
+
+    public void One_that_fails_is_disposed_of_at_once()
+    {
+        int made = 0;
+        List<int> disposed = [];
+        TrainingState state = Trpo.For(() => new Fragile(made++, disposed)).Short().Start();
+        Assert.Throws<EnvironmentException>(() => state.Next());
+        Assert.Equal([0], disposed);
+        state.ReleaseEnvironments();
+        Assert.Equal([0, 1, 2, 3], disposed.Order());
+    }
+
+    public void Those_that_are_refused_are_disposed_of()
+    {
+        int disposed = 0;
+        Broken Make(Space observations, Space actions) =>
+            new()
+            {
+                Observations = observations,
+                Actions = actions,
+                OnDispose = () =>
+                {
+                    disposed++;
+                    throw new InvalidOperationException("cannot close"); // which hides nothing
+                },
+            };
+
+        // What set-up refuses: no space, more indices than tables can hold, a policy for something else.
+        Space two = Space.Box(2, -9, 9);
+        Throws<EnvironmentException>(1, Trpo.For(() => Make(two, null!)));
+        Throws<EnvironmentException>(1, Trpo.For(() => Make(null!, Space.Discrete(2))));
+        Throws<ArgumentException>(1, Trpo.For(() => Make(Space.Discrete(1 << 24), Space.Discrete(2))));
+        Policy other = Trpo.For("CartPole-v1").Short().Start().Policy;
+        Throws<ArgumentException>(1, Trpo.For(() => Make(two, Space.Discrete(2))).StartingFrom(other));
+        disposed = 0;
+        Assert.Throws<ArgumentException>(() => Trpo.For(() => Make(two, Space.Discrete(2))).Evaluate(other));
+        Assert.Equal(1, disposed);
+
+        // The second one is not as the first.
+        int made = 0;
+        Throws<EnvironmentException>(2, Trpo.For(() => Make(two, Space.Discrete(2 + made++))));
+
+        void Throws<T>(int count, TrainingPlan plan)
+            where T : Exception
+        {
+            disposed = 0;
+            Assert.Throws<T>(() => plan.Short().Train());
+            Assert.Equal(count, disposed);
+        }
+    }
+
+    public void May_train_in_its_steps_while_it_holds_what_others_wait_for()
+    {
+        using SemaphoreSlim door = new(1);
+        Task<TrainingResult> training = Trpo.For(() => new Dreamer(door))
+            .Short()
+            .With(o => o with { Environments = 8, Threads = 8, TotalSteps = 800 })
+            .TrainAsync();
+        Assert.True(training.Wait(TimeSpan.FromMinutes(1)), "no thread waits for a door that it holds itself");
+        Assert.InRange(training.Result.State.Steps, 800, 808);
     }
 
     public void Branches_need_few_simulators_and_leave_them_to_those_that_follow()
@@ -203,8 +310,8 @@ public sealed class EnvironmentFacts
     public void Is_known_by_the_name_of_its_class()
     {
         Func<IEnvironment> factory = () => new Line();
-        Assert.Equal("Line", Trpo.For(factory).Short().Start().Environment);
-        Assert.Equal("Track", Trpo.For(factory, "Track").Short().Start().Environment);
+        Assert.Equal("Line", Trpo.For(factory).Short().Start().EnvironmentName);
+        Assert.Equal("Track", Trpo.For(factory, "Track").Short().Start().EnvironmentName);
     }
 
     public void What_is_thrown_when_it_is_disposed_of_hides_nothing()
@@ -218,7 +325,7 @@ public sealed class EnvironmentFacts
 
         TimeoutException first = new();
         TrainingPlan failing = plan.OnIteration(_ => throw first);
-        Assert.Same(first, Assert.Throws<TimeoutException>(() => failing.Train()));
+        Assert.Same(first, Assert.Throws<TrainingException>(() => failing.Train()).InnerException);
         Assert.Equal(8, disposed);
     }
 
@@ -304,14 +411,51 @@ public sealed class EnvironmentFacts
         }
     }
 
+    /// <summary>One at a time takes a step; now and then it trains something else in it.</summary>
+    private sealed class Dreamer(SemaphoreSlim door) : Line
+    {
+        private int steps;
+
+        public override StepResult Step(AgentAction action)
+        {
+            door.Wait();
+            try
+            {
+                if (++steps % 25 == 0)
+                {
+                    Plans.ShortLine().With(o => o with { TotalSteps = 200, Threads = 8 }).Train();
+                }
+
+                return base.Step(action);
+            }
+            finally
+            {
+                door.Release();
+            }
+        }
+    }
+
+    /// <summary>The first one fails in its tenth step; all write down who was disposed of.</summary>
+    private sealed class Fragile(int number, List<int> disposed) : Line, IDisposable
+    {
+        private int steps;
+
+        public override StepResult Step(AgentAction action) =>
+            ++steps == 10 && number == 0 ? throw new TimeoutException() : base.Step(action);
+
+        public void Dispose() => disposed.Add(number);
+    }
+
     private sealed class Unseeded : Line
     {
         public override float[] Reset(int seed) => base.Reset(Random.Shared.Next());
     }
 
-    private sealed class Broken : IEnvironment
+    private sealed class Broken : IEnvironment, IDisposable
     {
         private int time;
+
+        public Action OnDispose { get; init; } = () => { };
 
         public static System.Collections.Concurrent.ConcurrentBag<float[]> Seen { get; set; } = [];
 
@@ -330,6 +474,8 @@ public sealed class EnvironmentFacts
             time = 0;
             return OnReset();
         }
+
+        public void Dispose() => OnDispose();
 
         public StepResult Step(AgentAction action)
         {

@@ -22,7 +22,7 @@ public sealed class GuideFacts
         {
             TrainingResult result = await Trpo.For("CartPole-v1")
                 .With(options => options with { Seed = 7, TotalSteps = 100_000, StopAtReturn = 475 })
-                .OnIteration(i => Console.WriteLine($"{i.Steps, 8} {i.MeanReturn, 8:F1}  KL {i.MeanKl:F4}"))
+                .OnIteration(report => Console.WriteLine(report))
                 .TrainAsync(cancellationToken);
 
             result.Policy.Save("cartpole.policy");
@@ -54,7 +54,7 @@ public sealed class GuideFacts
         // As a stream: leave the loop to stop.
         await foreach (TrainingStep step in plan.IterateAsync())
         {
-            Console.WriteLine($"{step.Report.Steps}: {step.Report.MeanReturn:F1}");
+            Console.WriteLine(step.Report);
             if (step.Report.MeanReturn > -0.3)
             {
                 break;
@@ -63,6 +63,21 @@ public sealed class GuideFacts
 
         Assert.Equal(StopReason.Cancelled, cancelled.Reason);
         Assert.Equal(StopReason.StepsMade, result.Reason);
+    }
+
+    public async Task Comparing()
+    {
+        TrainingPlan plan = Plans.ShortLine();
+        Policy policy = plan.Train().Policy;
+        CancellationToken cancellationToken = CancellationToken.None;
+
+        Scores trained = plan.Evaluate(policy, episodes: 100, seed: 1);
+        Scores byRule = plan.Evaluate(seen => seen[0] > 0 ? 0 : 1, episodes: 100, seed: 1); // the same episodes
+        Scores later = await plan.EvaluateAsync(policy, cancellation: cancellationToken);
+        Console.WriteLine($"{trained} by the policy, {byRule} by the rule; {later.Lengths[0]} steps");
+
+        Assert.NotEqual(trained, byRule);
+        Assert.Equal(100, later.Lengths.Count);
     }
 
     public void Your_own_loop()
@@ -95,9 +110,12 @@ public sealed class GuideFacts
         int drawn = policy.Sample(observation, Random.Shared); // one drawn at random
         int[] actions = new int[2];
         policy.Act(observations, actions); // for several observations at once
+        ActionDistribution distribution = policy.Distribution(observation);
+        double sure = distribution.Probabilities[best]; // of continuous actions: Mean and StandardDeviation
 
         Assert.Equal(best, actions[0]);
         Assert.InRange(drawn, 0, 1);
+        Assert.InRange(sure, 0.5, 1);
     }
 
     public void Errors()
@@ -113,7 +131,7 @@ public sealed class GuideFacts
         }
         catch (EnvironmentException e)
         {
-            Console.WriteLine(e.Message); // e.Environment, e.Instance, e.Step; e.InnerException is what was thrown
+            Console.WriteLine(e.Message); // e.EnvironmentName, e.Instance, e.Step; e.InnerException is what was thrown
             e.State?.Policy.Save(path); // what was learned until then
         }
 

@@ -18,7 +18,7 @@ public sealed class PolicyFacts
         File.Delete(path);
         Assert.Equal(Discrete.ToJson(), loaded.ToJson());
         Assert.Equal(Discrete.ToJson(), Policy.FromJson("\uFEFF" + Discrete.ToJson()).ToJson());
-        Assert.Equal("Line", loaded.Environment);
+        Assert.Equal("Line", loaded.EnvironmentName);
         Assert.Equal(2, loaded.ObservationWidth);
         Assert.Equal(Space.Discrete(2), loaded.ActionSpace);
         Assert.Equal((2 * 8) + 8 + (8 * 2) + 2, loaded.ParameterCount);
@@ -171,6 +171,103 @@ public sealed class PolicyFacts
             StringComparison.Ordinal
         );
         Assert.Throws<InvalidOperationException>(() => Continuous.Act([1f], new int[2]));
+    }
+
+    public void Says_how_probable_its_actions_are()
+    {
+        foreach (float[] observation in Observations(20))
+        {
+            ActionDistribution distribution = Discrete.Distribution(observation);
+            Assert.Equal(2, distribution.Probabilities.Count);
+            Assert.Equal(1, distribution.Probabilities.Sum(), 1e-12);
+            Assert.Equal(
+                Discrete.Act(observation),
+                distribution.Probabilities[0] >= distribution.Probabilities[1] ? 0 : 1
+            );
+            Assert.Empty(distribution.Mean);
+            Assert.Empty(distribution.StandardDeviation);
+
+            Random random = new(3);
+            double zeros = Enumerable.Range(0, 5000).Count(_ => Discrete.Sample(observation, random) == 0) / 5000.0;
+            Assert.Equal(distribution.Probabilities[0], zeros, 0.03); // four standard errors
+        }
+
+        Assert.Throws<ArgumentException>(() => Discrete.Distribution([1f]));
+        Assert.Throws<ArgumentException>(() => Discrete.Distribution([1f, 2f, 3f, 4f]));
+        Assert.Throws<ArgumentException>(() => Discrete.Distribution([1f, float.NaN]));
+    }
+
+    public void Says_how_continuous_actions_are_spread_in_their_own_unit()
+    {
+        // A small spread, so that hardly anything is clipped.
+        Space unit = Space.Box([500f, -2f], [600f, float.PositiveInfinity]);
+        foreach (bool scaled in new[] { true, false })
+        {
+            double logSigma = scaled ? -2 : 1;
+            Policy policy = Trpo.For(() => new Still(unit))
+                .Short()
+                .With(o => o with { InitialLogSigma = logSigma, ScaleActions = scaled })
+                .Start()
+                .Policy;
+            ActionDistribution distribution = policy.Distribution([0.3f]);
+            Assert.Empty(distribution.Probabilities);
+            float[] action = new float[2];
+            policy.Act([0.3f], action);
+            Assert.Equal(action[0], Math.Clamp(distribution.Mean[0], 500, 600), 1e-3);
+            Assert.Equal(action[1], distribution.Mean[1], 1e-6);
+            double[] expected = [(scaled ? 50 : 1) * Math.Exp(logSigma), Math.Exp(logSigma)];
+            Assert.Equal(expected[0], distribution.StandardDeviation[0], 1e-5 * expected[0]);
+            Assert.Equal(expected[1], distribution.StandardDeviation[1], 1e-5 * expected[1]);
+
+            float[] drawn = new float[2 * 4000];
+            policy.Sample([.. Enumerable.Repeat(0.3f, 4000)], new Random(1), drawn);
+            if (scaled)
+            {
+                double[] first = [.. drawn.Where((_, i) => i % 2 == 0).Select(x => (double)x)];
+                double spread = Math.Sqrt(first.Average(x => Math.Pow(x - distribution.Mean[0], 2)));
+                Assert.Equal(distribution.Mean[0], first.Average(), 0.5);
+                Assert.Equal(distribution.StandardDeviation[0], spread, 0.3);
+            }
+        }
+    }
+
+    public void Says_how_probable_each_of_several_choices_is()
+    {
+        foreach (Space space in new[] { Space.MultiDiscrete(2, 3), Space.MultiBinary(3) })
+        {
+            Policy policy = Trpo.For(() => new Still(space)).Short().Train().Policy;
+            ActionDistribution distribution = policy.Distribution([0.3f]);
+            int[] action = new int[space.Width];
+            policy.Act([0.3f], action);
+            int first = 0;
+            foreach ((int choice, int count) in space.Counts.Index())
+            {
+                double[] ofChoice = [.. distribution.Probabilities.Skip(first).Take(count)];
+                Assert.Equal(1, ofChoice.Sum(), 1e-12);
+                Assert.Equal(action[choice], Array.IndexOf(ofChoice, ofChoice.Max()));
+                first += count;
+            }
+
+            Assert.Equal(first, distribution.Probabilities.Count);
+        }
+    }
+
+    /// <summary>Where nothing happens.</summary>
+    private sealed class Still(Space actions) : IEnvironment
+    {
+        private int time;
+
+        public Space ObservationSpace => Space.Box(1, -1, 1);
+
+        public Space ActionSpace => actions;
+
+        public float[] Reset(int seed)
+        {
+            time = 0;
+            return [0.1f];
+        }
+
+        public StepResult Step(AgentAction action) => new([0.1f], action[0] / 1000, Truncated: ++time == 10);
     }
 
     private static float[][] Observations(int count)

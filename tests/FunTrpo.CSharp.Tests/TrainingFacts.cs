@@ -22,9 +22,9 @@ public sealed class TrainingFacts
         Assert.Equal(result.Reports, seen);
         Assert.Equal(result.State.Iteration, seen.Count);
         Assert.True(result.State.MeanReturn > 100, $"it learned: {result.State.MeanReturn}");
-        Assert.Equal("CartPole-v1", result.Policy.Environment);
+        Assert.Equal("CartPole-v1", result.Policy.EnvironmentName);
         Scores scores = Trpo.For("CartPole-v1").Evaluate(result.Policy, episodes: 20, seed: 1);
-        Assert.Equal(20, scores.Returns.Length);
+        Assert.Equal(20, scores.Returns.Count);
         Assert.True(scores.Mean > 100, $"it plays: {scores.Mean}");
     }
 
@@ -34,7 +34,7 @@ public sealed class TrainingFacts
         foreach (IterationReport report in result.Reports)
         {
             Assert.Equal(StepOutcome.Moved, report.Outcome);
-            Assert.True(report.IsCertified);
+            Assert.True(report.IsWithinTrustRegion);
             Assert.InRange(report.MeanKl, 0, report.TrustRegion);
             Assert.InRange(report.MaxKl, report.MeanKl, 10);
             Assert.Equal(0.01, report.TrustRegion);
@@ -43,8 +43,8 @@ public sealed class TrainingFacts
             Assert.True(report.GradientNorm > 0);
             Assert.InRange(report.StepFraction, 0.01, 1);
             Assert.InRange(report.LineSearchTries, 1, 10);
-            Assert.Equal(report.CgIterations, report.CgResiduals.Length - 1);
-            Assert.Equal(report.CgIterations, report.CgCurvatures.Length);
+            Assert.Equal(report.CgIterations, report.CgResiduals.Count - 1);
+            Assert.Equal(report.CgIterations, report.CgCurvatures.Count);
             Assert.NotEqual(ConjugateGradientStop.NotUsed, report.CgStop);
             Assert.All(report.CgCurvatures, curvature => Assert.True(curvature > 0));
         }
@@ -61,7 +61,7 @@ public sealed class TrainingFacts
             .Next()
             .Report;
         Assert.Equal(double.PositiveInfinity, report.TrustRegion);
-        Assert.False(report.IsCertified);
+        Assert.False(report.IsWithinTrustRegion);
         Assert.Equal(ConjugateGradientStop.NotUsed, report.CgStop);
         Assert.Empty(report.CgResiduals);
     }
@@ -103,6 +103,110 @@ public sealed class TrainingFacts
         Assert.InRange(nothing.Policy.Act([0f, 0f]), 0, 1);
     }
 
+    public async Task Is_cancelled_where_an_environment_notices_first()
+    {
+        List<TrainingState> undisturbed = Plans.ShortLine().States(4);
+        foreach (int threads in new[] { 1, 2, 4 })
+        {
+            // In its third iteration, in the middle of a step of the first instance.
+            TrainingResult result = Disturbed(threads, out CancellationTokenSource stop).Train(stop.Token);
+            Assert.Equal(StopReason.Cancelled, result.Reason);
+            Assert.Equal(2, result.Reports.Count);
+            Assert.Equal(undisturbed[2].Policy, result.Policy);
+            Assert.Equal(undisturbed[3].Policy, result.State.Next().State.Policy);
+            stop.Dispose();
+
+            TrainingPlan streamed = Disturbed(threads, out CancellationTokenSource other);
+            TrainingState? last = null;
+            await Assert.ThrowsAsync<OperationCanceledException>(async () =>
+            {
+                await foreach (TrainingStep step in streamed.IterateAsync(other.Token))
+                {
+                    last = step.State;
+                }
+            });
+            Assert.Equal(undisturbed[2].Policy, last!.Policy);
+            other.Dispose();
+        }
+
+        // Where nobody asked for it, it is a failure like others.
+        int made = 0;
+        Assert.Throws<EnvironmentException>(() =>
+            Trpo.For(() => new Accident(made++, 120, _ => throw new OperationCanceledException())).Short().Train()
+        );
+
+        static TrainingPlan Disturbed(int threads, out CancellationTokenSource stop)
+        {
+            CancellationTokenSource source = new();
+            int made = 0;
+            stop = source;
+            return Trpo.For(
+                    () =>
+                        new Accident(
+                            made++,
+                            120,
+                            result =>
+                            {
+                                source.Cancel();
+                                source.Token.ThrowIfCancellationRequested();
+                                return result;
+                            }
+                        ),
+                    "Line"
+                )
+                .Short()
+                .With(o => o with { Threads = threads });
+        }
+    }
+
+    public async Task What_is_called_after_an_iteration_may_fail_and_the_state_is_there()
+    {
+        TimeoutException own = new("no display");
+        TrainingPlan plan = Plans
+            .ShortLine()
+            .OnIteration(report =>
+            {
+                if (report.Iteration == 3)
+                {
+                    throw own;
+                }
+            });
+        TrainingState third = Plans.ShortLine().States(4)[3];
+        TrainingException error = Assert.Throws<TrainingException>(() => plan.Train());
+        Assert.Same(own, error.InnerException);
+        Assert.Contains("no display", error.Message, StringComparison.Ordinal);
+        Assert.Equal(third, error.State);
+        error = await Assert.ThrowsAsync<TrainingException>(async () =>
+        {
+            await foreach (TrainingStep _ in plan.IterateAsync()) { }
+        });
+        Assert.Equal(third, error.State);
+
+        // What observes the token may say so in its own way.
+        using CancellationTokenSource stop = new();
+        TrainingResult result = Plans
+            .ShortLine()
+            .OnIteration(_ =>
+            {
+                stop.Cancel();
+                stop.Token.ThrowIfCancellationRequested();
+            })
+            .Train(stop.Token);
+        Assert.Equal(StopReason.Cancelled, result.Reason);
+        Assert.Equal(1, result.State.Iteration);
+        Assert.Single(result.Reports);
+    }
+
+    public void Says_how_many_threads_there_are()
+    {
+        foreach (int threads in new[] { 1, 2, 32, 1024 })
+        {
+            TrainingOptions options = new() { Threads = threads };
+            Assert.Equal(Math.Min(threads, Environment.ProcessorCount), options.EffectiveThreads);
+            Assert.Contains($"EffectiveThreads = {options.EffectiveThreads}", $"{options}", StringComparison.Ordinal);
+        }
+    }
+
     public async Task Is_a_stream_of_iterations()
     {
         TrainingPlan plan = Plans.ShortLine();
@@ -142,7 +246,7 @@ public sealed class TrainingFacts
     {
         Progress seen = new();
         TrainingResult result = Plans.ShortLine().ReportTo(seen).ReportTo(seen).Train();
-        Assert.Equal(2 * result.Reports.Length, seen.Reports.Count);
+        Assert.Equal(2 * result.Reports.Count, seen.Reports.Count);
     }
 
     public void Does_not_depend_on_the_threads()
@@ -194,7 +298,8 @@ public sealed class TrainingFacts
         Assert.Throws<ArgumentNullException>(() => plan.OnIteration(null!));
         Assert.Throws<ArgumentNullException>(() => plan.ReportTo(null!));
         Assert.Throws<ArgumentNullException>(() => plan.StartingFrom(null!));
-        Assert.Throws<ArgumentNullException>(() => plan.Evaluate(null!));
+        Assert.Throws<ArgumentNullException>(() => plan.Evaluate((Policy)null!));
+        Assert.Throws<ArgumentNullException>(() => plan.Evaluate((ActionRule)null!));
         Assert.Throws<ArgumentNullException>(() => plan.Start().With(null!));
         Assert.Throws<ArgumentNullException>(() => Policy.Load(null!));
         Assert.Throws<ArgumentNullException>(() => Policy.FromJson(null!));

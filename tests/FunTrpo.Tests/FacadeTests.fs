@@ -4,6 +4,7 @@ module FunTrpo.Tests.FacadeTests
 open System
 open System.Reflection
 open System.Runtime.ExceptionServices
+open System.Text.RegularExpressions
 open System.Threading.Tasks
 open Expecto
 open FsCheck.FSharp
@@ -127,4 +128,117 @@ let private situations =
                     let same = seedOfA = seedOfB && actionsOfA = actionsOfB
                     Expect.equal (a = b) same "situations are equal when what led to them is")
 
-let tests = testList "Facade" [ testList "in C#" facts; options; training; situations ]
+/// Of an episode that goes on, only so many actions are kept: what went before can still be gone back to, what comes after cannot.
+let private forgetting =
+    testList
+        "an episode that never ends"
+        [ property
+              "is gone back to as long as its actions are kept, and said not to be afterwards"
+              (Gen.zip (Gen.choose (1, 30)) (Gen.choose (1, 60)))
+              (fun (mostKept, steps) ->
+                  let walks () = CallersEnvironment("Walk", (fun () -> Walk()), Int32.MaxValue, true, mostKept)
+                  let environment = walks ()
+                  let action i = [| (if i % 3 = 0 then -1f else 0.25f) |]
+
+                  /// The situations of an episode, one after another.
+                  let walk (environment: CallersEnvironment) =
+                      [ 1..steps ]
+                      |> List.scan
+                          (fun situation i -> environment.Step(Key.ofSeed 0L, ReadOnlySpan(action i), situation).State)
+                          (environment.Reset(Key.ofSeed 5L))
+
+                  let known = walk environment
+                  Expect.equal (walk (walks ())) known "the same episode again: situations are equal, kept or not"
+                  Expect.hasLength (List.distinct known) (steps + 1) "and different from each other"
+
+                  for i, situation in List.indexed known do
+                      let again () = environment.Step(Key.ofSeed 0L, ReadOnlySpan(action (i + 1)), situation).State
+
+                      if i <= mostKept then
+                          let next = again ()
+
+                          if i < steps then
+                              Expect.equal next known[i + 1] "what follows, once more"
+                      elif i < steps then // The last one has not been gone on from.
+                          Expect.throwsC (again >> ignore) (fun error ->
+                              Expect.stringContains error.Message "a second time" "what is not possible"
+                              Expect.stringContains error.Message "time limit" "what to do"))
+          testSequenced (
+              test "takes no more memory, however long it is" {
+                  let environment =
+                      CallersEnvironment(
+                          "Endless",
+                          (fun () ->
+                              { new IEnvironment with
+                                  member _.ObservationSpace = Space.Box(1, -1f, 1f)
+                                  member _.ActionSpace = Space.Box(16, -1f, 1f)
+                                  member _.Reset _ = [| 0f |]
+                                  member _.Step _ = StepResult([| 0f |], 0.0, false, false) }),
+                          Int32.MaxValue
+                      )
+
+                  let action = Array.create 16 0.5f
+                  let mutable state = environment.Reset(Key.ofSeed 1L)
+
+                  let growth steps =
+                      let before = GC.GetTotalMemory true
+
+                      for _ in 1..steps do
+                          state <- environment.Step(Key.ofSeed 0L, ReadOnlySpan action, state).State
+
+                      float (GC.GetTotalMemory true - before) / 1048576.0
+
+                  // What is kept at most is 4 MB; all actions would be 12.
+                  Expect.isLessThan (growth 200_000) 5.0 "MB"
+                  GC.KeepAlive state
+              }
+          ) ]
+
+// ---- Documented ----
+
+let private documentation =
+    test "each option's documentation gives its default and its range, as the configuration has them" {
+        let file = IO.Path.ChangeExtension(typeof<TrainingOptions>.Assembly.Location, ".xml")
+
+        let summaries =
+            Map.ofSeq
+                [ for element in (Xml.Linq.XDocument.Load file).Descendants(Xml.Linq.XName.Get "member") do
+                      let name = element.Attribute(Xml.Linq.XName.Get "name").Value
+                      let prefix = $"P:{typeof<TrainingOptions>.FullName}."
+
+                      if name.StartsWith prefix then
+                          name.Substring prefix.Length, Regex.Replace(element.Value.Trim(), @"\s+", " ") ]
+
+        let named (name: string) = string (Char.ToUpperInvariant name[0]) + name.Substring 1
+        let withoutDashes (text: string) = text.Replace("-", "")
+
+        for field in Configuration.fields do
+            let standard = field.Get Configuration.standard
+            let property = typeof<TrainingOptions>.GetProperty(named field.Name)
+
+            let expected =
+                if property.PropertyType.IsEnum then
+                    let name =
+                        Enum.GetNames property.PropertyType
+                        |> Array.find (fun name -> name.ToLowerInvariant() = withoutDashes standard)
+
+                    $"Default {name}."
+                elif property.PropertyType = typeof<bool> then
+                    $"Default {standard}."
+                elif property.PropertyType = typeof<Collections.Generic.IReadOnlyList<int>> then
+                    let units = Regex.Match(field.Allowed, @"integers in \[\d+, \d+\]").Value
+                    $"""Default [{standard.Replace(",", ", ")}]; {units}."""
+                elif field.Name = "branches" then
+                    $"Default {standard}, which tries none; {field.Allowed}."
+                else
+                    $"Default {standard}; {field.Allowed}."
+
+            Expect.stringContains summaries[property.Name] expected property.Name
+
+        for property in typeof<TrainingOptions>.GetProperties() do
+            if property.CanWrite then
+                Expect.stringContains summaries[property.Name] "Default" property.Name
+    }
+
+let tests =
+    testList "Facade" [ testList "in C#" facts; options; training; situations; forgetting; documentation ]

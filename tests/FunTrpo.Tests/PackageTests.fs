@@ -5,6 +5,7 @@ open System
 open System.Diagnostics
 open System.IO
 open System.IO.Compression
+open System.Reflection.Metadata
 open System.Reflection.PortableExecutable
 open System.Runtime.InteropServices
 open System.Text.RegularExpressions
@@ -96,6 +97,44 @@ let private newFolder (name: string) = Directory.CreateDirectory(Path.Combine(wo
 let private run folder = runWith "" (Path.Combine(workplace.Value, "packages")) folder
 
 // ---- What they hold ----
+
+/// The debug information of a document that holds its source.
+let private embeddedSource = Guid "0E8A571B-6926-466E-B4AD-8AB04611F5FE"
+
+/// The files whose sources the symbols in an assembly name, and whether they hold them.
+let private sourcesOf (assembly: PEReader) =
+    let symbols =
+        assembly.ReadDebugDirectory()
+        |> Seq.find (fun part -> part.Type = DebugDirectoryEntryType.EmbeddedPortablePdb)
+
+    use provider = assembly.ReadEmbeddedPortablePdbDebugDirectoryData symbols
+    let reader = provider.GetMetadataReader()
+
+    [ for handle in reader.Documents do
+          let isEmbedded =
+              reader.GetCustomDebugInformation handle
+              |> Seq.exists (fun it -> reader.GetGuid(reader.GetCustomDebugInformation(it).Kind) = embeddedSource)
+
+          reader.GetString(reader.GetDocument(handle).Name), isEmbedded ]
+
+/// The names of the types of an assembly that its users see, as documentation writes them; cases of unions are among them.
+let private seenOf (assembly: Reflection.Assembly) =
+    set
+        [ for it in assembly.GetExportedTypes() do
+              let name = it.FullName.Replace('+', '.')
+              name
+
+              if FSharp.Reflection.FSharpType.IsUnion it then
+                  for case in FSharp.Reflection.FSharpType.GetUnionCases it do
+                      $"{name}.{case.Name}" ]
+
+let private libraries =
+    [ typeof<FunTrpo.Vector>
+      typeof<FunTrpo.Kernels.Scratch>
+      typeof<FunTrpo.Environments.Registered>
+      typeof<FunTrpo.CSharp.TrainingPlan>
+      typeof<FunTrpo.Exact.FiniteMdp> ]
+    |> List.map _.Assembly
 
 /// The files that a package is to hold, and the packages that it is to depend on.
 let private expected =
@@ -199,10 +238,49 @@ let private contents =
                             Expect.contains kinds DebugDirectoryEntryType.EmbeddedPortablePdb $"{file}: symbols"
                             Expect.contains kinds DebugDirectoryEntryType.Reproducible $"{file}: is reproducible"
 
+                            if id <> "FunTrpo.Tool" then
+                                let sources = sourcesOf assembly
+                                Expect.isGreaterThan sources.Length 2 $"{file}: sources"
+                                Expect.all sources snd $"{file}: each source is in it"
+
                         if file.EndsWith ".xml" && file.StartsWith "lib" then
                             let documentation = XDocument.Load(new MemoryStream(entry archive file))
                             let members = documentation.Descendants(XName.Get "summary") |> Seq.length
                             Expect.isGreaterThan members 10 $"{file}: documented members"
+                }
+
+                test "documents what its users see, and nothing else" {
+                    use archive = ZipFile.OpenRead(package id)
+
+                    for file in files do
+                        if file.EndsWith ".xml" && file.StartsWith "lib" then
+                            let library =
+                                libraries |> List.find (fun it -> $"{it.GetName().Name}.xml" = Path.GetFileName file)
+
+                            let seen = seenOf library
+                            let documentation = XDocument.Load(new MemoryStream(entry archive file))
+
+                            let documented =
+                                [ for it in documentation.Descendants(XName.Get "member") ->
+                                      it.Attribute(XName.Get "name").Value ]
+
+                            let types = documented |> List.filter _.StartsWith("T:") |> List.map _.Substring(2)
+                            Expect.isEmpty (List.filter (seen.Contains >> not) types) $"{file}: types that nobody sees"
+
+                            for it in documented do
+                                let owner = Regex.Replace(it.Substring 2, @"(\(.*)?$", "")
+
+                                let isSeen =
+                                    seen |> Set.exists (fun name -> owner = name || owner.StartsWith(name + "."))
+
+                                Expect.isTrue isSeen $"{file}: {it} is of something that users see"
+
+                            if id = "FunTrpo.CSharp" then
+                                for property in typeof<FunTrpo.CSharp.TrainingOptions>.GetProperties() do
+                                    Expect.contains
+                                        documented
+                                        $"P:{property.DeclaringType.FullName}.{property.Name}"
+                                        "each option"
                 } ] ]
 
 // ---- Using them ----
@@ -263,6 +341,62 @@ let private trained =
 
          File.WriteAllText(Path.Combine(folder, "Program.cs"), shown "csharp")
          folder, run folder host [ "run"; "-c"; "Release" ])
+
+/// A program that opens both namespaces and binds its options from a configuration; it compiles against the facade alone.
+let private facade =
+    test "a C# program sees the facade and not the pipeline, and binds its options from a configuration" {
+        let folder = newFolder "facade"
+
+        File.WriteAllText(
+            Path.Combine(folder, "Facade.csproj"),
+            $"""<Project Sdk="Microsoft.NET.Sdk">
+  <PropertyGroup>
+    <OutputType>Exe</OutputType>
+    <TargetFramework>net10.0</TargetFramework>
+    <Nullable>enable</Nullable>
+    <ImplicitUsings>enable</ImplicitUsings>
+    <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
+  </PropertyGroup>
+  <ItemGroup>
+    <FrameworkReference Include="Microsoft.AspNetCore.App" />
+    <PackageReference Include="FunTrpo.CSharp" Version="{version}" />
+  </ItemGroup>
+  <Target Name="SayReferences" AfterTargets="ResolveAssemblyReferences">
+    <WriteLinesToFile File="references.txt" Lines="@(ReferencePath->'%%(Filename)')" Overwrite="true" />
+  </Target>
+</Project>
+"""
+        )
+
+        File.WriteAllText(
+            Path.Combine(folder, "settings.json"),
+            """{ "Training": { "Seed": 7, "TotalSteps": 2000, "Hidden": [ 32, 16 ], "Activation": "Relu", "StopAtReturn": 400.5 },
+  "Linear": { "Hidden": [], "Threads": 1 } }"""
+        )
+
+        File.WriteAllText(
+            Path.Combine(folder, "Program.cs"),
+            """using FunTrpo;
+using FunTrpo.CSharp;
+using Microsoft.Extensions.Configuration;
+
+IConfiguration settings = new ConfigurationBuilder().AddJsonFile(Path.GetFullPath("settings.json")).Build();
+TrainingOptions options = settings.GetSection("Training").Get<TrainingOptions>()!;
+Console.WriteLine(options == new TrainingOptions { Seed = 7, TotalSteps = 2000, Hidden = [32, 16], Activation = Activation.Relu, StopAtReturn = 400.5 });
+Console.WriteLine(options.CriticHidden is null);
+Policy policy = Trpo.For("CartPole-v1").With(_ => options).Train().Policy;
+Console.WriteLine(policy.ParameterCount == 4 * 32 + 32 + 32 * 16 + 16 + 16 * 2 + 2);
+"""
+        )
+
+        let printed = run folder host [ "run"; "-c"; "Release" ]
+        Expect.equal printed "True\nTrue\nTrue\n" "what it prints"
+
+        let references =
+            File.ReadAllLines(Path.Combine(folder, "references.txt")) |> Array.filter _.StartsWith("F")
+
+        Expect.equal references [| "FunTrpo.CSharp" |] "what it compiles against"
+    }
 
 let private console =
     test "the C# program of the packages' README trains, saves, loads and acts" {
@@ -356,4 +490,12 @@ let private deployment =
     }
 
 let tests =
-    testList "Packages" [ testList "contents" contents; testList "scripts" scripts; console; example; tool; deployment ]
+    testList
+        "Packages"
+        [ testList "contents" contents
+          testList "scripts" scripts
+          console
+          facade
+          example
+          tool
+          deployment ]

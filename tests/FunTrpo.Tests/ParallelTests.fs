@@ -69,7 +69,9 @@ let private pieces =
                       Interlocked.Decrement now |> ignore
                       started)
 
-              Expect.all atATime (fun started -> started <= max 1 threads) "at a time")
+              Expect.all atATime (fun started -> started <= Parallel.effective threads) "at a time"
+              Expect.isLessThanOrEqual (Parallel.effective threads) (max 1 threads) "no more than were asked for"
+              Expect.isLessThanOrEqual (Parallel.effective threads) Environment.ProcessorCount "than there are")
           property "what they write is there afterwards, in its place" shape (fun (threads, count) ->
               let squares = Parallel.map threads count (fun i -> i * i)
               Expect.equal squares (Array.init count (fun i -> i * i)) "squares")
@@ -113,6 +115,100 @@ let private pieces =
                         fun () ->
                             for i in 0..199 do
                                 isOnceEach (2 + i % 3) (caller + i % 7) ]) ]
+
+/// Which pieces are under way on a thread, the innermost first: those of a job and of the jobs inside of it, by their paths.
+let private underWay = new ThreadLocal<int list list>(fun () -> [])
+
+/// Whether one path is the beginning of the other, which is a piece inside of it. Paths have their last number first.
+let rec private isInside (outer: int list) (inner: int list) =
+    outer = inner
+    || match inner with
+       | _ :: path -> isInside outer path
+       | [] -> false
+
+/// Does pieces inside of pieces, as deep as there are levels; what was under way on the thread of one that is not inside of it.
+let private strangersBelow (root: int) threads (levels: int list) =
+    let strangers = Collections.Concurrent.ConcurrentQueue<int list * int list>()
+
+    let rec work path levels =
+        match levels with
+        | [] -> Thread.SpinWait 50
+        | count :: deeper ->
+            Parallel.iter threads count (fun piece ->
+                let path = piece :: path
+                let below = underWay.Value
+
+                for stranger in below |> List.filter (fun it -> not (isInside it path)) do
+                    strangers.Enqueue((stranger, path))
+
+                underWay.Value <- path :: below
+                work path deeper
+                underWay.Value <- below)
+
+    work [ root ] levels
+    List.ofSeq strangers
+
+/// Waits until it holds; fails where it never does.
+let private until what holds = Expect.isTrue (SpinWait.SpinUntil(Func<bool> holds, TimeSpan.FromSeconds 30.0)) what
+
+let private strangers =
+    testList
+        "whoever waits helps"
+        [ property
+              "only with what is inside of the work that it waits for"
+              (Gen.zip (Gen.choose (2, 4)) (Gen.listOfLength 3 (Gen.choose (2, 6))))
+              (fun (threads, levels) ->
+                  let found = Collections.Concurrent.ConcurrentQueue<int list * int list>()
+
+                  atOnce [ for root in 1..3 -> fun () -> List.iter found.Enqueue (strangersBelow root threads levels) ]
+
+                  Expect.isEmpty found "pieces that began below others, in which they are not")
+          testCase "and never with a neighbour, who may stand still" (fun () ->
+              if Environment.ProcessorCount > 1 then
+                  use release = new ManualResetEventSlim()
+                  use neighbourStands = new ManualResetEventSlim()
+                  use ownIsDone = new ManualResetEventSlim()
+                  use othersMayEnd = new ManualResetEventSlim()
+                  use otherHasBegun = new ManualResetEventSlim()
+
+                  /// Two pieces, of which the caller does one; it then waits for the other one.
+                  let own () =
+                      let caller = Environment.CurrentManagedThreadId
+
+                      Parallel.iter 2 2 (fun _ ->
+                          if Environment.CurrentManagedThreadId = caller then
+                              until "the neighbour stands still" (fun () -> neighbourStands.IsSet)
+                          else
+                              otherHasBegun.Set()
+                              othersMayEnd.Wait())
+
+                      ownIsDone.Set()
+
+                  /// Pieces that stand still until they are released, more than anybody does.
+                  let neighbour () =
+                      until "both own pieces have begun" (fun () -> otherHasBegun.IsSet)
+
+                      Parallel.iter 2 3 (fun _ ->
+                          neighbourStands.Set()
+                          release.Wait())
+
+                  let threads = [ Thread own; Thread neighbour ]
+
+                  for thread in threads do
+                      thread.Start()
+
+                  try
+                      until "the neighbour stands still" (fun () -> neighbourStands.IsSet)
+                      Thread.Sleep 50 // the caller is waiting now, and sees what the neighbour has put up
+                      othersMayEnd.Set()
+                      Expect.isTrue (ownIsDone.Wait 10_000) "who waits for its own work gets on"
+                  finally
+                      othersMayEnd.Set()
+                      release.Set()
+
+                      for thread in threads do
+                          thread.Join())
+          |> testSequenced ]
 
 let private sideBySide =
     testList
@@ -213,4 +309,4 @@ let private failing =
                                                     invalidArg "piece" ""))
                                         "its exception" ]) ]
 
-let tests = testList "parallel work" [ pieces; sideBySide; failing ]
+let tests = testList "parallel work" [ pieces; strangers; sideBySide; failing ]

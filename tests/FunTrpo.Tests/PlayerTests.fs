@@ -97,7 +97,53 @@ let private properties =
                   Fill(fun parameters -> player.Distributions(observations.Span, parameters))
               )
 
-          Expect.equal given (Matrix.flatten distributions) "the parameters") ]
+          Expect.equal given (Matrix.flatten distributions) "the parameters")
+
+      property "says how probable actions are, as the family does, in the unit of the actions" cases (fun case ->
+          let actor, observations, key = case
+          let player = Player actor
+          let policy = actor.Policy
+          let family = policy.Family
+          let observation = observations.Row(0).ToArray()
+          let parameters = (Actor.distributions actor observations).Row(0).ToArray()
+
+          let drawn =
+              Vector.Create(family.ActionWidth, Fill(fun a -> family.Sample(ReadOnlySpan parameters, key, a)))
+
+          let logProbability = family.LogProbability(ReadOnlySpan parameters, drawn.Span)
+
+          match policy.ActionSpace, player.Distribution(ReadOnlySpan observation) with
+          | Box(low, high), ActionDistribution.Normals(means, deviations) ->
+              // The density of a scaled action is that of the drawn number over the length of its unit.
+              let mutable sum = 0.0
+
+              for i in 0 .. low.Length - 1 do
+                  let isUnit = policy.IsScaled && Single.IsFinite low[i] && Single.IsFinite high[i]
+                  let unitLength = if isUnit then (float high[i] - float low[i]) / 2.0 else 1.0
+                  let middle = if isUnit then (float high[i] + float low[i]) / 2.0 else 0.0
+                  let z = (middle + unitLength * float drawn[i] - means[i]) / deviations[i]
+                  sum <- sum - 0.5 * z * z - log (deviations[i] / unitLength) - 0.5 * log (2.0 * Math.PI)
+
+              expectClose (1e-3 * (1.0 + abs logProbability)) sum logProbability "the log-density of what was drawn"
+          | space, ActionDistribution.Choices probabilities ->
+              let counts =
+                  match space with
+                  | Discrete count -> [ count ]
+                  | MultiDiscrete counts -> counts
+                  | _ -> List.replicate (Space.width space) 2
+
+              let starts = List.scan (+) 0 counts
+              Expect.hasLength probabilities (List.last starts) "alternatives"
+
+              for first, count in Seq.zip starts counts do
+                  expectClose 1e-12 (Seq.sum (Seq.truncate count (Seq.skip first probabilities))) 1.0 "of one choice"
+
+              let ofDrawn =
+                  [ for i, first in Seq.indexed (List.truncate counts.Length starts) ->
+                        probabilities[first + int drawn[i]] ]
+
+              expectClose 1e-9 (List.reduce (*) ofDrawn) (exp logProbability) "the probability of what was drawn"
+          | space, distribution -> failtest $"{Space.describe space} has {distribution}") ]
 
 let private someActor space =
     let policy = Policy.create { Hidden = [ 64; 64 ]; Activation = Activation.Tanh } 0.0 (numbersOf 4) space

@@ -96,7 +96,12 @@ let private cases =
 
 let private keyOf case name = Key.ofSeed case.Seed |> Key.named name
 
-let private start case = Rollout.start (environment case) case.Instances (keyOf case "start")
+let private expectOk result =
+    match result with
+    | Ok value -> value
+    | Error fault -> failtest (Fault.message fault)
+
+let private start case = Rollout.start (environment case) case.Instances (keyOf case "start") |> expectOk
 
 let private collectWith threads case name instances =
     let actor = actorFor 4 actionSpace (keyOf case "policy")
@@ -495,6 +500,52 @@ let private failures =
                   match collectBreaking [ later ] horizon 2 (numbered count) with
                   | Ok(_, between) -> collectBreaking [ later ] horizon 2 between |> isError (faultOf later)
                   | Error _ -> false)
+
+          testProperty "when the first episodes are to begin is told by the first iteration, and thrown by nothing"
+          <| Prop.forAll
+              (shapes
+               |> Gen.bind (fun (count, horizon) ->
+                   Gen.zip (Gen.constant horizon) (Gen.listOfLength count (Gen.elements [ true; false ])))
+               |> Arb.fromGen)
+              (fun (horizon, begins) ->
+                  let begins = Array.ofList begins
+                  let inner = breaking []
+                  let counted = ref 0
+
+                  let environment =
+                      { new Environment<Counter> with
+                          member _.Id = inner.Id
+                          member _.ObservationSpace = inner.ObservationSpace
+                          member _.ActionSpace = inner.ActionSpace
+
+                          member _.Reset key =
+                              counted.Value <- counted.Value + 1
+
+                              if counted.Value > begins.Length || begins[counted.Value - 1] then
+                                  inner.Reset key
+                              else
+                                  raise breakdown
+
+                          member _.Step(key, action, state) = inner.Step(key, action, state)
+                          member _.Observe(state, observation) = inner.Observe(state, observation) }
+
+                  let configuration =
+                      { Configuration.standard with
+                          Environments = begins.Length
+                          Horizon = horizon
+                          Hidden = []
+                          CriticHidden = [] }
+
+                  let setup = Training.setup 1 configuration environment |> expectOk
+                  let start = Training.start setup 1L
+                  let results = Training.runFor (int64 (begins.Length * horizon)) setup start |> List.ofSeq
+
+                  match Array.tryFindIndex not begins with
+                  | Some first ->
+                      let fault = FailedEnvironment(breakdown, inner.Id, first, 0L)
+                      Training.actor setup start |> ignore
+                      results.Length = 1 && isError fault results.Head && isError fault (Training.update setup start)
+                  | None -> List.forall Result.isOk results)
 
           testProperty "beyond the horizon does no harm"
           <| Prop.forAll

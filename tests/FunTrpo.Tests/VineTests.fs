@@ -113,7 +113,7 @@ let private actorOf (case: Case) =
 
 /// Where the instances of a case stand: at the start of an episode or within one.
 let private instancesOf (case: Case) environment =
-    let start = Rollout.start environment case.States (case.Keyed "start")
+    let start = Rollout.start environment case.States (case.Keyed "start") |> expectOk
     let actor = { actorOf case with Parameters = Vector.scale 0.5 (actorOf case).Parameters }
     Rollout.collect environment actor 5 1 (case.Keyed "trunk") start |> expectOk |> snd
 

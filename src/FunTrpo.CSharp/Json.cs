@@ -1,0 +1,44 @@
+using System;
+using System.IO;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace FunTrpo.CSharp;
+
+/// <summary>A policy in JSON is what its file holds.</summary>
+internal sealed class PolicyAsJson : JsonConverter<Policy>
+{
+    public override Policy Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        using JsonDocument document = JsonDocument.ParseValue(ref reader);
+        try
+        {
+            return Policy.FromJson(document.RootElement.GetRawText());
+        }
+        catch (InvalidDataException error)
+        {
+            throw new JsonException(error.Message, error);
+        }
+    }
+
+    public override void Write(Utf8JsonWriter writer, Policy value, JsonSerializerOptions options) =>
+        writer.WriteRawValue(value.ToJson());
+}
+
+/// <summary>A state is refused in JSON, in words: it would come back without its environments.</summary>
+internal sealed class NoStateAsJson : JsonConverter<TrainingState>
+{
+    public override bool CanConvert(Type typeToConvert) => typeof(TrainingState).IsAssignableFrom(typeToConvert);
+
+    public override TrainingState Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+        throw Refused();
+
+    public override void Write(Utf8JsonWriter writer, TrainingState value, JsonSerializerOptions options) =>
+        throw Refused();
+
+    private static NotSupportedException Refused() =>
+        new(
+            "A TrainingState is no JSON: it holds the states of its environments, which may be running simulators. Write its Policy, its "
+                + "Options and the reports instead; training that begins with the same options comes to the same state, bit for bit."
+        );
+}

@@ -1,0 +1,59 @@
+using System;
+using System.Collections;
+using System.Collections.Generic;
+using System.Globalization;
+using System.Linq;
+
+namespace FunTrpo.CSharp;
+
+/// <summary>
+/// What the lists of the facade's records are, whatever list they were given: equal when their items are, printed as their items, and
+/// never changing.
+/// </summary>
+internal sealed class ValueList<T>(IEnumerable<T> items) : IReadOnlyList<T>, IEquatable<ValueList<T>>
+{
+    private readonly T[] items = [.. items];
+
+    public int Count => items.Length;
+
+    public T this[int index] => items[index];
+
+    public bool Equals(ValueList<T>? other) => other is not null && items.AsSpan().SequenceEqual(other.items);
+
+    public override bool Equals(object? obj) => Equals(obj as ValueList<T>);
+
+    public override int GetHashCode()
+    {
+        HashCode code = default;
+        foreach (T item in items)
+        {
+            code.Add(item);
+        }
+
+        return code.ToHashCode();
+    }
+
+    public override string ToString() => ValueList.Print(items);
+
+    public IEnumerator<T> GetEnumerator() => items.AsEnumerable().GetEnumerator();
+
+    IEnumerator IEnumerable.GetEnumerator() => items.GetEnumerator();
+}
+
+/// <summary>Makes lists that are values.</summary>
+internal static class ValueList
+{
+    private const int MostPrinted = 20;
+
+    public static ValueList<T> Of<T>(IEnumerable<T> items) => items as ValueList<T> ?? new(items);
+
+    /// <summary>The items in brackets; of many, the first ones and how many there are. The same in every culture.</summary>
+    public static string Print<T>(IReadOnlyCollection<T> items)
+    {
+        IEnumerable<string> first = items
+            .Take(MostPrinted)
+            .Select(item => Convert.ToString(item, CultureInfo.InvariantCulture) ?? "");
+        string rest = items.Count > MostPrinted ? $", … {items.Count} in all" : "";
+        return $"[{string.Join(", ", first)}{rest}]";
+    }
+}
