@@ -13,33 +13,56 @@ open FunTrpo.Cli
 
 // ---- The command as a process ----
 
-type private Ended = { Code: int; Output: string; Errors: string }
+type Ended = { Code: int; Output: string; Errors: string }
 
-/// `funtrpo …`, as its users start it: the program lies beside the tests.
-let private funtrpo folder (arguments: string list) =
-    let host =
-        match Environment.GetEnvironmentVariable "DOTNET_HOST_PATH" with
-        | null
-        | "" -> "dotnet"
-        | path -> path
+let private host =
+    match Environment.GetEnvironmentVariable "DOTNET_HOST_PATH" with
+    | null
+    | "" -> "dotnet"
+    | path -> path
 
+/// The program lies beside the tests.
+let private program = Path.Combine(AppContext.BaseDirectory, "FunTrpo.Cli.dll")
+
+let private startProgram folder (name: string) (arguments: string list) variables =
     let start =
         ProcessStartInfo(
-            host,
-            Path.Combine(AppContext.BaseDirectory, "FunTrpo.Cli.dll") :: arguments,
+            name,
+            arguments,
             WorkingDirectory = folder,
             RedirectStandardOutput = true,
             RedirectStandardError = true
         )
 
-    use running = Process.Start start
+    for variable, value in variables do
+        start.Environment[variable] <- value
+
+    Process.Start start
+
+let private ended (running: Process) =
     let output = running.StandardOutput.ReadToEndAsync()
     let errors = running.StandardError.ReadToEndAsync()
     running.WaitForExit()
 
     { Code = running.ExitCode; Output = output.Result; Errors = errors.Result }
 
-let private inFolder (body: string -> unit) =
+/// `funtrpo …`, started as its users start it.
+let start folder arguments = startProgram folder host (program :: arguments) []
+
+/// `funtrpo …`, from its start to its end.
+let funtrpo folder arguments =
+    use running = start folder arguments
+    ended running
+
+/// What stands for `funtrpo` in a line of a shell.
+let commandLine = $"'{host}' '{program}'"
+
+/// A line of a shell, from its start to its end.
+let shell line variables =
+    use running = startProgram (Path.GetTempPath()) "/bin/sh" [ "-c"; line ] variables
+    ended running
+
+let inFolder (body: string -> unit) =
     let folder = Directory.CreateTempSubdirectory "funtrpo-"
 
     try
@@ -47,18 +70,18 @@ let private inFolder (body: string -> unit) =
     finally
         folder.Delete true
 
-let private inNewFolder name body = testCase name (fun () -> inFolder body)
+let inNewFolder name body = testCase name (fun () -> inFolder body)
 
-let private json path = JsonNode.Parse(File.ReadAllText path).AsObject()
+let json path = JsonNode.Parse(File.ReadAllText path).AsObject()
 
-let private get<'T> (name: string) (node: JsonObject) = node[name].GetValue<'T>()
+let get<'T> (name: string) (node: JsonObject) = node[name].GetValue<'T>()
 
-let private expectOk result =
+let expectOk result =
     match result with
     | Ok value -> value
     | Error fault -> failtest (Fault.message fault)
 
-let private loaded folder = PolicyFile.load (Path.Combine(folder, "policy.json")) |> expectOk
+let loaded folder = PolicyFile.load (Path.Combine(folder, "policy.json")) |> expectOk
 
 let private summaryFields =
     [ "environment"
@@ -77,7 +100,7 @@ let private progressOf folder =
     lines[0], Array.tail lines
 
 /// What must hold of the files of any run.
-let private expectConsistentFiles folder =
+let expectConsistentFiles folder =
     let names =
         [| for path in Directory.GetFileSystemEntries folder -> Path.GetFileName path |] |> Array.sort
 
@@ -248,6 +271,7 @@ let private training =
                         StopAt = None
                         SolvedAt = registered.SolvedAt
                         Folder = out
+                        SaveEvery = TimeSpan.FromSeconds 1.0
                         Threads = 2
                         Configuration = registered.Preset
                         From = None }
@@ -275,6 +299,7 @@ let private optionsFor folder steps : Train.Options =
       StopAt = None
       SolvedAt = 1e9
       Folder = folder
+      SaveEvery = TimeSpan.FromSeconds 1.0
       Threads = 1
       Configuration = small
       From = None }
@@ -541,7 +566,7 @@ let private refusals =
           train [ "--set"; "gamma=0.9"; "--set"; "lambda=2" ],
           [ "lambda"; "2"; "[0, 1]" ]
           "no steps", train [ "--steps"; "0" ], [ "--steps"; "0"; "[1, " ]
-          "steps that are no number", train [ "--steps"; "1e5" ], [ "--steps"; "1e5"; "[1, " ]
+          "steps that are no number", train [ "--steps"; "many" ], [ "--steps"; "many"; "[1, "; "100k" ]
           "a seed that is no number", train [ "--seed"; "x" ], [ "--seed"; "x"; "[" ]
           "no threads", train [ "--threads"; "0" ], [ "--threads"; "0"; "[1, 1024]" ]
           "an infinite goal", train [ "--stop-at"; "Infinity" ], [ "--stop-at"; "Infinity"; "finite" ]

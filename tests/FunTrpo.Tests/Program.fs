@@ -32,6 +32,7 @@ let private tests =
           VineTests.tests
           PolicyFileTests.tests
           CommandTests.tests
+          RunFilesTests.tests
           FacadeTests.tests
           ExactMdpTests.tests
           ExactBoundTests.tests
