@@ -258,6 +258,41 @@ let private evaluateCommand =
 
     command
 
+let private checkCommand =
+    let env = optional "--env" "The environment; `funtrpo list` shows them"
+    env.Required <- true
+    let seed = seedOption ()
+
+    let command =
+        Command("check", "Play some hundred random steps, and say what will probably keep policies from learning")
+
+    let options: Option list = [ env; seed ]
+    options |> List.iter command.Options.Add
+
+    let check id configuration environment seed =
+        match Check.runFor configuration environment seed with
+        | [] -> Console.Out.WriteLine $"{id}: nothing was found"
+        | findings ->
+            for finding in findings do
+                Console.Out.WriteLine $"{id}: {Finding.message finding}"
+                Console.Out.WriteLine $"    {Finding.remedy finding}"
+
+        ok
+
+    command.SetAction(fun parsed ->
+        result {
+            let! registered = Arguments.environment (parsed.GetValue env)
+            let! seed = parseSeed (parsed.GetValue seed)
+
+            return
+                registered.Use
+                    { new EnvironmentUse<_> with
+                        member _.With environment = check registered.Id registered.Preset environment seed }
+        }
+        |> orRefuse)
+
+    command
+
 let private listCommand =
     let command =
         Command("list", "Show the environments, and where their presets differ from the standard configuration")
@@ -322,7 +357,7 @@ let main arguments =
     root.Options.Add(HelpOption())
     root.Options.Add(VersionOption())
 
-    for command in [ trainCommand; evaluateCommand; listCommand; configCommand ] do
+    for command in [ trainCommand; evaluateCommand; checkCommand; listCommand; configCommand ] do
         root.Subcommands.Add command
 
     let parsed = root.Parse arguments

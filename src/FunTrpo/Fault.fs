@@ -1,11 +1,16 @@
 namespace FunTrpo
 
+open System
+
 /// What can go wrong, as a value: every stage of the pipeline that can fail returns one of these as its `Error`.
 type Fault =
     /// A configuration field, its value as it was given, and what would have been allowed.
     | InvalidSetting of field: string * value: string * allowed: string
     /// An environment produced a number that is NaN or infinite: what it was, which environment, at which of its steps.
     | NonFiniteEnvironment of what: string * environment: string * instance: int * step: int64
+    /// An environment produced a finite number with which float32 cannot calculate: what and which it was, which environment, at which of
+    /// its steps.
+    | OversizedEnvironment of what: string * value: float * environment: string * instance: int * step: int64
     /// An environment's observation was not one of its space's indices: which environment, at which of its steps.
     | StrayObservation of environment: string * instance: int * step: int64
     /// An environment threw an exception: which environment, at which of its steps.
@@ -33,6 +38,9 @@ module Fault =
         | InvalidSetting(field, value, allowed) -> $"{field} = {value} is not allowed: {allowed}"
         | NonFiniteEnvironment(what, environment, instance, step) ->
             $"{environment} gave a non-finite {what} (environment {instance}, step {step})"
+        | OversizedEnvironment(what, value, environment, instance, step) ->
+            let number = value.ToString("G4", Globalization.CultureInfo.InvariantCulture)
+            $"{environment} gave a number in its {what}, {number}, that is too large for float32, which ends at ±3.4E+38 (environment {instance}, step {step})"
         | StrayObservation(environment, instance, step) ->
             $"{environment} gave an observation outside its space (environment {instance}, step {step})"
         | FailedEnvironment(error, environment, instance, step) ->

@@ -31,6 +31,7 @@ let private tests =
           TrainingTests.tests
           VineTests.tests
           PolicyFileTests.tests
+          CheckTests.tests
           CommandTests.tests
           RunFilesTests.tests
           FacadeTests.tests
