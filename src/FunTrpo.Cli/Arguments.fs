@@ -8,7 +8,7 @@ open FunTrpo.Environments
 
 /// How many letters must be put in, taken out, replaced or exchanged with their neighbours to make one word of the other.
 let private editDistance (a: string) (b: string) =
-    let distances = Array2D.init (a.Length + 1) (b.Length + 1) (fun i j -> max i j)
+    let distances = Array2D.init (a.Length + 1) (b.Length + 1) max
 
     for i in 1 .. a.Length do
         for j in 1 .. b.Length do

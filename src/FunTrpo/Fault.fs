@@ -36,6 +36,8 @@ module Fault =
     let message fault =
         match fault with
         | InvalidSetting(field, value, allowed) -> $"{field} = {value} is not allowed: {allowed}"
+        | NonFiniteEnvironment("observation", environment, instance, step) ->
+            $"{environment} gave a non-finite observation: NaN, or more than float32 holds, which ends at ±3.4E+38 (environment {instance}, step {step})"
         | NonFiniteEnvironment(what, environment, instance, step) ->
             $"{environment} gave a non-finite {what} (environment {instance}, step {step})"
         | OversizedEnvironment(what, value, environment, instance, step) ->

@@ -80,7 +80,7 @@ let private bad =
       { good with
           See = fun x time -> [| (if time = 3 then nanf else float32 x); float32 (sin (float time)) |] },
       "non-finite observation",
-      [ "observation"; "step 3" ]
+      [ "observation"; "float32"; "step 3" ]
       "with a reward of 0 / 0",
       { good with Reward = fun x -> (x - x) / (x - x) },
       "non-finite reward",
