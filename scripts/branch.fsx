@@ -1,10 +1,11 @@
 // A training state is a value. It can be kept, and gone on from as often as one likes: with the same key, which gives the same
 // future each time; with other keys; or with another configuration.
 #load "load.fsx"
+#load "lesson.fsx"
 
 open FunTrpo
 open FunTrpo.Environments
-open Load
+open Lesson
 
 let total = steps 40_000L
 let environment = Pendulum.environment

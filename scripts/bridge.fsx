@@ -5,12 +5,13 @@
 //     dotnet fsi scripts/bridge.fsx 4096 --page FILE --json FILE --picture FILE
 //                                                                    with batches of at most so many steps, elsewhere, as numbers, and the curves alone
 #load "load.fsx"
+#load "lesson.fsx"
 #load "chart.fsx"
 
 open System
 open FunTrpo
 open FunTrpo.Exact
-open Load
+open Lesson
 open Chart
 
 let most = int (steps 65_536L)

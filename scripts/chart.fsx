@@ -1,11 +1,11 @@
 // Line charts and tables for pages that stand by themselves, SVG and HTML without anything to load, and where they and their numbers are saved.
-#load "load.fsx"
+#load "lesson.fsx"
 
 open System
 open System.Globalization
 open System.IO
 open System.Text.Json
-open Load
+open Lesson
 
 type Axis =
     | Linear of low: float * high: float

@@ -1,9 +1,10 @@
 // Inside one update of TRPO: the gradient, conjugate gradient, the spectrum of the Fisher matrix, and the line search.
 #load "load.fsx"
+#load "lesson.fsx"
 
 open FunTrpo
 open FunTrpo.Environments
-open Load
+open Lesson
 
 let configuration = Configuration.standard
 let setup = Training.setup 2 configuration CartPole.environment |> orFail

@@ -4,13 +4,14 @@
 //     dotnet fsi scripts/ladder.fsx                                  100 iterations of each rung, into artifacts/ladder.html
 //     dotnet fsi scripts/ladder.fsx 500 --page FILE --json FILE      more of them, elsewhere, and as numbers
 #load "load.fsx"
+#load "lesson.fsx"
 #load "chart.fsx"
 
 open System
 open System.Diagnostics
 open FunTrpo
 open FunTrpo.Exact
-open Load
+open Lesson
 open Chart
 
 let iterations = int (steps 100L)

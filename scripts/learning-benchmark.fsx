@@ -4,6 +4,7 @@
 //     dotnet fsi scripts/learning-benchmark.fsx 20-22 out.md     other seeds, another file
 //     dotnet fsi scripts/learning-benchmark.fsx 0 out.md 2048    at most so many steps, to try the script
 #load "load.fsx"
+#load "lesson.fsx"
 
 open System
 open System.Diagnostics
@@ -11,7 +12,7 @@ open System.IO
 open System.Runtime.InteropServices
 open FunTrpo
 open FunTrpo.Environments
-open Load
+open Lesson
 
 /// The best published mean return of TRPO after the same number of steps (rl-baselines3-zoo, tuned, one run each).
 let published =

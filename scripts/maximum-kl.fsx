@@ -5,6 +5,7 @@
 //     dotnet fsi scripts/maximum-kl.fsx 4096 --page FILE --json FILE --picture FILE
 //                                                                    at most so many steps, elsewhere, as numbers, and the learning curve alone
 #load "load.fsx"
+#load "lesson.fsx"
 #load "chart.fsx"
 
 open System
@@ -13,7 +14,7 @@ open System.Diagnostics
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Exact
-open Load
+open Lesson
 open Chart
 
 let total = steps (48L * 1024L)

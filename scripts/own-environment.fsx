@@ -4,7 +4,6 @@
 
 open System
 open FunTrpo
-open Load
 
 // The state is an immutable value. A struct costs no memory in a rollout.
 [<Struct>]
@@ -66,10 +65,16 @@ let configuration =
         InitialLogSigma = -0.5
         NormaliseObservations = true }
 
+/// The value of a result; a fault ends the script with its message.
+let orFail result = result |> Result.defaultWith (Fault.message >> failwith)
+
 let setup = Training.setup 2 configuration environment |> orFail
 let untrained = Training.start setup 1L
 
-let trained = untrained |> Training.runFor (steps 80_000L) setup |> Seq.map (orFail >> fst) |> Seq.last
+/// 80,000, or as many as stand behind the name of the script.
+let steps = fsi.CommandLineArgs |> Array.tryItem 1 |> Option.map int64 |> Option.defaultValue 80_000L
+
+let trained = untrained |> Training.runFor steps setup |> Seq.map (orFail >> fst) |> Seq.last
 
 // What a person would write: the power that holds the target once it is reached, and more where the level is too low. How
 // much more is not obvious: too little is slow, and too much overshoots, since the water comes late from the upper tank.

@@ -1,10 +1,11 @@
 // A sweep: how far a step may go (δ) and how much the Fisher matrix is damped (λ), over a grid and several seeds.
 #load "load.fsx"
+#load "lesson.fsx"
 
 open System
 open FunTrpo
 open FunTrpo.Environments
-open Load
+open Lesson
 
 let total = steps 20_000L
 let deltas = [| 0.001; 0.01; 0.1; 0.3 |]

@@ -2,10 +2,11 @@
 // direction and another rule for the length of the step. Here all three learn to swing a pendulum up, each at three settings
 // that lie a factor of about 3 apart, and each setting on five seeds.
 #load "load.fsx"
+#load "lesson.fsx"
 
 open FunTrpo
 open FunTrpo.Environments
-open Load
+open Lesson
 
 let total = steps 60_000L
 let seeds = [| 0L .. 4L |]

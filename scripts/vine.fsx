@@ -1,12 +1,13 @@
 // The vine of the TRPO paper (section 5.2): from each state of a rollout set several actions are tried, and chance is the same for
 // all of them. It needs an environment in which one can go back to a state; here states are values, so all of them are such.
 #load "load.fsx"
+#load "lesson.fsx"
 
 open System
 open System.Collections.Immutable
 open FunTrpo
 open FunTrpo.Environments
-open Load
+open Lesson
 
 let total = steps 60_000L
 let seeds = [| 0L .. 4L |]

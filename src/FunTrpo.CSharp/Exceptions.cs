@@ -78,6 +78,13 @@ internal static class Faults
                 e.step,
                 state
             ),
+            Core.Fault.OversizedEnvironment e => new EnvironmentException(
+                message,
+                e.environment,
+                e.instance,
+                e.step,
+                state
+            ),
             Core.Fault.StrayObservation e => new EnvironmentException(
                 message,
                 e.environment,

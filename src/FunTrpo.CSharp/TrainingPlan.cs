@@ -332,6 +332,16 @@ public sealed class TrainingPlan
     }
 
     /// <summary>
+    /// Plays some hundred random steps (2,000 at most), and says what will probably keep a policy from learning: observations of very
+    /// different sizes or that never change, rewards that are always the same, episodes without an end, chance that does not come from
+    /// the seed, … Nothing found is good.
+    /// </summary>
+    /// <param name="seed">The seed of the actions and of the episodes.</param>
+    /// <exception cref="ArgumentException">An option is out of its range.</exception>
+    /// <exception cref="EnvironmentException">The environment could not be made.</exception>
+    public IReadOnlyList<Finding> Check(long seed = 0) => source.Open(new Checking(Options.Validated(), seed));
+
+    /// <summary>
     /// Releases the environments of a state when it is disposed of. What they throw then is told where nothing else has gone wrong.
     /// </summary>
     private sealed class Releasing(Func<TrainingState> state) : IDisposable

@@ -6,11 +6,65 @@ open System.Globalization
 open FunTrpo
 open FunTrpo.Environments
 
+/// How many letters must be put in, taken out, replaced or exchanged with their neighbours to make one word of the other.
+let private editDistance (a: string) (b: string) =
+    let distances = Array2D.init (a.Length + 1) (b.Length + 1) max
+
+    for i in 1 .. a.Length do
+        for j in 1 .. b.Length do
+            let replaced = distances[i - 1, j - 1] + (if a[i - 1] = b[j - 1] then 0 else 1)
+            let nearest = min replaced (1 + min distances[i - 1, j] distances[i, j - 1])
+            let areExchanged = i > 1 && j > 1 && a[i - 1] = b[j - 2] && a[i - 2] = b[j - 1]
+            distances[i, j] <- if areExchanged then min nearest (1 + distances[i - 2, j - 2]) else nearest
+
+    distances[a.Length, b.Length]
+
+/// "; did you mean …?" with the known word that is nearest to what was typed, or nothing where none is near: where more than a
+/// third of its letters are others.
+let suggestion (known: seq<string>) (typed: string) =
+    let distance (word: string) = editDistance (word.ToLowerInvariant()) (typed.ToLowerInvariant())
+    let nearest = Seq.minBy distance known
+    if 3 * distance nearest <= nearest.Length then $"; did you mean {nearest}?" else ""
+
+let private (|Suffix|_|) (suffix: string) (text: string) =
+    if text.EndsWith(suffix, StringComparison.Ordinal) then
+        Some(text.Substring(0, text.Length - suffix.Length))
+    else
+        None
+
 /// An integer in [low, high].
 let integer name (low: int64) (high: int64) (text: string) =
     match Int64.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture) with
     | true, value when low <= value && value <= high -> Ok value
     | _ -> Error(InvalidSetting(name, text, $"it must be an integer in [{low}, {high}]"))
+
+/// A whole number in [low, high], also as people write large ones: 100000, 100k, 2M or 1e6.
+let count name (low: int64) (high: int64) (text: string) =
+    let digits, unit =
+        match text with
+        | Suffix "k" digits
+        | Suffix "K" digits -> digits, 1_000m
+        | Suffix "M" digits -> digits, 1_000_000m
+        | _ -> text, 1m
+
+    let isNumber, number =
+        Decimal.TryParse(
+            digits,
+            NumberStyles.AllowDecimalPoint ||| NumberStyles.AllowExponent,
+            CultureInfo.InvariantCulture
+        )
+
+    // Compared before it is multiplied, which could overflow.
+    if
+        isNumber
+        && number <= decimal high
+        && Decimal.IsInteger(number * unit)
+        && decimal low <= number * unit
+        && number * unit <= decimal high
+    then
+        Ok(int64 (number * unit))
+    else
+        Error(InvalidSetting(name, text, $"it must be an integer in [{low}, {high}], such as 5000, 100k, 2M or 1e6"))
 
 /// A finite number.
 let number name (text: string) =
@@ -23,15 +77,36 @@ let environment id =
     match Registry.tryFind id with
     | Some registered -> Ok registered
     | None ->
-        let known = Registry.all |> List.map _.Id |> String.concat ", "
-        Error(InvalidSetting("--env", id, $"it must be one of {known}"))
+        let known = Registry.all |> List.map _.Id
+        let ids = String.concat ", " known
+        Error(InvalidSetting("--env", id, $"it must be one of {ids}{suggestion known id}"))
 
-/// The configuration, with each `key=value` set in turn.
-let settings configuration (assignments: seq<string>) =
-    (Ok configuration, assignments)
-    ||> Seq.fold (fun soFar assignment ->
-        soFar
-        |> Result.bind (fun configuration ->
-            match assignment.Split('=', 2) with
-            | [| key; value |] -> Configuration.set (key.Trim()) (value.Trim()) configuration
-            | _ -> Error(InvalidSetting("--set", assignment, "it must be key=value"))))
+/// The configuration with one field set from text.
+let private set name text configuration =
+    let known = Configuration.fields |> List.map _.Name
+
+    if List.contains name known then
+        Configuration.set name text configuration
+    else
+        let names = String.concat ", " known
+        Error(InvalidSetting(name, text, $"there is no such field; the fields are {names}{suggestion known name}"))
+
+/// The configuration with each of these fields, which all have other names, set in turn.
+let fields configuration (values: seq<string * string>) =
+    (Ok configuration, values)
+    ||> Seq.fold (fun soFar (name, text) -> soFar |> Result.bind (set name text))
+
+/// The name and the text of each `key=value`; a name stands there once.
+let assignments (texts: string list) =
+    let add soFar (text: string) =
+        result {
+            let! earlier = soFar
+
+            match text.Split('=', 2) |> Array.map _.Trim() with
+            | [| name; _ |] when List.exists (fst >> (=) name) earlier ->
+                return! Error(InvalidSetting("--set", text, $"{name} has been set before"))
+            | [| name; value |] -> return (name, value) :: earlier
+            | _ -> return! Error(InvalidSetting("--set", text, "it must be key=value"))
+        }
+
+    List.fold add (Ok []) texts |> Result.map List.rev

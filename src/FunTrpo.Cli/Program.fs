@@ -34,8 +34,6 @@ let private orRefuse (action: Result<int, Fault>) =
         Console.Error.WriteLine(Fault.message fault)
         badArguments
 
-let private environmentOption standard = option "--env" "The environment; `funtrpo list` shows them" standard
-
 let private seedOption () = option "--seed" "The seed of all randomness, an integer" "0"
 
 let private threadsOption () =
@@ -45,18 +43,29 @@ let private parseSeed = Arguments.integer "--seed" Int64.MinValue Int64.MaxValue
 
 let private parseThreads text = Arguments.integer "--threads" 1L 1024L text |> Result.map int
 
+/// A saved policy. Where a folder is named, the file in it may be meant.
+let private loadPolicy path =
+    let inside = Path.Combine(path, "policy.json")
+
+    if not (Directory.Exists path) then PolicyFile.load path
+    elif File.Exists inside then Error(Damaged(path, $"it is a folder; did you mean {inside}?"))
+    else Error(Damaged(path, "it is a folder, and not the file of a policy"))
+
 /// A saved policy that acts in the environment.
 let private policyFor (environment: Environment<'State>) path =
-    PolicyFile.load path |> Result.bind (PolicyFile.requireFit $"the policy in {path}" environment)
+    loadPolicy path |> Result.bind (PolicyFile.requireFit $"the policy in {path}" environment)
 
 let private trainCommand =
-    let env = environmentOption "CartPole-v1"
-    let seed = seedOption ()
+    let env = optional "--env" "The environment; `funtrpo list` shows them [default: CartPole-v1]"
+    let seed = optional "--seed" "The seed of all randomness, an integer [default: 0]"
+
+    let config =
+        optional "--config" "The config.json of a run, which is made again; other options say what is to be different"
 
     let steps =
         optional
             "--steps"
-            "Environment steps, to within one of each environment [default: five times those that the preset is tuned for, until it is solved]"
+            "Environment steps (100000, 100k, 1e6 or 2M), to within one of each environment [default: five times those that the preset is tuned for, until it is solved]"
 
     let stopAt =
         optional
@@ -77,18 +86,37 @@ let private trainCommand =
 
     let command = Command("train", "Train a policy; without options: CartPole-v1 until it is solved")
 
-    let options: Option list = [ env; seed; steps; stopAt; out; from; threads; set ]
+    let options: Option list = [ env; seed; config; steps; stopAt; out; from; threads; set ]
     options |> List.iter command.Options.Add
 
-    let prepare (parsed: ParseResult) (registered: Registered) (environment: Environment<'State>) =
+    /// A run that started from a policy cannot be made again without it.
+    let requireStart (recorded: RunFiles.Settings option) from =
+        match recorded |> Option.bind _.StartedFrom, from with
+        | Some hash, None ->
+            Error(
+                Mismatch
+                    $"the run of --config started from a policy whose parametersSha256 is {hash}: say with --from where that is"
+            )
+        | _ -> Ok()
+
+    let prepare
+        (parsed: ParseResult)
+        (recorded: RunFiles.Settings option)
+        (registered: Registered)
+        (environment: Environment<'State>)
+        =
         result {
-            let! seed = parseSeed (parsed.GetValue seed)
+            let! seed = tryGet parsed seed |> checkedOption parseSeed
+            let seed = seed |> Option.orElse (recorded |> Option.map _.Seed) |> Option.defaultValue 0L
             let! threads = parseThreads (parsed.GetValue threads)
 
-            let! steps = tryGet parsed steps |> checkedOption (Arguments.integer "--steps" 1L 1_000_000_000_000L)
+            let! steps = tryGet parsed steps |> checkedOption (Arguments.count "--steps" 1L 1_000_000_000_000L)
+            let steps = steps |> Option.orElse (recorded |> Option.map _.Steps)
 
             let! stopAt = tryGet parsed stopAt |> checkedOption (Arguments.number "--stop-at")
+            let stopAt = stopAt |> Option.orElse (recorded |> Option.bind _.StopAt)
             let! from = tryGet parsed from |> checkedOption (policyFor environment)
+            do! requireStart recorded from
 
             let preset =
                 match from with
@@ -100,8 +128,15 @@ let private trainCommand =
                         ScaleActions = saved.Actor.Policy.IsScaled }
                 | None -> registered.Preset
 
-            let! configuration =
-                parsed.GetValue set |> Option.ofObj |> Option.defaultValue [||] |> Arguments.settings preset
+            let! assignments =
+                parsed.GetValue set
+                |> Option.ofObj
+                |> Option.defaultValue [||]
+                |> List.ofArray
+                |> Arguments.assignments
+
+            let fields = recorded |> Option.map _.Fields |> Option.defaultValue []
+            let! configuration = Arguments.fields preset (fields @ assignments)
 
             let ofPolicy (configuration: Configuration) =
                 Configuration.policyArchitecture configuration,
@@ -128,6 +163,7 @@ let private trainCommand =
                   SolvedAt = registered.SolvedAt
                   Folder =
                     tryGet parsed out |> Option.defaultWith (fun () -> Path.Combine("runs", $"{registered.Id}-{seed}"))
+                  SaveEvery = TimeSpan.FromSeconds 1.0
                   Threads = threads
                   Configuration = configuration
                   From = from }
@@ -136,11 +172,20 @@ let private trainCommand =
         }
 
     command.SetAction(fun parsed ->
-        Arguments.environment (parsed.GetValue env)
-        |> Result.bind (fun registered ->
-            registered.Use
-                { new EnvironmentUse<_> with
-                    member _.With environment = prepare parsed registered environment })
+        result {
+            let! recorded = tryGet parsed config |> checkedOption RunFiles.settings
+
+            let! registered =
+                tryGet parsed env
+                |> Option.orElse (recorded |> Option.map _.Environment)
+                |> Option.defaultValue "CartPole-v1"
+                |> Arguments.environment
+
+            return!
+                registered.Use
+                    { new EnvironmentUse<_> with
+                        member _.With environment = prepare parsed recorded registered environment }
+        }
         |> orRefuse)
 
     command
@@ -162,10 +207,22 @@ let private evaluateCommand =
     let options: Option list = [ policy; env; episodes; seed; threads ]
     options |> List.iter command.Options.Add
 
+    /// The environment that the policy was trained on, where it is one of the library's.
+    let environmentOf path (saved: SavedPolicy) =
+        match Registry.tryFind saved.Environment with
+        | Some registered -> Ok registered
+        | None ->
+            let known = Registry.all |> List.map _.Id |> String.concat ", "
+
+            Error(
+                Mismatch
+                    $"the policy in {path} was trained on {saved.Environment}, which this command does not have: it can play {known}, with --env, where the spaces are the same"
+            )
+
     let evaluate (parsed: ParseResult) (environment: Environment<'State>) =
         result {
             let! saved = policyFor environment (parsed.GetValue policy)
-            let! episodes = Arguments.integer "--episodes" 1L 1_000_000L (parsed.GetValue episodes)
+            let! episodes = Arguments.count "--episodes" 1L 1_000_000L (parsed.GetValue episodes)
             let! seed = parseSeed (parsed.GetValue seed)
             let! threads = parseThreads (parsed.GetValue threads)
 
@@ -187,17 +244,50 @@ let private evaluateCommand =
 
     command.SetAction(fun parsed ->
         result {
-            let! id =
+            let! registered =
                 match tryGet parsed env with
-                | Some id -> Ok id
-                | None -> PolicyFile.load (parsed.GetValue policy) |> Result.map _.Environment
-
-            let! registered = Arguments.environment id
+                | Some id -> Arguments.environment id
+                | None -> loadPolicy (parsed.GetValue policy) |> Result.bind (environmentOf (parsed.GetValue policy))
 
             return!
                 registered.Use
                     { new EnvironmentUse<_> with
                         member _.With environment = evaluate parsed environment }
+        }
+        |> orRefuse)
+
+    command
+
+let private checkCommand =
+    let env = optional "--env" "The environment; `funtrpo list` shows them"
+    env.Required <- true
+    let seed = seedOption ()
+
+    let command =
+        Command("check", "Play some hundred random steps, and say what will probably keep policies from learning")
+
+    let options: Option list = [ env; seed ]
+    options |> List.iter command.Options.Add
+
+    let check id configuration environment seed =
+        match Check.runFor configuration environment seed with
+        | [] -> Console.Out.WriteLine $"{id}: nothing was found"
+        | findings ->
+            for finding in findings do
+                Console.Out.WriteLine $"{id}: {Finding.message finding}"
+                Console.Out.WriteLine $"    {Finding.remedy finding}"
+
+        ok
+
+    command.SetAction(fun parsed ->
+        result {
+            let! registered = Arguments.environment (parsed.GetValue env)
+            let! seed = parseSeed (parsed.GetValue seed)
+
+            return
+                registered.Use
+                    { new EnvironmentUse<_> with
+                        member _.With environment = check registered.Id registered.Preset environment seed }
         }
         |> orRefuse)
 
@@ -267,7 +357,7 @@ let main arguments =
     root.Options.Add(HelpOption())
     root.Options.Add(VersionOption())
 
-    for command in [ trainCommand; evaluateCommand; listCommand; configCommand ] do
+    for command in [ trainCommand; evaluateCommand; checkCommand; listCommand; configCommand ] do
         root.Subcommands.Add command
 
     let parsed = root.Parse arguments
@@ -275,6 +365,14 @@ let main arguments =
     if parsed.Errors.Count > 0 then
         for error in parsed.Errors do
             Console.Error.WriteLine error.Message
+
+        let command = parsed.CommandResult.Command
+        let known = Seq.append (command.Subcommands |> Seq.map _.Name) (command.Options |> Seq.map _.Name)
+
+        for token in parsed.UnmatchedTokens do
+            match Arguments.suggestion known token with
+            | "" -> ()
+            | suggestion -> Console.Error.WriteLine $"{token}{suggestion}"
 
         let commands = root.Subcommands |> Seq.map _.Name |> String.concat ", "
 

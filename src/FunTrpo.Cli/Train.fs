@@ -17,6 +17,8 @@ type Options =
         /// The mean return of the last 100 episodes at which the run counts as solved.
         SolvedAt: float
         Folder: string
+        /// How much time passes before policy and summary are saved again, at least.
+        SaveEvery: TimeSpan
         Threads: int
         Configuration: Configuration
         /// A policy to start from.
@@ -90,14 +92,13 @@ let private prepare options environment =
         return setup, state, folder
     }
 
-/// Writes the policy and the summary of a state.
-let private save options (setup: Setup<'State>) solved (elapsed: TimeSpan) (state: State<'State>) =
+/// The policy and the summary of a state, as they are saved.
+let private saved options (setup: Setup<'State>) solved (elapsed: TimeSpan) (state: State<'State>) =
     let environment = setup.Environment
 
-    RunFiles.writePolicy options.Folder { Environment = environment.Id; Actor = Training.actor setup state }
+    let policy = { Environment = environment.Id; Actor = Training.actor setup state }
 
-    RunFiles.writeSummary
-        options.Folder
+    let summary: RunFiles.Summary =
         { Environment = environment.Id
           Seed = options.Seed
           Steps = state.Steps
@@ -109,16 +110,34 @@ let private save options (setup: Setup<'State>) solved (elapsed: TimeSpan) (stat
           WallSeconds = Math.Round(elapsed.TotalSeconds, 3)
           ParametersSha256 = PolicyFile.sha256 state.PolicyParameters }
 
-/// Runs the iterations until the steps or the goal are reached, a fault ends them, or the user does. Returns the exit code.
-let private iterate options (setup: Setup<'State>) (initial: State<'State>) (output: TextWriter) (errors: TextWriter) =
+    policy, summary
+
+let private settings options id : RunFiles.Settings =
+    { Environment = id
+      Seed = options.Seed
+      Steps = options.Steps
+      StopAt = options.StopAt
+      StartedFrom = options.From |> Option.map (fun saved -> PolicyFile.sha256 saved.Actor.Parameters)
+      Fields = [ for field in Configuration.fields -> field.Name, field.Get options.Configuration ] }
+
+/// Runs the iterations until the steps or the goal are reached, a fault ends them, or the user does; `write` does what is to be
+/// done to the run's folder. Returns the exit code.
+let iterate
+    options
+    (setup: Setup<'State>)
+    (initial: State<'State>)
+    (write: RunFiles.Write -> unit)
+    (output: TextWriter)
+    (errors: TextWriter)
+    =
     let id = setup.Environment.Id
     let configuration = options.Configuration
     let clock = Stopwatch.StartNew()
-    let startedFrom = options.From |> Option.map (fun saved -> PolicyFile.sha256 saved.Actor.Parameters)
-    RunFiles.writeConfiguration options.Folder id options.Seed options.Steps options.StopAt startedFrom configuration
-    // From here on the folder holds this run alone, and never files of two.
-    save options setup false TimeSpan.Zero initial
-    use progress = new RunFiles.Progress(options.Folder)
+
+    saved options setup false TimeSpan.Zero initial
+    ||> RunFiles.beginning (settings options id)
+    |> List.iter write
+
     use interruption = new Interruption()
     use iterations = (Training.runFor options.Steps setup initial).GetEnumerator()
 
@@ -126,7 +145,11 @@ let private iterate options (setup: Setup<'State>) (initial: State<'State>) (out
     let mutable solved = false
     let mutable fault = None
     let mutable before = clock.Elapsed
-    let mutable saved = clock.Elapsed
+    let mutable lastSaved = clock.Elapsed
+
+    let save now =
+        saved options setup solved now state ||> RunFiles.saving |> List.iter write
+        lastSaved <- now
 
     output.WriteLine
         $"{id}: seed {options.Seed}, {configuration.Environments} environments × {configuration.Horizon} steps an iteration, a policy of {initial.PolicyParameters.Length} parameters"
@@ -144,6 +167,8 @@ let private iterate options (setup: Setup<'State>) (initial: State<'State>) (out
                 let steps = next.Steps - state.Steps
                 let seconds = (now - before).TotalSeconds
                 before <- now
+                // A state whose line is not on disk is never saved.
+                write (RunFiles.line report steps seconds)
                 state <- next
                 solved <- solved || hasReached (defaultArg options.StopAt options.SolvedAt) state
 
@@ -151,13 +176,11 @@ let private iterate options (setup: Setup<'State>) (initial: State<'State>) (out
                     output.WriteLine header
 
                 output.WriteLine(line report steps seconds)
-                progress.Write report steps seconds
 
-                if (now - saved).TotalSeconds > 1.0 then
-                    save options setup solved now state
-                    saved <- now
+                if now - lastSaved >= options.SaveEvery then
+                    save now
     finally
-        save options setup solved clock.Elapsed state
+        save clock.Elapsed
 
     let verdict =
         match options.StopAt with
@@ -190,7 +213,7 @@ let run options (environment: Environment<'State>) (output: TextWriter) (errors:
         if folder.IsReused then
             output.WriteLine $"The run that {folder.Path} holds is replaced."
 
-        iterate options setup state output errors
+        iterate options setup state folder.Do output errors
     | Error fault ->
         errors.WriteLine(Fault.message fault)
         2

@@ -94,6 +94,16 @@ module Environment =
         else
             NonFiniteEnvironment("observation", environment.Id, instance, step)
 
+    /// Whether advantages can be estimated with a reward.
+    let isReward (reward: float) = Single.IsFinite(float32 reward)
+
+    /// The fault of what is no reward.
+    let badReward (environment: Environment<'State>) instance step (reward: float) =
+        if Double.IsFinite reward then
+            OversizedEnvironment("reward", reward, environment.Id, instance, step)
+        else
+            NonFiniteEnvironment("reward", environment.Id, instance, step)
+
     /// What is seen of the state, as a vector.
     let observation (environment: Environment<'State>) state =
         let row = Array.zeroCreate (Space.width environment.ObservationSpace)

@@ -70,10 +70,10 @@ module Evaluation =
                     let! next = attempt (steps + 1L) (fun () -> environment.Step(key, clipped.Span, state))
 
                     return!
-                        if Double.IsFinite next.Reward then
+                        if Environment.isReward next.Reward then
                             Ok next
                         else
-                            Error(NonFiniteEnvironment("reward", environment.Id, instance, steps + 1L))
+                            Error(Environment.badReward environment instance (steps + 1L) next.Reward)
             }
 
         let rec play (state: 'State) steps total =

@@ -9,6 +9,9 @@ type Fault =
     | InvalidSetting of field: string * value: string * allowed: string
     /// An environment produced a number that is NaN or infinite: what it was, which environment, at which of its steps.
     | NonFiniteEnvironment of what: string * environment: string * instance: int * step: int64
+    /// An environment produced a finite number with which float32 cannot calculate: what and which it was, which environment, at which of
+    /// its steps.
+    | OversizedEnvironment of what: string * value: float * environment: string * instance: int * step: int64
     /// An environment's observation was not one of its space's indices: which environment, at which of its steps.
     | StrayObservation of environment: string * instance: int * step: int64
     /// An environment threw an exception: which environment, at which of its steps.
@@ -49,8 +52,13 @@ module Fault =
     let private describe fault =
         match fault with
         | InvalidSetting(field, value, allowed) -> $"{field} = {value} is not allowed: {allowed}"
+        | NonFiniteEnvironment("observation", environment, instance, step) ->
+            $"{environment} gave a non-finite observation: NaN, or more than float32 holds, which ends at ±3.4E+38 (environment {instance}, step {step})"
         | NonFiniteEnvironment(what, environment, instance, step) ->
             $"{environment} gave a non-finite {what} (environment {instance}, step {step})"
+        | OversizedEnvironment(what, value, environment, instance, step) ->
+            let number = value.ToString("G4", CultureInfo.InvariantCulture)
+            $"{environment} gave a number in its {what}, {number}, that is too large for float32, which ends at ±3.4E+38 (environment {instance}, step {step})"
         | StrayObservation(environment, instance, step) ->
             $"{environment} gave an observation outside its space (environment {instance}, step {step})"
         | FailedEnvironment(error, environment, instance, step) ->

@@ -152,6 +152,19 @@ module Rollout =
 
         let distributionOf i = ReadOnlySpan(distributions, i * parameterWidth, parameterWidth)
 
+        /// Why the distribution of instance i is not finite: the size of what it sees, where the policy can act on seeing nothing.
+        let badDistribution t i =
+            let ofNothing = Array.zeroCreate<float32> parameterWidth
+            network.Forward(ReadOnlyMemory(Array.zeroCreate<float32> observationWidth), ofNothing.AsMemory())
+            let isPolicys = not (Reductions.AllFinite(ReadOnlySpan ofNothing))
+
+            if isPolicys || Space.holdsIndices environment.ObservationSpace then
+                NonFinitePolicy(environment.Id, first + i, current[i].Steps)
+            else
+                let observation = rows.Observations.AsSpan(rowOf i t * observationWidth, observationWidth)
+                let largest = observation.ToArray() |> Array.maxBy abs
+                OversizedEnvironment("observation", float largest, environment.Id, first + i, current[i].Steps)
+
         /// The action distributions for what all instances see.
         let decide t =
             called <- struct (-1, 1)
@@ -159,7 +172,7 @@ module Rollout =
 
             for i in 0 .. width - 1 do
                 if not (Reductions.AllFinite(distributionOf i)) then
-                    fail t 1 i (NonFinitePolicy(environment.Id, first + i, current[i].Steps))
+                    fail t 1 i (badDistribution t i)
 
         /// Draws the action of instance i, and takes it, clipped to its space.
         let act t i =
@@ -182,8 +195,8 @@ module Rollout =
             rows.Rewards[row] <- next.Reward
             rows.Ends[row] <- endOf t next
 
-            if not (Double.IsFinite next.Reward) then
-                fail t 2 i (NonFiniteEnvironment("reward", environment.Id, first + i, steps))
+            if not (Environment.isReward next.Reward) then
+                fail t 2 i (Environment.badReward environment (first + i) steps next.Reward)
 
             if rows.Ends[row] = End.Truncated || rows.Ends[row] = End.Interrupted then
                 following.AsSpan().Clear()

@@ -58,6 +58,8 @@ public sealed class SurfaceFacts
                 "ConjugateGradientStop",
                 "CriticMethod",
                 "EnvironmentException",
+                "Finding",
+                "FindingKind",
                 "IEnvironment",
                 "IterationReport",
                 "Policy",

@@ -13,33 +13,56 @@ open FunTrpo.Cli
 
 // ---- The command as a process ----
 
-type private Ended = { Code: int; Output: string; Errors: string }
+type Ended = { Code: int; Output: string; Errors: string }
 
-/// `funtrpo …`, as its users start it: the program lies beside the tests.
-let private funtrpo folder (arguments: string list) =
-    let host =
-        match Environment.GetEnvironmentVariable "DOTNET_HOST_PATH" with
-        | null
-        | "" -> "dotnet"
-        | path -> path
+let private host =
+    match Environment.GetEnvironmentVariable "DOTNET_HOST_PATH" with
+    | null
+    | "" -> "dotnet"
+    | path -> path
 
+/// The program lies beside the tests.
+let private program = Path.Combine(AppContext.BaseDirectory, "FunTrpo.Cli.dll")
+
+let private startProgram folder (name: string) (arguments: string list) variables =
     let start =
         ProcessStartInfo(
-            host,
-            Path.Combine(AppContext.BaseDirectory, "FunTrpo.Cli.dll") :: arguments,
+            name,
+            arguments,
             WorkingDirectory = folder,
             RedirectStandardOutput = true,
             RedirectStandardError = true
         )
 
-    use running = Process.Start start
+    for variable, value in variables do
+        start.Environment[variable] <- value
+
+    Process.Start start
+
+let private ended (running: Process) =
     let output = running.StandardOutput.ReadToEndAsync()
     let errors = running.StandardError.ReadToEndAsync()
     running.WaitForExit()
 
     { Code = running.ExitCode; Output = output.Result; Errors = errors.Result }
 
-let private inFolder (body: string -> unit) =
+/// `funtrpo …`, started as its users start it.
+let start folder arguments = startProgram folder host (program :: arguments) []
+
+/// `funtrpo …`, from its start to its end.
+let funtrpo folder arguments =
+    use running = start folder arguments
+    ended running
+
+/// What stands for `funtrpo` in a line of a shell.
+let commandLine = $"'{host}' '{program}'"
+
+/// A line of a shell, from its start to its end.
+let shell line variables =
+    use running = startProgram (Path.GetTempPath()) "/bin/sh" [ "-c"; line ] variables
+    ended running
+
+let inFolder (body: string -> unit) =
     let folder = Directory.CreateTempSubdirectory "funtrpo-"
 
     try
@@ -47,18 +70,18 @@ let private inFolder (body: string -> unit) =
     finally
         folder.Delete true
 
-let private inNewFolder name body = testCase name (fun () -> inFolder body)
+let inNewFolder name body = testCase name (fun () -> inFolder body)
 
-let private json path = JsonNode.Parse(File.ReadAllText path).AsObject()
+let json path = JsonNode.Parse(File.ReadAllText path).AsObject()
 
-let private get<'T> (name: string) (node: JsonObject) = node[name].GetValue<'T>()
+let get<'T> (name: string) (node: JsonObject) = node[name].GetValue<'T>()
 
-let private expectOk result =
+let expectOk result =
     match result with
     | Ok value -> value
     | Error fault -> failtest (Fault.message fault)
 
-let private loaded folder = PolicyFile.load (Path.Combine(folder, "policy.json")) |> expectOk
+let loaded folder = PolicyFile.load (Path.Combine(folder, "policy.json")) |> expectOk
 
 let private summaryFields =
     [ "environment"
@@ -77,7 +100,7 @@ let private progressOf folder =
     lines[0], Array.tail lines
 
 /// What must hold of the files of any run.
-let private expectConsistentFiles folder =
+let expectConsistentFiles folder =
     let names =
         [| for path in Directory.GetFileSystemEntries folder -> Path.GetFileName path |] |> Array.sort
 
@@ -238,6 +261,57 @@ let private training =
               Expect.equal ended.Code 2 "exit code in another environment"
               Expect.stringContains ended.Errors "Pendulum-v1" "errors")
 
+          inNewFolder "repeats a run from its config.json, but for what other options say" (fun folder ->
+              let ended out more =
+                  let ended = funtrpo folder ("train" :: "--out" :: out :: more)
+                  Expect.equal (ended.Code, ended.Errors) (0, "") $"{out}: exit code and errors"
+                  let path = Path.Combine(folder, out)
+                  json (Path.Combine(path, "config.json")), expectConsistentFiles path
+
+              let from name = [ "--config"; Path.Combine(name, "config.json") ]
+
+              let differences (a: JsonObject) (b: JsonObject) =
+                  [ for field in a do
+                        if not (JsonNode.DeepEquals(field.Value, b[field.Key])) then
+                            field.Key ]
+
+              let sets = [ "--set"; "hidden=5"; "--set"; "horizon=20"; "--set"; "delta=0.03" ]
+
+              let config, summary =
+                  ended
+                      "first"
+                      ([ "--env"; "Pendulum-v1"; "--seed"; "7"; "--steps"; "0.2k"; "--stop-at"; "-1" ] @ sets)
+
+              Expect.equal (get<int64> "steps" config, get<float> "stopAt" config) (200L, -1.0) "limits"
+              let same, sameSummary = ended "same" (from "first")
+              Expect.isEmpty (differences config same) "the same"
+              Expect.isEmpty (differences summary sameSummary |> List.except [ "wallSeconds" ]) "the same run"
+
+              let other, _ =
+                  ended
+                      "other"
+                      (from "first" @ [ "--seed"; "8"; "--steps"; "160"; "--set"; "delta=0.01"; "--stop-at"; "-2" ])
+
+              Expect.equal
+                  (differences config other)
+                  [ "seed"; "steps"; "stopAt"; "configuration" ]
+                  "what is overridden"
+
+              Expect.equal
+                  (differences (config["configuration"].AsObject()) (other["configuration"].AsObject()))
+                  [ "delta" ]
+                  "one field"
+
+              // A run that started from a policy needs it again.
+              let policy = Path.Combine("first", "policy.json")
+              let steps = [ "--steps"; "100" ]
+              let _, once = ended "once" ([ "--env"; "Pendulum-v1"; "--from"; policy ] @ steps)
+              let refused = funtrpo folder ([ "train"; "--out"; "twice" ] @ from "once")
+              Expect.equal refused.Code 2 "without its policy"
+              Expect.stringContains refused.Errors "--from" "what is missing"
+              let _, again = ended "again" (from "once" @ [ "--from"; policy ])
+              Expect.isEmpty (differences once again |> List.except [ "wallSeconds" ]) "the same run")
+
           inNewFolder "of every environment runs with its preset" (fun folder ->
               for registered in Registry.all do
                   let out = Path.Combine(folder, registered.Id)
@@ -248,6 +322,7 @@ let private training =
                         StopAt = None
                         SolvedAt = registered.SolvedAt
                         Folder = out
+                        SaveEvery = TimeSpan.FromSeconds 1.0
                         Threads = 2
                         Configuration = registered.Preset
                         From = None }
@@ -275,6 +350,7 @@ let private optionsFor folder steps : Train.Options =
       StopAt = None
       SolvedAt = 1e9
       Folder = folder
+      SaveEvery = TimeSpan.FromSeconds 1.0
       Threads = 1
       Configuration = small
       From = None }
@@ -330,6 +406,54 @@ let private endings =
                           ||> Seq.fold (fun _ result -> expectOk result |> fst)
 
                       Expect.equal (loaded folder).Actor.Parameters expected.PolicyParameters "the last good policy")
+
+          inNewFolder "with a reward that float32 cannot hold names it, and where it came from" (fun folder ->
+              for reward in [ 1e160; -4e38 ] do
+                  let ended = run (optionsFor folder 1000L) (failingWith (fun () -> reward) 21)
+                  Expect.equal ended.Code 1 "exit code"
+
+                  for part in
+                      [ "Failing-v0"
+                        "reward"
+                        reward.ToString("G4", CultureInfo.InvariantCulture)
+                        "float32"
+                        "step 21" ] do
+                      Expect.stringContains ended.Errors part "errors"
+
+              let ended = run (optionsFor folder 100L) (failingWith (fun () -> 3e38) 21)
+              Expect.isFalse (ended.Errors.Contains "too large") "one that it can hold")
+
+          inNewFolder "with an observation that the network cannot bear names it, and where it came from" (fun folder ->
+              let inner = failing Int32.MaxValue
+
+              let blinding =
+                  { new Environment<int> with
+                      member _.Id = "Blinding-v0"
+                      member _.ObservationSpace = Space.box 1 -infinity infinity
+                      member _.ActionSpace = inner.ActionSpace
+                      member _.Reset key = inner.Reset key
+                      member _.Step(key, action, time) = inner.Step(key, action, time)
+                      member _.Observe(time, seen) = seen[0] <- if time = 3 then 3e38f else 0.5f }
+
+              let options = { optionsFor folder 100L with Configuration = { small with Hidden = [] } }
+
+              // With weights above 1, 3e38 becomes infinite.
+              let steep =
+                  let setup = Training.setup 1 options.Configuration blinding |> expectOk
+                  let parameters = (Training.start setup 1L).PolicyParameters
+
+                  { Environment = "Blinding-v0"
+                    Architecture = { Hidden = []; Activation = small.Activation }
+                    Actor =
+                      { Policy = setup.Policy
+                        Parameters = parameters |> Vector.map (fun _ -> 5f)
+                        Normaliser = AsTheyAre } }
+
+              let ended = run { options with From = Some steep } blinding
+              Expect.equal ended.Code 1 "exit code"
+
+              for part in [ "Blinding-v0"; "observation"; "3E+38"; "float32"; "step 3" ] do
+                  Expect.stringContains ended.Errors part "errors")
 
           inNewFolder "is solved, and stops, when the mean of 100 episodes reaches the goal" (fun folder ->
               let options = { optionsFor folder 100_000L with StopAt = Some 0.99 }
@@ -505,6 +629,7 @@ let private evaluation =
               for failAt in [ 1; 3; 50 ] do
                   for failure, expected in
                       [ (fun () -> nan), NonFiniteEnvironment("reward", "Failing-v0", 0, int64 failAt)
+                        (fun () -> 1e160), OversizedEnvironment("reward", 1e160, "Failing-v0", 0, int64 failAt)
                         (fun () -> raise breakdown), FailedEnvironment(breakdown, "Failing-v0", 0, int64 failAt) ] do
                       match Evaluation.run 2 (failingWith failure failAt) discrete 3 (Key.ofSeed 1L) with
                       | Error fault -> Expect.equal fault expected "fault"
@@ -540,8 +665,58 @@ let private refusals =
           "a bad field after a good one",
           train [ "--set"; "gamma=0.9"; "--set"; "lambda=2" ],
           [ "lambda"; "2"; "[0, 1]" ]
+          "a mistyped command", (fun _ -> [ "trian" ]), [ "did you mean train?" ]
+          "a mistyped option", train [ "--stpes"; "3" ], [ "did you mean --steps?" ]
+          "a mistyped environment", train [ "--env"; "cartpole-v1" ], [ "did you mean CartPole-v1?" ]
+          "a mistyped field", train [ "--set"; "lamda=0.9" ], [ "lamda"; "did you mean lambda?" ]
+          "a field that is set twice",
+          train [ "--set"; "gamma=0.9"; "--set"; "hidden=3"; "--set"; " gamma =0.9" ],
+          [ "--set"; "gamma"; "set before" ]
+          "a configuration that is not there",
+          (fun folder -> [ "train"; "--config"; Path.Combine(folder, "missing.json") ]),
+          [ "missing.json" ]
+          "a folder for a configuration", (fun folder -> [ "train"; "--config"; folder ]), [ "it is a folder" ]
+          "a configuration that is none",
+          (fun folder -> [ "train"; "--config"; file folder "list.json" "[1, 2]" ]),
+          [ "list.json"; "config.json of a run" ]
+          "half a configuration",
+          (fun folder -> [ "train"; "--config"; file folder "half.json" "{\"seed\": 3" ]),
+          [ "half.json"; "not all of it" ]
+          "a configuration without its steps",
+          (fun folder ->
+              [ "train"
+                "--config"
+                file folder "c.json" "{\"environment\": \"CartPole-v1\", \"seed\": 1, \"configuration\": {}}" ]),
+          [ "c.json"; "no steps" ]
+          "a configuration with a mistyped key",
+          (fun folder -> [ "train"; "--config"; file folder "c.json" "{\"enviroment\": \"CartPole-v1\"}" ]),
+          [ "c.json"; "did you mean environment?" ]
+          "a configuration with a field out of its range",
+          (fun folder ->
+              [ "train"
+                "--config"
+                file
+                    folder
+                    "c.json"
+                    "{\"environment\": \"CartPole-v1\", \"seed\": 1, \"steps\": 80, \"configuration\": {\"gamma\": 1.5}}" ]),
+          [ "gamma"; "1.5"; "[0, 1]" ]
+          "a folder for a policy", (fun folder -> [ "evaluate"; "--policy"; folder ]), [ "it is a folder" ]
+          "a run's folder for its policy",
+          (fun folder ->
+              let ended = run (optionsFor folder 40L) CartPole.environment
+              Expect.equal ended.Code 0 "exit code"
+              [ "evaluate"; "--policy"; folder ]),
+          [ "it is a folder; did you mean"; "policy.json?" ]
+          "a folder to start from", (fun folder -> [ "train"; "--from"; folder ]), [ "it is a folder" ]
+          "a policy of somebody's own environment",
+          (fun folder ->
+              let ended = run (optionsFor folder 40L) (failing Int32.MaxValue)
+              Expect.equal ended.Code 0 "exit code"
+              [ "evaluate"; "--policy"; Path.Combine(folder, "policy.json") ]),
+          [ "was trained on Failing-v0"; "CartPole-v1"; "--env" ]
+          "no environment to check", (fun _ -> [ "check" ]), [ "--env" ]
           "no steps", train [ "--steps"; "0" ], [ "--steps"; "0"; "[1, " ]
-          "steps that are no number", train [ "--steps"; "1e5" ], [ "--steps"; "1e5"; "[1, " ]
+          "steps that are no number", train [ "--steps"; "many" ], [ "--steps"; "many"; "[1, "; "100k" ]
           "a seed that is no number", train [ "--seed"; "x" ], [ "--seed"; "x"; "[" ]
           "no threads", train [ "--threads"; "0" ], [ "--threads"; "0"; "[1, 1024]" ]
           "an infinite goal", train [ "--stop-at"; "Infinity" ], [ "--stop-at"; "Infinity"; "finite" ]
@@ -583,6 +758,56 @@ let private refusals =
               [ "evaluate"; "--policy"; Path.Combine(folder, "policy.json"); "--episodes"; "0" ]),
           [ "--episodes"; "0"; "[1, " ] ]
 
+    let counts =
+        testProperty "whole numbers are read as people write them, and no others"
+        <| fun (number: uint32) (digits: byte) ->
+            let number, exponent = int64 number % 1_000_000L, int digits % 8
+            let read = Arguments.count "--steps" 0L 1_000_000_000_000L
+            let plain = read (string number)
+            Expect.equal plain (Ok number) "digits"
+            Expect.equal (read $"{number}k") (Ok(1000L * number)) "thousands"
+            Expect.equal (read $"{number}K") (Ok(1000L * number)) "thousands"
+            Expect.equal (read $"{number}M") (Ok(1_000_000L * number)) "millions"
+            Expect.equal (read $"{number}.5k") (Ok(1000L * number + 500L)) "halves of thousands"
+            let power = pown 10L exponent
+
+            Expect.equal
+                (read $"{number}e{exponent}")
+                (if number * power <= 1_000_000_000_000L then Ok(number * power) else read "refused")
+                "powers of ten"
+
+            for wrong in
+                [ $"-{number + 1L}"
+                  $"{number}.5"
+                  $"{number} k"
+                  $"{number}kk"
+                  $"{number}m"
+                  "k"
+                  ""
+                  "1e99"
+                  "NaN" ] do
+                Expect.isError (read wrong) wrong
+
+    let suggestions =
+        testProperty "a word with one letter lost, doubled, or exchanged with the next still suggests it"
+        <| fun (n: uint32) (i: uint32) ->
+            let known = "CartPole-v1" :: "train" :: "evaluate" :: (Configuration.fields |> List.map _.Name)
+            let word = known[int n % known.Length]
+            let i = 1 + int i % (word.Length - 2)
+            let exchanged = word.Remove(i, 1).Insert(i - 1, string word[i])
+
+            if word.Length > 4 then
+                for typed in
+                    [ word.Remove(i, 1); word.Insert(i, string word[i]); exchanged; word.ToUpperInvariant(); word ] do
+                    Expect.equal
+                        (Arguments.suggestion [ word; "qqqqqqqqqqqqqqqqqqqqqqqq" ] typed)
+                        $"; did you mean {word}?"
+                        typed
+
+                Expect.equal (Arguments.suggestion known word) $"; did you mean {word}?" "itself"
+
+            Expect.equal (Arguments.suggestion known "zzzzzzz") "" "nothing is near"
+
     testList
         "exits with 2, and errors that name the field, the value and the range, at"
         [ for name, arguments, parts in cases do
@@ -598,6 +823,9 @@ let private refusals =
                       Expect.stringContains ended.Errors part "errors"
 
                   Expect.isEmpty (Directory.GetFileSystemEntries working) "files left behind")
+
+          counts
+          suggestions
 
           inNewFolder "a folder that another run is writing to" (fun folder ->
               let path = Path.Combine(folder, "run")
@@ -658,17 +886,34 @@ let private information =
 
               Expect.notEqual standard.Output preset.Output "the preset differs")
 
+          inNewFolder "with check what random play has found" (fun folder ->
+              let quiet = funtrpo folder [ "check"; "--env"; "CartPole-v1" ]
+
+              Expect.equal
+                  (quiet.Code, quiet.Output.Trim(), quiet.Errors)
+                  (0, "CartPole-v1: nothing was found", "")
+                  "CartPole"
+
+              let found = funtrpo folder [ "check"; "--env"; "MountainCar-v0"; "--seed"; "3" ]
+              Expect.equal (found.Code, found.Errors) (0, "") "MountainCar: exit code and errors"
+              let registered = Registry.tryFind "MountainCar-v0" |> Option.get
+
+              for finding in Check.runFor registered.Preset MountainCar.environment 3L do
+                  Expect.stringContains found.Output (Finding.message finding) "message"
+                  Expect.stringContains found.Output (Finding.remedy finding) "remedy")
+
           inNewFolder "with --help every command, and with train --help every option" (fun folder ->
               let root = funtrpo folder [ "--help" ]
               Expect.equal root.Code 0 "exit code"
 
-              for command in [ "train"; "evaluate"; "list"; "config" ] do
+              for command in [ "train"; "evaluate"; "check"; "list"; "config" ] do
                   Expect.stringContains root.Output command "commands"
 
               let train = funtrpo folder [ "train"; "--help" ]
               Expect.equal train.Code 0 "exit code"
 
-              for option in [ "--env"; "--seed"; "--steps"; "--stop-at"; "--out"; "--from"; "--threads"; "--set" ] do
+              for option in
+                  [ "--env"; "--seed"; "--config"; "--steps"; "--stop-at"; "--out"; "--from"; "--threads"; "--set" ] do
                   Expect.stringContains train.Output option "options") ]
 
 let tests = testList "Command" [ training; endings; evaluation; refusals; information ]

@@ -86,6 +86,7 @@ let private lessons =
     |> List.ofArray
     |> List.except (
         [ "scripts/load.fsx"
+          "scripts/lesson.fsx"
           "scripts/chart.fsx"
           "scripts/ladder.fsx"
           "scripts/bridge.fsx"

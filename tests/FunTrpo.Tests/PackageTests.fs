@@ -96,6 +96,24 @@ let private newFolder (name: string) = Directory.CreateDirectory(Path.Combine(wo
 /// Runs a program in one of these folders.
 let private run folder = runWith "" (Path.Combine(workplace.Value, "packages")) folder
 
+/// Runs a program in one of these folders, with a package cache of its own that is empty at first.
+let private runAfresh folder =
+    runWith "" (Path.Combine(workplace.Value, "cache-of-" + Path.GetFileName(folder: string))) folder
+
+/// An empty folder that no configuration of ours lies above: what is documented must be enough there.
+let private apart (body: string -> unit) =
+    let folder = Directory.CreateTempSubdirectory("funtrpo-apart-").FullName
+
+    try
+        body folder
+    finally
+        Directory.Delete(folder, true)
+
+/// What a document shows of a kind under a name, with the folder of the packages where it says what stands for it.
+let private documented kind name document =
+    let _, shown = blocks kind document |> List.find (fst >> (=) name)
+    shown.Replace("/path/to/FunTrpo/artifacts", Path.Combine(workplace.Value, "feed"))
+
 // ---- What they hold ----
 
 /// The debug information of a document that holds its source.
@@ -296,23 +314,59 @@ let private shown language =
 /// A script of the repository, as it is written where there are only packages.
 let private packaged (script: string) = script.Replace("#load \"load.fsx\"", "#r \"nuget: FunTrpo\"")
 
+/// The same where the packages are prereleases in a folder, as the README says it.
+let private fromFeed package (script: string) =
+    let feed = Path.Combine(workplace.Value, "feed")
+    (packaged script).Replace("#r \"nuget: FunTrpo\"", $"#i \"nuget: {feed}\"\n#r \"nuget: {package}, 0.1.0-*\"")
+
+/// What a lesson prints in an empty folder with an empty cache, where only what it loads lies beside it.
+let private lesson (script: string) package beside arguments =
+    test $"{script} is the same with {package} in place of load.fsx, and prints outside what docs/scripts.md shows" {
+        apart (fun folder ->
+            for file in beside do
+                File.WriteAllText(Path.Combine(folder, file), read $"scripts/{file}")
+
+            File.WriteAllText(Path.Combine(folder, script), fromFeed package (read $"scripts/{script}"))
+            let printed = runAfresh folder host ("fsi" :: script :: arguments)
+
+            for document, shown in
+                [ for document in [ "docs/scripts.md"; "docs/theory.md" ] do
+                      for named, shown in blocks "excerpt" document do
+                          if named = $"scripts/{script}" then
+                              document, shown ] do
+                for line in shown.TrimEnd().Split '\n' |> Array.truncate 3 do
+                    Expect.stringContains (withoutNumbers printed) (withoutNumbers line) document)
+    }
+
 let private scripts =
     [ test "the script of the packages' README is the first one of the repository" {
           Expect.equal (shown "fsharp") (packaged (read "scripts/first-policy.fsx")) "the script"
           Expect.stringContains (read "README.md") "\n    #r \"nuget: FunTrpo\"" "the line that the README gives"
       }
 
+      test "every script loads what is named, and opens what comes from there" {
+          let allowed = Set [ "load.fsx"; "lesson.fsx"; "chart.fsx" ]
+
+          for path in Directory.GetFiles(Path.Combine(root, "scripts"), "*.fsx") do
+              let script = File.ReadAllText path
+              let all pattern = [ for found in Regex.Matches(script, pattern) -> found.Groups[1].Value ]
+              let loaded = all "(?m)^#load \"(.*)\""
+              Expect.isTrue (Set.isSubset (Set loaded) allowed) $"what {path} loads"
+
+              for opened in all "(?m)^open (\\S+)" do
+                  let isOfALibrary = Regex.IsMatch(opened, @"^(System|FunTrpo)(\.|$)")
+                  let isLoaded = List.contains $"{opened.ToLowerInvariant()}.fsx" loaded
+                  Expect.isTrue (isOfALibrary || (isLoaded && opened <> "Load")) $"{path} opens {opened}"
+      }
+
+      lesson "own-environment.fsx" "FunTrpo" [] [ "4096" ]
+      lesson "inside-one-update.fsx" "FunTrpo" [ "lesson.fsx" ] [ "4096" ]
+      lesson "ladder.fsx" "FunTrpo.Exact" [ "lesson.fsx"; "chart.fsx" ] [ "2"; "--page"; "page.html" ]
+
       test "that script prints outside of the repository what it prints inside" {
           let folder = newFolder "script"
-          let feed = Path.Combine(workplace.Value, "feed")
-
-          File.WriteAllText(
-              Path.Combine(folder, "first.fsx"),
-              (shown "fsharp")
-                  .Replace("#r \"nuget: FunTrpo\"", $"#i \"nuget: {feed}\"\n#r \"nuget: FunTrpo, {version}\"")
-          )
-
-          let printed = run folder host [ "fsi"; "first.fsx" ]
+          File.WriteAllText(Path.Combine(folder, "first.fsx"), fromFeed "FunTrpo" (shown "fsharp"))
+          let printed = runAfresh folder host [ "fsi"; "first.fsx" ]
           let _, documented = blocks "output" "README.md" |> List.find (fst >> (=) "scripts/first-policy.fsx")
           let comparable = if roundsAlike then id else withoutNumbers
           Expect.equal (comparable printed) (comparable documented) "what it prints"
@@ -427,12 +481,41 @@ let private example =
             Expect.equal (trials printed) (trials documented) "the trials, but for numbers"
     }
 
-let private tool =
-    test "the tool is installed as funtrpo, and trains" {
-        let folder = newFolder "tool"
+/// The lines of a shell, each of which succeeds, with dotnet being the one that runs this.
+let private shell run folder (lines: string) =
+    let program = if host = "dotnet" then "" else $"dotnet() {{ '{host}' \"$@\"; }}; "
+    run folder "/bin/sh" [ "-c"; $"set -e; {program}{lines}" ]
 
-        run folder host [ "tool"; "install"; "FunTrpo.Tool"; "--version"; version; "--tool-path"; "bin" ]
-        |> ignore
+/// docs/csharp.md from its first line on, in an empty folder and with no package at hand, to a crane that is driven.
+let private csharp =
+    test "the commands and the nuget.config of docs/csharp.md lead from an empty folder to a program that runs" {
+        apart (fun folder ->
+            File.WriteAllText(Path.Combine(folder, "nuget.config"), documented "file" "nuget.config" "docs/csharp.md")
+            shell runAfresh folder (documented "start" "csharp" "docs/csharp.md") |> ignore
+            let project = Path.Combine(folder, "Crane")
+
+            for file in Directory.GetFiles(Path.Combine(root, "examples/CSharp"), "*.cs") do
+                File.Copy(file, Path.Combine(project, Path.GetFileName file), true)
+
+            let cache = Path.Combine(workplace.Value, "cache-of-" + Path.GetFileName folder)
+            let printed = runWith "" cache project host [ "run"; "-c"; "Release" ]
+            Expect.stringContains printed "trained, seed 1" "what it prints"
+            Expect.stringContains (File.ReadAllText(Path.Combine(project, "Crane.csproj"))) version "the package")
+    }
+
+let private tool =
+    test "the tool is installed as funtrpo as README says, from an empty folder, and trains" {
+        let folder = newFolder "tool"
+        let command = Regex.Match(read "README.md", "(?m)^    dotnet (tool install .*)$").Groups[1].Value
+        Expect.equal command "tool install --global FunTrpo.Tool --prerelease" "the command"
+        // Not into the home of whoever runs the tests; and the folder of the packages as the README names it.
+        let feed = Path.Combine(workplace.Value, "feed")
+        let arguments = command.Replace("--global", "--tool-path bin").Split ' ' |> List.ofArray
+
+        apart (fun elsewhere ->
+            let path = Path.Combine(folder, "bin")
+            let arguments = arguments |> List.map (fun argument -> if argument = "bin" then path else argument)
+            runAfresh elsewhere host (arguments @ [ "--add-source"; feed ]) |> ignore)
 
         let funtrpo = Path.Combine(folder, "bin", "funtrpo")
         Expect.stringContains (run folder funtrpo [ "list" ]) "CartPole-v1" "the environments"
@@ -465,8 +548,12 @@ let private deployment =
             Regex.Replace(read "examples/run-policy.cs", "FunTrpo.CSharp@\\S+", $"FunTrpo.CSharp@{version}")
         )
 
-        let said =
-            run folder host ([ "publish"; "run-policy.cs"; "--output"; "out"; "--artifacts-path"; "made" ] @ options)
+        let command =
+            Regex.Match(read "docs/deployment.md", "(?m)^dotnet (publish run-policy.cs --output out)").Groups[1].Value
+
+        Expect.isNotEmpty command "docs/deployment.md shows how it is published"
+        let arguments = List.ofArray (command.Split ' ') @ [ "--artifacts-path"; "made" ] @ options
+        let said = run folder host arguments
 
         for warning in Regex.Matches(said, ".*warning.*") do
             Expect.stringContains warning.Value "FSharp.Core" "no assembly of FunTrpo gives a warning"
@@ -496,6 +583,7 @@ let tests =
           testList "scripts" scripts
           console
           facade
+          csharp
           example
           tool
           deployment ]

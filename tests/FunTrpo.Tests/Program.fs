@@ -33,7 +33,9 @@ let private tests =
           WarningTests.tests
           VineTests.tests
           PolicyFileTests.tests
+          CheckTests.tests
           CommandTests.tests
+          RunFilesTests.tests
           FacadeTests.tests
           ExactMdpTests.tests
           ExactBoundTests.tests

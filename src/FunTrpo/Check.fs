@@ -1,0 +1,338 @@
+namespace FunTrpo
+
+open System
+open System.Collections.Generic
+open System.Globalization
+
+/// What random play has found in an environment: something that keeps policies from learning it, or that probably means something else
+/// than it says. Places are those of the numbers in a row, counted from 0.
+type Finding =
+    /// It failed, or gave what no network can be shown.
+    | Broken of Fault
+    /// A space, of observations or actions, that has no elements, or more alternatives than can be told apart.
+    | ImproperSpace of what: string * space: Space
+    /// An observation outside of its space: at which place, and what was there.
+    | OutsideSpace of place: int * value: float32 * space: Space
+    /// The same keys and actions gave something else when they came again, at this step of this episode.
+    | NotFromKey of episode: int * step: int
+    /// Places of the observations at which the same numbers stood in all the steps.
+    | ConstantObservations of numbers: (int * float32) list * steps: int
+    /// The sizes (root mean squares) of two numbers of the observations, which are far apart.
+    | UnlikeSizes of small: (int * float) * large: (int * float)
+    /// The size of the largest number of the observations, which is far from 1.
+    | FarFromOne of place: int * size: float
+    /// Bounds of an observation, and the small part between them in which it stayed.
+    | UnreachedBounds of place: int * bounds: (float32 * float32) * seen: (float32 * float32)
+    /// The only bound of an action, which lies beyond all that a new policy tries.
+    | UnreachableActions of place: int * bound: float32
+    /// All rewards were this one, and all returns alike.
+    | ConstantRewards of reward: float * steps: int
+    /// No episode had come to its end after so many steps.
+    | NoEnd of steps: int
+    /// All episodes terminated after the same number of steps.
+    | TerminatedAlike of episodes: int * steps: int
+
+module Finding =
+
+    let private number (x: float) = x.ToString("G4", CultureInfo.InvariantCulture)
+
+    let private interval (low: float32, high: float32) = $"[{number (float low)}, {number (float high)}]"
+
+    /// Whether it is of no account where observations are normalised (`normaliseObservations`).
+    let isOfScale finding =
+        match finding with
+        | UnlikeSizes _
+        | FarFromOne _ -> true
+        | _ -> false
+
+    /// What was found, in a sentence.
+    let message finding =
+        match finding with
+        | Broken fault -> $"{Fault.message fault}."
+        | ImproperSpace(what, space) ->
+            $"The {what} space, {Space.describe space}, has no elements, or more than 2²⁴ alternatives."
+        | OutsideSpace(place, value, space) ->
+            $"observation[{place}] was {number (float value)}, which is outside of its space, {Space.describe space}."
+        | NotFromKey(episode, step) ->
+            $"Episode {episode}, played again with the same seed and the same actions, was another one from step {step} on."
+        | ConstantObservations(numbers, steps) ->
+            let shown =
+                numbers |> List.truncate 5 |> List.map (fun (i, x) -> $"observation[{i}] = {number (float x)}")
+
+            let others = if numbers.Length > 5 then $" and {numbers.Length - 5} others" else ""
+            $"""In {steps} random steps nothing changed at: {String.concat ", " shown}{others}."""
+        | UnlikeSizes((i, small), (j, large)) ->
+            $"Observations are of very different sizes: observation[{i}] is about {number small}, observation[{j}] about {number large}."
+        | FarFromOne(place, size) ->
+            $"The largest number of the observations is far from 1: observation[{place}] is about {number size}."
+        | UnreachedBounds(place, bounds, seen) ->
+            $"observation[{place}] stayed within {interval seen} of {interval bounds} in all random steps."
+        | UnreachableActions(place, bound) ->
+            $"action[{place}] ends at {number (float bound)}, and is not bounded on the other side: a new policy tries numbers within a few units of 0, and all of them are clipped to that bound."
+        | ConstantRewards(reward, steps) ->
+            $"Every reward of {steps} random steps was {number reward}, and no episode brought more than another."
+        | NoEnd steps -> $"No episode has ended in {steps} steps."
+        | TerminatedAlike(episodes, steps) -> $"All {episodes} episodes terminated after exactly {steps} steps."
+
+    /// What to do about it.
+    let remedy finding =
+        match finding with
+        | Broken(FailedEnvironment _) -> "Mend what the environment itself says of it."
+        | Broken _ -> "Find out where that number comes from: a division by zero, or something that grows without end."
+        | ImproperSpace _ ->
+            "Give it at least one dimension or alternative, and lower bounds that are not above the upper ones."
+        | OutsideSpace _ -> "Make the space as large as what is seen (bounds may be infinite), or mend the observation."
+        | NotFromKey _ ->
+            "Take all chance from the key, or in C# from the seed of Reset, and none from a clock or a generator that goes on from episode to episode; and let Reset set back all that there is."
+        | ConstantObservations _ ->
+            "Leave out what never changes; if it should, the observation is not written, or random play does not get to where it does."
+        | UnlikeSizes _
+        | FarFromOne _ ->
+            "Set normaliseObservations, or divide each number by what is usual for it, so that it lies between −3 and 3 or so."
+        | UnreachedBounds _ ->
+            "Check its unit, or give the bounds that it can reach; ±∞ says that there are none worth naming."
+        | UnreachableActions _ ->
+            "Count the action from that bound on, or bound it on both sides, and then it is scaled."
+        | ConstantRewards _ ->
+            "What never differs cannot say which action was better. Reward steps on the way to the goal, or let some episodes begin near it; otherwise training must find by chance a goal that random play has not met."
+        | NoEnd _ -> "Give it a time limit (Environment.withTimeLimit, WithTimeLimit), which truncates episodes."
+        | TerminatedAlike _ ->
+            "If that is a time limit, report the end as truncated: terminated says that nothing would have followed. If the task itself is over then, all is well."
+
+/// Plays an environment at random, and says what is probably not meant as it is.
+module Check =
+
+    // So many steps and episodes are played; but no more steps than the most, where episodes are long.
+    let private fewestSteps = 500
+    let private fewestEpisodes = 10
+    let private mostSteps = 2000
+
+    /// Sizes that are apart by more than this, or more than this from 1, are far.
+    let private far = 100.0
+
+    /// An episode of random actions.
+    type private Played =
+        {
+            /// Before each step, and after the last.
+            Seen: Vector list
+            Rewards: float list
+            End: End
+            Fault: Fault option
+        }
+
+    /// An episode of at most so many random steps, all of whose chance comes from the key.
+    let private playEpisode (environment: Environment<'State>) most number key =
+        let seen, rewards = List<Vector>(), List<float>()
+        let mutable ending = End.Continues
+        let mutable fault = None
+
+        let look state =
+            let observation = Environment.observation environment state
+            seen.Add observation
+
+            if not (Space.canBeSeen environment.ObservationSpace observation.Span) then
+                fault <- Some(Environment.badObservation environment number (int64 rewards.Count))
+
+        try
+            let mutable state = environment.Reset(Key.named "reset" key)
+            look state
+
+            while ending = End.Continues && fault.IsNone do
+                let keyOf name = key |> Key.named name |> Key.at (int64 rewards.Count)
+                let action = Space.sample environment.ActionSpace (keyOf "action")
+                let next = environment.Step(keyOf "environment", action.Span, state)
+                state <- next.State
+                rewards.Add next.Reward
+
+                if not (Environment.isReward next.Reward) then
+                    fault <- Some(Environment.badReward environment number (int64 rewards.Count) next.Reward)
+
+                look state
+
+                ending <-
+                    if next.Terminated then End.Terminated
+                    elif next.Truncated then End.Truncated
+                    elif rewards.Count >= most then End.Interrupted
+                    else End.Continues
+
+            if ending = End.Interrupted then
+                Borrower.giveBack state
+        with error ->
+            fault <- Some(FailedEnvironment(error, environment.Id, number, int64 rewards.Count))
+
+        { Seen = List.ofSeq seen; Rewards = List.ofSeq rewards; End = ending; Fault = fault }
+
+    let private keyOf key (number: int) = Key.at (int64 number) key
+
+    /// Episodes until there are enough of them, or a fault.
+    let private play environment key =
+        let rec from number made =
+            if made >= mostSteps || (made >= fewestSteps && number >= fewestEpisodes) then
+                []
+            else
+                let played = playEpisode environment (mostSteps - made) number (keyOf key number)
+
+                match played.Fault with
+                | Some _ -> [ played ]
+                | None -> played :: from (number + 1) (made + played.Rewards.Length)
+
+        from 0 0
+
+    /// The first step after which an episode is not what it was, if there is one.
+    let private firstDifference (before: Played) (again: Played) =
+        let count = min before.Seen.Length again.Seen.Length
+        let differs = Seq.map2 (<>) before.Seen again.Seen |> Seq.truncate count |> Seq.tryFindIndex id
+        let earns = Seq.map2 (<>) before.Rewards again.Rewards |> Seq.tryFindIndex id |> Option.map ((+) 1)
+
+        match Option.toList differs @ Option.toList earns with
+        | [] when before.Seen.Length = again.Seen.Length && before.End = again.End -> None
+        | [] -> Some(count - 1)
+        | found -> Some(List.min found)
+
+    /// Whether the first of the episodes, played again, are what they were.
+    let private notFromKey environment key (played: Played list) =
+        let before = played |> List.scan (fun made episode -> made + episode.Rewards.Length) 0
+
+        List.zip (List.truncate played.Length before) (List.indexed played)
+        |> List.takeWhile (fun (made, _) -> made < fewestSteps)
+        |> List.tryPick (fun (_, (number, episode)) ->
+            let again = playEpisode environment episode.Rewards.Length number (keyOf key number)
+            firstDifference episode again |> Option.map (fun step -> NotFromKey(number, step)))
+        |> Option.toList
+
+    /// What is known of the numbers at one place of the observations.
+    type private Column = { Place: int; Low: float32; High: float32; Size: float }
+
+    let private columns (seen: Vector list) width =
+        [ for place in 0 .. width - 1 ->
+              let numbers = [ for row in seen -> row[place] ]
+
+              { Place = place
+                Low = List.min numbers
+                High = List.max numbers
+                Size = sqrt (numbers |> List.averageBy (fun x -> float x * float x)) } ]
+
+    let private isConstant column = column.Low = column.High
+
+    let private constants space steps columns =
+        match List.filter isConstant columns with
+        | [] -> []
+        | _ when space = Discrete 1 -> [] // as it must be
+        | constant -> [ ConstantObservations([ for column in constant -> column.Place, column.Low ], steps) ]
+
+    let private outside space (seen: Vector list) =
+        let isOutside place (x: float32) =
+            match space with
+            | Box(low, high) -> not (low[place] <= x && x <= high[place])
+            | MultiBinary _ -> x <> 0f && x <> 1f
+            | Discrete _
+            | MultiDiscrete _ -> false // those are faults
+
+        seen
+        |> List.tryPick (fun row ->
+            Seq.init row.Length id
+            |> Seq.tryFind (fun place -> isOutside place row[place])
+            |> Option.map (fun place -> OutsideSpace(place, row[place], space)))
+        |> Option.toList
+
+    /// Of the numbers that change.
+    let private sizes columns =
+        match columns |> List.filter (isConstant >> not) |> List.sortBy _.Size with
+        | [] -> []
+        | sorted ->
+            let small, large = List.head sorted, List.last sorted
+
+            if large.Size > far * small.Size then
+                [ UnlikeSizes((small.Place, small.Size), (large.Place, large.Size)) ]
+            elif large.Size > far || large.Size < 1.0 / far then
+                [ FarFromOne(large.Place, large.Size) ]
+            else
+                []
+
+    /// Numbers that stay in less than a thousandth of what is between their bounds. Bounds that float32 can hardly hold stand for none.
+    let private unreached space columns =
+        let isABound (x: float32) = abs x < 1e30f
+
+        match space with
+        | Box(low, high) ->
+            [ for column in columns do
+                  let bounds = low[column.Place], high[column.Place]
+                  let width = float (snd bounds) - float (fst bounds)
+
+                  if
+                      isABound (fst bounds)
+                      && isABound (snd bounds)
+                      && not (isConstant column)
+                      && 1000.0 * (float column.High - float column.Low) < width
+                  then
+                      UnreachedBounds(column.Place, bounds, (column.Low, column.High)) ]
+        | _ -> []
+
+    /// Actions with one bound, which is on the wrong side of nearly all that a standard normal number is.
+    let private unreachable space =
+        match space with
+        | Box(low, high) ->
+            [ for place in 0 .. low.Length - 1 do
+                  match low[place], high[place] with
+                  | bound, other when Single.IsFinite bound && bound > 3f && not (Single.IsFinite other) ->
+                      UnreachableActions(place, bound)
+                  | other, bound when Single.IsFinite bound && bound < -3f && not (Single.IsFinite other) ->
+                      UnreachableActions(place, bound)
+                  | _ -> () ]
+        | _ -> []
+
+    let private rewards steps (played: Played list) =
+        let finished = played |> List.filter (fun episode -> Rollout.endsEpisode episode.End)
+
+        match
+            played |> List.collect _.Rewards |> List.distinct,
+            finished |> List.map (_.Rewards >> List.sum) |> List.distinct
+        with
+        | [ reward ], ([] | [ _ ]) -> [ ConstantRewards(reward, steps) ]
+        | _ -> []
+
+    let private endings steps (played: Played list) =
+        let finished = played |> List.filter (fun episode -> Rollout.endsEpisode episode.End)
+
+        match finished |> List.map (fun episode -> episode.End, episode.Rewards.Length) |> List.distinct with
+        | [] -> [ NoEnd steps ]
+        | [ End.Terminated, length ] when length > 1 && finished.Length > 1 ->
+            [ TerminatedAlike(finished.Length, length) ]
+        | _ -> []
+
+    let private improper (environment: Environment<'State>) =
+        [ for what, space in [ "observation", environment.ObservationSpace; "action", environment.ActionSpace ] do
+              if not (Space.isProper space) then
+                  ImproperSpace(what, space) ]
+
+    /// What is found in some hundred random steps (2,000 at most); nothing is good. The same environment and seed give the same findings,
+    /// unless its chance does not come from its keys, which is one of them. What it throws is a finding, too.
+    let run (environment: Environment<'State>) (seed: int64) =
+        match improper environment with
+        | [] ->
+            let key = Key.ofSeed seed
+            let played = play environment key
+
+            match List.tryPick _.Fault played with
+            | Some fault -> [ Broken fault ]
+            | None ->
+                let space = environment.ObservationSpace
+                let seen = played |> List.collect _.Seen
+                let steps = played |> List.sumBy _.Rewards.Length
+                let columns = columns seen (Space.width space)
+
+                List.concat
+                    [ notFromKey environment key played
+                      outside space seen
+                      constants space steps columns
+                      (if Space.holdsIndices space then [] else sizes columns)
+                      unreached space columns
+                      unreachable environment.ActionSpace
+                      rewards steps played
+                      endings steps played ]
+        | findings -> findings
+
+    /// As `run`, without what the configuration sees to.
+    let runFor configuration environment seed =
+        run environment seed
+        |> List.filter (fun finding -> not (configuration.NormaliseObservations && Finding.isOfScale finding))
