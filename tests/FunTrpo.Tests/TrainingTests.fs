@@ -271,10 +271,10 @@ let private composition =
                       member _.Check environment =
                           let setup = setupOf 2 configuration environment
                           let start = Training.start setup 17L
-                          let results = iterations 4 setup start
+                          let results = iterations 30 setup start
 
                           for before, (after, report) in
-                              List.zip (start :: (results |> List.map fst |> List.take 3)) results do
+                              List.zip (start :: (results |> List.map fst |> List.take 29)) results do
                               let parts = byHand setup before
                               Expect.isTrue (same report.Improvement parts.Improvement) "improvement"
                               Expect.equal after.PolicyParameters parts.Improvement.Parameters "policy"
@@ -283,12 +283,40 @@ let private composition =
                               Expect.isTrue (same after.RewardScale parts.RewardScale) "reward scale"
                               Expect.equal (List.ofSeq after.Instances) parts.Instances "instances"
 
-                              Expect.equal
-                                  (List.ofSeq after.RecentReturns)
-                                  (List.ofSeq before.RecentReturns @ parts.Returns)
-                                  "returns"
+                              let returns = List.ofSeq before.RecentReturns @ parts.Returns
+                              let recent = returns |> List.skip (max 0 (returns.Length - Training.window))
+                              Expect.equal (List.ofSeq after.RecentReturns) recent "returns"
 
                               Expect.isTrue (same report.ExplainedVariance parts.ExplainedVariance) "explained variance" }
+
+          testPropertyWithConfig
+              (few 10)
+              "has a normaliser of all that was ever observed, however long training goes on"
+          <| Prop.forAll (Gen.zip (Gen.choose (0, 1000)) (Gen.choose (1, 80)) |> Arb.fromGen) (fun (seed, count) ->
+              let configuration = { small with Horizon = 7 }
+              let setup = setupOf 1 configuration Pendulum.environment
+              let start = Training.start setup (int64 seed)
+              let results = iterations count setup start
+              let states = start :: List.map fst results
+
+              // The same rollouts once more, and the moments of all of their rows by plain sums.
+              let seen =
+                  List.take count states
+                  |> List.collect (fun state ->
+                      let batch, _ = Training.rollout configuration.Horizon setup state |> expectOk
+                      List.init batch.Observations.Rows (fun row -> batch.Observations.Row(row).ToArray()))
+
+              match (List.last states).Normaliser with
+              | Standardise moments ->
+                  Expect.equal moments.Count (float seen.Length) "rows"
+
+                  for column in 0 .. moments.Width - 1 do
+                      let numbers = seen |> List.map (fun row -> float row[column])
+                      let mean = List.average numbers
+                      let variance = numbers |> List.averageBy (fun x -> (x - mean) * (x - mean))
+                      Expect.floatClose Accuracy.high (moments.Mean column) mean "mean"
+                      Expect.floatClose Accuracy.high (moments.Variance column) variance "variance"
+              | AsTheyAre -> failtest "nothing is normalised")
 
           test "shows the normalisers each of its steps, once" {
               let setup = setupOf 1 small Pendulum.environment
