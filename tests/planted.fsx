@@ -145,7 +145,7 @@ let all =
                 slip "the gradient of the entropy has a wrong sign" "(logP + entropy)" "(logP - entropy)"
                 slip "a Gaussian's entropy lacks ½" "+ 0.5 + halfLogTwoPi" "+ halfLogTwoPi" ]
           core
-              [ "Normaliser"; "an iteration"; "first batch" ]
+              [ "Normaliser"; "an iteration" ]
               "Normaliser.fs"
               [ slip
                     "merged moments divide by the count twice"
@@ -333,7 +333,7 @@ let all =
                     "float steps / float configuration.DeltaHalfLife"
                     "float (steps / int64 configuration.DeltaHalfLife)" ]
           core
-              [ "Environments"; "Command" ]
+              [ "evaluation" ]
               "Evaluation.fs"
               [ slip "the deviation is the variance" "Std = sqrt (returns" "Std = (returns"
                 slip "returns are in reverse" "List.rev >> Array.ofList" "Array.ofList"

@@ -255,6 +255,38 @@ let private trustRegion =
               let least = (design * solution - returns) |> meanSquare
               errorOf task after <= least * (1.0 + 1e-4) + 1e-9 * meanSquare task.Returns)
 
+          testPropertyWithConfig
+              few
+              "on a linear critic and with a huge δ, takes the damped Gauss–Newton step, no shorter and no longer"
+          <| Prop.forAll
+              (Gen.zip (Arb.toGen linearTasks) (Gen.elements [ 1e-2; 0.3; 2.0 ]) |> Arb.fromGen)
+              (fun (task, damping) ->
+                  let start = begin' task
+                  let settings = GaussNewton(1e9, 1, damping, { Iterations = 50; Tolerance = 1e-9 }, lineSearch)
+                  let after = fit settings task start
+                  let before = toFloats start.Parameters
+
+                  // (JᵀJ/N + c) s = Jᵀ(R − V)/N, and half of the gradient is −Jᵀ(R − V)/N.
+                  let rows, inputs = task.Observations.Rows, task.Observations.Columns
+
+                  let jacobian =
+                      Matrix<float>
+                          .Build.Dense(
+                              rows,
+                              inputs + 1,
+                              fun row c -> if c = inputs then 1.0 else float task.Observations[row, c]
+                          )
+
+                  let damped =
+                      jacobian.TransposeThisAndMultiply jacobian / float rows
+                      + damping * Matrix<float>.Build.DenseIdentity(inputs + 1)
+
+                  let downhill = Vector<float>.Build.DenseOfEnumerable(linearGradient task before) * -0.5
+                  let expected = damped.LU().Solve downhill
+                  let taken = Array.map2 (-) (toFloats after.Parameters) before
+                  let size = expected.L2Norm() + Array.sumBy abs before
+                  Seq.forall2 (fun (e: float) t -> abs (e - t) <= 1e-4 * size) expected taken)
+
           testPropertyWithConfig few "leaves Adam's moments alone, and the key does not matter"
           <| Prop.forAll tasks (fun task ->
               let start = fit (Adam(1e-3, 1, 32)) task (begin' task)

@@ -403,15 +403,27 @@ let private sequences =
                           (Seq.average state.RecentReturns)
                           "best mean"
 
+              let finishedBetween (before: State<_>) (after: State<_>) = int (after.Episodes - before.Episodes)
+
               for before, after in List.pairwise states do
                   Expect.isTrue (before.BestMeanReturn <= after.BestMeanReturn) "the best only grows"
-                  let finished = int (after.Episodes - before.Episodes)
+                  let finished = finishedBetween before after
                   let kept = max 0 (after.RecentReturns.Length - finished)
 
                   Expect.sequenceEqual
                       (Seq.truncate kept after.RecentReturns)
                       (Seq.skip (before.RecentReturns.Length - kept) before.RecentReturns)
                       "the newest of the earlier ones, before those that have just finished"
+
+              // Every return, and the mean of every 100 in a row: no iteration has finished more.
+              let returns =
+                  [ for before, after in List.pairwise (Training.start setup 2L :: states) do
+                        let finished = finishedBetween before after
+                        Expect.isLessThanOrEqual finished Training.window "episodes of an iteration"
+                        yield! Seq.skip (after.RecentReturns.Length - finished) after.RecentReturns ]
+
+              let best = returns |> List.windowed Training.window |> List.map List.average |> List.max
+              Expect.floatClose Accuracy.high final.BestMeanReturn.Value best "best mean"
           }
 
           testPropertyWithConfig (few 20) "runFor makes the steps it is asked for, to within one of each environment"
