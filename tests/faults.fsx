@@ -23,8 +23,7 @@ let dotnet =
     |> Option.ofObj
     |> Option.defaultValue "dotnet"
 
-/// What a process said line by line, for as long as `isEnough` wants no more, and its exit code; nothing for a process that went on for
-/// longer than `limit` and was ended.
+/// What a process said, line by line, and its exit code: none where it was ended, because it had said enough or took too long.
 let watch (limit: TimeSpan) folder (program: string) (arguments: string list) isEnough =
     let start =
         ProcessStartInfo(
@@ -41,26 +40,26 @@ let watch (limit: TimeSpan) folder (program: string) (arguments: string list) is
 
     let rec read lines =
         let line = child.StandardOutput.ReadLineAsync()
-        let left = ending - DateTime.UtcNow
+        let left = max TimeSpan.Zero (ending - DateTime.UtcNow)
 
-        if left < TimeSpan.Zero || not (line.Wait left) then None
-        elif isNull line.Result then Some(List.rev lines)
-        elif isEnough line.Result then Some(List.rev (line.Result :: lines))
+        if not (line.Wait left) then List.rev lines, false
+        elif isNull line.Result then List.rev lines, true
+        elif isEnough line.Result then List.rev (line.Result :: lines), false
         else read (line.Result :: lines)
 
-    let said = read []
-    let isDone = said.IsSome && child.WaitForExit 2000 // who had said enough goes on, and is ended
+    let lines, isOver = read []
 
-    if not isDone then
+    if not isOver then
         child.Kill true
-        child.WaitForExit()
 
-    said |> Option.map (fun lines -> lines, (if isDone then child.ExitCode else -1), errors.Result)
+    child.WaitForExit()
+    errors.Wait()
+    lines, (if isOver then Some child.ExitCode else None)
 
 let git arguments =
     match watch (TimeSpan.FromMinutes 1.0) root "git" arguments (fun _ -> false) with
-    | Some(lines, 0, _) -> lines
-    | _ -> failwith "git does not answer, which knows the files to be copied"
+    | lines, Some 0 -> lines
+    | _ -> failwith "git, which knows the files to be copied, does not say them"
 
 // ---- The copy ----
 
@@ -100,12 +99,12 @@ let build options =
         @ options
 
     match watch (TimeSpan.FromMinutes 15.0) copy dotnet arguments (fun _ -> false) with
-    | Some(_, 0, _) -> None
-    | Some(lines, _, errors) ->
+    | _, Some 0 -> None
+    | _, None -> Some "building it takes more than 15 minutes"
+    | lines, _ ->
         lines
         |> List.tryFind (fun line -> line.Contains "error")
-        |> Option.orElse (Some $"""{String.concat "\n" lines}{errors}""")
-    | None -> Some "building it takes more than 15 minutes"
+        |> Option.orElse (Some(String.concat "\n" lines))
 
 type Ending =
     | Passed
@@ -120,14 +119,15 @@ let run list =
     let arguments = [ tests; "--filter-test-list"; list; "--colours"; "0"; "--no-spinner" ]
     let failure line = Regex.Match(line, @"ERR\] FunTrpo\.(.+?) (?:failed|errored) in ")
 
-    match watch (TimeSpan.FromMinutes 5.0) copy dotnet arguments (fun line -> (failure line).Success) with
-    | None -> Failed $"{list} does not end"
-    | Some(lines, code, _) ->
-        match lines |> List.map failure |> List.tryFind _.Success with
-        | Some found -> Failed(found.Groups[1].Value)
-        | None when code = 0 -> Passed
-        | None when lines |> List.exists (fun line -> line.EndsWith "0 passed, 0 failed") -> Nothing
-        | None -> Failed $"{list} ends with exit code {code}"
+    let lines, code =
+        watch (TimeSpan.FromMinutes 5.0) copy dotnet arguments (fun line -> (failure line).Success)
+
+    match lines |> List.map failure |> List.tryFind _.Success, code with
+    | Some found, _ -> Failed(found.Groups[1].Value)
+    | None, Some 0 -> Passed
+    | None, None -> Failed $"{list}, which does not end"
+    | None, Some _ when lines |> List.exists (fun line -> line.EndsWith "0 passed, 0 failed") -> Nothing
+    | None, Some code -> Failed $"{list}, which ends with exit code {code}"
 
 // ---- The faults ----
 
