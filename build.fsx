@@ -370,6 +370,11 @@ let test arguments =
     ensureCommand () // the tests run the scripts, which load the libraries from bin/
     runBuilt testProgram "FunTrpo.Tests" arguments
 
+/// Plants one fault after another in a copy of the sources, to see whether the tests find them.
+let plantFaults arguments =
+    restore ()
+    run root dotnet ("fsi" :: at "tests/faults.fsx" :: arguments)
+
 let bench arguments =
     ensureBench ()
     ensureCommand () // one row starts its process
@@ -542,6 +547,8 @@ let help () =
 
   build      build everything in Release, and the command into bin/funtrpo
   test       run the tests; arguments go to the test program, as in: test --filter-test-list GAE
+  faults     plant faults in a copy of the sources, one after another, and see whether the tests find them, which takes an hour;
+             --only NAME plants those whose name has it, --list shows them all
   train      run `funtrpo train` with the arguments
   evaluate   run `funtrpo evaluate` with the arguments
   bench      measure the speed against the machine and PyTorch; --quick is rough, --json FILE and --markdown FILE keep the numbers,
@@ -568,6 +575,7 @@ let start arguments =
     | [ "help" ] -> help ()
     | [ "build" ] -> build ()
     | "test" :: rest -> test rest
+    | "faults" :: rest -> plantFaults rest
     | "bench" :: rest -> bench rest
     | ("train" | "evaluate") :: _ -> command arguments
     | "pack" :: rest -> pack None (at "artifacts") false rest
@@ -579,6 +587,7 @@ let start arguments =
         let known =
             [ "build"
               "test"
+              "faults"
               "train"
               "evaluate"
               "bench"

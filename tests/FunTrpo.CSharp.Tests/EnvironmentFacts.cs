@@ -166,7 +166,7 @@ public sealed class EnvironmentFacts
     {
         int made = 0;
         List<int> disposed = [];
-        TrainingState state = Trpo.For(() => new Fragile(made++, disposed)).Short().Start();
+        TrainingState state = Trpo.For(() => new Breaking(made++, disposed)).Short().Start();
         Assert.Throws<EnvironmentException>(() => state.Next());
         Assert.Equal([0], disposed);
         state.ReleaseEnvironments();
@@ -244,6 +244,71 @@ public sealed class EnvironmentFacts
         Assert.Equal(0, watch.Collisions);
         Assert.InRange(watch.Made, 5, 10); // one for the rollout and one for the branch of each
         Assert.Equal(watch.Made, watch.Disposed.Distinct().Count());
+    }
+
+    public void One_that_fails_is_disposed_of_at_once_and_the_others_at_the_end()
+    {
+        foreach (
+            Action<Fragile> accident in new Action<Fragile>[]
+            {
+                _ => throw new TimeoutException(),
+                it => it.Shows = [1],
+            }
+        )
+        {
+            foreach (int reset in new[] { 2, 3 })
+            {
+                Fails(it =>
+                    it.BeforeReset = number =>
+                    {
+                        if (number == reset)
+                            accident(it);
+                    }
+                );
+            }
+
+            foreach (int step in new[] { 1, 39, 40, 41, 130 })
+            {
+                Fails(it =>
+                    it.BeforeStep = number =>
+                    {
+                        if (number == step)
+                            accident(it);
+                    }
+                );
+            }
+        }
+
+        static void Fails(Action<Fragile> prepare)
+        {
+            Watch watch = new();
+            List<Fragile> all = [];
+            TrainingPlan plan = Trpo.For(() =>
+                {
+                    all.Add(new Fragile(watch));
+                    if (all.Count == 2)
+                    {
+                        prepare(all[1]);
+                    }
+
+                    return all[^1];
+                })
+                .Short()
+                .With(o => o with { Threads = 1 });
+            TrainingState state = plan.Start();
+            Assert.Empty(watch.Disposed);
+            Assert.Throws<EnvironmentException>(() =>
+            {
+                while (state.Iteration < 10)
+                {
+                    state = state.Next().State;
+                }
+            });
+            Assert.Same(all[1], Assert.Single(watch.Disposed));
+            state.ReleaseEnvironments();
+            Assert.Equal(all.Count, watch.Disposed.Count);
+            Assert.Equal(all.Count, watch.Disposed.Distinct().Count());
+        }
     }
 
     public void A_simulator_whose_chance_does_not_come_from_the_seed_cannot_be_gone_on_from_twice()
@@ -436,7 +501,7 @@ public sealed class EnvironmentFacts
     }
 
     /// <summary>The first one fails in its tenth step; all write down who was disposed of.</summary>
-    private sealed class Fragile(int number, List<int> disposed) : Line, IDisposable
+    private sealed class Breaking(int number, List<int> disposed) : Line, IDisposable
     {
         private int steps;
 
@@ -444,6 +509,34 @@ public sealed class EnvironmentFacts
             ++steps == 10 && number == 0 ? throw new TimeoutException() : base.Step(action);
 
         public void Dispose() => disposed.Add(number);
+    }
+
+    /// <summary>A line to which something may happen whenever it is called.</summary>
+    private sealed class Fragile(Watch watch) : Watched(watch)
+    {
+        private int resets;
+        private int steps;
+
+        public Action<int> BeforeReset { get; set; } = _ => { };
+
+        public Action<int> BeforeStep { get; set; } = _ => { };
+
+        /// <summary>Shown in the place of what there is to see.</summary>
+        public float[]? Shows { get; set; }
+
+        public override float[] Reset(int seed)
+        {
+            BeforeReset(++resets);
+            float[] seen = base.Reset(seed);
+            return Shows ?? seen;
+        }
+
+        public override StepResult Step(AgentAction action)
+        {
+            BeforeStep(++steps);
+            StepResult result = base.Step(action);
+            return result with { Observation = Shows ?? result.Observation };
+        }
     }
 
     private sealed class Unseeded : Line

@@ -77,6 +77,18 @@ public sealed class TrainingFacts
         Assert.True(result.State.Steps < 100_000);
     }
 
+    public void Needs_a_hundred_episodes_for_a_goal()
+    {
+        // Any return is better, but episodes of 40 steps are few in 1,000 steps.
+        TrainingPlan plan = Plans.ShortLine().With(options => options with { StopAtReturn = -1e6 });
+        TrainingResult few = plan.Train();
+        Assert.Equal(StopReason.StepsMade, few.Reason);
+        Assert.False(few.State.HasReachedGoal);
+        TrainingResult enough = plan.With(options => options with { TotalSteps = 10_000 }).Train();
+        Assert.Equal(StopReason.GoalReached, enough.Reason);
+        Assert.InRange(enough.State.Episodes, 100, 110);
+    }
+
     public async Task Cancelled_training_has_a_result_that_can_be_gone_on_from()
     {
         using CancellationTokenSource cancellation = new();

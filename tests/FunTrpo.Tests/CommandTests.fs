@@ -477,6 +477,94 @@ let private endings =
               Expect.isTrue (get<bool> "solved" summary) "solved"
               Expect.equal (get<int64> "steps" summary) 800L "steps")
 
+          inNewFolder "is solved by the mean of 100 episodes and no fewer, whatever follows" (fun folder ->
+              // Episodes of five steps that are worth 1 up to some step, and 0 from there on.
+              let solved steps goodSteps =
+                  let made = ref 0
+                  let inner = failing Int32.MaxValue
+
+                  let fading =
+                      { new Environment<int> with
+                          member _.Id = "Fading-v0"
+                          member _.ObservationSpace = inner.ObservationSpace
+                          member _.ActionSpace = inner.ActionSpace
+                          member _.Reset key = inner.Reset key
+
+                          member _.Step(key, action, time) =
+                              made.Value <- made.Value + 1
+                              let isGood = made.Value <= goodSteps
+                              { inner.Step(key, action, time) with Reward = (if isGood then 0.2 else 0.0) }
+
+                          member _.Observe(time, observation) = inner.Observe(time, observation) }
+
+                  let ended = run { optionsFor folder steps with SolvedAt = 0.9 } fading
+                  Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+                  get<bool> "solved" (expectConsistentFiles folder)
+
+              Expect.isFalse (solved 440L Int32.MaxValue) "88 episodes"
+              Expect.isTrue (solved 600L Int32.MaxValue) "120 episodes"
+              Expect.isTrue (solved 2000L 600) "120 good episodes, and then bad ones"
+              Expect.isFalse (solved 2000L 400) "80 good episodes, and then bad ones")
+
+          inNewFolder "writes what the pipeline reports to progress.csv" (fun folder ->
+              let options = { optionsFor folder 200L with Configuration = { small with Horizon = 30 } }
+              let ended = run options CartPole.environment
+              Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+              let setup = Training.setup 1 options.Configuration CartPole.environment |> expectOk
+
+              let reports =
+                  Training.runFor options.Steps setup (Training.start setup options.Seed)
+                  |> Seq.map (expectOk >> snd)
+                  |> Array.ofSeq
+
+              let columns, rows = progressOf folder
+              Expect.hasLength rows reports.Length "lines"
+
+              for row, report in Array.zip rows reports do
+                  let read name = float row[Array.findIndex ((=) name) columns]
+                  let improvement, comparison = report.Improvement, report.Improvement.Comparison
+
+                  let fraction, tries =
+                      match improvement.Outcome with
+                      | Moved(fraction, tries) -> fraction, tries
+                      | LineSearchFailed tries -> 0.0, tries
+                      | _ -> 0.0, 0
+
+                  for name, expected in
+                      [ "iteration", float report.Iteration
+                        "steps", float report.Steps
+                        "episodes", float report.Episodes
+                        "meanKl", comparison.MeanKl
+                        "maxKl", comparison.MaxKl
+                        "surrogateGain", comparison.Gain
+                        "gradientNorm", improvement.GradientNorm
+                        "cgIterations", float improvement.Solution.Value.Iterations
+                        "cgResidual", improvement.Solution.Value.Residual
+                        "lineSearchTries", float tries
+                        "stepFraction", fraction
+                        "explainedVariance", report.ExplainedVariance
+                        "entropy", comparison.Entropy ] do
+                      Expect.equal (read name) expected name)
+
+          inNewFolder "without --steps is given five times those of the preset" (fun folder ->
+              let ended = funtrpo folder [ "train"; "--stop-at"; "1"; "--out"; "run" ]
+              Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+              let config = json (Path.Combine(folder, "run", "config.json"))
+              Expect.equal (get<int64> "steps" config) (5L * Registry.all.Head.Steps) "steps")
+
+          testProperty "takes the integers of a range, its ends too, and no others"
+          <| fun (low: int64) (width: uint16) (value: int64) ->
+              let low = max -1_000_000L (min 1_000_000L low)
+              let high = low + int64 width
+
+              for value in [ low; high; low - 1L; high + 1L; value ] do
+                  let taken = Arguments.integer "--steps" low high (string value)
+
+                  Expect.equal
+                      (Result.toOption taken)
+                      (if low <= value && value <= high then Some value else None)
+                      "taken"
+
           inNewFolder "makes the steps it is asked for, to within one of each environment" (fun folder ->
               let ended = run (optionsFor folder 99L) (failing Int32.MaxValue)
               Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"

@@ -63,27 +63,32 @@ let private close tolerance (expected: float) actual = abs (expected - actual) <
 
 // ---- Adam, once more, in float64 on a linear critic ----
 
-/// The gradient of the mean squared error of V(s) = w·s + b, with b last.
-let private linearGradient task (parameters: float[]) =
+/// The gradient of the mean squared error of V(s) = w·s + b over some of the rows, with b last.
+let private gradientOver (rows: int[]) task (parameters: float[]) =
     let inputs = task.Observations.Columns
-    let rows = task.Observations.Rows
     let x row c = if c = inputs then 1.0 else float task.Observations[row, c]
 
     let errors =
-        Array.init rows (fun row ->
-            Seq.sum (Seq.init (inputs + 1) (fun c -> parameters[c] * x row c)) - task.Returns[row])
+        rows
+        |> Array.map (fun row -> Seq.sum (Seq.init (inputs + 1) (fun c -> parameters[c] * x row c)) - task.Returns[row])
 
-    Array.init (inputs + 1) (fun c -> 2.0 / float rows * Seq.sum (Seq.init rows (fun row -> errors[row] * x row c)))
+    Array.init (inputs + 1) (fun c ->
+        2.0 / float rows.Length * Array.sum (Array.map2 (fun row error -> error * x row c) rows errors))
 
-/// Kingma and Ba (2014), algorithm 1, with full batches.
-let private referenceAdam learningRate steps task (parameters: float[]) =
+let private allRows task = [| 0 .. task.Observations.Rows - 1 |]
+
+let private linearGradient task parameters = gradientOver (allRows task) task parameters
+
+/// Kingma and Ba (2014), algorithm 1, a step for each minibatch.
+let private referenceAdam learningRate (minibatches: seq<int[]>) task (parameters: float[]) =
     let beta1, beta2, epsilon = 0.9, 0.999, 1e-8
 
     let zeros = Array.map (fun _ -> 0.0) parameters
 
-    ((parameters, zeros, zeros), seq { 1..steps })
-    ||> Seq.fold (fun (theta, m, v) t ->
-        let g = linearGradient task theta
+    ((parameters, zeros, zeros), Seq.indexed minibatches)
+    ||> Seq.fold (fun (theta, m, v) (before, rows) ->
+        let t = before + 1
+        let g = gradientOver rows task theta
         let m = Array.map2 (fun m g -> beta1 * m + (1.0 - beta1) * g) m g
         let v = Array.map2 (fun v g -> beta2 * v + (1.0 - beta2) * g * g) v g
 
@@ -132,12 +137,46 @@ let private adam =
               let learningRate = 0.01
               let atOnce = fit (Adam(learningRate, 10, all)) task start
               let inTwo = start |> fit (Adam(learningRate, 4, all)) task |> fit (Adam(learningRate, 6, all)) task
-              let expected, _, _ = referenceAdam learningRate 10 task (toFloats start.Parameters)
+              let steps = Seq.replicate 10 (allRows task)
+              let expected, _, _ = referenceAdam learningRate steps task (toFloats start.Parameters)
 
               let agrees (state: CriticState) =
                   Seq.forall2 (fun e a -> abs (e - a) < 1e-3) expected (toFloats state.Parameters)
 
               atOnce.AdamSteps = 10L && inTwo.AdamSteps = 10L && agrees atOnce && agrees inTwo)
+
+          testProperty
+              "follows the mean squared error of each minibatch over its own rows, the last and shorter one too"
+          <| Prop.forAll
+              (Gen.zip3 (Arb.toGen linearTasks) (Gen.choose (1, 60)) (Gen.choose (1, 3)) |> Arb.fromGen)
+              (fun (task, size, epochs) ->
+                  let start = begin' task
+                  // So short steps that a gradient which nearly vanishes, and whose sign rounding decides, changes no other one.
+                  let learningRate = 1e-6
+                  let after = fit (Adam(learningRate, epochs, size)) task start
+
+                  let minibatches =
+                      Seq.collect
+                          (fun epoch ->
+                              Key.permutation task.Observations.Rows (Key.at (int64 epoch) (key task))
+                              |> Array.ofSeq
+                              |> Array.chunkBySize size)
+                          (seq { 1..epochs })
+
+                  let parameters, mean, square =
+                      referenceAdam learningRate minibatches task (toFloats start.Parameters)
+
+                  let largest =
+                      minibatches
+                      |> Seq.collect (fun rows -> gradientOver rows task (toFloats start.Parameters))
+                      |> Seq.map abs
+                      |> Seq.max
+
+                  let isClose tolerance = Seq.forall2 (fun (e: float) a -> abs (e - a) <= tolerance)
+
+                  isClose (1e-4 * largest) mean (toFloats after.FirstMoment)
+                  && isClose (1e-4 * largest * largest) square (toFloats after.SecondMoment)
+                  && isClose (1e-6 + 1e-6 * largest) parameters (toFloats after.Parameters))
 
           testProperty "steps once for each minibatch of each epoch, the last and shorter one too"
           <| Prop.forAll (Gen.zip (Arb.toGen linearTasks) (Gen.choose (1, 60)) |> Arb.fromGen) (fun (task, size) ->
@@ -215,6 +254,38 @@ let private trustRegion =
               let solution = design.QR().Solve returns
               let least = (design * solution - returns) |> meanSquare
               errorOf task after <= least * (1.0 + 1e-4) + 1e-9 * meanSquare task.Returns)
+
+          testPropertyWithConfig
+              few
+              "on a linear critic and with a huge δ, takes the damped Gauss–Newton step, no shorter and no longer"
+          <| Prop.forAll
+              (Gen.zip (Arb.toGen linearTasks) (Gen.elements [ 1e-2; 0.3; 2.0 ]) |> Arb.fromGen)
+              (fun (task, damping) ->
+                  let start = begin' task
+                  let settings = GaussNewton(1e9, 1, damping, { Iterations = 50; Tolerance = 1e-9 }, lineSearch)
+                  let after = fit settings task start
+                  let before = toFloats start.Parameters
+
+                  // (JᵀJ/N + c) s = Jᵀ(R − V)/N, and half of the gradient is −Jᵀ(R − V)/N.
+                  let rows, inputs = task.Observations.Rows, task.Observations.Columns
+
+                  let jacobian =
+                      Matrix<float>
+                          .Build.Dense(
+                              rows,
+                              inputs + 1,
+                              fun row c -> if c = inputs then 1.0 else float task.Observations[row, c]
+                          )
+
+                  let damped =
+                      jacobian.TransposeThisAndMultiply jacobian / float rows
+                      + damping * Matrix<float>.Build.DenseIdentity(inputs + 1)
+
+                  let downhill = Vector<float>.Build.DenseOfEnumerable(linearGradient task before) * -0.5
+                  let expected = damped.LU().Solve downhill
+                  let taken = Array.map2 (-) (toFloats after.Parameters) before
+                  let size = expected.L2Norm() + Array.sumBy abs before
+                  Seq.forall2 (fun (e: float) t -> abs (e - t) <= 1e-4 * size) expected taken)
 
           testPropertyWithConfig few "leaves Adam's moments alone, and the key does not matter"
           <| Prop.forAll tasks (fun task ->

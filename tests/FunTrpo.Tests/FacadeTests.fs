@@ -66,6 +66,75 @@ let private training =
         | Error fault -> failtest (Fault.message fault)
     }
 
+let private reports =
+    test "what it reports of iterations and episodes is what the pipeline says, number for number" {
+        let configuration = { Registry.all.Head.Preset with Horizon = 60; DeltaHalfLife = 1000 }
+
+        let ofPipeline =
+            result {
+                let! setup = Training.setup 2 configuration CartPole.environment
+                let results = Training.runFor 2000L setup (Training.start setup 5L) |> List.ofSeq
+                return results |> List.map (Result.map snd >> Result.defaultWith (Fault.message >> failtest))
+            }
+            |> Result.defaultWith (Fault.message >> failtest)
+
+        let change (_: TrainingOptions) = TrainingOptions(configuration, Seed = 5L, TotalSteps = 2000L)
+        let plan = Trpo.For("CartPole-v1").With change
+        let result = plan.Train()
+        Expect.hasLength result.Reports ofPipeline.Length "iterations"
+
+        for report, expected in Seq.zip result.Reports ofPipeline do
+            let improvement, comparison = expected.Improvement, expected.Improvement.Comparison
+
+            let fraction, tries =
+                match improvement.Outcome with
+                | Moved(fraction, tries) -> fraction, tries
+                | LineSearchFailed tries -> 0.0, tries
+                | _ -> 0.0, 0
+
+            Expect.equal
+                (report.Iteration, report.Steps, report.Episodes, Option.ofNullable report.MeanReturn)
+                (expected.Iteration, expected.Steps, expected.Episodes, expected.MeanReturn)
+                "counts"
+
+            Expect.equal
+                [ report.MeanKl; report.MaxKl; report.SurrogateGain; report.Entropy; report.GradientNorm ]
+                [ comparison.MeanKl
+                  comparison.MaxKl
+                  comparison.Gain
+                  comparison.Entropy
+                  improvement.GradientNorm ]
+                "the step"
+
+            Expect.equal
+                (report.ExplainedVariance, report.StepFraction, report.LineSearchTries)
+                (expected.ExplainedVariance, fraction, tries)
+                "the critic and the line search"
+
+            let before = expected.Steps - int64 (configuration.Environments * configuration.Horizon)
+
+            if report.Iteration < ofPipeline.Length then // the last one may be longer or shorter
+                Expect.equal report.TrustRegion (Configuration.deltaAt before configuration) "δ"
+
+            let solution = improvement.Solution.Value
+            Expect.equal report.CgIterations solution.Iterations "iterations of conjugate gradient"
+            Expect.sequenceEqual report.CgResiduals solution.Residuals "residuals"
+            Expect.sequenceEqual report.CgCurvatures solution.Curvatures "curvatures"
+
+        for seed in [ 0L; 7L ] do
+            let expected =
+                Evaluation.run 2 CartPole.environment result.Policy.Saved.Actor 5 (Key.ofSeed seed)
+                |> Result.defaultWith (Fault.message >> failtest)
+
+            let scores = plan.Evaluate(result.Policy, 5, seed)
+            Expect.sequenceEqual scores.Returns expected.Returns "returns"
+
+            Expect.equal
+                (scores.Mean, scores.StandardDeviation, scores.Min, scores.Max)
+                (expected.Mean, expected.Std, expected.Min, expected.Max)
+                "scores"
+    }
+
 // ---- A caller's simulator as a value ----
 
 /// What a walk shows after its seed and actions: a plain function of them.
@@ -241,4 +310,12 @@ let private documentation =
     }
 
 let tests =
-    testList "Facade" [ testList "in C#" facts; options; training; situations; forgetting; documentation ]
+    testList
+        "Facade"
+        [ testList "in C#" facts
+          options
+          training
+          reports
+          situations
+          forgetting
+          documentation ]

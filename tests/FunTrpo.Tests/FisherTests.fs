@@ -211,6 +211,47 @@ let private surrogate =
                   Expect.equal it.MaxKl (Array.max kls) "largest KL"
                   expectClose (1e-9 * Array.max kls) it.MeanKl (Array.average kls) "mean KL")
           propertyOf
+              12
+              "what it says of many rows is the mean of what it says of parts of them, wherever its blocks end"
+              (Gen.elements [ 250..262 ]
+               |> Gen.map2 (fun blocks rows -> (blocks - 1) * 256 + rows) (Gen.choose (1, 4))
+               |> policyCaseOf activation)
+              (fun case ->
+                  let rows = case.Observations.Rows
+                  let parameters = Vector.map (fun x -> x + 0.1f) case.Parameters
+                  let v = Vector.map (fun x -> 0.5f - x) case.Parameters
+
+                  /// So few rows that there is one block, and which share of all rows they are.
+                  let part (range: int[]) =
+                      let first, count = range[0], range.Length
+
+                      float count / float rows,
+                      { case with
+                          Observations = case.Observations.SliceRows(first, count)
+                          Actions = case.Actions.SliceRows(first, count)
+                          Advantages = case.Advantages.Slice(first, count) }
+
+                  let numbersOf (case: PolicyCase) =
+                      use surrogate = case.Surrogate
+                      let it = Surrogate.at surrogate parameters
+
+                      Array.concat
+                          [ [| it.Gain; it.MeanKl; it.Entropy |]
+                            Surrogate.gradient surrogate |> Vector.toArray |> toFloats
+                            fisherProduct 0.1 1.0 surrogate v |> Vector.toArray |> toFloats ]
+
+                  let parts =
+                      [| 0 .. rows - 1 |]
+                      |> Array.chunkBySize 97
+                      |> Array.map (part >> fun (share, case) -> Array.map (fun x -> share * x) (numbersOf case))
+
+                  let expected = parts |> Array.reduce (Array.map2 (+))
+                  let sizes = parts |> Array.map (Array.map abs) |> Array.reduce (Array.map2 (+))
+                  let actual = numbersOf case
+
+                  for i in 0 .. actual.Length - 1 do
+                      expectClose (1e-5 * (sizes[i] + Array.average sizes)) actual[i] expected[i] $"number {i}")
+          propertyOf
               4
               "the number of threads changes no bit"
               (policyCaseOf activation (Gen.choose (257, 1000)))

@@ -229,7 +229,7 @@ let private apply activation (x: float32[]) =
 let private sigmoid x = if x >= 0.0 then 1.0 / (1.0 + exp -x) else exp x / (1.0 + exp x)
 
 /// f and f′ in float64.
-let private definition activation (x: float) =
+let definition activation (x: float) =
     match activation with
     | Activation.Identity -> x, 1.0
     | Activation.Tanh -> tanh x, 1.0 / (cosh x * cosh x)

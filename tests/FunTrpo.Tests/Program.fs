@@ -10,7 +10,7 @@ let private tests =
           FaultTests.tests
           ScratchTests.tests
           ParallelTests.tests
-          VectorWidthTests.numerics [ KernelTests.tests; NetworkTests.tests ]
+          VectorWidthTests.numerics [ KernelTests.tests; RemainderTests.tests; NetworkTests.tests ]
           NetworkTests.threads
           LookupTests.tests
           VectorWidthTests.tests

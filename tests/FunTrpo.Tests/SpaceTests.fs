@@ -188,6 +188,50 @@ let private membership =
                     Single.NegativeInfinity ]
                   |> List.forall (fun x -> not (contains space (replace i x row))))) ]
 
+/// A box whose bounds are of one size, or infinite, and a point that counts in its units.
+let private boxesAndUnits =
+    let bound = Gen.choose (-10_000, 10_000) |> Gen.map (fun n -> float32 n / 100f)
+
+    let bounds =
+        Gen.map2 (fun a b -> min a b, max a b) bound bound
+        |> Gen.bind (fun (low, high) ->
+            Gen.frequency
+                [ 5, Gen.constant (low, high)
+                  1, Gen.elements [ low, infinityf; -infinityf, high; -infinityf, infinityf ] ])
+
+    let units = Gen.choose (-300, 300) |> Gen.map (fun n -> float32 n / 100f)
+    Gen.nonEmptyListOf (Gen.zip bounds units) |> Arb.fromGen
+
+let private halfWidths =
+    testList
+        "half-widths"
+        [ testProperty "of a box are half of its width from its middle, where it is bounded, and else 1"
+          <| Prop.forAll boxesAndUnits (fun coordinates ->
+              let bounds, row = List.unzip coordinates
+              let box = Box(bounds |> Seq.map fst |> Vector.ofSeq, bounds |> Seq.map snd |> Vector.ofSeq)
+              let row = Vector.ofSeq row
+              let scaled = Vector.Create(row.Length, Fill(fun scaled -> Space.ofUnit box row.Span scaled))
+
+              for i, ((low, high), unit) in List.indexed coordinates do
+                  let isBounded = Single.IsFinite low && Single.IsFinite high
+
+                  let middle, half =
+                      if isBounded then (float low + float high) / 2.0, (float high - float low) / 2.0 else 0.0, 1.0
+
+                  let expected = middle + half * float unit
+                  Generators.expectClose (1e-6 * (1.0 + abs middle + 4.0 * half)) (float scaled[i]) expected $"{i}"
+
+              let policy =
+                  { Policy.create { Hidden = []; Activation = Activation.Tanh } 0.0 (Space.box 1 -1.0 1.0) box with
+                      IsScaled = true }
+
+              let action = Vector.Create(row.Length, Fill(fun action -> Policy.toAction policy row.Span action))
+              Expect.equal action (clip box scaled) "a policy that counts in them acts in the box")
+
+          testProperty "of indices are indices"
+          <| Prop.forAll (elements counted) (fun (space, row) ->
+              Vector.Create(row.Length, Fill(fun scaled -> Space.ofUnit space row.Span scaled)) = row) ]
+
 let private corner =
     Gen.frequency [ 4, finite; 2, Gen.elements [ Single.PositiveInfinity; Single.NegativeInfinity; nanf ] ]
 
@@ -298,4 +342,5 @@ let private descriptions =
             CultureInfo.CurrentCulture <- before
     }
 
-let tests = testList "Space" [ sampling; clipping; membership; properness; units; descriptions ]
+let tests =
+    testList "Space" [ sampling; clipping; membership; properness; halfWidths; units; descriptions ]

@@ -273,10 +273,10 @@ let private composition =
                       member _.Check environment =
                           let setup = setupOf 2 configuration environment
                           let start = Training.start setup 17L
-                          let results = iterations 4 setup start
+                          let results = iterations 30 setup start
 
                           for before, (after, report) in
-                              List.zip (start :: (results |> List.map fst |> List.take 3)) results do
+                              List.zip (start :: (results |> List.map fst |> List.take 29)) results do
                               let parts = byHand setup before
                               Expect.isTrue (same report.Improvement parts.Improvement) "improvement"
                               Expect.equal after.PolicyParameters parts.Improvement.Parameters "policy"
@@ -284,12 +284,46 @@ let private composition =
                               Expect.isTrue (same after.Normaliser parts.Normaliser) "normaliser"
                               Expect.equal (List.ofSeq after.Instances) parts.Instances "instances"
 
-                              Expect.equal
-                                  (List.ofSeq after.RecentReturns)
-                                  (List.ofSeq before.RecentReturns @ parts.Returns)
-                                  "returns"
+                              let returns = List.ofSeq before.RecentReturns @ parts.Returns
+                              let recent = returns |> List.skip (max 0 (returns.Length - Training.window))
+                              Expect.equal (List.ofSeq after.RecentReturns) recent "returns"
 
                               Expect.isTrue (same report.ExplainedVariance parts.ExplainedVariance) "explained variance" }
+
+          testPropertyWithConfig
+              (few 10)
+              "has a normaliser of all that was ever observed, however long training goes on, but for what a refused step saw"
+          <| Prop.forAll (Gen.zip (Gen.choose (0, 1000)) (Gen.choose (1, 80)) |> Arb.fromGen) (fun (seed, count) ->
+              let configuration = { small with Horizon = 7 }
+              let setup = setupOf 1 configuration Pendulum.environment
+              let start = Training.start setup (int64 seed)
+              let results = iterations count setup start
+              let states = start :: List.map fst results
+
+              let hasMoved (report: Report) =
+                  match report.Improvement.Outcome with
+                  | Moved _ -> true
+                  | _ -> false
+
+              // The same rollouts once more, and the moments of all of their rows by plain sums. After a refused step nothing has been seen.
+              let seen =
+                  List.zip (List.take count states) (List.map snd results)
+                  |> List.filter (snd >> hasMoved)
+                  |> List.collect (fun (state, _) ->
+                      let batch, _ = Training.rollout configuration.Horizon setup state |> expectOk
+                      List.init batch.Observations.Rows (fun row -> batch.Observations.Row(row).ToArray()))
+
+              match (List.last states).Normaliser with
+              | Standardise moments ->
+                  Expect.equal moments.Count (float seen.Length) "rows"
+
+                  for column in 0 .. moments.Width - 1 do
+                      let numbers = seen |> List.map (fun row -> float row[column])
+                      let mean = List.average numbers
+                      let variance = numbers |> List.averageBy (fun x -> (x - mean) * (x - mean))
+                      Expect.floatClose Accuracy.high (moments.Mean column) mean "mean"
+                      Expect.floatClose Accuracy.high (moments.Variance column) variance "variance"
+              | AsTheyAre -> failtest "nothing is normalised")
 
           test "shows the normaliser each of its steps, once" {
               let setup = setupOf 1 small Pendulum.environment
@@ -373,15 +407,27 @@ let private sequences =
                           (Seq.average state.RecentReturns)
                           "best mean"
 
+              let finishedBetween (before: State<_>) (after: State<_>) = int (after.Episodes - before.Episodes)
+
               for before, after in List.pairwise states do
                   Expect.isTrue (before.BestMeanReturn <= after.BestMeanReturn) "the best only grows"
-                  let finished = int (after.Episodes - before.Episodes)
+                  let finished = finishedBetween before after
                   let kept = max 0 (after.RecentReturns.Length - finished)
 
                   Expect.sequenceEqual
                       (Seq.truncate kept after.RecentReturns)
                       (Seq.skip (before.RecentReturns.Length - kept) before.RecentReturns)
                       "the newest of the earlier ones, before those that have just finished"
+
+              // Every return, and the mean of every 100 in a row: no iteration has finished more.
+              let returns =
+                  [ for before, after in List.pairwise (Training.start setup 2L :: states) do
+                        let finished = finishedBetween before after
+                        Expect.isLessThanOrEqual finished Training.window "episodes of an iteration"
+                        yield! Seq.skip (after.RecentReturns.Length - finished) after.RecentReturns ]
+
+              let best = returns |> List.windowed Training.window |> List.map List.average |> List.max
+              Expect.floatClose Accuracy.high final.BestMeanReturn.Value best "best mean"
           }
 
           testPropertyWithConfig (few 20) "runFor makes the steps it is asked for, to within one of each environment"

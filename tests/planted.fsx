@@ -1,0 +1,510 @@
+/// The faults that `tests/faults.fsx` plants, one at a time: slips that a person could make, spread over all projects.
+module Planted
+
+type Fault =
+    {
+        /// What is wrong, in words.
+        Name: string
+        /// Where, from the root of the repository.
+        File: string
+        /// What stands there, exactly once, and what stands there instead.
+        Text: string
+        Replacement: string
+        /// The lists of tests that are expected to find it, the quickest first.
+        Lists: string list
+    }
+
+/// A fault whose place comes later.
+let private slip name text replacement = { Name = name; File = ""; Text = text; Replacement = replacement; Lists = [] }
+
+let private faultsIn lists file = List.map (fun slip -> { slip with File = file; Lists = lists })
+
+let private kernels file = faultsIn [ "remainders"; "kernels" ] $"src/FunTrpo.Kernels/{file}"
+
+let private core lists file = faultsIn lists $"src/FunTrpo/{file}"
+
+let private exact lists file = faultsIn lists $"src/FunTrpo.Exact/{file}"
+
+let private environment file = faultsIn [ "agrees with Gymnasium"; "edges" ] $"src/FunTrpo.Environments/{file}"
+
+let private facade lists file = faultsIn lists $"src/FunTrpo.CSharp/{file}"
+
+let private command file = faultsIn [ "Command" ] $"src/FunTrpo.Cli/{file}"
+
+let all =
+    List.concat
+        [ kernels
+              "Reductions.cs"
+              [ slip
+                    "the dot product of float64 loses its last element beyond 1,000"
+                    "rest < a.Length; rest++"
+                    "rest < a.Length - (a.Length > 1000 ? 1 : 0); rest++"
+                slip
+                    "AllFinite skips the last element beyond 64"
+                    "in values)"
+                    "in values.Length > 64 ? values[..^1] : values)"
+                slip
+                    "β is forgotten in the rest of α x + β y"
+                    "Fused.MultiplyAdd(alpha, x[i], beta * y[i])"
+                    "Fused.MultiplyAdd(alpha, x[i], y[i])" ]
+          kernels
+              "ColumnSums.cs"
+              [ slip
+                    "column sums lose a row where rows % 64 = 63"
+                    "row < Rows;"
+                    "row < Rows - (Rows % 64 == 63 ? 1 : 0);" ]
+          kernels
+              "MatrixProduct.cs"
+              [ slip
+                    "a long product is scaled after each of its parts"
+                    "part.Scale = done + part.First.Length == last ? Scale : null;"
+                    "part.Scale = Scale;"
+                slip
+                    "the later parts of a long product start from its first row"
+                    "part.StartRow = Stride;"
+                    "part.StartRow = 0;"
+                slip
+                    "the eighth row of a tile is stored as the seventh"
+                    "s7.Store(c + (r7 * Stride));"
+                    "s7.Store(c + (r6 * Stride));"
+                slip "five vectors of columns are taken for six" "left is 5 or 6 ? 3" "left is 5 ? 5" ]
+          kernels
+              "FewColumns.cs"
+              [ slip "the eighth row of few columns has the sums of the seventh" "(row + r7, s7)" "(row + r7, s6)" ]
+          kernels
+              "PaddedRows.cs"
+              [ slip
+                    "the last rows are not transposed"
+                    "column = row < wholeRows ? wholeColumns : 0"
+                    "column = wholeColumns" ]
+          kernels
+              "Activation.cs"
+              [ slip
+                    "ELU's slope is its value"
+                    "(Math.Exp(x) - 1.0, Math.Exp(x))"
+                    "(Math.Exp(x) - 1.0, Math.Exp(x) - 1.0)"
+                slip "ReLU has the slope 1 at 0" "x > 0f ? 1f : 0f" "x >= 0f ? 1f : 0f" ]
+          kernels
+              "Adam.cs"
+              [ slip "Adam corrects the squares' bias by β₁" "Math.Pow(SquareDecay, step)" "Math.Pow(MeanDecay, step)" ]
+          kernels
+              "Softmax.cs"
+              [ slip "the softmax's metric subtracts the mean behind p" "p[i] * (v[i] - mean)" "(p[i] * v[i]) - mean" ]
+          kernels
+              "DenseLayer.cs"
+              [ slip "biases get no cotangent" "ColumnSums.Add(delta, packedCotangent[PackedWeights..]);" ""
+                slip
+                    "the slopes of the last few columns are those of the first"
+                    "Scale = pScale == null ? null : pScale + Main,"
+                    "Scale = pScale," ]
+          faultsIn
+              [ "scratch memory" ]
+              "src/FunTrpo.Kernels/Scratch.cs"
+              [ slip "memory that was to be zero is not" "scratch.Span.Clear();" "" ]
+
+          core
+              [ "networks"; "surrogate and Fisher" ]
+              "Network.fs"
+              [ slip
+                    "a cotangent passes a hidden layer without its slopes"
+                    "atSecond.Pullback(outputCotangent, atFirst.Slopes,"
+                    "atSecond.Pullback(outputCotangent, Slopes.One,"
+                slip
+                    "the last strip of rows is not added"
+                    "for strip in 1 .. strips.Length - 1 do"
+                    "for strip in 1 .. strips.Length - 2 do"
+                slip
+                    "all blocks of rows share their metric"
+                    "ofRows.Memory.Slice(block.First * stride,"
+                    "ofRows.Memory.Slice(0,"
+                slip "a sum begins with what the memory held" "            sum.Span.Clear()" "" ]
+          core
+              [ "Lookup" ]
+              "Lookup.fs"
+              [ slip
+                    "free outputs of a lookup get no cotangent"
+                    "            add (cotangent.Slice(outputs, free)) (parameters.Slice tableCount)"
+                    "" ]
+          core
+              [ "distributions"; "Entropy" ]
+              "Distribution.fs"
+              [ slip
+                    "the KL of Gaussians has the old variance under the difference"
+                    "exp (-2.0 * newLogSigma)"
+                    "exp (-2.0 * oldLogSigma)"
+                slip
+                    "the KL of categoricals is that of new and old"
+                    "kl <- kl + exp oldLogP *"
+                    "kl <- kl - exp (float newLogits[i] - newTotal) *"
+                slip "the score of log σ lacks −1" "float32 (z * z - 1.0)" "float32 (z * z)"
+                slip "the metric of log σ is 1" "<- 2f" "<- 1f"
+                slip
+                    "several choices are drawn by one number"
+                    "Key.uniform (if counts.Length = 1 then key else Key.at (int64 c) key)"
+                    "Key.uniform key"
+                slip "the gradient of the entropy has a wrong sign" "(logP + entropy)" "(logP - entropy)"
+                slip "a Gaussian's entropy lacks ½" "+ 0.5 + halfLogTwoPi" "+ halfLogTwoPi" ]
+          core
+              [ "Normaliser"; "an iteration" ]
+              "Normaliser.fs"
+              [ slip
+                    "merged moments divide by the count twice"
+                    "a.Seen * b.Seen / count)"
+                    "a.Seen * b.Seen / (count * count))"
+                slip
+                    "the variance divides by n − 1"
+                    "this.Squares[column] / this.Seen"
+                    "this.Squares[column] / (this.Seen - 1.0)" ]
+          core
+              [ "Training" ]
+              "Normaliser.fs"
+              [ slip
+                    "the first batch is seen as it is"
+                    "when moments.Count = 0.0 -> Standardise(Moments.ofMatrix observations)"
+                    "when moments.Count = 0.0 && observations.Rows = 0 -> normaliser" ]
+          core
+              [ "Advantage" ]
+              "Advantage.fs"
+              [ slip
+                    "an episode sees past its truncation"
+                    "if ends[t] = End.Continues then following else 0.0"
+                    "if ends[t] = End.Terminated then 0.0 else following"
+                slip
+                    "a termination is bootstrapped by the next row"
+                    "| End.Terminated -> 0.0"
+                    "| End.Terminated -> (if t + 1 < values.Length then values[t + 1] else 0.0)"
+                slip "advantages are discounted by λ alone" "gamma * lambda * beyond" "lambda * beyond"
+                slip "advantages are divided by their variance" "sqrt (squares / float count)" "squares / float count"
+                slip
+                    "bootstraps are taken in the wrong order"
+                    "bootstraps[bootstrap]"
+                    "bootstraps[bootstraps.Length - 1 - bootstrap]" ]
+          core
+              [ "surrogate and Fisher"; "Entropy" ]
+              "Surrogate.fs"
+              [ slip "the gain is that of the logarithm of the ratio" "(exp logRatio - 1.0)" "logRatio"
+                slip
+                    "the KL is that of new and old"
+                    "family.Kl(before.Row row, after.Row row)"
+                    "family.Kl(after.Row row, before.Row row)"
+                slip
+                    "the gradient is a sum and not a mean"
+                    "surrogate.Advantages[row] / float rows"
+                    "surrogate.Advantages[row]"
+                slip
+                    "the entropy's gradient is a sum and not a mean"
+                    "surrogate.EntropyBonus / float rows"
+                    "surrogate.EntropyBonus"
+                slip "the largest KL is that of the last block" "MaxKl = max a.MaxKl b.MaxKl" "MaxKl = b.MaxKl"
+                slip "the gain is that of the last block" "Gain = a.Gain + b.Gain" "Gain = b.Gain" ]
+          core
+              [ "surrogate and Fisher" ]
+              "Fisher.fs"
+              [ slip "the Fisher matrix is a sum and not a mean" "1f / float32 linearization.Value.Forward.Rows" "1f"
+                slip "the Fisher matrix is not damped" "float32 damping, v.Span" "0f, v.Span"
+                slip
+                    "a sample of the rows is the first of them"
+                    "int (int64 i * int64 observations.Rows / int64 count)"
+                    "i" ]
+          core
+              [ "Conjugate gradient" ]
+              "ConjugateGradient.fs"
+              [ slip
+                    "directions are conjugate by the inverse factor"
+                    "addScaled (next / squared) p r p"
+                    "addScaled (squared / next) p r p"
+                slip "the squared residual is the first one's for ever" "squared <- next" "squared <- squared"
+                slip "the tolerance is absolute" "settings.Tolerance * initial" "settings.Tolerance"
+                slip
+                    "there is one iteration too few"
+                    "residuals.Count <= settings.Iterations"
+                    "residuals.Count < settings.Iterations"
+                slip "residuals are absolute" "residuals.Add(sqrt next / initial)" "residuals.Add(sqrt next)" ]
+          core
+              [ "line search"; "trust region" ]
+              "LineSearch.fs"
+              [ slip "there is one try too many" "elif tries < settings.Tries" "elif tries <= settings.Tries"
+                slip "steps are shortened only once" "(fraction * settings.Ratio)" "settings.Ratio" ]
+          core
+              [ "trust region" ]
+              "TrustRegion.fs"
+              [ slip "a step that gains nothing is taken" "comparison.Gain > 0.0" "comparison.Gain >= 0.0"
+                slip "a step may have twice the KL" "comparison.MeanKl <= delta" "comparison.MeanKl <= 2.0 * delta"
+                slip "a step is too short by √2" "2.0 * delta / curvature" "delta / curvature" ]
+          core
+              [ "Critic fit" ]
+              "CriticFit.fs"
+              [ slip
+                    "Adam's last minibatch is scaled as if it were full"
+                    "2.0 / float rows.Length"
+                    "2.0 / float batchSize"
+                slip
+                    "Adam corrects every step's bias as the first's"
+                    "steps <- steps + 1L"
+                    "steps <- state.AdamSteps + 1L"
+                slip
+                    "every epoch has the same order"
+                    "Key.permutation observations.Rows (Key.at (int64 epoch) key)"
+                    "Key.permutation observations.Rows (Key.at (int64 (min epoch 1)) key)"
+                slip "the critic's trust region is twice as large" "/ (2.0 * sigmaSquared)" "/ (4.0 * sigmaSquared)"
+                slip "the critic's trust region is not checked" "&& next.Distance <= delta" ""
+                slip "the critic's step is not damped" "float32 damping," "0f,"
+                slip "the critic's step may be lengthened" "min 1.0 (sqrt" "id (sqrt" ]
+          core
+              [ "Rollout" ]
+              "Rollout.fs"
+              [ slip "bootstraps lie in the order of time" "(fun i -> bootstrapRows[i]) order" "(fun i -> i) order"
+                slip
+                    "all instances have the chance of the first"
+                    "environment.Step(Key.at (int64 t) stepKeys[i],"
+                    "environment.Step(Key.at (int64 t) stepKeys[0],"
+                slip
+                    "every reset of a rollout is the same"
+                    "environment.Reset(Key.at (int64 t) resetKeys[i])"
+                    "environment.Reset(Key.at 0L resetKeys[i])"
+                slip "an episode's length is not counted" "Length = current[i].Length + 1" "Length = current[i].Length"
+                slip
+                    "an episode loses what it earned in earlier batches"
+                    "if isCarriedOn then instances[instance].Return else 0.0"
+                    "0.0"
+                slip
+                    "a truncation is a termination"
+                    "elif next.Truncated then End.Truncated"
+                    "elif next.Truncated then End.Terminated"
+                slip
+                    "the batch has the clipped actions"
+                    "(Span.op_Implicit action) (clipped.AsSpan())"
+                    "(Span.op_Implicit action) action; action.CopyTo(clipped.AsSpan())"
+                slip
+                    "the number of steps does not survive a reset"
+                    "                      Steps = steps }\n                else"
+                    "                      Steps = 1L }\n                else" ]
+          core
+              [ "Vine" ]
+              "Vine.fs"
+              [ slip "drawn branches lack the factor K/(K − 1)" "float branches / float (branches - 1)" "1.0"
+                slip
+                    "branches have chance of their own"
+                    "(Key.named \"play\" key)"
+                    "(Key.at (int64 branch) (Key.named \"play\" key))"
+                slip
+                    "a branch's last step is not counted"
+                    "last + 1 - instance * batch.Horizon"
+                    "last - instance * batch.Horizon"
+                slip
+                    "nobody gives back what is behind the states"
+                    "            instance.State.Inner |> ValueOption.iter Borrower.giveBack"
+                    "            ignore instance" ]
+          core
+              [ "an iteration" ]
+              "Training.fs"
+              [ slip
+                    "the normaliser is frozen after a few iterations"
+                    "Normaliser = Normaliser.observe batch.Observations state.Normaliser"
+                    "Normaliser = (if state.Iteration < 9 then Normaliser.observe batch.Observations state.Normaliser else state.Normaliser)" ]
+          core
+              [ "Training"; "Vine" ]
+              "Training.fs"
+              [ slip
+                    "branches' steps are not counted"
+                    "int64 batch.Rewards.Length + samples.Steps"
+                    "int64 batch.Rewards.Length"
+                slip
+                    "the last steps of a budget are not made"
+                    "(steps - state.Steps + environments - 1L) / environments"
+                    "(steps - state.Steps) / environments"
+                slip
+                    "the best mean is over 101 returns"
+                    "if i >= window then returns[i - window]"
+                    "if i > window then returns[i - window]"
+                slip "every iteration has the same keys" "Key.at (int64 state.Iteration)" "Key.at 0L"
+                slip
+                    "a start from a policy forgets its normaliser"
+                    "PolicyParameters = actor.Parameters; Normaliser = actor.Normaliser"
+                    "PolicyParameters = actor.Parameters"
+                slip
+                    "the Fisher matrix has as many rows of a vine as of a batch"
+                    "settings.FisherFraction / float rowsPerState"
+                    "settings.FisherFraction" ]
+          core
+              [ "Configuration" ]
+              "Configuration.fs"
+              [ slip
+                    "the trust region is halved all at once"
+                    "float steps / float configuration.DeltaHalfLife"
+                    "float (steps / int64 configuration.DeltaHalfLife)" ]
+          core
+              [ "evaluation" ]
+              "Evaluation.fs"
+              [ slip "the deviation is the variance" "Std = sqrt (returns" "Std = (returns"
+                slip "returns are in reverse" "List.rev >> Array.ofList" "Array.ofList"
+                slip "the last reward of an episode is lost" "-> Ok(total + next.Reward)" "-> Ok total"
+                slip "all episodes are the same" "choose i (Key.at (int64 i) key)" "choose i key" ]
+          core
+              [ "Policy file" ]
+              "PolicyFile.fs"
+              [ slip
+                    "variances are saved for squared deviations"
+                    "columns moments.SquaredDeviations"
+                    "columns moments.Variance"
+                slip
+                    "scaled actions are forgotten by files"
+                    "IsScaled = get<bool> \"scaledActions\" node"
+                    "IsScaled = (get<bool> \"scaledActions\" node && false)" ]
+          core
+              [ "parallel work"; "surrogate and Fisher" ]
+              "Parallel.fs"
+              [ slip "a last and shorter block is left out" "(total + size - 1) / size" "max 1 (total / size)" ]
+          core
+              [ "Space"; "Environments" ]
+              "Space.fs"
+              [ slip "a box is twice as wide as its units" "0.5f * (high - low) * row[i]" "(high - low) * row[i]"
+                slip "the count is an index" "x < float32 count" "x <= float32 count" ]
+          core
+              [ "Key" ]
+              "Key.fs"
+              [ slip
+                    "a permutation leaves nothing in its place"
+                    "Math.BigMul(b, uint64 (i + 1))"
+                    "Math.BigMul(b, uint64 i)" ]
+          core
+              [ "Environments" ]
+              "Environment.fs"
+              [ slip "a time limit is a step too long" "elapsed >= limit" "elapsed > limit" ]
+
+          environment
+              "Acrobot.fs"
+              [ slip "Runge and Kutta weigh k₃ as k₄" "2.0 * part k2 + 2.0 * part k3" "2.0 * part k2 + part k3" ]
+          environment
+              "CartPole.fs"
+              [ slip
+                    "the cart moves with its next velocity"
+                    "timeStep * state.Velocity"
+                    "timeStep * (state.Velocity + timeStep * acceleration)" ]
+          environment
+              "MountainCar.fs"
+              [ slip
+                    "the wall does not stop the car"
+                    "if position = leftWall && velocity < 0.0 then 0.0 else velocity"
+                    "velocity" ]
+          environment
+              "Pendulum.fs"
+              [ slip
+                    "the cost is that of the next state"
+                    "-(cost torque state)"
+                    "-(cost torque (dynamics torque state))" ]
+
+          exact
+              [ "Exact bounds"; "Exact ladder" ]
+              "Bounds.fs"
+              [ slip "the penalty is half of what it must be" "4.0 * epsilon * mdp.Gamma" "2.0 * epsilon * mdp.Gamma"
+                slip
+                    "Pinsker's bound has half of its penalty"
+                    "less l (0.5 * c) (klMax ())"
+                    "less l (0.25 * c) (klMax ())"
+                slip
+                    "ε of another policy has a sign"
+                    "abs (Table.rowDot other values.Advantages state)"
+                    "Table.rowDot other values.Advantages state" ]
+          exact
+              [ "Exact duals" ]
+              "KlDual.fs"
+              [ slip "what the support keeps is linear in the KL" "let kept = exp -d" "let kept = 1.0 - min 1.0 d" ]
+          exact
+              [ "Exact processes" ]
+              "Values.fs"
+              [ slip "what follows is not discounted" "+ mdp.Gamma * sum" "+ sum"
+                slip
+                    "the identity has the visitation of the old policy"
+                    "ofOther.Visitation[state]"
+                    "values.Visitation[state]" ]
+          exact
+              [ "Exact bounds"; "Exact ladder" ]
+              "Divergence.fs"
+              [ slip
+                    "the mean KL is not normalised"
+                    "scale * values.Visitation[state] * ofStates[state]"
+                    "(if scale > 0.0 then values.Visitation[state] else 0.0) * ofStates[state]" ]
+          exact
+              [ "Bridge"; "natural gradient" ]
+              "Softmax.fs"
+              [ slip "the Fisher product is diagonal" "(x[state, action] - mean)" "(x[state, action] - 0.0 * mean)"
+                slip
+                    "Sherman and Morrison have a wrong sign"
+                    "(1.0 - weight * dot row ofRow)"
+                    "(1.0 + weight * dot row ofRow)" ]
+          exact
+              [ "Exact ladder" ]
+              "Rungs.fs"
+              [ slip "conservative steps are half as long" "min 1.0 (advantage / c)" "min 1.0 (0.5 * advantage / c)" ]
+          exact
+              [ "Bridge" ]
+              "Simulation.fs"
+              [ slip
+                    "a process that is watched for a while terminates"
+                    "playing (atEnd mdp End.Truncated)"
+                    "playing (atEnd mdp End.Terminated)" ]
+          exact
+              [ "Bridge" ]
+              "Bridge.fs"
+              [ slip
+                    "what terminates is not seen in the share of visits"
+                    "visits values / Values.horizon mdp values"
+                    "min 1.0 (visits values * Values.horizon mdp values)" ]
+          exact
+              [ "ExactWorstCase" ]
+              "WorstCase.fs"
+              [ slip
+                    "the step in the worst row is too short by √2"
+                    "2.0 * delta / worst rows direction"
+                    "delta / worst rows direction" ]
+
+          facade
+              [ "EnvironmentFacts" ]
+              "CallersEnvironment.cs"
+              [ slip "failed simulators are never disposed of" "it.Dispose();" ""
+                slip "the time limit is a step too long" "state.Steps + 1 >= limit" "state.Steps >= limit" ]
+          facade
+              [ "StateFacts"; "Facade" ]
+              "Situation.cs"
+              [ slip
+                    "branches of an episode overwrite each other's actions"
+                    "!sharesActions || count > all.Length"
+                    "count > all.Length" ]
+          facade
+              [ "Facade" ]
+              "IterationReport.cs"
+              [ slip "the largest KL is the mean" "MaxKl = comparison.MaxKl" "MaxKl = comparison.MeanKl" ]
+          facade
+              [ "Facade" ]
+              "TrainingState.cs"
+              [ slip "another seed is the same future" ": Training.reseed(changed.Seed, state)" ": state"
+                slip "a goal is reached by the first episode" "state.RecentReturns.Length >= Training.window && " "" ]
+          facade
+              [ "Facade" ]
+              "TrainingPlan.cs"
+              [ slip "every evaluation has the same seed" "KeyModule.ofSeed(Seed)" "KeyModule.ofSeed(0)" ]
+
+          command
+              "Program.fs"
+              [ slip
+                    "a run without --steps has no more than the preset"
+                    "defaultArg steps (5L * registered.Steps)"
+                    "defaultArg steps registered.Steps"
+                slip "every evaluation by the command has the same seed" "(Key.ofSeed seed)" "(Key.ofSeed (0L * seed))" ]
+          command
+              "Train.fs"
+              [ slip
+                    "a run is solved by its first episode"
+                    "state.RecentReturns.Length >= Training.window"
+                    "state.RecentReturns.Length > 0"
+                slip "a run that was solved is not in the end" "solved <- solved || hasReached" "solved <- hasReached" ]
+          command
+              "RunFiles.fs"
+              [ slip
+                    "progress.csv has the mean KL for the largest"
+                    "number r.Improvement.Comparison.MaxKl"
+                    "number r.Improvement.Comparison.MeanKl" ]
+          command
+              "Arguments.fs"
+              [ slip "the largest integer is refused" "low <= value && value <= high" "low <= value && value < high" ] ]
