@@ -1,4 +1,5 @@
 using System.Collections.Generic;
+using System.Linq;
 using System.Text.Json.Serialization;
 using Microsoft.FSharp.Core;
 using Core = FunTrpo;
@@ -52,7 +53,7 @@ public sealed record IterationReport
     /// <summary>A report of nothing, to be filled in.</summary>
     public IterationReport() { }
 
-    internal IterationReport(Core.Report report, double trustRegion)
+    internal IterationReport(Core.Report report)
     {
         Core.Improvement improvement = report.Improvement;
         Core.Comparison comparison = improvement.Comparison;
@@ -63,8 +64,10 @@ public sealed record IterationReport
         ExplainedVariance = report.ExplainedVariance;
         MeanKl = comparison.MeanKl;
         MaxKl = comparison.MaxKl;
-        TrustRegion = trustRegion;
+        TrustRegion = report.Delta;
         SurrogateGain = comparison.Gain;
+        SurrogateGainError = comparison.GainError;
+        Warnings = ValueList.Of(report.Warnings.Select(WarningModule.message));
         Entropy = comparison.Entropy;
         GradientNorm = improvement.GradientNorm;
         (Outcome, StepFraction, LineSearchTries) = improvement.Outcome switch
@@ -125,13 +128,30 @@ public sealed record IterationReport
     /// <summary>
     /// Whether the step is what TRPO promises of one: it was taken, its surrogate gain is positive, and its mean KL is at most
     /// <see cref="TrustRegion"/>, all of them measured on the batch of this iteration. It says nothing of the expected return, of which
-    /// the gain is an estimate with an error: where rewards tell nothing, steps within the trust region follow noise.
+    /// the gain is an estimate with an error (<see cref="SurrogateGainError"/>): where rewards tell nothing, steps within the trust region
+    /// follow noise.
     /// </summary>
     public bool IsWithinTrustRegion =>
         Outcome == StepOutcome.Moved && SurrogateGain > 0 && MeanKl <= TrustRegion && double.IsFinite(TrustRegion);
 
     /// <summary>What the step gained, as the surrogate objective has it.</summary>
     public double SurrogateGain { get; init; }
+
+    /// <summary>
+    /// The standard error of <see cref="SurrogateGain"/>, if the rows of the batch were independent: a gain of less than two of them may
+    /// well be noise.
+    /// </summary>
+    public double SurrogateGainError { get; init; }
+
+    /// <summary>How much of the trust region the step used: <see cref="MeanKl"/> over <see cref="TrustRegion"/>.</summary>
+    public double KlShare => MeanKl / TrustRegion;
+
+    /// <summary>What should be known of a run that is stuck, in sentences; usually none.</summary>
+    public IReadOnlyList<string> Warnings
+    {
+        get;
+        init => field = ValueList.Of(value);
+    } = ValueList.Of<string>([]);
 
     /// <summary>How undecided the policy is: its mean entropy, in nats.</summary>
     public double Entropy { get; init; }

@@ -188,7 +188,7 @@ public sealed record TrainingOptions
 
     /// <summary>
     /// Whether the damping shortens a step, too; else its length is that at which the mean KL should be <see cref="Delta"/>.
-    /// Default true.
+    /// Default false.
     /// </summary>
     public bool DampedLength { get; init; }
 

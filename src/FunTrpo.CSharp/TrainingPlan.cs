@@ -96,7 +96,7 @@ public sealed class TrainingPlan
         ArgumentNullException.ThrowIfNull(policy);
         TrainingOptions old = OptionsOf(first);
         TrainingOptions its = OptionsOf(policy);
-        bool isHiddenOld = Options.Hidden.AsSpan().SequenceEqual(old.Hidden.AsSpan());
+        bool isHiddenOld = Options.Hidden is null || Options.Hidden.Equals(old.Hidden);
         TrainingOptions options = Options with
         {
             Hidden = isHiddenOld ? its.Hidden : Options.Hidden,
@@ -389,21 +389,18 @@ public sealed class TrainingPlan
 
         private Scores Play<T>(Core.Environment<T> environment)
         {
-            Converter<Core.Vector, Core.Vector> choose = Policy is null
-                ? new RuleOf(Rule!, new(environment.ActionSpace)).Choose
-                : new Core.Player(PolicyFile.requireFit("the policy", environment, Policy.Saved).OrThrow().Actor).Act;
-            return new(
-                Evaluation
-                    .playUntil(
-                        Cancellation,
-                        Threads,
-                        environment,
-                        FSharpFunc<Core.Vector, Core.Vector>.FromConverter(choose),
-                        Episodes,
-                        KeyModule.ofSeed(Seed)
-                    )
-                    .OrThrow()
-            );
+            Core.Key key = KeyModule.ofSeed(Seed);
+            if (Policy is null)
+            {
+                Converter<Core.Vector, Core.Vector> choose = new RuleOf(Rule!, new(environment.ActionSpace)).Choose;
+                var rule = FSharpFunc<Core.Vector, Core.Vector>.FromConverter(choose);
+                return new(
+                    Evaluation.playUntil(Cancellation, Threads, environment, rule, Episodes, key).OrThrow()
+                );
+            }
+
+            Core.Actor actor = PolicyFile.requireFit("the policy", environment, Policy.Saved).OrThrow().Actor;
+            return new(Evaluation.runUntil(Cancellation, Threads, environment, actor, Episodes, key).OrThrow());
         }
     }
 

@@ -175,10 +175,7 @@ internal sealed class TrainingState<T>(
     private TrainingStep Step(FSharpResult<Tuple<Core.State<T>, Core.Report>, Core.Fault> result)
     {
         (Core.State<T> next, Core.Report report) = result.OrThrow(this);
-        double radius = setup.Configuration.Step.IsTrustRegion
-            ? ConfigurationModule.deltaAt(Steps, setup.Configuration)
-            : double.PositiveInfinity;
-        return new(new TrainingState<T>(Options, setup, next, release), new(report, radius));
+        return new(new TrainingState<T>(Options, setup, next, release), new(report));
     }
 
     private static void RequireSameShape(Core.Configuration old, Core.Configuration changed)

@@ -26,7 +26,7 @@ type Options =
     }
 
 let private header =
-    "    steps     return         KL      gain  cg  residual  tries  explained  entropy    steps/s"
+    "    steps     return         KL   KL/δ      gain  cg  residual  tries  explained  entropy    steps/s"
 
 let private line (report: Report) (steps: int64) seconds =
     let improvement = report.Improvement
@@ -51,7 +51,13 @@ let private line (report: Report) (steps: int64) seconds =
 
     let comparison = improvement.Comparison
 
-    $"{report.Steps, 9} {mean} {comparison.MeanKl, 10:F5} {comparison.Gain, 9:F4} {conjugateGradient} {tries} {report.ExplainedVariance, 10:F3} {comparison.Entropy, 8:F3} {float steps / seconds, 10:F0}"
+    let share =
+        if Double.IsFinite report.Delta then
+            $"{comparison.MeanKl / report.Delta, 6:F2}"
+        else
+            "     –"
+
+    $"{report.Steps, 9} {mean} {comparison.MeanKl, 10:F5} {share} {comparison.Gain, 9:F4} {conjugateGradient} {tries} {report.ExplainedVariance, 10:F3} {comparison.Entropy, 8:F3} {float steps / seconds, 10:F0}"
 
 /// Whether the last 100 finished episodes have a mean return of at least the goal.
 let private hasReached goal (state: State<'State>) =
@@ -176,6 +182,10 @@ let iterate
                     output.WriteLine header
 
                 output.WriteLine(line report steps seconds)
+
+                for warning in report.Warnings do
+                    errors.WriteLine $"Warning in iteration {report.Iteration}: {Warning.message warning}"
+
 
                 if now - lastSaved >= options.SaveEvery then
                     save now

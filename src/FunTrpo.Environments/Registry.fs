@@ -32,7 +32,7 @@ module Registry =
     /// Every environment of the library. docs/results.md shows what the presets reach.
     let all =
         // One Gauss–Newton step follows the returns as well as five do, in a fifth of the time.
-        [ register 100_000L 475.0 { standard with CriticSteps = 1 } CartPole.environment
+        [ register 100_000L 475.0 { standard with CriticSteps = 1; NormaliseObservations = false } CartPole.environment
 
           register
               100_000L
@@ -43,7 +43,6 @@ module Registry =
                   Lambda = 0.9
                   Delta = 0.04
                   DeltaHalfLife = 40_000
-                  NormaliseObservations = true
                   NormaliseReturns = false }
               Acrobot.environment
 
@@ -63,7 +62,6 @@ module Registry =
                   EntropyBonus = 0.03
                   Damping = 0.05
                   CriticDelta = 0.2
-                  NormaliseObservations = true
                   NormaliseReturns = false }
               MountainCar.environment
 
@@ -75,14 +73,19 @@ module Registry =
                   Horizon = 64
                   Gamma = 0.999
                   InitialLogSigma = 1.0
-                  NormaliseObservations = true
                   NormaliseReturns = false }
               MountainCarContinuous.environment
 
           register
               100_000L
               -200.0
-              { standard with Environments = 4; Horizon = 512; Gamma = 0.95; Lambda = 0.9; ScaleActions = false }
+              { standard with
+                  Environments = 4
+                  Horizon = 512
+                  Gamma = 0.95
+                  Lambda = 0.9
+                  NormaliseObservations = false
+                  ScaleActions = false }
               Pendulum.environment ]
 
     /// The environment with this id.

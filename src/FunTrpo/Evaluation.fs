@@ -117,9 +117,13 @@ module Evaluation =
     let play threads environment choose count key =
         playUntil CancellationToken.None threads environment choose count key
 
-    /// As `play`, with the most probable actions of the actor, which must be one for such observations and actions.
-    let run threads (environment: Environment<'State>) (actor: Actor) count key =
+    /// As `playUntil`, with the most probable actions of the actor, which must be one for such observations and actions.
+    let runUntil cancellation threads (environment: Environment<'State>) (actor: Actor) count key =
         Policy.requireFit "the policy" environment actor.Policy
         |> Result.bind (fun () ->
             let player = Player actor
-            playWith threads environment (fun observation -> player.TryAct(observation, ValueNone)) count key)
+            let choose observation = player.TryAct(observation, ValueNone)
+            playWith cancellation threads environment choose count key)
+
+    /// As `runUntil`, to its end.
+    let run threads environment actor count key = runUntil CancellationToken.None threads environment actor count key

@@ -443,7 +443,6 @@ let private endings =
                   let parameters = (Training.start setup 1L).PolicyParameters
 
                   { Environment = "Blinding-v0"
-                    Architecture = { Hidden = []; Activation = small.Activation }
                     Actor =
                       { Policy = setup.Policy
                         Parameters = parameters |> Vector.map (fun _ -> 5f)

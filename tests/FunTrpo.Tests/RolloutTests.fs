@@ -167,7 +167,7 @@ let private rows =
           <| Prop.forAll cases (fun case ->
               let environment = oneHot 7 case.Limit
               let actor = actorFor 7 actionSpace (keyOf case "policy")
-              let start = Rollout.start environment case.Instances (keyOf case "start")
+              let start = Rollout.start environment case.Instances (keyOf case "start") |> expectOk
 
               match Rollout.collect environment actor case.Horizon 1 (keyOf case "rollout") start with
               | Error fault -> failtest (Fault.message fault)
