@@ -152,11 +152,12 @@ module Rollout =
 
         let distributionOf i = ReadOnlySpan(distributions, i * parameterWidth, parameterWidth)
 
-        /// Why the distribution of instance i is not finite: the size of what it sees, where the policy can act on seeing nothing.
+        /// Why the distribution of instance i is not finite: the size of what it sees, where the policy can act on the same within ±1.
         let badDistribution t i =
-            let ofNothing = Array.zeroCreate<float32> parameterWidth
-            network.Forward(ReadOnlyMemory(Array.zeroCreate<float32> observationWidth), ofNothing.AsMemory())
-            let isPolicys = not (Reductions.AllFinite(ReadOnlySpan ofNothing))
+            let within = Array.init observationWidth (fun j -> Math.Clamp(seen[i * observationWidth + j], -1f, 1f))
+            let parameters = Array.zeroCreate<float32> parameterWidth
+            network.Forward(ReadOnlyMemory within, parameters.AsMemory())
+            let isPolicys = not (Reductions.AllFinite(ReadOnlySpan parameters))
 
             if isPolicys || Space.holdsIndices environment.ObservationSpace then
                 NonFinitePolicy(environment.Id, first + i, current[i].Steps)

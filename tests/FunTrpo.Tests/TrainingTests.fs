@@ -537,8 +537,9 @@ let private failures =
               | results -> failtest $"%A{results}"
           }
 
-          for reward in [ 1e39; 1e308 ] do
-              test $"rewards of {reward}, whose returns do not fit into float32, are an error of their stage" {
+          for reward in [ 3e38; 1e39; 1e308 ] do
+              test
+                  $"rewards of {reward}, which do not fit into float32 or whose returns do not, are an error that says so" {
                   let inner = failing "nothing" 0
 
                   let huge =
@@ -553,7 +554,9 @@ let private failures =
                   let setup = setupOf 1 { small with NormaliseReturns = false } huge
 
                   match Training.update setup (Training.start setup 1L) with
-                  | Error(NonFiniteStage("returns", 1)) -> ()
+                  | Error(NonFiniteStage("returns", 1)) -> Expect.equal reward 3e38 "a reward that fits"
+                  | Error fault ->
+                      Expect.equal fault (OversizedEnvironment("reward", reward, "Huge-v0", 0, 1L)) "the fault"
                   | other -> failtest $"%A{Result.map fst other}"
               } ]
 

@@ -648,7 +648,7 @@ let private failing (failure: string) failAt =
             { State = time
               Reward =
                 if wrongAt "reward" time then nan
-                elif wrongAt "size" time then 1e300 * float action[0]
+                elif wrongAt "size" time then 3e38 * float action[0]
                 else float action[0] + sin (float time)
               Terminated = false
               Truncated = false }
