@@ -67,7 +67,7 @@ let all =
                     "the eighth row of a tile is stored as the seventh"
                     "s7.Store(c + (r7 * Stride));"
                     "s7.Store(c + (r6 * Stride));"
-                slip "five vectors of columns are taken for six" "left is 5 or 6 ? 3" "left is 5 ? 5" ]
+                slip "the first of the few rows behind the tiles is left out" "row = inTiles;" "row = inTiles + 1;" ]
           kernels
               "FewColumns.cs"
               [ slip "the eighth row of few columns has the sums of the seventh" "(row + r7, s7)" "(row + r7, s6)" ]

@@ -11,7 +11,10 @@ public class TrainingException : Exception
     public TrainingException(string message, TrainingState? state, Exception? inner = null)
         : base(message, inner) => State = state;
 
-    /// <summary>The state before the iteration that failed; null where training had not begun, and in an evaluation.</summary>
+    /// <summary>
+    /// The state before the iteration that failed, or after the iteration where what was to be called then failed; null where training had
+    /// not begun, and in an evaluation.
+    /// </summary>
     public TrainingState? State { get; }
 }
 

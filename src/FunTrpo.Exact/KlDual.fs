@@ -144,9 +144,9 @@ let private isConstant problem = Array.forall ((=) 0.0) problem.Gaps
 /// Beyond e⁶⁶⁰, and below its inverse, products of float64 come to ∞ and 0.
 let private farthest = 660.0
 
-/// The logarithm of the x where a positive quantity, which falls while x grows, comes to the target; or the last one from `least` to `farthest` on the way
+/// The logarithm of the x where a positive quantity, which falls while x grows, comes to the target; or the last one from `least` to `most` on the way
 /// there. It is sought by the logarithm of quantity / target: relatively exact, whatever the units.
-let private logWhereItFallsTo target least (quantity: float -> float) =
+let private logWhereItFallsTo target least most (quantity: float -> float) =
     let excess s = max -farthest (log (quantity s / target))
     let mutable low = 0.0
     let mutable high = 0.0
@@ -155,21 +155,24 @@ let private logWhereItFallsTo target least (quantity: float -> float) =
         high <- low
         low <- max least (low - 2.0)
 
-    while high < farthest && excess high > 0.0 do
+    while high < most && excess high > 0.0 do
         low <- high
-        high <- min farthest (high + 2.0)
+        high <- min most (high + 2.0)
 
     if excess low <= 0.0 then low
     elif excess high > 0.0 then high
     else Brent.FindRoot(excess, low, high, 1e-15, 1000)
 
-/// The x where a positive quantity, which falls while x goes from 0 to ∞, comes to the target; or the last x of float64 on the way there.
+/// The x where a positive quantity, which falls while x goes from 0 to ∞, comes to the target; or the last x of float64 on the way there. The search begins
+/// at the scale, in whatever unit that is.
 let internal whereItFallsTo target scale (quantity: float -> float) =
-    scale * exp (logWhereItFallsTo target -farthest (fun s -> quantity (scale * exp s)))
+    let least = max -farthest (-farthest - log scale)
+    let most = min farthest (farthest - log scale)
+    scale * exp (logWhereItFallsTo target least most (fun s -> quantity (scale * exp s)))
 
 /// The same of a problem, whose x may be as much smaller as the p of its best actions is.
 let private placeWhereItFallsTo target problem quantity =
-    logWhereItFallsTo target (log problem.Top - farthest) (placeAt problem >> quantity)
+    logWhereItFallsTo target (log problem.Top - farthest) farthest (placeAt problem >> quantity)
     |> placeAt problem
 
 /// The solution that measures no more than a limit: what is solved to the last digits is then rounded, and where it has come out beyond the limit, it is

@@ -213,7 +213,10 @@ module Rungs =
 
             atPrice price values
 
-        KlDual.keeping delta klMean at |> Option.defaultValue values.Policy
+        if Values.size values.Q = 0.0 then
+            values.Policy
+        else
+            KlDual.keeping delta klMean at |> Option.defaultValue values.Policy
 
     let meanKl delta =
         requirePositive (nameof delta) delta

@@ -456,7 +456,33 @@ let private limiting =
                               expectClose (1e-12 * (1.0 + size mdp)) taken (Array.max advantages) "the best action"
                   | None -> Expect.isTrue (isSettled values) "there is nothing to gain")
 
-          property
+          test "where no price is low enough to spend δ, the lowest there is is taken, in any unit" {
+              // An action that has all but 10⁻⁸ already can spend some 10⁻⁶ at most.
+              for unit in [ 1e-99; 1.0; 1e99 ] do
+                  let mdp =
+                      FiniteMdp.create "bandit" 0.5 2 [| 1.0; 0.0 |] [| false; true |] (fun _ action ->
+                          [ { Next = 1; Probability = 1.0; Reward = unit * float action } ])
+                      |> get
+
+                  let policy = policyOf mdp (fun _ -> [| 1e-8; 1.0 - 1e-8 |])
+
+                  match stepOf (Rungs.meanKl 0.01) mdp (Values.ofPolicy mdp policy) with
+                  | Some(next, certificate) ->
+                      Expect.isLessThan certificate.KlMean 1e-5 "what there is to spend"
+                      Expect.isLessThan next.Policy[0, 0] 1e-150 "and it is spent"
+                  | None -> failtest $"no step in units of {unit}"
+
+                  let nothing = Values.ofPolicy once (TabularPolicy.uniform once)
+                  let zero = { nothing with Q = Table.map (fun _ -> 0.0) nothing.Q }
+
+                  Expect.equal
+                      (Rungs.withinMean once 0.01 zero)
+                      zero.Policy
+                      "where nothing is worth anything, nothing changes"
+          }
+
+          propertyOf
+              300
               "the unit of rewards changes no step, from 10⁻¹⁰⁰ to 10¹⁰⁰"
               (Gen.zip (cases 0.95) (Gen.elements [ -330; -200; -40; 40; 200; 330 ]))
               (fun ({ Mdp = mdp; Values = values }, power) ->

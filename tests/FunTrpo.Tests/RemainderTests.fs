@@ -107,7 +107,9 @@ let private vectors =
               let theta = theta - learningRate * (m / (1.0 - beta1 ** 3.0)) / (sqrt (v / (1.0 - beta2 ** 3.0)) + 1e-8)
 
               for actual, expected in [ mean[i], m; square[i], v; parameters[i], theta ] do
-                  if not (abs (float actual - expected) <= 1e-5 * (abs expected + 0.1)) then
+                  let isClose = abs (float actual - expected) <= 1e-5 * (abs expected + 0.1)
+
+                  if not isClose then
                       failtest $"element {i} {what}: {actual}, and not {expected}")
       for activation in Enum.GetValues<Activation>() do
           ofLengths $"{activation}" (fun numbers length what ->
