@@ -127,7 +127,7 @@ module Subjects =
         let returns = column "returns" shape.Batch
         let parameters = parametersOf "policy" shape policy.Network.ParameterCount
         let actions = actionsOf policy parameters observations
-        let criticState = CriticFit.start (parametersOf "critic" shape critic.ParameterCount)
+        let criticState = Critic.start Plain (parametersOf "critic" shape critic.ParameterCount)
         let v = normals "tangent" 1 policy.Network.ParameterCount |> Matrix.flatten
 
         let surrogate () = Surrogate.create threads policy observations actions advantages parameters

@@ -40,6 +40,7 @@ let setup threads returns instances horizon (mdp: FiniteMdp) =
             CriticHidden = []
             CgIterations = 200
             CgTolerance = 1e-7
+            DampedLength = true
             LineSearchTries = 20
             NormaliseReturns = false
             NormaliseAdvantages = false }

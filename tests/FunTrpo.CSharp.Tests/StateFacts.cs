@@ -58,7 +58,7 @@ public sealed class StateFacts
         Refused("Activation", o => o with { Activation = Activation.Relu });
         Refused("CriticHidden", o => o with { CriticHidden = [] });
         Refused("CriticActivation", o => o with { CriticActivation = Activation.Relu });
-        Refused("NormaliseObservations", o => o with { NormaliseObservations = true });
+        Refused("NormaliseObservations", o => o with { NormaliseObservations = false });
         Refused("ScaleActions", o => o with { ScaleActions = false });
         Refused("NormaliseReturns", o => o with { NormaliseReturns = false });
         Assert.Throws<ArgumentOutOfRangeException>(() => state.With(o => o with { Lambda = -1 }));

@@ -344,7 +344,7 @@ public sealed class TrainingFacts
             ("Hidden", o => o with { Hidden = [6, 4] }),
             ("Activation", o => o with { Activation = Activation.Sigmoid }),
             ("ScaleActions", o => o with { ScaleActions = false }),
-            ("NormaliseObservations", o => o with { NormaliseObservations = true }),
+            ("NormaliseObservations", o => o with { NormaliseObservations = false }),
             ("InitialLogSigma", o => o with { InitialLogSigma = -1 }),
         ];
         foreach (var (name, change) in changes)

@@ -81,6 +81,7 @@ public sealed class ValueFacts
             {
                 IReadOnlyList<int> list => new List<int>([.. list, 3]),
                 IReadOnlyList<double> list => new List<double>([.. list, 0.5]),
+                IReadOnlyList<string> list => new List<string>([.. list, "one more"]),
                 bool truth => !truth,
                 int number => number + 1,
                 long number => number + 1,

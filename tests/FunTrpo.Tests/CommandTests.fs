@@ -435,7 +435,9 @@ let private endings =
                       member _.Step(key, action, time) = inner.Step(key, action, time)
                       member _.Observe(time, seen) = seen[0] <- if time = 3 then 3e38f else 0.5f }
 
-              let options = { optionsFor folder 100L with Configuration = { small with Hidden = [] } }
+              let options =
+                  { optionsFor folder 100L with
+                      Configuration = { small with Hidden = []; NormaliseObservations = false } }
 
               // With weights above 1, 3e38 becomes infinite.
               let steep =

@@ -552,7 +552,12 @@ let private training =
                           Expect.isGreaterThan vine.Steps path.Steps "steps"
 
                           Expect.isTrue
-                              (same vine { path with PolicyParameters = vine.PolicyParameters; Steps = vine.Steps })
+                              (same
+                                  vine
+                                  { path with
+                                      PolicyParameters = vine.PolicyParameters
+                                      Steps = vine.Steps
+                                      Streaks = vine.Streaks })
                               "the rest" }
 
           for seed in 1L .. 2L do
