@@ -145,7 +145,7 @@ let asTheorySays setup values (state: State<int>) =
 /// With states that are drawn so, and no values at all.
 let withoutValues setup values state =
     let state = asTheorySays setup values state
-    { state with Critic = CriticFit.start (Vector.zero values.V.Length) }
+    { state with Critic = Critic.start Plain (Vector.zero values.V.Length) }
 
 let asItComes _ _ state = state
 

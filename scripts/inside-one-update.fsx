@@ -60,11 +60,12 @@ printfn "\nlargest eigenvalues of F: %s" (spectrum |> List.map (sprintf "%.4f") 
 printfn "those of H lie in [λ, λ + largest] = [%.4f, %.4f]" settings.Damping (settings.Damping + spectrum.Head)
 printfn "curvatures that CG met:              %.4f … %.4f" (Seq.min solution.Curvatures) (Seq.max solution.Curvatures)
 
-// The full step is √(2δ / xᵀHx) x. It comes from two models: that the surrogate is the line gᵀs, and the mean KL the parabola
+// The full step is √(2δ / xᵀFx) x, and xᵀFx = xᵀHx − λ‖x‖². It comes from two models: that the surrogate is the line gᵀs, and the mean KL the parabola
 // ½ sᵀFs. The line search asks what they really are, and shortens the step until there is a gain and the mean KL is at most δ.
 let search delta =
     let x = solution.X
-    let length = sqrt (2.0 * delta / Vector.dot x (Fisher.product damped x))
+    let curvature = Vector.dot x (Fisher.product damped x) - settings.Damping * Vector.dot x x
+    let length = sqrt (2.0 * delta / curvature)
     printfn "\nδ = %-5g  fraction   mean KL  (model)      gain  (model)" delta
 
     let evaluate parameters =

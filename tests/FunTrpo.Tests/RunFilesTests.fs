@@ -44,7 +44,8 @@ let private small =
         Horizon = 16
         Hidden = [ 64; 64 ]
         CriticHidden = [ 4 ]
-        CriticSteps = 1 }
+        CriticSteps = 1
+        NormaliseObservations = false }
 
 let private setup = lazy (Training.setup 1 small CartPole.environment |> expectOk)
 

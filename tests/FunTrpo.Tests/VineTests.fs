@@ -548,6 +548,16 @@ let private training =
                               iterations 1 setup (Training.start setup 5L) |> List.exactlyOne |> fst
 
                           let vine, path = once configuration, once { configuration with Branches = 0 }
+                          let start = Training.start (setupOf 1 configuration environment) 5L
+                          Expect.notEqual path.PolicyParameters start.PolicyParameters "the single path moves the policy"
+
+                          // The normaliser goes with the policy, and the streaks are those of its step.
+                          let normaliser =
+                              if vine.PolicyParameters = start.PolicyParameters then
+                                  start.Normaliser
+                              else
+                                  path.Normaliser
+
                           Expect.notEqual vine.PolicyParameters path.PolicyParameters "the policy"
                           Expect.isGreaterThan vine.Steps path.Steps "steps"
 
@@ -557,6 +567,7 @@ let private training =
                                   { path with
                                       PolicyParameters = vine.PolicyParameters
                                       Steps = vine.Steps
+                                      Normaliser = normaliser
                                       Streaks = vine.Streaks })
                               "the rest" }
 
