@@ -62,7 +62,7 @@ module FiniteMdp =
                 Some $"it leads to state {branch.Next}, of {states}"
             elif Double.IsNaN branch.Probability || branch.Probability < 0.0 then
                 Some $"a probability is {branch.Probability}"
-            elif not (abs branch.Reward <= largestReward) then
+            elif Double.IsNaN branch.Reward || abs branch.Reward > largestReward then
                 Some $"a reward is {branch.Reward}, which is not within ±{largestReward}"
             else
                 None)

@@ -167,7 +167,7 @@ module Rungs =
     /// The maximiser of L(π̃) − price · D_KL^max(π ‖ π̃): a concave function of the one number that D_KL^max is, whose slope is the
     /// worth of a nat less its price.
     let penalised price (values: Values) =
-        if not (price >= 0.0) then
+        if price < 0.0 || Double.IsNaN price then
             invalidArg (nameof price) $"price = {price} is negative or NaN"
 
         if worth values leastKl <= price then values.Policy
@@ -236,7 +236,7 @@ module Rungs =
 
     /// xᵀHx
     let private curvature mdp region values (x: Table) =
-        let ofFisher = Table.fold (+) 0.0 (Table.map2 (*) x (Softmax.fisherProduct mdp values x))
+        let ofFisher = Softmax.fisherQuadratic mdp values x
 
         match region.Length with
         | Curvature.Damped -> ofFisher + region.Damping * Table.fold (fun sum xi -> sum + xi * xi) 0.0 x

@@ -17,6 +17,21 @@ let fisherProduct mdp (values: Values) (x: Table) =
         let mean = Table.rowDot values.Policy.Table x state
         Array.init x.Columns (fun action -> weight * values.Policy[state, action] * (x[state, action] - mean)))
 
+/// xᵀF x, as the mean variance of x: where an action is nearly certain, the difference of squares would lose all digits.
+let fisherQuadratic mdp (values: Values) (x: Table) =
+    let horizon = Values.horizon mdp values
+
+    let ofState state =
+        let mean = Table.rowDot values.Policy.Table x state
+        let mutable sum = 0.0
+
+        for action in 0 .. x.Columns - 1 do
+            sum <- sum + values.Policy[state, action] * (x[state, action] - mean) * (x[state, action] - mean)
+
+        values.Visitation[state] / horizon * sum
+
+    Seq.sum (Seq.init x.Rows ofState)
+
 /// (F + c)⁻¹ ∇η for the row of a state, by the formula of Sherman and Morrison: F + c is diagonal but for d π πᵀ.
 let private dampedRow damping weight (row: float[]) (gradient: float[]) =
     let solve (b: float[]) = Array.map2 (fun p x -> x / (weight * p + damping)) row b

@@ -117,7 +117,7 @@ module internal LinearSystem =
             let struct (change, largest) = sweepOnce rows b x
             let goal = 4.0 * Double.Epsilon + 1e-15 * largest
 
-            if not (change > goal) then
+            if change <= goal then
                 Some x
             elif count % several > 0 || change <= 1e3 * goal then
                 go (count + 1) before

@@ -206,7 +206,8 @@ let private exact =
               let h = 1e-3
               let second = (klAlong h + klAlong -h) / (h * h)
               let dot = Array.sum (Array.map2 (*) (numbers x) (numbers (Softmax.fisherProduct mdp values x)))
-              Expect.isLessThan (abs (second - dot)) (1e-4 * (1.0 + dot)) "xᵀ F x") ]
+              Expect.isLessThan (abs (second - dot)) (1e-4 * (1.0 + dot)) "xᵀ F x"
+              expectClose (1e-12 * (1.0 + dot)) (Softmax.fisherQuadratic mdp values x) dot "the same, at once") ]
 
 // ---- Estimates ----
 

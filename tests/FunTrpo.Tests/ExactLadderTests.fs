@@ -518,6 +518,15 @@ let private limiting =
                       | Some a, Some b -> expectSame 1e-9 (numbersOf b.Table) (numbersOf a.Table) rung.Name
                       | a, b -> Expect.equal b.IsSome a.IsSome $"{rung.Name}: both step, or none") ]
 
+/// xᵀF x by its meaning: how much x varies as the policy draws actions, on average.
+let private spread (mdp: FiniteMdp) (values: Values) (x: Table) =
+    going mdp
+    |> List.sumBy (fun state ->
+        let p, x = TabularPolicy.rowArray values.Policy state, Table.rowArray x state
+        let mean = Array.sum (Array.map2 (*) p x)
+        let variance = Array.sum (Array.map2 (fun pi xi -> pi * (xi - mean) ** 2.0) p x)
+        (1.0 - mdp.Gamma) * values.Visitation[state] * variance)
+
 let private natural =
     testList
         "natural gradient"
@@ -525,9 +534,6 @@ let private natural =
               "the length of a damped step spends δ by the curvature that it is measured by"
               (Gen.zip (casesOf 0.9 interior) (Gen.zip (tens -4 1) (tens -9 -6)))
               (fun ({ Mdp = mdp; Values = values }, (damping, delta)) ->
-                  let quadratic x =
-                      Array.sum (Array.map2 (*) (numbersOf x) (numbersOf (Softmax.fisherProduct mdp values x)))
-
                   for length in [ Curvature.Damped; Curvature.Undamped ] do
                       match Rungs.trustRegionStep mdp { Delta = delta; Damping = damping; Length = length } values with
                       | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
@@ -535,7 +541,7 @@ let private natural =
                           let square = Array.sumBy (fun x -> x * x) (numbersOf step)
 
                           let own =
-                              0.5 * quadratic step
+                              0.5 * spread mdp values step
                               + (if length = Curvature.Damped then 0.5 * damping * square else 0.0)
 
                           let direction, _ = Softmax.naturalGradient mdp damping values
@@ -593,8 +599,8 @@ let private natural =
               "TRPO's step keeps its limit and gains, by the longest of its tries"
               (Gen.zip (cases 0.95) (tens -6 0))
               (fun ({ Mdp = mdp; Values = values }, delta) ->
-                  let direction, quadratic = Softmax.naturalGradient mdp 0.0 values
-                  let full = sqrt (2.0 * delta / quadratic)
+                  let direction, _ = Softmax.naturalGradient mdp 0.0 values
+                  let full = sqrt (2.0 * delta / spread mdp values direction)
 
                   let tried n =
                       TabularPolicy.tilt (Table.map (fun x -> full * 0.8 ** float n * x) direction) values.Policy
