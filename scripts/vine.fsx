@@ -59,8 +59,14 @@ let shop name otherTakings =
 let quiet, busy = shop "a quiet shop" 0.0, shop "a busy shop" 20.0
 
 // The single path improves the policy on all its steps, a vine on the states where the environments stand after the horizon: so it
-// has more environments, and a shorter horizon. An iteration of either is about a thousand steps.
-let path gamma = { Configuration.standard with Gamma = gamma; Delta = 0.03; CriticSteps = 1 }
+// has more environments, and a shorter horizon. An iteration of either is about a thousand steps. Observations are about 1 in size as
+// they are.
+let path gamma =
+    { Configuration.standard with
+        Gamma = gamma
+        Delta = 0.03
+        CriticSteps = 1
+        NormaliseObservations = false }
 
 let vine gamma = { path gamma with Environments = 16; Horizon = 16; Branches = 5; BranchSteps = 10 }
 

@@ -84,6 +84,7 @@ module Registry =
                   Horizon = 512
                   Gamma = 0.95
                   Lambda = 0.9
+                  DampedLength = true
                   NormaliseObservations = false
                   ScaleActions = false }
               Pendulum.environment ]
