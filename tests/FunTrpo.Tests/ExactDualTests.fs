@@ -267,9 +267,7 @@ let private special =
           <| fun () ->
               let p, w = [| 0.5; 0.5 |], [| 0.0; 1.0 |]
 
-              let solvers =
-                  [ "limit", (fun number -> KlDual.withinLimit number)
-                    "price", (fun number -> KlDual.atPrice number) ]
+              let solvers = [ "limit", KlDual.withinLimit; "price", KlDual.atPrice ]
 
               for name, solve in solvers do
                   for row in [ [| 1.0; 1.0 |]; [| 1.5; -0.5 |]; [| nan; 1.0 |]; [| 0.0; 0.0 |]; [| 1.0 |]; [||] ] do

@@ -291,6 +291,9 @@ let private conservative =
 /// An exponent of ten, to scale a price or a limit by.
 let private tens low high = Gen.choose (10 * low, 10 * high) |> Gen.map (fun n -> 10.0 ** (float n / 10.0))
 
+/// What maximisers may leave: a state whose advantages differ by less than 10⁻¹² of the largest |Q| stays as it is, as rounding could have made them differ.
+let private leftAlone values = 1.1e-12 * sizeOfL values
+
 let private optimising =
     testList
         "maximisers"
@@ -301,7 +304,7 @@ let private optimising =
                   let price = scale * sizeOfL values
                   let worth policy = Values.policyAdvantage values policy - price * klMax mdp values policy
                   let best = worth (Rungs.penalised price values)
-                  let rounding = 1e-14 * sizeOfL values + 1e-9 * abs best
+                  let rounding = leftAlone values + 1e-9 * abs best
                   Expect.isTrue (best >= -rounding) "it is no worse than to stay"
 
                   for candidate in candidates mdp values key do
@@ -323,7 +326,7 @@ let private optimising =
                   | Some(next, certificate) ->
                       let gain = Values.policyAdvantage values
                       let best = gain next.Policy
-                      let rounding = 1e-14 * sizeOfL values + 1e-8 * abs best
+                      let rounding = leftAlone values + 1e-8 * abs best
                       Expect.isTrue (certificate.KlMax <= delta) $"KL = {certificate.KlMax}"
                       Expect.isTrue (best >= 0.0) "gain"
 
@@ -340,7 +343,7 @@ let private optimising =
                   | Some(next, certificate) ->
                       let gain = Values.policyAdvantage values
                       let best = gain next.Policy
-                      let rounding = 1e-14 * sizeOfL values + 1e-8 * abs best
+                      let rounding = leftAlone values + 1e-8 * abs best
                       Expect.isTrue (certificate.KlMean <= delta) $"KL = {certificate.KlMean}"
 
                       for candidate in candidates mdp values key do
