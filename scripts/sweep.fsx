@@ -58,9 +58,9 @@ printfn "CartPole-v1 after %d steps, medians over %d seeds" total seeds.Length
 table "mean return of the last 100 episodes" _.Return
 table "mean KL of a step, as a fraction of δ" (fun run -> run.MeanKl / run.Delta)
 
-// What the full tables show: a small δ is safe and slow; a large one goes too far where the Fisher matrix is hardly damped. Much
-// damping makes steps that stay far inside the trust region, since xᵀ(F + λI)x counts more than the KL, and turns the natural
-// gradient towards the plain one: slow again.
+// What the full tables show: a small δ is safe and slow; a large one wants some damping. Damping turns the natural gradient towards the
+// plain one, but does not shorten a step, whose length follows from xᵀFx alone. With `DampedLength`, steps at λ = 10 stay far inside
+// the trust region, and learning is slow there.
 
 // Neither the order of the runs nor the threads change a bit of any result: no run shares anything with another, and inside
 // a run the sums are cut into pieces whose number does not depend on the threads. So do the first seed of each point again,

@@ -15,6 +15,7 @@ TrainingPlan plan = Trpo.For(() => new Crane())
             Gamma = 0.98, // looks about 50 steps, or 5 s, ahead
             Delta = 0.03, // longer strides than usual: the task forgives them
             CriticSteps = 1,
+            NormaliseObservations = false, // metres and radians are about 1 in size as they are
         }
     );
 

@@ -394,9 +394,7 @@ public sealed class TrainingPlan
             {
                 Converter<Core.Vector, Core.Vector> choose = new RuleOf(Rule!, new(environment.ActionSpace)).Choose;
                 var rule = FSharpFunc<Core.Vector, Core.Vector>.FromConverter(choose);
-                return new(
-                    Evaluation.playUntil(Cancellation, Threads, environment, rule, Episodes, key).OrThrow()
-                );
+                return new(Evaluation.playUntil(Cancellation, Threads, environment, rule, Episodes, key).OrThrow());
             }
 
             Core.Actor actor = PolicyFile.requireFit("the policy", environment, Policy.Saved).OrThrow().Actor;

@@ -261,7 +261,8 @@ type Player(actor: Actor) =
             let means = toMeans (ReadOnlySpan(parameters, 0, low.Length))
 
             let deviations =
-                Array.init low.Length (fun i -> unitOf low high i * exp (float (Distribution.boundLogSigma parameters[low.Length + i])))
+                Array.init low.Length (fun i ->
+                    unitOf low high i * exp (float (Distribution.boundLogSigma parameters[low.Length + i])))
 
             ActionDistribution.Normals(
                 ImmutableCollectionsMarshal.AsImmutableArray means,

@@ -1,14 +1,18 @@
 namespace FunTrpo
 
-/// For how many iterations in a row something has been so.
+/// For how many iterations in a row something has been so, and the longest such streak that was told.
+[<Struct>]
+type Streak = { Count: int; Told: int }
+
+/// What has been so for some iterations in a row.
 type Streaks =
     {
         /// The policy has not moved, or by less than a thousandth of the trust region.
-        Unmoved: int
+        Unmoved: Streak
         /// A policy of discrete actions has had next to no entropy.
-        Decided: int
+        Decided: Streak
         /// Some log σ of a Gaussian policy has been at a bound.
-        SigmaBound: int
+        SigmaBound: Streak
     }
 
 /// What a user should know of a run that goes on.
@@ -43,19 +47,23 @@ module Warning =
 
 module Streaks =
 
-    let none = { Unmoved = 0; Decided = 0; SigmaBound = 0 }
+    let none =
+        let none = { Count = 0; Told = 0 }
+        { Unmoved = none; Decided = none; SigmaBound = none }
 
-    /// How long a streak is when it is first told. It is told again whenever it has doubled.
+    /// How long a streak is when it is first told. After that, only streaks of twice the length are told: few warnings in the longest run.
     let private first = 10
-
-    let private isTold count =
-        let times = count / first
-        count > 0 && count % first = 0 && (times &&& (times - 1)) = 0
 
     /// A mean entropy in nats below which a choice is as good as made.
     let private littleEntropy = 1e-3
 
-    let private goOn isSo count = if isSo then count + 1 else 0
+    /// The streak after one more iteration.
+    let private goOn isSo streak =
+        let count = if isSo then streak.Count + 1 else 0
+        let isNews = count >= max first (2 * streak.Told)
+        { Count = count; Told = if isNews then count else streak.Told }
+
+    let private isTold before now = now.Told > before.Told
 
     let private hasMoved delta (improvement: Improvement) =
         match improvement.Outcome with
@@ -94,19 +102,19 @@ module Streaks =
         let entropy = improvement.Comparison.Entropy
         let sigma = boundSigma policy improvement.Parameters
 
-        let streaks =
+        let now =
             { Unmoved = goOn (not (hasMoved delta improvement)) streaks.Unmoved
               Decided = goOn (isDiscrete && entropy < littleEntropy) streaks.Decided
               SigmaBound = goOn sigma.IsSome streaks.SigmaBound }
 
         let warnings =
-            [ if isTold streaks.Unmoved then
-                  NotMoving(streaks.Unmoved, reason improvement)
-              if isTold streaks.Decided then
-                  Decided(streaks.Decided, entropy)
+            [ if isTold streaks.Unmoved now.Unmoved then
+                  NotMoving(now.Unmoved.Count, reason improvement)
+              if isTold streaks.Decided now.Decided then
+                  Decided(now.Decided.Count, entropy)
               match sigma with
-              | ValueSome(struct (dimension, logSigma)) when isTold streaks.SigmaBound ->
-                  SigmaAtBound(streaks.SigmaBound, dimension, logSigma, entropyBonus)
+              | ValueSome(struct (dimension, logSigma)) when isTold streaks.SigmaBound now.SigmaBound ->
+                  SigmaAtBound(now.SigmaBound.Count, dimension, logSigma, entropyBonus)
               | _ -> () ]
 
-        streaks, warnings
+        now, warnings

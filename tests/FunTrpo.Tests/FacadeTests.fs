@@ -310,12 +310,4 @@ let private documentation =
     }
 
 let tests =
-    testList
-        "Facade"
-        [ testList "in C#" facts
-          options
-          training
-          reports
-          situations
-          forgetting
-          documentation ]
+    testList "Facade" [ testList "in C#" facts; options; training; reports; situations; forgetting; documentation ]

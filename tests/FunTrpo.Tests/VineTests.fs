@@ -549,7 +549,11 @@ let private training =
 
                           let vine, path = once configuration, once { configuration with Branches = 0 }
                           let start = Training.start (setupOf 1 configuration environment) 5L
-                          Expect.notEqual path.PolicyParameters start.PolicyParameters "the single path moves the policy"
+
+                          Expect.notEqual
+                              path.PolicyParameters
+                              start.PolicyParameters
+                              "the single path moves the policy"
 
                           // The normaliser goes with the policy, and the streaks are those of its step.
                           let normaliser =

@@ -86,6 +86,36 @@ let tests =
               && after.Normaliser.Equals before.Normaliser
               && after.Steps > before.Steps)
 
+          testProperty "a streak is told when it is longer than twice the longest that was told, and no earlier"
+          <| Prop.forAll
+              (Gen.listOf (Gen.frequency [ 30, Gen.constant true; 1, Gen.constant false ]) |> Arb.fromGen)
+              (fun moves ->
+                  let setup, start, _ = iterations small (task (Discrete 2) 1 (fun _ -> 1.0)) 0
+
+                  let improvement isStuck =
+                      { Parameters = start.PolicyParameters
+                        Outcome = if isStuck then NoGradient else Moved(1.0, 1)
+                        Comparison = { Gain = 0.0; GainError = 0.0; MeanKl = 0.01; MaxKl = 0.01; Entropy = 1.0 }
+                        GradientNorm = 0.0
+                        Solution = None }
+
+                  let told =
+                      (Streaks.none, moves)
+                      ||> List.mapFold (fun streaks isStuck ->
+                          let streaks, warnings = Streaks.next setup.Policy 0.01 0.0 (improvement isStuck) streaks
+                          List.tryPick notMoving warnings |> Option.map fst, streaks)
+                      |> fst
+
+                  let expected =
+                      ((0, 0), moves)
+                      ||> List.mapFold (fun (count, longest) isStuck ->
+                          let count = if isStuck then count + 1 else 0
+                          let isNews = count >= 10 && count >= 2 * longest
+                          (if isNews then Some count else None), (count, (if isNews then count else longest)))
+                      |> fst
+
+                  told = expected)
+
           test "one environment and one step give no gradient, for ever" {
               let configuration = { small with Environments = 1; Horizon = 1 }
               let _, _, results = iterations configuration (task (Discrete 2) 1 (fun action -> float action[0])) 30
