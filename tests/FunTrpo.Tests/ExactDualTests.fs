@@ -254,6 +254,8 @@ let private pricing =
 
                   if others problem = 0.0 then
                       Expect.equal limited.Row problem.P "nothing to gain"
+                  elif Double.IsInfinity limited.Multiplier then
+                      Expect.isTrue (limit < 1e-28) "float64 knows no other row so near"
                   else
                       let priced = KlDual.atPrice limited.Multiplier problem.P problem.W
 
