@@ -52,10 +52,7 @@ let private line (report: Report) (steps: int64) seconds =
     let comparison = improvement.Comparison
 
     let share =
-        if Double.IsFinite report.Delta then
-            $"{comparison.MeanKl / report.Delta, 6:F2}"
-        else
-            "     –"
+        if Double.IsFinite report.Delta then $"{comparison.MeanKl / report.Delta, 6:F2}" else "     –"
 
     $"{report.Steps, 9} {mean} {comparison.MeanKl, 10:F5} {share} {comparison.Gain, 9:F4} {conjugateGradient} {tries} {report.ExplainedVariance, 10:F3} {comparison.Entropy, 8:F3} {float steps / seconds, 10:F0}"
 

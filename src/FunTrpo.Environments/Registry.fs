@@ -69,11 +69,7 @@ module Registry =
           register
               50_000L
               90.0
-              { standard with
-                  Horizon = 64
-                  Gamma = 0.999
-                  InitialLogSigma = 1.0
-                  NormaliseReturns = false }
+              { standard with Horizon = 64; Gamma = 0.999; InitialLogSigma = 1.0; NormaliseReturns = false }
               MountainCarContinuous.environment
 
           register
