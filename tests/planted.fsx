@@ -167,13 +167,13 @@ let all =
               "Advantage.fs"
               [ slip
                     "an episode sees past its truncation"
-                    "if ends[t] = End.Continues then following else 0.0"
-                    "if ends[t] = End.Terminated then 0.0 else following"
+                    "| End.Continues -> (1.0 - lambda)"
+                    "| End.Continues | End.Truncated when t + 1 < values.Length -> (1.0 - lambda)"
                 slip
                     "a termination is bootstrapped by the next row"
                     "| End.Terminated -> 0.0"
                     "| End.Terminated -> (if t + 1 < values.Length then values[t + 1] else 0.0)"
-                slip "advantages are discounted by λ alone" "gamma * lambda * beyond" "lambda * beyond"
+                slip "what follows is not discounted in returns" "rewards[t] + gamma * next" "rewards[t] + next"
                 slip "advantages are divided by their variance" "sqrt (squares / float count)" "squares / float count"
                 slip
                     "bootstraps are taken in the wrong order"
@@ -296,12 +296,45 @@ let all =
                     "            instance.State.Inner |> ValueOption.iter Borrower.giveBack"
                     "            ignore instance" ]
           core
+              [ "Critic fit"; "One step" ]
+              "CriticFit.fs"
+              [ slip "the unit of returns forgets all but the last batch" "Moments.merge earlier batch" "batch"
+                slip "an enormous return is never forgotten" "now > 0.0 && before > anotherUnit * now" "false" ]
+          core
+              [ "Critic fit" ]
+              "Critic.fs"
+              [ slip "V lacks the mean of its unit" "mean + deviation * output" "deviation * output" ]
+          core
+              [ "distributions" ]
+              "Distribution.fs"
+              [ slip
+                    "log σ goes on beyond its bound"
+                    "derivative > 0f && logSigma >= highestLogSigma"
+                    "derivative > 1e30f && logSigma >= highestLogSigma" ]
+          core
+              [ "trust region" ]
+              "TrustRegion.fs"
+              [ slip "damping stays in the length" "damped - settings.Damping * Vector.dot direction direction" "damped" ]
+          core
+              [ "Rollout" ]
+              "Rollout.fs"
+              [ slip "a bootstrap shows what the one before wrote" "following.AsSpan().Clear()" "()" ]
+          core
+              [ "Warnings" ]
+              "Warning.fs"
+              [ slip "every streak is told" "2 * streak.Told" "streak.Told"
+                slip
+                    "a refused step is a move"
+                    "| Moved _ -> System.Double.IsInfinity delta"
+                    "| _ -> System.Double.IsInfinity delta" ]
+          core
               [ "an iteration" ]
               "Training.fs"
               [ slip
                     "the normaliser is frozen after a few iterations"
-                    "Normaliser = Normaliser.observe batch.Observations state.Normaliser"
-                    "Normaliser = (if state.Iteration < 9 then Normaliser.observe batch.Observations state.Normaliser else state.Normaliser)" ]
+                    "if hasMoved then"
+                    "if hasMoved && state.Iteration < 9 then"
+                slip "a refused step moves the normaliser" "if hasMoved then" "if true then" ]
           core
               [ "Training"; "Vine" ]
               "Training.fs"
@@ -331,26 +364,26 @@ let all =
               "Configuration.fs"
               [ slip
                     "the trust region is halved all at once"
-                    "float steps / float configuration.DeltaHalfLife"
-                    "float (steps / int64 configuration.DeltaHalfLife)" ]
+                    "all / float configuration.DeltaHalfLife"
+                    "floor (all / float configuration.DeltaHalfLife)" ]
           core
               [ "evaluation" ]
               "Evaluation.fs"
               [ slip "the deviation is the variance" "Std = sqrt (returns" "Std = (returns"
                 slip "returns are in reverse" "List.rev >> Array.ofList" "Array.ofList"
-                slip "the last reward of an episode is lost" "-> Ok(total + next.Reward)" "-> Ok total"
+                slip "the last reward of an episode is lost" "Return = total + next.Reward;" "Return = total;"
                 slip "all episodes are the same" "choose i (Key.at (int64 i) key)" "choose i key" ]
           core
               [ "Policy file" ]
               "PolicyFile.fs"
               [ slip
                     "variances are saved for squared deviations"
-                    "columns moments.SquaredDeviations"
-                    "columns moments.Variance"
+                    "\"squaredDeviations\" moments.SquaredDeviations"
+                    "\"squaredDeviations\" moments.Variance"
                 slip
                     "scaled actions are forgotten by files"
-                    "IsScaled = get<bool> \"scaledActions\" node"
-                    "IsScaled = (get<bool> \"scaledActions\" node && false)" ]
+                    "IsScaled = (property \"scaledActions\" node).GetBoolean()"
+                    "IsScaled = ((property \"scaledActions\" node).GetBoolean() && false)" ]
           core
               [ "parallel work"; "surrogate and Fisher" ]
               "Parallel.fs"
@@ -358,7 +391,10 @@ let all =
           core
               [ "Space"; "Environments" ]
               "Space.fs"
-              [ slip "a box is twice as wide as its units" "0.5f * (high - low) * row[i]" "(high - low) * row[i]"
+              [ slip
+                    "a box is twice as wide as its units"
+                    "0.5 * (high - low) * float row[i]"
+                    "(high - low) * float row[i]"
                 slip "the count is an index" "x < float32 count" "x <= float32 count" ]
           core
               [ "Key" ]
@@ -404,12 +440,15 @@ let all =
                     "less l (0.25 * c) (klMax ())"
                 slip
                     "ε of another policy has a sign"
-                    "abs (Table.rowDot other values.Advantages state)"
-                    "Table.rowDot other values.Advantages state" ]
+                    "abs (Table.rowDot other.Table values.Advantages state)"
+                    "Table.rowDot other.Table values.Advantages state" ]
           exact
               [ "Exact duals" ]
               "KlDual.fs"
-              [ slip "what the support keeps is linear in the KL" "let kept = exp -d" "let kept = 1.0 - min 1.0 d" ]
+              [ slip
+                    "what the support keeps is linear in the KL"
+                    "(beyond, exp -d, oneLessExp d)"
+                    "(beyond, 1.0 - min 1.0 d, oneLessExp d)" ]
           exact
               [ "Exact processes" ]
               "Values.fs"
@@ -428,7 +467,10 @@ let all =
           exact
               [ "Bridge"; "natural gradient" ]
               "Softmax.fs"
-              [ slip "the Fisher product is diagonal" "(x[state, action] - mean)" "(x[state, action] - 0.0 * mean)"
+              [ slip
+                    "the Fisher product is diagonal"
+                    "weight * values.Policy[state, action] * (x[state, action] - mean)"
+                    "weight * values.Policy[state, action] * (x[state, action] - 0.0 * mean)"
                 slip
                     "Sherman and Morrison have a wrong sign"
                     "(1.0 - weight * dot row ofRow)"
@@ -462,7 +504,10 @@ let all =
           facade
               [ "EnvironmentFacts" ]
               "CallersEnvironment.cs"
-              [ slip "failed simulators are never disposed of" "it.Dispose();" ""
+              [ slip
+                    "failed simulators are never disposed of"
+                    "if (!disposable.Remove(simulator))"
+                    "if (disposable.Contains(simulator))"
                 slip "the time limit is a step too long" "state.Steps + 1 >= limit" "state.Steps >= limit" ]
           facade
               [ "StateFacts"; "Facade" ]

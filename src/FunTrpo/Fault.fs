@@ -18,8 +18,8 @@ type Fault =
     | FailedEnvironment of error: exn * environment: string * instance: int * step: int64
     /// The policy gave an action distribution whose parameters are NaN or infinite.
     | NonFinitePolicy of environment: string * instance: int * step: int64
-    /// A stage of the update produced a number that is NaN or infinite.
-    | NonFiniteStage of stage: string * iteration: int
+    /// A stage of the update produced a number that is NaN, infinite, or too large for float32: in training on which environment.
+    | NonFiniteStage of stage: string * environment: string * iteration: int
     /// An episode that was still going on after so many steps, where one that ends was needed.
     | EndlessEpisode of environment: string * steps: int64
     /// Two parts that do not fit together, and why.
@@ -65,7 +65,8 @@ module Fault =
             $"{environment} failed (environment {instance}, step {step}): {error.Message}"
         | NonFinitePolicy(environment, instance, step) ->
             $"the policy gave a non-finite action distribution for {environment} (environment {instance}, step {step})"
-        | NonFiniteStage(stage, iteration) -> $"the {stage} became non-finite in iteration {iteration}"
+        | NonFiniteStage(stage, environment, iteration) ->
+            $"the {stage} became non-finite, or larger than float32 holds, in iteration {iteration} on {environment}"
         | EndlessEpisode(environment, steps) ->
             $"an episode of {environment} had no end after {steps} steps: give it a time limit"
         | Mismatch what -> what

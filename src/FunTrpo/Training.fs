@@ -274,8 +274,8 @@ module Training =
     let meanReturn (state: State<'State>) =
         if state.RecentReturns.IsEmpty then None else Some(Seq.average state.RecentReturns)
 
-    let private requireFinite stage (state: State<'State>) isFinite =
-        if isFinite then Ok() else Error(NonFiniteStage(stage, state.Iteration + 1))
+    let private requireFinite stage (setup: Setup<'State>) (state: State<'State>) isFinite =
+        if isFinite then Ok() else Error(NonFiniteStage(stage, setup.Environment.Id, state.Iteration + 1))
 
     /// Whether the networks, which know float32 alone, can be given these numbers.
     let private areFloat32 (numbers: ImmutableArray<float>) =
@@ -362,7 +362,7 @@ module Training =
 
         result {
             let! vine = Vine.grow setup.Environment actor settings valuesOf setup.Threads key instances
-            do! requireFinite "branches' returns" state (areFloat32 vine.Returns)
+            do! requireFinite "branches' returns" setup state (areFloat32 vine.Returns)
 
             return
                 { Observations = Normaliser.apply normaliser vine.Observations
@@ -454,19 +454,19 @@ module Training =
         result {
             let! batch, instances = rollout horizon setup state
             let estimate = estimate setup state batch
-            do! requireFinite "returns" state (areFloat32 estimate.Returns)
+            do! requireFinite "returns" setup state (areFloat32 estimate.Returns)
             let! samples = samples setup state batch estimate instances
-            do! requireFinite "advantages" state (areFloat32 samples.Advantages)
+            do! requireFinite "advantages" setup state (areFloat32 samples.Advantages)
 
             let struct (improvement, critic) =
                 Parallel.both setup.Threads (fun () -> improve by setup state samples) (fun () ->
                     fitCritic setup state estimate)
 
             let isFiniteSolve = improvement.Solution |> Option.forall (fun solution -> solution.Stop <> NonFinite)
-            do! requireFinite "policy gradient" state (Double.IsFinite improvement.GradientNorm)
-            do! requireFinite "Fisher-vector product" state isFiniteSolve
-            do! requireFinite "policy" state (Vector.isFinite improvement.Parameters)
-            do! requireFinite "critic" state (Vector.isFinite critic.Parameters)
+            do! requireFinite "policy gradient" setup state (Double.IsFinite improvement.GradientNorm)
+            do! requireFinite "Fisher-vector product" setup state isFiniteSolve
+            do! requireFinite "policy" setup state (Vector.isFinite improvement.Parameters)
+            do! requireFinite "critic" setup state (Vector.isFinite critic.Parameters)
 
             let configuration = setup.Configuration
 

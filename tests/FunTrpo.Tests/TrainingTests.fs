@@ -532,7 +532,7 @@ let private failures =
               let setup = setupOf 1 { reinforce with LearningRate = 1e300 } CartPole.environment
 
               match Training.run setup (Training.start setup 1L) |> Seq.truncate 5 |> List.ofSeq with
-              | [ Error(NonFiniteStage(stage, iteration)) ] ->
+              | [ Error(NonFiniteStage(stage, "CartPole-v1", iteration)) ] ->
                   Expect.equal (stage, iteration) ("policy", 1) "stage and iteration"
               | results -> failtest $"%A{results}"
           }
@@ -554,7 +554,7 @@ let private failures =
                   let setup = setupOf 1 { small with NormaliseReturns = false } huge
 
                   match Training.update setup (Training.start setup 1L) with
-                  | Error(NonFiniteStage("returns", 1)) -> Expect.equal reward 3e38 "a reward that fits"
+                  | Error(NonFiniteStage("returns", "Huge-v0", 1)) -> Expect.equal reward 3e38 "a reward that fits"
                   | Error fault ->
                       Expect.equal fault (OversizedEnvironment("reward", reward, "Huge-v0", 0, 1L)) "the fault"
                   | other -> failtest $"%A{Result.map fst other}"

@@ -734,7 +734,7 @@ let private faults =
 
           test "is one of the returns where they do not fit into float32" {
               match update (failing "size" (horizon + 1)) with
-              | Error(NonFiniteStage("branches' returns", 1)) -> ()
+              | Error(NonFiniteStage("branches' returns", "Failing-v0", 1)) -> ()
               | other -> failtest $"%A{Result.map fst other}"
           }
 
