@@ -2,7 +2,6 @@ namespace FunTrpo
 
 open System
 open System.Collections.Immutable
-open System.Runtime.InteropServices
 open FunTrpo.Kernels
 
 /// How the critic is fitted to the returns of a batch.
@@ -51,7 +50,7 @@ module CriticFit =
         batchSize
         (network: Network)
         (observations: Matrix)
-        (returns: ImmutableArray<float>)
+        (target: int -> float)
         key
         (state: CriticState)
         =
@@ -69,7 +68,7 @@ module CriticFit =
             let errors = errors.Memory.Slice(0, rows.Length)
             use at = packed.Linearize minibatch
             let values = Matrix.flatten at.Forward
-            differencesTo errors (2.0 / float rows.Length) values (fun row -> returns[rows.Span[row]])
+            differencesTo errors (2.0 / float rows.Length) values (fun row -> target rows.Span[row])
             at.PullbackPacked(asColumn errors, gradient.Memory)
             steps <- steps + 1L
 
@@ -112,15 +111,14 @@ module CriticFit =
         lineSearch
         (network: Network)
         (observations: Matrix)
-        (returns: ImmutableArray<float>)
+        (target: int -> float)
         (state: CriticState)
         =
-        let target row = returns[row]
-        let rows = float returns.Length
+        let rows = float observations.Rows
         let count = network.ParameterCount
-        use oldScratch = Scratch.Rent returns.Length
-        use valuesScratch = Scratch.Rent returns.Length
-        use errors = Scratch.Rent returns.Length
+        use oldScratch = Scratch.Rent observations.Rows
+        use valuesScratch = Scratch.Rent observations.Rows
+        use errors = Scratch.Rent observations.Rows
         use descent = Scratch.Rent count
         use direction = Scratch.Rent count
         use product = Scratch.Rent count
@@ -199,28 +197,23 @@ module CriticFit =
 
         { state with Parameters = improve steps state.Parameters |> Vector.toArray |> Vector.adopt }
 
-    /// The critic fitted to the targets, one a row of the (normalised) observations, in the unit of its network.
-    let private fitOutputs settings network observations (targets: ImmutableArray<float>) key (state: CriticState) =
+    /// The critic fitted to a target for each row of the (normalised) observations, in the unit of its network.
+    let private fitOutputs settings network observations (target: int -> float) key (state: CriticState) =
         match settings with
         | Adam(learningRate, epochs, batchSize) ->
-            byAdam learningRate epochs batchSize network observations targets key state
+            byAdam learningRate epochs batchSize network observations target key state
         | GaussNewton(delta, steps, damping, conjugateGradient, lineSearch) ->
-            byGaussNewton delta steps damping conjugateGradient lineSearch network observations targets state
+            byGaussNewton delta steps damping conjugateGradient lineSearch network observations target state
 
     /// The critic fitted to the returns of the batch, one a row of the (normalised) observations.
     let fit settings network observations (returns: ImmutableArray<float>) key (state: CriticState) =
         if state.Unit = Plain then
-            fitOutputs settings network observations returns key state
+            fitOutputs settings network observations (fun row -> returns[row]) key state
         elif ReturnUnit.deviation state.Unit = 0.0 then
             state // The returns were all the same, and V(s) = mean is that.
         else
             let ofReturn = ReturnUnit.ofReturn state.Unit
-            let targets = Array.zeroCreate returns.Length
-
-            for row in 0 .. targets.Length - 1 do
-                targets[row] <- ofReturn returns[row]
-
-            fitOutputs settings network observations (ImmutableCollectionsMarshal.AsImmutableArray targets) key state
+            fitOutputs settings network observations (fun row -> ofReturn returns[row]) key state
 
     /// Deviations that are so many times as large as others belong to another unit.
     let private anotherUnit = 1000.0
