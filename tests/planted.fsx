@@ -325,16 +325,16 @@ let all =
               [ slip "every streak is told" "2 * streak.Told" "streak.Told"
                 slip
                     "a refused step is a move"
-                    "| Moved _ -> System.Double.IsInfinity delta"
-                    "| _ -> System.Double.IsInfinity delta" ]
+                    "        improvement.Outcome.IsMoved"
+                    "        true" ]
           core
               [ "an iteration" ]
               "Training.fs"
               [ slip
                     "the normaliser is frozen after a few iterations"
-                    "if hasMoved then"
-                    "if hasMoved && state.Iteration < 9 then"
-                slip "a refused step moves the normaliser" "if hasMoved then" "if true then" ]
+                    "if improvement.Outcome.IsMoved then"
+                    "if improvement.Outcome.IsMoved && state.Iteration < 9 then"
+                slip "a refused step moves the normaliser" "if improvement.Outcome.IsMoved then" "if true then" ]
           core
               [ "Training"; "Vine" ]
               "Training.fs"

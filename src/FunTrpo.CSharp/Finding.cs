@@ -85,15 +85,9 @@ public enum FindingKind
 internal sealed record Checking(Core.Configuration Configuration, long Seed)
     : IOpenedEnvironment<IReadOnlyList<Finding>>
 {
-    public IReadOnlyList<Finding> With<T>(Core.Environment<T> environment, Action release)
-    {
-        try
-        {
-            return [.. Core.Check.runFor(Configuration, environment, Seed).Select(Finding.Of)];
-        }
-        finally
-        {
-            release();
-        }
-    }
+    public IReadOnlyList<Finding> With<T>(Core.Environment<T> environment, Action release) =>
+        Release.Afterwards<IReadOnlyList<Finding>>(
+            () => [.. Core.Check.runFor(Configuration, environment, Seed).Select(Finding.Of)],
+            release
+        );
 }

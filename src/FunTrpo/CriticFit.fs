@@ -207,9 +207,7 @@ module CriticFit =
 
     /// The critic fitted to the returns of the batch, one a row of the (normalised) observations.
     let fit settings network observations (returns: ImmutableArray<float>) key (state: CriticState) =
-        if state.Unit = Plain then
-            fitOutputs settings network observations (fun row -> returns[row]) key state
-        elif ReturnUnit.deviation state.Unit = 0.0 then
+        if ReturnUnit.deviation state.Unit = 0.0 then
             state // The returns were all the same, and V(s) = mean is that.
         else
             let ofReturn = ReturnUnit.ofReturn state.Unit

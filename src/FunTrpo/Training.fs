@@ -478,11 +478,6 @@ module Training =
             let streaks, warnings =
                 Streaks.next setup.Policy delta configuration.EntropyBonus improvement state.Streaks
 
-            let hasMoved =
-                match improvement.Outcome with
-                | Moved _ -> true
-                | _ -> false
-
             let next =
                 { account batch state with
                     Iteration = state.Iteration + 1
@@ -491,7 +486,10 @@ module Training =
                     Critic = critic
                     // A policy that has not moved acts as before: its normaliser stays, too.
                     Normaliser =
-                        if hasMoved then Normaliser.observe batch.Observations state.Normaliser else state.Normaliser
+                        if improvement.Outcome.IsMoved then
+                            Normaliser.observe batch.Observations state.Normaliser
+                        else
+                            state.Normaliser
                     Streaks = streaks
                     Instances = instances }
 

@@ -66,9 +66,8 @@ module Streaks =
     let private isTold before now = now.Told > before.Told
 
     let private hasMoved delta (improvement: Improvement) =
-        match improvement.Outcome with
-        | Moved _ -> System.Double.IsInfinity delta || improvement.Comparison.MeanKl >= 1e-3 * delta
-        | _ -> false
+        improvement.Outcome.IsMoved
+        && (System.Double.IsInfinity delta || improvement.Comparison.MeanKl >= 1e-3 * delta)
 
     let private reason (improvement: Improvement) =
         match improvement.Outcome, improvement.Solution with
@@ -94,17 +93,12 @@ module Streaks =
 
     /// The streaks after one more iteration, within a trust region of radius δ (∞ for fixed steps), and what is to be told of them.
     let next (policy: Policy) delta entropyBonus (improvement: Improvement) streaks =
-        let isDiscrete =
-            match policy.ActionSpace with
-            | Box _ -> false
-            | _ -> true
-
         let entropy = improvement.Comparison.Entropy
         let sigma = boundSigma policy improvement.Parameters
 
         let now =
             { Unmoved = goOn (not (hasMoved delta improvement)) streaks.Unmoved
-              Decided = goOn (isDiscrete && entropy < littleEntropy) streaks.Decided
+              Decided = goOn (not policy.ActionSpace.IsBox && entropy < littleEntropy) streaks.Decided
               SigmaBound = goOn sigma.IsSome streaks.SigmaBound }
 
         let warnings =
