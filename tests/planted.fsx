@@ -323,10 +323,7 @@ let all =
               [ "Warnings" ]
               "Warning.fs"
               [ slip "every streak is told" "2 * streak.Told" "streak.Told"
-                slip
-                    "a refused step is a move"
-                    "        improvement.Outcome.IsMoved"
-                    "        true" ]
+                slip "a refused step is a move" "        improvement.Outcome.IsMoved" "        true" ]
           core
               [ "an iteration" ]
               "Training.fs"
