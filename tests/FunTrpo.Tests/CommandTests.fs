@@ -10,6 +10,7 @@ open FsCheck
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Cli
+open FunTrpo.Tests.Generators
 
 // ---- The command as a process ----
 
@@ -75,11 +76,6 @@ let inNewFolder name body = testCase name (fun () -> inFolder body)
 let json path = JsonNode.Parse(File.ReadAllText path).AsObject()
 
 let get<'T> (name: string) (node: JsonObject) = node[name].GetValue<'T>()
-
-let expectOk result =
-    match result with
-    | Ok value -> value
-    | Error fault -> failtest (Fault.message fault)
 
 let loaded folder = PolicyFile.load (Path.Combine(folder, "policy.json")) |> expectOk
 

@@ -8,6 +8,7 @@ open FsCheck.FSharp
 open Microsoft.FSharp.Reflection
 open FunTrpo
 open FunTrpo.Environments
+open FunTrpo.Tests.Generators
 
 let private standard = Configuration.standard
 
@@ -82,11 +83,6 @@ let private table =
 let private few = { FsCheckConfig.defaultConfig with maxTest = 20 }
 
 let private fieldOf name = Configuration.fields |> List.find (fun field -> field.Name = name)
-
-let private expectOk result =
-    match result with
-    | Ok value -> value
-    | Error fault -> failtest (Fault.message fault)
 
 /// A value of any sort is refused, in words that name the field, the value and what would be allowed.
 let private expectRefused name (value: string) allowed result =

@@ -8,6 +8,7 @@ open FsCheck
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
+open FunTrpo.Tests.Generators
 
 /// What the documentation says of an environment, restated here on the bare numbers of its state.
 type private Case<'State> =
@@ -138,21 +139,8 @@ let private readReference file =
       ActionSpace = (get "action_space" root).GetString()
       Episodes = get "episodes" root |> items |> List.map readEpisode }
 
-/// The recorded files: beside the sources, or above the test program where a build has rewritten the sources' paths.
 let private referenceFiles =
-    let rec ancestors (directory: DirectoryInfo) =
-        match directory with
-        | null -> []
-        | _ -> directory.FullName :: ancestors directory.Parent
-
-    let folders =
-        Path.Combine(__SOURCE_DIRECTORY__, "..", "fixtures", "gymnasium")
-        :: (ancestors (DirectoryInfo AppContext.BaseDirectory)
-            |> List.map (fun directory -> Path.Combine(directory, "tests", "fixtures", "gymnasium")))
-
-    match folders |> List.tryFind Directory.Exists with
-    | Some folder -> Directory.GetFiles(folder, "*.json") |> Array.sort |> List.ofArray
-    | None -> []
+    Directory.GetFiles(fixture [ "gymnasium" ], "*.json") |> Array.sort |> List.ofArray
 
 let private sameBits what (actual: float) (expected: float) =
     if BitConverter.DoubleToInt64Bits actual <> BitConverter.DoubleToInt64Bits expected then

@@ -4,11 +4,21 @@ module FunTrpo.Tests.Generators
 open System
 open System.Buffers
 open System.Collections.Immutable
+open System.IO
 open Expecto
 open FsCheck
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Kernels
+
+/// The value of a result that must not be an error.
+let expectOk result =
+    match result with
+    | Ok value -> value
+    | Error fault -> failtest (Fault.message fault)
+
+/// A file of `tests/fixtures`, which the build copies beside the test program (a deterministic build hides the source folder).
+let fixture (parts: string list) = Path.Combine(Array.ofList (AppContext.BaseDirectory :: "fixtures" :: parts))
 
 /// The environment variable that says how many random cases are enough.
 let casesVariable = "FUNTRPO_TESTS_CASES"

@@ -6,6 +6,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open FunTrpo
+open FunTrpo.Tests.Generators
 
 /// A context that is shown one-hot, and how many steps this instance has made in all.
 [<Struct>]
@@ -34,11 +35,6 @@ let private task (reward: Reward) =
               Truncated = false }
 
         member _.Observe(state, observation) = observation[state.Context] <- 1f }
-
-let private expectOk result =
-    match result with
-    | Ok value -> value
-    | Error fault -> failtest (Fault.message fault)
 
 /// The mean probability of the best action after so many steps.
 let private learned configuration steps seed (environment: Environment<Standing>) =

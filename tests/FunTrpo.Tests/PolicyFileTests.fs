@@ -431,7 +431,7 @@ let private foreign =
 
 // ---- Files of an earlier version of the library, and of somebody who means harm ----
 
-let private fixture name = Path.Combine(__SOURCE_DIRECTORY__, "..", "fixtures", "policies", name)
+let private policyFixture name = fixture [ "policies"; name ]
 
 let private why result =
     match result with
@@ -445,7 +445,7 @@ let private allocating (call: unit -> 'T) =
     GC.GetAllocatedBytesForCurrentThread() - before, result
 
 let private golden =
-    let path = fixture "version-3.policy.json"
+    let path = policyFixture "version-3.policy.json"
 
     testList
         "a file of version 3, which an earlier build wrote,"
@@ -494,7 +494,7 @@ let private hostile =
               [ "wrapped-count.policy.json", "2²⁴ alternatives"
                 "huge-space.policy.json", "2²⁴ alternatives, or numbers" ] do
               test name {
-                  let allocated, result = allocating (fun () -> PolicyFile.load (fixture name))
+                  let allocated, result = allocating (fun () -> PolicyFile.load (policyFixture name))
                   Expect.stringContains (why result) part "why"
                   Expect.isLessThan allocated 1_000_000L "bytes"
               }

@@ -96,11 +96,6 @@ let private cases =
 
 let private keyOf case name = Key.ofSeed case.Seed |> Key.named name
 
-let private expectOk result =
-    match result with
-    | Ok value -> value
-    | Error fault -> failtest (Fault.message fault)
-
 let private start case = Rollout.start (environment case) case.Instances (keyOf case "start") |> expectOk
 
 let private collectWith threads case name instances =

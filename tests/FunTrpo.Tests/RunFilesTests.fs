@@ -16,6 +16,7 @@ open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Cli
 open FunTrpo.Cli.RunFiles
+open FunTrpo.Tests.Generators
 open FunTrpo.Tests.CommandTests
 
 // ---- What runs leave, said twice ----

@@ -8,6 +8,7 @@ open FsCheck
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
+open FunTrpo.Tests.Generators
 
 /// Small networks and batches: what is tested here does not depend on their size.
 let private small =
@@ -44,11 +45,6 @@ let private variants =
       { small with NormaliseObservations = false; NormaliseReturns = false; NormaliseAdvantages = false } ]
 
 let private few count = { FsCheckConfig.defaultConfig with maxTest = count }
-
-let private expectOk result =
-    match result with
-    | Ok value -> value
-    | Error fault -> failtest (Fault.message fault)
 
 let private setupOf threads configuration environment = Training.setup threads configuration environment |> expectOk
 

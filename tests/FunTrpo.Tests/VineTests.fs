@@ -10,11 +10,6 @@ open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
 
-let private expectOk result =
-    match result with
-    | Ok value -> value
-    | Error fault -> failtest (Fault.message fault)
-
 /// Equal in every bit.
 let private same (a: 'T) (b: 'T) = (a :> obj).Equals b
 

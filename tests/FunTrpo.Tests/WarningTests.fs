@@ -5,11 +5,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open FunTrpo
-
-let private expectOk result =
-    match result with
-    | Ok value -> value
-    | Error fault -> failtest (Fault.message fault)
+open FunTrpo.Tests.Generators
 
 /// Episodes of so many steps, whose reward depends on the action alone.
 let private task actionSpace length (reward: float32[] -> float) =
