@@ -456,6 +456,7 @@ let docs () =
 
     let complaints =
         said.Split '\n'
+        |> Array.filter (fun line -> not (line.TrimStart().StartsWith("Generating ", StringComparison.Ordinal)))
         |> Array.filter (fun line -> Regex.IsMatch(line, @"(?i)\b(warning|error)\b|could not|unable to"))
 
     if code <> 0 || complaints.Length > 0 then

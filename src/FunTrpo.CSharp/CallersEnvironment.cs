@@ -200,7 +200,7 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
             : observation.Length != width
                 ? $"the observation has {observation.Length} numbers, and its space, {ObservationSpace}, has {width}"
             : ObservationSpace.Kind != SpaceKind.Box && !ObservationSpace.Contains(observation)
-                ? $"the observation ({string.Join(", ", observation)}) is not in its space, {ObservationSpace}"
+                ? $"the observation {ValueList.Print(observation)} is not in its space, {ObservationSpace}"
             : null;
         return fault is null ? [.. observation!] : throw new InvalidOperationException(fault);
     }

@@ -73,10 +73,7 @@ internal sealed record LibraryEnvironment(Registered Registered) : EnvironmentSo
         ArgumentNullException.ThrowIfNull(id);
         return OptionModule.ToObj(Registry.tryFind(id)) is { } registered
             ? new(registered)
-            : throw new ArgumentException(
-                $"There is no environment {id}; there are {string.Join(", ", Registry.all.Select(known => known.Id))}.",
-                nameof(id)
-            );
+            : throw new ArgumentException($"{nameof(id)} = {id} is not allowed: {Registry.allowed(id)}", nameof(id));
     }
 
     public override TResult Open<TResult>(IOpenedEnvironment<TResult> use) =>

@@ -1,6 +1,7 @@
 using System;
 using System.Text;
 using System.Text.Json.Serialization;
+using static System.FormattableString;
 
 namespace FunTrpo.CSharp;
 
@@ -68,7 +69,9 @@ public readonly record struct StepResult(
     private bool PrintMembers(StringBuilder builder)
     {
         string seen = Observation is null ? "null" : ValueList.Print(Observation);
-        builder.Append($"Observation = {seen}, Reward = {Reward}, Terminated = {Terminated}, Truncated = {Truncated}");
+        builder.Append(
+            Invariant($"Observation = {seen}, Reward = {Reward}, Terminated = {Terminated}, Truncated = {Truncated}")
+        );
         return true;
     }
 }

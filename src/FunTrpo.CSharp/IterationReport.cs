@@ -2,12 +2,13 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Text.Json.Serialization;
 using Microsoft.FSharp.Core;
+using static System.FormattableString;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
 /// <summary>What became of the step that an iteration wanted to take. Unless it moved, the policy is the old one, bit for bit.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<StepOutcome>))]
+[NameInJson]
 public enum StepOutcome
 {
     /// <summary>The step was taken.</summary>
@@ -27,7 +28,7 @@ public enum StepOutcome
 }
 
 /// <summary>Why conjugate gradient stopped.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<ConjugateGradientStop>))]
+[NameInJson]
 public enum ConjugateGradientStop
 {
     /// <summary>It was not used, or had nothing to solve.</summary>
@@ -96,7 +97,9 @@ public sealed record IterationReport
 
     /// <summary>The usual numbers, in a line.</summary>
     public override string ToString() =>
-        $"{Steps} steps: mean return {Printed.Mean(MeanReturn)}, KL {MeanKl:F5}, gain {SurrogateGain:F4}, {Outcome}";
+        Invariant(
+            $"{Steps} steps: mean return {Printed.Mean(MeanReturn)}, KL {MeanKl:F5}, gain {SurrogateGain:F4}, {Outcome}"
+        );
 
     /// <summary>Iterations so far, with this one.</summary>
     public int Iteration { get; init; }
@@ -190,5 +193,5 @@ public sealed record IterationReport
 internal static class Printed
 {
     /// <summary>A mean, or a dash where there is none yet.</summary>
-    public static string Mean(double? mean) => mean is double it ? $"{it:F2}" : "–";
+    public static string Mean(double? mean) => mean is double it ? Invariant($"{it:F2}") : "–";
 }

@@ -5,6 +5,32 @@ using System.Text.Json.Serialization;
 
 namespace FunTrpo.CSharp;
 
+// The attributes below have no arguments because fsdocs cannot read a type that has an attribute with a type as its argument.
+
+/// <summary>JSON writes the enumeration's value as its name.</summary>
+[AttributeUsage(AttributeTargets.Enum)]
+internal sealed class NameInJsonAttribute : JsonConverterAttribute
+{
+    /// <inheritdoc/>
+    public override JsonConverter CreateConverter(Type typeToConvert) => new JsonStringEnumConverter();
+}
+
+/// <summary>JSON writes the policy as its file.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+internal sealed class PolicyInJsonAttribute : JsonConverterAttribute
+{
+    /// <inheritdoc/>
+    public override JsonConverter CreateConverter(Type typeToConvert) => new PolicyAsJson();
+}
+
+/// <summary>JSON refuses the state.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+internal sealed class RefusedInJsonAttribute : JsonConverterAttribute
+{
+    /// <inheritdoc/>
+    public override JsonConverter CreateConverter(Type typeToConvert) => new NoStateAsJson();
+}
+
 /// <summary>A policy in JSON is what its file holds.</summary>
 internal sealed class PolicyAsJson : JsonConverter<Policy>
 {

@@ -16,7 +16,7 @@ namespace FunTrpo.CSharp;
 /// distribution there ends in an <see cref="ArithmeticException"/>. Two policies are equal when their files are; System.Text.Json
 /// writes and reads what the file holds.
 /// </remarks>
-[JsonConverter(typeof(PolicyAsJson))]
+[PolicyInJson]
 public sealed class Policy : IEquatable<Policy>
 {
     private readonly Core.Player player;

@@ -1,5 +1,6 @@
 using System.Collections.Generic;
 using System.Text.Json.Serialization;
+using static System.FormattableString;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
@@ -22,7 +23,7 @@ public sealed record Scores
     }
 
     /// <summary>Mean and spread, in a line.</summary>
-    public override string ToString() => $"{Mean:F2} ± {StandardDeviation:F2} over {Returns.Count} episodes";
+    public override string ToString() => Invariant($"{Mean:F2} ± {StandardDeviation:F2} over {Returns.Count} episodes");
 
     /// <summary>The mean of the returns.</summary>
     public double Mean { get; init; }

@@ -1,15 +1,15 @@
 using System;
 using System.Collections.Immutable;
-using System.Globalization;
 using System.Linq;
 using System.Text.Json.Serialization;
 using Microsoft.FSharp.Collections;
+using static System.FormattableString;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
 /// <summary>The kinds of <see cref="Space"/>.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<SpaceKind>))]
+[NameInJson]
 public enum SpaceKind
 {
     /// <summary>One of a number of alternatives.</summary>
@@ -109,10 +109,7 @@ public sealed class Space : IEquatable<Space>
             if (!(low[i] <= high[i] && low[i] < float.PositiveInfinity && high[i] > float.NegativeInfinity))
             {
                 throw new ArgumentException(
-                    string.Create(
-                        CultureInfo.InvariantCulture,
-                        $"[{low[i]}, {high[i]}] (coordinate {i}) holds no finite number."
-                    ),
+                    Invariant($"[{low[i]}, {high[i]}] (coordinate {i}) holds no finite number."),
                     nameof(high)
                 );
             }

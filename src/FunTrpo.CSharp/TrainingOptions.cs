@@ -3,12 +3,13 @@ using System.Collections.Generic;
 using System.Linq;
 using System.Text.Json.Serialization;
 using Microsoft.FSharp.Collections;
+using static System.FormattableString;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
 /// <summary>In which direction a policy is improved.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<StepDirection>))]
+[NameInJson]
 public enum StepDirection
 {
     /// <summary>Along the gradient, g.</summary>
@@ -19,7 +20,7 @@ public enum StepDirection
 }
 
 /// <summary>How far a policy is moved in its direction.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<StepLength>))]
+[NameInJson]
 public enum StepLength
 {
     /// <summary>By the learning rate times the direction, unchecked.</summary>
@@ -30,7 +31,7 @@ public enum StepLength
 }
 
 /// <summary>How the critic is fitted to the returns.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<CriticMethod>))]
+[NameInJson]
 public enum CriticMethod
 {
     /// <summary>By Adam on minibatches.</summary>
@@ -41,7 +42,7 @@ public enum CriticMethod
 }
 
 /// <summary>The non-linearity of hidden layers.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<Activation>))]
+[NameInJson]
 public enum Activation
 {
     /// <summary>x</summary>
@@ -401,7 +402,7 @@ public sealed record TrainingOptions
     {
         if (!holds)
         {
-            throw new ArgumentOutOfRangeException(name, value, $"{name} = {value} is not allowed: {rule}");
+            throw new ArgumentOutOfRangeException(name, value, Invariant($"{name} = {value} is not allowed: {rule}"));
         }
     }
 

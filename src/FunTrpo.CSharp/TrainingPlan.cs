@@ -33,11 +33,6 @@ public static class Trpo
     }
 }
 
-/// <summary>Chooses an action for what is seen: a rule of your own, to compare policies with.</summary>
-/// <param name="observation">What is seen, during the call.</param>
-/// <returns>An index, or numbers: <c>seen => seen[0] > 0 ? 1 : 0</c>, <c>seen => new[] { -seen[0] }</c>.</returns>
-public delegate AgentAction ActionRule(ReadOnlySpan<float> observation);
-
 /// <summary>What is to be trained, and how: an immutable value. Each method that changes it gives another one.</summary>
 public sealed class TrainingPlan
 {
@@ -295,13 +290,21 @@ public sealed class TrainingPlan
     /// Plays the same episodes with a rule of your own in place of a policy. Several threads ask it at a time, unless
     /// <see cref="TrainingOptions.Threads"/> is 1; what it throws comes back as it is.
     /// </summary>
-    /// <param name="rule">Who plays. What it gives beyond a box is clipped to it, as actions of a policy are.</param>
+    /// <param name="rule">
+    /// Gives the action for an observation, which it may read during the call: <c>seen => seen[0] > 0 ? 1 : 0</c>, or
+    /// <c>seen => new[] { -seen[0] }</c>. Numbers beyond a box are clipped to it, as the actions of a policy are.
+    /// </param>
     /// <param name="episodes">How many, at least 1.</param>
     /// <param name="seed">The seed of their chance: all who play with the same one meet the same episodes.</param>
     /// <param name="cancellation">Ends it before the next step of an episode. An environment may observe it, too.</param>
     /// <exception cref="ArgumentException">What the rule gave is no action.</exception>
     /// <inheritdoc cref="Evaluate(Policy, int, long, CancellationToken)"/>
-    public Scores Evaluate(ActionRule rule, int episodes = 100, long seed = 0, CancellationToken cancellation = default)
+    public Scores Evaluate(
+        Func<ReadOnlySpan<float>, AgentAction> rule,
+        int episodes = 100,
+        long seed = 0,
+        CancellationToken cancellation = default
+    )
     {
         ArgumentNullException.ThrowIfNull(rule);
         return Evaluate(new Evaluating(null, rule, episodes, seed, Options.Threads, cancellation));
@@ -317,9 +320,9 @@ public sealed class TrainingPlan
     ) => Task.Run(() => Evaluate(policy, episodes, seed, cancellation), cancellation);
 
     /// <summary>Plays the same episodes with a rule of your own in place of a policy, on another thread.</summary>
-    /// <inheritdoc cref="Evaluate(ActionRule, int, long, CancellationToken)"/>
+    /// <inheritdoc cref="Evaluate(Func{ReadOnlySpan{float}, AgentAction}, int, long, CancellationToken)"/>
     public Task<Scores> EvaluateAsync(
-        ActionRule rule,
+        Func<ReadOnlySpan<float>, AgentAction> rule,
         int episodes = 100,
         long seed = 0,
         CancellationToken cancellation = default
@@ -377,7 +380,7 @@ public sealed class TrainingPlan
     /// <summary>Episodes that a policy plays, or a rule.</summary>
     private sealed record Evaluating(
         Policy? Policy,
-        ActionRule? Rule,
+        Func<ReadOnlySpan<float>, AgentAction>? Rule,
         int Episodes,
         long Seed,
         int Threads,
@@ -403,7 +406,7 @@ public sealed class TrainingPlan
     }
 
     /// <summary>A caller's rule, which must give actions of the space.</summary>
-    private sealed record RuleOf(ActionRule Rule, Space Space)
+    private sealed record RuleOf(Func<ReadOnlySpan<float>, AgentAction> Rule, Space Space)
     {
         public Core.Vector Choose(Core.Vector observation)
         {

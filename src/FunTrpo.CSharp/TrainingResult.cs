@@ -1,11 +1,12 @@
 using System;
 using System.Collections.Generic;
 using System.Text.Json.Serialization;
+using static System.FormattableString;
 
 namespace FunTrpo.CSharp;
 
 /// <summary>Why training ended.</summary>
-[JsonConverter(typeof(JsonStringEnumConverter<StopReason>))]
+[NameInJson]
 public enum StopReason
 {
     /// <summary>It had made <see cref="TrainingOptions.TotalSteps"/>.</summary>
@@ -37,5 +38,5 @@ public sealed record TrainingResult(
     public IReadOnlyList<IterationReport> Reports { get; init; } = ValueList.Of(Reports);
 
     /// <summary>How it ended, in a line.</summary>
-    public override string ToString() => $"{Reason} in {Elapsed.TotalSeconds:F1} s: {State}";
+    public override string ToString() => Invariant($"{Reason} in {Elapsed.TotalSeconds:F1} s: {State}");
 }

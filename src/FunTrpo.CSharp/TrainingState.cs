@@ -22,7 +22,7 @@ public sealed record TrainingStep(TrainingState State, IterationReport Report);
 /// gone on for so long that its actions are no longer kept (about a million numbers). A state cannot be written as JSON:
 /// System.Text.Json is refused with a <see cref="NotSupportedException"/> that says what to write instead.
 /// </remarks>
-[JsonConverter(typeof(NoStateAsJson))]
+[RefusedInJson]
 public abstract class TrainingState : IEquatable<TrainingState>
 {
     private protected TrainingState(TrainingOptions options) => Options = options;
@@ -98,7 +98,7 @@ public abstract class TrainingState : IEquatable<TrainingState>
 }
 
 /// <summary>A state of the pipeline, with the setup that it goes on with.</summary>
-[JsonConverter(typeof(NoStateAsJson))]
+[RefusedInJson]
 internal sealed class TrainingState<T>(
     TrainingOptions options,
     Core.Setup<T> setup,

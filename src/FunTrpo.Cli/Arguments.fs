@@ -6,26 +6,6 @@ open System.Globalization
 open FunTrpo
 open FunTrpo.Environments
 
-/// How many letters must be put in, taken out, replaced or exchanged with their neighbours to make one word of the other.
-let private editDistance (a: string) (b: string) =
-    let distances = Array2D.init (a.Length + 1) (b.Length + 1) max
-
-    for i in 1 .. a.Length do
-        for j in 1 .. b.Length do
-            let replaced = distances[i - 1, j - 1] + (if a[i - 1] = b[j - 1] then 0 else 1)
-            let nearest = min replaced (1 + min distances[i - 1, j] distances[i, j - 1])
-            let areExchanged = i > 1 && j > 1 && a[i - 1] = b[j - 2] && a[i - 2] = b[j - 1]
-            distances[i, j] <- if areExchanged then min nearest (1 + distances[i - 2, j - 2]) else nearest
-
-    distances[a.Length, b.Length]
-
-/// "; did you mean …?" with the known word that is nearest to what was typed, or nothing where none is near: where more than a
-/// third of its letters are others.
-let suggestion (known: seq<string>) (typed: string) =
-    let distance (word: string) = editDistance (word.ToLowerInvariant()) (typed.ToLowerInvariant())
-    let nearest = Seq.minBy distance known
-    if 3 * distance nearest <= nearest.Length then $"; did you mean {nearest}?" else ""
-
 let private (|Suffix|_|) (suffix: string) (text: string) =
     if text.EndsWith(suffix, StringComparison.Ordinal) then
         Some(text.Substring(0, text.Length - suffix.Length))
@@ -76,10 +56,7 @@ let number name (text: string) =
 let environment id =
     match Registry.tryFind id with
     | Some registered -> Ok registered
-    | None ->
-        let known = Registry.all |> List.map _.Id
-        let ids = String.concat ", " known
-        Error(InvalidSetting("--env", id, $"it must be one of {ids}{suggestion known id}"))
+    | None -> Error(InvalidSetting("--env", id, Registry.allowed id))
 
 /// The configuration with one field set from text.
 let private set name text configuration =
@@ -89,7 +66,10 @@ let private set name text configuration =
         Configuration.set name text configuration
     else
         let names = String.concat ", " known
-        Error(InvalidSetting(name, text, $"there is no such field; the fields are {names}{suggestion known name}"))
+
+        Error(
+            InvalidSetting(name, text, $"there is no such field; the fields are {names}{Suggestion.among known name}")
+        )
 
 /// The configuration with each of these fields, which all have other names, set in turn.
 let fields configuration (values: seq<string * string>) =

@@ -370,7 +370,7 @@ let main arguments =
         let known = Seq.append (command.Subcommands |> Seq.map _.Name) (command.Options |> Seq.map _.Name)
 
         for token in parsed.UnmatchedTokens do
-            match Arguments.suggestion known token with
+            match Suggestion.among known token with
             | "" -> ()
             | suggestion -> Console.Error.WriteLine $"{token}{suggestion}"
 

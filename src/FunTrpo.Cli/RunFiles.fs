@@ -206,7 +206,7 @@ let private settingsOf (node: JsonNode) =
 
     for KeyValue(name, _) in node.AsObject() do
         if not (List.contains name known) then
-            raise (Unreadable $"it has the unknown {name}{Arguments.suggestion known name}")
+            raise (Unreadable $"it has the unknown {name}{Suggestion.among known name}")
 
     let steps = (property "steps").GetValue<int64>()
 

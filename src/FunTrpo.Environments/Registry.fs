@@ -87,3 +87,9 @@ module Registry =
 
     /// The environment with this id.
     let tryFind id = all |> List.tryFind (fun registered -> registered.Id = id)
+
+    /// What to say to somebody who asks for an environment that is not here: the ids, and the nearest one.
+    let allowed id =
+        let known = all |> List.map _.Id
+        let ids = String.concat ", " known
+        $"it must be one of {ids}{Suggestion.among known id}"

@@ -33,11 +33,12 @@ module Evaluation =
     /// An episode longer than this has no end.
     let private mostSteps = 1_000_000L
 
-    /// One episode in which `choose` gives the action for each observation.
+    /// One episode in which `choose` gives the action for each observation, or nothing where it has no finite one.
     let private episode
         (cancellation: CancellationToken)
         (environment: Environment<'State>)
         (choose: Vector -> Vector voption)
+        (nonFinite: Vector -> int -> int64 -> Fault)
         instance
         key
         =
@@ -63,7 +64,7 @@ module Evaluation =
                     let! action =
                         match choose observation with
                         | ValueSome action -> Ok action
-                        | ValueNone -> Error(NonFinitePolicy(environment.Id, instance, steps))
+                        | ValueNone -> Error(nonFinite observation instance steps)
 
                     let clipped = Vector.Create(action.Length, Fill(Space.clip environment.ActionSpace action.Span))
                     let key = Key.at steps stepKey
@@ -91,12 +92,13 @@ module Evaluation =
         attempt 0L (fun () -> environment.Reset(Key.named "reset" key))
         |> Result.bind (fun state -> play state 0L 0.0)
 
-    let private playWith cancellation threads (environment: Environment<'State>) choose count (key: Key) =
+    let private playWith cancellation threads (environment: Environment<'State>) choose nonFinite count (key: Key) =
         if count < 1 then
             invalidArg "count" $"{count} episodes have no scores: it must be at least 1"
 
         let results =
-            Parallel.map threads count (fun i -> episode cancellation environment choose i (Key.at (int64 i) key))
+            Parallel.map threads count (fun i ->
+                episode cancellation environment choose nonFinite i (Key.at (int64 i) key))
 
         (Ok [], results)
         ||> Array.fold (fun soFar result ->
@@ -110,8 +112,9 @@ module Evaluation =
     /// instance. Each episode has its own key, so the scores do not depend on the number of threads, and all who play with
     /// one key meet the same start states. An episode that goes on for a million steps is an `EndlessEpisode`. Where it is cancelled, an
     /// `OperationCanceledException` ends it before the next step.
-    let playUntil cancellation threads environment (choose: Vector -> Vector) count key =
-        playWith cancellation threads environment (choose >> ValueSome) count key
+    let playUntil cancellation threads (environment: Environment<'State>) (choose: Vector -> Vector) count key =
+        let nonFinite _ instance steps = NonFinitePolicy(environment.Id, instance, steps)
+        playWith cancellation threads environment (choose >> ValueSome) nonFinite count key
 
     /// As `playUntil`, to its end.
     let play threads environment choose count key =
@@ -123,7 +126,11 @@ module Evaluation =
         |> Result.bind (fun () ->
             let player = Player actor
             let choose observation = player.TryAct(observation, ValueNone)
-            playWith cancellation threads environment choose count key)
+
+            let nonFinite (observation: Vector) instance steps =
+                Actor.nonFiniteAction environment actor observation.Span instance steps
+
+            playWith cancellation threads environment choose nonFinite count key)
 
     /// As `runUntil`, to its end.
     let run threads environment actor count key = runUntil CancellationToken.None threads environment actor count key

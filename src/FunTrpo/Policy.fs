@@ -130,6 +130,33 @@ module Actor =
     let distributions (actor: Actor) (observations: Matrix) =
         Network.forward actor.Policy.Network actor.Parameters (Normaliser.apply actor.Normaliser observations)
 
+    /// The fault of an actor that gives no finite action for this raw observation of an instance. The observation is at fault if the
+    /// policy's distribution is finite once the normalised observation is clipped to ±1; otherwise the policy is.
+    let nonFiniteAction
+        (environment: Environment<'State>)
+        (actor: Actor)
+        (observation: ReadOnlySpan<float32>)
+        instance
+        steps
+        =
+        let clipped = Array.zeroCreate<float32> observation.Length
+        Normaliser.applyTo actor.Normaliser observation (clipped.AsSpan())
+
+        for j in 0 .. clipped.Length - 1 do
+            clipped[j] <- Math.Clamp(clipped[j], -1f, 1f)
+
+        let parameters = Array.zeroCreate<float32> actor.Policy.Family.ParameterWidth
+        (Network.at actor.Policy.Network actor.Parameters).Forward(ReadOnlySpan clipped, parameters.AsSpan())
+
+        if
+            not (Reductions.AllFinite(ReadOnlySpan parameters))
+            || Space.holdsIndices environment.ObservationSpace
+        then
+            NonFinitePolicy(environment.Id, instance, steps)
+        else
+            let largest = observation.ToArray() |> Array.maxBy abs
+            OversizedEnvironment("observation", float largest, environment.Id, instance, steps)
+
 /// What a policy does where it sees something: the distribution from which its actions are drawn, in the unit of the actions.
 [<RequireQualifiedAccess>]
 type ActionDistribution =

@@ -152,20 +152,6 @@ module Rollout =
 
         let distributionOf i = ReadOnlySpan(distributions, i * parameterWidth, parameterWidth)
 
-        /// Why the distribution of instance i is not finite: the size of what it sees, where the policy can act on the same within ±1.
-        let badDistribution t i =
-            let within = Array.init observationWidth (fun j -> Math.Clamp(seen[i * observationWidth + j], -1f, 1f))
-            let parameters = Array.zeroCreate<float32> parameterWidth
-            network.Forward(ReadOnlyMemory within, parameters.AsMemory())
-            let isPolicys = not (Reductions.AllFinite(ReadOnlySpan parameters))
-
-            if isPolicys || Space.holdsIndices environment.ObservationSpace then
-                NonFinitePolicy(environment.Id, first + i, current[i].Steps)
-            else
-                let observation = rows.Observations.AsSpan(rowOf i t * observationWidth, observationWidth)
-                let largest = observation.ToArray() |> Array.maxBy abs
-                OversizedEnvironment("observation", float largest, environment.Id, first + i, current[i].Steps)
-
         /// The action distributions for what all instances see.
         let decide t =
             called <- struct (-1, 1)
@@ -173,7 +159,8 @@ module Rollout =
 
             for i in 0 .. width - 1 do
                 if not (Reductions.AllFinite(distributionOf i)) then
-                    fail t 1 i (badDistribution t i)
+                    let observation = ReadOnlySpan(rows.Observations, rowOf i t * observationWidth, observationWidth)
+                    fail t 1 i (Actor.nonFiniteAction environment actor observation (first + i) current[i].Steps)
 
         /// Draws the action of instance i, and takes it, clipped to its space.
         let act t i =

@@ -426,7 +426,7 @@ public sealed class EnvironmentFacts
         Fails(Trpo.For(() => new Broken { Actions = Space.Discrete(2 + (made++ % 2)) }), "spaces");
         Fails(
             Trpo.For(() => new Broken { Observations = Space.MultiDiscrete(3, 3), OnReset = () => [1, 3] }),
-            "(1, 3)"
+            "[1, 3]"
         );
 
         static void Fails(TrainingPlan plan, string what) =>

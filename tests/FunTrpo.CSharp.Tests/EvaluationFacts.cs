@@ -58,7 +58,7 @@ public sealed class EvaluationFacts
         TimeoutException own = new();
         Assert.Same(own, Assert.Throws<TimeoutException>(() => Plan.Evaluate(_ => throw own)));
 
-        static void Refused(ActionRule rule) =>
+        static void Refused(Func<ReadOnlySpan<float>, AgentAction> rule) =>
             Assert.Contains(
                 "Discrete(2)",
                 Assert.Throws<ArgumentException>(() => Plan.Evaluate(rule)).Message,

@@ -52,7 +52,6 @@ public sealed class SurfaceFacts
         Assert.Equal(
             [
                 "ActionDistribution",
-                "ActionRule",
                 "Activation",
                 "AgentAction",
                 "ConjugateGradientStop",

@@ -297,6 +297,11 @@ public sealed class TrainingFacts
         Assert.Contains("CartPole-v7", error.Message, StringComparison.Ordinal);
         Assert.Contains("CartPole-v1", error.Message, StringComparison.Ordinal);
         Assert.Contains("Pendulum-v1", error.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "did you mean CartPole-v1?",
+            Assert.Throws<ArgumentException>(() => Trpo.For("CartPol")).Message,
+            StringComparison.Ordinal
+        );
     }
 
     public void Refuses_null()
@@ -311,7 +316,7 @@ public sealed class TrainingFacts
         Assert.Throws<ArgumentNullException>(() => plan.ReportTo(null!));
         Assert.Throws<ArgumentNullException>(() => plan.StartingFrom(null!));
         Assert.Throws<ArgumentNullException>(() => plan.Evaluate((Policy)null!));
-        Assert.Throws<ArgumentNullException>(() => plan.Evaluate((ActionRule)null!));
+        Assert.Throws<ArgumentNullException>(() => plan.Evaluate((Func<ReadOnlySpan<float>, AgentAction>)null!));
         Assert.Throws<ArgumentNullException>(() => plan.Start().With(null!));
         Assert.Throws<ArgumentNullException>(() => Policy.Load(null!));
         Assert.Throws<ArgumentNullException>(() => Policy.FromJson(null!));

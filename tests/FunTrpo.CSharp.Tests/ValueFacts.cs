@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Globalization;
 using System.Linq;
 using System.Reflection;
 using System.Text.Json;
@@ -181,6 +182,46 @@ public sealed class ValueFacts
         Assert.Contains("CriticHidden = [8]", $"{Plan.Options}", StringComparison.Ordinal);
         Assert.Contains("[-0.5, 1E+20]", $"{new StepResult([-0.5f, 1e20f], 0)}", StringComparison.Ordinal);
         Assert.Contains("… 100 in all]", $"{Plan.Evaluate(result.Policy).Returns}", StringComparison.Ordinal);
+    }
+
+    public void Print_the_same_in_every_culture()
+    {
+        TrainingResult result = Plan.Train();
+
+        // .NET's own second line, with the actual value, is written as the culture wants it.
+        static string FirstLineOf<T>(Action action)
+            where T : Exception => Assert.Throws<T>(action).Message.Split('\n')[0];
+        Func<object>[] all =
+        [
+            () => result,
+            () => result.State,
+            () => result.Policy,
+            () => result.Reports[0],
+            () => Plan.Evaluate(result.Policy, 2),
+            () => new StepResult([-0.5f, 1e20f], -0.5),
+            () => Space.Box([-0.5f], [1.5f]),
+            () => FirstLineOf<ArgumentException>(() => Space.Box([2.5f], [1.5f])),
+            () =>
+                FirstLineOf<ArgumentOutOfRangeException>(() =>
+                    Plan.With(o => o with { StopAtReturn = double.NaN }).Train()
+                ),
+            () => FirstLineOf<ArgumentOutOfRangeException>(() => Plan.With(o => o with { Delta = -0.5 }).Train()),
+        ];
+        string[] expected = [.. all.Select(it => $"{it()}")];
+        CultureInfo before = CultureInfo.CurrentCulture;
+        try
+        {
+            var other = (CultureInfo)CultureInfo.InvariantCulture.Clone();
+            other.NumberFormat.NumberDecimalSeparator = ",";
+            other.NumberFormat.NegativeSign = "minus";
+            other.NumberFormat.NaNSymbol = "no number";
+            CultureInfo.CurrentCulture = other;
+            Assert.Equal(expected, all.Select(it => $"{it()}"));
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = before;
+        }
     }
 
     public void A_mean_return_that_is_not_there_yet_prints_as_a_dash()

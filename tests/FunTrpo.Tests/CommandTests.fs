@@ -719,6 +719,42 @@ let private evaluation =
                       match Evaluation.run 2 (failingWith failure failAt) discrete 3 (Key.ofSeed 1L) with
                       | Error fault -> Expect.equal fault expected "fault"
                       | Ok _ -> failtest "it went on"
+          }
+
+          test "of an actor without a finite action says whether the observation or the policy is at fault" {
+              let policy =
+                  Policy.create
+                      { Hidden = []; Activation = Activation.Tanh }
+                      0.0
+                      (Space.box 1 -1.0 1.0)
+                      (Space.box 1 -1.0 1.0)
+
+              let faultOf weight (observation: float32) =
+                  let environment =
+                      { new Environment<int> with
+                          member _.Id = "Loud-v0"
+                          member _.ObservationSpace = Space.box 1 -infinity infinity
+                          member _.ActionSpace = Space.box 1 -1.0 1.0
+                          member _.Reset _ = 0
+
+                          member _.Step(_, _, time) =
+                              { State = time + 1; Reward = 0.0; Terminated = false; Truncated = false }
+
+                          member _.Observe(time, seen) = seen[0] <- (if time = 2 then observation else 0.5f) }
+
+                  let parameters = Vector.Create(policy.Network.ParameterCount, Fill(fun span -> span.Fill weight))
+                  let actor = { Policy = policy; Parameters = parameters; Normaliser = AsTheyAre }
+
+                  match Evaluation.run 1 environment actor 1 (Key.ofSeed 1L) with
+                  | Error fault -> fault
+                  | Ok _ -> failtest "it went on"
+
+              Expect.equal
+                  (faultOf 2f -3e38f)
+                  (OversizedEnvironment("observation", float -3e38f, "Loud-v0", 0, 2L))
+                  "a policy that is finite elsewhere"
+
+              Expect.equal (faultOf nanf 0.5f) (NonFinitePolicy("Loud-v0", 0, 0L)) "a policy that is NaN everywhere"
           } ]
 
 // ---- Refusals ----
@@ -885,13 +921,13 @@ let private refusals =
                 for typed in
                     [ word.Remove(i, 1); word.Insert(i, string word[i]); exchanged; word.ToUpperInvariant(); word ] do
                     Expect.equal
-                        (Arguments.suggestion [ word; "qqqqqqqqqqqqqqqqqqqqqqqq" ] typed)
+                        (Suggestion.among [ word; "qqqqqqqqqqqqqqqqqqqqqqqq" ] typed)
                         $"; did you mean {word}?"
                         typed
 
-                Expect.equal (Arguments.suggestion known word) $"; did you mean {word}?" "itself"
+                Expect.equal (Suggestion.among known word) $"; did you mean {word}?" "itself"
 
-            Expect.equal (Arguments.suggestion known "zzzzzzz") "" "nothing is near"
+            Expect.equal (Suggestion.among known "zzzzzzz") "" "nothing is near"
 
     testList
         "exits with 2, and errors that name the field, the value and the range, at"

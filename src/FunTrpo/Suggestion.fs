@@ -1,0 +1,31 @@
+/// Suggestions for names that were mistyped.
+module FunTrpo.Suggestion
+
+open System
+
+/// How many letters must be inserted, deleted, replaced or exchanged with their neighbours to turn each beginning of `word` into `typed`:
+/// entry i is for the first i letters (the optimal string alignment distance).
+let private editDistances (word: string) (typed: string) =
+    let distances = Array2D.init (word.Length + 1) (typed.Length + 1) max
+
+    for i in 1 .. word.Length do
+        for j in 1 .. typed.Length do
+            let replaced = distances[i - 1, j - 1] + (if word[i - 1] = typed[j - 1] then 0 else 1)
+            let nearest = min replaced (1 + min distances[i - 1, j] distances[i, j - 1])
+            let areExchanged = i > 1 && j > 1 && word[i - 1] = typed[j - 2] && word[i - 2] = typed[j - 1]
+            distances[i, j] <- if areExchanged then min nearest (1 + distances[i - 2, j - 2]) else nearest
+
+    distances[*, typed.Length]
+
+/// "; did you mean …?" with the known word nearest to the typed one. Nearest is the word of which at most a third of the letters differ;
+/// failing that, the word whose beginning differs in at most a third of the typed letters (CartPol for CartPole-v1). "" if there is none.
+let among (known: seq<string>) (typed: string) =
+    let distances (word: string) = editDistances (word.ToLowerInvariant()) (typed.ToLowerInvariant())
+    let whole word = distances word |> Array.last
+    let beginning word = distances word |> Array.min
+    let nearest = Seq.minBy whole known
+    let begun = Seq.minBy beginning known
+
+    if 3 * whole nearest <= nearest.Length then $"; did you mean {nearest}?"
+    elif typed.Length > 2 && 3 * beginning begun <= typed.Length then $"; did you mean {begun}?"
+    else ""
