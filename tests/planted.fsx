@@ -369,7 +369,7 @@ let all =
               [ slip "the deviation is the variance" "Std = sqrt (returns" "Std = (returns"
                 slip "returns are in reverse" "List.rev >> Array.ofList" "Array.ofList"
                 slip "the last reward of an episode is lost" "Return = total + next.Reward;" "Return = total;"
-                slip "all episodes are the same" "choose i (Key.at (int64 i) key)" "choose i key" ]
+                slip "all episodes are the same" "nonFinite i (Key.at (int64 i) key)" "nonFinite i key" ]
           core
               [ "Policy file" ]
               "PolicyFile.fs"
