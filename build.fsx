@@ -384,6 +384,51 @@ let command arguments =
     ensureCommand ()
     runBuilt "bin" "funtrpo" arguments
 
+/// Trains every preset with the seeds 0–4 by the command of an earlier commit and by today's, and compares the parameters bit for bit:
+/// a change that is to change no result has to end with 0.
+let compare (commit: string) =
+    let earlier = at "obj/compare"
+
+    if not (Directory.Exists(Path.Combine(earlier, ".git"))) then
+        remove earlier
+        run root "git" [ "clone"; "--quiet"; "--no-checkout"; "."; earlier ] |> ignore
+
+    let inEarlier program arguments =
+        if run earlier program arguments <> 0 then
+            fail $"""{program} {String.concat " " arguments} failed in {earlier}."""
+
+    inEarlier "git" [ "fetch"; "--quiet"; "--force"; "origin"; "HEAD" ]
+    inEarlier "git" [ "checkout"; "--quiet"; "--force"; commit ]
+    inEarlier dotnet [ "fsi"; "build.fsx"; "--"; "train"; "--steps"; "1024"; "--out"; at "obj/compare-trial" ]
+    ensureCommand ()
+
+    let hash folder environment seed =
+        let out = at "obj/compare-run"
+        let command = Path.Combine(folder, "bin", executable "funtrpo")
+
+        let code, said =
+            capture command [ "train"; "--env"; environment; "--seed"; string seed; "--steps"; "100k"; "--out"; out ]
+
+        if code <> 0 then
+            fail said
+
+        Regex.Match(File.ReadAllText(Path.Combine(out, "summary.json")), "parametersSha256\": \"(\\w+)").Groups[1].Value
+
+    let _, list = capture (at (Path.Combine("bin", executable "funtrpo"))) [ "list" ]
+
+    let differing =
+        [ for found in Regex.Matches(list, @"(?m)^\w\S*$") do
+              for seed in 0..4 do
+                  let environment = found.Value
+                  let before, now = hash earlier environment seed, hash root environment seed
+                  printfn "%-26s seed %d  %s%s" environment seed now (if before = now then "" else $"  was {before}")
+
+                  if before <> now then
+                      environment, seed ]
+
+    printfn "%d of the runs differ from %s." differing.Length commit
+    min 1 differing.Length
+
 /// Packages are built apart from everything else, from nothing but the sources, with the version in every assembly.
 let packBuilt version output =
     let apart = "obj/pack"
@@ -550,6 +595,7 @@ let help () =
   test       run the tests; arguments go to the test program, as in: test --filter-test-list GAE
   faults     plant faults in a copy of the sources, one after another, and see whether the tests find them, which takes an hour;
              --only NAME plants those whose name has it, --list shows them all
+  compare    COMMIT: train every preset with five seeds there and here, and compare the parameters bit for bit
   train      run `funtrpo train` with the arguments
   evaluate   run `funtrpo evaluate` with the arguments
   bench      measure the speed against the machine and PyTorch; --quick is rough, --json FILE and --markdown FILE keep the numbers,
@@ -577,6 +623,7 @@ let start arguments =
     | [ "build" ] -> build ()
     | "test" :: rest -> test rest
     | "faults" :: rest -> plantFaults rest
+    | [ "compare"; commit ] -> compare commit
     | "bench" :: rest -> bench rest
     | ("train" | "evaluate") :: _ -> command arguments
     | "pack" :: rest -> pack None (at "artifacts") false rest
@@ -589,6 +636,7 @@ let start arguments =
             [ "build"
               "test"
               "faults"
+              "compare"
               "train"
               "evaluate"
               "bench"
