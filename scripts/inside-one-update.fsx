@@ -17,7 +17,7 @@ let state =
     |> Seq.last
 
 let batch, _ = Training.rollout configuration.Horizon setup state |> orFail
-let surrogate = Training.estimate setup state batch |> Training.surrogate setup state batch
+let surrogate = Training.advantageBatch setup state batch |> Training.surrogate setup state batch
 let gradient = Surrogate.gradient surrogate
 printfn "CartPole-v1 after %d steps: %d rows, %d parameters" state.Steps batch.Rewards.Length gradient.Length
 printfn "‖g‖ = %.4f" (Vector.norm gradient)

@@ -91,10 +91,10 @@ let show name choose =
     printfn "  %-20s %5.2f cm" name (-scores.Mean / float limit)
 
 show "pump off" (fun _ -> Vector.ofArray [| -1f |])
-show "untrained policy" (Training.actor setup untrained |> Player).Act
+show "untrained policy" (Training.actor setup untrained |> InferencePolicy).Act
 
 for gain in [ 0.0; 0.03; 0.1; 0.3; 1.0 ] do
     show $"rule, gain {gain}" (proportional gain)
 
 // The rule looks at the lower tank alone. The policy is free to look at what is still on its way down.
-show "trained policy" (Training.actor setup trained |> Player).Act
+show "trained policy" (Training.actor setup trained |> InferencePolicy).Act

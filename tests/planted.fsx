@@ -99,7 +99,7 @@ let all =
                     "Scale = pScale," ]
           faultsIn
               [ "scratch memory" ]
-              "src/FunTrpo.Kernels/Scratch.cs"
+              "src/FunTrpo.Kernels/PooledBuffer.cs"
               [ slip "memory that was to be zero is not" "scratch.Span.Clear();" "" ]
 
           core
@@ -107,8 +107,8 @@ let all =
               "Network.fs"
               [ slip
                     "a cotangent passes a hidden layer without its slopes"
-                    "atSecond.Pullback(outputCotangent, atFirst.Slopes,"
-                    "atSecond.Pullback(outputCotangent, Slopes.One,"
+                    "atSecond.Pullback(outputCotangent, atFirst.ActivationDerivatives,"
+                    "atSecond.Pullback(outputCotangent, ActivationDerivatives.One,"
                 slip
                     "the last strip of rows is not added"
                     "for strip in 1 .. strips.Length - 1 do"
@@ -119,8 +119,8 @@ let all =
                     "ofRows.Memory.Slice(0,"
                 slip "a sum begins with what the memory held" "            sum.Span.Clear()" "" ]
           core
-              [ "Lookup" ]
-              "Lookup.fs"
+              [ "Embedding" ]
+              "Embedding.fs"
               [ slip
                     "free outputs of a lookup get no cotangent"
                     "            add (cotangent.Slice(outputs, free)) (parameters.Slice tableCount)"
@@ -293,13 +293,13 @@ let all =
                     "last - instance * batch.Horizon"
                 slip
                     "nobody gives back what is behind the states"
-                    "            instance.State.Inner |> ValueOption.iter Borrower.giveBack"
+                    "            instance.State.Inner |> ValueOption.iter Releasable.release"
                     "            ignore instance" ]
           core
               [ "Critic fit"; "One step" ]
               "CriticFit.fs"
               [ slip "the unit of returns forgets all but the last batch" "Moments.merge earlier batch" "batch"
-                slip "an enormous return is never forgotten" "now > 0.0 && before > anotherUnit * now" "false" ]
+                slip "an enormous return is never forgotten" "now > 0.0 && before > rescaled * now" "false" ]
           core
               [ "Critic fit" ]
               "Critic.fs"
@@ -474,7 +474,7 @@ let all =
                     "(1.0 + weight * dot row ofRow)" ]
           exact
               [ "Exact ladder" ]
-              "Rungs.fs"
+              "Algorithms.fs"
               [ slip "conservative steps are half as long" "min 1.0 (advantage / c)" "min 1.0 (0.5 * advantage / c)" ]
           exact
               [ "Bridge" ]
@@ -500,7 +500,7 @@ let all =
 
           facade
               [ "EnvironmentFacts" ]
-              "CallersEnvironment.cs"
+              "SimulatorAdapter.cs"
               [ slip
                     "failed simulators are never disposed of"
                     "if (!disposable.Remove(simulator))"
@@ -508,7 +508,7 @@ let all =
                 slip "the time limit is a step too long" "state.Steps + 1 >= limit" "state.Steps >= limit" ]
           facade
               [ "StateFacts"; "Facade" ]
-              "Situation.cs"
+              "ReplayPoint.cs"
               [ slip
                     "branches of an episode overwrite each other's actions"
                     "!sharesActions || count > all.Length"

@@ -215,7 +215,7 @@ module Subjects =
             Run =
                 fun () ->
                     let batch, _ = Training.rollout horizon setup state |> orFail
-                    Training.estimate setup state batch |> ignore }
+                    Training.advantageBatch setup state batch |> ignore }
 
     /// Steps so many instances of an environment side by side, one after another on one thread; a finished episode is followed
     /// by a new one. The actions are 0 and 1 in turn.

@@ -99,7 +99,7 @@ internal sealed record FactoryOfEnvironments(string? Name, Type Type, Func<IEnvi
 
     public override TResult Open<TResult>(IOpenedEnvironment<TResult> use)
     {
-        CallersEnvironment environment;
+        SimulatorAdapter environment;
         try
         {
             environment = new(Name, Make, Limit ?? int.MaxValue, Disposes);

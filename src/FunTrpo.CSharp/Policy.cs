@@ -19,7 +19,7 @@ namespace FunTrpo.CSharp;
 [PolicyInJson]
 public sealed class Policy : IEquatable<Policy>
 {
-    private readonly Core.Player player;
+    private readonly Core.InferencePolicy player;
 
     internal Policy(Core.SavedPolicy saved)
     {
@@ -112,7 +112,7 @@ public sealed class Policy : IEquatable<Policy>
     public void Act(ReadOnlySpan<float> observations, Span<int> actions)
     {
         RequireCounted();
-        using Scratch numbers = Scratch.Rent(actions.Length);
+        using PooledBuffer numbers = PooledBuffer.Rent(actions.Length);
         Act(observations, numbers.Span);
         ToIndices(numbers.Span, actions);
     }
@@ -137,7 +137,7 @@ public sealed class Policy : IEquatable<Policy>
     public void Sample(ReadOnlySpan<float> observations, Random random, Span<int> actions)
     {
         RequireCounted();
-        using Scratch numbers = Scratch.Rent(actions.Length);
+        using PooledBuffer numbers = PooledBuffer.Rent(actions.Length);
         Sample(observations, random, numbers.Span);
         ToIndices(numbers.Span, actions);
     }

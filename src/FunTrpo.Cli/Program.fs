@@ -124,7 +124,7 @@ let private trainCommand =
                     { registered.Preset with
                         Hidden = saved.Architecture.Hidden
                         Activation = saved.Architecture.Activation
-                        NormaliseObservations = saved.Actor.Normaliser <> AsTheyAre
+                        NormaliseObservations = saved.Actor.Normaliser <> Unnormalised
                         ScaleActions = saved.Actor.Policy.IsScaled }
                 | None -> registered.Preset
 

@@ -84,7 +84,7 @@ let singlePath (setup: Setup<int>) (values: Values) seed =
     let state = stateAt setup values seed
 
     Training.rollout setup.Configuration.Horizon setup state
-    |> Result.map (fun (batch, _) -> Training.estimate setup state batch |> Training.surrogate setup state batch)
+    |> Result.map (fun (batch, _) -> Training.advantageBatch setup state batch |> Training.surrogate setup state batch)
 
 /// The surrogate of a vine that takes every action from each instance's state, and how many environment steps that takes.
 let vine (setup: Setup<int>) (values: Values) seed =

@@ -27,11 +27,11 @@ public sealed unsafe record DenseLayer
 
         // No form of the parameters, padded or transposed, is larger than this; so their sizes need no more than 32 bits from here on.
         long largest = ((long)inputs + Lanes.Width) * ((long)weighted + Lanes.Width) + outputs + Lanes.Width;
-        if (largest > Scratch.Largest)
+        if (largest > PooledBuffer.Largest)
         {
             throw new ArgumentOutOfRangeException(
                 nameof(outputs),
-                $"A layer from {inputs} inputs to {outputs} outputs is larger than the {Scratch.Largest} numbers that memory is lent for."
+                $"A layer from {inputs} inputs to {outputs} outputs is larger than the {PooledBuffer.Largest} numbers that memory is lent for."
             );
         }
 
@@ -212,7 +212,7 @@ public sealed unsafe record DenseLayer
         ReadOnlySpan<float> transposed,
         ReadOnlySpan<float> x,
         int xStride,
-        Slopes xSlopes,
+        ActivationDerivatives xSlopes,
         ReadOnlySpan<float> delta,
         Span<float> xCotangent,
         Span<float> packedCotangent

@@ -60,7 +60,7 @@ internal unsafe struct FewColumns : IKernel
     /// <summary>Computes C.</summary>
     public readonly void Compute()
     {
-        using Scratch vectors = Scratch.Rent(2 * Vectors, Lanes.Width);
+        using PooledBuffer vectors = PooledBuffer.Rent(2 * Vectors, Lanes.Width);
         fixed (float* b = vectors.Span)
         {
             FewColumns interleaved = this;

@@ -190,7 +190,7 @@ internal unsafe struct MatrixProduct : IKernel
         where TLane : unmanaged, ILane<TLane>
         where TAhead : IAhead
     {
-        Soon.Queue soon = Soon.OfThread;
+        PrefetchQueue.Queue soon = PrefetchQueue.OfThread;
         for (int row = 0; row < rows; row += TileRows)
         {
             if (!TAhead.IsAsked)
@@ -434,7 +434,7 @@ internal unsafe struct MatrixProduct : IKernel
         }
     }
 
-    /// <summary>What is asked for from the memory meanwhile: the next rows of A and of the scale, or what is wanted <see cref="Soon"/>.</summary>
+    /// <summary>What is asked for from the memory meanwhile: the next rows of A and of the scale, or what is wanted <see cref="PrefetchQueue"/>.</summary>
     private interface IAhead
     {
         static abstract bool IsAsked { get; }

@@ -130,7 +130,7 @@ module Check =
             let observation = Environment.observation environment state
             seen.Add observation
 
-            if not (Space.canBeSeen environment.ObservationSpace observation.Span) then
+            if not (Space.isValidObservation environment.ObservationSpace observation.Span) then
                 fault <- Some(Environment.badObservation environment number (int64 rewards.Count))
 
         try
@@ -156,7 +156,7 @@ module Check =
                     else End.Continues
 
             if ending = End.Interrupted then
-                Borrower.giveBack state
+                Releasable.release state
         with error ->
             fault <- Some(FailedEnvironment(error, environment.Id, number, int64 rewards.Count))
 
@@ -325,7 +325,7 @@ module Check =
                     [ notFromKey environment key played
                       outside space seen
                       constants space steps columns
-                      (if Space.holdsIndices space then [] else sizes columns)
+                      (if Space.hasIndices space then [] else sizes columns)
                       unreached space columns
                       unreachable environment.ActionSpace
                       rewards steps played

@@ -41,10 +41,11 @@ type Solution =
 
 module ConjugateGradient =
 
-    let private dot (a: Scratch) (b: Scratch) = Reductions.Dot(Span.op_Implicit a.Doubles, Span.op_Implicit b.Doubles)
+    let private dot (a: PooledBuffer) (b: PooledBuffer) =
+        Reductions.Dot(Span.op_Implicit a.Doubles, Span.op_Implicit b.Doubles)
 
     /// sum ← y + α x
-    let private addScaled (alpha: float) (x: Scratch) (y: Scratch) (sum: Scratch) =
+    let private addScaled (alpha: float) (x: PooledBuffer) (y: PooledBuffer) (sum: PooledBuffer) =
         Reductions.AddScaled(alpha, Span.op_Implicit x.Doubles, Span.op_Implicit y.Doubles, sum.Doubles)
 
     /// Curvature below this fraction of the largest seen cannot be told from zero when products are float32.
@@ -58,12 +59,12 @@ module ConjugateGradient =
         (b: Vector)
         =
         let count = b.Length
-        use x = Scratch.RentDoubles count
-        use r = Scratch.RentDoubles count
-        use p = Scratch.RentDoubles count
-        use product = Scratch.RentDoubles count
-        use narrowP = Scratch.Rent count
-        use narrowProduct = Scratch.Rent count
+        use x = PooledBuffer.RentDoubles count
+        use r = PooledBuffer.RentDoubles count
+        use p = PooledBuffer.RentDoubles count
+        use product = PooledBuffer.RentDoubles count
+        use narrowP = PooledBuffer.Rent count
+        use narrowProduct = PooledBuffer.Rent count
 
         /// product ← A p
         let multiply () =

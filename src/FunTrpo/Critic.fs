@@ -70,7 +70,7 @@ module Critic =
 
     /// V of each row.
     let values (network: Network) (critic: CriticState) (observations: Matrix) =
-        use column = Scratch.Rent observations.Rows
+        use column = PooledBuffer.Rent observations.Rows
         use network = Network.at network critic.Parameters
         network.Forward(observations.Memory, column.Memory)
         let values = Array.zeroCreate<float> observations.Rows

@@ -57,9 +57,9 @@ module CriticFit =
         let batchSize = min batchSize (max 1 observations.Rows)
         use packed = new Network.Packed(network, state.Parameters, [ state.FirstMoment; state.SecondMoment ])
         let parameters, mean, square = packed.Parameters, packed.Companion 0, packed.Companion 1
-        use gradient = Scratch.Rent packed.Count
-        use inputs = Scratch.Rent(batchSize, network.Inputs)
-        use errors = Scratch.Rent batchSize
+        use gradient = PooledBuffer.Rent packed.Count
+        use inputs = PooledBuffer.Rent(batchSize, network.Inputs)
+        use errors = PooledBuffer.Rent batchSize
         let mutable steps = state.AdamSteps
 
         /// One step along the gradient of the loss on some of the rows.
@@ -116,16 +116,16 @@ module CriticFit =
         =
         let rows = float observations.Rows
         let count = network.ParameterCount
-        use oldScratch = Scratch.Rent observations.Rows
-        use valuesScratch = Scratch.Rent observations.Rows
-        use errors = Scratch.Rent observations.Rows
-        use descent = Scratch.Rent count
-        use direction = Scratch.Rent count
-        use product = Scratch.Rent count
-        use current = Scratch.Rent count
-        use candidate = Scratch.Rent count
+        use oldScratch = PooledBuffer.Rent observations.Rows
+        use valuesScratch = PooledBuffer.Rent observations.Rows
+        use errors = PooledBuffer.Rent observations.Rows
+        use descent = PooledBuffer.Rent count
+        use direction = PooledBuffer.Rent count
+        use product = PooledBuffer.Rent count
+        use current = PooledBuffer.Rent count
+        use candidate = PooledBuffer.Rent count
 
-        let valuesAt parameters (values: Scratch) =
+        let valuesAt parameters (values: PooledBuffer) =
             use network = Network.at network parameters
             network.Forward(observations.Memory, values.Memory)
             asVector values.Memory
@@ -214,18 +214,18 @@ module CriticFit =
             fitOutputs settings network observations (fun row -> ofReturn returns[row]) key state
 
     /// Deviations that are so many times as large as others belong to another unit.
-    let private anotherUnit = 1000.0
+    let private rescaled = 1000.0
 
     /// The critic in a unit that has seen these returns of a batch, too.
     ///
     /// The moments are those of all returns so far, so that they move little. They begin anew where the deviation of the batch is of
     /// another order: at the first returns, after a reward of enormous size, and when returns are as they were before it.
-    let inUnitOf (returns: ImmutableArray<float>) (state: CriticState) =
+    let updateReturnUnit (returns: ImmutableArray<float>) (state: CriticState) =
         match state.Unit with
         | Plain -> state
         | Standardised earlier ->
             let batch = Moments.ofNumbers (returns.AsMemory())
             let before = ReturnUnit.deviation state.Unit
             let now = ReturnUnit.deviation (Standardised batch)
-            let isOther = before = 0.0 || now > anotherUnit * before || now > 0.0 && before > anotherUnit * now
+            let isOther = before = 0.0 || now > rescaled * before || now > 0.0 && before > rescaled * now
             { state with Unit = Standardised(if isOther then batch else Moments.merge earlier batch) }

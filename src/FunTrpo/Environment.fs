@@ -38,18 +38,18 @@ type Environment<'State> =
     abstract Observe: state: 'State * observation: Span<float32> -> unit
 
 /// A state that has more behind it than a value, such as a simulator that stands there. It need not implement this.
-type Borrower =
+type Releasable =
 
     /// Called where a branch of a vine was left before its episode ended: what is behind this state may be used for another one, as it
     /// may where an episode ends, which the environment itself knows. The state stays as good as before.
-    abstract GiveBack: unit -> unit
+    abstract Release: unit -> unit
 
-module Borrower =
+module Releasable =
 
     /// Gives back what is behind a state, if there is anything.
-    let giveBack (state: 'State) =
+    let release (state: 'State) =
         match box state with
-        | :? Borrower as borrower -> borrower.GiveBack()
+        | :? Releasable as borrower -> borrower.Release()
         | _ -> ()
 
 /// A state together with the number of steps that led to it.
@@ -58,8 +58,8 @@ type Timed<'State> =
     { Inner: 'State
       Elapsed: int }
 
-    interface Borrower with
-        member this.GiveBack() = Borrower.giveBack this.Inner
+    interface Releasable with
+        member this.Release() = Releasable.release this.Inner
 
 module Environment =
 
@@ -89,7 +89,7 @@ module Environment =
 
     /// The fault of an observation that no network could be given.
     let badObservation (environment: Environment<'State>) instance step =
-        if Space.holdsIndices environment.ObservationSpace then
+        if Space.hasIndices environment.ObservationSpace then
             StrayObservation(environment.Id, instance, step)
         else
             NonFiniteEnvironment("observation", environment.Id, instance, step)

@@ -58,7 +58,7 @@ module Evaluation =
             result {
                 let! observation = attempt steps (fun () -> Environment.observation environment state)
 
-                if not (Space.canBeSeen environment.ObservationSpace observation.Span) then
+                if not (Space.isValidObservation environment.ObservationSpace observation.Span) then
                     return! Error(Environment.badObservation environment instance steps)
                 else
                     let! action =
@@ -124,7 +124,7 @@ module Evaluation =
     let runUntil cancellation threads (environment: Environment<'State>) (actor: Actor) count key =
         Policy.requireFit "the policy" environment actor.Policy
         |> Result.bind (fun () ->
-            let player = Player actor
+            let player = InferencePolicy actor
             let choose observation = player.TryAct(observation, ValueNone)
 
             let nonFinite (observation: Vector) instance steps =

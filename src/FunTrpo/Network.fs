@@ -19,10 +19,10 @@ type LayerLinearization =
     abstract Output: ReadOnlyMemory<float32>
 
     /// The derivative of the non-linearity that the layer ends with, at each output.
-    abstract Slopes: Slopes
+    abstract ActivationDerivatives: ActivationDerivatives
 
     /// Has the memory send what the derivatives read, other than the input, while something else is still computed.
-    abstract Anticipate: unit -> unit
+    abstract Prefetch: unit -> unit
 
     /// The tangent of the output for those of the input and of the packed parameters. An empty input tangent is zero.
     abstract Pushforward:
@@ -34,7 +34,7 @@ type LayerLinearization =
     /// pullback begins with. An empty input cotangent is not wanted.
     abstract Pullback:
         outputCotangent: ReadOnlySpan<float32> *
-        inputSlopes: Slopes *
+        inputSlopes: ActivationDerivatives *
         inputCotangent: Span<float32> *
         parameterCotangent: Span<float32> ->
             unit
@@ -112,21 +112,21 @@ module Layer =
             let entry = if rows <= columns then basis[row][column] else basis[column][row]
             float32 (gain * entry))
 
-    let private linearizeDense (kernel: DenseLayer) (packed: ReadOnlyMemory<float32>) (transposed: Lazy<Scratch>) =
+    let private linearizeDense (kernel: DenseLayer) (packed: ReadOnlyMemory<float32>) (transposed: Lazy<PooledBuffer>) =
         fun rows (input: ReadOnlyMemory<float32>) inputStride ->
-            let output = Scratch.Rent(rows, kernel.Stride)
+            let output = PooledBuffer.Rent(rows, kernel.Stride)
             let isKept = not (kernel.IsLinear || kernel.IsTanh)
-            let derivative = Scratch.Rent((if isKept then rows else 0), kernel.Stride)
+            let derivative = PooledBuffer.Rent((if isKept then rows else 0), kernel.Stride)
             kernel.Forward(rows, packed.Span, input.Span, inputStride, output.Span, derivative.Span)
 
             let slopes () =
                 let kept = if kernel.IsTanh then output.Memory else derivative.Memory
-                Slopes(Memory.op_Implicit kept, kernel.IsTanh)
+                ActivationDerivatives(Memory.op_Implicit kept, kernel.IsTanh)
 
             { new LayerLinearization with
                 member _.Output = Memory.op_Implicit output.Memory
-                member _.Slopes = slopes ()
-                member _.Anticipate() = Soon.Read((slopes ()).Kept)
+                member _.ActivationDerivatives = slopes ()
+                member _.Prefetch() = PrefetchQueue.Add((slopes ()).Kept)
 
                 member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
                     kernel.Pushforward(
@@ -159,7 +159,7 @@ module Layer =
     let private denseAt (kernel: DenseLayer) (packed: ReadOnlyMemory<float32>) =
         let transposed =
             lazy
-                (let transposed = Scratch.Rent kernel.TransposedCount
+                (let transposed = PooledBuffer.Rent kernel.TransposedCount
                  kernel.Transpose(packed.Span, transposed.Span)
                  transposed)
 
@@ -181,7 +181,7 @@ module Layer =
 
     /// A dense layer whose weights start orthogonal with the given gain, and whose biases start at zero. After its outputs come
     /// `free` more that depend on no input and are parameters themselves: they start at `initial`.
-    let denseThenFree gain outputs activation free (initial: float) : LayerBuilder =
+    let denseThenStateIndependent gain outputs activation free (initial: float) : LayerBuilder =
         fun inputs ->
             let kernel = DenseLayer(inputs, outputs, outputs + free, activation)
 
@@ -204,8 +204,10 @@ module Layer =
     let private together (first: int) (second: int) =
         let size = int64 first + int64 second
 
-        if size > int64 Scratch.Largest then
-            invalidArg (nameof second) $"layers of {size} parameters are larger than the {Scratch.Largest} that fit"
+        if size > int64 PooledBuffer.Largest then
+            invalidArg
+                (nameof second)
+                $"layers of {size} parameters are larger than the {PooledBuffer.Largest} that fit"
 
         int size
 
@@ -219,20 +221,26 @@ module Layer =
         let linearizations rows (atFirst: LayerLinearization) (atSecond: LayerLinearization) =
             { new LayerLinearization with
                 member _.Output = atSecond.Output
-                member _.Slopes = atSecond.Slopes
+                member _.ActivationDerivatives = atSecond.ActivationDerivatives
 
-                member _.Anticipate() =
-                    atFirst.Anticipate()
-                    atSecond.Anticipate()
+                member _.Prefetch() =
+                    atFirst.Prefetch()
+                    atSecond.Prefetch()
 
                 member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
-                    use hidden = Scratch.Rent(rows, stride)
+                    use hidden = PooledBuffer.Rent(rows, stride)
                     atFirst.Pushforward(inputTangent, parameterTangent.Slice(0, split), hidden.Span)
                     atSecond.Pushforward(Span.op_Implicit hidden.Span, parameterTangent.Slice split, outputTangent)
 
                 member _.Pullback(outputCotangent, inputSlopes, inputCotangent, parameterCotangent) =
-                    use hidden = Scratch.Rent(rows, stride)
-                    atSecond.Pullback(outputCotangent, atFirst.Slopes, hidden.Span, parameterCotangent.Slice split)
+                    use hidden = PooledBuffer.Rent(rows, stride)
+
+                    atSecond.Pullback(
+                        outputCotangent,
+                        atFirst.ActivationDerivatives,
+                        hidden.Span,
+                        parameterCotangent.Slice split
+                    )
 
                     atFirst.Pullback(
                         Span.op_Implicit hidden.Span,
@@ -248,7 +256,7 @@ module Layer =
         let at (atFirst: LayerAt) (atSecond: LayerAt) =
             { new LayerAt with
                 member _.Forward(rows, input, inputStride, output) =
-                    use hidden = Scratch.Rent(rows, stride)
+                    use hidden = PooledBuffer.Rent(rows, stride)
                     atFirst.Forward(rows, input, inputStride, hidden.Span)
                     atSecond.Forward(rows, Span.op_Implicit hidden.Span, stride, output)
 
@@ -287,12 +295,12 @@ module Layer =
             member _.At packed = at (first.At(packed.Slice(0, split))) (second.At(packed.Slice split)) }
 
     /// A dense layer whose weights start orthogonal with the given gain, and whose biases start at zero.
-    let denseWithGain gain outputs activation : LayerBuilder = denseThenFree gain outputs activation 0 0.0
+    let denseWithGain gain outputs activation : LayerBuilder = denseThenStateIndependent gain outputs activation 0 0.0
 
     /// A linear layer with such a gain, and after its outputs `free` more that depend on no input and are parameters themselves
     /// (the log σ of a Gaussian policy, for instance). They start at `initial`.
-    let linearThenFree gain outputs free initial : LayerBuilder =
-        denseThenFree gain outputs Activation.Identity free initial
+    let linearThenStateIndependent gain outputs free initial : LayerBuilder =
+        denseThenStateIndependent gain outputs Activation.Identity free initial
 
     /// The gain that keeps the scale of a layer's inputs through a non-linearity.
     let hiddenGain = sqrt 2.0
@@ -311,7 +319,7 @@ module Layer =
 
 /// How the rows of a batch are cut: into strips, whose sums are added in order, and strips into blocks, whose activations stay
 /// in the cache. It depends on the rows and the size of the network alone, so the rounding does not depend on the threads.
-module private Cut =
+module private Partition =
 
     [<Struct>]
     type Block = { First: int; Count: int }
@@ -347,19 +355,21 @@ module private Cut =
 
 /// A network at fixed parameters θ and on fixed observations: its outputs, and its derivatives in the parameters. J_n is the
 /// Jacobian of the outputs of row n. Everything is lent until it is disposed of, and one caller uses it at a time.
-type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParameters: Scratch, observations: Matrix) =
+type Linearization
+    internal (layer: Layer, threads: int, at: LayerAt, ownedParameters: PooledBuffer, observations: Matrix) =
     let rows = observations.Rows
     let outputs = layer.Outputs
     let stride = layer.Stride
-    let strips = Cut.strips rows layer.PackedCount
+    let strips = Partition.strips rows layer.PackedCount
 
     let linearizations =
         strips |> Array.map (fun blocks -> Array.zeroCreate<LayerLinearization> blocks.Length)
 
-    let forward = Scratch.Rent(rows, outputs)
-    let mutable factors: Scratch list = []
+    let forward = PooledBuffer.Rent(rows, outputs)
+    let mutable factors: PooledBuffer list = []
 
-    let part (block: Cut.Block) (memory: Memory<float32>) = memory.Slice(block.First * outputs, block.Count * outputs)
+    let part (block: Partition.Block) (memory: Memory<float32>) =
+        memory.Slice(block.First * outputs, block.Count * outputs)
 
     /// Does `work` with the number of each strip and of each block in it, strip by strip.
     let forEachPlace (work: int -> int -> unit) =
@@ -367,7 +377,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
             for b in 0 .. strips[s].Length - 1 do
                 work s b)
 
-    let forEachBlock (work: Cut.Block -> LayerLinearization -> unit) =
+    let forEachBlock (work: Partition.Block -> LayerLinearization -> unit) =
         forEachPlace (fun s b -> work (strips[s][b]) (linearizations[s][b]))
 
     do
@@ -381,19 +391,19 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
             PaddedRows.Unpad(block.Count, outputs, linearization.Output.Span, (part block forward.Memory).Span))
 
     /// Has the memory send what the derivatives of a block read, if there is such a block, and nothing else.
-    let anticipate s b =
-        Soon.Forget()
+    let prefetch s b =
+        PrefetchQueue.Clear()
 
         if b < strips[s].Length then
-            (linearizations[s][b]).Anticipate()
+            (linearizations[s][b]).Prefetch()
             let block = strips[s][b]
             let rows = observations.SliceRows(block.First, block.Count)
-            Soon.Read(rows.Span)
+            PrefetchQueue.Add(rows.Span)
 
     /// Writes the packed Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block.
-    let pullback (cotangents: Cut.Block -> LayerLinearization -> Memory<float32> -> unit) (sum: Memory<float32>) =
+    let pullback (cotangents: Partition.Block -> LayerLinearization -> Memory<float32> -> unit) (sum: Memory<float32>) =
         let packedCount = layer.PackedCount
-        use others = Scratch.Rent(strips.Length - 1, packedCount)
+        use others = PooledBuffer.Rent(strips.Length - 1, packedCount)
         let sumOf strip = if strip = 0 then sum else others.Memory.Slice((strip - 1) * packedCount, packedCount)
 
         Parallel.iter threads strips.Length (fun s ->
@@ -402,14 +412,20 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
 
             for b in 0 .. strips[s].Length - 1 do
                 let block, linearization = strips[s][b], linearizations[s][b]
-                use cotangent = Scratch.Rent(block.Count, stride)
-                anticipate s (b + 1)
+                use cotangent = PooledBuffer.Rent(block.Count, stride)
+                prefetch s (b + 1)
                 cotangents block linearization cotangent.Memory
-                linearization.Slopes.Multiply cotangent.Span
-                linearization.Pullback(Span.op_Implicit cotangent.Span, Slopes.One, Span.Empty, sum.Span))
+                linearization.ActivationDerivatives.Multiply cotangent.Span
+
+                linearization.Pullback(
+                    Span.op_Implicit cotangent.Span,
+                    ActivationDerivatives.One,
+                    Span.Empty,
+                    sum.Span
+                ))
 
         // Every element's sum goes through the strips in order, whoever adds it up.
-        Cut.forEachPart threads packedCount (fun first count ->
+        Partition.forEachPart threads packedCount (fun first count ->
             let total = sum.Span.Slice(first, count)
 
             for strip in 1 .. strips.Length - 1 do
@@ -418,7 +434,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
 
     /// As `pullback`, unpacked.
     let pullbackTo (sum: Memory<float32>) cotangents =
-        use packed = Scratch.Rent layer.PackedCount
+        use packed = PooledBuffer.Rent layer.PackedCount
         pullback cotangents packed.Memory
         layer.Unpack(Span.op_Implicit packed.Span, sum.Span)
 
@@ -428,7 +444,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
 
     let pack (tangent: Vector) =
         requireLength "tangent" layer.ParameterCount tangent.Length
-        let packed = Scratch.Rent layer.PackedCount
+        let packed = PooledBuffer.Rent layer.PackedCount
         layer.Pack(tangent.Span, packed.Span)
         packed
 
@@ -440,7 +456,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
 
     /// Writes the rows of a block.
     let padded (cotangents: Matrix) =
-        fun (block: Cut.Block) (_: LayerLinearization) (padded: Memory<float32>) ->
+        fun (block: Partition.Block) (_: LayerLinearization) (padded: Memory<float32>) ->
             PaddedRows.Pad(block.Count, outputs, cotangents.SliceRows(block.First, block.Count).Span, padded.Span)
 
     /// The outputs, one row a sample.
@@ -452,7 +468,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
         let tangents = Array.zeroCreate<float32>(Size.product rows outputs)
 
         forEachBlock (fun block linearization ->
-            use padded = Scratch.Rent(block.Count, stride)
+            use padded = PooledBuffer.Rent(block.Count, stride)
             linearization.Pushforward(ReadOnlySpan.Empty, Span.op_Implicit packed.Span, padded.Span)
 
             PaddedRows.Unpad(
@@ -484,9 +500,9 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
     /// v ↦ Σ_n J_nᵀ M_n J_n v, with the metric M_n at the outputs of row n. Each block of rows is pushed forward, multiplied and
     /// pulled back before the next is begun.
     member _.Curvature(metric: Metric) : LinearMap =
-        let ofRows = Scratch.RentZeros(rows, stride)
+        let ofRows = PooledBuffer.RentZeros(rows, stride)
         factors <- ofRows :: factors
-        let factorsOf (block: Cut.Block) = ofRows.Memory.Slice(block.First * stride, block.Count * stride)
+        let factorsOf (block: Partition.Block) = ofRows.Memory.Slice(block.First * stride, block.Count * stride)
 
         forEachBlock (fun block linearization ->
             metric.Factors(block.Count, stride, linearization.Output.Span, (factorsOf block).Span))
@@ -513,7 +529,7 @@ type Linearization internal (layer: Layer, threads: int, at: LayerAt, ownedParam
                 scratch.Dispose()
 
 /// A network at fixed parameters, which are lent until it is disposed of. Several threads may use it at a time.
-type NetworkAt internal (layer: Layer, threads: int, at: LayerAt, parameters: Scratch) =
+type NetworkAt internal (layer: Layer, threads: int, at: LayerAt, parameters: PooledBuffer) =
 
     /// The rows of observations, where there is room for their outputs.
     let requireRows (observations: int) (outputs: int) =
@@ -529,7 +545,7 @@ type NetworkAt internal (layer: Layer, threads: int, at: LayerAt, parameters: Sc
         rows
 
     let forwardBlock (observations: ReadOnlySpan<float32>) (outputs: Span<float32>) first count =
-        use padded = Scratch.Rent(count, layer.Stride)
+        use padded = PooledBuffer.Rent(count, layer.Stride)
         let output = outputs.Slice(first * layer.Outputs, count * layer.Outputs)
         at.Forward(count, observations.Slice(first * layer.Inputs, count * layer.Inputs), layer.Inputs, padded.Span)
         PaddedRows.Unpad(count, layer.Outputs, Span.op_Implicit padded.Span, output)
@@ -540,20 +556,20 @@ type NetworkAt internal (layer: Layer, threads: int, at: LayerAt, parameters: Sc
         let mutable first = 0
 
         while first < rows do
-            forwardBlock observations outputs first (min Cut.blockRows (rows - first))
-            first <- first + Cut.blockRows
+            forwardBlock observations outputs first (min Partition.blockRows (rows - first))
+            first <- first + Partition.blockRows
 
     /// The same, on the threads of the network.
     member _.Forward(observations: ReadOnlyMemory<float32>, outputs: Memory<float32>) =
         let rows = requireRows observations.Length outputs.Length
-        let blocks = (rows + Cut.blockRows - 1) / Cut.blockRows
+        let blocks = (rows + Partition.blockRows - 1) / Partition.blockRows
 
         if blocks = 1 then
             forwardBlock observations.Span outputs.Span 0 rows
         else
             Parallel.iter threads blocks (fun block ->
-                let first = block * Cut.blockRows
-                forwardBlock observations.Span outputs.Span first (min Cut.blockRows (rows - first)))
+                let first = block * Partition.blockRows
+                forwardBlock observations.Span outputs.Span first (min Partition.blockRows (rows - first)))
 
     interface IDisposable with
         member _.Dispose() =
@@ -593,7 +609,7 @@ module Network =
                 (nameof parameters)
                 $"it has {parameters.Length} elements, and the network {network.ParameterCount} parameters"
 
-        let packed = Scratch.Rent network.Layer.PackedCount
+        let packed = PooledBuffer.Rent network.Layer.PackedCount
         network.Layer.Pack(parameters.Span, packed.Span)
         packed
 
@@ -631,7 +647,7 @@ module Network =
         let packed = pack network parameters
         let others = companions |> List.map (pack network) |> Array.ofList
 
-        let unpack (packed: Scratch) =
+        let unpack (packed: PooledBuffer) =
             let values = Array.zeroCreate<float32> network.ParameterCount
             network.Layer.Unpack(Span.op_Implicit packed.Span, values.AsSpan())
             Vector.adopt values
@@ -640,10 +656,10 @@ module Network =
 
         /// The network there, on observations of one row a sample.
         member _.Linearize observations =
-            linearizeAt network (Memory.op_Implicit packed.Memory) Unchecked.defaultof<Scratch> observations
+            linearizeAt network (Memory.op_Implicit packed.Memory) Unchecked.defaultof<PooledBuffer> observations
 
         /// Does `work` with part after part of them: first, count.
-        member _.ForEachPart work = Cut.forEachPart network.Threads network.Layer.PackedCount work
+        member _.ForEachPart work = Partition.forEachPart network.Threads network.Layer.PackedCount work
 
         member _.Parameters = packed.Memory
         member _.Companion i = others[i].Memory

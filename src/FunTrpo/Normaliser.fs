@@ -70,7 +70,7 @@ module Moments =
 /// What is done to observations before a network sees them.
 type Normaliser =
     /// They are taken as they are.
-    | AsTheyAre
+    | Unnormalised
     /// (x − mean) / √(variance + 10⁻¹²), clipped to ±10, with the moments of what training has seen so far.
     | Standardise of Moments
 
@@ -94,12 +94,12 @@ module Normaliser =
                     target[i] <- Math.Clamp(float32 ((float source[i] - mean) * scale), -clip, clip)
                     i <- i + width
         | Standardise _
-        | AsTheyAre -> source.CopyTo target
+        | Unnormalised -> source.CopyTo target
 
     /// The observations, normalised row by row.
     let apply normaliser (observations: Matrix) =
         match normaliser with
-        | AsTheyAre -> observations
+        | Unnormalised -> observations
         | Standardise _ ->
             let values = Array.zeroCreate (Size.product observations.Rows observations.Columns)
             applyTo normaliser observations.Span (values.AsSpan())
@@ -107,14 +107,14 @@ module Normaliser =
 
     /// The normaliser itself, or, where it has seen nothing yet, the one that these observations make: a first batch is
     /// seen as the second will be.
-    let orOf (observations: Matrix) normaliser =
+    let orMomentsOf (observations: Matrix) normaliser =
         match normaliser with
         | Standardise moments when moments.Count = 0.0 -> Standardise(Moments.ofMatrix observations)
         | Standardise _
-        | AsTheyAre -> normaliser
+        | Unnormalised -> normaliser
 
     /// The normaliser that has also seen these observations.
     let observe (observations: Matrix) normaliser =
         match normaliser with
-        | AsTheyAre -> AsTheyAre
+        | Unnormalised -> Unnormalised
         | Standardise moments -> Standardise(Moments.merge moments (Moments.ofMatrix observations))

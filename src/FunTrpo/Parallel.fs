@@ -13,7 +13,7 @@ module Parallel =
     type private Job(parent: Job, threads: int, count: int, f: int -> unit) =
         /// The job of which this thread does a piece.
         [<ThreadStatic; DefaultValue>]
-        static val mutable private atHand: Job
+        static val mutable private current: Job
 
         let mutable next = -1
         let mutable workers = 1
@@ -21,7 +21,7 @@ module Parallel =
         let mutable failure: ExceptionDispatchInfo = null
 
         /// The job in whose piece the caller is, or null.
-        static member AtHand = Job.atHand
+        static member Current = Job.current
 
         member private _.Parent = parent
 
@@ -42,8 +42,8 @@ module Parallel =
 
         /// Does pieces until none is left.
         member job.Work() =
-            let before = Job.atHand
-            Job.atHand <- job
+            let before = Job.current
+            Job.current <- job
             let mutable piece = Interlocked.Increment &next
 
             while piece < count do
@@ -59,7 +59,7 @@ module Parallel =
 
                 piece <- Interlocked.Increment &next
 
-            Job.atHand <- before
+            Job.current <- before
 
         /// Works on it too, if it is open; gives whether it was.
         member job.Join() =
@@ -80,90 +80,90 @@ module Parallel =
                 failure.Throw()
 
     /// The jobs under way, where all who have nothing to do find them. A job that finds no place is done by its caller alone.
-    let private board = Array.zeroCreate<Job> 8
+    let private workQueue = Array.zeroCreate<Job> 8
 
     /// Joins the jobs under way, those inside of one of them where that is not null; gives whether there was anything to do.
-    let private help (outer: Job) =
-        let mutable helped = false
+    let private runQueued (outer: Job) =
+        let mutable hasRun = false
 
-        for i in 0 .. board.Length - 1 do
-            let job = Volatile.Read &board[i]
+        for i in 0 .. workQueue.Length - 1 do
+            let job = Volatile.Read &workQueue[i]
 
             if not (isNull job) && (isNull outer || job.IsWithin outer) && job.Join() then
-                helped <- true
+                hasRun <- true
 
-        helped
+        hasRun
 
     /// The workers of this process live as long as it does. Each waits for jobs, awake for a while, since the next one usually
-    /// follows at once, and then asleep.
+    /// follows at once, and then parked.
     let mutable private workers = 0
 
-    let mutable private asleep = 0
-    let private bed = obj ()
+    let mutable private parked = 0
+    let private parkingLock = obj ()
 
-    /// So many looks at the board are about ten milliseconds.
-    let private patience = 20000
+    /// So many spins at the workQueue are about ten milliseconds.
+    let private spinLimit = 20000
 
-    let private sleep () =
-        lock bed (fun () ->
-            Interlocked.Increment &asleep |> ignore
+    let private park () =
+        lock parkingLock (fun () ->
+            Interlocked.Increment &parked |> ignore
 
-            // Whoever has not seen that this one is asleep has put up the job before.
-            if not (board |> Array.exists (fun job -> not (isNull job) && job.IsOpen)) then
-                Monitor.Wait bed |> ignore
+            // Whoever has not seen that this one is parked has put up the job before.
+            if not (workQueue |> Array.exists (fun job -> not (isNull job) && job.IsOpen)) then
+                Monitor.Wait parkingLock |> ignore
 
-            Interlocked.Decrement &asleep |> ignore)
+            Interlocked.Decrement &parked |> ignore)
 
-    let private wake () =
-        if Volatile.Read &asleep > 0 then
-            lock bed (fun () -> Monitor.PulseAll bed)
+    let private unpark () =
+        if Volatile.Read &parked > 0 then
+            lock parkingLock (fun () -> Monitor.PulseAll parkingLock)
 
-    let private waitForJobs () =
-        let mutable looks = 0
+    let private runWorker () =
+        let mutable spins = 0
 
         while true do
-            if help null then
-                looks <- 0
-            elif looks < patience then
-                looks <- looks + 1
+            if runQueued null then
+                spins <- 0
+            elif spins < spinLimit then
+                spins <- spins + 1
                 Thread.SpinWait 10
             else
-                sleep ()
-                looks <- 0
+                park ()
+                spins <- 0
 
     /// As many workers as are wanted, at least.
-    let private hire wanted =
+    let private startWorkers wanted =
         if Volatile.Read &workers < wanted then
-            lock board (fun () ->
+            lock workQueue (fun () ->
                 while workers < wanted do
-                    Thread(waitForJobs, IsBackground = true, Name = "FunTrpo").Start()
+                    Thread(runWorker, IsBackground = true, Name = "FunTrpo").Start()
                     workers <- workers + 1)
 
     /// Puts up a job where there is room, and gives the place, or −1.
-    let private putUp (job: Job) =
+    let private enqueue (job: Job) =
         let mutable i = 0
 
-        while i < board.Length && not (isNull (Interlocked.CompareExchange(&board[i], job, null))) do
+        while i < workQueue.Length && not (isNull (Interlocked.CompareExchange(&workQueue[i], job, null))) do
             i <- i + 1
 
-        if i < board.Length then i else -1
+        if i < workQueue.Length then i else -1
 
     let private together threads count f =
-        hire (threads - 1)
-        let job = Job(Job.AtHand, threads, count, f)
-        let place = putUp job
-        wake ()
+        startWorkers (threads - 1)
+        let job = Job(Job.Current, threads, count, f)
+        let place = enqueue job
+        unpark ()
         job.Work()
 
         if place >= 0 then
-            Volatile.Write(&board[place], null)
+            Volatile.Write(&workQueue[place], null)
 
-        // The others finish their pieces; some of them may be waiting for help themselves. What is not inside of this job may take for
+        // The others finish their pieces; some of them may be waiting for runQueued themselves. What is not inside of this job may take for
         // ever, or wait for something that this thread holds.
         let mutable spin = SpinWait()
 
         while not job.IsLeftAlone do
-            if help job then spin.Reset() else spin.SpinOnce -1
+            if runQueued job then spin.Reset() else spin.SpinOnce -1
 
         job.ThrowFailure()
 

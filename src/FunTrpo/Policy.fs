@@ -16,10 +16,10 @@ module Architecture =
     let network observationSpace gain outputs free initial architecture =
         let first =
             match observationSpace with
-            | Discrete count -> Lookup.layer [ count ]
-            | MultiDiscrete counts -> Lookup.layer counts
+            | Discrete count -> Embedding.layer [ count ]
+            | MultiDiscrete counts -> Embedding.layer counts
             | Box _
-            | MultiBinary _ -> Layer.denseThenFree
+            | MultiBinary _ -> Layer.denseThenStateIndependent
 
         let hidden units layer : LayerBuilder = layer Layer.hiddenGain units architecture.Activation 0 0.0
         let output layer : LayerBuilder = layer gain outputs Activation.Identity free initial
@@ -29,9 +29,11 @@ module Architecture =
             | [] -> output first
             | units :: others ->
                 let deeper =
-                    List.foldBack (fun units rest -> Layer.(>=>) (hidden units Layer.denseThenFree) rest) others
+                    List.foldBack
+                        (fun units rest -> Layer.(>=>) (hidden units Layer.denseThenStateIndependent) rest)
+                        others
 
-                Layer.(>=>) (hidden units first) (deeper (output Layer.denseThenFree))
+                Layer.(>=>) (hidden units first) (deeper (output Layer.denseThenStateIndependent))
 
         Network.create (Space.width observationSpace) layers
 
@@ -43,7 +45,7 @@ module Architecture =
         let weights =
             float (Space.inputs observationSpace) :: layers |> List.pairwise |> List.sumBy (fun (a, b) -> a * b)
 
-        let withBiases = if Space.holdsIndices observationSpace then List.tail layers else layers
+        let withBiases = if Space.hasIndices observationSpace then List.tail layers else layers
         struct (weights, List.sum withBiases)
 
 /// A stochastic policy π(a|s): a network gives the parameters of an action distribution of the family.
@@ -104,7 +106,7 @@ module Policy =
             $"observations {Space.describe observations} and actions {Space.describe actions}"
 
         if
-            Space.isSeenAs environment.ObservationSpace policy.ObservationSpace
+            Space.hasSameEncoding environment.ObservationSpace policy.ObservationSpace
             && policy.ActionSpace = environment.ActionSpace
         then
             Ok()
@@ -116,7 +118,7 @@ module Policy =
     /// Writes the action that the environment is given for one that was drawn: scaled, where the policy is, and clipped to the space.
     let toAction policy (drawn: ReadOnlySpan<float32>) (action: Span<float32>) =
         if policy.IsScaled then
-            Space.ofUnit policy.ActionSpace drawn action
+            Space.unscale policy.ActionSpace drawn action
             Space.clip policy.ActionSpace (Span.op_Implicit action) action
         else
             Space.clip policy.ActionSpace drawn action
@@ -148,10 +150,7 @@ module Actor =
         let parameters = Array.zeroCreate<float32> actor.Policy.Family.ParameterWidth
         (Network.at actor.Policy.Network actor.Parameters).Forward(ReadOnlySpan clipped, parameters.AsSpan())
 
-        if
-            not (Reductions.AllFinite(ReadOnlySpan parameters))
-            || Space.holdsIndices environment.ObservationSpace
-        then
+        if not (Reductions.AllFinite(ReadOnlySpan parameters)) || Space.hasIndices environment.ObservationSpace then
             NonFinitePolicy(environment.Id, instance, steps)
         else
             let largest = observation.ToArray() |> Array.maxBy abs
@@ -169,7 +168,7 @@ type ActionDistribution =
 /// time; no call allocates. An observation for which the policy gives no finite distribution or action ends in an
 /// `ArithmeticException`.
 [<Sealed>]
-type Player(actor: Actor) =
+type InferencePolicy(actor: Actor) =
     let policy = actor.Policy
     let family = policy.Family
     let network = Network.at policy.Network actor.Parameters
@@ -192,7 +191,7 @@ type Player(actor: Actor) =
 
     /// Writes the parameters, and gives whether they are finite.
     let distributions (observations: ReadOnlySpan<float32>) (parameters: Span<float32>) =
-        use normalised = Scratch.Rent observations.Length
+        use normalised = PooledBuffer.Rent observations.Length
         Normaliser.applyTo actor.Normaliser observations normalised.Span
         network.Forward(Span.op_Implicit normalised.Span, parameters)
         Reductions.AllFinite(Span.op_Implicit parameters)
@@ -200,7 +199,7 @@ type Player(actor: Actor) =
     /// Writes the action for each row: the most probable one, or one drawn by the key. Gives whether the policy can act there.
     let tryAct (observations: ReadOnlySpan<float32>) (key: Key voption) (actions: Span<float32>) =
         let rows = requireRows observations.Length actions.Length family.ActionWidth
-        use parameters = Scratch.Rent(rows, family.ParameterWidth)
+        use parameters = PooledBuffer.Rent(rows, family.ParameterWidth)
         let isFinite = distributions observations parameters.Span
 
         for row in 0 .. rows - 1 do
@@ -234,7 +233,7 @@ type Player(actor: Actor) =
         let means = Array.zeroCreate<float32> drawn.Length
 
         if policy.IsScaled then
-            Space.ofUnit policy.ActionSpace drawn (means.AsSpan())
+            Space.unscale policy.ActionSpace drawn (means.AsSpan())
         else
             drawn.CopyTo(means.AsSpan())
 

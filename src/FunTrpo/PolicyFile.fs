@@ -128,7 +128,7 @@ module PolicyFile =
 
     let private writeNormaliser (writer: Utf8JsonWriter) normaliser =
         match normaliser with
-        | AsTheyAre -> writer.WriteNull "normaliser"
+        | Unnormalised -> writer.WriteNull "normaliser"
         | Standardise moments ->
             let writeColumns (name: string) (column: int -> float) =
                 writer.WriteStartArray name
@@ -245,7 +245,7 @@ module PolicyFile =
             | "Box" -> Box(bounds Single.NegativeInfinity "low" node, bounds Single.PositiveInfinity "high" node)
             | kind -> unreadable $"its {what} space is of the unknown kind {kind}"
 
-        match Space.whyImproper space with
+        match Space.invalidReason space with
         | Some why -> unreadable $"its {what} space {why}"
         | None -> space
 
@@ -254,7 +254,7 @@ module PolicyFile =
 
         match node.TryGetProperty "normaliser" with
         | true, moments when moments.ValueKind <> JsonValueKind.Null ->
-            if Space.holdsIndices space then
+            if Space.hasIndices space then
                 unreadable "its normaliser is for indices"
 
             let count = (property "count" moments).GetDouble() |> atLeast 0.0 "count"
@@ -275,7 +275,7 @@ module PolicyFile =
                 unreadable "its normaliser is not finite"
 
             Standardise(Moments.create count means squares)
-        | _ -> AsTheyAre
+        | _ -> Unnormalised
 
     let private activationOfJson node =
         let name = text "activation" node
@@ -357,7 +357,7 @@ module PolicyFile =
 
     /// Refuses a policy that cannot act at an observation of its space: the one nearest to 0, or some drawn ones. Where a space has
     /// no end, there are observations too large for any policy, so no trial can say of all that it could.
-    let private requireAble (actor: Actor) =
+    let private requireValid (actor: Actor) =
         let space =
             match actor.Policy.ObservationSpace with
             | Box(low, high) ->
@@ -371,7 +371,7 @@ module PolicyFile =
             let zero = Vector.zero (Space.width space)
             Vector.Create(zero.Length, Fill(fun row -> Space.clip space zero.Span row))
 
-        let player = Player actor
+        let player = InferencePolicy actor
         let key = Key.ofSeed 0L
 
         let canAct key observation =
@@ -408,7 +408,7 @@ module PolicyFile =
               Parameters = parameters
               Normaliser = normaliserOfJson observationSpace node }
 
-        requireAble actor
+        requireValid actor
         { Environment = text "environment" node; Actor = actor }
 
     let private parseBytes name (bytes: ReadOnlyMemory<byte>) =

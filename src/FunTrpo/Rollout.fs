@@ -90,7 +90,7 @@ module Rollout =
     type private Place = (struct (int * int * int))
 
     /// The instances first … last − 1, which one thread steps side by side, so that the policy is evaluated for all at once.
-    type private Share<'State>
+    type private RolloutWorker<'State>
         (
             environment: Environment<'State>,
             actor: Actor,
@@ -131,17 +131,17 @@ module Rollout =
         let failObservation t phase i steps = fail t phase i (Environment.badObservation environment (first + i) steps)
 
         /// Writes what is seen of the state to a row of a block, and says whether a network can be given it.
-        let observe state (block: float32[]) row =
+        let writeObservation state (block: float32[]) row =
             let observation = block.AsSpan(row * observationWidth, observationWidth)
             environment.Observe(state, observation)
-            Space.canBeSeen environment.ObservationSpace (Span.op_Implicit observation)
+            Space.isValidObservation environment.ObservationSpace (Span.op_Implicit observation)
 
         /// What all instances see before step t, as it is and as the network sees it.
-        let look t =
+        let observe t =
             for i in 0 .. width - 1 do
                 called <- struct (i, 0)
 
-                if not (observe current[i].State rows.Observations (rowOf i t)) then
+                if not (writeObservation current[i].State rows.Observations (rowOf i t)) then
                     failObservation t 0 i current[i].Steps
 
                 rows.Observations
@@ -153,7 +153,7 @@ module Rollout =
         let distributionOf i = ReadOnlySpan(distributions, i * parameterWidth, parameterWidth)
 
         /// The action distributions for what all instances see.
-        let decide t =
+        let forward t =
             called <- struct (-1, 1)
             network.Forward(ReadOnlyMemory seen, distributions.AsMemory())
 
@@ -177,7 +177,7 @@ module Rollout =
             else End.Continues
 
         /// Notes what instance i got in step t, and where it is now.
-        let note t i (next: Transition<'State>) =
+        let record t i (next: Transition<'State>) =
             let row = rowOf i t
             let steps = current[i].Steps + 1L
             rows.Rewards[row] <- next.Reward
@@ -189,7 +189,7 @@ module Rollout =
             if rows.Ends[row] = End.Truncated || rows.Ends[row] = End.Interrupted then
                 following.AsSpan().Clear()
 
-                if not (observe next.State following 0) then
+                if not (writeObservation next.State following 0) then
                     failObservation t 2 i steps
 
                 bootstrapRows.Add row
@@ -221,14 +221,14 @@ module Rollout =
 
         /// All instances one step further.
         member private _.StepAll t =
-            look t
+            observe t
 
             if faults.Count = 0 then
-                decide t
+                forward t
 
                 if faults.Count = 0 then
                     for i in 0 .. width - 1 do
-                        note t i (act t i)
+                        record t i (act t i)
 
         /// All steps of the horizon, or those up to the first fault.
         member this.Run() =
@@ -306,20 +306,20 @@ module Rollout =
               Rewards = Array.zeroCreate total
               Ends = Array.zeroCreate total }
 
-        let shareCount = min (max 1 threads) count
+        let workerCount = min (max 1 threads) count
         use network = Network.at actor.Policy.Network actor.Parameters
 
-        let shares =
-            Parallel.map threads shareCount (fun s ->
-                let first, last = s * count / shareCount, (s + 1) * count / shareCount
-                let share = Share(environment, actor, network, horizon, key, instances, rows, first, last)
-                share.Run()
-                share)
+        let workers =
+            Parallel.map threads workerCount (fun s ->
+                let first, last = s * count / workerCount, (s + 1) * count / workerCount
+                let worker = RolloutWorker(environment, actor, network, horizon, key, instances, rows, first, last)
+                worker.Run()
+                worker)
 
-        match shares |> Array.filter (fun share -> share.Faults.Count > 0) with
+        match workers |> Array.filter (fun worker -> worker.Faults.Count > 0) with
         | [||] ->
-            // A share's rows all come before those of the next.
-            let bootstraps = shares |> Array.collect _.Bootstraps
+            // A worker's rows all come before those of the next.
+            let bootstraps = workers |> Array.collect _.Bootstraps
 
             let batch =
                 { Instances = count
@@ -332,7 +332,7 @@ module Rollout =
                     Matrix.adopt (bootstraps.Length / observationWidth) observationWidth bootstraps
                   Episodes = episodesOf horizon instances rows }
 
-            Ok(batch, shares |> Array.collect _.Current |> ImmutableCollectionsMarshal.AsImmutableArray)
+            Ok(batch, workers |> Array.collect _.Current |> ImmutableCollectionsMarshal.AsImmutableArray)
         | failed ->
             let struct (_, fault) = failed |> Seq.collect _.Faults |> Seq.minBy (fun struct (place, _) -> place)
             Error fault

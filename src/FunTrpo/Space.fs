@@ -34,7 +34,7 @@ module Space =
 
     /// Why a space is none: it has no elements, or none that a row can hold. A space has at least one alternative or dimension, no more
     /// than 2²⁴, no corner below its opposite, and a finite number in each coordinate.
-    let whyImproper space =
+    let invalidReason space =
         let isTooMuch count = count > most
         let tooMuch = Some "has more than 2²⁴ alternatives, or numbers"
 
@@ -59,8 +59,8 @@ module Space =
         | MultiDiscrete _
         | Box _ -> Some "has no elements"
 
-    /// Whether the space has elements that rows can hold (`whyImproper`).
-    let isProper space = (whyImproper space).IsNone
+    /// Whether the space has elements that rows can hold (`invalidReason`).
+    let isProper space = (invalidReason space).IsNone
 
     let private isIndex count (x: float32) = x >= 0f && x < float32 count && MathF.Floor x = x
 
@@ -71,7 +71,7 @@ module Space =
         | count :: others -> not row.IsEmpty && isIndex count row[0] && areIndices others (row.Slice 1)
 
     /// Whether rows hold indices, which are names and not quantities: nothing can be added to one, or divided by.
-    let holdsIndices space =
+    let hasIndices space =
         match space with
         | Discrete _
         | MultiDiscrete _ -> true
@@ -87,7 +87,7 @@ module Space =
         | MultiBinary _ -> 0L
 
     /// How many numbers a network sees of an observation: a table has a row for each index.
-    let inputs space = if holdsIndices space then indices space else int64 (width space)
+    let inputs space = if hasIndices space then indices space else int64 (width space)
 
     /// Whether the row is an element of the space.
     let contains space (row: ReadOnlySpan<float32>) =
@@ -113,8 +113,8 @@ module Space =
             inside
 
     /// Whether the row can be shown to a network: indices of the space, or numbers that are finite, wherever the space may end.
-    let canBeSeen space (row: ReadOnlySpan<float32>) =
-        if holdsIndices space then contains space row else Reductions.AllFinite row
+    let isValidObservation space (row: ReadOnlySpan<float32>) =
+        if hasIndices space then contains space row else Reductions.AllFinite row
 
     /// Writes the nearest element of the space to `clipped`: a box clips each coordinate, an index is what it is.
     let clip space (row: ReadOnlySpan<float32>) (clipped: Span<float32>) =
@@ -131,7 +131,7 @@ module Space =
 
     /// Writes what a row stands for that counts in half-widths of the space around its middle: 0 is the middle of a box, ±1 are its
     /// bounds. Coordinates that are not bounded on both sides, and indices, are what they are.
-    let ofUnit space (row: ReadOnlySpan<float32>) (scaled: Span<float32>) =
+    let unscale space (row: ReadOnlySpan<float32>) (scaled: Span<float32>) =
         row.CopyTo scaled
 
         match space with
@@ -167,8 +167,8 @@ module Space =
         | MultiBinary count -> Vector.init count (fun i -> index 2 (keyOf i))
 
     /// Whether a network for observations of one space fits those of the other: the same indices, or as many numbers.
-    let isSeenAs other space =
-        if holdsIndices space || holdsIndices other then space = other else width space = width other
+    let hasSameEncoding other space =
+        if hasIndices space || hasIndices other then space = other else width space = width other
 
     /// As a person would write it, for reports and error messages.
     let describe space =

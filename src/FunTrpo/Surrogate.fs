@@ -19,7 +19,7 @@ type Surrogate =
         /// The network at θ_old, on all observations.
         Linearization: Linearization
         /// log π_old(a|s) of each row, in float64.
-        LogProbabilities: Scratch
+        LogProbabilities: PooledBuffer
         /// β, what a nat of mean entropy is worth beside the advantages; 0 in the TRPO paper.
         EntropyBonus: float
         Threads: int
@@ -62,7 +62,7 @@ module Surrogate =
     let create threads (policy: Policy) observations (actions: Matrix) advantages parameters =
         let linearization = Network.linearize policy.Network parameters observations
         let distributions = linearization.Forward
-        let logProbabilities = Scratch.RentDoubles actions.Rows
+        let logProbabilities = PooledBuffer.RentDoubles actions.Rows
 
         forEachRow threads actions.Rows (fun row ->
             logProbabilities.Doubles[row] <- policy.Family.LogProbability(distributions.Row row, actions.Row row))
@@ -87,7 +87,7 @@ module Surrogate =
         let rows = surrogate.Observations.Rows
         let before = surrogate.Linearization.Forward
         let width = before.Columns
-        use outputs = Scratch.Rent(rows, width)
+        use outputs = PooledBuffer.Rent(rows, width)
         use network = Network.at surrogate.Policy.Network parameters
         network.Forward(surrogate.Observations.Memory, outputs.Memory)
         let after = Matrix(rows, width, Memory.op_Implicit outputs.Memory)
@@ -145,8 +145,8 @@ module Surrogate =
         let family = surrogate.Policy.Family
         let distributions = surrogate.Linearization.Forward
         let rows, width = distributions.Rows, distributions.Columns
-        use cotangents = Scratch.Rent(rows, width)
-        use ofEntropy = Scratch.RentZeros(rows, width)
+        use cotangents = PooledBuffer.Rent(rows, width)
+        use ofEntropy = PooledBuffer.RentZeros(rows, width)
         let entropyWeight = float32 (surrogate.EntropyBonus / float rows)
 
         forEachRow surrogate.Threads rows (fun row ->

@@ -46,7 +46,7 @@ type State<'State when 'State: equality> =
 
 /// What a policy is improved on.
 [<RequireQualifiedAccess>]
-type Samples =
+type UpdateBatch =
     {
         /// As the network sees them (normalised).
         Observations: Matrix
@@ -58,7 +58,7 @@ type Samples =
     }
 
 /// What a batch says of each of its rows, under the critic that it was collected with.
-type Estimate =
+type AdvantageBatch =
     {
         /// As the networks see them (normalised).
         Observations: Matrix
@@ -96,7 +96,7 @@ module Training =
 
     let private requireProper (environment: Environment<'State>) =
         let require what space =
-            match Space.whyImproper space with
+            match Space.invalidReason space with
             | None -> Ok()
             | Some why -> Error(Mismatch $"the {what} space of {environment.Id}, {Space.describe space}, {why}")
 
@@ -196,10 +196,10 @@ module Training =
           Normaliser =
             let space = setup.Environment.ObservationSpace
 
-            if configuration.NormaliseObservations && not (Space.holdsIndices space) then
+            if configuration.NormaliseObservations && not (Space.hasIndices space) then
                 Standardise(Moments.empty (Space.width space))
             else
-                AsTheyAre
+                Unnormalised
           Instances = instances
           RecentReturns = ImmutableArray.Empty
           BestMeanReturn = None
@@ -225,8 +225,8 @@ module Training =
 
         let its =
             // Indices are never normalised, whatever the setting.
-            let isIndices = Space.holdsIndices actor.Policy.ObservationSpace
-            let isNormalised = if isIndices then ours.NormaliseObservations else actor.Normaliser <> AsTheyAre
+            let isIndices = Space.hasIndices actor.Policy.ObservationSpace
+            let isNormalised = if isIndices then ours.NormaliseObservations else actor.Normaliser <> Unnormalised
             configuration |> settingsOf actor.Policy isNormalised
 
         match Configuration.fields |> List.tryFind (fun field -> field.Get ours <> field.Get its) with
@@ -244,7 +244,7 @@ module Training =
 
         let isMatch =
             actor.Policy.ActionSpace = setup.Policy.ActionSpace
-            && Space.isSeenAs setup.Policy.ObservationSpace actor.Policy.ObservationSpace
+            && Space.hasSameEncoding setup.Policy.ObservationSpace actor.Policy.ObservationSpace
 
         result {
             do!
@@ -297,7 +297,8 @@ module Training =
         | None -> Rollout.collect setup.Environment (actor setup state) horizon setup.Threads key state.Instances
 
     /// The normaliser through which a batch is seen.
-    let private normaliserOf (state: State<'State>) (batch: Batch) = Normaliser.orOf batch.Observations state.Normaliser
+    let private normaliserOf (state: State<'State>) (batch: Batch) =
+        Normaliser.orMomentsOf batch.Observations state.Normaliser
 
     /// The advantages, which nobody else has seen yet, as the configuration wants them: standardised, or in the deviation of returns.
     let private standardise (setup: Setup<'State>) (unit: ReturnUnit) (advantages: ImmutableArray<float>) =
@@ -314,7 +315,7 @@ module Training =
         advantages
 
     /// What the batch says of its rows, under the critic of the state.
-    let estimate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) =
+    let advantageBatch (setup: Setup<'State>) (state: State<'State>) (batch: Batch) =
         let configuration = setup.Configuration
         let valuesOf = Critic.values setup.Critic state.Critic
         let normaliser = normaliserOf state batch
@@ -325,7 +326,7 @@ module Training =
         let gae =
             Advantage.gae configuration.Gamma configuration.Lambda batch.Rewards batch.Ends values bootstraps
 
-        let critic = CriticFit.inUnitOf gae.Returns state.Critic
+        let critic = CriticFit.updateReturnUnit gae.Returns state.Critic
 
         { Observations = observations
           Values = values
@@ -334,10 +335,10 @@ module Training =
           Critic = critic }
 
     /// The rows of the batch itself: the single path of the TRPO paper.
-    let private singlePath (batch: Batch) (estimate: Estimate) : Samples =
-        { Observations = estimate.Observations
+    let private singlePath (batch: Batch) (advantageBatch: AdvantageBatch) : UpdateBatch =
+        { Observations = advantageBatch.Observations
           Actions = batch.Actions
-          Advantages = estimate.Advantages
+          Advantages = advantageBatch.Advantages
           Steps = 0L }
 
     /// The rows of a vine that grows from where the instances are after the batch, under the critic of the state.
@@ -345,9 +346,9 @@ module Training =
         (setup: Setup<'State>)
         (state: State<'State>)
         batch
-        (estimate: Estimate)
+        (advantageBatch: AdvantageBatch)
         instances
-        : Result<Samples, Fault> =
+        : Result<UpdateBatch, Fault> =
         let configuration = setup.Configuration
         let normaliser = normaliserOf state batch
         let actor = { actor setup state with Normaliser = normaliser }
@@ -367,43 +368,43 @@ module Training =
             return
                 { Observations = Normaliser.apply normaliser vine.Observations
                   Actions = vine.Actions
-                  Advantages = standardise setup estimate.Critic.Unit (Vine.advantages actor vine)
+                  Advantages = standardise setup advantageBatch.Critic.Unit (Vine.advantages actor vine)
                   Steps = vine.Steps }
         }
 
     /// What the policy is improved on after a batch: its own rows or, where the configuration has branches, those of a vine.
-    let private samples (setup: Setup<'State>) state batch estimate instances =
+    let private updateBatch (setup: Setup<'State>) state batch advantageBatch instances =
         if setup.Configuration.Branches = 0 then
-            Ok(singlePath batch estimate)
+            Ok(singlePath batch advantageBatch)
         else
-            vine setup state batch estimate instances
+            vine setup state batch advantageBatch instances
 
-    let private surrogateOf (setup: Setup<'State>) (state: State<'State>) (samples: Samples) =
+    let private surrogateOf (setup: Setup<'State>) (state: State<'State>) (updateBatch: UpdateBatch) =
         Surrogate.create
             setup.Threads
             setup.Policy
-            samples.Observations
-            samples.Actions
-            samples.Advantages
+            updateBatch.Observations
+            updateBatch.Actions
+            updateBatch.Advantages
             state.PolicyParameters
         |> Surrogate.withEntropyBonus setup.Configuration.EntropyBonus
 
     /// The surrogate objective of the batch, seen from the policy of the state.
-    let surrogate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) (estimate: Estimate) =
-        surrogateOf setup state (singlePath batch estimate)
+    let surrogate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) (advantageBatch: AdvantageBatch) =
+        surrogateOf setup state (singlePath batch advantageBatch)
 
-    let private improve by (setup: Setup<'State>) state samples : Improvement =
-        use surrogate = surrogateOf setup state samples
+    let private improve by (setup: Setup<'State>) state updateBatch : Improvement =
+        use surrogate = surrogateOf setup state updateBatch
         by surrogate
 
-    let private fitCritic (setup: Setup<'State>) (state: State<'State>) estimate =
+    let private fitCritic (setup: Setup<'State>) (state: State<'State>) advantageBatch =
         CriticFit.fit
             (Configuration.critic setup.Configuration)
             setup.Critic
-            estimate.Observations
-            estimate.Returns
+            advantageBatch.Observations
+            advantageBatch.Returns
             (keyOf state |> Key.named "critic")
-            estimate.Critic
+            advantageBatch.Critic
 
     /// The state's account of its episodes, with those of a batch.
     let private account (batch: Batch) (state: State<'State>) =
@@ -453,14 +454,14 @@ module Training =
 
         result {
             let! batch, instances = rollout horizon setup state
-            let estimate = estimate setup state batch
-            do! requireFinite "returns" setup state (areFloat32 estimate.Returns)
-            let! samples = samples setup state batch estimate instances
-            do! requireFinite "advantages" setup state (areFloat32 samples.Advantages)
+            let advantageBatch = advantageBatch setup state batch
+            do! requireFinite "returns" setup state (areFloat32 advantageBatch.Returns)
+            let! updateBatch = updateBatch setup state batch advantageBatch instances
+            do! requireFinite "advantages" setup state (areFloat32 updateBatch.Advantages)
 
             let struct (improvement, critic) =
-                Parallel.both setup.Threads (fun () -> improve by setup state samples) (fun () ->
-                    fitCritic setup state estimate)
+                Parallel.both setup.Threads (fun () -> improve by setup state updateBatch) (fun () ->
+                    fitCritic setup state advantageBatch)
 
             let isFiniteSolve = improvement.Solution |> Option.forall (fun solution -> solution.Stop <> NonFinite)
             do! requireFinite "policy gradient" setup state (Double.IsFinite improvement.GradientNorm)
@@ -481,7 +482,7 @@ module Training =
             let next =
                 { account batch state with
                     Iteration = state.Iteration + 1
-                    Steps = state.Steps + int64 batch.Rewards.Length + samples.Steps
+                    Steps = state.Steps + int64 batch.Rewards.Length + updateBatch.Steps
                     PolicyParameters = improvement.Parameters
                     Critic = critic
                     // A policy that has not moved acts as before: its normaliser stays, too.
@@ -500,14 +501,14 @@ module Training =
                   MeanReturn = meanReturn next
                   Improvement = improvement
                   Delta = delta
-                  ExplainedVariance = Advantage.explainedVariance estimate.Returns estimate.Values
+                  ExplainedVariance = Advantage.explainedVariance advantageBatch.Returns advantageBatch.Values
                   Warnings = warnings @ longEpisodes setup state.Instances instances }
 
             return next, report
         }
 
     /// One iteration of `horizon` steps of each environment, and of the branches after them where the configuration has any:
-    /// improve ∘ estimate ∘ rollout, and the critic's fit.
+    /// improve ∘ advantageBatch ∘ rollout, and the critic's fit.
     let updateFor horizon (setup: Setup<'State>) (state: State<'State>) =
         let configuration = setup.Configuration
         let settings = Configuration.improvement state.Steps configuration

@@ -78,7 +78,7 @@ module TrustRegion =
     /// `DampedLength`, H takes the place of F in the length.
     let improve (settings: ImprovementSettings) (surrogate: Surrogate) =
         let old = surrogate.Parameters
-        use scratch = Scratch.Rent old.Length
+        use scratch = PooledBuffer.Rent old.Length
         Surrogate.gradientTo scratch.Memory surrogate
         let gradient = Vector(Memory.op_Implicit scratch.Memory)
         let gradientNorm = Vector.norm gradient
@@ -98,7 +98,7 @@ module TrustRegion =
             ended (Moved(1.0, 1)) parameters (Surrogate.at surrogate parameters)
 
         let stepWithin delta lineSearch direction =
-            use product = Scratch.Rent old.Length
+            use product = PooledBuffer.Rent old.Length
             hessian.Product direction product.Memory
             let damped = Vector.dot direction (Vector(Memory.op_Implicit product.Memory))
 

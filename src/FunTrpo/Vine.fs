@@ -128,7 +128,7 @@ module Vine =
     /// Nobody goes on from where branches end.
     let private leave (ends: ImmutableArray<Instance<Along<'State>>>) =
         for instance in ends do
-            instance.State.Inner |> ValueOption.iter Borrower.giveBack
+            instance.State.Inner |> ValueOption.iter Releasable.release
 
     /// Branches from where the instances are, with the actor's policy after the first action of each.
     ///

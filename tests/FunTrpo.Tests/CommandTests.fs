@@ -444,7 +444,7 @@ let private endings =
                     Actor =
                       { Policy = setup.Policy
                         Parameters = parameters |> Vector.map (fun _ -> 5f)
-                        Normaliser = AsTheyAre } }
+                        Normaliser = Unnormalised } }
 
               let ended = run { options with From = Some steep } blinding
               Expect.equal ended.Code 1 "exit code"
@@ -696,7 +696,7 @@ let private evaluation =
                   // Four steps, each worth a thousand times the action.
                   Expect.floatClose Accuracy.medium total (atRest + 4000.0 * clipped) "a return"
 
-              Expect.sequenceEqual (played 2 (Player actor).Act) (scoresOf 1 5 seed).Returns "an actor"
+              Expect.sequenceEqual (played 2 (InferencePolicy actor).Act) (scoresOf 1 5 seed).Returns "an actor"
 
           test "of an environment that gives NaN, or throws, is an error that names it and the step" {
               let discrete =
@@ -707,7 +707,9 @@ let private evaluation =
                           (Space.box 1 -10.0 10.0)
                           (Discrete 2)
 
-                  { Policy = policy; Parameters = policy.Network.Initialise(Key.ofSeed 1L); Normaliser = AsTheyAre }
+                  { Policy = policy
+                    Parameters = policy.Network.Initialise(Key.ofSeed 1L)
+                    Normaliser = Unnormalised }
 
               let breakdown = exn "it broke"
 
@@ -743,7 +745,7 @@ let private evaluation =
                           member _.Observe(time, seen) = seen[0] <- (if time = 2 then observation else 0.5f) }
 
                   let parameters = Vector.Create(policy.Network.ParameterCount, Fill(fun span -> span.Fill weight))
-                  let actor = { Policy = policy; Parameters = parameters; Normaliser = AsTheyAre }
+                  let actor = { Policy = policy; Parameters = parameters; Normaliser = Unnormalised }
 
                   match Evaluation.run 1 environment actor 1 (Key.ofSeed 1L) with
                   | Error fault -> fault
@@ -861,7 +863,7 @@ let private refusals =
                         Actor =
                           { Policy = policy
                             Parameters = policy.Network.Initialise(Key.ofSeed 1L)
-                            Normaliser = AsTheyAre } }
+                            Normaliser = Unnormalised } }
 
               [ "evaluate"
                 "--policy"

@@ -350,7 +350,7 @@ let private inUnits settings (tasks: Task list) =
     (Critic.start ReturnUnit.unknown (begin' tasks.Head).Parameters, tasks)
     ||> List.fold (fun state task ->
         let task = { task with Network = tasks.Head.Network; Observations = tasks.Head.Observations }
-        state |> CriticFit.inUnitOf task.Returns |> fit settings task)
+        state |> CriticFit.updateReturnUnit task.Returns |> fit settings task)
 
 let private units =
     let settings = [ "Adam", Adam(1e-2, 3, 16); "Gauss–Newton", gaussNewton 0.1 2 ]
@@ -372,8 +372,8 @@ let private units =
               let unit =
                   begin' task
                   |> fun state -> { state with Unit = ReturnUnit.unknown }
-                  |> CriticFit.inUnitOf task.Returns
-                  |> CriticFit.inUnitOf other.Returns
+                  |> CriticFit.updateReturnUnit task.Returns
+                  |> CriticFit.updateReturnUnit other.Returns
                   |> _.Unit
 
               let deviation = sqrt (meanSquare (both |> Seq.map (fun r -> r - mean)))

@@ -187,7 +187,7 @@ let private pullback isInputWanted it =
         ReadOnlySpan(if isInputWanted then transpose it else [||]),
         ReadOnlySpan(spreadX it it.X),
         xStride it,
-        Slopes(ReadOnlyMemory xKept, it.IsXTanh),
+        ActivationDerivatives(ReadOnlyMemory xKept, it.IsXTanh),
         ReadOnlySpan(spreadY it it.Delta),
         Span ofInput,
         Span ofParameters
@@ -384,15 +384,15 @@ let private derivatives =
                   return it, reads, length
               })
               (fun (it, reads, length) ->
-                  Soon.Forget()
+                  PrefetchQueue.Clear()
                   let expected = pullback true it
 
                   for _ in 1..reads do
-                      Soon.Read(ReadOnlySpan(Array.zeroCreate<float32> length))
+                      PrefetchQueue.Add(ReadOnlySpan(Array.zeroCreate<float32> length))
 
                   GC.Collect 0
                   let ofInput, ofParameters = pullback true it
-                  Soon.Forget()
+                  PrefetchQueue.Clear()
                   Expect.equal (bitsOf ofInput) (bitsOf (fst expected)) "of x"
                   Expect.equal (bitsOf ofParameters) (bitsOf (snd expected)) "of (W, b)")
           property "⟨u, ẏ⟩ = ⟨ẋ*, ẋ⟩ + ⟨(W, b)*, (Ẇ, ḃ)⟩" case (fun it ->
@@ -644,7 +644,7 @@ let private refusals =
                       ReadOnlySpan(span "transposed weights"),
                       ReadOnlySpan(span "x"),
                       xStride it,
-                      Slopes(ReadOnlyMemory(span "slopes"), true),
+                      ActivationDerivatives(ReadOnlyMemory(span "slopes"), true),
                       ReadOnlySpan(span "y"),
                       Span(span "cotangent of x"),
                       Span(span "cotangent of parameters")

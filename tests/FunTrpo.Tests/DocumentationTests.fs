@@ -88,7 +88,7 @@ let private lessons =
         [ "scripts/load.fsx"
           "scripts/lesson.fsx"
           "scripts/chart.fsx"
-          "scripts/ladder.fsx"
+          "scripts/exact-algorithms.fsx"
           "scripts/bridge.fsx"
           "scripts/maximum-kl.fsx"
           "scripts/learning-benchmark.fsx" ]
@@ -150,9 +150,12 @@ let private runSaving script argument options =
 
 /// What docs/theory.md shows of the ladder is what it prints, and the numbers that it writes keep what they promise.
 let private ladder =
-    test "scripts/ladder.fsx climbs as docs/theory.md shows, and writes what happened" {
-        let printed, saved = runSaving "scripts/ladder.fsx" "100" [ "--json"; "--page" ]
-        let _, excerpt = blocks "excerpt" "docs/theory.md" |> List.find (fst >> (=) "scripts/ladder.fsx")
+    test "scripts/exact-algorithms.fsx climbs as docs/theory.md shows, and writes what happened" {
+        let printed, saved = runSaving "scripts/exact-algorithms.fsx" "100" [ "--json"; "--page" ]
+
+        let _, excerpt =
+            blocks "excerpt" "docs/theory.md" |> List.find (fst >> (=) "scripts/exact-algorithms.fsx")
+
         Expect.stringContains printed excerpt "what it prints" // float64: the same everywhere
         Expect.stringContains saved["--page"] "</html>" "a page"
         let rows = JsonDocument.Parse(saved["--json"]).RootElement.EnumerateArray() |> List.ofSeq

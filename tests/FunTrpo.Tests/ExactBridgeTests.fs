@@ -265,7 +265,7 @@ let private errors mdp (values: Values) estimate seeds =
     let damping, delta = 0.1, 0.002
 
     let exactStep =
-        (Rungs.trustRegionStep mdp { Delta = delta; Damping = damping; Length = Curvature.Damped } values).Value
+        (Algorithms.trustRegionStep mdp { Delta = delta; Damping = damping; Length = Curvature.Damped } values).Value
 
     let other = TabularPolicy.tilt exactStep values.Policy
     let gain = Values.policyAdvantage values other

@@ -166,7 +166,7 @@ let private situations =
         "a simulator that is gone on from in any order, any number of times, walks as a function would"
         trees
         (fun tree ->
-            let environment = CallersEnvironment("Walk", (fun () -> Walk()), Int32.MaxValue)
+            let environment = SimulatorAdapter("Walk", (fun () -> Walk()), Int32.MaxValue)
 
             let seen situation =
                 let observation = [| nanf |]
@@ -205,12 +205,12 @@ let private forgetting =
               "is gone back to as long as its actions are kept, and said not to be afterwards"
               (Gen.zip (Gen.choose (1, 30)) (Gen.choose (1, 60)))
               (fun (mostKept, steps) ->
-                  let walks () = CallersEnvironment("Walk", (fun () -> Walk()), Int32.MaxValue, true, mostKept)
+                  let walks () = SimulatorAdapter("Walk", (fun () -> Walk()), Int32.MaxValue, true, mostKept)
                   let environment = walks ()
                   let action i = [| (if i % 3 = 0 then -1f else 0.25f) |]
 
                   /// The situations of an episode, one after another.
-                  let walk (environment: CallersEnvironment) =
+                  let walk (environment: SimulatorAdapter) =
                       [ 1..steps ]
                       |> List.scan
                           (fun situation i -> environment.Step(Key.ofSeed 0L, ReadOnlySpan(action i), situation).State)
@@ -235,7 +235,7 @@ let private forgetting =
           testSequenced (
               test "takes no more memory, however long it is" {
                   let environment =
-                      CallersEnvironment(
+                      SimulatorAdapter(
                           "Endless",
                           (fun () ->
                               { new IEnvironment with

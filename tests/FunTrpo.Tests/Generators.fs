@@ -80,7 +80,7 @@ let architecture =
 type Layers =
     | Dense of outputs: int * Activation
     /// A linear layer, followed by outputs that are free parameters.
-    | LinearThenFree of outputs: int * free: int
+    | LinearThenStateIndependent of outputs: int * free: int
     | Then of first: Layers * second: Layers
 
 module Layers =
@@ -89,7 +89,7 @@ module Layers =
         match layers with
         | Dense(outputs, Activation.Identity) -> Layer.linear outputs
         | Dense(outputs, activation) -> Layer.dense outputs activation
-        | LinearThenFree(outputs, free) -> Layer.linearThenFree 1.0 outputs free 0.5
+        | LinearThenStateIndependent(outputs, free) -> Layer.linearThenStateIndependent 1.0 outputs free 0.5
         | Then(first, second) -> Layer.(>=>) (builder first) (builder second)
 
     let network inputs layers = Network.create inputs (builder layers)
@@ -105,7 +105,7 @@ let rec layersOf (activations: Gen<Activation>) depth outputs =
         if depth = 0 then
             let! free = Gen.frequency [ 3, Gen.constant 0; 1, Gen.choose (0, outputs - 1) ]
             let! activation = activations
-            return if free > 0 then LinearThenFree(outputs - free, free) else Dense(outputs, activation)
+            return if free > 0 then LinearThenStateIndependent(outputs - free, free) else Dense(outputs, activation)
         else
             let! left = Gen.choose (0, depth - 1)
             let! between = Gen.frequency [ 9, Gen.choose (1, 6); 1, Gen.choose (7, 35) ]
@@ -166,7 +166,7 @@ let policyCaseOf activations (rows: Gen<int>) =
         let! layers =
             match space with
             | Box(low, _) ->
-                let head = LinearThenFree(low.Length, low.Length)
+                let head = LinearThenStateIndependent(low.Length, low.Length)
 
                 Gen.oneof
                     [ layersOf activations depth family.ParameterWidth
@@ -236,7 +236,7 @@ let bitsOf (values: seq<float32>) = values |> Seq.map BitConverter.SingleToUInt3
 /// Fills the memory that is lent next with NaN, so that results which depend on what it held before are seen.
 let poisonMemory () =
     for power in 0..15 do
-        for scratch in List.init 6 (fun _ -> Scratch.Rent(1 <<< power)) do
+        for scratch in List.init 6 (fun _ -> PooledBuffer.Rent(1 <<< power)) do
             scratch.Span.Fill nanf
             scratch.Dispose()
 

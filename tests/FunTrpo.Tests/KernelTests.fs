@@ -72,22 +72,25 @@ let private reductions =
 
                   Expect.equal (bitsOf sums) (Array.init columns ofColumn |> bitsOf) "sums")
           property
-              "Slopes multiply by what is kept, by 1 − y² where that is y = tanh, and by 1 where nothing is"
+              "ActivationDerivatives multiply by what is kept, by 1 − y² where that is y = tanh, and by 1 where nothing is"
               pair
               (fun (a, b, _) ->
                   let times slopes =
                       let product = Array.copy a
-                      (slopes: Slopes).Multiply(Span product)
+                      (slopes: ActivationDerivatives).Multiply(Span product)
                       bitsOf product
 
-                  Expect.equal (times (Slopes(ReadOnlyMemory b, false))) (Array.map2 (*) a b |> bitsOf) "kept"
+                  Expect.equal
+                      (times (ActivationDerivatives(ReadOnlyMemory b, false)))
+                      (Array.map2 (*) a b |> bitsOf)
+                      "kept"
 
                   Expect.equal
-                      (times (Slopes(ReadOnlyMemory b, true)))
+                      (times (ActivationDerivatives(ReadOnlyMemory b, true)))
                       (Array.map2 (fun a y -> a * (1f - y * y)) a b |> bitsOf)
                       "tanh"
 
-                  Expect.equal (times Slopes.One) (bitsOf a) "1")
+                  Expect.equal (times ActivationDerivatives.One) (bitsOf a) "1")
           property
               "a step of Adam is its formula number by number, however many there are"
               pair
@@ -207,7 +210,8 @@ let private reductions =
                   Reductions.Multiply(ReadOnlySpan a, ReadOnlySpan a, Span longer))
 
               for isTanh in [ true; false ] do
-                  expectRefused "Slopes.Multiply" (fun () -> Slopes(ReadOnlyMemory longer, isTanh).Multiply(Span a))
+                  expectRefused "ActivationDerivatives.Multiply" (fun () ->
+                      ActivationDerivatives(ReadOnlyMemory longer, isTanh).Multiply(Span a))
 
               expectRefused "ColumnSums: sums that are not whole vectors" (fun () ->
                   ColumnSums.Add(ReadOnlySpan(Array.zeroCreate<float32> 3), Span(Array.zeroCreate<float32> 3)))
@@ -585,9 +589,9 @@ let private wrapping =
                         Span(Array.zeroCreate 4)
                     ))
                 "ColumnSums", (fun () -> ColumnSums.Add(ReadOnlySpan(Array.zeroCreate<float32> 4), Span none))
-                "Rent", (fun () -> (Scratch.Rent(1 <<< 16, 1 <<< 16)).Dispose())
-                "RentZeros", (fun () -> (Scratch.RentZeros(1 <<< 16, 1 <<< 16)).Dispose())
-                "RentDoubles", (fun () -> (Scratch.RentDoubles Int32.MinValue).Dispose()) ] do
+                "Rent", (fun () -> (PooledBuffer.Rent(1 <<< 16, 1 <<< 16)).Dispose())
+                "RentZeros", (fun () -> (PooledBuffer.RentZeros(1 <<< 16, 1 <<< 16)).Dispose())
+                "RentDoubles", (fun () -> (PooledBuffer.RentDoubles Int32.MinValue).Dispose()) ] do
               test name { expectRefused name call }
 
           test "Forward, Pushforward and Pullback of a layer" {
@@ -616,7 +620,7 @@ let private wrapping =
                       ReadOnlySpan transposed,
                       ReadOnlySpan none,
                       16,
-                      Slopes.One,
+                      ActivationDerivatives.One,
                       ReadOnlySpan none,
                       Span none,
                       Span packed
@@ -651,8 +655,8 @@ let private wrapping =
                           (int64 inputs * int64 weighted)
                           "transposed"
 
-                      Expect.isLessThanOrEqual layer.PackedCount Scratch.Largest "packed"
-                      Expect.isLessThanOrEqual layer.TransposedCount Scratch.Largest "transposed") ]
+                      Expect.isLessThanOrEqual layer.PackedCount PooledBuffer.Largest "packed"
+                      Expect.isLessThanOrEqual layer.TransposedCount PooledBuffer.Largest "transposed") ]
 
 let tests =
     testList "kernels" [ wrapping; reductions; softmaxMetric; activations; adam; rows; DenseLayerTests.tests ]

@@ -56,7 +56,7 @@ let private linearized gap (case: LayerCase) (work: int -> LayerLinearization ->
     for row in 0 .. case.Input.Rows - 1 do
         Array.fill input (row * stride + inputs) gap nanf
 
-    use packed = Scratch.Rent case.Layer.PackedCount
+    use packed = PooledBuffer.Rent case.Layer.PackedCount
     case.Layer.Pack(case.Parameters.Span, packed.Span)
     use at = case.Layer.At(Memory.op_Implicit packed.Memory)
     use linearization = at.Linearize(case.Input.Rows, ReadOnlyMemory input, stride)
@@ -79,7 +79,7 @@ let private pushforwardWith gap case (inputTangent: Vector, parameterTangent: Ve
         if inputTangent.Length > 0 then
             PaddedRows.Pad(rows, case.Layer.Inputs, inputTangent.Span, Span input)
 
-        use packed = Scratch.Rent case.Layer.PackedCount
+        use packed = PooledBuffer.Rent case.Layer.PackedCount
         case.Layer.Pack(parameterTangent.Span, packed.Span)
         let tangent = Array.create (rows * case.Layer.Stride) nanf
         it.Pushforward(ReadOnlySpan input, Span.op_Implicit packed.Span, Span tangent)
@@ -95,8 +95,8 @@ let private pullbackWith gap isInputWanted case (cotangent: Vector) =
         PaddedRows.Pad(rows, case.Layer.Outputs, cotangent.Span, Span ofOutput)
         let ofInput = Array.create (if isInputWanted then rows * Lanes.Pad inputs else 0) nanf
         let packed = Array.zeroCreate<float32> case.Layer.PackedCount
-        it.Slopes.Multiply(Span ofOutput)
-        it.Pullback(ReadOnlySpan ofOutput, Slopes.One, Span ofInput, Span packed)
+        it.ActivationDerivatives.Multiply(Span ofOutput)
+        it.Pullback(ReadOnlySpan ofOutput, ActivationDerivatives.One, Span ofInput, Span packed)
         let ofParameters = Array.create case.Layer.ParameterCount nanf
         case.Layer.Unpack(ReadOnlySpan packed, Span ofParameters)
         (if isInputWanted then compact rows inputs ofInput else Vector.empty), Vector.ofArray ofParameters)
@@ -167,13 +167,13 @@ let private ofLayer name layers =
                   Expect.equal (pushforwardWith gap case tangents) (pushforward case tangents) "pushforward"
                   Expect.equal (pullbackWith gap true case u) (pullbackWith 0 true case u) "pullback")
           property "packing keeps every parameter" case (fun case ->
-              use packed = Scratch.Rent case.Layer.PackedCount
+              use packed = PooledBuffer.Rent case.Layer.PackedCount
               let kept = Array.create case.Layer.ParameterCount nanf
               case.Layer.Pack(case.Parameters.Span, packed.Span)
               case.Layer.Unpack(Span.op_Implicit packed.Span, Span kept)
               Expect.equal (Vector.ofArray kept) case.Parameters "parameters")
           property "forward alone gives the output of the linearization" case (fun case ->
-              use packed = Scratch.Rent case.Layer.PackedCount
+              use packed = PooledBuffer.Rent case.Layer.PackedCount
               case.Layer.Pack(case.Parameters.Span, packed.Span)
               use at = case.Layer.At(Memory.op_Implicit packed.Memory)
               let values = Array.create (case.Input.Rows * case.Layer.Stride) nanf
@@ -209,7 +209,7 @@ let private layers =
               (gen {
                   let! outputs = Gen.choose (1, 5)
                   let! free = Gen.choose (1, 5)
-                  return LinearThenFree(outputs, free)
+                  return LinearThenStateIndependent(outputs, free)
               })
           ofLayer
               "compositions"
@@ -404,7 +404,7 @@ let private sizedNetworks =
       Network.create 3 (Layer.dense 21 Activation.Tanh >=> Layer.dense 9 Activation.Tanh >=> Layer.linear 4),
       Distribution.categorical 4
       "free outputs",
-      Network.create 5 (Layer.dense 17 Activation.Swish >=> Layer.linearThenFree 1.0 2 2 -0.5),
+      Network.create 5 (Layer.dense 17 Activation.Swish >=> Layer.linearThenStateIndependent 1.0 2 2 -0.5),
       Distribution.diagonalGaussian 2
       "one layer", Network.create 2 (Layer.linear 5), Distribution.categoricals [ 2; 3 ] ]
 
@@ -644,7 +644,7 @@ let private initialisation =
                   isOrthogonal inputs outputs (sqrt 2.0) ((Layer.dense outputs Activation.Relu inputs).Initialise key)
                   isOrthogonal inputs outputs 1.0 ((Layer.linear outputs inputs).Initialise key))
           property "free outputs start where they are told" initialCase (fun (inputs, outputs, initial, key) ->
-              let layer = Layer.linearThenFree 1.0 outputs 3 initial inputs
+              let layer = Layer.linearThenStateIndependent 1.0 outputs 3 initial inputs
               let parameters = layer.Initialise key
               Expect.equal parameters.Length layer.ParameterCount "length"
               let free = parameters.Slice(parameters.Length - 3, 3)
@@ -690,7 +690,7 @@ let private initialisation =
                       | Box(low, _) -> low.Length
                       | _ -> 0
 
-                  let layers = Layers.ofArchitecture (LinearThenFree(width - free, free)) architecture
+                  let layers = Layers.ofArchitecture (LinearThenStateIndependent(width - free, free)) architecture
 
                   let observations =
                       Matrix.init 4 inputs (fun row column ->

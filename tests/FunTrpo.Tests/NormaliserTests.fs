@@ -112,9 +112,9 @@ let private moments =
 let private normalising =
     testList
         "normaliser"
-        [ testProperty "AsTheyAre changes nothing, and never will"
+        [ testProperty "Unnormalised changes nothing, and never will"
           <| Prop.forAll oneBlock (fun m ->
-              Normaliser.apply AsTheyAre m = m && Normaliser.observe m AsTheyAre = AsTheyAre)
+              Normaliser.apply Unnormalised m = m && Normaliser.observe m Unnormalised = Unnormalised)
 
           testProperty "before anything was seen, observations are as they are"
           <| Prop.forAll oneBlock (fun m -> Normaliser.apply (Standardise(Moments.empty m.Columns)) m = m)

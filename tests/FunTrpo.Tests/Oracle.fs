@@ -88,7 +88,7 @@ let rec private forward layers (parameters: HyperDual list) (input: HyperDual[])
                 |> activate activation)
 
         Array.ofList output, rest
-    | LinearThenFree(outputs, free) ->
+    | LinearThenStateIndependent(outputs, free) ->
         let output, rest = forward (Dense(outputs, Activation.Identity)) parameters input
         let free, rest = List.splitAt free rest
         Array.append output (Array.ofList free), rest

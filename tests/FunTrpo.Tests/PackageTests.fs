@@ -148,7 +148,7 @@ let private seenOf (assembly: Reflection.Assembly) =
 
 let private libraries =
     [ typeof<FunTrpo.Vector>
-      typeof<FunTrpo.Kernels.Scratch>
+      typeof<FunTrpo.Kernels.PooledBuffer>
       typeof<FunTrpo.Environments.Registered>
       typeof<FunTrpo.CSharp.TrainingPlan>
       typeof<FunTrpo.Exact.FiniteMdp> ]
@@ -361,7 +361,7 @@ let private scripts =
 
       lesson "own-environment.fsx" "FunTrpo" [] [ "4096" ]
       lesson "inside-one-update.fsx" "FunTrpo" [ "lesson.fsx" ] [ "4096" ]
-      lesson "ladder.fsx" "FunTrpo.Exact" [ "lesson.fsx"; "chart.fsx" ] [ "2"; "--page"; "page.html" ]
+      lesson "exact-algorithms.fsx" "FunTrpo.Exact" [ "lesson.fsx"; "chart.fsx" ] [ "2"; "--page"; "page.html" ]
 
       test "that script prints outside of the repository what it prints inside" {
           let folder = newFolder "script"

@@ -64,7 +64,7 @@ let private names =
 let private normalisers width key =
     let numbers name = Key.normals width (Key.named name key) |> Array.map (fun x -> exp (20.0 * x))
     let moments = Moments.create (1.0 + floor (1e6 * Key.uniform key)) (numbers "means") (numbers "squares")
-    Gen.elements [ AsTheyAre; Standardise(Moments.empty width); Standardise moments ]
+    Gen.elements [ Unnormalised; Standardise(Moments.empty width); Standardise moments ]
 
 let private policies =
     gen {
@@ -75,8 +75,8 @@ let private policies =
         let! architecture = architectures
 
         let! normaliser =
-            if Space.holdsIndices observationSpace then
-                Gen.constant AsTheyAre
+            if Space.hasIndices observationSpace then
+                Gen.constant Unnormalised
             else
                 normalisers (Space.width observationSpace) key
 
@@ -106,7 +106,7 @@ let private sameBits (a: float) (b: float) = BitConverter.DoubleToInt64Bits a = 
 
 let private sameNormaliser a b =
     match a, b with
-    | AsTheyAre, AsTheyAre -> true
+    | Unnormalised, Unnormalised -> true
     | Standardise a, Standardise b ->
         a.Width = b.Width
         && sameBits a.Count b.Count
@@ -164,8 +164,9 @@ let private roundtrip =
                   let observation =
                       Space.sample policy.ObservationSpace key |> Vector.map (fun x -> Math.Clamp(x, -1e6f, 16777216f))
 
-                  Player(policy.Actor).Act observation = Player(found.Actor).Act observation
-                  && Player(policy.Actor).Sample(observation, key) = Player(found.Actor).Sample(observation, key)
+                  InferencePolicy(policy.Actor).Act observation = InferencePolicy(found.Actor).Act observation
+                  && InferencePolicy(policy.Actor).Sample(observation, key) =
+                      InferencePolicy(found.Actor).Sample(observation, key)
               | Error _ -> false)
 
           testPropertyWithConfig (few 20) "works through a file, too"
@@ -402,7 +403,9 @@ let private foreign =
                       match result with
                       | Ok found ->
                           // Some values may well be others. What is accepted must be a policy that can act.
-                          let action = Player(found.Actor).Act(Vector.zero (Space.width found.ObservationSpace))
+                          let action =
+                              InferencePolicy(found.Actor).Act(Vector.zero (Space.width found.ObservationSpace))
+
                           Expect.equal action.Length (Space.width found.ActionSpace) described
                           Expect.isTrue (Vector.isFinite action) described
                       | refused -> Expect.isTrue (isRefused name refused) described
@@ -478,7 +481,7 @@ let private golden =
               let hidden j = tanh (List.sumBy (fun i -> seen i * parameter (3 * i + j)) [ 0; 1; 2 ] + parameter (9 + j))
               let mean = List.sumBy (fun j -> hidden j * parameter (12 + j)) [ 0; 1; 2 ] + parameter 15
               let saved = PolicyFile.load path |> Result.defaultWith (Fault.message >> failtest)
-              abs (float ((Player(saved.Actor).Act observation)[0]) - Math.Clamp(mean, -2.0, 2.0)) < 1e-5 ]
+              abs (float ((InferencePolicy(saved.Actor).Act observation)[0]) - Math.Clamp(mean, -2.0, 2.0)) < 1e-5 ]
 
 /// Counts of which some products and sums wrap around in 32 bits.
 let private hugeCounts =
@@ -572,7 +575,8 @@ let private able =
                   let nearest =
                       Vector.Create(zero.Length, Fill(fun row -> Space.clip found.ObservationSpace zero.Span row))
 
-                  Space.contains found.ActionSpace (Player(found.Actor).Act nearest).Span && sameSaved wild found
+                  Space.contains found.ActionSpace (InferencePolicy(found.Actor).Act nearest).Span
+                  && sameSaved wild found
               | refused -> isRefused name refused)
 
           test "but not one whose space is as wide as float32, and who acts where anybody is" {
@@ -585,7 +589,7 @@ let private able =
                           Actor =
                               { Policy = policy
                                 Parameters = policy.Network.Initialise(Key.ofSeed 1L)
-                                Normaliser = AsTheyAre } }
+                                Normaliser = Unnormalised } }
 
                   Expect.isOk (PolicyFile.parse name (PolicyFile.print saved)) "accepted"
           }
@@ -596,8 +600,10 @@ let private able =
               let policy = { Policy.create example.Architecture 0.0 (numbersOf 2) space with IsScaled = true }
 
               let player =
-                  Player
-                      { Policy = policy; Parameters = policy.Network.Initialise(Key.ofSeed 1L); Normaliser = AsTheyAre }
+                  InferencePolicy
+                      { Policy = policy
+                        Parameters = policy.Network.Initialise(Key.ofSeed 1L)
+                        Normaliser = Unnormalised }
 
               for seed in 1L .. 100L do
                   let action = player.Sample(Vector.zero 2, Key.ofSeed seed)
@@ -624,7 +630,7 @@ let private reading =
 
                   let saved =
                       { Environment = "Large-v0"
-                        Actor = { Policy = policy; Parameters = parameters; Normaliser = AsTheyAre } }
+                        Actor = { Policy = policy; Parameters = parameters; Normaliser = Unnormalised } }
 
                   let written, () = allocating (fun () -> PolicyFile.save path saved)
                   let size = FileInfo(path).Length

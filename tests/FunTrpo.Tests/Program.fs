@@ -8,11 +8,11 @@ let private tests =
         "FunTrpo"
         [ AssemblyTests.tests
           FaultTests.tests
-          ScratchTests.tests
+          PooledBufferTests.tests
           ParallelTests.tests
           VectorWidthTests.numerics [ KernelTests.tests; RemainderTests.tests; NetworkTests.tests ]
           NetworkTests.threads
-          LookupTests.tests
+          EmbeddingTests.tests
           VectorWidthTests.tests
           KeyTests.tests
           SpaceTests.tests
@@ -20,7 +20,7 @@ let private tests =
           DistributionTests.tests
           EntropyTests.tests
           NormaliserTests.tests
-          PlayerTests.tests
+          InferencePolicyTests.tests
           RolloutTests.tests
           AdvantageTests.tests
           FisherTests.tests
@@ -41,7 +41,7 @@ let private tests =
           ExactBoundTests.tests
           ExactDualTests.tests
           ExactWorstCaseTests.tests
-          ExactLadderTests.tests
+          ExactAlgorithmsTests.tests
           ExactBridgeTests.tests
           DocumentationTests.tests
           PackageTests.tests ]

@@ -62,14 +62,14 @@ let private vectors =
           let sum = Array.create length nanf
           Reductions.Combine(alpha, ReadOnlySpan x, beta, ReadOnlySpan y, Span sum)
           areEqual (map2 (fun x y -> float alpha * x + float beta * y) x y) sum what)
-      ofLengths "Multiply, and Slopes" (fun numbers length what ->
+      ofLengths "Multiply, and ActivationDerivatives" (fun numbers length what ->
           let a, b = numbers.Of length, numbers.Of length
           let product = Array.create length nanf
           Reductions.Multiply(ReadOnlySpan a, ReadOnlySpan b, Span product)
           areEqual (map2 (*) a b) product what
           let kept, tanh = Array.copy a, Array.copy a
-          Slopes(ReadOnlyMemory b, false).Multiply(Span kept)
-          Slopes(ReadOnlyMemory b, true).Multiply(Span tanh)
+          ActivationDerivatives(ReadOnlyMemory b, false).Multiply(Span kept)
+          ActivationDerivatives(ReadOnlyMemory b, true).Multiply(Span tanh)
           areEqual (map2 (*) a b) kept $"{what}, f′"
           areEqual (map2 (fun x y -> x * (1.0 - y * y)) a b) tanh $"{what}, f′ of tanh")
       ofLengths "Widen and Narrow" (fun numbers length what ->
@@ -322,7 +322,7 @@ let private checkLayer (numbers: Numbers) rows inputs weighted free =
     let transposed = Array.create linear.TransposedCount nanf
     linear.Transpose(ReadOnlySpan packed, Span transposed)
 
-    let pullback (slopes: Slopes) =
+    let pullback (slopes: ActivationDerivatives) =
         let ofX, ofParameters = Array.create (rows * padded) nanf, Array.copy packed
 
         linear.Pullback(
@@ -341,9 +341,9 @@ let private checkLayer (numbers: Numbers) rows inputs weighted free =
         compact padded inputs ofX, unpacked
 
     for name, slopes, slope in
-        [ "1", Slopes.One, (fun _ -> 1.0)
-          "f′", Slopes(ReadOnlyMemory xKept, false), id
-          "tanh′", Slopes(ReadOnlyMemory xKept, true), (fun y -> 1.0 - y * y) ] do
+        [ "1", ActivationDerivatives.One, (fun _ -> 1.0)
+          "f′", ActivationDerivatives(ReadOnlyMemory xKept, false), id
+          "tanh′", ActivationDerivatives(ReadOnlyMemory xKept, true), (fun y -> 1.0 - y * y) ] do
         let ofX, ofParameters = pullback slopes
 
         let expected =

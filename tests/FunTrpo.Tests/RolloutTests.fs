@@ -81,7 +81,7 @@ let private actorFor observationWidth space key =
     { Policy = policy
       // Outputs of a fair size, so that actions depend on observations.
       Parameters = Vector.map (fun x -> 30f * x) initial
-      Normaliser = AsTheyAre }
+      Normaliser = Unnormalised }
 
 let private cases =
     Gen.map5

@@ -210,7 +210,7 @@ let private halfWidths =
               let bounds, row = List.unzip coordinates
               let box = Box(bounds |> Seq.map fst |> Vector.ofSeq, bounds |> Seq.map snd |> Vector.ofSeq)
               let row = Vector.ofSeq row
-              let scaled = Vector.Create(row.Length, Fill(fun scaled -> Space.ofUnit box row.Span scaled))
+              let scaled = Vector.Create(row.Length, Fill(fun scaled -> Space.unscale box row.Span scaled))
 
               for i, ((low, high), unit) in List.indexed coordinates do
                   let isBounded = Single.IsFinite low && Single.IsFinite high
@@ -230,7 +230,7 @@ let private halfWidths =
 
           testProperty "of indices are indices"
           <| Prop.forAll (elements counted) (fun (space, row) ->
-              Vector.Create(row.Length, Fill(fun scaled -> Space.ofUnit space row.Span scaled)) = row) ]
+              Vector.Create(row.Length, Fill(fun scaled -> Space.unscale space row.Span scaled)) = row) ]
 
 let private corner =
     Gen.frequency [ 4, finite; 2, Gen.elements [ Single.PositiveInfinity; Single.NegativeInfinity; nanf ] ]
@@ -257,7 +257,7 @@ let private properness =
                       Single.IsFinite nearest && low <= nearest && nearest <= high
 
                   let expected = low.Length > 0 && Array.forall2 holdsNumber (Vector.toArray low) (Vector.toArray high)
-                  Space.isProper box = expected && (Space.whyImproper box).IsNone = expected
+                  Space.isProper box = expected && (Space.invalidReason box).IsNone = expected
               | _ -> false)
 
           testProperty "of a proper space, elements drawn are finite"
@@ -289,14 +289,14 @@ let private properness =
 
 let private units =
     testList
-        "ofUnit"
+        "unscale"
         [ testProperty "is the middle at 0, the bounds at ±1, and linear between them, however wide the box is"
           <| Prop.forAll (Gen.zip boxes (Gen.choose (-100, 100)) |> Arb.fromGen) (fun (box, hundredths) ->
               match box with
               | Box(low, high) ->
                   let at (x: float32) =
                       let row = Vector.init low.Length (fun _ -> x)
-                      Vector.Create(row.Length, Fill(fun scaled -> Space.ofUnit box row.Span scaled))
+                      Vector.Create(row.Length, Fill(fun scaled -> Space.unscale box row.Span scaled))
 
                   let coordinate i x =
                       let row = at x

@@ -211,7 +211,7 @@ let private byHand (setup: Setup<'State>) (state: State<'State>) =
         |> expectOk
 
     // The first batch is seen by its own moments.
-    let normaliser = Normaliser.orOf batch.Observations state.Normaliser
+    let normaliser = Normaliser.orMomentsOf batch.Observations state.Normaliser
 
     let values observations = Critic.values setup.Critic state.Critic (Normaliser.apply normaliser observations)
 
@@ -228,7 +228,7 @@ let private byHand (setup: Setup<'State>) (state: State<'State>) =
 
     let observations = Normaliser.apply normaliser batch.Observations
 
-    let critic = CriticFit.inUnitOf estimated.Returns state.Critic
+    let critic = CriticFit.updateReturnUnit estimated.Returns state.Critic
 
     let advantages =
         if configuration.NormaliseAdvantages then
@@ -319,7 +319,7 @@ let private composition =
                       let variance = numbers |> List.averageBy (fun x -> (x - mean) * (x - mean))
                       Expect.floatClose Accuracy.high (moments.Mean column) mean "mean"
                       Expect.floatClose Accuracy.high (moments.Variance column) variance "variance"
-              | AsTheyAre -> failtest "nothing is normalised")
+              | Unnormalised -> failtest "nothing is normalised")
 
           test "shows the normaliser each of its steps, once" {
               let setup = setupOf 1 small Pendulum.environment
@@ -709,7 +709,7 @@ let private starting =
               let setup = setupOf 1 { small with Hidden = [] } counting
               let actor = Training.actor setup (Training.start setup 1L)
               let state = Training.startFrom setup 2L actor |> expectOk
-              Expect.equal state.Normaliser AsTheyAre "normaliser"
+              Expect.equal state.Normaliser Unnormalised "normaliser"
           }
 
           test "refuses an actor for another action space or another observation, though its size be the same" {
@@ -896,7 +896,7 @@ let private firstBatch =
         let start = Training.start setup seed
         let batch, _ = Training.rollout small.Horizon setup start |> expectOk
         let next, _ = Training.update setup start |> expectOk
-        let seen = (Training.estimate setup start batch).Observations
+        let seen = (Training.advantageBatch setup start batch).Observations
         seen = Normaliser.apply next.Normaliser batch.Observations && seen <> batch.Observations
 
 let private named =
@@ -908,7 +908,7 @@ let private named =
               let wild =
                   { Policy = setup.Policy
                     Parameters = Vector.init setup.Policy.Network.ParameterCount (fun _ -> Single.MaxValue)
-                    Normaliser = AsTheyAre }
+                    Normaliser = Unnormalised }
 
               match Training.startFrom setup 1L wild |> Result.bind (Training.update setup) with
               | Error(NonFinitePolicy("Pendulum-v1", instance, 0L)) ->

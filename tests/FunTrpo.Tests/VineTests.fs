@@ -271,7 +271,7 @@ let private policyCaseOfVine (case: Case) (vine: Vine) advantages =
 
     let head =
         match case.Space with
-        | Box(low, _) -> LinearThenFree(low.Length, low.Length)
+        | Box(low, _) -> LinearThenStateIndependent(low.Length, low.Length)
         | _ -> Dense(size, Activation.Identity)
 
     { Layers = Then(Dense(4, Activation.Tanh), head)
@@ -443,7 +443,7 @@ let private improvedByHand (setup: Setup<'State>) (state: State<'State>) =
     let configuration = setup.Configuration
     let key = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
     let batch, instances = Training.rollout configuration.Horizon setup state |> expectOk
-    let normaliser = Normaliser.orOf batch.Observations state.Normaliser
+    let normaliser = Normaliser.orMomentsOf batch.Observations state.Normaliser
     let actor = { Training.actor setup state with Normaliser = normaliser }
     let values = Normaliser.apply normaliser >> Critic.values setup.Critic state.Critic
 
@@ -745,8 +745,8 @@ let private faults =
 /// A state that counts how often it is given back.
 [<Sealed>]
 type private Borrowed(count: int ref) =
-    interface Borrower with
-        member _.GiveBack() = Threading.Interlocked.Increment count |> ignore
+    interface Releasable with
+        member _.Release() = Threading.Interlocked.Increment count |> ignore
 
 let private borrowing =
     testList

@@ -5,10 +5,10 @@ namespace FunTrpo.Kernels;
 /// <summary>f′ of every output of a layer, or what it follows from: y where f = tanh. The rows are padded as those of y.</summary>
 /// <param name="kept">f′, or y for tanh; empty where f′ is 1 everywhere.</param>
 /// <param name="isTanh">Whether f = tanh, so that f′ = 1 − y².</param>
-public readonly struct Slopes(ReadOnlyMemory<float> kept, bool isTanh)
+public readonly struct ActivationDerivatives(ReadOnlyMemory<float> kept, bool isTanh)
 {
     /// <summary>1 everywhere, which is also the default.</summary>
-    public static Slopes One => default;
+    public static ActivationDerivatives One => default;
 
     /// <summary>f′, or y for tanh; empty where f′ is 1 everywhere.</summary>
     public ReadOnlySpan<float> Kept => kept.Span;

@@ -1,5 +1,5 @@
 /// Observations that are indices: a lookup is a dense layer without biases on one-hot rows.
-module FunTrpo.Tests.LookupTests
+module FunTrpo.Tests.EmbeddingTests
 
 open System
 open Expecto
@@ -11,7 +11,7 @@ open FunTrpo.Tests.Generators
 type private Case =
     {
         Counts: int list
-        Lookup: Network
+        Embedding: Network
         Dense: Network
         /// Of the lookup; those of the dense layers have zeros for the biases of the first as well.
         Parameters: Vector
@@ -33,8 +33,8 @@ let private cases =
         let table = List.sum counts
         let first layer : LayerBuilder = layer 1.0 outputs activation free 0.5
         let builder layer = if isDeeper then Layer.(>=>) (first layer) (Layer.linear 3) else first layer
-        let lookup = Network.create counts.Length (builder (Lookup.layer counts))
-        let dense = Network.create table (builder Layer.denseThenFree)
+        let lookup = Network.create counts.Length (builder (Embedding.layer counts))
+        let dense = Network.create table (builder Layer.denseThenStateIndependent)
 
         // The biases of the dense layer lie between the rows and the free outputs.
         let toDense (v: Vector) =
@@ -57,7 +57,7 @@ let private cases =
 
         return
             { Counts = counts
-              Lookup = lookup
+              Embedding = lookup
               Dense = dense
               Parameters = lookup.Initialise(Key.named "parameters" key)
               ToDense = toDense
@@ -80,7 +80,10 @@ let private matrixOf rows columns (values: float32[]) =
 
 let private policyOn space hidden =
     let policy = Policy.create { Hidden = hidden; Activation = Activation.Tanh } 0.0 space (Discrete 3)
-    { Policy = policy; Parameters = policy.Network.Initialise(Key.ofSeed 1L); Normaliser = AsTheyAre }
+
+    { Policy = policy
+      Parameters = policy.Network.Initialise(Key.ofSeed 1L)
+      Normaliser = Unnormalised }
 
 /// An environment that shows its state, which counts upwards.
 let private counting space (shown: int -> float32) =
@@ -97,24 +100,24 @@ let private small =
 
 let tests =
     testList
-        "Lookup"
+        "Embedding"
         [ property
               "gives what a dense layer gives of one-hot rows, forward, pushed forward and pulled back"
               cases
               (fun case ->
-                  use lookup = Network.linearize case.Lookup case.Parameters case.Indices
+                  use lookup = Network.linearize case.Embedding case.Parameters case.Indices
                   use dense = Network.linearize case.Dense (case.ToDense case.Parameters) case.OneHot
                   close "forward" dense.Forward.Span lookup.Forward.Span
 
                   close
                       "forward alone"
                       dense.Forward.Span
-                      (Network.forward case.Lookup case.Parameters case.Indices).Span
+                      (Network.forward case.Embedding case.Parameters case.Indices).Span
 
                   let tangent = normals "tangent" case.Parameters.Length case |> Vector.ofArray
                   close "pushforward" (dense.Pushforward(case.ToDense tangent)).Span (lookup.Pushforward tangent).Span
 
-                  let rows, outputs = case.Indices.Rows, case.Lookup.Outputs
+                  let rows, outputs = case.Indices.Rows, case.Embedding.Outputs
                   let cotangent = matrixOf rows outputs (normals "cotangent" (rows * outputs) case)
                   let ofLookup = case.ToDense(lookup.Pullback cotangent)
                   let ofDense = Vector.toArray (dense.Pullback cotangent)
@@ -128,7 +131,7 @@ let tests =
 
           property "is the same, bit for bit, on any number of threads" cases (fun case ->
               let on threads =
-                  use it = Network.linearize (Network.onThreads threads case.Lookup) case.Parameters case.Indices
+                  use it = Network.linearize (Network.onThreads threads case.Embedding) case.Parameters case.Indices
 
                   let outputs =
                       Matrix.init it.Forward.Rows it.Forward.Columns (fun row column -> it.Forward[row, column])
@@ -144,7 +147,7 @@ let tests =
                   let spoilt = Matrix.init 1 case.Counts.Length (fun _ column -> if column = 0 then bad else 0f)
 
                   Expect.throwsT<ArgumentException>
-                      (fun () -> Network.forward case.Lookup case.Parameters spoilt |> ignore)
+                      (fun () -> Network.forward case.Embedding case.Parameters spoilt |> ignore)
                       "a bad index")
 
           test "is the first layer of policies and critics whose observations are indices" {
@@ -158,7 +161,7 @@ let tests =
           }
 
           test "acts, and refuses what it cannot act on" {
-              let player = Player(policyOn (Discrete 7) [])
+              let player = InferencePolicy(policyOn (Discrete 7) [])
               let action = player.Sample(Vector.ofArray [| 6f |], Key.ofSeed 1L)
               Expect.isTrue (Space.contains (Discrete 3) action.Span) "an action"
               Expect.throwsT<ArgumentException> (fun () -> player.Act(Vector.ofArray [| 7f |]) |> ignore) "one too many"
@@ -167,7 +170,8 @@ let tests =
           test "tables, and networks of layers, that are larger than memory are refused, also where 32 bits wrap around" {
               for counts, outputs in
                   [ [ 1 <<< 24 ], 256; [ 1 <<< 24; 1 <<< 24 ], 128; List.replicate 128 (1 <<< 25), 1 ] do
-                  expectRefused "tables" (fun () -> Lookup.layer counts 1.0 outputs Activation.Identity 0 0.0 |> ignore)
+                  expectRefused "tables" (fun () ->
+                      Embedding.layer counts 1.0 outputs Activation.Identity 0 0.0 |> ignore)
 
               // 3 · (2³⁰ − 2²⁸) numbers, and more than 2³¹.
               let wide = 28377
@@ -203,7 +207,7 @@ let tests =
                   |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
 
               let state = Training.start setup 1L
-              Expect.equal state.Normaliser AsTheyAre "the normaliser"
+              Expect.equal state.Normaliser Unnormalised "the normaliser"
 
               match Training.update setup state with
               | Ok(next, _) -> Expect.notEqual next.PolicyParameters state.PolicyParameters "it learns"

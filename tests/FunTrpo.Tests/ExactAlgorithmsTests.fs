@@ -1,4 +1,4 @@
-module FunTrpo.Tests.ExactLadderTests
+module FunTrpo.Tests.ExactAlgorithmsTests
 
 open System
 open System.Numerics
@@ -11,11 +11,11 @@ open FunTrpo.Tests.Generators
 open FunTrpo.Tests.ExactCases
 
 /// What a rung makes of the values of a policy, where it steps.
-let private stepOf (rung: Rung) mdp values =
+let private stepOf (rung: Algorithm) mdp values =
     match get (rung.Step mdp values) with
     | Stepped(next, certificate) -> Some(next, certificate)
     | Stopped
-    | Swamped _ -> None
+    | BelowRounding _ -> None
 
 let private isStopped rung mdp values = stepOf rung mdp values = None
 
@@ -62,12 +62,15 @@ let private asFarAs limit (measure: TabularPolicy -> float) (values: Values) oth
         at low
 
 let private cautious =
-    [ Rungs.conservativePolicyIteration 0.0
-      Rungs.minorizationMaximization
-      Rungs.minorizationMaximizationPinsker ]
+    [ Algorithms.conservativePolicyIteration 0.0
+      Algorithms.minorizationMaximization
+      Algorithms.minorizationMaximizationPinsker ]
 
 let private constrained =
-    [ Rungs.maximumKl 0.01; Rungs.meanKl 0.01; Rungs.naturalPolicyGradient 0.1; Rungs.trustRegion 0.01 ]
+    [ Algorithms.maximumKl 0.01
+      Algorithms.meanKl 0.01
+      Algorithms.naturalPolicyGradient 0.1
+      Algorithms.trustRegion 0.01 ]
 
 /// Σ_a π̃(a|s) A(s, a) of the worst state.
 let private worstState mdp (values: Values) (other: TabularPolicy) =
@@ -98,7 +101,7 @@ let private monotone =
                       | Stepped(next, certificate) ->
                           Expect.isTrue certificate.PromisesGain $"{rung.Name}: it says so"
                           Expect.isTrue (risesBy mdp values next > BigInteger.Zero) $"{rung.Name}: η has risen"
-                      | Swamped certificate ->
+                      | BelowRounding certificate ->
                           Expect.isFalse certificate.PromisesGain $"{rung.Name}: it says so"
                           Expect.equal certificate.EtaBefore values.Eta $"{rung.Name}: of this policy"
                       | Stopped -> ())
@@ -108,7 +111,7 @@ let private monotone =
               "however near γ is to 1, no step that no state is to lose by loses more than rounding"
               patient
               (fun { Mdp = mdp; Values = values } ->
-                  for rung in Rungs.policyIteration :: constrained do
+                  for rung in Algorithms.policyIteration :: constrained do
                       match get (rung.Step mdp values) with
                       | Stepped(next, certificate) ->
                           let rise = Fixed.toFloat (risesBy mdp values next)
@@ -123,10 +126,10 @@ let private monotone =
 
                   for rung in cautious do
                       match get (rung.Step mdp values) with
-                      | Swamped certificate ->
+                      | BelowRounding certificate ->
                           Expect.isTrue isSwamped $"{rung.Name}, γ = {gamma}: there is something to promise"
                           Expect.isFalse certificate.PromisesGain "it says so"
-                          Expect.hasLength (Ladder.climb mdp rung |> Seq.truncate 5) 1 "it stops"
+                          Expect.hasLength (PolicySequence.climb mdp rung |> Seq.truncate 5) 1 "it stops"
                       | _ -> Expect.isFalse isSwamped $"{rung.Name}, γ = {gamma}: {values.EtaError}"
 
           propertyOf
@@ -134,7 +137,7 @@ let private monotone =
               "no state loses by a step of the constrained rungs, where each state has its own parameters"
               (cases 0.99)
               (fun { Mdp = mdp; Values = values } ->
-                  for rung in Rungs.policyIteration :: constrained do
+                  for rung in Algorithms.policyIteration :: constrained do
                       match stepOf rung mdp values with
                       | Some(next, _) ->
                           let rounding = 1e-13 * (1.0 + size mdp)
@@ -150,7 +153,7 @@ let private monotone =
                       Expect.isTrue rung.IsMonotone rung.Name
 
                       let climbs =
-                          Ladder.climbFrom values.Policy mdp rung |> Seq.truncate 6 |> Seq.map get |> List.ofSeq
+                          PolicySequence.runFrom values.Policy mdp rung |> Seq.truncate 6 |> Seq.map get |> List.ofSeq
 
                       for before, after in List.pairwise climbs do
                           let rounding = Bounds.rounding before.Values after.Values
@@ -163,7 +166,8 @@ let private monotone =
               (fun (mdp, key) ->
                   // To give an action that has nothing a little costs as much KL, at a price of more than all that it can gain.
                   for least, rung in
-                      [ 0.2, Rungs.minorizationMaximization; 1.0 / 3.0, Rungs.minorizationMaximizationPinsker ] do
+                      [ 0.2, Algorithms.minorizationMaximization
+                        1.0 / 3.0, Algorithms.minorizationMaximizationPinsker ] do
                       let mdp = FiniteMdp.withGamma (max least mdp.Gamma) mdp |> get
                       let values = Values.ofPolicy mdp (deterministic mdp key)
 
@@ -172,14 +176,14 @@ let private monotone =
                           failtest $"{rung.Name} goes by {klMax mdp values next.Policy} at γ = {mdp.Gamma}"
                       | _ -> ())
 
-          for rung in Rungs.policyIteration :: cautious do
+          for rung in Algorithms.policyIteration :: cautious do
               propertyOf
                   150
                   $"{rung.Name}: η never decreases, from any policy"
                   (cases 0.99)
                   (fun { Mdp = mdp; Values = values } ->
                       let climbs =
-                          Ladder.climbFrom values.Policy mdp rung |> Seq.truncate 6 |> Seq.map get |> List.ofSeq
+                          PolicySequence.runFrom values.Policy mdp rung |> Seq.truncate 6 |> Seq.map get |> List.ofSeq
 
                       for before, after in List.pairwise climbs do
                           let tolerance = Bounds.rounding before.Values after.Values
@@ -189,7 +193,7 @@ let private monotone =
                           Expect.equal certificate.EtaAfter after.Values.Eta "η after"
                           Expect.isTrue (after.Values.Eta >= certificate.Lower - tolerance) "η is above its bound"
 
-                          if rung.Name <> Rungs.policyIteration.Name then
+                          if rung.Name <> Algorithms.policyIteration.Name then
                               Expect.isTrue
                                   (certificate.Lower >= before.Values.Eta - tolerance)
                                   "and the bound above the old η")
@@ -199,7 +203,7 @@ let private monotone =
               "every step of every rung has a certificate that holds, and rows that sum to 1"
               (cases 0.95)
               (fun { Mdp = mdp; Values = values } ->
-                  for rung in Rungs.policyIteration :: cautious @ constrained do
+                  for rung in Algorithms.policyIteration :: cautious @ constrained do
                       match stepOf rung mdp values with
                       | None -> ()
                       | Some(next, certificate) ->
@@ -232,14 +236,15 @@ let private monotone =
           property "from an optimal policy nothing steps" (processes 0.99) (fun mdp ->
               let optimal = Values.optimal mdp
 
-              for rung in Rungs.policyIteration :: cautious @ constrained do
+              for rung in Algorithms.policyIteration :: cautious @ constrained do
                   Expect.isTrue (isStopped rung mdp optimal) rung.Name)
 
           property
               "policy iteration comes to the optimum, from any policy"
               (cases 0.99)
               (fun { Mdp = mdp; Values = values } ->
-                  let last = Ladder.climbFrom values.Policy mdp Rungs.policyIteration |> Seq.map get |> Seq.last
+                  let last =
+                      PolicySequence.runFrom values.Policy mdp Algorithms.policyIteration |> Seq.map get |> Seq.last
                   // It stops where no advantage is above 10⁻¹² of the largest |Q|, each of which counts 1/(1−γ) times.
                   let left = 1.1e-12 * Seq.max (numbersOf (Table.map abs last.Values.Q)) / (1.0 - mdp.Gamma)
                   expectSame (left + 1e-11 * (1.0 + size mdp)) last.Values.V (Values.optimal mdp).V "V") ]
@@ -252,7 +257,7 @@ let private conservative =
               "its share is the best there is by the bound, and gains what is promised"
               (pairs 0.99)
               (fun ({ Mdp = mdp; Values = values }, other) ->
-                  let alpha = Rungs.mixtureStep mdp values other
+                  let alpha = Algorithms.mixtureStep mdp values other
                   Expect.isTrue (alpha >= 0.0 && alpha <= 1.0) $"α = {alpha}"
                   let bound alpha = Bounds.ofMixture mdp values alpha other
                   let rounding = 1e-14 * sizeOfL values
@@ -280,15 +285,22 @@ let private conservative =
                   let greedy = TabularPolicy.greedy values.Advantages
                   let advantage = max 0.0 (Values.policyAdvantage values greedy)
 
-                  Expect.isTrue (isStopped (Rungs.conservativePolicyIteration advantage) mdp values) "at the threshold"
+                  Expect.isTrue
+                      (isStopped (Algorithms.conservativePolicyIteration advantage) mdp values)
+                      "at the threshold"
 
-                  match stepOf (Rungs.conservativePolicyIteration (0.999 * advantage)) mdp values with
-                  | Some(next, certificate) ->
-                      let alpha = Rungs.mixtureStep mdp values greedy
+                  let alpha = Algorithms.mixtureStep mdp values greedy
+                  let bound = Bounds.ofMixture mdp values alpha greedy
+
+                  match get ((Algorithms.conservativePolicyIteration (0.999 * advantage)).Step mdp values) with
+                  | Stepped(next, certificate) ->
                       Expect.equal next.Policy (TabularPolicy.mix alpha values.Policy greedy) "mixture"
                       Expect.equal certificate.By Bound.Mixture "by its bound"
-                      Expect.equal certificate.Lower (Bounds.ofMixture mdp values alpha greedy) "bound"
-                  | None -> Expect.isTrue (isSettled values) "above the threshold") ]
+                      Expect.equal certificate.Lower bound "bound"
+                  | BelowRounding certificate ->
+                      Expect.equal certificate.Lower bound "bound"
+                      Expect.isFalse certificate.PromisesGain "the bound promises nothing beyond rounding"
+                  | Stopped -> Expect.isTrue (isSettled values) "above the threshold") ]
 
 /// An exponent of ten, to scale a price or a limit by.
 let private tens low high = Gen.choose (10 * low, 10 * high) |> Gen.map (fun n -> 10.0 ** (float n / 10.0))
@@ -305,7 +317,7 @@ let private optimising =
               (fun ({ Mdp = mdp; Values = values }, (scale, key)) ->
                   let price = scale * sizeOfL values
                   let worth policy = Values.policyAdvantage values policy - price * klMax mdp values policy
-                  let best = worth (Rungs.penalised price values)
+                  let best = worth (Algorithms.penalised price values)
                   let rounding = leftAlone values + 1e-9 * abs best
                   Expect.isTrue (best >= -rounding) "it is no worse than to stay"
 
@@ -313,7 +325,7 @@ let private optimising =
                       Expect.isTrue (worth candidate <= best + rounding) "a better one"
 
                   for n in -12 .. 1 do
-                      let candidate = Rungs.maximumKl (10.0 ** float n)
+                      let candidate = Algorithms.maximumKl (10.0 ** float n)
 
                       match stepOf candidate mdp values with
                       | Some(next, _) -> Expect.isTrue (worth next.Policy <= best + rounding) "a better KL"
@@ -323,7 +335,7 @@ let private optimising =
               "no policy within a maximum KL has a better L"
               (Gen.zip (cases 0.95) (Gen.zip (tens -12 0) key))
               (fun ({ Mdp = mdp; Values = values }, (delta, key)) ->
-                  match stepOf (Rungs.maximumKl delta) mdp values with
+                  match stepOf (Algorithms.maximumKl delta) mdp values with
                   | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
                   | Some(next, certificate) ->
                       let gain = Values.policyAdvantage values
@@ -340,7 +352,7 @@ let private optimising =
               "no policy within a mean KL has a better L"
               (Gen.zip (cases 0.95) (Gen.zip (tens -12 0) key))
               (fun ({ Mdp = mdp; Values = values }, (delta, key)) ->
-                  match stepOf (Rungs.meanKl delta) mdp values with
+                  match stepOf (Algorithms.meanKl delta) mdp values with
                   | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
                   | Some(next, certificate) ->
                       let gain = Values.policyAdvantage values
@@ -357,8 +369,8 @@ let private optimising =
               (Gen.zip (casesOf 0.95 interior) (tens -9 -2))
               (fun ({ Mdp = mdp; Values = values }, delta) ->
                   for rung, spent in
-                      [ Rungs.maximumKl delta, (fun (certificate: Certificate) -> certificate.KlMax)
-                        Rungs.meanKl delta, _.KlMean ] do
+                      [ Algorithms.maximumKl delta, (fun (certificate: Certificate) -> certificate.KlMax)
+                        Algorithms.meanKl delta, _.KlMean ] do
                       match stepOf rung mdp values with
                       | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
                       | Some(_, certificate) -> expectClose (1e-8 * delta) (spent certificate) delta rung.Name) ]
@@ -412,10 +424,10 @@ let private limiting =
                   let region = { Delta = delta; Damping = 0.1; Length = Curvature.Undamped }
 
                   for rung, spent in
-                      [ Rungs.maximumKl delta, (fun (certificate: Certificate) -> certificate.KlMax)
-                        Rungs.meanKl delta, _.KlMean
-                        Rungs.trustRegion delta, _.KlMean
-                        Rungs.dampedTrustRegion region, _.KlMean ] do
+                      [ Algorithms.maximumKl delta, (fun (certificate: Certificate) -> certificate.KlMax)
+                        Algorithms.meanKl delta, _.KlMean
+                        Algorithms.trustRegion delta, _.KlMean
+                        Algorithms.dampedTrustRegion region, _.KlMean ] do
                       match stepOf rung mdp values with
                       | Some(_, certificate) ->
                           Expect.isTrue (spent certificate <= delta) $"{rung.Name}: {spent certificate}"
@@ -424,33 +436,35 @@ let private limiting =
           test "a δ, a rate, a threshold and a price that mean nothing are refused" {
               for number in [ 0.0; -1.0; infinity; nan ] do
                   let region = { Delta = number; Damping = 0.0; Length = Curvature.Damped }
-                  expectRefused $"max KL ≤ {number}" (fun () -> Rungs.maximumKl number |> ignore)
-                  expectRefused $"mean KL ≤ {number}" (fun () -> Rungs.meanKl number |> ignore)
-                  expectRefused $"a rate of {number}" (fun () -> Rungs.naturalPolicyGradient number |> ignore)
-                  expectRefused $"TRPO with δ = {number}" (fun () -> Rungs.trustRegion number |> ignore)
-                  expectRefused $"damped TRPO with δ = {number}" (fun () -> Rungs.dampedTrustRegion region |> ignore)
+                  expectRefused $"max KL ≤ {number}" (fun () -> Algorithms.maximumKl number |> ignore)
+                  expectRefused $"mean KL ≤ {number}" (fun () -> Algorithms.meanKl number |> ignore)
+                  expectRefused $"a rate of {number}" (fun () -> Algorithms.naturalPolicyGradient number |> ignore)
+                  expectRefused $"TRPO with δ = {number}" (fun () -> Algorithms.trustRegion number |> ignore)
+
+                  expectRefused $"damped TRPO with δ = {number}" (fun () ->
+                      Algorithms.dampedTrustRegion region |> ignore)
 
               let values = Values.ofPolicy once (TabularPolicy.uniform once)
 
               for number in [ -1.0; nan; infinity ] do
                   let region = { Delta = 0.01; Damping = number; Length = Curvature.Damped }
-                  expectRefused $"a damping of {number}" (fun () -> Rungs.dampedTrustRegion region |> ignore)
+                  expectRefused $"a damping of {number}" (fun () -> Algorithms.dampedTrustRegion region |> ignore)
 
                   expectRefused $"a threshold of {number}" (fun () ->
-                      Rungs.conservativePolicyIteration number |> ignore)
+                      Algorithms.conservativePolicyIteration number |> ignore)
 
                   expectRefused $"a gradient damped by {number}" (fun () ->
                       Softmax.naturalGradient once number values |> ignore)
 
               for number in [ -1.0; nan ] do
-                  expectRefused $"a price of {number}" (fun () -> Rungs.penalised number values |> ignore)
+                  expectRefused $"a price of {number}" (fun () -> Algorithms.penalised number values |> ignore)
           }
 
           property
               "a rate without end is the greedy policy of what is possible, and breaks nothing"
               (casesOf 0.95 interior)
               (fun { Mdp = mdp; Values = values } ->
-                  match stepOf (Rungs.naturalPolicyGradient 1e308) mdp values with
+                  match stepOf (Algorithms.naturalPolicyGradient 1e308) mdp values with
                   | Some(next, certificate) ->
                       Expect.isTrue (next.Eta >= values.Eta - certificate.Rounding) "η"
 
@@ -471,7 +485,7 @@ let private limiting =
 
                   let policy = policyOf mdp (fun _ -> [| 1e-8; 1.0 - 1e-8 |])
 
-                  match stepOf (Rungs.meanKl 0.01) mdp (Values.ofPolicy mdp policy) with
+                  match stepOf (Algorithms.meanKl 0.01) mdp (Values.ofPolicy mdp policy) with
                   | Some(next, certificate) ->
                       Expect.isLessThan certificate.KlMean 1e-5 "what there is to spend"
                       Expect.isLessThan next.Policy[0, 0] 1e-150 "and it is spent"
@@ -481,7 +495,7 @@ let private limiting =
                   let zero = { nothing with Q = Table.map (fun _ -> 0.0) nothing.Q }
 
                   Expect.equal
-                      (Rungs.withinMean once 0.01 zero)
+                      (Algorithms.withinMean once 0.01 zero)
                       zero.Policy
                       "where nothing is worth anything, nothing changes"
           }
@@ -511,10 +525,10 @@ let private limiting =
                   let region = { Delta = 0.01; Damping = 0.0; Length = Curvature.Undamped }
 
                   for rung in
-                      Rungs.policyIteration
-                      :: Rungs.maximumKl 0.01
-                      :: Rungs.meanKl 0.01
-                      :: Rungs.dampedTrustRegion region
+                      Algorithms.policyIteration
+                      :: Algorithms.maximumKl 0.01
+                      :: Algorithms.meanKl 0.01
+                      :: Algorithms.dampedTrustRegion region
                       :: cautious do
                       let next mdp =
                           stepOf rung mdp (Values.ofPolicy mdp values.Policy) |> Option.map (fun (v, _) -> v.Policy)
@@ -540,7 +554,9 @@ let private natural =
               (Gen.zip (casesOf 0.9 interior) (Gen.zip (tens -4 1) (tens -9 -6)))
               (fun ({ Mdp = mdp; Values = values }, (damping, delta)) ->
                   for length in [ Curvature.Damped; Curvature.Undamped ] do
-                      match Rungs.trustRegionStep mdp { Delta = delta; Damping = damping; Length = length } values with
+                      match
+                          Algorithms.trustRegionStep mdp { Delta = delta; Damping = damping; Length = length } values
+                      with
                       | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
                       | Some step ->
                           let square = Array.sumBy (fun x -> x * x) (numbersOf step)
@@ -588,7 +604,7 @@ let private natural =
               "a fixed step adds its multiple of x to the logits"
               (Gen.zip (casesOf 0.9 interior) (tens -3 1))
               (fun ({ Mdp = mdp; Values = values }, rate) ->
-                  match stepOf (Rungs.naturalPolicyGradient rate) mdp values with
+                  match stepOf (Algorithms.naturalPolicyGradient rate) mdp values with
                   | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
                   | Some(next, _) ->
                       let direction, _ = Softmax.naturalGradient mdp 0.0 values
@@ -612,7 +628,7 @@ let private natural =
 
                   let isGood policy = Values.policyAdvantage values policy > 0.0 && klMean mdp values policy <= delta
 
-                  match stepOf (Rungs.trustRegion delta) mdp values with
+                  match stepOf (Algorithms.trustRegion delta) mdp values with
                   | Some(next, certificate) ->
                       Expect.isTrue (certificate.KlMean <= delta) "mean KL"
                       Expect.isTrue (Values.policyAdvantage values next.Policy > 0.0) "gain"
@@ -632,7 +648,7 @@ let private natural =
                   let largest = Seq.max (numbersOf (Table.map abs direction))
                   let delta = 0.5 * quadratic * (1e-3 / (1e-20 + largest)) ** 2.0
 
-                  match (if delta > 0.0 then stepOf (Rungs.trustRegion delta) mdp values else None) with
+                  match (if delta > 0.0 then stepOf (Algorithms.trustRegion delta) mdp values else None) with
                   | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
                   | Some(_, certificate) ->
                       Expect.isTrue (certificate.KlMean >= 0.63 * delta) $"{certificate.KlMean} of {delta}") ]
@@ -645,7 +661,7 @@ let private climbing =
               (processes 0.9)
               (fun mdp ->
                   for rung in cautious @ constrained do
-                      let climbs = Ladder.climb mdp rung |> Seq.truncate 4 |> Seq.map get |> List.ofSeq
+                      let climbs = PolicySequence.climb mdp rung |> Seq.truncate 4 |> Seq.map get |> List.ofSeq
                       Expect.equal [ for climb in climbs -> climb.Iteration ] [ 0 .. climbs.Length - 1 ] "iterations"
                       Expect.equal climbs.Head.Values.Policy (TabularPolicy.uniform mdp) "start"
                       Expect.equal climbs.Head.Certificate None "nothing certifies the start"
@@ -660,7 +676,7 @@ let private climbing =
 
           property "take no step that nobody asked for" (Gen.choose (0, 6)) (fun asked ->
               let mutable steps = 0
-              let rung = Rungs.conservativePolicyIteration 0.0
+              let rung = Algorithms.conservativePolicyIteration 0.0
 
               let counting =
                   { rung with
@@ -669,14 +685,14 @@ let private climbing =
                               steps <- steps + 1
                               rung.Step mdp values }
 
-              let climbs = Ladder.climb (Builders.chain4 0.9) counting
+              let climbs = PolicySequence.climb (Builders.chain4 0.9) counting
               Expect.equal steps 0 "before the first"
               Expect.equal (climbs |> Seq.truncate asked |> Seq.length) asked "as many as asked for"
               Expect.equal steps (max 0 (asked - 1)) "one between each and the next")
 
           property "end with what went wrong" (Gen.choose (0, 6)) (fun good ->
               let fault = BrokenGuarantee("test", "it had to come")
-              let rung = Rungs.conservativePolicyIteration 0.0
+              let rung = Algorithms.conservativePolicyIteration 0.0
 
               let mutable taken = 0
 
@@ -687,7 +703,7 @@ let private climbing =
                               taken <- taken + 1
                               if taken > good then Error fault else rung.Step mdp values }
 
-              let climbs = Ladder.climb (Builders.chain4 0.9) failing |> Seq.truncate 20 |> List.ofSeq
+              let climbs = PolicySequence.climb (Builders.chain4 0.9) failing |> Seq.truncate 20 |> List.ofSeq
               Expect.equal climbs.Length (good + 2) "the start, the good ones, and the error"
               Expect.all (List.take (good + 1) climbs) Result.isOk "good ones"
 
@@ -698,11 +714,11 @@ let private climbing =
           testCase "γ = 1: what only bounds could allow does not move, the others climb"
           <| fun () ->
               for rung in cautious do
-                  let climbs = Ladder.climb once rung |> Seq.truncate 10 |> Seq.map get |> List.ofSeq
+                  let climbs = PolicySequence.climb once rung |> Seq.truncate 10 |> Seq.map get |> List.ofSeq
                   Expect.equal climbs.Length 1 rung.Name
 
-              for rung in Rungs.policyIteration :: constrained do
-                  let climbs = Ladder.climb once rung |> Seq.truncate 10 |> Seq.map get |> List.ofSeq
+              for rung in Algorithms.policyIteration :: constrained do
+                  let climbs = PolicySequence.climb once rung |> Seq.truncate 10 |> Seq.map get |> List.ofSeq
                   Expect.isGreaterThan climbs.Length 1 rung.Name
                   Expect.isGreaterThan (List.last climbs).Values.Eta climbs.Head.Values.Eta rung.Name
 
@@ -716,14 +732,17 @@ let private climbing =
               let mdp = Builders.frozenLake4 0.99 true
               let policy = deterministic mdp (Key.ofSeed 3L)
 
-              for rung in [ Rungs.minorizationMaximization; Rungs.minorizationMaximizationPinsker ] do
-                  Expect.equal (Ladder.climbFrom policy mdp rung |> Seq.truncate 3 |> Seq.length) 1 rung.Name
+              for rung in [ Algorithms.minorizationMaximization; Algorithms.minorizationMaximizationPinsker ] do
+                  Expect.equal (PolicySequence.runFrom policy mdp rung |> Seq.truncate 3 |> Seq.length) 1 rung.Name
 
           testCase "MM on the ice of 4 × 4, at γ = 0.9, is worth what its curve shows"
           <| fun () ->
               let mdp = Builders.frozenLake4 0.9 true
-              let after rung = (Ladder.climb mdp rung |> Seq.item 50 |> get).Values.Eta
-              let full, half = after Rungs.minorizationMaximization, after Rungs.minorizationMaximizationPinsker
+              let after rung = (PolicySequence.climb mdp rung |> Seq.item 50 |> get).Values.Eta
+
+              let full, half =
+                  after Algorithms.minorizationMaximization, after Algorithms.minorizationMaximizationPinsker
+
               Expect.isTrue (0.004477 < full && full < half && half < 0.06889) $"{full} < {half}" ]
 
 let tests = testList "Exact ladder" [ monotone; conservative; optimising; limiting; natural; climbing ]

@@ -8,7 +8,7 @@ open FunTrpo.Kernels
 /// rows of its indices: a dense layer without biases on one-hot rows, but without their zeros. As the only layer it is a table.
 ///
 /// The parameters are those rows, first those of the first index, and then the free outputs, which depend on no input.
-module Lookup =
+module Embedding =
 
     let private add (x: ReadOnlySpan<float32>) (sum: Span<float32>) =
         Reductions.AddScaled(1f, x, Span.op_Implicit sum, sum)
@@ -19,8 +19,10 @@ module Lookup =
         let size = Checked.(*) (int64 outputs) (List.sumBy int64 counts) + int64 free
 
         do
-            if size > int64 Scratch.Largest then
-                invalidArg (nameof counts) $"tables of {size} parameters are larger than the {Scratch.Largest} that fit"
+            if size > int64 PooledBuffer.Largest then
+                invalidArg
+                    (nameof counts)
+                    $"tables of {size} parameters are larger than the {PooledBuffer.Largest} that fit"
 
         let counts = Array.ofList counts
         let firstRows = Array.scan (+) 0 counts
@@ -71,16 +73,16 @@ module Lookup =
                 Activations.Apply(activation, sum.Slice(0, outputs), slopes)
 
         let linearize rows (input: ReadOnlyMemory<float32>) inputStride =
-            let output = Scratch.Rent(rows, stride)
-            let kept = Scratch.Rent(rows, stride)
+            let output = PooledBuffer.Rent(rows, stride)
+            let kept = PooledBuffer.Rent(rows, stride)
             kept.Span.Fill 1f
             forward rows input.Span inputStride output.Span kept.Span
-            let slopes = Slopes(Memory.op_Implicit kept.Memory, false)
+            let slopes = ActivationDerivatives(Memory.op_Implicit kept.Memory, false)
 
             { new LayerLinearization with
                 member _.Output = Memory.op_Implicit output.Memory
-                member _.Slopes = slopes
-                member _.Anticipate() = Soon.Read slopes.Kept
+                member _.ActivationDerivatives = slopes
+                member _.Prefetch() = PrefetchQueue.Add slopes.Kept
 
                 // Indices cannot be moved: they have no tangent.
                 member _.Pushforward(_, parameterTangent, outputTangent) =

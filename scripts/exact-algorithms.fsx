@@ -1,8 +1,8 @@
 // Climbs the ladder from conservative policy iteration to TRPO, exactly: every rung starts at the uniform policy of a finite process, and
 // every step comes with a lower bound of what the new policy is worth. Makes one page of it:
 //
-//     dotnet fsi scripts/ladder.fsx                                  100 iterations of each rung, into artifacts/ladder.html
-//     dotnet fsi scripts/ladder.fsx 500 --page FILE --json FILE      more of them, elsewhere, and as numbers
+//     dotnet fsi scripts/exact-algorithms.fsx                                  100 iterations of each rung, into artifacts/ladder.html
+//     dotnet fsi scripts/exact-algorithms.fsx 500 --page FILE --json FILE      more of them, elsewhere, and as numbers
 #load "load.fsx"
 #load "lesson.fsx"
 #load "chart.fsx"
@@ -20,24 +20,31 @@ let iterations = int (steps 100L)
 let processes = [ Builders.frozenLake4 0.9 true; Builders.garnet 0.9 30 4 3 (Key.ofSeed 1L) ]
 
 /// A rung on a process, and the seconds of a step.
-type Run = { Mdp: FiniteMdp; Rung: Rung; Climbs: Climb list; StepSeconds: float }
+type Run = { Mdp: FiniteMdp; Algorithm: Algorithm; Climbs: PolicySequence list; StepSeconds: float }
 
 let run mdp rung =
     let clock = Stopwatch.StartNew()
-    let climbs = Ladder.climb mdp rung |> Seq.truncate (iterations + 1) |> Seq.map orFail |> List.ofSeq
+
+    let climbs =
+        PolicySequence.climb mdp rung |> Seq.truncate (iterations + 1) |> Seq.map orFail |> List.ofSeq
+
     let steps = max 1 (climbs.Length - 1)
-    { Mdp = mdp; Rung = rung; Climbs = climbs; StepSeconds = clock.Elapsed.TotalSeconds / float steps }
+
+    { Mdp = mdp
+      Algorithm = rung
+      Climbs = climbs
+      StepSeconds = clock.Elapsed.TotalSeconds / float steps }
 
 /// TRPO with the damping that practice needs: how long its step is, is measured with the damping, or without.
 let damped =
     [ for length in [ Curvature.Damped; Curvature.Undamped ] ->
-          Rungs.dampedTrustRegion { Delta = 0.01; Damping = 0.1; Length = length } ]
+          Algorithms.dampedTrustRegion { Delta = 0.01; Damping = 0.1; Length = length } ]
 
 let runs =
-    [ for mdp in processes -> mdp, [ for rung in Ladder.rungs 0.01 0.1 @ damped -> run mdp rung ] ]
+    [ for mdp in processes -> mdp, [ for rung in PolicySequence.rungs 0.01 0.1 @ damped -> run mdp rung ] ]
 
 /// Why η never falls, if it does not.
-let promise (rung: Rung) =
+let promise (rung: Algorithm) =
     match rung.Promise with
     | Promise.ByItsBound -> "by its bound"
     | Promise.InEachState -> "in each state"
@@ -57,13 +64,13 @@ let rows =
 
                   {| mdp = run.Mdp.Name
                      gamma = run.Mdp.Gamma
-                     rung = run.Rung.Name
+                     rung = run.Algorithm.Name
                      iteration = climb.Iteration
                      eta = climb.Values.Eta
                      bound = certified _.Lower
                      klMax = certified _.KlMax
                      klMean = certified _.KlMean
-                     monotone = run.Rung.IsMonotone |} ]
+                     monotone = run.Algorithm.IsMonotone |} ]
 
 saveNumbers rows
 
@@ -92,8 +99,8 @@ let cells optimal (run: Run) =
     let iteration share = first share optimal run |> Option.map string |> Option.defaultValue "–"
     let text (x: float) = if Double.IsInfinity x then "unbounded" else x.ToString "G3"
 
-    [ run.Rung.Name
-      promise run.Rung
+    [ run.Algorithm.Name
+      promise run.Algorithm
       (List.last run.Climbs).Values.Eta.ToString "F6"
       iteration 0.5
       iteration 0.99
@@ -115,7 +122,7 @@ for mdp, ofMdp in runs do
 
 let series value ofMdp =
     [ for run in ofMdp ->
-          run.Rung.Name,
+          run.Algorithm.Name,
           [ for climb in run.Climbs do
                 match value climb with
                 | Some y when Double.IsFinite y -> float climb.Iteration, y
@@ -125,7 +132,7 @@ let sections =
     [ for mdp, ofMdp in runs do
           let optimal = (Values.optimal mdp).Eta
           let uniform = ofMdp.Head.Climbs.Head.Values.Eta
-          let certified value (climb: Climb) = climb.Certificate |> Option.map value
+          let certified value (climb: PolicySequence) = climb.Certificate |> Option.map value
           $"<h2>{mdp.Name}, γ = {mdp.Gamma}</h2>"
           $"<p>{mdp.States} states, {mdp.Actions} actions. The uniform policy is worth {uniform:F6}, the best one {optimal:F6}.</p>"
 

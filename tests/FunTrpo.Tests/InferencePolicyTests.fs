@@ -1,5 +1,5 @@
 /// An actor that plays: what its actions are made of, and what they cost.
-module FunTrpo.Tests.PlayerTests
+module FunTrpo.Tests.InferencePolicyTests
 
 open System
 open Expecto
@@ -28,7 +28,7 @@ let private cases =
             { Policy = policy
               // As if it had learned: far from uniform.
               Parameters = Vector.ofArray (normals "parameters" 1.0 policy.Network.ParameterCount)
-              Normaliser = if isStandardised then Standardise(Moments.ofMatrix observations) else AsTheyAre }
+              Normaliser = if isStandardised then Standardise(Moments.ofMatrix observations) else Unnormalised }
 
         return actor, observations, key
     }
@@ -51,8 +51,8 @@ let private expected (actor: Actor) observations (choose: int -> Vector -> Fill)
           | _ -> action ]
     |> Vector.concat
 
-let private actions (actor: Actor) (observations: Matrix) (act: Player -> Fill) =
-    let player = Player actor
+let private actions (actor: Actor) (observations: Matrix) (act: InferencePolicy -> Fill) =
+    let player = InferencePolicy actor
     Vector.Create(observations.Rows * actor.Policy.Family.ActionWidth, act player)
 
 let private properties =
@@ -66,7 +66,7 @@ let private properties =
               actions actor observations (fun player -> Fill(fun a -> player.Act(observations.Span, a)))
 
           expectAllClose 1e-5 (Vector.toArray together) (toFloats (Vector.toArray modes)) "all rows at once"
-          let player = Player actor
+          let player = InferencePolicy actor
 
           let single =
               [ for row in 0 .. observations.Rows - 1 do
@@ -89,7 +89,7 @@ let private properties =
       property "gives the distributions themselves" cases (fun case ->
           let actor, observations, _ = case
           let distributions = Actor.distributions actor observations
-          let player = Player actor
+          let player = InferencePolicy actor
 
           let given =
               Vector.Create(
@@ -101,7 +101,7 @@ let private properties =
 
       property "says how probable actions are, as the family does, in the unit of the actions" cases (fun case ->
           let actor, observations, key = case
-          let player = Player actor
+          let player = InferencePolicy actor
           let policy = actor.Policy
           let family = policy.Family
           let observation = observations.Row(0).ToArray()
@@ -147,7 +147,10 @@ let private properties =
 
 let private someActor space =
     let policy = Policy.create { Hidden = [ 64; 64 ]; Activation = Activation.Tanh } 0.0 (numbersOf 4) space
-    { Policy = policy; Parameters = policy.Network.Initialise(Key.ofSeed 1L); Normaliser = AsTheyAre }
+
+    { Policy = policy
+      Parameters = policy.Network.Initialise(Key.ofSeed 1L)
+      Normaliser = Unnormalised }
 
 let private allocation =
     testSequenced (
@@ -155,7 +158,7 @@ let private allocation =
             "allocates nothing"
             [ for space in [ Discrete 3; Space.box 2 -1.0 1.0; MultiDiscrete [ 2; 3 ]; MultiBinary 4 ] do
                   test $"for actions {Space.describe space}" {
-                      let player = Player(someActor space)
+                      let player = InferencePolicy(someActor space)
                       let observation = [| 0.1f; -0.2f; 0.3f; -0.4f |]
                       let action = Array.zeroCreate (Space.width space)
 
@@ -173,7 +176,7 @@ let private allocation =
 
 let private refusals =
     test "numbers that are not rows, and memory that does not hold the actions, are refused" {
-        let player = Player(someActor (Discrete 3))
+        let player = InferencePolicy(someActor (Discrete 3))
         let one = Array.zeroCreate<float32> 1
         expectRefused "5 numbers" (fun () -> player.Act(ReadOnlySpan(Array.zeroCreate<float32> 5), one.AsSpan()))
         expectRefused "two rows" (fun () -> player.Act(ReadOnlySpan(Array.zeroCreate<float32> 8), one.AsSpan()))
@@ -182,4 +185,4 @@ let private refusals =
             player.Act(ReadOnlySpan(Array.zeroCreate<float32> 4), (Array.zeroCreate 2).AsSpan()))
     }
 
-let tests = testList "Player" [ testList "properties" properties; allocation; refusals ]
+let tests = testList "InferencePolicy" [ testList "properties" properties; allocation; refusals ]

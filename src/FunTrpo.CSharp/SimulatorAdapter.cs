@@ -8,8 +8,8 @@ using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
-/// <summary>An environment of the caller's, as the pipeline needs it: functions over <see cref="Situation"/> values.</summary>
-internal sealed class CallersEnvironment : Core.Environment<Situation>
+/// <summary>An environment of the caller's, as the pipeline needs it: functions over <see cref="ReplayPoint"/> values.</summary>
+internal sealed class SimulatorAdapter : Core.Environment<ReplayPoint>
 {
     private readonly Func<IEnvironment> make;
     private readonly int limit;
@@ -32,12 +32,12 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
     /// <param name="limit">The steps after which an episode is truncated.</param>
     /// <param name="disposes">Whether instances are disposed of here, or by somebody else.</param>
     /// <param name="mostKept">So many numbers of an episode's actions are kept, to play up to it again.</param>
-    public CallersEnvironment(
+    public SimulatorAdapter(
         string? id,
         Func<IEnvironment> make,
         int limit,
         bool disposes = true,
-        int mostKept = Situation.MostKept
+        int mostKept = ReplayPoint.MostKept
     )
     {
         this.make = make;
@@ -68,27 +68,27 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
 
     public Space ActionSpace { get; }
 
-    Core.Space Core.Environment<Situation>.ObservationSpace => ObservationSpace.Value;
+    Core.Space Core.Environment<ReplayPoint>.ObservationSpace => ObservationSpace.Value;
 
-    Core.Space Core.Environment<Situation>.ActionSpace => ActionSpace.Value;
+    Core.Space Core.Environment<ReplayPoint>.ActionSpace => ActionSpace.Value;
 
-    public Situation Reset(Core.Key key)
+    public ReplayPoint Reset(Core.Key key)
     {
         int seed = (int)(KeyModule.bits(0, key).Item1 >> 33);
         (Simulator simulator, float[] observation) = Begin(seed);
-        Situation start = Situation.Start(seed, observation, simulator);
+        ReplayPoint start = ReplayPoint.Start(seed, observation, simulator);
         simulator.StandAt(start);
         return start;
     }
 
-    public Core.Transition<Situation> Step(Core.Key key, ReadOnlySpan<float> action, Situation state)
+    public Core.Transition<ReplayPoint> Step(Core.Key key, ReadOnlySpan<float> action, ReplayPoint state)
     {
         bool isFirst = state.Simulator is not null && state.Simulator.TryLeave(state);
         Simulator simulator = isFirst ? state.Simulator! : PlayUpTo(state);
         StepResult result = StepOrDiscard(simulator, action, out float[] observation);
         bool truncated = result.Truncated || state.Steps + 1 >= limit;
         bool isOver = result.Terminated || truncated;
-        Situation next = state.Next(action, isFirst, mostKept, observation, isOver ? null : simulator);
+        ReplayPoint next = state.Next(action, isFirst, mostKept, observation, isOver ? null : simulator);
         if (isOver)
         {
             simulator.Rest();
@@ -101,7 +101,7 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
         return new(next, result.Reward, result.Terminated, truncated);
     }
 
-    public void Observe(Situation state, Span<float> observation) => state.Observation.CopyTo(observation);
+    public void Observe(ReplayPoint state, Span<float> observation) => state.Observation.CopyTo(observation);
 
     /// <summary>
     /// Disposes of the simulators that can be disposed of, all of them, and throws the first exception that one throws. Situations in
@@ -136,7 +136,7 @@ internal sealed class CallersEnvironment : Core.Environment<Situation>
     }
 
     /// <summary>A simulator in the given situation, where another one has stood before.</summary>
-    private Simulator PlayUpTo(Situation situation)
+    private Simulator PlayUpTo(ReplayPoint situation)
     {
         if (situation.IsForgotten)
         {

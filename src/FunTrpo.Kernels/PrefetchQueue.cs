@@ -7,7 +7,7 @@ namespace FunTrpo.Kernels;
 /// What a thread will read soon. Its matrix products ask the memory for it while they calculate, a few cache lines at a time: asked for all
 /// at once, or only when it is needed, it would keep the processor waiting. A hint: nothing depends on it but time.
 /// </summary>
-public static unsafe class Soon
+public static unsafe class PrefetchQueue
 {
     private const int Most = 256;
 
@@ -18,10 +18,10 @@ public static unsafe class Soon
     internal static Queue OfThread => queue ??= new();
 
     /// <summary>Nothing is wanted any more of what was.</summary>
-    public static void Forget() => OfThread.Clear();
+    public static void Clear() => OfThread.Clear();
 
     /// <summary>These numbers will be read, after those that were named before. Beyond 256 such calls they are not asked for.</summary>
-    public static void Read(ReadOnlySpan<float> numbers)
+    public static void Add(ReadOnlySpan<float> numbers)
     {
         // An address is all that is kept: wherever the numbers are by then, asking for them does no harm.
         fixed (float* first = numbers)

@@ -11,7 +11,7 @@ type Step =
     | Stopped
     /// Nothing, as the step's certificate, which is this one, promises less than rounding may take away: from here on nobody could say
     /// whether η rises or falls.
-    | Swamped of Certificate
+    | BelowRounding of Certificate
 
 /// Why η never decreases, if it does not.
 [<RequireQualifiedAccess>]
@@ -26,7 +26,7 @@ type Promise =
 
 /// An algorithm that improves a policy of a finite process, step by step.
 [<NoComparison; NoEquality>]
-type Rung =
+type Algorithm =
     { Name: string
       Promise: Promise
       Step: FiniteMdp -> Values -> Result<Step, Fault> }
@@ -47,7 +47,7 @@ type Curvature =
 type Region = { Delta: float; Damping: float; Length: Curvature }
 
 /// The algorithms, from the most careful to the most practical. Each uses exact values, and its certificate says what the bounds know.
-module Rungs =
+module Algorithms =
 
     let private requirePositive name (value: float) =
         if not (value > 0.0 && Double.IsFinite value) then
@@ -69,7 +69,7 @@ module Rungs =
         let falls = values.Eta - next.Eta
 
         match promise with
-        | Promise.ByItsBound when not certificate.PromisesGain -> Ok(Swamped certificate)
+        | Promise.ByItsBound when not certificate.PromisesGain -> Ok(BelowRounding certificate)
         | Promise.InEachState when falls > certificate.Rounding ->
             Error(BrokenGuarantee(mdp.Name, $"η falls by {falls}, where no state is worth less"))
         | _ -> Ok(Stepped(next, certificate))

@@ -10,13 +10,13 @@ namespace FunTrpo.Kernels;
 /// Memory for intermediate results, which is lent by a pool until it is disposed of: training that has reached its steady state
 /// allocates none. It starts on a 64-byte boundary, holds whatever was last written to it, and is safe to forget.
 /// </summary>
-public readonly struct Scratch : IDisposable
+public readonly struct PooledBuffer : IDisposable
 {
     private readonly Block? block;
     private readonly int loan;
     private readonly int count;
 
-    private Scratch(Block block, int count)
+    private PooledBuffer(Block block, int count)
     {
         this.block = block;
         this.count = count;
@@ -27,7 +27,7 @@ public readonly struct Scratch : IDisposable
     public Memory<float> Memory =>
         block?.Loan == loan
             ? block.Numbers[..count]
-            : throw new ObjectDisposedException(nameof(Scratch), "This memory has been given back.");
+            : throw new ObjectDisposedException(nameof(PooledBuffer), "This memory has been given back.");
 
     /// <summary>The numbers that were asked for.</summary>
     public Span<float> Span => Memory.Span;
@@ -36,10 +36,10 @@ public readonly struct Scratch : IDisposable
     public Span<double> Doubles => MemoryMarshal.Cast<float, double>(Span);
 
     /// <summary>Memory for <paramref name="count"/> float64, of unknown content.</summary>
-    public static Scratch RentDoubles(int count) => Rent(2, count);
+    public static PooledBuffer RentDoubles(int count) => Rent(2, count);
 
     /// <summary>Memory for <paramref name="rows"/> rows of <paramref name="columns"/> numbers, of unknown content.</summary>
-    public static Scratch Rent(int rows, int columns)
+    public static PooledBuffer Rent(int rows, int columns)
     {
         long count = Check.Product(rows, columns);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Largest, nameof(columns));
@@ -50,7 +50,7 @@ public readonly struct Scratch : IDisposable
     public static int Largest => Block.Largest;
 
     /// <summary>Memory for <paramref name="count"/> numbers, of unknown content.</summary>
-    public static Scratch Rent(int count)
+    public static PooledBuffer Rent(int count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Largest);
@@ -58,15 +58,15 @@ public readonly struct Scratch : IDisposable
     }
 
     /// <summary>Memory for <paramref name="rows"/> rows of <paramref name="columns"/> numbers, all 0.</summary>
-    public static Scratch RentZeros(int rows, int columns)
+    public static PooledBuffer RentZeros(int rows, int columns)
     {
-        Scratch scratch = Rent(rows, columns);
+        PooledBuffer scratch = Rent(rows, columns);
         scratch.Span.Clear();
         return scratch;
     }
 
     /// <summary>Gives the memory back; to do so twice is harmless, even where it has been lent anew.</summary>
-    public void Dispose() => block?.GiveBack(loan);
+    public void Dispose() => block?.Return(loan);
 
     /// <summary>What is lent, time and again.</summary>
     private sealed unsafe class Block
@@ -105,7 +105,7 @@ public readonly struct Scratch : IDisposable
 
         public Memory<float> Numbers { get; }
 
-        /// <summary>Which loan this is, or will be next: that of a <see cref="Scratch"/> has ended where it is another.</summary>
+        /// <summary>Which loan this is, or will be next: that of a <see cref="PooledBuffer"/> has ended where it is another.</summary>
         public int Loan => Volatile.Read(ref loan);
 
         public static Block Take(int count)
@@ -130,7 +130,7 @@ public readonly struct Scratch : IDisposable
             return new Block(1 << power);
         }
 
-        public void GiveBack(int ended)
+        public void Return(int ended)
         {
             if (Interlocked.CompareExchange(ref loan, ended + 1, ended) != ended)
             {

@@ -11,7 +11,7 @@ namespace FunTrpo.CSharp;
 /// Where an episode of a caller's environment stands, as a value: its seed and the actions since. The simulator that came here goes
 /// on from here once; for whoever comes back later, the episode is played again up to this point.
 /// </summary>
-internal sealed class Situation : IEquatable<Situation>, Core.Borrower
+internal sealed class ReplayPoint : IEquatable<ReplayPoint>, Core.Releasable
 {
     /// <summary>So many numbers of an episode's actions are kept, 4 MB of them, and none of an episode that has more.</summary>
     public const int MostKept = 1 << 20;
@@ -26,7 +26,7 @@ internal sealed class Situation : IEquatable<Situation>, Core.Borrower
 
     private readonly float[] observation;
 
-    private Situation(int seed, int steps, float[]? actions, int actionNumbers, ulong trace, float[] observation)
+    private ReplayPoint(int seed, int steps, float[]? actions, int actionNumbers, ulong trace, float[] observation)
     {
         Seed = seed;
         Steps = steps;
@@ -53,13 +53,13 @@ internal sealed class Situation : IEquatable<Situation>, Core.Borrower
     /// <summary>Whether the episode has gone on for so long that its actions are not kept.</summary>
     public bool IsForgotten => actions is null;
 
-    public static Situation Start(int seed, float[] observation, Simulator simulator) =>
+    public static ReplayPoint Start(int seed, float[] observation, Simulator simulator) =>
         new(seed, 0, [], 0, 0, observation) { Simulator = simulator };
 
     /// <summary>
     /// What follows. Only one may come after this situation and share its memory of actions: the one that its own simulator leads to.
     /// </summary>
-    public Situation Next(
+    public ReplayPoint Next(
         ReadOnlySpan<float> action,
         bool sharesActions,
         int mostKept,
@@ -73,7 +73,7 @@ internal sealed class Situation : IEquatable<Situation>, Core.Borrower
     }
 
     /// <summary>Lets the simulator that stands here, if it does, begin another episode.</summary>
-    public void GiveBack()
+    public void Release()
     {
         if (Simulator is not null && Simulator.TryLeave(this))
         {
@@ -84,7 +84,7 @@ internal sealed class Situation : IEquatable<Situation>, Core.Borrower
     /// <summary>Whether exactly these numbers, bit for bit, are seen here.</summary>
     public bool Shows(float[] numbers) => Bits(observation).SequenceEqual(Bits(numbers));
 
-    public bool Equals(Situation? other) =>
+    public bool Equals(ReplayPoint? other) =>
         other is not null
         && Seed == other.Seed
         && Steps == other.Steps
@@ -92,7 +92,7 @@ internal sealed class Situation : IEquatable<Situation>, Core.Borrower
         && Bits(Actions).SequenceEqual(Bits(other.Actions))
         && Shows(other.observation);
 
-    public override bool Equals(object? obj) => Equals(obj as Situation);
+    public override bool Equals(object? obj) => Equals(obj as ReplayPoint);
 
     public override int GetHashCode() => HashCode.Combine(Seed, Steps);
 
@@ -134,15 +134,15 @@ internal sealed class Situation : IEquatable<Situation>, Core.Borrower
 /// <param name="idle">Where it waits for its next episode.</param>
 internal sealed class Simulator(IEnvironment environment, ConcurrentBag<Simulator> idle)
 {
-    private Situation? situation;
+    private ReplayPoint? situation;
 
     public IEnvironment Environment => environment;
 
     public void Rest() => idle.Add(this);
 
-    public void StandAt(Situation? next) => Volatile.Write(ref situation, next);
+    public void StandAt(ReplayPoint? next) => Volatile.Write(ref situation, next);
 
     /// <summary>Whether it stands there; from then on it is the caller's alone to go on with.</summary>
-    public bool TryLeave(Situation from) =>
+    public bool TryLeave(ReplayPoint from) =>
         ReferenceEquals(Interlocked.CompareExchange(ref situation, null, from), from);
 }
