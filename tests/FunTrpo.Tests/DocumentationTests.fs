@@ -270,6 +270,26 @@ let private sourceMap =
         Expect.equal listed compiled "the files"
     }
 
+let private glossary =
+    test "docs/glossary.md explains each term once, and names files that exist" {
+        let rows =
+            [ for found in
+                  Regex.Matches(
+                      read "docs/glossary.md",
+                      @"(?m)^\| ([^|]+) \|(?:[^|]|\\\|)*\|(?:[^|]|\\\|)*\| `([^`]+)` \|$"
+                  ) -> found.Groups[1].Value, found.Groups[2].Value ]
+
+        Expect.isGreaterThan rows.Length 60 "terms"
+        Expect.equal (List.distinctBy fst rows) rows "each term once"
+
+        for term, file in rows do
+            let isThere =
+                [ ""; "src/FunTrpo/"; "src/FunTrpo.Exact/" ]
+                |> List.exists (fun folder -> File.Exists(Path.Combine(root, folder + file)))
+
+            Expect.isTrue isThere $"{term}: {file}"
+    }
+
 let tests =
     testList
         "Documentation"
