@@ -104,12 +104,15 @@ let all =
 
           core
               [ "networks"; "surrogate and Fisher" ]
-              "Network.fs"
+              "Composition.fs"
               [ slip
-                    "a cotangent passes a hidden layer without its slopes"
+                    "a cotangent passes a hidden layer without its activation derivatives"
                     "atSecond.Pullback(outputCotangent, atFirst.ActivationDerivatives,"
-                    "atSecond.Pullback(outputCotangent, ActivationDerivatives.One,"
-                slip
+                    "atSecond.Pullback(outputCotangent, ActivationDerivatives.One," ]
+          core
+              [ "networks"; "surrogate and Fisher" ]
+              "Linearization.fs"
+              [ slip
                     "the last strip of rows is not added"
                     "for strip in 1 .. strips.Length - 1 do"
                     "for strip in 1 .. strips.Length - 2 do"
@@ -118,6 +121,17 @@ let all =
                     "ofRows.Memory.Slice(block.First * stride,"
                     "ofRows.Memory.Slice(0,"
                 slip "a sum begins with what the memory held" "            sum.Span.Clear()" "" ]
+          core
+              [ "networks" ]
+              "PackedLayer.fs"
+              [ slip
+                    "a layer of one's own hands down its cotangent without the derivatives of the layer below"
+                    "inputDerivatives.Multiply inputCotangent"
+                    "()"
+                slip
+                    "a layer of one's own has no input tangent"
+                    "let hasInput = not inputTangent.IsEmpty"
+                    "let hasInput = false" ]
           core
               [ "Embedding" ]
               "Embedding.fs"

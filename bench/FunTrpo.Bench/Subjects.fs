@@ -151,7 +151,7 @@ module Subjects =
 
     /// A layer of so many inputs and outputs on a block of so many rows, on one thread.
     let ofLayer rows inputs outputs =
-        let network = Network.create inputs (Layer.dense outputs Activation.Tanh)
+        let network = Network.create inputs (Dense.hidden outputs Activation.Tanh)
         let parameters = network.Initialise(Key.ofSeed 3L)
         let observations = normals "observations" rows inputs
         let at = Network.linearize network parameters observations

@@ -79,7 +79,7 @@ module Embedding =
             forward rows input.Span inputStride output.Span kept.Span
             let slopes = ActivationDerivatives(Memory.op_Implicit kept.Memory, false)
 
-            { new LayerLinearization with
+            { new PackedLinearization with
                 member _.Output = Memory.op_Implicit output.Memory
                 member _.ActivationDerivatives = slopes
                 member _.Prefetch() = PrefetchQueue.Add slopes.Kept
@@ -103,7 +103,7 @@ module Embedding =
                       output.Dispose()
                       kept.Dispose() }
 
-        interface LayerAt with
+        interface PackedLayerAt with
             member _.Forward(rows, input, inputStride, output) = forward rows input inputStride output Span.Empty
             member _.Prepare _ = ()
             member _.Linearize(rows, input, inputStride) = linearize rows input inputStride
@@ -121,7 +121,7 @@ module Embedding =
             if inputs <> tables.Inputs then
                 invalidArg (nameof inputs) $"there are tables for {tables.Inputs} indices, and the input has {inputs}"
 
-            { new Layer with
+            { new PackedLayer() with
                 member _.Inputs = tables.Inputs
                 member _.Outputs = tables.Outputs
                 member _.Stride = tables.Stride

@@ -19,9 +19,9 @@ module Architecture =
             | Discrete count -> Embedding.layer [ count ]
             | MultiDiscrete counts -> Embedding.layer counts
             | Box _
-            | MultiBinary _ -> Layer.denseThenStateIndependent
+            | MultiBinary _ -> Dense.withStateIndependent
 
-        let hidden units layer : LayerBuilder = layer Layer.hiddenGain units architecture.Activation 0 0.0
+        let hidden units layer : LayerBuilder = layer Dense.hiddenGain units architecture.Activation 0 0.0
         let output layer : LayerBuilder = layer gain outputs Activation.Identity free initial
 
         let layers =
@@ -29,11 +29,9 @@ module Architecture =
             | [] -> output first
             | units :: others ->
                 let deeper =
-                    List.foldBack
-                        (fun units rest -> Layer.(>=>) (hidden units Layer.denseThenStateIndependent) rest)
-                        others
+                    List.foldBack (fun units rest -> (>=>) (hidden units Dense.withStateIndependent) rest) others
 
-                Layer.(>=>) (hidden units first) (deeper (output Layer.denseThenStateIndependent))
+                (>=>) (hidden units first) (deeper (output Dense.withStateIndependent))
 
         Network.create (Space.width observationSpace) layers
 

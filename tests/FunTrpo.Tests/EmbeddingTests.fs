@@ -32,9 +32,9 @@ let private cases =
         let! key = key
         let table = List.sum counts
         let first layer : LayerBuilder = layer 1.0 outputs activation free 0.5
-        let builder layer = if isDeeper then Layer.(>=>) (first layer) (Layer.linear 3) else first layer
+        let builder layer = if isDeeper then (>=>) (first layer) (Dense.linear 3) else first layer
         let lookup = Network.create counts.Length (builder (Embedding.layer counts))
-        let dense = Network.create table (builder Layer.denseThenStateIndependent)
+        let dense = Network.create table (builder Dense.withStateIndependent)
 
         // The biases of the dense layer lie between the rows and the free outputs.
         let toDense (v: Vector) =
@@ -176,8 +176,7 @@ let tests =
               // 3 · (2³⁰ − 2²⁸) numbers, and more than 2³¹.
               let wide = 28377
 
-              let (>=>) = Layer.(>=>)
-              let layer = Layer.dense wide Activation.Tanh
+              let layer = Dense.hidden wide Activation.Tanh
               expectRefused "a network" (fun () -> Network.create wide (layer >=> layer >=> layer) |> ignore)
           }
 

@@ -82,15 +82,33 @@ type Layers =
     /// A linear layer, followed by outputs that are free parameters.
     | LinearThenStateIndependent of outputs: int * free: int
     | Then of first: Layers * second: Layers
+    /// The same layers, of which others see the plain contract alone.
+    | BehindContract of Layers
 
 module Layers =
 
+    /// The layer without its packed parameters, its padding and what else it can do beyond the contract.
+    let private plain (layer: Layer) =
+        { new Layer with
+            member _.Inputs = layer.Inputs
+            member _.Outputs = layer.Outputs
+            member _.ParameterCount = layer.ParameterCount
+            member _.Initialise key = layer.Initialise key
+            member _.Forward(parameters, rows, input, output) = layer.Forward(parameters, rows, input, output)
+
+            member _.Pushforward(parameters, rows, input, inputTangent, parameterTangent, outputTangent) =
+                layer.Pushforward(parameters, rows, input, inputTangent, parameterTangent, outputTangent)
+
+            member _.Pullback(parameters, rows, input, outputCotangent, inputCotangent, parameterCotangent) =
+                layer.Pullback(parameters, rows, input, outputCotangent, inputCotangent, parameterCotangent) }
+
     let rec builder layers : LayerBuilder =
         match layers with
-        | Dense(outputs, Activation.Identity) -> Layer.linear outputs
-        | Dense(outputs, activation) -> Layer.dense outputs activation
-        | LinearThenStateIndependent(outputs, free) -> Layer.linearThenStateIndependent 1.0 outputs free 0.5
-        | Then(first, second) -> Layer.(>=>) (builder first) (builder second)
+        | Dense(outputs, Activation.Identity) -> Dense.linear outputs
+        | Dense(outputs, activation) -> Dense.hidden outputs activation
+        | LinearThenStateIndependent(outputs, free) -> Dense.linearWithStateIndependent 1.0 outputs free 0.5
+        | Then(first, second) -> builder first >=> builder second
+        | BehindContract layers -> builder layers >> plain
 
     let network inputs layers = Network.create inputs (builder layers)
 
@@ -105,7 +123,12 @@ let rec layersOf (activations: Gen<Activation>) depth outputs =
         if depth = 0 then
             let! free = Gen.frequency [ 3, Gen.constant 0; 1, Gen.choose (0, outputs - 1) ]
             let! activation = activations
-            return if free > 0 then LinearThenStateIndependent(outputs - free, free) else Dense(outputs, activation)
+            let! isPlain = Gen.frequency [ 4, Gen.constant false; 1, Gen.constant true ]
+
+            let layer =
+                if free > 0 then LinearThenStateIndependent(outputs - free, free) else Dense(outputs, activation)
+
+            return if isPlain then BehindContract layer else layer
         else
             let! left = Gen.choose (0, depth - 1)
             let! between = Gen.frequency [ 9, Gen.choose (1, 6); 1, Gen.choose (7, 35) ]

@@ -14,7 +14,7 @@ open FunTrpo.Tests.Generators
 /// A layer at parameters and an input, and two tangents of each, and two cotangents of the output.
 type private LayerCase =
     { Layers: Layers
-      Layer: Layer
+      Layer: PackedLayer
       Parameters: Vector
       Input: Matrix
       InputTangents: Vector * Vector
@@ -27,7 +27,7 @@ let private layerCase (layers: Gen<Layers>) =
     gen {
         let! layers = layers
         let! inputs = Gen.choose (1, 5)
-        let layer = Layers.builder layers inputs
+        let layer = Layers.builder layers inputs |> PackedLayer.ofLayer
         let! rows = Gen.choose (1, 7)
         let! parameters = vector 1.0 layer.ParameterCount
         let! input = matrix 1.0 rows inputs
@@ -47,7 +47,7 @@ let private layerCase (layers: Gen<Layers>) =
 
 /// What `work` makes of the linearization of a case, which is lent until then. The input's rows are `gap` numbers further
 /// apart than they need to be, and NaN lies between them.
-let private linearized gap (case: LayerCase) (work: int -> LayerLinearization -> 'Result) =
+let private linearized gap (case: LayerCase) (work: int -> PackedLinearization -> 'Result) =
     let inputs = case.Layer.Inputs
     let stride = inputs + gap
     let input = Array.create (case.Input.Rows * stride) nanf
@@ -398,15 +398,14 @@ let private sized (network: Network) rows seed =
        Cotangent = matrix "cotangent" network.Outputs |}
 
 let private sizedNetworks =
-    let (>=>) = Layer.(>=>)
 
     [ "two hidden layers",
-      Network.create 3 (Layer.dense 21 Activation.Tanh >=> Layer.dense 9 Activation.Tanh >=> Layer.linear 4),
+      Network.create 3 (Dense.hidden 21 Activation.Tanh >=> Dense.hidden 9 Activation.Tanh >=> Dense.linear 4),
       Distribution.categorical 4
       "free outputs",
-      Network.create 5 (Layer.dense 17 Activation.Swish >=> Layer.linearThenStateIndependent 1.0 2 2 -0.5),
+      Network.create 5 (Dense.hidden 17 Activation.Swish >=> Dense.linearWithStateIndependent 1.0 2 2 -0.5),
       Distribution.diagonalGaussian 2
-      "one layer", Network.create 2 (Layer.linear 5), Distribution.categoricals [ 2; 3 ] ]
+      "one layer", Network.create 2 (Dense.linear 5), Distribution.categoricals [ 2; 3 ] ]
 
 /// Where strips and blocks of rows begin and end.
 let private rowCounts = [ 0; 1; 7; 127; 128; 129; 255; 256; 257; 511; 513; 1000; 5000 ]
@@ -628,6 +627,85 @@ let private isOrthogonal inputs outputs gain (parameters: Vector) =
     for j in 0 .. outputs - 1 do
         Expect.equal parameters[inputs * outputs + j] 0f $"bias {j}"
 
+/// y = a ∘ x + b, written from the contract alone: the parameters are a and then b.
+let private scaleAndShift: LayerBuilder =
+    fun width ->
+        { new Layer with
+            member _.Inputs = width
+            member _.Outputs = width
+            member _.ParameterCount = 2 * width
+            member _.Initialise _ = Vector.init (2 * width) (fun i -> if i < width then 1f else 0f)
+
+            member _.Forward(parameters, rows, input, output) =
+                for i in 0 .. rows * width - 1 do
+                    output[i] <- parameters[i % width] * input[i] + parameters[width + i % width]
+
+            member _.Pushforward(parameters, rows, input, inputTangent, parameterTangent, outputTangent) =
+                for i in 0 .. rows * width - 1 do
+                    let ofInput = if inputTangent.IsEmpty then 0f else parameters[i % width] * inputTangent[i]
+
+                    outputTangent[i] <-
+                        ofInput + parameterTangent[i % width] * input[i] + parameterTangent[width + i % width]
+
+            member _.Pullback(parameters, rows, input, outputCotangent, inputCotangent, parameterCotangent) =
+                for i in 0 .. rows * width - 1 do
+                    if not inputCotangent.IsEmpty then
+                        inputCotangent[i] <- parameters[i % width] * outputCotangent[i]
+
+                    parameterCotangent[i % width] <- parameterCotangent[i % width] + input[i] * outputCotangent[i]
+                    parameterCotangent[width + i % width] <- parameterCotangent[width + i % width] + outputCotangent[i] }
+
+let private contract =
+    testList
+        "a layer of one's own"
+        [ property
+              "written from the contract alone works before, between and after others"
+              (gen {
+                  let! inputs = Gen.choose (1, 9)
+                  let! rows = Gen.choose (1, 300)
+                  let! place = Gen.choose (0, 2)
+
+                  let hidden, output = Dense.hidden 7 Activation.Tanh, Dense.linear 3
+
+                  let builder =
+                      match place with
+                      | 0 -> scaleAndShift >=> hidden >=> output
+                      | 1 -> hidden >=> scaleAndShift >=> output
+                      | _ -> hidden >=> output >=> scaleAndShift
+
+                  let network = Network.create inputs builder
+                  let! parameters = vector 1.0 network.ParameterCount
+                  let! tangent = vector 1.0 network.ParameterCount
+                  let! cotangents = matrix 1.0 rows 3
+                  let! observations = matrix 1.0 rows inputs
+                  return network, parameters, tangent, cotangents, observations
+              })
+              (fun (network, parameters, tangent, cotangents, observations) ->
+                  use linearization = Network.linearize network parameters observations
+                  Expect.equal (Network.forward network parameters observations) linearization.Forward "forward"
+
+                  // J v against a difference quotient of the outputs.
+                  let at step = Network.forward network (Vector.addScaled step tangent parameters) observations
+                  let pushed = linearization.Pushforward tangent
+                  let ahead, behind = at 1e-2, at -1e-2
+
+                  for row in 0 .. observations.Rows - 1 do
+                      for column in 0..2 do
+                          let quotient = (float ahead[row, column] - float behind[row, column]) / 2e-2
+                          let expected = float pushed[row, column]
+                          Expect.isLessThan (abs (quotient - expected)) (2e-2 * (1.0 + abs expected)) "J v"
+
+                  // ⟨u, J v⟩ = ⟨Jᵀu, v⟩
+                  let left =
+                      Seq.fold2
+                          (fun sum u v -> sum + float u * float v)
+                          0.0
+                          (cotangents.Span.ToArray())
+                          (pushed.Span.ToArray())
+
+                  let right = Vector.dot (linearization.Pullback cotangents) tangent
+                  Expect.isLessThan (abs (left - right)) (1e-3 * (1.0 + abs left)) "the transpose") ]
+
 let private initialisation =
     testList
         "initial parameters"
@@ -635,16 +713,16 @@ let private initialisation =
               "weights are orthogonal with the gain, and biases are zero"
               initialCase
               (fun (inputs, outputs, gain, key) ->
-                  let layer = Layer.denseWithGain gain outputs Activation.Tanh inputs
+                  let layer = Dense.withGain gain outputs Activation.Tanh inputs
                   isOrthogonal inputs outputs gain (layer.Initialise key))
           property
               "the gain of a hidden layer is √2, and that of a linear one 1"
               initialCase
               (fun (inputs, outputs, _, key) ->
-                  isOrthogonal inputs outputs (sqrt 2.0) ((Layer.dense outputs Activation.Relu inputs).Initialise key)
-                  isOrthogonal inputs outputs 1.0 ((Layer.linear outputs inputs).Initialise key))
+                  isOrthogonal inputs outputs (sqrt 2.0) ((Dense.hidden outputs Activation.Relu inputs).Initialise key)
+                  isOrthogonal inputs outputs 1.0 ((Dense.linear outputs inputs).Initialise key))
           property "free outputs start where they are told" initialCase (fun (inputs, outputs, initial, key) ->
-              let layer = Layer.linearThenStateIndependent 1.0 outputs 3 initial inputs
+              let layer = Dense.linearWithStateIndependent 1.0 outputs 3 initial inputs
               let parameters = layer.Initialise key
               Expect.equal parameters.Length layer.ParameterCount "length"
               let free = parameters.Slice(parameters.Length - 3, 3)
@@ -657,14 +735,14 @@ let private initialisation =
               Expect.equal (case.Network.Initialise key) initial "the same key")
           property "another key gives other parameters" initialCase (fun (inputs, outputs, _, key) ->
               // One weight has but two orthogonal values.
-              let layer = Layer.linear outputs (inputs + 1)
+              let layer = Dense.linear outputs (inputs + 1)
               Expect.notEqual (layer.Initialise(Key.at 1L key)) (layer.Initialise key) "another key")
           property
               "layers of the same shape start with different weights"
               (Gen.zip (Gen.choose (2, 9)) key)
               (fun (units, key) ->
-                  let dense = Layer.dense units Activation.Tanh
-                  let layer = (Layer.(>=>) dense (Layer.(>=>) dense dense)) units
+                  let dense = Dense.hidden units Activation.Tanh
+                  let layer = (dense >=> dense >=> dense) units
                   let parameters = layer.Initialise key
                   let each = parameters.Length / 3
                   let weights = [ for i in 0..2 -> parameters.Slice(i * each, each) ]
@@ -725,7 +803,8 @@ let private gathered =
             let some = Network.forward case.Network case.Parameters (Matrix.gather rows case.Observations)
             Expect.equal some (Matrix.gather rows (linearization case).Forward) "forward")
 
-let tests = testList "networks" [ layers; networks; gathered; curvature; lending; initialisation ]
+let tests =
+    testList "networks" [ layers; contract; networks; gathered; curvature; lending; initialisation ]
 
 /// What does not depend on the vectors of the processor.
 let threads =
@@ -733,7 +812,7 @@ let threads =
         "the number of threads changes no bit"
         [ anyNumberOfRows
           test "more parameters than there is room for the sums of many blocks" {
-              let it = sized (Network.create 300 (Layer.linear 7000)) 300 5L
+              let it = sized (Network.create 300 (Dense.linear 7000)) 300 5L
 
               let pullback threads =
                   use at = Network.linearize (Network.onThreads threads it.Network) it.Parameters it.Observations

@@ -92,6 +92,7 @@ let rec private forward layers (parameters: HyperDual list) (input: HyperDual[])
         let output, rest = forward (Dense(outputs, Activation.Identity)) parameters input
         let free, rest = List.splitAt free rest
         Array.append output (Array.ofList free), rest
+    | BehindContract layers -> forward layers parameters input
     | Then(first, second) ->
         let hidden, rest = forward first parameters input
         forward second rest hidden

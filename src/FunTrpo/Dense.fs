@@ -1,0 +1,144 @@
+namespace FunTrpo
+
+open System
+open FunTrpo.Kernels
+
+/// Layers y = f(W x + b), with weights W that start orthogonal and biases b that start at zero. The parameters are W, input by input, and then b.
+module Dense =
+
+    /// A matrix whose columns (or rows, where those are fewer) are orthonormal, times `gain`; row-major.
+    /// Saxe, McClelland, Ganguli: "Exact solutions to the nonlinear dynamics of learning in deep linear networks" (2013).
+    let private orthogonal rows columns gain key =
+        let count, length = min rows columns, max rows columns
+        let normals = Key.normals (count * length) key
+        let basis = Array.init count (fun i -> Array.sub normals (i * length) length)
+
+        let dot (a: float[]) (b: float[]) =
+            let mutable sum = 0.0
+
+            for i in 0 .. a.Length - 1 do
+                sum <- sum + a[i] * b[i]
+
+            sum
+
+        for i in 0 .. count - 1 do
+            // Gram–Schmidt, twice: once is not enough for orthogonality to machine precision.
+            for _ in 1..2 do
+                for j in 0 .. i - 1 do
+                    let overlap = dot basis[i] basis[j]
+
+                    for k in 0 .. length - 1 do
+                        basis[i][k] <- basis[i][k] - overlap * basis[j][k]
+
+            let scale = 1.0 / sqrt (dot basis[i] basis[i])
+            basis[i] <- Array.map (fun x -> scale * x) basis[i]
+
+        Array.init (rows * columns) (fun i ->
+            let row, column = i / columns, i % columns
+            let entry = if rows <= columns then basis[row][column] else basis[column][row]
+            float32 (gain * entry))
+
+    let private linearizeDense (kernel: DenseLayer) (packed: ReadOnlyMemory<float32>) (transposed: Lazy<PooledBuffer>) =
+        fun rows (input: ReadOnlyMemory<float32>) inputStride ->
+            let output = PooledBuffer.Rent(rows, kernel.Stride)
+            let isKept = not (kernel.IsLinear || kernel.IsTanh)
+            let derivative = PooledBuffer.Rent((if isKept then rows else 0), kernel.Stride)
+            kernel.Forward(rows, packed.Span, input.Span, inputStride, output.Span, derivative.Span)
+
+            let slopes () =
+                let kept = if kernel.IsTanh then output.Memory else derivative.Memory
+                ActivationDerivatives(Memory.op_Implicit kept, kernel.IsTanh)
+
+            { new PackedLinearization with
+                member _.Output = Memory.op_Implicit output.Memory
+                member _.ActivationDerivatives = slopes ()
+                member _.Prefetch() = PrefetchQueue.Add((slopes ()).Kept)
+
+                member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
+                    kernel.Pushforward(
+                        rows,
+                        packed.Span,
+                        input.Span,
+                        inputStride,
+                        (slopes ()).Kept,
+                        inputTangent,
+                        parameterTangent,
+                        outputTangent
+                    )
+
+                member _.Pullback(outputCotangent, inputDerivatives, inputCotangent, parameterCotangent) =
+                    kernel.Pullback(
+                        rows,
+                        (if inputCotangent.IsEmpty then ReadOnlySpan.Empty else Span.op_Implicit transposed.Value.Span),
+                        input.Span,
+                        inputStride,
+                        inputDerivatives,
+                        outputCotangent,
+                        inputCotangent,
+                        parameterCotangent
+                    )
+              interface IDisposable with
+                  member _.Dispose() =
+                      output.Dispose()
+                      derivative.Dispose() }
+
+    let private denseAt (kernel: DenseLayer) (packed: ReadOnlyMemory<float32>) =
+        let transposed =
+            lazy
+                (let transposed = PooledBuffer.Rent kernel.TransposedCount
+                 kernel.Transpose(packed.Span, transposed.Span)
+                 transposed)
+
+        let linearize = linearizeDense kernel packed transposed
+
+        { new PackedLayerAt with
+            member _.Forward(rows, input, inputStride, output) =
+                kernel.Forward(rows, packed.Span, input, inputStride, output, Span.Empty)
+
+            member _.Prepare isInputWanted =
+                if isInputWanted then
+                    transposed.Force() |> ignore
+
+            member _.Linearize(rows, input, inputStride) = linearize rows input inputStride
+          interface IDisposable with
+              member _.Dispose() =
+                  if transposed.IsValueCreated then
+                      transposed.Value.Dispose() }
+
+    /// A dense layer whose weights start orthogonal with the given gain, and whose biases start at zero. After its outputs come
+    /// `free` more that depend on no input and are parameters themselves: they start at `initial`.
+    let withStateIndependent gain outputs activation free (initial: float) : LayerBuilder =
+        fun inputs ->
+            let kernel = DenseLayer(inputs, outputs, outputs + free, activation)
+
+            { new PackedLayer() with
+                member _.Inputs = inputs
+                member _.Outputs = kernel.Outputs
+                member _.Stride = kernel.Stride
+                member _.ParameterCount = kernel.ParameterCount
+
+                member _.Initialise key =
+                    let biases = Array.append (Array.zeroCreate outputs) (Array.create free (float32 initial))
+                    Array.append (orthogonal inputs outputs gain key) biases |> Vector.adopt
+
+                member _.PackedCount = kernel.PackedCount
+                member _.Pack(parameters, packed) = kernel.Pack(parameters, packed)
+                member _.Unpack(packed, parameters) = kernel.Unpack(packed, parameters)
+                member _.At packed = denseAt kernel packed }
+
+    /// A dense layer with a gain: its weights start `gain` times as long as an orthogonal matrix.
+    let withGain gain outputs activation : LayerBuilder = withStateIndependent gain outputs activation 0 0.0
+
+    /// A linear layer with a gain, followed by `free` state-independent outputs (the log σ of a Gaussian policy, for instance), which start
+    /// at `initial`.
+    let linearWithStateIndependent gain outputs free initial : LayerBuilder =
+        withStateIndependent gain outputs Activation.Identity free initial
+
+    /// The gain that keeps the scale of a layer's inputs through a non-linearity: √2.
+    let hiddenGain = sqrt 2.0
+
+    /// A hidden layer: dense, with the gain √2.
+    let hidden outputs activation : LayerBuilder = withGain hiddenGain outputs activation
+
+    /// A dense layer without a non-linearity and with the gain 1, usually the last one.
+    let linear outputs : LayerBuilder = withGain 1.0 outputs Activation.Identity
