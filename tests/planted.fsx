@@ -279,7 +279,7 @@ let all =
                 slip "an episode's length is not counted" "Length = current[i].Length + 1" "Length = current[i].Length"
                 slip
                     "an episode loses what it earned in earlier batches"
-                    "if isCarriedOn then instances[instance].Return else 0.0"
+                    "if reachesBatchStart then instances[instance].Return else 0.0"
                     "0.0"
                 slip
                     "a truncation is a termination"

@@ -1,24 +1,24 @@
-/// Two links hanging from a fixed joint, swung up by a torque on the joint between them: `Acrobot-v1`.
+/// `Acrobot-v1`: two links hang from a fixed joint, and a torque on the joint between them must swing the free end up.
 ///
-/// Sutton, "Generalization in reinforcement learning: successful examples using sparse coarse coding" (1996), with the
-/// equations of Sutton and Barto's book; constants, rewards and limits are Gymnasium's.
+/// Source: Sutton, "Generalization in reinforcement learning: successful examples using sparse coarse coding" (1996), with the
+/// equations of Sutton and Barto's book. Constants, rewards and limits are Gymnasium's.
 module FunTrpo.Environments.Acrobot
 
 open System
 open System.Runtime.CompilerServices
 open FunTrpo
 
-/// Angles and angular velocities, or their rates of change.
+/// The angles and angular velocities of the links. `rate` also uses this type for their rates of change.
 [<Struct>]
 type State =
     {
-        /// rad, of the first link from hanging straight down
+        /// The angle of the first link from hanging straight down, in rad.
         Angle1: float
-        /// rad, of the second link from the direction of the first
+        /// The angle of the second link from the direction of the first, in rad.
         Angle2: float
-        /// rad/s
+        /// The rate of change of `Angle1`, in rad/s.
         Velocity1: float
-        /// rad/s
+        /// The rate of change of `Angle2`, in rad/s.
         Velocity2: float
     }
 
@@ -41,7 +41,7 @@ let rate torque state =
     let square1 = state.Velocity1 * state.Velocity1
     let square2 = state.Velocity2 * state.Velocity2
 
-    // With l the first link's length, r the centres of mass, τ the torque (Sutton and Barto, 1998, section 11.3):
+    // l is the length of the first link, r the distances of the centres of mass, and τ the torque (Sutton and Barto, 1998, section 11.3):
     //   d₁ = m₁ r₁² + m₂ (l² + r₂² + 2 l r₂ cos θ₂) + I₁ + I₂
     //   d₂ = m₂ (r₂² + l r₂ cos θ₂) + I₂
     //   φ₂ = m₂ r₂ g cos(θ₁ + θ₂ − π/2)
@@ -80,7 +80,7 @@ let inline private along t state rate =
       Velocity1 = state.Velocity1 + t * rate.Velocity1
       Velocity2 = state.Velocity2 + t * rate.Velocity2 }
 
-/// One step of the classic fourth-order method of Runge and Kutta.
+/// One step of length t of the classic fourth-order Runge–Kutta method.
 let inline private rungeKutta t ([<InlineIfLambda>] rate: State -> State) state =
     let k1 = rate state
     let k2 = rate (along (t / 2.0) state k1)
@@ -97,7 +97,7 @@ let inline private rungeKutta t ([<InlineIfLambda>] rate: State -> State) state 
           Velocity1 = sum _.Velocity1
           Velocity2 = sum _.Velocity2 }
 
-/// The same angle between −π and π. The speed limits keep it to a few turns.
+/// The same angle between −π and π. The velocity limits bound the angle before wrapping, so the recursion is short.
 let rec private wrap angle =
     if angle > Math.PI then wrap (angle - 2.0 * Math.PI)
     elif angle < -Math.PI then wrap (angle + 2.0 * Math.PI)
@@ -112,7 +112,7 @@ let dynamics torque state =
       Velocity1 = Math.Clamp(next.Velocity1, -velocityLimit1, velocityLimit1)
       Velocity2 = Math.Clamp(next.Velocity2, -velocityLimit2, velocityLimit2) }
 
-/// Whether the free end is more than one link's length above the fixed joint.
+/// Whether the free end is more than the length of one link above the fixed joint.
 let hasSwungUp state = -(cos state.Angle1) - cos (state.Angle2 + state.Angle1) > 1.0
 
 let private observationSpace =
@@ -122,7 +122,7 @@ let private observationSpace =
 
 let private actionSpace = Discrete 3
 
-/// What there is without the time limit.
+/// The environment without its time limit.
 [<Struct>]
 type private Untimed =
     interface Environment<State> with
@@ -138,7 +138,7 @@ type private Untimed =
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Step(_, action, state) =
-            // 0, 1 and 2 are torques of −1, 0 and 1 N m.
+            // The actions 0, 1 and 2 are torques of −1, 0 and 1 N m.
             let next = dynamics (float action[0] - 1.0) state
             let terminated = hasSwungUp next
 

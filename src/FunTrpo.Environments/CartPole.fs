@@ -1,7 +1,7 @@
-/// A pole hinged to a cart, kept upright by pushing the cart to the left or to the right: `CartPole-v1`.
+/// `CartPole-v1`: a pole is hinged to a cart, and pushes of the cart to the left or to the right must keep it upright.
 ///
-/// Barto, Sutton and Anderson, "Neuronlike adaptive elements that can solve difficult learning control problems" (1983),
-/// without friction; constants, rewards and limits are Gymnasium's.
+/// Source: Barto, Sutton and Anderson, "Neuronlike adaptive elements that can solve difficult learning control problems" (1983),
+/// without friction. Constants, rewards and limits are Gymnasium's.
 module FunTrpo.Environments.CartPole
 
 open System
@@ -11,13 +11,13 @@ open FunTrpo
 [<Struct>]
 type State =
     {
-        /// m, from the middle of the track
+        /// The position of the cart from the middle of the track, in m.
         Position: float
-        /// m/s
+        /// The velocity of the cart, in m/s.
         Velocity: float
-        /// rad, from the vertical
+        /// The angle of the pole from the vertical, in rad.
         Angle: float
-        /// rad/s
+        /// The angular velocity of the pole, in rad/s.
         AngularVelocity: float
     }
 
@@ -37,7 +37,7 @@ let inline dynamics force state =
     let struct (sine, cosine) = Math.SinCos state.Angle
     let poleMoment = poleMass * halfLength
 
-    // With M the total mass, m the pole's and l its half length (Barto, Sutton and Anderson 1983, appendix):
+    // M is the total mass, m the mass of the pole, and l half its length (Barto, Sutton and Anderson 1983, appendix):
     //   b = (F + m l θ̇² sin θ) / M
     //   θ̈ = (g sin θ − b cos θ) / (l (4/3 − m cos² θ / M))
     //   ẍ = b − m l θ̈ cos θ / M
@@ -49,16 +49,16 @@ let inline dynamics force state =
 
     let acceleration = b - poleMoment * angularAcceleration * cosine / totalMass
 
-    // Euler's explicit method: every rate is the one at the start of the time step.
+    // The explicit Euler method: all rates are those at the start of the time step.
     { Position = state.Position + timeStep * state.Velocity
       Velocity = state.Velocity + timeStep * acceleration
       Angle = state.Angle + timeStep * state.AngularVelocity
       AngularVelocity = state.AngularVelocity + timeStep * angularAcceleration }
 
-/// Whether the pole leans too far or the cart has left the track.
+/// Whether the pole or the cart has exceeded its limit.
 let hasFailed state = abs state.Position > positionLimit || abs state.Angle > angleLimit
 
-// Twice the limits, so that the state in which an episode ends still lies inside.
+// The bounds are twice the limits, so that the state in which an episode ends is still inside them.
 let private observationSpace =
     let high =
         Vector.ofArray
@@ -71,7 +71,7 @@ let private observationSpace =
 
 let private actionSpace = Discrete 2
 
-/// What there is without the time limit.
+/// The environment without its time limit.
 [<Struct>]
 type private Untimed =
     interface Environment<State> with
@@ -86,7 +86,7 @@ type private Untimed =
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Step(_, action, state) =
-            // 0 pushes to the left, 1 to the right.
+            // The action 0 pushes to the left, 1 to the right.
             let force = push * (2.0 * float action[0] - 1.0)
             let next = dynamics force state
 

@@ -1,7 +1,8 @@
-/// A car too weak for the hill in front of it, which has to swing up from the valley: `MountainCar-v0`.
+/// `MountainCar-v0`: a car in a valley must reach the top of a hill. Its engine is too weak to climb directly, so it must swing back and
+/// forth.
 ///
-/// Moore, "Efficient memory-based learning for robot control" (1990), in the form of Sutton and Barto (1998, section 8.4);
-/// constants, rewards and limits are Gymnasium's. Lengths and times have no unit here: one step takes one unit of time.
+/// Source: Moore, "Efficient memory-based learning for robot control" (1990), in the form of Sutton and Barto (1998, section 8.4).
+/// Constants, rewards and limits are Gymnasium's. Lengths and times have no units; one step takes one unit of time.
 module FunTrpo.Environments.MountainCar
 
 open System
@@ -19,9 +20,9 @@ let rightEnd = 0.6
 let goal = 0.5
 let speedLimit = 0.07
 
-/// The state one step later, at a throttle of −1 (backwards), 0 or 1 (forwards).
+/// The state one step later. The throttle is −1 (backwards), 0 or 1 (forwards).
 let inline dynamics throttle state =
-    // The height of the hills is sin 3x, so gravity pulls with −g cos 3x:
+    // The height of the hills is sin 3x, so the acceleration due to gravity is −g cos 3x:
     //   v ← v + throttle · engine − g cos 3x,   x ← x + v
     let pull = cos (3.0 * state.Position) * -gravity
 
@@ -29,7 +30,7 @@ let inline dynamics throttle state =
 
     let position = Math.Clamp(state.Position + velocity, leftWall, rightEnd)
 
-    // The wall on the left stops the car.
+    // The left wall stops the car.
     { Position = position; Velocity = if position = leftWall && velocity < 0.0 then 0.0 else velocity }
 
 let isAtGoal state = state.Position >= goal && state.Velocity >= 0.0
@@ -42,7 +43,7 @@ let private observationSpace =
 
 let private actionSpace = Discrete 3
 
-/// What there is without the time limit.
+/// The environment without its time limit.
 [<Struct>]
 type private Untimed =
     interface Environment<State> with
@@ -54,7 +55,7 @@ type private Untimed =
 
         [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
         member _.Step(_, action, state) =
-            // 0, 1 and 2 are full throttle backwards, none, and full throttle forwards.
+            // The actions 0, 1 and 2 are full throttle backwards, no throttle, and full throttle forwards.
             let next = dynamics (float action[0] - 1.0) state
 
             { State = next; Reward = -1.0; Terminated = isAtGoal next; Truncated = false }

@@ -1,7 +1,7 @@
-/// The mountain car with a throttle that can be opened by any amount: `MountainCarContinuous-v0`.
+/// `MountainCarContinuous-v0`: the mountain car with a continuous throttle.
 ///
-/// Moore, "Efficient memory-based learning for robot control" (1990), in the form of Sutton and Barto (1998, section 8.4);
-/// constants, rewards and limits are Gymnasium's. Lengths and times have no unit here: one step takes one unit of time.
+/// Source: Moore, "Efficient memory-based learning for robot control" (1990), in the form of Sutton and Barto (1998, section 8.4).
+/// Constants, rewards and limits are Gymnasium's. Lengths and times have no units; one step takes one unit of time.
 module FunTrpo.Environments.MountainCarContinuous
 
 open System
@@ -19,21 +19,21 @@ let rightEnd = 0.6
 let goal = 0.45
 let speedLimit = 0.07
 
-/// The state one step later, at a throttle between −1 (full, backwards) and 1 (full, forwards).
+/// The state one step later. The throttle lies between −1 (full, backwards) and 1 (full, forwards), and is clipped to this range.
 let inline dynamics (throttle: float) state =
-    // The height of the hills is sin 3x, so gravity pulls with −g cos 3x:
+    // The height of the hills is sin 3x, so the acceleration due to gravity is −g cos 3x:
     //   v ← v + throttle · engine − g cos 3x,   x ← x + v
     let acceleration = Math.Clamp(throttle, -1.0, 1.0) * engine - gravity * cos (3.0 * state.Position)
 
     let velocity = Math.Clamp(state.Velocity + acceleration, -speedLimit, speedLimit)
     let position = Math.Clamp(state.Position + velocity, leftWall, rightEnd)
 
-    // The wall on the left stops the car.
+    // The left wall stops the car.
     { Position = position; Velocity = if position = leftWall && velocity < 0.0 then 0.0 else velocity }
 
 let isAtGoal state = state.Position >= goal && state.Velocity >= 0.0
 
-/// What Gymnasium keeps of a state from one step to the next.
+/// The state rounded to float32, as Gymnasium stores it between steps.
 let private rounded state = { Position = float (float32 state.Position); Velocity = float (float32 state.Velocity) }
 
 let private observationSpace =
@@ -44,7 +44,7 @@ let private observationSpace =
 
 let private actionSpace = Space.box 1 -1.0 1.0
 
-/// What there is without the time limit.
+/// The environment without its time limit.
 [<Struct>]
 type private Untimed =
     interface Environment<State> with

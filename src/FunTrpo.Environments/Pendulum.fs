@@ -1,6 +1,6 @@
-/// A pendulum to be swung up, and held upright, by a torque too weak to lift it at once: `Pendulum-v1`.
+/// `Pendulum-v1`: a torque must swing a pendulum up and hold it upright. The torque is too weak to lift it directly.
 ///
-/// Constants, rewards and limits are Gymnasium's. It never terminates: the time limit truncates it.
+/// Constants, rewards and limits are Gymnasium's. Episodes never terminate: the time limit truncates them.
 module FunTrpo.Environments.Pendulum
 
 open System
@@ -10,9 +10,9 @@ open FunTrpo
 [<Struct>]
 type State =
     {
-        /// rad, from upright; grows beyond π as the pendulum turns
+        /// The angle from upright, in rad. It is not wrapped, so it exceeds π when the pendulum turns over.
         Angle: float
-        /// rad/s
+        /// The angular velocity, in rad/s.
         AngularVelocity: float
     }
 
@@ -24,9 +24,9 @@ let timeStep = 0.05 // s
 let torqueLimit = 2.0 // N m
 let velocityLimit = 8.0 // rad/s
 
-/// The state one time step later, when `torque` (N m) acts on the joint.
+/// The state one time step later if `torque` (N m) acts on the joint.
 let inline dynamics torque state =
-    // A rod of inertia m l²/3, with θ = 0 upright:  θ̈ = 3g/(2l) sin θ + 3/(m l²) τ
+    // A rod with the moment of inertia m l²/3, and θ = 0 upright:  θ̈ = 3g/(2l) sin θ + 3/(m l²) τ
     let acceleration =
         3.0 * gravity / (2.0 * length) * sin state.Angle + 3.0 / (mass * (length * length)) * torque
 
@@ -41,7 +41,7 @@ let private wrap angle =
     let rest = (angle + Math.PI) % turn
     (if rest < 0.0 then rest + turn else rest) - Math.PI
 
-/// θ² + θ̇²/10 + τ²/1000, with θ between −π and π.
+/// The cost of a step, θ² + θ̇²/10 + τ²/1000, with θ wrapped to [−π, π).
 let cost (torque: float) state =
     let angle = wrap state.Angle
 
@@ -53,7 +53,7 @@ let private observationSpace =
 
 let private actionSpace = Space.box 1 -torqueLimit torqueLimit
 
-/// What there is without the time limit.
+/// The environment without its time limit.
 [<Struct>]
 type private Untimed =
     interface Environment<State> with

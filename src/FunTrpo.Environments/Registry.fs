@@ -2,19 +2,21 @@ namespace FunTrpo.Environments
 
 open FunTrpo
 
-/// Something that is done with an environment, whatever the type of its states is.
+/// A function of an environment that works for every type of states.
 type EnvironmentUse<'Result> =
     abstract With<'State when 'State: equality> : Environment<'State> -> 'Result
 
-/// An environment of the library, with the configuration that suits it.
+/// An environment of the library, with its preset.
 type Registered =
+    /// The id of the environment, such as `CartPole-v1`.
     abstract Id: string
-    /// A tuned configuration.
+    /// The tuned configuration for the environment.
     abstract Preset: Configuration
     /// The number of environment steps that the preset is tuned for.
     abstract Steps: int64
     /// The mean return of 100 episodes at which the task counts as solved.
     abstract SolvedAt: float
+    /// Applies the function to the environment.
     abstract Use: EnvironmentUse<'Result> -> 'Result
 
 module Registry =
@@ -25,13 +27,13 @@ module Registry =
             member _.Preset = preset
             member _.Steps = steps
             member _.SolvedAt = solvedAt
-            member _.Use it = it.With environment }
+            member _.Use environmentUse = environmentUse.With environment }
 
     let private standard = Configuration.standard
 
-    /// Every environment of the library. docs/results.md shows what the presets reach.
+    /// All environments of the library. docs/results.md lists the returns that the presets reach.
     let all =
-        // One Gauss–Newton step follows the returns as well as five do, in a fifth of the time.
+        // One Gauss–Newton step fits the returns as well as five steps, in a fifth of the time.
         [ register 100_000L 475.0 { standard with CriticSteps = 1; NormaliseObservations = false } CartPole.environment
 
           register
@@ -46,8 +48,8 @@ module Registry =
                   NormaliseReturns = false }
               Acrobot.environment
 
-          // Values start at 0 and fall to what −1 a step adds up to wherever the policy has been, which makes it go where it
-          // has not been. The bonus keeps it from settling on the first way to the goal that it finds.
+          // The critic's values start at 0. In states that the policy visits they fall, because each step has the reward −1, so the
+          // policy explores other states. The entropy bonus prevents it from settling on the first way to the goal that it finds.
           register
               100_000L
               -110.0
@@ -65,14 +67,14 @@ module Registry =
                   NormaliseReturns = false }
               MountainCar.environment
 
-          // The goal must be found by chance before the cost of acting has taught the policy to stand still: a wide Gaussian.
+          // Random actions must reach the goal before the cost of acting teaches the policy to stand still, so the Gaussian starts wide.
           register
               50_000L
               90.0
               { standard with Horizon = 64; Gamma = 0.999; InitialLogSigma = 1.0; NormaliseReturns = false }
               MountainCarContinuous.environment
 
-          // With the standard critic radius of 0.1 one seed in twenty ends below −250; with 0.2, one in 160.
+          // With the standard CriticDelta of 0.1, one seed in 20 ends with a return below −250. With 0.2 it is one seed in 160.
           register
               100_000L
               -200.0
@@ -86,10 +88,10 @@ module Registry =
                   NormaliseObservations = false }
               Pendulum.environment ]
 
-    /// The environment with this id.
+    /// The environment with this id, or `None`.
     let tryFind id = all |> List.tryFind (fun registered -> registered.Id = id)
 
-    /// What to say to somebody who asks for an environment that is not here: the ids, and the nearest one.
+    /// The end of an error message about an unknown id: the known ids, and the one nearest to `id` if any is near.
     let allowed id =
         let known = all |> List.map _.Id
         let ids = String.concat ", " known

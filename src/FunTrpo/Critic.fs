@@ -5,27 +5,28 @@ open System.Collections.Immutable
 open System.Runtime.InteropServices
 open FunTrpo.Kernels
 
-/// The unit in which a critic's network f counts returns.
+/// The unit of the outputs of a critic's network f.
 type ReturnUnit =
     /// V(s) = f(s)
     | Plain
-    /// V(s) = mean + deviation · f(s), with the moments of the returns that were seen. Before the first of them V is 0.
+    /// V(s) = mean + deviation · f(s), with the moments of the returns seen so far. V is 0 before the first return.
     | Standardised of Moments
 
 module ReturnUnit =
 
-    /// A deviation below this fraction of the mean is rounding: the returns were all the same.
+    /// A deviation below this fraction of the mean is rounding error, and the returns were all equal.
     let private rounding = 1e-12
 
-    /// Before any return was seen.
+    /// The return unit before any return was seen.
     let unknown = Standardised(Moments.empty 1)
 
+    /// The mean of the returns seen; 0 for `Plain`.
     let mean unit =
         match unit with
         | Plain -> 0.0
         | Standardised moments -> moments.Mean 0
 
-    /// 0 where no two returns differed.
+    /// The standard deviation of the returns seen, or 0 if they were all equal; 1 for `Plain`.
     let deviation unit =
         match unit with
         | Plain -> 1.0
@@ -33,17 +34,17 @@ module ReturnUnit =
             let deviation = sqrt (moments.Variance 0)
             if deviation > rounding * abs (moments.Mean 0) then deviation else 0.0
 
-    /// f ↦ V
+    /// Converts an output f of the network to a value V.
     let toReturn unit =
         let mean, deviation = mean unit, deviation unit
         fun output -> mean + deviation * output
 
-    /// V ↦ f, where the deviation is not 0.
+    /// Converts a value V to an output f of the network. The deviation must not be 0.
     let ofReturn unit =
         let mean, deviation = mean unit, deviation unit
         fun value -> (value - mean) / deviation
 
-/// A critic V: the parameters of its network, the unit that the network counts in, and the moments that Adam goes on with.
+/// A critic V: the parameters of its network, its return unit, and the state of the Adam optimiser between fits.
 type CriticState =
     { Parameters: Vector
       Unit: ReturnUnit
@@ -53,22 +54,22 @@ type CriticState =
 
 module Critic =
 
-    /// A network from observations to one value.
+    /// A network that maps each observation to one value.
     let create architecture observationSpace =
         let outputGain =
             match observationSpace, architecture.Hidden with
-            | (Discrete _ | MultiDiscrete _), [] -> 0.0 // a table: what has not been seen is worth nothing yet
+            | (Discrete _ | MultiDiscrete _), [] -> 0.0 // a table: states not yet visited have the output 0
             | _ -> 1.0
 
         Architecture.network observationSpace outputGain 1 0 0.0 architecture
 
-    /// Untrained parameters, or others to go on from.
+    /// A critic with the given parameters and unit, and with Adam in its initial state.
     let start unit parameters =
         let zero = Vector.zero (parameters: Vector).Length
 
         { Parameters = parameters; Unit = unit; FirstMoment = zero; SecondMoment = zero; AdamSteps = 0L }
 
-    /// V of each row.
+    /// The value V of each row of normalised observations.
     let values (network: Network) (critic: CriticState) (observations: Matrix) =
         use column = PooledBuffer.Rent observations.Rows
         use network = Network.at network critic.Parameters

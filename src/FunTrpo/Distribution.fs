@@ -3,62 +3,62 @@ namespace FunTrpo
 open System
 open FunTrpo.Kernels
 
-/// A symmetric matrix M for each row of a block, known from the row's parameters, which is multiplied by many vectors u.
-/// Rows lie `stride` numbers apart.
+/// A symmetric matrix M for each row of a block, such as the Fisher information matrix of the distribution with the row's parameters.
+/// Each M is multiplied by many vectors u, so the factors of the products are computed once. Rows are `stride` numbers apart.
 type Metric =
 
-    /// Writes what the products need of each row of parameters: as many factors as there are parameters.
+    /// Writes the factors that `Apply` needs, computed from each row of parameters. A row has as many factors as parameters.
     abstract Factors: rows: int * stride: int * parameters: ReadOnlySpan<float32> * factors: Span<float32> -> unit
 
-    /// Replaces each row u by M·u.
+    /// Replaces each row u by the product M u.
     abstract Apply: rows: int * stride: int * factors: ReadOnlySpan<float32> * u: Span<float32> -> unit
 
 module Metric =
 
-    /// M = 1: the metric of values, where distance is the squared difference.
+    /// The identity, M = 1. It is the metric of a critic's values, whose distance is the squared difference.
     let identity =
         { new Metric with
             member _.Factors(_, _, _, _) = ()
             member _.Apply(_, _, _, _) = () }
 
-/// A family of action distributions: everything about one, given a row of its parameters.
+/// A family of action distributions. Each member computes a property of the distribution with the given row of parameters.
 ///
-/// Rows are spans of float32; sums, logarithms and exponentials are float64. `KL` is always KL(old ‖ new).
+/// Rows are spans of float32. Sums, logarithms and exponentials are computed in float64. The KL is always KL(old ‖ new).
 type Family =
 
-    /// How many parameters a distribution has: the columns of the policy network.
+    /// The number of parameters of a distribution, which is the number of outputs of the policy network.
     abstract ParameterWidth: int
 
-    /// How many numbers an action is.
+    /// The number of float32 values in an action.
     abstract ActionWidth: int
 
-    /// Writes an action drawn from the distribution.
+    /// Draws an action from the distribution with `key`, and writes it to `action`.
     abstract Sample: parameters: ReadOnlySpan<float32> * key: Key * action: Span<float32> -> unit
 
-    /// Writes the most probable action.
+    /// Writes the most probable action to `action`.
     abstract Mode: parameters: ReadOnlySpan<float32> * action: Span<float32> -> unit
 
-    /// log p(action)
+    /// log p(action), or the logarithm of the density if actions are continuous.
     abstract LogProbability: parameters: ReadOnlySpan<float32> * action: ReadOnlySpan<float32> -> float
 
-    /// Writes the score, ∂ log p(action) / ∂ parameters.
+    /// Writes the score, ∂ log p(action) / ∂ parameters, to `score`.
     abstract Score: parameters: ReadOnlySpan<float32> * action: ReadOnlySpan<float32> * score: Span<float32> -> unit
 
-    /// The entropy in nats (differential where actions are continuous).
+    /// The entropy in nats; the differential entropy if actions are continuous.
     abstract Entropy: parameters: ReadOnlySpan<float32> -> float
 
-    /// Writes ∂ entropy / ∂ parameters.
+    /// Writes ∂ entropy / ∂ parameters to `gradient`.
     abstract EntropyGradient: parameters: ReadOnlySpan<float32> * gradient: Span<float32> -> unit
 
     /// KL(old ‖ new) in nats.
     abstract Kl: oldParameters: ReadOnlySpan<float32> * newParameters: ReadOnlySpan<float32> -> float
 
-    /// The Hessian of KL(old ‖ ·) at old in the parameters: the Fisher information matrix.
+    /// The Hessian of KL(old ‖ ·) in the parameters, at the old parameters: the Fisher information matrix.
     abstract Metric: Metric
 
 module Distribution =
 
-    /// log Σ exp of the logits
+    /// log Σ exp of the logits. The largest logit is subtracted first, so no exponential overflows.
     let private logSumExp (logits: ReadOnlySpan<float32>) =
         let mutable largest = Single.NegativeInfinity
 
@@ -72,23 +72,24 @@ module Distribution =
 
         float largest + log sum
 
-    /// The probabilities whose logits these are: those of independent choices among `counts` alternatives, one choice after another.
+    /// The softmax of the logits, separately for each of several independent choices. The i-th choice has `counts[i]` alternatives. The
+    /// logits and the returned probabilities are ordered choice after choice.
     let probabilities (counts: int list) (logits: ReadOnlySpan<float32>) =
         let all = Array.zeroCreate<float> logits.Length
         let mutable first = 0
 
         for count in counts do
-            let ofChoice = logits.Slice(first, count)
-            let total = logSumExp ofChoice
+            let choiceLogits = logits.Slice(first, count)
+            let total = logSumExp choiceLogits
 
             for i in 0 .. count - 1 do
-                all[first + i] <- exp (float ofChoice[i] - total)
+                all[first + i] <- exp (float choiceLogits[i] - total)
 
             first <- first + count
 
         all
 
-    /// −Σ p log p of the softmax of logits whose log Σ exp is `total`
+    /// The entropy −Σ p log p of the softmax of the logits, where `total` is their log Σ exp.
     let private entropyOfLogits (logits: ReadOnlySpan<float32>) total =
         let mutable entropy = 0.0
 
@@ -98,7 +99,7 @@ module Distribution =
 
         entropy
 
-    /// diag(p) − p pᵀ for each choice; the factors are the probabilities p.
+    /// M = diag(p) − p pᵀ for each choice. The factors are the probabilities p.
     let private softmaxMetric (starts: int[]) (counts: int[]) =
         { new Metric with
             member _.Factors(rows, stride, parameters, factors) =
@@ -115,7 +116,8 @@ module Distribution =
                 for c in 0 .. counts.Length - 1 do
                     Softmax.ApplyMetric(rows, stride, starts[c], counts[c], factors, u) }
 
-    /// With p = softmax(logits): score = e_a − p, ∂H/∂logits = −p ⊙ (log p + H), and M = diag(p) − p pᵀ for each choice.
+    /// Independent categorical distributions. For each choice, with p = softmax(logits) and entropy H: score = e_a − p,
+    /// ∂H/∂logits = −p ⊙ (log p + H), and M = diag(p) − p pᵀ.
     let private categoricalsOf (counts: int[]) =
         let starts = Array.scan Checked.(+) 0 counts
         let width = Array.last starts
@@ -205,30 +207,30 @@ module Distribution =
 
             member _.Metric = softmaxMetric starts counts }
 
-    /// Independent choices, the i-th among `counts[i]` alternatives; the parameters are their logits, one after another.
+    /// Independent choices, the i-th among `counts[i]` alternatives. The parameters are the logits, choice after choice.
     let categoricals (counts: int list) = categoricalsOf (Array.ofList counts)
 
-    /// One choice among `count` alternatives; the parameters are its logits.
+    /// One choice among `count` alternatives. The parameters are its logits.
     let categorical count = categoricals [ count ]
 
     /// ½ log 2π
     let private halfLogTwoPi = 0.5 * log (2.0 * Math.PI)
 
-    /// The log σ that a Gaussian can have: from e⁻²⁰ to e¹⁰, between which actions, densities and the metric are numbers that float32
-    /// tells apart. Beyond them it is the nearest of the two.
+    /// The bounds of the log σ of a Gaussian: σ lies between e⁻²⁰ and e¹⁰. Between these bounds float32 represents actions, densities and
+    /// the metric well enough. A log σ outside them is clipped.
     let lowestLogSigma, highestLogSigma = -20f, 10f
 
-    /// The log σ that a Gaussian has where its parameter is this.
+    /// The log σ of a Gaussian with this parameter, which is clipped to the bounds.
     let boundLogSigma (parameter: float32) = Math.Clamp(parameter, lowestLogSigma, highestLogSigma)
 
-    /// A derivative in log σ, which is 0 where it would lead further out.
+    /// The derivative with respect to log σ, or 0 if log σ is at a bound or beyond it and the derivative points further out.
     let inline private inward logSigma derivative =
         if derivative > 0f && logSigma >= highestLogSigma || derivative < 0f && logSigma <= lowestLogSigma then
             0f
         else
             derivative
 
-    /// 1/σ² on the means and 2 on the log σ, which are the factors.
+    /// A diagonal M, whose elements are the factors: 1/σ² for the means and 2 for the log σ.
     let private gaussianMetric dimensions =
         { new Metric with
             member _.Factors(rows, stride, parameters, factors) =
@@ -242,9 +244,10 @@ module Distribution =
 
             member _.Apply(_, _, factors, u) = Reductions.Multiply(Span.op_Implicit u, factors, u) }
 
-    /// Independent normal distributions in each of `dimensions`; the parameters are the means, then the log σ.
+    /// An independent normal distribution in each of the dimensions. The parameters are all means, then all log σ.
     ///
-    /// With z = (a − μ)/σ: score = (z/σ, z² − 1), and the metric is 1/σ² on the means and 2 on the log σ. σ stays between bounds.
+    /// With z = (a − μ)/σ: score = (z/σ, z² − 1), and M is diagonal with 1/σ² for the means and 2 for the log σ. log σ is clipped to
+    /// [`lowestLogSigma`, `highestLogSigma`].
     let diagonalGaussian dimensions =
         { new Family with
             member _.ParameterWidth = 2 * dimensions
@@ -307,7 +310,7 @@ module Distribution =
 
             member _.Metric = gaussianMetric dimensions }
 
-    /// The family that fits an action space: a diagonal Gaussian on a box, categoricals on everything that is counted.
+    /// The family for an action space: a diagonal Gaussian for a box, and categorical distributions for the other spaces.
     let forSpace space =
         match space with
         | Discrete count -> categorical count
@@ -315,8 +318,8 @@ module Distribution =
         | MultiBinary count -> categoricalsOf (Array.create count 2)
         | Box(low, _) -> diagonalGaussian low.Length
 
-    /// How many outputs of a network, and how many parameters beside it, give the parameters of that family; known without making it,
-    /// however many there are.
+    /// The number of network outputs and the number of state-independent parameters that `forSpace` needs for the action space. They are
+    /// computed in 64 bits and without creating the family, so they are right for spaces that are too large for one.
     let sizes space =
         match space with
         | Discrete _

@@ -4,18 +4,21 @@ open System
 open System.Globalization
 open FunTrpo.Kernels
 
-/// Layers for observations that are indices. Each index has a row of parameters of its own, and a sample's output is f of the sum of the
-/// rows of its indices: a dense layer without biases on one-hot rows, but without their zeros. As the only layer it is a table.
+/// Layers for observations that are indices. Each index has its own row of parameters. The output for a sample is f of the sum of the rows
+/// of its indices. This equals a dense layer without biases on one-hot inputs, but does not multiply by their zeros. As the only layer of a
+/// network, an embedding is a table of outputs.
 ///
-/// The parameters are those rows, first those of the first index, and then the free outputs, which depend on no input.
+/// The parameters are the rows of the first index of a sample, those of the second index and so on, and then the state-independent
+/// parameters (`free`).
 module Embedding =
 
+    /// sum ← sum + x
     let private add (x: ReadOnlySpan<float32>) (sum: Span<float32>) =
         Reductions.AddScaled(1f, x, Span.op_Implicit sum, sum)
 
-    /// Where the parameters of indices lie.
+    /// The positions of the parameters of each index: one table for each column of the input.
     type private Tables(counts: int list, outputs: int, free: int) =
-        // In 64 bits, where nothing wraps around.
+        // In 64 bits, so that the product does not overflow.
         let size = Checked.(*) (int64 outputs) (List.sumBy int64 counts) + int64 free
 
         do
@@ -28,7 +31,7 @@ module Embedding =
         let firstRows = Array.scan (+) 0 counts
         let tableCount = outputs * Array.last firstRows
 
-        let placeOf (indices: ReadOnlySpan<float32>) column =
+        let offsetOf (indices: ReadOnlySpan<float32>) column =
             let index = int indices[column]
 
             if not (float32 index = indices[column] && index >= 0 && index < counts[column]) then
@@ -43,65 +46,72 @@ module Embedding =
         member _.TableCount = tableCount
         member _.ParameterCount = tableCount + free
 
-        /// Writes the sum of the parameters of some indices, and the free ones.
+        /// Writes the sum of the rows of the given indices, and then the state-independent parameters.
         member _.Sum(indices: ReadOnlySpan<float32>, parameters: ReadOnlySpan<float32>, sum: Span<float32>) =
             sum.Clear()
             parameters.Slice(tableCount).CopyTo(sum.Slice outputs)
 
             for column in 0 .. counts.Length - 1 do
-                add (parameters.Slice(placeOf indices column, outputs)) (sum.Slice(0, outputs))
+                add (parameters.Slice(offsetOf indices column, outputs)) (sum.Slice(0, outputs))
 
-        /// The transpose: adds a cotangent of the sum to the parameters of the indices, and to the free ones.
+        /// The transpose of `Sum`: adds a cotangent of the sum to the rows of the indices and to the state-independent parameters.
         member _.Scatter(indices: ReadOnlySpan<float32>, cotangent: ReadOnlySpan<float32>, parameters: Span<float32>) =
             add (cotangent.Slice(outputs, free)) (parameters.Slice tableCount)
 
             for column in 0 .. counts.Length - 1 do
-                add (cotangent.Slice(0, outputs)) (parameters.Slice(placeOf indices column, outputs))
+                add (cotangent.Slice(0, outputs)) (parameters.Slice(offsetOf indices column, outputs))
 
-    /// The layer on rows of indices that are `inputStride` numbers apart.
+    /// The layer at fixed parameters. Rows of indices are `inputStride` numbers apart.
     type private At(tables: Tables, activation: Activation, parameters: ReadOnlyMemory<float32>) =
         let outputs = tables.Outputs
         let stride = tables.Stride
 
-        /// Writes the outputs, and f′, unless that is empty; free outputs have none.
-        let forward rows (input: ReadOnlySpan<float32>) inputStride (output: Span<float32>) (slopes: Span<float32>) =
+        /// Writes the outputs, and f′ to `derivatives` if that is not empty. f applies to the state-independent outputs too: a layer that
+        /// has such outputs is linear.
+        let forward
+            rows
+            (input: ReadOnlySpan<float32>)
+            inputStride
+            (output: Span<float32>)
+            (derivatives: Span<float32>)
+            =
             for row in 0 .. rows - 1 do
                 let sum = output.Slice(row * stride, stride)
                 tables.Sum(input.Slice(row * inputStride), parameters.Span, sum)
 
-                let slopes = if slopes.IsEmpty then slopes else slopes.Slice(row * stride, outputs)
-                Activations.Apply(activation, sum.Slice(0, outputs), slopes)
+                let derivatives = if derivatives.IsEmpty then derivatives else derivatives.Slice(row * stride, outputs)
+                Activations.Apply(activation, sum.Slice(0, outputs), derivatives)
 
         let linearize rows (input: ReadOnlyMemory<float32>) inputStride =
             let output = PooledBuffer.Rent(rows, stride)
-            let kept = PooledBuffer.Rent(rows, stride)
-            kept.Span.Fill 1f
-            forward rows input.Span inputStride output.Span kept.Span
-            let slopes = ActivationDerivatives(Memory.op_Implicit kept.Memory, false)
+            let derivativeBuffer = PooledBuffer.Rent(rows, stride)
+            derivativeBuffer.Span.Fill 1f
+            forward rows input.Span inputStride output.Span derivativeBuffer.Span
+            let derivatives = ActivationDerivatives(Memory.op_Implicit derivativeBuffer.Memory, false)
 
             { new PackedLinearization with
                 member _.Output = Memory.op_Implicit output.Memory
-                member _.ActivationDerivatives = slopes
-                member _.Prefetch() = PrefetchQueue.Add slopes.Kept
+                member _.ActivationDerivatives = derivatives
+                member _.Prefetch() = PrefetchQueue.Add derivatives.Kept
 
-                // Indices cannot be moved: they have no tangent.
+                // Indices are not differentiable, so the input has no tangent.
                 member _.Pushforward(_, parameterTangent, outputTangent) =
                     for row in 0 .. rows - 1 do
                         let indices = input.Span.Slice(row * inputStride)
                         tables.Sum(indices, parameterTangent, outputTangent.Slice(row * stride, stride))
 
-                    slopes.Multiply outputTangent
+                    derivatives.Multiply outputTangent
 
                 member _.Pullback(outputCotangent, _, inputCotangent, parameterCotangent) =
                     inputCotangent.Clear()
 
                     for row in 0 .. rows - 1 do
-                        let ofRow = outputCotangent.Slice(row * stride, stride)
-                        tables.Scatter(input.Span.Slice(row * inputStride), ofRow, parameterCotangent)
+                        let rowCotangent = outputCotangent.Slice(row * stride, stride)
+                        tables.Scatter(input.Span.Slice(row * inputStride), rowCotangent, parameterCotangent)
               interface IDisposable with
                   member _.Dispose() =
                       output.Dispose()
-                      kept.Dispose() }
+                      derivativeBuffer.Dispose() }
 
         interface PackedLayerAt with
             member _.Forward(rows, input, inputStride, output) = forward rows input inputStride output Span.Empty
@@ -111,8 +121,10 @@ module Embedding =
         interface IDisposable with
             member _.Dispose() = ()
 
-    /// A layer for rows of indices, the i-th below `counts[i]`. The parameters of indices start normal, so that an output before f has the
-    /// standard deviation `gain`; those of the `free` outputs after them start at `initial`.
+    /// A layer for rows of indices, the i-th of which is less than `counts[i]`. It has `outputs` outputs, followed by `free`
+    /// state-independent ones. The parameters of the indices are initialised with normal random numbers, scaled so that an output before f
+    /// has the standard deviation `gain`. The state-independent parameters start at `initial`. Throws an `ArgumentException` if the tables
+    /// have more than `PooledBuffer.Largest` parameters. The layer throws one if an input is not a valid index.
     let layer (counts: int list) gain outputs activation free (initial: float) : LayerBuilder =
         let tables = Tables(counts, outputs, free)
         let scale = gain / sqrt (float counts.Length)

@@ -2,57 +2,63 @@ namespace FunTrpo
 
 open System
 
-/// What one step of an environment gives.
+/// The result of one step of an environment.
 [<Struct>]
 type Transition<'State> =
     {
+        /// The state after the step.
         State: 'State
+        /// The reward of the step.
         Reward: float
-        /// The task itself came to an end here: nothing follows, the state has no further value.
+        /// The task ended with this step: no reward follows, and the value of the state is 0.
         Terminated: bool
-        /// Only the watching stopped here (a time limit): the state still has the value of what would have followed.
+        /// A time limit ended the episode: the state has the value of the rewards that would have followed.
         Truncated: bool
     }
 
-/// An environment: pure functions over immutable states. The same key, action and state always give the same transition.
+/// An environment: pure functions over immutable states. The same key, action and state must always give the same transition.
 ///
-/// Observations and actions are rows of float32 whose meaning their `Space` gives. An action is inside the action space
-/// when it arrives (the rollout clips it to a box).
+/// Observations and actions are rows of float32. Their `Space` defines what they mean. The actions that `Step` receives are elements of
+/// the action space (the rollout clips them to the bounds of a box).
+///
+/// An exception in `Reset`, `Step` or `Observe` ends training with a `FailedEnvironment`.
 type Environment<'State> =
 
-    /// The name it is known by, for instance `CartPole-v1`.
+    /// The name of the environment, such as `CartPole-v1`.
     abstract Id: string
 
     abstract ObservationSpace: Space
 
     abstract ActionSpace: Space
 
-    /// A start state. What an environment throws here, in `Step` or in `Observe` ends training as a `FailedEnvironment`.
+    /// Returns the start state of an episode. All randomness comes from `key`.
     abstract Reset: key: Key -> 'State
 
-    /// What follows when `action` is taken in `state`; `key` holds whatever randomness the environment needs. Every episode
-    /// must end: give a task that does not terminate by itself an `Environment.withTimeLimit`.
+    /// Takes `action` in `state` and returns the transition. All randomness comes from `key`. Every episode must end: use
+    /// `Environment.withTimeLimit` for a task that does not terminate by itself.
     abstract Step: key: Key * action: ReadOnlySpan<float32> * state: 'State -> Transition<'State>
 
-    /// Writes what is seen of the state. The span holds zeros: what is not written is 0.
+    /// Writes the observation of the state to `observation`, which has the width of `ObservationSpace` and holds zeros.
     abstract Observe: state: 'State * observation: Span<float32> -> unit
 
-/// A state that has more behind it than a value, such as a simulator that stands there. It need not implement this.
+/// A state that holds a resource, such as a mutable simulator. Implementing this interface is optional: it lets the environment reuse the
+/// resource earlier.
 type Releasable =
 
-    /// Called where a branch of a vine was left before its episode ended: what is behind this state may be used for another one, as it
-    /// may where an episode ends, which the environment itself knows. The state stays as good as before.
+    /// Called when the library abandons an episode in this state before its end, for instance at the end of a branch of a vine. The
+    /// environment may then use the resource for another episode. `Release` is not called when an episode ends, because the environment
+    /// itself knows that. The state must stay valid: a later `Step` from it must return the same transition as before.
     abstract Release: unit -> unit
 
 module Releasable =
 
-    /// Gives back what is behind a state, if there is anything.
+    /// Calls `Release` if the state implements `Releasable`.
     let release (state: 'State) =
         match box state with
-        | :? Releasable as borrower -> borrower.Release()
+        | :? Releasable as releasable -> releasable.Release()
         | _ -> ()
 
-/// A state together with the number of steps that led to it.
+/// A state of an environment with a time limit: the inner state, and the number of steps since the reset.
 [<Struct>]
 type Timed<'State> =
     { Inner: 'State
@@ -63,8 +69,8 @@ type Timed<'State> =
 
 module Environment =
 
-    /// The same environment, whose episodes are truncated after `limit` steps. Around an environment that is a struct there is
-    /// no call to it: the runtime makes one piece of code of the two.
+    /// The environment `inner`, with its episodes truncated after `limit` steps. Throws an `ArgumentException` if `limit` is less than 1.
+    /// If `inner` is a struct, the runtime compiles code for its type and can inline its members, so the wrapper costs no call.
     let withTimeLimit limit (inner: 'Inner :> Environment<'State>) =
         if limit < 1 then
             invalidArg (nameof limit) $"an episode has at least 1 step, and the limit is {limit}"
@@ -87,24 +93,24 @@ module Environment =
 
             member _.Observe(state, observation) = inner.Observe(state.Inner, observation) }
 
-    /// The fault of an observation that no network could be given.
+    /// The fault for an observation that `Space.isValidObservation` rejects.
     let badObservation (environment: Environment<'State>) instance step =
         if Space.hasIndices environment.ObservationSpace then
             StrayObservation(environment.Id, instance, step)
         else
             NonFiniteEnvironment("observation", environment.Id, instance, step)
 
-    /// Whether advantages can be estimated with a reward.
+    /// Whether the reward is valid: a finite number that is also finite in float32.
     let isReward (reward: float) = Single.IsFinite(float32 reward)
 
-    /// The fault of what is no reward.
+    /// The fault for a reward that `isReward` rejects.
     let badReward (environment: Environment<'State>) instance step (reward: float) =
         if Double.IsFinite reward then
             OversizedEnvironment("reward", reward, environment.Id, instance, step)
         else
             NonFiniteEnvironment("reward", environment.Id, instance, step)
 
-    /// What is seen of the state, as a vector.
+    /// The observation of the state, as a vector.
     let observation (environment: Environment<'State>) state =
         let row = Array.zeroCreate (Space.width environment.ObservationSpace)
         environment.Observe(state, row.AsSpan())

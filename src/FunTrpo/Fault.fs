@@ -3,40 +3,42 @@ namespace FunTrpo
 open System
 open System.Globalization
 
-/// What can go wrong, as a value: every stage of the pipeline that can fail returns one of these as its `Error`.
+/// An error as a value. Every stage of the pipeline that can fail returns one of these in an `Error`.
 type Fault =
-    /// A configuration field, its value as it was given, and what would have been allowed.
+    /// A configuration field has a value that is not allowed: the field, the value as text, and the allowed values.
     | InvalidSetting of field: string * value: string * allowed: string
-    /// An environment produced a number that is NaN or infinite: what it was, which environment, at which of its steps.
+    /// An environment produced a number that is NaN or infinite: the kind of number ("observation" or "reward"), the environment's id, the
+    /// index of the instance, and the step of that instance.
     | NonFiniteEnvironment of what: string * environment: string * instance: int * step: int64
-    /// An environment produced a finite number with which float32 cannot calculate: what and which it was, which environment, at which of
-    /// its steps.
+    /// An environment produced a finite number that is too large for calculations in float32: the kind of number, its value, and the place
+    /// as above.
     | OversizedEnvironment of what: string * value: float * environment: string * instance: int * step: int64
-    /// An environment's observation was not one of its space's indices: which environment, at which of its steps.
+    /// An observation of an environment was not a valid index of its observation space.
     | StrayObservation of environment: string * instance: int * step: int64
-    /// An environment threw an exception: which environment, at which of its steps.
+    /// An environment threw an exception.
     | FailedEnvironment of error: exn * environment: string * instance: int * step: int64
-    /// The policy gave an action distribution whose parameters are NaN or infinite.
+    /// The policy returned an action distribution whose parameters are NaN or infinite.
     | NonFinitePolicy of environment: string * instance: int * step: int64
-    /// A stage of the update produced a number that is NaN, infinite, or too large for float32: in training on which environment.
+    /// A stage of an update produced a number that is NaN, infinite, or too large for float32: the stage, the id of the environment that
+    /// training runs on, and the iteration.
     | NonFiniteStage of stage: string * environment: string * iteration: int
-    /// An episode that was still going on after so many steps, where one that ends was needed.
+    /// An episode had not ended after the given number of steps, although it had to end.
     | EndlessEpisode of environment: string * steps: int64
-    /// Two parts that do not fit together, and why.
+    /// Two parts do not fit together: a sentence that says why.
     | Mismatch of what: string
-    /// A table that is not what it should be: which, and where it is wrong.
+    /// A table of the exact theory is invalid: its name, and what is wrong with it.
     | InvalidTable of table: string * why: string
-    /// A guarantee of the theory that did not hold: of what, and by how much.
+    /// A guarantee of the theory did not hold: what it was about, and by how much it failed.
     | BrokenGuarantee of what: string * why: string
-    /// A file that cannot be read as what it should be, and why.
+    /// A file cannot be read: its name, and why.
     | Damaged of file: string * why: string
 
 module Fault =
 
-    /// The text with \uXXXX in place of characters that are not written but obeyed: those that control a terminal, or turn the direction
-    /// of what follows. Names may come from files, and files from anywhere.
+    /// The text with control and formatting characters replaced by \uXXXX. Such characters can control a terminal or reverse the direction
+    /// of the text after them, and names in messages may come from files of unknown origin.
     let printable (text: string) =
-        let isObeyed (c: char) =
+        let isUnsafe (c: char) =
             match Char.GetUnicodeCategory c with
             | UnicodeCategory.Control
             | UnicodeCategory.Format
@@ -44,8 +46,8 @@ module Fault =
             | UnicodeCategory.ParagraphSeparator -> true
             | _ -> false
 
-        if Seq.exists isObeyed text then
-            text |> String.collect (fun c -> if isObeyed c then $"\\u{int c:X4}" else string c)
+        if Seq.exists isUnsafe text then
+            text |> String.collect (fun c -> if isUnsafe c then $"\\u{int c:X4}" else string c)
         else
             text
 
@@ -74,7 +76,8 @@ module Fault =
         | BrokenGuarantee(what, why) -> $"a guarantee was broken for {what}: {why}"
         | Damaged(file, why) -> $"{file} cannot be used: {why}"
 
-    /// One sentence for a person, `printable`; what an environment's own error says keeps its lines.
+    /// A sentence that describes the fault to a user, made safe by `printable`. A `FailedEnvironment` keeps the line breaks of the
+    /// exception's message.
     let message fault =
         match fault with
         | FailedEnvironment _ ->
@@ -84,7 +87,7 @@ module Fault =
             |> String.concat "\n"
         | _ -> describe fault |> printable
 
-/// result { … }: steps that each give a result, the first error of which is that of the whole.
+/// The builder of `result { … }`, which chains steps that each return a `Result`. The first error ends the chain and is its result.
 type ResultBuilder() =
     member _.Bind(result, next) = Result.bind next result
     member _.Return value = Ok value

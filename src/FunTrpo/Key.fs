@@ -4,11 +4,11 @@ open System
 open System.Numerics
 open System.Runtime.InteropServices
 
-/// A splittable random key: a value from which numbers and further keys are computed, and which never changes.
-/// The same key always gives the same numbers; keys made with other labels give independent ones.
+/// A splittable random key: an immutable value from which random numbers and further keys are computed.
+/// The same key always gives the same numbers. Keys that are derived with different labels give independent numbers.
 ///
 /// A key is the 128-bit key of the counter-based generator Threefry-2×64 with 20 rounds (Salmon, Moraes, Dror, Shaw:
-/// "Parallel random numbers: as easy as 1, 2, 3", 2011). One block of it gives either a new key or 128 random bits.
+/// "Parallel random numbers: as easy as 1, 2, 3", 2011). Each block of its output is used either as a new key or as 128 random bits.
 [<Struct>]
 type Key = { K0: uint64; K1: uint64 }
 
@@ -17,7 +17,7 @@ module Key =
     /// The Skein key-schedule parity word, which makes an all-zero key schedule impossible.
     let private parity = 0x1BD11BDAA9FC1A22UL
 
-    /// Threefry-2×64-20: the block of 128 bits that the key gives at counter (c0, c1).
+    /// The block of 128 bits that Threefry-2×64-20 computes from the key and the counter (c0, c1).
     let threefry (key: Key) (c0: uint64) (c1: uint64) : struct (uint64 * uint64) =
         let k0 = key.K0
         let k1 = key.K1
@@ -57,7 +57,7 @@ module Key =
         inject k2 k0 5UL
         struct (x0, x1)
 
-    // The second half of the counter tells what a block is for, so that no key is ever also a random number.
+    // The second half of the counter is the purpose of the block, so the bits of a derived key are never used as random numbers too.
     let private forNumbers = 0UL
     let private forIndex = 1UL
     let private forName = 2UL
@@ -66,14 +66,15 @@ module Key =
         let struct (k0, k1) = threefry key label purpose
         { K0 = k0; K1 = k1 }
 
+    /// The key of a seed.
     let ofSeed (seed: int64) = derive forIndex 0UL { K0 = uint64 seed; K1 = 0UL }
 
-    /// The key number `index` below this one.
+    /// Derives the key with this index from the key.
     let at (index: int64) key = derive forIndex (uint64 index) key
 
-    /// The key called `name` below this one.
+    /// Derives the key with this name from the key.
     let named (name: string) key =
-        // FNV-1a, 64 bits: a hash that is the same on every machine and in every run.
+        // 64-bit FNV-1a over UTF-16 code units: unlike String.GetHashCode, it is the same on every machine and in every run.
         let mutable hash = 14695981039346656037UL
 
         for c in name do
@@ -81,13 +82,13 @@ module Key =
 
         derive forName hash key
 
-    /// Two independent keys.
+    /// Derives two independent keys: those with the indices 0 and 1.
     let split key = struct (at 0L key, at 1L key)
 
-    /// Block number `index` of the key's random bits.
+    /// Block number `index` of the key's random bits, as two 64-bit halves.
     let bits (index: uint64) key = threefry key index forNumbers
 
-    /// The 53 high bits as a number in [0, 1): 2⁵³ is 9007199254740992.
+    /// The 53 high bits, divided by 2⁵³ = 9007199254740992: a number in [0, 1).
     let private unitInterval (bits: uint64) = float (bits >>> 11) / 9007199254740992.0
 
     /// One number, uniform in [0, 1).
@@ -98,7 +99,7 @@ module Key =
     /// One number, uniform in [low, high).
     let uniformIn low high key = low + (high - low) * uniform key
 
-    /// The first `count` numbers of pair 0, pair 1, …
+    /// The first `count` numbers of the sequence pair 0, pair 1, …
     let private ofPairs count (pair: uint64 -> struct (float * float)) =
         let pairs = Array.init ((count + 1) / 2) (fun i -> pair (uint64 i))
 
@@ -112,7 +113,7 @@ module Key =
             let struct (b0, b1) = bits index key
             struct (unitInterval b0, unitInterval b1))
 
-    /// Two independent standard normal numbers from one block (Box and Muller, 1958).
+    /// Two independent standard normal numbers, computed from one block by the method of Box and Muller (1958).
     let private normalPair index key =
         let struct (b0, b1) = bits index key
         let radius = sqrt (-2.0 * log (1.0 - unitInterval b0))
@@ -136,7 +137,7 @@ module Key =
         let struct (first, _) = normalPair 0UL key
         first
 
-    /// A random order of 0 … count − 1 (Fisher and Yates).
+    /// A random permutation of 0 … count − 1, by the Fisher–Yates shuffle.
     let permutation count key =
         let order = Array.init count id
 

@@ -2,7 +2,7 @@ namespace FunTrpo
 
 open System
 
-/// Running means and variances of the columns of the rows seen so far.
+/// Running means and variances of the columns of all rows seen so far, in float64.
 /// Chan, Golub, LeVeque: "Updating formulae and a pairwise algorithm for computing sample variances" (1979).
 type Moments =
     private
@@ -13,25 +13,27 @@ type Moments =
             Squares: float[]
         }
 
+    /// The number of rows seen.
     member this.Count = this.Seen
     member this.Width = this.Means.Length
     member this.Mean column = this.Means[column]
 
-    /// The population variance; 0 before anything was seen.
+    /// The population variance of a column, or 0 if no row was seen.
     member this.Variance column = if this.Seen > 0.0 then this.Squares[column] / this.Seen else 0.0
 
-    /// The sum of squared deviations from the mean: with `Count` and `Mean`, all that the moments are.
+    /// The sum of squared deviations of a column from its mean. Together with `Count` and `Mean` it determines the moments.
     member this.SquaredDeviations column = this.Squares[column]
 
 module Moments =
 
+    /// The moments of no rows with `width` columns.
     let empty width = { Seen = 0.0; Means = Array.zeroCreate width; Squares = Array.zeroCreate width }
 
-    /// The moments with this count, these means and these sums of squared deviations.
+    /// The moments with the given count, means, and sums of squared deviations.
     let create (count: float) (means: seq<float>) (squares: seq<float>) =
         { Seen = count; Means = Array.ofSeq means; Squares = Array.ofSeq squares }
 
-    /// The moments of all that either has seen.
+    /// The moments of all rows that `a` or `b` has seen. They must have the same width.
     let merge (a: Moments) (b: Moments) =
         let count = a.Seen + b.Seen
 
@@ -45,7 +47,7 @@ module Moments =
                     let difference = b.Means[i] - a.Means[i]
                     a.Squares[i] + b.Squares[i] + difference * difference * a.Seen * b.Seen / count) }
 
-    /// The moments of the columns of `rows` rows, whose numbers are `value row column`.
+    /// The moments of a table of `rows` rows and `width` columns with the numbers `value row column`.
     let inline private ofRows rows width ([<InlineIfLambda>] value: int -> int -> float) =
         let means = Array.zeroCreate width
         let squares = Array.zeroCreate width
@@ -67,11 +69,12 @@ module Moments =
     /// The moments of one column of numbers.
     let ofNumbers (numbers: ReadOnlyMemory<float>) = ofRows numbers.Length 1 (fun row _ -> numbers.Span[row])
 
-/// What is done to observations before a network sees them.
+/// How observations are transformed before they enter a network.
 type Normaliser =
-    /// They are taken as they are.
+    /// Observations are not changed.
     | Unnormalised
-    /// (x − mean) / √(variance + 10⁻¹²), clipped to ±10, with the moments of what training has seen so far.
+    /// (x − mean) / √(variance + 10⁻¹²), clipped to ±10, with the moments of the observations that training has seen so far. Before the
+    /// first observation nothing is changed.
     | Standardise of Moments
 
 module Normaliser =
@@ -79,7 +82,7 @@ module Normaliser =
     let private clip = 10f
     let private smallest = 1e-12
 
-    /// Writes the normalised rows of `source` to `target`; both hold whole rows.
+    /// Writes the normalised rows of `source` to `target`. Both hold whole rows. They may be the same memory.
     let applyTo (normaliser: Normaliser) (source: ReadOnlySpan<float32>) (target: Span<float32>) =
         match normaliser with
         | Standardise moments when moments.Count > 0.0 ->
@@ -96,7 +99,7 @@ module Normaliser =
         | Standardise _
         | Unnormalised -> source.CopyTo target
 
-    /// The observations, normalised row by row.
+    /// The normalised observations, one row for each row of `observations`.
     let apply normaliser (observations: Matrix) =
         match normaliser with
         | Unnormalised -> observations
@@ -105,15 +108,15 @@ module Normaliser =
             applyTo normaliser observations.Span (values.AsSpan())
             Matrix.adopt observations.Rows observations.Columns values
 
-    /// The normaliser itself, or, where it has seen nothing yet, the one that these observations make: a first batch is
-    /// seen as the second will be.
+    /// The normaliser, or a normaliser with the moments of these observations if it has seen none. The first batch of training is thus
+    /// normalised too.
     let orMomentsOf (observations: Matrix) normaliser =
         match normaliser with
         | Standardise moments when moments.Count = 0.0 -> Standardise(Moments.ofMatrix observations)
         | Standardise _
         | Unnormalised -> normaliser
 
-    /// The normaliser that has also seen these observations.
+    /// The normaliser after it has also seen these observations.
     let observe (observations: Matrix) normaliser =
         match normaliser with
         | Unnormalised -> Unnormalised

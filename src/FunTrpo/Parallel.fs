@@ -4,14 +4,14 @@ open System
 open System.Runtime.ExceptionServices
 open System.Threading
 
-/// Work that is cut into pieces whose number does not depend on the threads, so that the results do not either.
+/// Runs work in parallel pieces. The number of pieces does not depend on the number of threads, so the results do not either.
 module Parallel =
 
-    /// A number of pieces, of which whoever is free takes the next: the caller and those who join it. A job that begins inside of a
-    /// piece of another one has that one as its parent, which is null where there is none.
+    /// A number of pieces of work. The calling thread and the workers that join it take the pieces one after another. If the job is started
+    /// inside a piece of another job, that job is its parent; otherwise the parent is null.
     [<AllowNullLiteral>]
     type private Job(parent: Job, threads: int, count: int, f: int -> unit) =
-        /// The job of which this thread does a piece.
+        /// The job whose piece this thread is running, or null.
         [<ThreadStatic; DefaultValue>]
         static val mutable private current: Job
 
@@ -20,29 +20,29 @@ module Parallel =
         let mutable failedPiece = Int32.MaxValue
         let mutable failure: ExceptionDispatchInfo = null
 
-        /// The job in whose piece the caller is, or null.
+        /// The job whose piece the calling thread is running, or null.
         static member Current = Job.current
 
         member private _.Parent = parent
 
-        /// Whether it is this job, or one inside of its pieces.
+        /// Whether this job is `outer`, or is nested inside one of its pieces at any depth.
         member job.IsWithin(outer: Job) =
-            let mutable it = job
+            let mutable ancestor = job
 
-            while not (isNull it || obj.ReferenceEquals(it, outer)) do
-                it <- it.Parent
+            while not (isNull ancestor || obj.ReferenceEquals(ancestor, outer)) do
+                ancestor <- ancestor.Parent
 
-            not (isNull it)
+            not (isNull ancestor)
 
-        /// Whether there are pieces left, and not yet enough who do them.
+        /// Whether pieces are left and fewer threads work on the job than it may have.
         member _.IsOpen = Volatile.Read &next < count - 1 && Volatile.Read &workers < threads
 
-        /// Whether nobody but the caller works on it.
-        member _.IsLeftAlone = Volatile.Read &workers = 1
+        /// Whether the calling thread is the only one that works on the job.
+        member _.HasOnlyCaller = Volatile.Read &workers = 1
 
-        /// Does pieces until none is left.
+        /// Runs pieces until none is left. After a failure no further piece is started.
         member job.Work() =
-            let before = Job.current
+            let previous = Job.current
             Job.current <- job
             let mutable piece = Interlocked.Increment &next
 
@@ -59,9 +59,9 @@ module Parallel =
 
                 piece <- Interlocked.Increment &next
 
-            Job.current <- before
+            Job.current <- previous
 
-        /// Works on it too, if it is open; gives whether it was.
+        /// Joins the job and runs its pieces if it is open. Returns whether the thread has joined.
         member job.Join() =
             if job.IsOpen then
                 let isWanted = Interlocked.Increment &workers <= threads
@@ -74,15 +74,16 @@ module Parallel =
             else
                 false
 
-        /// Throws what the first of the failed pieces threw.
+        /// Throws the exception of the failed piece with the lowest index, if any piece has failed.
         member _.ThrowFailure() =
             if not (isNull failure) then
                 failure.Throw()
 
-    /// The jobs under way, where all who have nothing to do find them. A job that finds no place is done by its caller alone.
+    /// The running jobs, which idle workers may join. If the queue is full, a job is run by its caller alone.
     let private workQueue = Array.zeroCreate<Job> 8
 
-    /// Joins the jobs under way, those inside of one of them where that is not null; gives whether there was anything to do.
+    /// Joins the open jobs of the queue. If `outer` is not null, joins only `outer` and the jobs nested inside it. Returns whether it has
+    /// joined any.
     let private runQueued (outer: Job) =
         let mutable hasRun = false
 
@@ -94,21 +95,21 @@ module Parallel =
 
         hasRun
 
-    /// The workers of this process live as long as it does. Each waits for jobs, awake for a while, since the next one usually
-    /// follows at once, and then parked.
+    /// The number of worker threads. They live as long as the process. A worker without work first spins, because the next job usually
+    /// follows at once, and is then parked.
     let mutable private workers = 0
 
     let mutable private parked = 0
     let private parkingLock = obj ()
 
-    /// So many spins at the workQueue are about ten milliseconds.
+    /// How often a worker looks for work before it is parked: about ten milliseconds.
     let private spinLimit = 20000
 
     let private park () =
         lock parkingLock (fun () ->
             Interlocked.Increment &parked |> ignore
 
-            // Whoever has not seen that this one is parked has put up the job before.
+            // A caller enqueues its job before it reads `parked`. If it missed the increment above, its job is already in the queue here.
             if not (workQueue |> Array.exists (fun job -> not (isNull job) && job.IsOpen)) then
                 Monitor.Wait parkingLock |> ignore
 
@@ -131,7 +132,7 @@ module Parallel =
                 park ()
                 spins <- 0
 
-    /// As many workers as are wanted, at least.
+    /// Starts workers until there are at least `wanted`.
     let private startWorkers wanted =
         if Volatile.Read &workers < wanted then
             lock workQueue (fun () ->
@@ -139,7 +140,7 @@ module Parallel =
                     Thread(runWorker, IsBackground = true, Name = "FunTrpo").Start()
                     workers <- workers + 1)
 
-    /// Puts up a job where there is room, and gives the place, or −1.
+    /// Puts the job into a free slot of the queue. Returns the slot, or −1 if the queue is full.
     let private enqueue (job: Job) =
         let mutable i = 0
 
@@ -148,54 +149,57 @@ module Parallel =
 
         if i < workQueue.Length then i else -1
 
-    let private together threads count f =
+    let private runOnThreads threads count f =
         startWorkers (threads - 1)
         let job = Job(Job.Current, threads, count, f)
-        let place = enqueue job
+        let slot = enqueue job
         unpark ()
         job.Work()
 
-        if place >= 0 then
-            Volatile.Write(&workQueue[place], null)
+        if slot >= 0 then
+            Volatile.Write(&workQueue[slot], null)
 
-        // The others finish their pieces; some of them may be waiting for runQueued themselves. What is not inside of this job may take for
-        // ever, or wait for something that this thread holds.
+        // Other threads are still running their last pieces. Those pieces may wait for nested jobs, so this thread helps with them. It does
+        // not join any other job: that one might never end, or might wait for something that this thread holds.
         let mutable spin = SpinWait()
 
-        while not job.IsLeftAlone do
+        while not job.HasOnlyCaller do
             if runQueued job then spin.Reset() else spin.SpinOnce -1
 
         job.ThrowFailure()
 
-    /// How many threads work where so many are asked for: never more than the machine has processors, and at least one.
+    /// The number of threads that are used if `threads` are requested: at least one, and at most the number of processors.
     let effective threads = max 1 (min threads Environment.ProcessorCount)
 
-    /// Does f 0 … f (count − 1), at most `threads` of them at a time. Pieces may do such work themselves: whoever is free joins. While
-    /// the caller waits for the last pieces it helps with what is inside of them, and with nothing else: a piece that stands still holds
-    /// up those who wait for it, and no others.
+    /// Runs f 0 … f (count − 1), at most `threads` of them at a time. If pieces throw, no further piece is started, and the exception of
+    /// the failed piece with the lowest index is thrown.
+    ///
+    /// Pieces may call `iter` themselves, and idle workers join these nested jobs too. While the caller waits for the last pieces, it helps
+    /// only with jobs nested inside them. A piece that blocks therefore delays only the callers that wait for it.
     let iter threads count (f: int -> unit) =
         let threads = effective (min threads count)
 
         if threads > 1 then
-            together threads count f
+            runOnThreads threads count f
         else
             for i in 0 .. count - 1 do
                 f i
 
-    /// What f and g give, side by side where there are two threads.
+    /// The results of f and g, which run at the same time if there are at least two threads. Throws as `iter` does.
     let both threads (f: unit -> 'F) (g: unit -> 'G) =
-        let ofF = ref Unchecked.defaultof<'F>
-        let ofG = ref Unchecked.defaultof<'G>
-        iter threads 2 (fun i -> if i = 0 then ofF.Value <- f () else ofG.Value <- g ())
-        struct (ofF.Value, ofG.Value)
+        let resultOfF = ref Unchecked.defaultof<'F>
+        let resultOfG = ref Unchecked.defaultof<'G>
+        iter threads 2 (fun i -> if i = 0 then resultOfF.Value <- f () else resultOfG.Value <- g ())
+        struct (resultOfF.Value, resultOfG.Value)
 
-    /// [| f 0; …; f (count − 1) |], at most `threads` of them at a time.
+    /// [| f 0; …; f (count − 1) |], computed at most `threads` at a time. Throws as `iter` does.
     let map threads count (f: int -> 'T) =
         let results = Array.zeroCreate<'T> count
         iter threads count (fun i -> results[i] <- f i)
         results
 
-    /// f first count for each block of `size` consecutive items out of `total`, in order; the last may be shorter.
+    /// Splits `total` items into blocks of `size` consecutive items, of which the last may be shorter. Returns f first count of each block,
+    /// in the order of the blocks, where the block has `count` items from item `first` on. Throws as `iter` does.
     let blocks threads size total (f: int -> int -> 'T) =
         map threads ((total + size - 1) / size) (fun block ->
             let first = block * size

@@ -5,14 +5,14 @@ open System.Collections.Immutable
 open System.Runtime.InteropServices
 open FunTrpo.Kernels
 
-/// The hidden layers of a network.
+/// The hidden layers of a network: the units of each layer from first to last, and their common activation.
 type Architecture = { Hidden: int list; Activation: Activation }
 
 module Architecture =
 
-    /// A network for observations of the space: the hidden layers; then `outputs` linear ones, whose weights start with this gain; then
-    /// `free` more, which depend on no input and are parameters themselves (the log σ of a Gaussian policy, for instance): they start
-    /// at `initial`. Where observations are indices, the first layer looks them up.
+    /// A network for observations of the space. The hidden layers are followed by a linear layer with `outputs` outputs, whose weights are
+    /// initialised with `gain`. After these come `free` state-independent parameters as outputs, such as the log σ of a Gaussian policy.
+    /// They start at `initial`. If observations are indices, the first layer is an embedding.
     let network observationSpace gain outputs free initial architecture =
         let first =
             match observationSpace with
@@ -35,8 +35,8 @@ module Architecture =
 
         Network.create (Space.width observationSpace) layers
 
-    /// The weights and the biases of such a network, known without making it. They are counted in float64, where they do not wrap around,
-    /// however many they are; numbers that an array could hold are exact there.
+    /// The number of weights and the number of biases of such a network, computed without creating it. They are float64, so they do not
+    /// overflow, and all numbers that an array could hold are exact.
     let sizes observationSpace (outputs: int64) architecture =
         let layers = List.map float architecture.Hidden @ [ float outputs ]
 
@@ -46,30 +46,31 @@ module Architecture =
         let withBiases = if Space.hasIndices observationSpace then List.tail layers else layers
         struct (weights, List.sum withBiases)
 
-/// A stochastic policy π(a|s): a network gives the parameters of an action distribution of the family.
+/// A stochastic policy π(a|s): a network computes the parameters of an action distribution of the family.
 type Policy =
     {
         ObservationSpace: Space
         ActionSpace: Space
         Architecture: Architecture
         Family: Family
-        /// The network of that architecture.
+        /// The network with this architecture.
         Network: Network
-        /// Whether drawn actions count in half-widths of the action space around its middle, and not in its own unit.
+        /// Whether drawn actions are in scaled units, in which 0 is the middle of the action space and ±1 are its bounds. Otherwise they
+        /// are in the units of the action space.
         IsScaled: bool
     }
 
 module Policy =
 
-    /// The initial output weights are small, so that the first policy is close to uniform (or centred).
+    /// A small gain of the output weights, so that the initial policy is close to uniform, or a Gaussian with a mean close to 0.
     let private outputGain = 0.01
 
-    /// A policy for these observations and actions. On a box of actions it is a diagonal Gaussian whose log σ is a free parameter that
-    /// starts at `initialLogSigma` and does not depend on the state.
+    /// A policy for these observations and actions. For a box of actions it is a diagonal Gaussian whose log σ are state-independent
+    /// parameters that start at `initialLogSigma`. Its actions are not scaled.
     let create architecture (initialLogSigma: float) observationSpace actionSpace =
         let family = Distribution.forSpace actionSpace
 
-        let ofOutputs outputs free =
+        let createNetwork outputs free =
             Architecture.network observationSpace outputGain outputs free initialLogSigma architecture
 
         { ObservationSpace = observationSpace
@@ -78,13 +79,13 @@ module Policy =
           Family = family
           Network =
             match actionSpace with
-            | Box(low, _) -> ofOutputs low.Length low.Length
+            | Box(low, _) -> createNetwork low.Length low.Length
             | Discrete _
             | MultiDiscrete _
-            | MultiBinary _ -> ofOutputs family.ParameterWidth 0
+            | MultiBinary _ -> createNetwork family.ParameterWidth 0
           IsScaled = false }
 
-    /// The log σ of a Gaussian policy, which are the last of its parameters; empty for others.
+    /// The parameters for log σ of a Gaussian policy, which are its last parameters. Empty for other policies.
     let logSigmas policy (parameters: Vector) =
         match policy.ActionSpace with
         | Box(low, _) -> parameters.Memory.Slice(parameters.Length - low.Length)
@@ -92,13 +93,14 @@ module Policy =
         | MultiDiscrete _
         | MultiBinary _ -> ReadOnlyMemory.Empty
 
-    /// How many parameters the policy of such spaces and layers has, known without making it.
+    /// The number of parameters of a policy with this architecture and these spaces, computed without creating it.
     let parameterCount architecture observationSpace actionSpace =
         let struct (outputs, free) = Distribution.sizes actionSpace
         let struct (weights, biases) = Architecture.sizes observationSpace outputs architecture
         weights + biases + float free
 
-    /// Refuses a policy that cannot act in the environment, with what each of them has; `name` is what an error calls it.
+    /// Checks that the policy can act in the environment. Otherwise returns a `Mismatch` that shows the spaces of both. `name` is the name
+    /// of the policy in the message.
     let requireFit name (environment: Environment<'State>) policy =
         let describe observations actions =
             $"observations {Space.describe observations} and actions {Space.describe actions}"
@@ -109,11 +111,16 @@ module Policy =
         then
             Ok()
         else
-            let theirs = describe policy.ObservationSpace policy.ActionSpace
-            let ours = describe environment.ObservationSpace environment.ActionSpace
-            Error(Mismatch $"{name} is for {theirs}, and does not fit {environment.Id}, which has {ours}")
+            let policySpaces = describe policy.ObservationSpace policy.ActionSpace
+            let environmentSpaces = describe environment.ObservationSpace environment.ActionSpace
 
-    /// Writes the action that the environment is given for one that was drawn: scaled, where the policy is, and clipped to the space.
+            Error(
+                Mismatch
+                    $"{name} is for {policySpaces}, and does not fit {environment.Id}, which has {environmentSpaces}"
+            )
+
+    /// Converts a drawn action to the action that the environment receives and writes it to `action`: mapped to the units of the action
+    /// space if the policy's actions are scaled, and clipped to the space.
     let toAction policy (drawn: ReadOnlySpan<float32>) (action: Span<float32>) =
         if policy.IsScaled then
             Space.unscale policy.ActionSpace drawn action
@@ -121,17 +128,18 @@ module Policy =
         else
             Space.clip policy.ActionSpace drawn action
 
-/// A policy at its parameters, with the normaliser of its observations: all that is needed to act.
+/// A policy with its parameters and the normaliser of its observations: everything that is needed to act.
 type Actor = { Policy: Policy; Parameters: Vector; Normaliser: Normaliser }
 
 module Actor =
 
-    /// The parameters of the action distributions for raw observations, one row each.
+    /// The parameters of the action distributions for raw observations, one row for each observation.
     let distributions (actor: Actor) (observations: Matrix) =
         Network.forward actor.Policy.Network actor.Parameters (Normaliser.apply actor.Normaliser observations)
 
-    /// The fault of an actor that gives no finite action for this raw observation of an instance. The observation is at fault if the
-    /// policy's distribution is finite once the normalised observation is clipped to ±1; otherwise the policy is.
+    /// The fault to report if the actor's distribution or action for this raw observation is not finite. If the distribution becomes finite
+    /// when the normalised observation is clipped to ±1, the observation is too large: `OversizedEnvironment`. Otherwise, and for indices,
+    /// the policy is at fault: `NonFinitePolicy`.
     let nonFiniteAction
         (environment: Environment<'State>)
         (actor: Actor)
@@ -154,24 +162,24 @@ module Actor =
             let largest = observation.ToArray() |> Array.maxBy abs
             OversizedEnvironment("observation", float largest, environment.Id, instance, steps)
 
-/// What a policy does where it sees something: the distribution from which its actions are drawn, in the unit of the actions.
+/// The distribution from which a policy draws its actions for an observation, in the units of the action space.
 [<RequireQualifiedAccess>]
 type ActionDistribution =
-    /// The probability of each alternative; of several choices, those of each one after another.
+    /// The probability of each alternative. If there are several choices, their probabilities follow one another.
     | Choices of probabilities: ImmutableArray<float>
-    /// Independent normal distributions. What is drawn beyond the action space is clipped to it afterwards.
+    /// The means and standard deviations of independent normal distributions. Drawn actions outside the action space are clipped to it.
     | Normals of means: ImmutableArray<float> * deviations: ImmutableArray<float>
 
-/// An actor ready to play: its network is packed once, and what it does lies in the action space. Several threads may use it at a
-/// time; no call allocates. An observation for which the policy gives no finite distribution or action ends in an
-/// `ArithmeticException`.
+/// An actor that is prepared to act many times: its network is packed once. Its actions lie in the action space. Several threads may use it
+/// at the same time, and the methods that write into spans allocate no memory. All methods throw an `ArithmeticException` if the policy's
+/// distribution or action for an observation is not finite, and an `ArgumentException` if the length of a span does not fit.
 [<Sealed>]
 type InferencePolicy(actor: Actor) =
     let policy = actor.Policy
     let family = policy.Family
     let network = Network.at policy.Network actor.Parameters
 
-    /// The number of rows of observations, where there is room for the `width` numbers of each.
+    /// The number of rows of observations. Throws if the rows are not whole, or if the output does not have `width` numbers for each row.
     let requireRows (observations: int) (written: int) width =
         let inputs = policy.Network.Inputs
 
@@ -187,14 +195,15 @@ type InferencePolicy(actor: Actor) =
 
         rows
 
-    /// Writes the parameters, and gives whether they are finite.
+    /// Writes the parameters of the distributions. Returns whether they are finite.
     let distributions (observations: ReadOnlySpan<float32>) (parameters: Span<float32>) =
         use normalised = PooledBuffer.Rent observations.Length
         Normaliser.applyTo actor.Normaliser observations normalised.Span
         network.Forward(Span.op_Implicit normalised.Span, parameters)
         Reductions.AllFinite(Span.op_Implicit parameters)
 
-    /// Writes the action for each row: the most probable one, or one drawn by the key. Gives whether the policy can act there.
+    /// Writes the action for each row: the most probable one, or one drawn with the key. Returns whether all distributions and actions are
+    /// finite.
     let tryAct (observations: ReadOnlySpan<float32>) (key: Key voption) (actions: Span<float32>) =
         let rows = requireRows observations.Length actions.Length family.ActionWidth
         use parameters = PooledBuffer.Rent(rows, family.ParameterWidth)
@@ -202,31 +211,35 @@ type InferencePolicy(actor: Actor) =
 
         for row in 0 .. rows - 1 do
             let action = actions.Slice(row * family.ActionWidth, family.ActionWidth)
-            let ofRow = Span.op_Implicit (parameters.Span.Slice(row * family.ParameterWidth, family.ParameterWidth))
+
+            let rowParameters =
+                Span.op_Implicit (parameters.Span.Slice(row * family.ParameterWidth, family.ParameterWidth))
 
             match key with
-            | ValueNone -> family.Mode(ofRow, action)
-            | ValueSome key -> family.Sample(ofRow, Key.at (int64 row) key, action)
+            | ValueNone -> family.Mode(rowParameters, action)
+            | ValueSome key -> family.Sample(rowParameters, Key.at (int64 row) key, action)
 
             Policy.toAction policy (Span.op_Implicit action) action
 
         isFinite && Reductions.AllFinite(Span.op_Implicit actions)
 
-    /// Of logits that are all NaN, one action looks as probable as any, so what is not finite may not go unnoticed.
-    let require isFinite =
+    /// Throws if a distribution or action is not finite. Without this check, logits that are all NaN would yield an action that looks
+    /// valid.
+    let requireFinite isFinite =
         if not isFinite then
             raise (
                 ArithmeticException
                     "The policy gives no finite action distribution for this observation: the numbers of one or of both are too large."
             )
 
-    let act observations key actions = tryAct observations key actions |> require
+    let act observations key actions = tryAct observations key actions |> requireFinite
 
-    /// What a number of the family's is worth in the unit of the actions, coordinate by coordinate.
+    /// The factor from drawn actions to the units of the action space in coordinate i.
     let unitOf (low: Vector) (high: Vector) i =
         let width = float high[i] - float low[i]
         if policy.IsScaled && Double.IsFinite width then 0.5 * width else 1.0
 
+    /// The means of drawn actions, in the units of the action space.
     let toMeans (drawn: ReadOnlySpan<float32>) =
         let means = Array.zeroCreate<float32> drawn.Length
 
@@ -239,19 +252,20 @@ type InferencePolicy(actor: Actor) =
 
     member _.Actor = actor
 
-    /// Writes the parameters of the action distributions for raw observations, row after row.
+    /// Writes the parameters of the action distributions for raw observations, one row for each observation.
     member _.Distributions(observations: ReadOnlySpan<float32>, parameters: Span<float32>) =
         requireRows observations.Length parameters.Length family.ParameterWidth |> ignore
-        distributions observations parameters |> require
+        distributions observations parameters |> requireFinite
 
     /// Writes the most probable action for each row of raw observations.
     member _.Act(observations: ReadOnlySpan<float32>, actions: Span<float32>) = act observations ValueNone actions
 
-    /// Writes an action drawn by `key` for each row of raw observations; row i draws by the key number i below it.
+    /// Writes an action drawn with `key` for each row of raw observations. Row i uses the key `Key.at i key`.
     member _.Sample(observations: ReadOnlySpan<float32>, key: Key, actions: Span<float32>) =
         act observations (ValueSome key) actions
 
-    /// The action for one raw observation, where the policy can act there: the most probable one, or one drawn by the key.
+    /// The action for one raw observation: the most probable one, or one drawn with the key. `ValueNone` if it or its distribution is not
+    /// finite.
     member internal _.TryAct(observation: Vector, key) =
         let action = Array.zeroCreate family.ActionWidth
 
@@ -261,7 +275,7 @@ type InferencePolicy(actor: Actor) =
     member _.Act(observation: Vector) =
         Vector.Create(family.ActionWidth, Fill(fun action -> act observation.Span ValueNone action))
 
-    /// An action drawn by `key` for one raw observation.
+    /// An action drawn with `key` for one raw observation.
     member _.Sample(observation: Vector, key: Key) =
         Vector.Create(family.ActionWidth, Fill(fun action -> act observation.Span (ValueSome key) action))
 
@@ -269,7 +283,7 @@ type InferencePolicy(actor: Actor) =
     member _.Distribution(observation: ReadOnlySpan<float32>) =
         requireRows observation.Length policy.Network.Inputs policy.Network.Inputs |> ignore
         let parameters = Array.zeroCreate<float32> family.ParameterWidth
-        distributions observation (parameters.AsSpan()) |> require
+        distributions observation (parameters.AsSpan()) |> requireFinite
 
         let choices counts =
             ActionDistribution.Choices(

@@ -6,62 +6,63 @@ open System.Collections.Immutable
 open System.Runtime.InteropServices
 open FunTrpo.Kernels
 
-/// What a row of a batch is followed by.
+/// What follows a row of a batch.
 type End =
-    /// The next row, in the same episode.
+    /// The next row belongs to the same episode.
     | Continues = 0uy
-    /// Nothing: the task came to an end, and no further reward exists.
+    /// The task ended: no reward follows.
     | Terminated = 1uy
-    /// A time limit stopped the episode: what would have followed has a value, which is bootstrapped.
+    /// A time limit ended the episode: the value of what would have followed is bootstrapped.
     | Truncated = 2uy
-    /// The rollout stopped here and the next one goes on: what follows is bootstrapped too.
+    /// The rollout ended inside the episode, which the next rollout continues: the value of what follows is bootstrapped.
     | Interrupted = 3uy
 
-/// One of the environments that a rollout steps side by side, between two of its steps.
+/// The state of one of the environments that a rollout steps side by side, between two steps.
 [<Struct>]
 type Instance<'State> =
     {
         State: 'State
-        /// The rewards of the episode so far, summed.
+        /// The sum of the rewards of the current episode so far.
         Return: float
-        /// The steps of the episode so far.
+        /// The number of steps of the current episode so far.
         Length: int
-        /// All steps of this instance since training began.
+        /// The number of steps of this instance since training began.
         Steps: int64
     }
 
-/// An episode that came to its end during a rollout.
+/// An episode that ended during a rollout.
 [<Struct>]
 type Episode =
     {
-        /// Undiscounted.
+        /// The undiscounted sum of the rewards.
         Return: float
+        /// The number of steps.
         Length: int
     }
 
-/// The steps of a rollout, as rows: instance after instance, and step after step within one.
+/// The steps of a rollout as rows: instance after instance, and step after step within each instance.
 type Batch =
     {
         Instances: int
         Horizon: int
-        /// As the environment gave them.
+        /// The raw observations before each step.
         Observations: Matrix
-        /// As the policy drew them, before any scaling and clipping.
+        /// The actions as the policy drew them, before scaling and clipping.
         Actions: Matrix
         Rewards: ImmutableArray<float>
         Ends: ImmutableArray<End>
         /// The observation after each truncated or interrupted row, in the order of those rows.
         BootstrapObservations: Matrix
-        /// In the order in which they finished.
+        /// The episodes that ended, in the order in which they ended.
         Episodes: ImmutableArray<Episode>
     }
 
 module Rollout =
 
-    /// Whether an episode ended with such a row.
+    /// Whether a row with this end is the last row of its episode.
     let endsEpisode ending = ending = End.Terminated || ending = End.Truncated
 
-    /// Instances at the start of an episode each, or what the first of them threw that cannot begin one.
+    /// `count` instances, each at the start of an episode. Returns a `FailedEnvironment` for the first instance whose reset throws.
     let start (environment: Environment<'State>) count key =
         let instances = Array.zeroCreate<Instance<'State>> count
         let mutable i = 0
@@ -84,12 +85,11 @@ module Rollout =
     [<NoComparison; NoEquality>]
     type private Rows = { Observations: float32[]; Actions: float32[]; Rewards: float[]; Ends: End[] }
 
-    /// Where a fault was found: at which time step, before the policy saw it (0), in the policy (1) or in the step (2), and in
-    /// which instance. The first of them is the one that is reported, so that the report does not depend on the number of
-    /// threads.
+    /// Where a fault occurred: the time step, the phase (0: observation, 1: policy, 2: step) and the instance. The first fault in this
+    /// order is reported, so the report does not depend on the number of threads.
     type private Place = (struct (int * int * int))
 
-    /// The instances first … last − 1, which one thread steps side by side, so that the policy is evaluated for all at once.
+    /// Steps the instances first … last − 1 side by side on one thread, so that the network evaluates all their observations at once.
     type private RolloutWorker<'State>
         (
             environment: Environment<'State>,
@@ -114,57 +114,59 @@ module Rollout =
         let actionKeys = keysNamed "action"
         let stepKeys = keysNamed "environment"
         let resetKeys = keysNamed "reset"
-        let seen = Array.zeroCreate<float32>(width * observationWidth)
+        let networkInputs = Array.zeroCreate<float32>(width * observationWidth)
         let distributions = Array.zeroCreate<float32>(width * parameterWidth)
         let clipped = Array.zeroCreate<float32> actionWidth
         let following = Array.zeroCreate<float32> observationWidth
+        // In the order of time: `Bootstraps` sorts them by row.
         let bootstrapRows = List<int>()
         let bootstrapObservations = List<float32>()
         let faults = List<struct (Place * Fault)>()
         let rowOf i t = (first + i) * horizon + t
 
-        /// The instance whose environment is being called, and in which phase: an exception is then the environment's.
-        let mutable called = struct (-1, 0)
+        /// The instance and the phase of the current call to the environment, to which an exception is attributed. The instance is −1
+        /// while the network computes.
+        let mutable currentCall = struct (-1, 0)
 
         let fail t phase i fault = faults.Add(struct (struct (t, phase, first + i), fault))
 
         let failObservation t phase i steps = fail t phase i (Environment.badObservation environment (first + i) steps)
 
-        /// Writes what is seen of the state to a row of a block, and says whether a network can be given it.
+        /// Writes the observation of the state to a row of a block. Returns whether it is valid.
         let writeObservation state (block: float32[]) row =
             let observation = block.AsSpan(row * observationWidth, observationWidth)
             environment.Observe(state, observation)
             Space.isValidObservation environment.ObservationSpace (Span.op_Implicit observation)
 
-        /// What all instances see before step t, as it is and as the network sees it.
+        /// Writes the observations of all instances before step t: raw to the batch, and normalised to the inputs of the network.
         let observe t =
             for i in 0 .. width - 1 do
-                called <- struct (i, 0)
+                currentCall <- struct (i, 0)
 
                 if not (writeObservation current[i].State rows.Observations (rowOf i t)) then
                     failObservation t 0 i current[i].Steps
 
                 rows.Observations
                     .AsSpan(rowOf i t * observationWidth, observationWidth)
-                    .CopyTo(seen.AsSpan(i * observationWidth))
+                    .CopyTo(networkInputs.AsSpan(i * observationWidth))
 
-            Normaliser.applyTo actor.Normaliser (ReadOnlySpan seen) (seen.AsSpan())
+            Normaliser.applyTo actor.Normaliser (ReadOnlySpan networkInputs) (networkInputs.AsSpan())
 
         let distributionOf i = ReadOnlySpan(distributions, i * parameterWidth, parameterWidth)
 
-        /// The action distributions for what all instances see.
+        /// Computes the action distributions of all instances.
         let forward t =
-            called <- struct (-1, 1)
-            network.Forward(ReadOnlyMemory seen, distributions.AsMemory())
+            currentCall <- struct (-1, 1)
+            network.Forward(ReadOnlyMemory networkInputs, distributions.AsMemory())
 
             for i in 0 .. width - 1 do
                 if not (Reductions.AllFinite(distributionOf i)) then
                     let observation = ReadOnlySpan(rows.Observations, rowOf i t * observationWidth, observationWidth)
                     fail t 1 i (Actor.nonFiniteAction environment actor observation (first + i) current[i].Steps)
 
-        /// Draws the action of instance i, and takes it, clipped to its space.
+        /// Draws an action for instance i, records it, and takes it, scaled and clipped to the action space.
         let act t i =
-            called <- struct (i, 2)
+            currentCall <- struct (i, 2)
             let action = rows.Actions.AsSpan(rowOf i t * actionWidth, actionWidth)
             family.Sample(distributionOf i, Key.at (int64 t) actionKeys[i], action)
             Policy.toAction actor.Policy (Span.op_Implicit action) (clipped.AsSpan())
@@ -176,7 +178,7 @@ module Rollout =
             elif t = horizon - 1 then End.Interrupted
             else End.Continues
 
-        /// Notes what instance i got in step t, and where it is now.
+        /// Records the transition of instance i in step t, and moves the instance to the next state or to a new episode.
         let record t i (next: Transition<'State>) =
             let row = rowOf i t
             let steps = current[i].Steps + 1L
@@ -210,7 +212,7 @@ module Rollout =
         member _.Current = current
         member _.Faults = faults
 
-        /// The observations after truncated or interrupted rows, in the order of those rows.
+        /// The observations after truncated and interrupted rows, in the order of those rows.
         member _.Bootstraps =
             let order = Array.init bootstrapRows.Count id
             Array.sortInPlaceBy (fun i -> bootstrapRows[i]) order
@@ -219,7 +221,7 @@ module Rollout =
                    for column in 0 .. observationWidth - 1 do
                        bootstrapObservations[i * observationWidth + column] |]
 
-        /// All instances one step further.
+        /// Advances all instances by one step.
         member private _.StepAll t =
             observe t
 
@@ -230,7 +232,7 @@ module Rollout =
                     for i in 0 .. width - 1 do
                         record t i (act t i)
 
-        /// All steps of the horizon, or those up to the first fault.
+        /// Takes all steps of the horizon, or stops after the step with the first fault.
         member this.Run() =
             let mutable t = 0
 
@@ -238,7 +240,7 @@ module Rollout =
                 try
                     this.StepAll t
                 with error ->
-                    let struct (i, phase) = called
+                    let struct (i, phase) = currentCall
 
                     if i < 0 then
                         reraise ()
@@ -248,7 +250,7 @@ module Rollout =
 
                 t <- t + 1
 
-    /// The episode that ends with a row. Its first rows may lie in earlier batches.
+    /// The episode that ends with the given row. Its first rows may lie in earlier batches.
     let private episodeTo row horizon (instances: ImmutableArray<Instance<'State>>) rows =
         let instance = row / horizon
         let mutable first = row
@@ -256,15 +258,16 @@ module Rollout =
         while first > instance * horizon && not (endsEpisode rows.Ends[first - 1]) do
             first <- first - 1
 
-        let isCarriedOn = first = instance * horizon
-        let mutable sum = if isCarriedOn then instances[instance].Return else 0.0
+        let reachesBatchStart = first = instance * horizon
+        let mutable sum = if reachesBatchStart then instances[instance].Return else 0.0
 
         for r in first..row do
             sum <- sum + rows.Rewards[r]
 
-        { Return = sum; Length = row - first + 1 + (if isCarriedOn then instances[instance].Length else 0) }
+        { Return = sum
+          Length = row - first + 1 + (if reachesBatchStart then instances[instance].Length else 0) }
 
-    /// All episodes that ended, in the order in which they did.
+    /// All episodes that ended, in the order in which they ended.
     let private episodesOf horizon (instances: ImmutableArray<Instance<'State>>) rows =
         let mutable count = 0
 
@@ -285,8 +288,8 @@ module Rollout =
 
         ImmutableCollectionsMarshal.AsImmutableArray episodes
 
-    /// Steps each of the instances `horizon` times under the actor, and gives the batch and the instances as they are
-    /// then. Instance i draws everything from its own keys, so the result does not depend on the number of threads.
+    /// Steps each instance `horizon` times with the actor. Returns the batch and the instances after the last step, or the first fault of
+    /// an environment or of the policy. Instance i uses its own keys, so the result does not depend on the number of threads.
     let collect
         (environment: Environment<'State>)
         (actor: Actor)
@@ -318,7 +321,7 @@ module Rollout =
 
         match workers |> Array.filter (fun worker -> worker.Faults.Count > 0) with
         | [||] ->
-            // A worker's rows all come before those of the next.
+            // All rows of a worker come before those of the next worker, so the order of the bootstraps is right.
             let bootstraps = workers |> Array.collect _.Bootstraps
 
             let batch =

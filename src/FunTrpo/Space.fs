@@ -4,24 +4,25 @@ open System
 open System.Globalization
 open FunTrpo.Kernels
 
-/// What an observation or an action can be. In a batch each of them is a row of float32.
+/// The set of allowed observations or actions. In a batch, each observation or action is a row of float32.
 type Space =
-    /// One of 0 … count − 1; a row holds the index.
+    /// One of the indices 0 … count − 1. A row holds the index.
     | Discrete of count: int
-    /// A point between two corners, either of which may be infinite; a row holds its coordinates.
+    /// A point between the corners `low` and `high`, inclusive. Their coordinates may be infinite. A row holds the coordinates of the
+    /// point.
     | Box of low: Vector * high: Vector
-    /// Several independent choices; a row holds an index for each.
+    /// Several independent choices, the i-th among `counts[i]` alternatives. A row holds one index for each choice.
     | MultiDiscrete of counts: int list
-    /// Several independent switches; a row holds 0 or 1 for each.
+    /// `count` independent switches. A row holds 0 or 1 for each switch.
     | MultiBinary of count: int
 
 module Space =
 
-    /// A box with the same bounds in each of its dimensions.
+    /// A box with the same bounds in every dimension.
     let box dimensions (low: float) (high: float) =
         Box(Vector.init dimensions (fun _ -> float32 low), Vector.init dimensions (fun _ -> float32 high))
 
-    /// How many numbers a row holds.
+    /// The number of float32 values in a row.
     let width space =
         match space with
         | Discrete _ -> 1
@@ -29,11 +30,12 @@ module Space =
         | MultiDiscrete counts -> counts.Length
         | MultiBinary count -> count
 
-    /// The most alternatives of a choice, 2²⁴: beyond it float32 cannot tell indices apart. A row has no more numbers, either.
+    /// The maximal number of alternatives of a choice, and of values in a row: 2²⁴. float32 cannot represent all larger indices.
     let most = 1 <<< 24
 
-    /// Why a space is none: it has no elements, or none that a row can hold. A space has at least one alternative or dimension, no more
-    /// than 2²⁴, no corner below its opposite, and a finite number in each coordinate.
+    /// The reason why the space is invalid, or `None` if it is valid. A valid space has at least one choice or dimension, at least one
+    /// alternative in each choice, and at most 2²⁴ of each. The corners of a box have equal widths, and in every dimension low ≤ high and a
+    /// finite number lies between them.
     let invalidReason space =
         let isTooMuch count = count > most
         let tooMuch = Some "has more than 2²⁴ alternatives, or numbers"
@@ -59,18 +61,18 @@ module Space =
         | MultiDiscrete _
         | Box _ -> Some "has no elements"
 
-    /// Whether the space has elements that rows can hold (`invalidReason`).
+    /// Whether the space is valid, as `invalidReason` defines it.
     let isProper space = (invalidReason space).IsNone
 
     let private isIndex count (x: float32) = x >= 0f && x < float32 count && MathF.Floor x = x
 
-    /// Whether the row holds an index below each of the counts, and no more.
+    /// Whether the row holds exactly one valid index for each of the counts.
     let rec private areIndices counts (row: ReadOnlySpan<float32>) =
         match counts with
         | [] -> row.IsEmpty
         | count :: others -> not row.IsEmpty && isIndex count row[0] && areIndices others (row.Slice 1)
 
-    /// Whether rows hold indices, which are names and not quantities: nothing can be added to one, or divided by.
+    /// Whether rows hold indices. An index is a label and not a quantity, so arithmetic such as normalisation does not apply to it.
     let hasIndices space =
         match space with
         | Discrete _
@@ -78,7 +80,7 @@ module Space =
         | Box _
         | MultiBinary _ -> false
 
-    /// How many indices there are that networks have parameters for: those of all places of a row together.
+    /// The number of indices, summed over the choices of a row; 0 if rows hold no indices. Networks have parameters for each index.
     let indices space =
         match space with
         | Discrete count -> int64 count
@@ -86,7 +88,8 @@ module Space =
         | Box _
         | MultiBinary _ -> 0L
 
-    /// How many numbers a network sees of an observation: a table has a row for each index.
+    /// The number of rows of weights in the first layer of a network for such observations: one row for each index (see `Embedding`), or
+    /// one for each value of an observation.
     let inputs space = if hasIndices space then indices space else int64 (width space)
 
     /// Whether the row is an element of the space.
@@ -112,11 +115,12 @@ module Space =
 
             inside
 
-    /// Whether the row can be shown to a network: indices of the space, or numbers that are finite, wherever the space may end.
+    /// Whether a network can take the row as an observation. A row of indices must be an element of the space. Other rows must be finite,
+    /// but may lie outside the bounds of the space.
     let isValidObservation space (row: ReadOnlySpan<float32>) =
         if hasIndices space then contains space row else Reductions.AllFinite row
 
-    /// Writes the nearest element of the space to `clipped`: a box clips each coordinate, an index is what it is.
+    /// Writes the row to `clipped`, with each coordinate clipped to the bounds if the space is a box. Rows of other spaces are copied.
     let clip space (row: ReadOnlySpan<float32>) (clipped: Span<float32>) =
         match space with
         | Box(low, high) ->
@@ -129,15 +133,16 @@ module Space =
         | MultiDiscrete _
         | MultiBinary _ -> row.CopyTo clipped
 
-    /// Writes what a row stands for that counts in half-widths of the space around its middle: 0 is the middle of a box, ±1 are its
-    /// bounds. Coordinates that are not bounded on both sides, and indices, are what they are.
+    /// Maps a row from [−1, 1] to the bounds of a box and writes it to `scaled`: 0 becomes the middle of the box, and ±1 become its bounds.
+    /// Coordinates without two finite bounds, and rows of spaces that are not boxes, are copied.
     let unscale space (row: ReadOnlySpan<float32>) (scaled: Span<float32>) =
         row.CopyTo scaled
 
         match space with
         | Box(low, high) ->
             for i in 0 .. row.Length - 1 do
-                // In float64, where no box is too wide: what is beyond float32 afterwards is infinite, and so beyond the bounds.
+                // In float64, because the width of a box may exceed float32. A result beyond float32 becomes infinite and is still
+                // outside the bounds.
                 let low, high = float low[i], float high[i]
 
                 if Double.IsFinite low && Double.IsFinite high then
@@ -146,7 +151,8 @@ module Space =
         | MultiDiscrete _
         | MultiBinary _ -> ()
 
-    /// A random element: uniform where the space is bounded, else exponential or normal from the finite bound or zero.
+    /// A random element of the space. Indices, switches, and coordinates with two finite bounds are uniform. The distance of a coordinate
+    /// from its only finite bound is exponential with mean 1. A coordinate without finite bounds is standard normal.
     let sample space key =
         let coordinate (low: float) (high: float) key =
             match Double.IsFinite low, Double.IsFinite high with
@@ -166,11 +172,12 @@ module Space =
         | MultiDiscrete counts -> counts |> Seq.mapi (fun i count -> index count (keyOf i)) |> Vector.ofSeq
         | MultiBinary count -> Vector.init count (fun i -> index 2 (keyOf i))
 
-    /// Whether a network for observations of one space fits those of the other: the same indices, or as many numbers.
+    /// Whether a network for observations of one space accepts those of the other: the spaces are equal, or neither has indices and rows
+    /// have the same width.
     let hasSameEncoding other space =
         if hasIndices space || hasIndices other then space = other else width space = width other
 
-    /// As a person would write it, for reports and error messages.
+    /// The space as text for reports and error messages, such as Box(3; [-1, 1]).
     let describe space =
         match space with
         | Discrete count -> $"Discrete({count})"

@@ -1,10 +1,10 @@
-/// Suggestions for names that were mistyped.
+/// Suggestions for mistyped names.
 module FunTrpo.Suggestion
 
 open System
 
-/// How many letters must be inserted, deleted, replaced or exchanged with their neighbours to turn each beginning of `word` into `typed`:
-/// entry i is for the first i letters (the optimal string alignment distance).
+/// The optimal string alignment distance between every beginning of `word` and `typed`. Entry i is the number of letters that must be
+/// inserted, deleted, replaced or swapped with their neighbour to turn the first i letters of `word` into `typed`.
 let private editDistances (word: string) (typed: string) =
     let distances = Array2D.init (word.Length + 1) (typed.Length + 1) max
 
@@ -17,15 +17,19 @@ let private editDistances (word: string) (typed: string) =
 
     distances[*, typed.Length]
 
-/// "; did you mean …?" with the known word nearest to the typed one. Nearest is the word of which at most a third of the letters differ;
-/// failing that, the word whose beginning differs in at most a third of the typed letters (CartPol for CartPole-v1). "" if there is none.
+/// "; did you mean …?" with the known word that is nearest to the typed one, or "" if no word is near. `known` must not be empty. Letter
+/// case is ignored. A word is near if at most a third of its letters differ. Otherwise a word is near if its beginning differs in at most a
+/// third of the typed letters (CartPol for CartPole-v1) and at least three letters were typed.
 let among (known: seq<string>) (typed: string) =
     let distances (word: string) = editDistances (word.ToLowerInvariant()) (typed.ToLowerInvariant())
     let whole word = distances word |> Array.last
     let beginning word = distances word |> Array.min
     let nearest = Seq.minBy whole known
-    let begun = Seq.minBy beginning known
+    let nearestByBeginning = Seq.minBy beginning known
 
-    if 3 * whole nearest <= nearest.Length then $"; did you mean {nearest}?"
-    elif typed.Length > 2 && 3 * beginning begun <= typed.Length then $"; did you mean {begun}?"
-    else ""
+    if 3 * whole nearest <= nearest.Length then
+        $"; did you mean {nearest}?"
+    elif typed.Length > 2 && 3 * beginning nearestByBeginning <= typed.Length then
+        $"; did you mean {nearestByBeginning}?"
+    else
+        ""

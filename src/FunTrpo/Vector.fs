@@ -4,12 +4,13 @@ open System
 open System.Collections.Immutable
 open System.Runtime.InteropServices
 
-/// Fills a row or a whole block of numbers that has just been made; the span does not outlive the call.
+/// Writes the numbers of a new vector or matrix into the span. The span is valid only during the call.
 type Fill = delegate of Span<float32> -> unit
 
 module internal Size =
 
-    /// How many numbers so many rows of so many are. More than an array can hold are refused; in 32 bits they would wrap around.
+    /// rows × columns, computed in 64 bits so that it cannot overflow. Throws an `ArgumentException` if either is negative, or if the
+    /// product is more than an array can hold.
     let product (rows: int) (columns: int) =
         let size = int64 rows * int64 columns
 
@@ -28,7 +29,7 @@ module internal Bits =
         code.ToHashCode()
 
 /// A flat, read-only vector of float32: parameters, gradients, directions.
-/// Two vectors are equal when every bit of them is.
+/// Two vectors are equal if they have the same length and the same bits: 0 differs from −0, and a NaN can equal itself.
 [<Struct; CustomEquality; NoComparison>]
 type Vector internal (memory: ReadOnlyMemory<float32>) =
 
@@ -37,13 +38,13 @@ type Vector internal (memory: ReadOnlyMemory<float32>) =
     member _.Span = memory.Span
     member _.Item(index: int) = memory.Span[index]
 
-    /// The vector of the given length that `fill` writes (it starts as zeros).
+    /// A new vector of the given length. It holds zeros, and then `fill` writes its elements.
     static member Create(length: int, fill: Fill) =
         let values = Array.zeroCreate<float32> length
         fill.Invoke(values.AsSpan())
         Vector(ReadOnlyMemory values)
 
-    /// Elements `offset … offset + length − 1`, shared and not copied.
+    /// Elements `offset … offset + length − 1`. The memory is shared, not copied.
     member _.Slice(offset: int, length: int) = Vector(memory.Slice(offset, length))
 
     member _.Equals(other: Vector) = Bits.same memory.Span other.Span
@@ -59,8 +60,8 @@ type Vector internal (memory: ReadOnlyMemory<float32>) =
     interface IEquatable<Vector> with
         member this.Equals other = this.Equals other
 
-/// A row-major, read-only matrix of float32: one row a sample.
-/// Two matrices are equal when their shapes and every bit of them are.
+/// A row-major, read-only matrix of float32, with one row for each sample.
+/// Two matrices are equal if they have the same shape and the same bits.
 [<Struct; CustomEquality; NoComparison>]
 type Matrix internal (rows: int, columns: int, memory: ReadOnlyMemory<float32>) =
 
@@ -74,13 +75,13 @@ type Matrix internal (rows: int, columns: int, memory: ReadOnlyMemory<float32>) 
 
     member _.Row(row: int) = memory.Span.Slice(row * columns, columns)
 
-    /// The matrix of the given shape that `fill` writes, row after row (it starts as zeros).
+    /// A new matrix of the given shape. It holds zeros, and then `fill` writes its elements, row after row.
     static member Create(rows: int, columns: int, fill: Fill) =
         let values = Array.zeroCreate<float32>(Size.product rows columns)
         fill.Invoke(values.AsSpan())
         Matrix(rows, columns, ReadOnlyMemory values)
 
-    /// Rows `first … first + count − 1`, shared and not copied.
+    /// Rows `first … first + count − 1`. The memory is shared, not copied.
     member _.SliceRows(first: int, count: int) = Matrix(count, columns, memory.Slice(first * columns, count * columns))
 
     member _.Equals(other: Matrix) = rows = other.Rows && columns = other.Columns && Bits.same memory.Span other.Span
@@ -99,7 +100,7 @@ type Matrix internal (rows: int, columns: int, memory: ReadOnlyMemory<float32>) 
 
 module Vector =
 
-    /// Takes the array over without copying it: the caller must not write to it again.
+    /// A vector that uses the array without copying it. The caller must not write to the array afterwards.
     let internal adopt (values: float32[]) = Vector(ReadOnlyMemory values)
 
     let empty = adopt [||]
@@ -108,12 +109,14 @@ module Vector =
 
     let init length (f: int -> float32) = adopt (Array.init length f)
 
+    /// A copy of the array.
     let ofArray (values: float32[]) = adopt (Array.copy values)
 
     let ofSeq (values: seq<float32>) = adopt (Array.ofSeq values)
 
     let toArray (v: Vector) = v.Memory.ToArray()
 
+    /// The elements of all the vectors, one vector after another.
     let concat (vectors: seq<Vector>) =
         let vectors = Array.ofSeq vectors
         let joined = Array.zeroCreate<float32>(vectors |> Array.sumBy _.Length)
@@ -135,19 +138,21 @@ module Vector =
     /// The Euclidean norm, summed in float64.
     let norm v = sqrt (dot v v)
 
-    /// y + α x
+    /// y + α x, with α rounded to float32.
     let addScaled (alpha: float) (x: Vector) (y: Vector) =
         let sum = Array.zeroCreate<float32> y.Length
         FunTrpo.Kernels.Reductions.AddScaled(float32 alpha, x.Span, y.Span, sum.AsSpan())
         adopt sum
 
+    /// α x, with α rounded to float32.
     let scale (alpha: float) (x: Vector) = map (fun xi -> float32 alpha * xi) x
 
+    /// Whether no element is NaN or infinite.
     let isFinite (v: Vector) = FunTrpo.Kernels.Reductions.AllFinite v.Span
 
 module Matrix =
 
-    /// Takes the array over without copying it: the caller must not write to it again.
+    /// A matrix that uses the array without copying it. The caller must not write to the array afterwards.
     let internal adopt rows columns (values: float32[]) = Matrix(rows, columns, ReadOnlyMemory values)
 
     let zero rows columns = adopt rows columns (Array.zeroCreate (Size.product rows columns))
@@ -155,6 +160,7 @@ module Matrix =
     let init rows columns (f: int -> int -> float32) =
         adopt rows columns (Array.init (Size.product rows columns) (fun i -> f (i / columns) (i % columns)))
 
+    /// A copy of the rows, which must have equal lengths.
     let ofRows (rows: float32[][]) =
         let columns = if rows.Length = 0 then 0 else rows[0].Length
         adopt rows.Length columns (Array.concat rows)
@@ -162,7 +168,7 @@ module Matrix =
     /// The numbers of the matrix as one vector, row after row.
     let flatten (m: Matrix) = Vector m.Memory
 
-    /// As `gather`; but the rows are written to `target`, and the matrix is that memory.
+    /// Like `gather`, but writes the rows to `target`. The matrix shares that memory.
     let internal gatherTo (target: Memory<float32>) (indices: ReadOnlyMemory<int>) (m: Matrix) =
         let gathered = target.Slice(0, indices.Length * m.Columns)
         FunTrpo.Kernels.Rows.Gather(indices.Span, m.Columns, m.Span, gathered.Span)
@@ -172,4 +178,5 @@ module Matrix =
     let gather (indices: ImmutableArray<int>) (m: Matrix) =
         gatherTo (Array.zeroCreate<float32>(Size.product indices.Length m.Columns).AsMemory()) (indices.AsMemory()) m
 
+    /// Whether no element is NaN or infinite.
     let isFinite (m: Matrix) = FunTrpo.Kernels.Reductions.AllFinite m.Span
