@@ -23,7 +23,7 @@ let norm x = sqrt (Table.fold (fun sum xi -> sum + xi * xi) 0.0 x)
 
 // A policy on its way: after three steps of exact TRPO. What is estimated is L at the next one, and what leads there.
 let garnet = Builders.garnet 0.9 10 3 3 (Key.ofSeed 1L)
-let values = (PolicySequence.climb garnet (Algorithms.trustRegion 0.05) |> Seq.item 3 |> orFail).Values
+let values = (PolicySequence.run garnet (Algorithms.trustRegion 0.05) |> Seq.item 3 |> orFail).Values
 let damping, delta = 0.1, 0.01
 let region = { Delta = delta; Damping = damping; Length = Curvature.Damped }
 let step = (Algorithms.trustRegionStep garnet region values).Value
@@ -268,7 +268,7 @@ let costs =
           let way eta = 100.0 * (eta - uniform) / (best - uniform)
 
           let exact =
-              PolicySequence.climb mdp (Algorithms.trustRegion 0.01)
+              PolicySequence.run mdp (Algorithms.trustRegion 0.01)
               |> Seq.truncate (List.last shown + 1)
               |> Seq.map (fun climb -> (orFail climb).Values.Eta)
               |> Array.ofSeq

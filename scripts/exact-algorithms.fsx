@@ -26,7 +26,7 @@ let run mdp rung =
     let clock = Stopwatch.StartNew()
 
     let climbs =
-        PolicySequence.climb mdp rung |> Seq.truncate (iterations + 1) |> Seq.map orFail |> List.ofSeq
+        PolicySequence.run mdp rung |> Seq.truncate (iterations + 1) |> Seq.map orFail |> List.ofSeq
 
     let steps = max 1 (climbs.Length - 1)
 
@@ -41,7 +41,7 @@ let damped =
           Algorithms.dampedTrustRegion { Delta = 0.01; Damping = 0.1; Length = length } ]
 
 let runs =
-    [ for mdp in processes -> mdp, [ for rung in PolicySequence.rungs 0.01 0.1 @ damped -> run mdp rung ] ]
+    [ for mdp in processes -> mdp, [ for rung in PolicySequence.algorithms 0.01 0.1 @ damped -> run mdp rung ] ]
 
 /// Why η never falls, if it does not.
 let promise (rung: Algorithm) =

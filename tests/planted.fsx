@@ -466,15 +466,15 @@ let all =
               [ slip "what follows is not discounted" "+ mdp.Gamma * sum" "+ sum"
                 slip
                     "the identity has the visitation of the old policy"
-                    "ofOther.Visitation[state]"
+                    "other.Visitation[state]"
                     "values.Visitation[state]" ]
           exact
               [ "Exact bounds"; "Exact ladder" ]
               "Divergence.fs"
               [ slip
                     "the mean KL is not normalised"
-                    "scale * values.Visitation[state] * ofStates[state]"
-                    "(if scale > 0.0 then values.Visitation[state] else 0.0) * ofStates[state]" ]
+                    "scale * values.Visitation[state] * stateValues[state]"
+                    "(if scale > 0.0 then values.Visitation[state] else 0.0) * stateValues[state]" ]
           exact
               [ "Bridge"; "natural gradient" ]
               "Softmax.fs"
@@ -484,8 +484,8 @@ let all =
                     "weight * values.Policy[state, action] * (x[state, action] - 0.0 * mean)"
                 slip
                     "Sherman and Morrison have a wrong sign"
-                    "(1.0 - weight * dot row ofRow)"
-                    "(1.0 + weight * dot row ofRow)" ]
+                    "(1.0 - weight * dot row solvedRow)"
+                    "(1.0 + weight * dot row solvedRow)" ]
           exact
               [ "Exact ladder" ]
               "Algorithms.fs"

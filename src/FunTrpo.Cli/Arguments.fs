@@ -1,4 +1,5 @@
-/// What the command line says, checked: each value either is in its range, or is refused with its name, itself and the range.
+/// Checks the values of command-line options. Each function returns the parsed value, or `InvalidSetting` with the option's name,
+/// the text and the allowed range.
 module FunTrpo.Cli.Arguments
 
 open System
@@ -18,7 +19,7 @@ let integer name (low: int64) (high: int64) (text: string) =
     | true, value when low <= value && value <= high -> Ok value
     | _ -> Error(InvalidSetting(name, text, $"it must be an integer in [{low}, {high}]"))
 
-/// A whole number in [low, high], also as people write large ones: 100000, 100k, 2M or 1e6.
+/// An integer in [low, high]. Short forms of large numbers are allowed: 100000, 100k, 2M or 1e6.
 let count name (low: int64) (high: int64) (text: string) =
     let digits, unit =
         match text with
@@ -34,7 +35,7 @@ let count name (low: int64) (high: int64) (text: string) =
             CultureInfo.InvariantCulture
         )
 
-    // Compared before it is multiplied, which could overflow.
+    // Compared before the multiplication, which could overflow.
     if
         isNumber
         && number <= decimal high
@@ -71,12 +72,12 @@ let private set name text configuration =
             InvalidSetting(name, text, $"there is no such field; the fields are {names}{Suggestion.among known name}")
         )
 
-/// The configuration with each of these fields, which all have other names, set in turn.
+/// The configuration with these fields set in order. The names are distinct.
 let fields configuration (values: seq<string * string>) =
     (Ok configuration, values)
     ||> Seq.fold (fun soFar (name, text) -> soFar |> Result.bind (set name text))
 
-/// The name and the text of each `key=value`; a name stands there once.
+/// The name and the text of each `key=value`. A name that occurs twice is refused.
 let assignments (texts: string list) =
     let add soFar (text: string) =
         result {

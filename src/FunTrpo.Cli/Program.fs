@@ -15,18 +15,18 @@ let private badArguments = 2
 let private option name description (standard: string) =
     Option<string>(name, Description = description, DefaultValueFactory = (fun _ -> standard))
 
-/// An option that may be left out; then it is null.
+/// An option that may be omitted; its value is then null.
 let private optional name description = Option<string>(name, Description = description)
 
 let private tryGet (parsed: ParseResult) (option: Option<string>) = parsed.GetValue option |> Option.ofObj
 
-/// The value of an option that was given, checked; none where it was not.
+/// The checked value of an option, or none if the option was omitted.
 let private checkedOption check text =
     match text with
     | None -> Ok None
     | Some text -> check text |> Result.map Some
 
-/// Runs the action, or prints why it cannot be run.
+/// Returns the exit code of the action, or prints the fault and returns `badArguments`.
 let private orRefuse (action: Result<int, Fault>) =
     match action with
     | Ok exitCode -> exitCode
@@ -43,7 +43,7 @@ let private parseSeed = Arguments.integer "--seed" Int64.MinValue Int64.MaxValue
 
 let private parseThreads text = Arguments.integer "--threads" 1L 1024L text |> Result.map int
 
-/// A saved policy. Where a folder is named, the file in it may be meant.
+/// Loads a saved policy. If the path is a folder, the fault suggests the policy file inside it.
 let private loadPolicy path =
     let inside = Path.Combine(path, "policy.json")
 
@@ -51,7 +51,7 @@ let private loadPolicy path =
     elif File.Exists inside then Error(Damaged(path, $"it is a folder; did you mean {inside}?"))
     else Error(Damaged(path, "it is a folder, and not the file of a policy"))
 
-/// A saved policy that acts in the environment.
+/// Loads a saved policy that can act in the environment.
 let private policyFor (environment: Environment<'State>) path =
     loadPolicy path |> Result.bind (PolicyFile.requireFit $"the policy in {path}" environment)
 
@@ -89,7 +89,7 @@ let private trainCommand =
     let options: Option list = [ env; seed; config; steps; stopAt; out; from; threads; set ]
     options |> List.iter command.Options.Add
 
-    /// A run that started from a policy cannot be made again without it.
+    /// A run that started from a saved policy cannot be repeated without that policy.
     let requireStart (recorded: RunFiles.Settings option) from =
         match recorded |> Option.bind _.StartedFrom, from with
         | Some hash, None ->
@@ -138,14 +138,14 @@ let private trainCommand =
             let fields = recorded |> Option.map _.Fields |> Option.defaultValue []
             let! configuration = Arguments.fields preset (fields @ assignments)
 
-            let ofPolicy (configuration: Configuration) =
+            let policySettings (configuration: Configuration) =
                 Configuration.policyArchitecture configuration,
                 configuration.NormaliseObservations,
                 configuration.ScaleActions,
                 configuration.InitialLogSigma
 
             do!
-                if from.IsSome && ofPolicy configuration <> ofPolicy preset then
+                if from.IsSome && policySettings configuration <> policySettings preset then
                     Error(
                         Mismatch
                             "hidden, activation, normaliseObservations, scaleActions and initialLogSigma cannot be set with --from: they are those of the saved policy"
@@ -207,7 +207,7 @@ let private evaluateCommand =
     let options: Option list = [ policy; env; episodes; seed; threads ]
     options |> List.iter command.Options.Add
 
-    /// The environment that the policy was trained on, where it is one of the library's.
+    /// The environment that the policy was trained on, if the library has it.
     let environmentOf path (saved: SavedPolicy) =
         match Registry.tryFind saved.Environment with
         | Some registered -> Ok registered

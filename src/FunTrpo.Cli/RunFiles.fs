@@ -1,12 +1,12 @@
-/// The files that a training run leaves in its folder, and the order in which they are written.
+/// The files that a training run writes to its folder, and the order in which it writes them.
 ///
-/// A process can end at any moment, and what is there then must fit together. So everything that is done to the folder is one of
-/// the `Write`s, each of which happens wholly or not at all, and their sequence is such that after each of them
+/// A process can end at any moment, and the files must be consistent then. So every change of the folder is a `Write`, and each
+/// `Write` is atomic. Their order guarantees that after each of them
 ///
-/// - all files are of one run;
-/// - where there is a summary.json, which is written last and removed first, the policy is the one that it speaks of, and
+/// - all files belong to one run;
+/// - if there is a summary.json, which is written last and removed first, policy.json is the policy that it describes, and
 ///   progress.csv has a line for each of its iterations, and perhaps for some later ones;
-/// - a policy.json that was there is there.
+/// - if there was a policy.json before, there still is one.
 module FunTrpo.Cli.RunFiles
 
 open System
@@ -24,18 +24,19 @@ let private progressFile = "progress.csv"
 let private summaryFile = "summary.json"
 let private holdFile = ".running"
 
-/// One thing that is done to a run's folder.
+/// One change of a run's folder.
 type Write =
-    /// There is no such file any more.
+    /// Removes a file, if it exists.
     | Remove of file: string
-    /// There is a file with this content, whatever was there before.
+    /// Creates or replaces a file.
     | Replace of file: string * content: string
-    /// There is a progress.csv with this line alone, whatever was there before.
+    /// Creates or replaces progress.csv, with this line alone.
     | Start of line: string
-    /// progress.csv has one line more.
+    /// Adds a line to progress.csv.
     | Append of line: string
 
-/// Writes a line to the end of a file. Where it cannot be written whole, because the disk is full, the file stays as it was.
+/// Appends a line to a file. If the whole line cannot be written, for example because the disk is full, the file stays unchanged
+/// and an `IOException` is thrown.
 let addLine (file: Stream) (line: string) =
     let before = file.Length
     file.Seek(0L, SeekOrigin.End) |> ignore
@@ -48,11 +49,11 @@ let addLine (file: Stream) (line: string) =
 
         match error with
         | :? IOException -> reraise ()
-        // What .NET says of a file that would be larger than it may be.
+        // .NET throws another type of exception if the file would exceed its size limit.
         | _ -> raise (IOException(error.Message, error))
 
-/// A new file in place of whatever has this name (a link or a pipe is replaced, and not followed): it appears with its first line,
-/// and stays open for more.
+/// Creates or replaces a file with its first line, and keeps it open for more lines. A link or a pipe of this name is replaced,
+/// not followed.
 let private startLines (path: string) line =
     let written = $"{path}.{Path.GetRandomFileName()}"
 
@@ -68,7 +69,7 @@ let private startLines (path: string) line =
         File.Delete written
         reraise ()
 
-/// A folder that one run holds until it is disposed of: two that wrote the same files would spoil both.
+/// The folder of a run. The run holds a lock on it until it is disposed of, because two runs in one folder would mix their files.
 type Folder(path: string, isReused: bool, hold: FileStream) =
     let at name = Path.Combine(path, name)
     let mutable progress: FileStream option = None
@@ -79,7 +80,7 @@ type Folder(path: string, isReused: bool, hold: FileStream) =
 
     member _.Path = path
 
-    /// Whether an earlier run left its files there, which this one replaces.
+    /// True if the folder has the files of an earlier run, which this run replaces.
     member _.IsReused = isReused
 
     member _.Do write =
@@ -103,7 +104,7 @@ type Folder(path: string, isReused: bool, hold: FileStream) =
             close ()
             hold.Dispose()
 
-/// The files that are on their way to a name of their own when a process ends stay behind under another one.
+/// Recognises a temporary file that a killed process could not rename to its final name.
 let private isLeftOver (path: string) =
     let names =
         [ policyFile; configurationFile; progressFile; summaryFile ]
@@ -112,8 +113,8 @@ let private isLeftOver (path: string) =
 
     Regex.IsMatch(Path.GetFileName path, $@"^({names})\.[a-z0-9]{{8}}\.[a-z0-9]{{3}}$")
 
-/// Opens the file that says that a run is there, and keeps others from opening it. A link is not followed; where a pipe has its
-/// name, opening it for both directions does not wait.
+/// Opens the lock file of a run, so that no other run can open it. A link of this name is deleted, not followed. If the name is a
+/// pipe, opening it for both directions does not block.
 let private holdOf path =
     let name = Path.Combine(path, holdFile)
 
@@ -122,7 +123,8 @@ let private holdOf path =
 
     new FileStream(name, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose)
 
-/// A folder that can be written to, made where it does not exist, without what killed runs left unfinished there.
+/// Returns the folder at this path, locked for this run, or `InvalidSetting`. It creates the folder if necessary, and deletes the
+/// temporary files of killed runs.
 let prepare (path: string) =
     let refuse why = Error(InvalidSetting("--out", path, $"it must be a folder that can be written to ({why})"))
     let isFolder name = Directory.Exists(Path.Combine(path, name))
@@ -149,20 +151,20 @@ let prepare (path: string) =
 
 let private print (node: JsonObject) = node.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n"
 
-/// The number, or null where there is none.
+/// The number as JSON, or null for none.
 let private numberOrNull (value: float option) =
     value |> Option.map (fun x -> JsonValue.Create x :> JsonNode) |> Option.toObj
 
-/// What config.json says of a run: enough to make it again.
+/// The contents of config.json: all that is needed to repeat a run.
 type Settings =
     {
         Environment: string
         Seed: int64
         Steps: int64
         StopAt: float option
-        /// The SHA-256 of the parameters that it started from, where those were saved ones.
+        /// The SHA-256 of the parameters of the saved policy that the run started from, if there was one.
         StartedFrom: string option
-        /// Every field of the configuration, as text.
+        /// The name and the text of every field of the configuration.
         Fields: (string * string) list
     }
 
@@ -187,7 +189,7 @@ let private settingsText settings =
     node.Add("configuration", fields)
     print node
 
-/// Thrown and caught in `settings` alone: reading JSON that is not what it should be throws anyway.
+/// Thrown and caught only within `settings`. An exception is simplest here, because reading wrong JSON throws anyway.
 exception private Unreadable of why: string
 
 let private settingsOf (node: JsonNode) =
@@ -220,7 +222,7 @@ let private settingsOf (node: JsonNode) =
       StartedFrom = node["startedFrom"] |> Option.ofObj |> Option.map _.GetValue<string>()
       Fields = [ for KeyValue(name, value) in (property "configuration").AsObject() -> name, textOf name value ] }
 
-/// What the config.json of a run says, or why that cannot be used.
+/// Returns the settings in a config.json, or `Damaged`.
 let settings path =
     let damaged why = Error(Damaged(path, why))
 
@@ -245,7 +247,7 @@ let settings path =
     | :? ArgumentException
     | :? UnauthorizedAccessException as e -> damaged e.Message
 
-/// What a run came to.
+/// The result of a run, as in summary.json.
 type Summary =
     {
         Environment: string
@@ -253,9 +255,9 @@ type Summary =
         Steps: int64
         Iterations: int
         Episodes: int64
-        /// Of the last 100 finished episodes; of fewer where fewer have finished.
+        /// The mean return of the last 100 finished episodes, or of all if fewer have finished.
         MeanReturn100: float option
-        /// The best mean of 100 finished episodes, where there have been so many.
+        /// The best mean return of 100 consecutive finished episodes, if at least 100 have finished.
         BestMeanReturn100: float option
         Solved: bool
         WallSeconds: float
@@ -276,7 +278,7 @@ let private summaryText summary =
     node.Add("parametersSha256", JsonValue.Create summary.ParametersSha256)
     print node
 
-/// The columns of progress.csv: a name, and the value of one iteration that took `seconds` for `steps` steps.
+/// The columns of progress.csv: the name, and the value from an iteration's report, steps and seconds.
 let private columns: (string * (Report -> int64 -> float -> string)) list =
     let number (x: float) = if Double.IsFinite x then x.ToString("R", CultureInfo.InvariantCulture) else ""
 
@@ -329,17 +331,17 @@ let private columns: (string * (Report -> int64 -> float -> string)) list =
 
 let private header = columns |> List.map fst |> String.concat ","
 
-/// The line of one iteration, which took `seconds` for `steps` steps.
+/// Appends the line of one iteration, which made `steps` steps in `seconds` seconds.
 let line (report: Report) (steps: int64) (seconds: float) =
     Append(columns |> List.map (fun (_, value) -> value report steps seconds) |> String.concat ",")
 
-/// What is written of a policy and its summary, again and again.
+/// The writes that save a policy and its summary during a run.
 let saving policy summary =
     [ Remove summaryFile
       Replace(policyFile, PolicyFile.print policy)
       Replace(summaryFile, summaryText summary) ]
 
-/// What is written when a run begins: the files of an earlier one make way for those of this one.
+/// The writes at the start of a run. They replace the files of an earlier run.
 let beginning settings policy summary =
     [ Remove summaryFile
       Remove progressFile

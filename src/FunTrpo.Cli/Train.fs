@@ -1,4 +1,4 @@
-/// `funtrpo train`: the fold, shown line by line and kept in files.
+/// The command `funtrpo train`: runs the iterations of training, prints a line for each, and saves the files of the run.
 module FunTrpo.Cli.Train
 
 open System
@@ -10,18 +10,18 @@ open FunTrpo
 type Options =
     {
         Seed: int64
-        /// Environment steps at most.
+        /// The maximum number of environment steps.
         Steps: int64
         /// The mean return of the last 100 episodes at which training stops early.
         StopAt: float option
         /// The mean return of the last 100 episodes at which the run counts as solved.
         SolvedAt: float
         Folder: string
-        /// How much time passes before policy and summary are saved again, at least.
+        /// The minimum time between two saves of the policy and the summary.
         SaveEvery: TimeSpan
         Threads: int
         Configuration: Configuration
-        /// A policy to start from.
+        /// A saved policy to start from.
         From: SavedPolicy option
     }
 
@@ -56,12 +56,13 @@ let private line (report: Report) (steps: int64) seconds =
 
     $"{report.Steps, 9} {mean} {comparison.MeanKl, 10:F5} {share} {comparison.Gain, 9:F4} {conjugateGradient} {tries} {report.ExplainedVariance, 10:F3} {comparison.Entropy, 8:F3} {float steps / seconds, 10:F0}"
 
-/// Whether the last 100 finished episodes have a mean return of at least the goal.
+/// True if 100 episodes have finished and the last 100 have a mean return of at least the goal.
 let private hasReached goal (state: State<'State>) =
     state.RecentReturns.Length >= Training.window
     && Training.meanReturn state |> Option.exists (fun mean -> mean >= goal)
 
-/// Ctrl-C and SIGTERM, watched while it lives: the iteration at hand is finished and saved; a second one ends the process at once.
+/// Handles Ctrl-C and SIGTERM until it is disposed of. After the first signal the current iteration is finished and saved; a second
+/// signal ends the process at once.
 type private Interruption() =
     let mutable requested = false
 
@@ -81,7 +82,7 @@ type private Interruption() =
             for registration in registrations do
                 registration.Dispose()
 
-/// The setup, the state to start from and the folder to write to; or why there is none.
+/// The setup, the initial state and the folder of the run, or a fault.
 let private prepare options environment =
     result {
         let! setup = Training.setup options.Threads options.Configuration environment
@@ -95,7 +96,7 @@ let private prepare options environment =
         return setup, state, folder
     }
 
-/// The policy and the summary of a state, as they are saved.
+/// The policy and the summary of a state, in the form that is saved.
 let private saved options (setup: Setup<'State>) solved (elapsed: TimeSpan) (state: State<'State>) =
     let environment = setup.Environment
 
@@ -123,8 +124,8 @@ let private settings options id : RunFiles.Settings =
       StartedFrom = options.From |> Option.map (fun saved -> PolicyFile.sha256 saved.Actor.Parameters)
       Fields = [ for field in Configuration.fields -> field.Name, field.Get options.Configuration ] }
 
-/// Runs the iterations until the steps or the goal are reached, a fault ends them, or the user does; `write` does what is to be
-/// done to the run's folder. Returns the exit code.
+/// Runs iterations until the steps are made, the goal is reached, a fault occurs, or the user interrupts the run. `write` changes
+/// the run's folder. Returns the exit code.
 let iterate
     options
     (setup: Setup<'State>)
@@ -147,7 +148,7 @@ let iterate
     let mutable state = initial
     let mutable solved = false
     let mutable fault = None
-    let mutable before = clock.Elapsed
+    let mutable previous = clock.Elapsed
     let mutable lastSaved = clock.Elapsed
 
     let save now =
@@ -157,20 +158,20 @@ let iterate
     output.WriteLine
         $"{id}: seed {options.Seed}, {configuration.Environments} environments × {configuration.Horizon} steps an iteration, a policy of {initial.PolicyParameters.Length} parameters"
 
-    let goesOn () =
+    let continues () =
         let goalReached = options.StopAt |> Option.exists (fun goal -> hasReached goal state)
         fault.IsNone && not goalReached && not interruption.IsRequested
 
     try
-        while goesOn () && iterations.MoveNext() do
+        while continues () && iterations.MoveNext() do
             match iterations.Current with
             | Error found -> fault <- Some found
             | Ok(next, report) ->
                 let now = clock.Elapsed
                 let steps = next.Steps - state.Steps
-                let seconds = (now - before).TotalSeconds
-                before <- now
-                // A state whose line is not on disk is never saved.
+                let seconds = (now - previous).TotalSeconds
+                previous <- now
+                // The line is written first: a saved state always has its line in progress.csv.
                 write (RunFiles.line report steps seconds)
                 state <- next
                 solved <- solved || hasReached (defaultArg options.StopAt options.SolvedAt) state
@@ -210,8 +211,8 @@ let iterate
         1
     | None -> if interruption.IsRequested then 130 else 0
 
-/// Trains, shows a line an iteration, and keeps the files. Returns the exit code: 0, 1 for a fault during training, 2 for a
-/// configuration, policy or folder that cannot be used, 130 when the user interrupted it.
+/// Trains a policy, prints a line for each iteration, and saves the files of the run. Returns the exit code: 0 for success, 1 for a
+/// fault during training, 2 for a configuration, policy or folder that cannot be used, 130 if the user interrupted the run.
 let run options (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
     match prepare options environment with
     | Ok(setup, state, folder) ->

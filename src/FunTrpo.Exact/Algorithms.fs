@@ -3,50 +3,52 @@ namespace FunTrpo.Exact
 open System
 open FunTrpo
 
-/// What a rung of the ladder makes of a policy.
+/// The result of one step of an algorithm.
 type Step =
-    /// Another policy, with what it is worth and what was guaranteed.
+    /// The step was taken. Holds the values of the new policy, and the certificate of the step.
     | Stepped of Values * Certificate
-    /// Nothing, as there is nothing left to gain that the rung could see.
+    /// No step was taken: the algorithm finds no gain beyond rounding.
     | Stopped
-    /// Nothing, as the step's certificate, which is this one, promises less than rounding may take away: from here on nobody could say
-    /// whether η rises or falls.
+    /// No step was taken: the bound in this certificate promises less gain than rounding can hide, so it would be unknown whether η
+    /// rises or falls.
     | BelowRounding of Certificate
 
-/// Why η never decreases, if it does not.
+/// The reason why η never decreases, if there is one.
 [<RequireQualifiedAccess>]
 type Promise =
-    /// Each step maximises a lower bound of η that touches it at the old policy. That needs no more than the bound, whatever the policy is made of.
+    /// Each step maximises a lower bound of η that equals η at the old policy. This needs only the bound, and holds for every kind of
+    /// policy.
     | ByItsBound
-    /// No step is worse than the old policy in any state: Σ_a π̃(a|s) A(s, a) ≥ 0 (the policy improvement theorem). That needs exact advantages, and a
-    /// policy whose states share no parameters: with samples, or with a network, it is lost.
+    /// No step is worse than the old policy in any state: Σ_a π̃(a|s) A(s, a) ≥ 0 (the policy improvement theorem). This needs exact
+    /// advantages and a policy whose states share no parameters, so it does not hold with samples or with a network.
     | InEachState
-    /// Nothing promises it.
+    /// η may decrease.
     | Nothing
 
-/// An algorithm that improves a policy of a finite process, step by step.
+/// An algorithm that improves a policy of a finite process step by step. `Step` returns a fault if a guarantee is broken by more
+/// than rounding.
 [<NoComparison; NoEquality>]
 type Algorithm =
     { Name: string
       Promise: Promise
       Step: FiniteMdp -> Values -> Result<Step, Fault> }
 
-    /// Whether η never decreases.
+    /// True if η never decreases.
     member this.IsMonotone = this.Promise <> Promise.Nothing
 
-/// The curvature xᵀHx that the length √(2δ / xᵀHx) of TRPO's step is measured by.
+/// The curvature xᵀHx in the length √(2δ / xᵀHx) of TRPO's step.
 [<RequireQualifiedAccess>]
 type Curvature =
-    /// H = F + c: the damped matrix, as the direction was solved with. The more damping, the less of δ is spent.
+    /// H = F + c: the damped matrix that the direction was solved with. More damping gives a step with a smaller KL.
     | Damped
-    /// H = F, so that the quadratic model of the mean KL is δ, whatever the damping.
+    /// H = F: the quadratic model of the mean KL is δ for any damping.
     | Undamped
 
-/// TRPO's trust region: δ, what is added to the diagonal of the Fisher matrix when the direction is solved for, and what the length is
-/// measured by.
+/// TRPO's trust region: δ, the damping that is added to the diagonal of the Fisher matrix when the direction is solved for, and the
+/// curvature that determines the length.
 type Region = { Delta: float; Damping: float; Length: Curvature }
 
-/// The algorithms, from the most careful to the most practical. Each uses exact values, and its certificate says what the bounds know.
+/// The algorithms, from the most cautious to the most practical. Each uses exact values, and certifies its steps.
 module Algorithms =
 
     let private requirePositive name (value: float) =
@@ -61,10 +63,10 @@ module Algorithms =
         let greedy = TabularPolicy.greedy values.Advantages
         greedy, Values.policyAdvantage values greedy
 
-    /// By how much less than nothing a step may be worth in a state, and in all, and it is rounding.
+    /// The policy advantage up to which a gain may be only rounding.
     let private errorOf (values: Values) = max (Values.rounding values.Q) values.EtaError
 
-    /// The step with its certificate, if the rung's promise can be seen to be kept. One that is broken by more than rounding is an error.
+    /// The step with its certificate, or `BelowRounding`. A promise that is broken by more than rounding is a fault.
     let private promised promise (mdp: FiniteMdp) (values: Values) (next: Values) (certificate: Certificate) =
         let falls = values.Eta - next.Eta
 
@@ -74,7 +76,7 @@ module Algorithms =
             Error(BrokenGuarantee(mdp.Name, $"η falls by {falls}, where no state is worth less"))
         | _ -> Ok(Stepped(next, certificate))
 
-    /// A step to a policy, unless that is the old one.
+    /// A step to a policy; `Stopped` if that is the old one.
     let private moved promise mdp (values: Values) bound lower policy =
         if policy = values.Policy then
             Ok Stopped
@@ -82,12 +84,12 @@ module Algorithms =
             let next = Values.ofPolicy mdp policy
             Bounds.certify mdp values next bound lower |> Result.bind (promised promise mdp values next)
 
-    /// A step to a policy, certified by the bound.
+    /// A step to a policy, certified by `bound`.
     let private movedBy promise bound mdp (values: Values) policy =
         moved promise mdp values bound (Bounds.value mdp values policy bound) policy
 
-    /// The policy in which each state that is visited has the row that `choose` gives for its old row and its advantages; but where these are all
-    /// the same, up to rounding, there is nothing to choose.
+    /// The policy whose row in each visited state is `choose` of the old row and its advantages. A state that is not visited, or
+    /// whose advantages are all equal up to rounding, keeps its row.
     let private stateByState (values: Values) (choose: float[] -> float[] -> float[]) =
         let rounding = Values.rounding values.Q
 
@@ -97,8 +99,8 @@ module Algorithms =
             let spread = Array.max advantages - Array.min advantages
             if values.Visitation[state] > 0.0 && spread > rounding then choose row advantages else row)
 
-    /// A rung that steps unless no policy has an advantage over the present one, beyond rounding.
-    let private rung name promise (step: FiniteMdp -> Values -> Result<Step, Fault>) =
+    /// An algorithm that stops if no policy has a policy advantage beyond rounding, and else takes the given step.
+    let private algorithm name promise (step: FiniteMdp -> Values -> Result<Step, Fault>) =
         { Name = name
           Promise = promise
           Step =
@@ -106,9 +108,9 @@ module Algorithms =
                 let _, advantage = advantageOfGreedy values
                 if advantage <= errorOf values then Ok Stopped else step mdp values }
 
-    /// The greedy policy, all at once. That η does not decrease is the policy improvement theorem, which needs exact values in
-    /// every state: no bound on the step stands behind it. States that the old policy never visits count, too: what is better
-    /// there may make it worth to go there.
+    /// Policy iteration: a step to the greedy policy in all states. η does not decrease by the policy improvement theorem, which
+    /// needs exact values in every state, and not by a bound of the step. States that the old policy never visits count too: a
+    /// better action there can make it worthwhile to visit them.
     let policyIteration =
         { Name = "policy iteration"
           Promise = Promise.InEachState
@@ -121,18 +123,19 @@ module Algorithms =
                 else
                     movedBy Promise.InEachState Bound.TotalVariation mdp values (TabularPolicy.greedy values.Advantages) }
 
-    /// The α in [0, 1] that maximises the bound of the mixture: 𝔸(1−γ)²/(4εγ), at most 1, and 0 where 𝔸 is not positive.
+    /// Returns the α in [0, 1] that maximises the bound of the mixture: 𝔸(1−γ)²/(4εγ), at most 1, where 𝔸 is the policy advantage
+    /// of `other`. It is 0 if 𝔸 is not positive.
     let mixtureStep (mdp: FiniteMdp) (values: Values) other =
         let advantage = Values.policyAdvantage values other
         let c = Bounds.penalty mdp (Bounds.epsilonOf mdp values other)
         if advantage <= 0.0 then 0.0 else min 1.0 (advantage / c)
 
-    /// Conservative policy iteration (Kakade and Langford 2002): the mixture with the greedy policy whose bound is best. It stops
-    /// where the policy advantage is at most the threshold.
+    /// Conservative policy iteration (Kakade and Langford 2002): a step to the mixture with the greedy policy that has the best
+    /// bound. It stops if the policy advantage is at most the threshold. A negative or infinite threshold throws `ArgumentException`.
     let conservativePolicyIteration threshold =
         requireNotNegative (nameof threshold) threshold
 
-        rung "conservative policy iteration" Promise.ByItsBound (fun mdp values ->
+        algorithm "conservative policy iteration" Promise.ByItsBound (fun mdp values ->
             let greedy, advantage = advantageOfGreedy values
 
             if advantage <= threshold then
@@ -144,14 +147,14 @@ module Algorithms =
                 TabularPolicy.mix alpha values.Policy greedy
                 |> moved Promise.ByItsBound mdp values Bound.Mixture lower)
 
-    /// The KL in nats that a step takes where it costs nothing.
+    /// The largest KL of a step, in nats. A step has this KL if its price is 0 or tiny.
     let private mostKl = 50.0
 
-    /// The KL in nats of policies between which float64 cannot tell: their total variation is below 10⁻¹⁵.
+    /// The smallest KL of a step, in nats. Float64 cannot distinguish policies this close: their total variation is below 10⁻¹⁵.
     let private leastKl = 1e-30
 
-    /// Σ_s ρ(s) λ_s: what a nat more in every state would be worth.
-    let private worth (values: Values) limit =
+    /// Σ_s ρ(s) λ_s: the derivative of the best L in a KL limit that all states share.
+    let private slopeAt (values: Values) limit =
         let mutable sum = 0.0
 
         for state in 0 .. values.Policy.Rows - 1 do
@@ -164,45 +167,45 @@ module Algorithms =
     let private withinMaximum limit (values: Values) =
         stateByState values (fun row w -> (KlDual.withinLimit limit row w).Row)
 
-    /// The maximiser of L(π̃) − price · D_KL^max(π ‖ π̃): a concave function of the one number that D_KL^max is, whose slope is the
-    /// worth of a nat less its price.
+    /// Returns the maximiser of L(π̃) − price · D_KL^max(π ‖ π̃). For a given D_KL^max the best L is known, so this is a concave
+    /// problem in the number D_KL^max. Its slope is Σ_s ρ(s) λ_s − price. A price that is negative or NaN throws `ArgumentException`.
     let penalised price (values: Values) =
         if price < 0.0 || Double.IsNaN price then
             invalidArg (nameof price) $"price = {price} is negative or NaN"
 
-        if worth values leastKl <= price then values.Policy
-        elif worth values mostKl >= price then withinMaximum mostKl values
-        else withinMaximum (KlDual.whereItFallsTo price 1e-4 (worth values)) values
+        if slopeAt values leastKl <= price then values.Policy
+        elif slopeAt values mostKl >= price then withinMaximum mostKl values
+        else withinMaximum (KlDual.whereItFallsTo price 1e-4 (slopeAt values)) values
 
-    /// Minorization-maximization: the exact maximiser of L − C · D_KL^max, which is a lower bound of η that touches it at the old
-    /// policy (TRPO, algorithm 1).
+    /// Minorization-maximization: a step to the exact maximiser of L − C · D_KL^max. This is a lower bound of η that equals η at the
+    /// old policy (TRPO, algorithm 1).
     let minorizationMaximization =
-        rung "minorization-maximization" Promise.ByItsBound (fun mdp values ->
+        algorithm "minorization-maximization" Promise.ByItsBound (fun mdp values ->
             let price = Bounds.penalty mdp (Bounds.epsilon mdp values)
             movedBy Promise.ByItsBound Bound.Kl mdp values (penalised price values))
 
-    /// The same with half of the penalty, by Pinsker's inequality.
+    /// Minorization-maximization with half of the penalty, by Pinsker's inequality.
     let minorizationMaximizationPinsker =
-        rung "minorization-maximization, Pinsker" Promise.ByItsBound (fun mdp values ->
+        algorithm "minorization-maximization, Pinsker" Promise.ByItsBound (fun mdp values ->
             let price = 0.5 * Bounds.penalty mdp (Bounds.epsilon mdp values)
             movedBy Promise.ByItsBound Bound.KlPinsker mdp values (penalised price values))
 
-    /// A rung whose step, from exact advantages and without damping, is worth no less than the old policy in any state: each of them goes, in a state,
-    /// where advantages are larger.
-    let private onTables name (step: FiniteMdp -> Values -> TabularPolicy) =
-        rung name Promise.InEachState (fun mdp values ->
+    /// An algorithm with the promise `InEachState`: its exact, undamped step moves every state towards actions with larger
+    /// advantages, so the new policy is no worse than the old one in any state.
+    let private improvingEachState name (step: FiniteMdp -> Values -> TabularPolicy) =
+        algorithm name Promise.InEachState (fun mdp values ->
             movedBy Promise.InEachState Bound.Kl mdp values (step mdp values))
 
-    /// The maximiser of L subject to D_KL^max ≤ δ (TRPO, equation 11).
+    /// A step to the maximiser of L subject to D_KL^max ≤ δ (TRPO, equation 11). δ must be positive.
     let maximumKl delta =
         requirePositive (nameof delta) delta
-        onTables $"max KL ≤ {delta}" (fun _ values -> withinMaximum delta values)
+        improvingEachState $"max KL ≤ {delta}" (fun _ values -> withinMaximum delta values)
 
-    /// The maximiser of L at a price of the KL that all states share: ρ(s) is the same on both sides, so that each state pays it for
-    /// its own KL.
+    /// The maximiser of L − price · Σ_s ρ(s) KL(s). The factor ρ(s) is common to both terms, so each state solves its own problem at
+    /// the same price.
     let private atPrice price (values: Values) = stateByState values (fun row w -> (KlDual.atPrice price row w).Row)
 
-    /// The maximiser of L subject to a mean KL of at most δ (TRPO, equation 12).
+    /// Returns the maximiser of L subject to a mean KL of at most δ (TRPO, equation 12). δ must be positive.
     let withinMean mdp delta (values: Values) =
         requirePositive (nameof delta) delta
         let klMean policy = Divergence.mean mdp values (Divergence.kl values.Policy policy)
@@ -218,15 +221,17 @@ module Algorithms =
         else
             KlDual.keeping delta klMean at |> Option.defaultValue values.Policy
 
+    /// A step to the maximiser of L subject to a mean KL of at most δ (TRPO, equation 12). δ must be positive.
     let meanKl delta =
         requirePositive (nameof delta) delta
-        onTables $"mean KL ≤ {delta}" (fun mdp values -> withinMean mdp delta values)
+        improvingEachState $"mean KL ≤ {delta}" (fun mdp values -> withinMean mdp delta values)
 
-    /// The natural policy gradient with a fixed step (Kakade 2001), on the logits of a softmax policy.
+    /// The natural policy gradient with a fixed step (Kakade 2001), on the logits of a softmax policy. The learning rate must be
+    /// positive.
     let naturalPolicyGradient learningRate =
         requirePositive (nameof learningRate) learningRate
 
-        onTables $"natural policy gradient, {learningRate}" (fun mdp values ->
+        improvingEachState $"natural policy gradient, {learningRate}" (fun mdp values ->
             let direction, _ = Softmax.naturalGradient mdp 0.0 values
             TabularPolicy.tiltBy learningRate direction values.Policy)
 
@@ -236,20 +241,20 @@ module Algorithms =
 
     /// xᵀHx
     let private curvature mdp region values (x: Table) =
-        let ofFisher = Softmax.fisherQuadratic mdp values x
+        let fisherTerm = Softmax.fisherQuadratic mdp values x
 
         match region.Length with
-        | Curvature.Damped -> ofFisher + region.Damping * Table.fold (fun sum xi -> sum + xi * xi) 0.0 x
-        | Curvature.Undamped -> ofFisher
+        | Curvature.Damped -> fisherTerm + region.Damping * Table.fold (fun sum xi -> sum + xi * xi) 0.0 x
+        | Curvature.Undamped -> fisherTerm
 
-    /// What the step of TRPO adds to the logits: √(2δ / xᵀHx) x along the damped natural gradient, and less by a fifth as long as L does
-    /// not gain or the mean KL is beyond δ. None where no length will do.
+    /// Returns the change of the logits by TRPO's step: √(2δ / xᵀHx) x with the damped natural gradient x, shortened by factors of 0.8
+    /// until L gains and the mean KL is at most δ. Returns none if the gradient is 0, or if none of 20 lengths is acceptable.
     let trustRegionStep mdp region (values: Values) =
         requireRegion region
         let tries, ratio = 20, 0.8
         let direction, _ = Softmax.naturalGradient mdp region.Damping values
         let size = Table.fold (fun largest xi -> max largest (abs xi)) 0.0 direction
-        // In units of its largest part, whose square is always a number.
+        // Scaled by its largest component, so that squares do not overflow.
         let x = Table.map (fun xi -> xi / size) direction
 
         let isAcceptable length =
@@ -270,17 +275,18 @@ module Algorithms =
     let private byTrustRegion name promise region =
         requireRegion region
 
-        rung name promise (fun mdp values ->
+        algorithm name promise (fun mdp values ->
             match trustRegionStep mdp region values with
             | Some step -> movedBy promise Bound.Kl mdp values (TabularPolicy.tilt step values.Policy)
             | None -> Ok Stopped)
 
-    /// TRPO with exact values and a damped Fisher matrix, as practice has it. A damped direction may be worth less in some state.
+    /// TRPO with exact values and a damped Fisher matrix, as in practice. A step along a damped direction may be worse in some states,
+    /// so η may decrease.
     let dampedTrustRegion region =
         let length = if region.Length = Curvature.Undamped then ", undamped length" else ""
         byTrustRegion $"TRPO, δ = {region.Delta}, damping {region.Damping}{length}" Promise.Nothing region
 
-    /// TRPO with exact values.
+    /// TRPO with exact values and without damping. δ must be positive.
     let trustRegion delta =
         byTrustRegion
             $"TRPO, δ = {delta}"

@@ -1,25 +1,27 @@
-/// The bridge from the exact theory to samples: the practical pipeline on a finite process, with a softmax policy whose logits are a table, in
-/// the setting in which the theory says where its estimates converge: states come from the discounted visitation, values are exact or
-/// λ is 1, and nothing is normalised.
+/// Connects the exact theory with samples. It runs the practical pipeline on a finite process, with a softmax policy whose logits are
+/// a table. In the setting used here the theory gives the limits of the estimates: states come from the discounted visitation, values
+/// are exact or λ is 1, and nothing is normalised.
 module FunTrpo.Exact.Bridge
 
 open System.Collections.Immutable
 open FunTrpo
 
-/// What advantages are estimated by.
+/// The method that estimates advantages.
 type Returns =
-    /// One step, and the exact value of the state behind it: r + γ V(s′) − V(s), which is λ = 0.
+    /// One step and the exact value of the next state: r + γ V(s′) − V(s). This is λ = 0.
     | ByExactValues
-    /// The rewards up to the end of a process that ends with the probability 1 − γ: λ = 1, for which V is a baseline that may be wrong.
+    /// The rewards up to the end of a process that ends with the probability 1 − γ after each step. This is λ = 1: V is only a
+    /// baseline and need not be exact.
     | ByRewards
 
-/// After so many steps a process that goes on with the probability γ is over but for one time in 10⁹, or is bootstrapped.
+/// The number of steps after which a process that continues with the probability γ has ended in all but one of 10⁹ cases, or 20,000
+/// for γ ≥ 0.999. A branch that has not ended by then is bootstrapped.
 let private stepsToTheEnd gamma =
     if gamma = 0.0 then 1
     elif gamma < 0.999 then int (ceil (log 1e-9 / log gamma))
     else 20_000
 
-/// The pipeline in the theory's setting, for batches of so many instances and steps of each.
+/// Returns the setup of the pipeline in the theory's setting, for batches of `instances` × `horizon` rows.
 let setup threads returns instances horizon (mdp: FiniteMdp) =
     let environment, gamma, lambda, branchSteps =
         match returns with
@@ -45,33 +47,33 @@ let setup threads returns instances horizon (mdp: FiniteMdp) =
             NormaliseReturns = false
             NormaliseAdvantages = false }
 
-/// The logits of a policy, as the pipeline's parameters. A softmax has no action of probability 0, and such a policy is refused.
+/// Returns the logits of a policy as parameters of the pipeline. A softmax has no action of probability 0, so a policy with one throws
+/// `ArgumentException`.
 let logits (policy: TabularPolicy) =
     if Table.fold min 1.0 policy.Table <= 0.0 then
         invalidArg (nameof policy) "no softmax gives an action the probability 0"
 
     Vector.init (policy.Rows * policy.Columns) (fun i -> float32 (log policy[i / policy.Columns, i % policy.Columns]))
 
-/// Parameters, or a direction in their space, as a table.
+/// Returns parameters, or a direction in their space, as a table.
 let table (mdp: FiniteMdp) (parameters: Vector) =
     Table.init mdp.States mdp.Actions (fun state action -> float parameters[state * mdp.Actions + action])
 
 /// A table as parameters, or as a direction in their space.
 let private vector (x: Table) = Vector.init (x.Rows * x.Columns) (fun i -> float32 x[i / x.Columns, i % x.Columns])
 
-/// The same state with the exact values of a policy for its critic.
+/// Returns the same training state with a critic whose values are exactly those of a policy.
 let withExactCritic (values: Values) (state: State<int>) =
     { state with Critic = Critic.start Plain (Vector.ofSeq (Seq.map float32 values.V)) }
 
-/// The same state, each of whose instances is in a state of the process that is drawn from the discounted visitation.
+/// Returns the same training state with the instances in states of the process drawn from the discounted visitation.
 let withVisitedStates (values: Values) key (state: State<int>) =
     let instanceAt i (instance: Instance<int>) =
         { instance with State = Simulation.visited values (Key.at (int64 i) key) }
 
     { state with Instances = ImmutableArray.CreateRange(Seq.mapi instanceAt state.Instances) }
 
-/// The state of a training in which a policy has just arrived: its values are known exactly, and each instance is in a state drawn from
-/// the discounted visitation.
+/// Returns a training state with this policy, an exact critic, and instances in states drawn from the discounted visitation.
 let stateAt (setup: Setup<int>) (values: Values) seed =
     let state = Training.start setup seed
 
@@ -79,14 +81,15 @@ let stateAt (setup: Setup<int>) (values: Values) seed =
     |> withExactCritic values
     |> withVisitedStates values (Key.named "visited" state.Key)
 
-/// The surrogate of a rollout of the policy: the single-path procedure.
+/// Returns the surrogate of a rollout of the policy (the single-path procedure), or the fault of the rollout.
 let singlePath (setup: Setup<int>) (values: Values) seed =
     let state = stateAt setup values seed
 
     Training.rollout setup.Configuration.Horizon setup state
     |> Result.map (fun (batch, _) -> Training.advantageBatch setup state batch |> Training.surrogate setup state batch)
 
-/// The surrogate of a vine that takes every action from each instance's state, and how many environment steps that takes.
+/// Returns the surrogate of a vine that takes every action in each instance's state, and its number of environment steps; or the fault
+/// of a rollout.
 let vine (setup: Setup<int>) (values: Values) seed =
     let state = stateAt setup values seed
     let actor = Training.actor setup state
@@ -107,27 +110,28 @@ let vine (setup: Setup<int>) (values: Values) seed =
         Surrogate.create setup.Threads setup.Policy vine.Observations vine.Actions advantages state.PolicyParameters,
         vine.Steps)
 
-// What a surrogate says, in the units of the theory. A mean over rows weighs states by ρ / Σ ρ; so L and its gradient take the factor
-// Σ ρ, which is 1 / (1 − γ) where nothing terminates, and the Fisher matrix and the mean KL take (1 − γ) Σ ρ, which is then 1.
+// The next functions convert estimates to the units of the theory. A mean over rows weights states by ρ / Σ ρ. So L and its gradient
+// are multiplied by Σ ρ, which is 1 / (1 − γ) if nothing terminates. The Fisher matrix and the mean KL are multiplied by (1 − γ) Σ ρ,
+// which is 1 in that case.
 
 let private visits (values: Values) = Seq.sum values.Visitation
 
 /// (1 − γ) Σ ρ
 let private share mdp values = visits values / Values.horizon mdp values
 
-/// The estimate of L.
+/// Returns the estimate of L.
 let localApproximation (values: Values) surrogate other =
     values.Eta + visits values * (Surrogate.at surrogate (logits other)).Gain
 
-/// The estimate of ∇L = ∇η.
+/// Returns the estimate of ∇L = ∇η.
 let gradient mdp values surrogate = Surrogate.gradient surrogate |> Vector.scale (visits values) |> table mdp
 
-/// The estimate of F x.
+/// Returns the estimate of F x.
 let fisherProduct mdp values surrogate x =
     use fisher = Fisher.matrix 0.0 1.0 surrogate
     Fisher.product fisher (vector x) |> Vector.scale (share mdp values) |> table mdp
 
-/// What the pipeline's step adds to the logits; nothing where the line search refuses.
+/// Returns the change of the logits by the pipeline's step; zeros if the line search fails.
 let step (setup: Setup<int>) mdp values damping delta (surrogate: Surrogate) =
     let share = share mdp values
 

@@ -1,4 +1,4 @@
-/// Finite processes to try things on.
+/// Builds finite processes for tests and experiments. Wrong arguments throw `ArgumentException`.
 module FunTrpo.Exact.Builders
 
 open System
@@ -11,8 +11,9 @@ let private orFail result =
 
 let private uniform count = Array.create count (1.0 / float count)
 
-/// States in a row, of which each is worth its reward for as long as it is occupied. The actions are a step to the left (0) and
-/// to the right (1); one that fails goes the other way, and beyond the ends there is nowhere to go. It starts anywhere.
+/// Returns a chain of states. Every step in a state has the reward of that state. Action 0 moves left, and action 1 moves right. An
+/// action succeeds with the probability `success`, and else moves the other way; a move beyond an end keeps the state. The start
+/// distribution is uniform.
 let chain gamma success (rewards: float[]) =
     let states = rewards.Length
     let clamp state = Math.Clamp(state, 0, states - 1)
@@ -24,14 +25,15 @@ let chain gamma success (rewards: float[]) =
           { Next = clamp (state - direction); Probability = 1.0 - success; Reward = rewards[state] } ])
     |> orFail
 
-/// The chain of four states with the reward in the middle (Koller and Parr, 2000).
+/// Returns the chain of four states with rewards in the two middle states (Koller and Parr, 2000).
 let chain4 gamma = chain gamma 0.9 [| 0.0; 1.0; 1.0; 0.0 |]
 
-/// The chain of fifty states with rewards at the tenth from either end (Lagoudakis and Parr, 2003).
+/// Returns the chain of fifty states with rewards in the tenth state from each end (Lagoudakis and Parr, 2003).
 let chain50 gamma = chain gamma 0.9 (Array.init 50 (fun i -> if i = 9 || i = 40 then 1.0 else 0.0))
 
-/// A grid of cells: S where it starts, H a hole and G the goal, in which it ends, # a wall, any other letter is free. The actions are
-/// left, down, right, up; with the probability `slip` each, the move goes to one of the two sides instead. The goal is worth 1.
+/// Returns a grid of cells. In the map, S is a start, H a hole and G the goal, # a wall, and any other letter a free cell. Episodes end
+/// in holes and in the goal. The actions are left, down, right and up. With the probability `slip` for each of the two sides, a move
+/// goes to that side instead. A step to the goal has the reward 1.
 let grid name gamma slip (map: string list) =
     let map = Array.ofList map
     let rows, columns = map.Length, (if map.Length = 0 then 0 else map[0].Length)
@@ -74,16 +76,17 @@ let grid name gamma slip (map: string list) =
 let private frozen name map gamma isSlippery =
     grid $"""FrozenLake-{name}{(if isSlippery then "" else "-dry")}""" gamma (if isSlippery then 1.0 / 3.0 else 0.0) map
 
-/// Gymnasium's FrozenLake of 4 × 4 cells: where it is slippery, a move goes where it should, or to either side, with 1/3 each.
+/// Returns Gymnasium's FrozenLake of 4 × 4 cells. If it is slippery, a move goes in its own direction or to either side with the
+/// probability 1/3 each.
 let frozenLake4 = frozen "4x4" [ "SFFF"; "FHFH"; "FFFH"; "HFFG" ]
 
-/// Gymnasium's FrozenLake of 8 × 8 cells.
+/// Returns Gymnasium's FrozenLake of 8 × 8 cells.
 let frozenLake8 =
     frozen "8x8" [ "SFFFFFFF"; "FFFFFFFF"; "FFFHFFFF"; "FFFFFHFF"; "FFFHFFFF"; "FHHFFFHF"; "FHFFHFHF"; "FFFHFFFG" ]
 
-/// G(states, actions, branching): each action of each state leads to `branching` different states that are drawn uniformly, with
-/// probabilities between sorted uniform cut points, and is worth a uniform reward in [0, 1]. It starts anywhere.
-/// (Archibald, McKinnon and Thomas, 1995; Bhatnagar and others, 2009.)
+/// Returns a random Garnet process G(states, actions, branching). Each action of each state leads to `branching` distinct states that
+/// are drawn uniformly. Their probabilities are the gaps between sorted uniform cut points. The reward of the action is uniform in
+/// [0, 1], and the start distribution is uniform (Archibald, McKinnon and Thomas, 1995; Bhatnagar et al., 2009).
 let garnet gamma states actions branching key =
     if branching < 1 || branching > states then
         invalidArg (nameof branching) $"an action leads to 1 … {states} states, and not to {branching}"

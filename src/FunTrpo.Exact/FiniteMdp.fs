@@ -5,12 +5,12 @@ open System.Collections.Immutable
 open System.Runtime.InteropServices
 open FunTrpo
 
-/// Where an action can lead, how likely that is, and what it is worth.
+/// One possible transition of an action: the next state, its probability and the reward.
 [<Struct>]
 type Branch = { Next: int; Probability: float; Reward: float }
 
-/// A finite Markov decision process: P(s′|s, a), r(s, a), the start distribution μ, and γ. What follows a terminal state is nothing:
-/// its value is 0, and no maximum over states looks at it.
+/// A finite Markov decision process: P(s′|s, a), r(s, a), the start distribution μ, and γ. Nothing follows a terminal state: its value
+/// is 0, and maxima over states leave it out.
 [<NoComparison; NoEquality>]
 type FiniteMdp =
     private
@@ -21,9 +21,10 @@ type FiniteMdp =
             ActionCount: int
             StartDistribution: ImmutableArray<float>
             Terminal: ImmutableArray<bool>
-            /// r(s, a), the expectation over what follows.
+            /// r(s, a), the expected reward over the next states.
             ExpectedRewards: Table
-            /// The branches of state s and action a are those numbered from `First[s·actions + a]` up to the next.
+            /// The index of the first branch of each action: those of state s and action a go from `First[s·actions + a]` to the next
+            /// index, exclusive.
             First: int[]
             All: Branch[]
         }
@@ -35,10 +36,10 @@ type FiniteMdp =
     member this.Start = this.StartDistribution
     member this.IsTerminal state = this.Terminal[state]
 
-    /// r(s, a), the expectation over what follows.
+    /// r(s, a), the expected reward over the next states: one row a state, one column an action.
     member this.Rewards = this.ExpectedRewards
 
-    /// What can follow an action in a state. There is nothing behind a terminal one.
+    /// The possible transitions of an action in a state. A terminal state has none.
     member this.Branches(state: int, action: int) =
         let i = state * this.ActionCount + action
         ReadOnlySpan(this.All, this.First[i], this.First[i + 1] - this.First[i])
@@ -47,10 +48,10 @@ type FiniteMdp =
 
 module FiniteMdp =
 
-    /// By how much a sum of probabilities may be off 1 in a table that somebody has written down.
+    /// The allowed deviation of a sum of probabilities from 1, for tables with rounded numbers.
     let private tolerance = 1e-9
 
-    /// The largest reward: beyond it the squares of returns, which steps are measured by, come near the end of float64.
+    /// The largest reward. The length of steps uses squares of returns, and with larger rewards these come near the limit of float64.
     let private largestReward = 1e100
 
     let private faultOfRow states (branches: Branch[]) =
@@ -68,7 +69,8 @@ module FiniteMdp =
                 None)
         |> Option.orElse (if abs (sum - 1.0) <= tolerance then None else Some $"its probabilities sum to {sum}")
 
-    /// The states from which some policy never comes to an end: the largest set in which each state has an action that stays inside.
+    /// The states from which some policy never reaches a terminal state: the largest set in which each state has an action that stays
+    /// in the set.
     let private canGoOnForever mdp =
         let inside = Array.init mdp.Count (fun state -> not mdp.Terminal[state])
 
@@ -109,7 +111,7 @@ module FiniteMdp =
                 if abs (sum - 1.0) > tolerance then refuse $"the start probabilities sum to {sum}" else None
 
     let private build name gamma actions (start: float[]) (terminal: bool[]) (rows: Branch[][]) =
-        // What was written down to nine digits is made to sum to 1.
+        // Probabilities that were rounded to nine digits are normalised to sum to 1.
         let normalised =
             rows
             |> Array.map (fun row ->
@@ -132,9 +134,9 @@ module FiniteMdp =
           First = Array.scan (fun first (row: Branch[]) -> first + row.Length) 0 normalised
           All = Array.concat normalised }
 
-    /// The process with these tables: `branches state action` says what can follow. What follows a terminal state is not asked.
-    /// A table is refused with the state and the action that are wrong: probabilities that are negative or do not sum to 1,
-    /// rewards that are not finite, or beyond ±10¹⁰⁰; γ = 1 where some policy never comes to an end.
+    /// Returns the process with these tables. `branches state action` returns the possible transitions; it is not called for terminal
+    /// states. `InvalidTable`, with the state and the action, if probabilities are negative or do not sum to 1, if rewards are not
+    /// within ±10¹⁰⁰, or if γ = 1 and some policy never reaches a terminal state.
     let create name gamma actions (start: float[]) (terminal: bool[]) (branches: int -> int -> Branch list) =
         let states = start.Length
 
@@ -164,7 +166,7 @@ module FiniteMdp =
                     Error(InvalidTable(name, $"γ = 1, and from state {state} some policy never comes to an end"))
                 | None -> Ok mdp
 
-    /// The same process with another discount.
+    /// Returns the same process with another discount, or `InvalidTable` as `create` does.
     let withGamma gamma (mdp: FiniteMdp) =
         create
             mdp.Id

@@ -1,30 +1,31 @@
-/// The problems  max Σ_a π(a) w(a)  with a price on KL(p ‖ π), or a limit to it, for one state: exactly, by their one-dimensional duals.
+/// Solves  max Σ_a π(a) w(a)  for one state, with a price for KL(p ‖ π) or a limit on it: exactly, by the one-dimensional duals.
 ///
-/// Where p(a) > 0 for all a the solution is π(a) = λ p(a) / (ν − w(a)), ν > max w, with λ ≥ 0 the multiplier of the KL and ν that of Σ π = 1.
-/// We write ν = max w + x and keep the gaps g(a) = max w − w(a), so that ν − w = x + g has no cancellation. An action with p(a) = 0 costs
-/// no KL: where the best of them has w > ν, ν is put there, and it takes what the others leave.
+/// If p(a) > 0 for all a, the solution is π(a) = λ p(a) / (ν − w(a)) with ν > max w. λ ≥ 0 is the multiplier of the KL, and ν that of
+/// Σ π = 1. The code writes ν = max w + x and uses the gaps g(a) = max w − w(a), so ν − w = x + g has no cancellation. An action with
+/// p(a) = 0 costs no KL. If the best of them has w > ν, then ν is set to this w, and the action has the remaining probability.
 module FunTrpo.Exact.KlDual
 
 open System
 open MathNet.Numerics.RootFinding
 
-/// One state's problem: the actions of positive probability, and the best of the others. What is worth something is counted in `Unit`, so that no
-/// product of two such numbers leaves float64.
+/// The problem of one state: the actions with p > 0 (the support), and the best of the others. Gaps are scaled by `Unit`, so that no
+/// product of two of them overflows or underflows.
 type private Problem =
     {
         Actions: int
         /// The actions with p > 0.
         Support: int[]
-        /// Their p.
+        /// p of the support.
         Weights: float[]
-        /// Their g = (max w − w) / unit.
+        /// g = (max w − w) / unit of the support.
         Gaps: float[]
-        /// Σ p of the best of them, those without a gap. It may be as small as numbers are, and then x is as small where it matters.
+        /// Σ p of the actions in the support without a gap. It may be tiny; then the solution has a similarly tiny x.
         Top: float
-        /// The best action with p = 0, and how far its w lies above max w of the support: it matters where that is positive.
+        /// The best action with p = 0, or −1 if there is none.
         Free: int
+        /// (w of the free action − max w of the support) / unit. The free action is used only if this is positive.
         Beyond: float
-        /// The largest of the gaps, and of what lies beyond; 1 where there is neither.
+        /// The largest gap, or the unscaled `Beyond` if that is larger; 1 if neither is positive.
         Unit: float
     }
 
@@ -67,7 +68,7 @@ let private problem (p: float[]) (w: float[]) =
       Beyond = beyond / unit
       Unit = unit }
 
-/// x, by its logarithm: with p as small as 10⁻³⁰⁰, x may be below all numbers where p / x is not.
+/// x with its logarithm. If p is as small as 10⁻³⁰⁰, x may underflow although p / x is an ordinary number.
 [<Struct>]
 type private Place =
     {
@@ -79,7 +80,7 @@ type private Place =
 
 let private placeAt problem logX =
     let x = exp logX
-    // Where x is a number to all its digits, so is the quotient.
+    // The quotient is accurate unless x is close to underflow.
     { LogX = logX
       X = x
       TopShare = (if x > 1e-290 then problem.Top / x else exp (log problem.Top - logX)) }
@@ -94,7 +95,7 @@ let inline private sumOfOthers problem ([<InlineIfLambda>] f: float -> float) =
 
     total
 
-/// h of λ = x + h: the mean of the gaps with the weights p / (x + g).
+/// h in λ = x + h: the mean of the gaps with the weights p / (x + g).
 let private meanGap problem place =
     sumOfOthers problem (fun g -> g / (place.X + g))
     / (place.TopShare + sumOfOthers problem (fun g -> 1.0 / (place.X + g)))
@@ -106,24 +107,25 @@ let private multiplierAt problem place = place.X + meanGap problem place
 let private klAt problem place =
     let h = meanGap problem place
 
-    let ofOthers =
+    let othersPart =
         sumOfOthers problem (fun g -> Divergence.excess ((place.X + h) / (place.X + g)) ((h - g) / (place.X + g)))
 
     let y = h / place.X
 
-    // Where y is beyond all numbers, p y is not.
-    let ofTop =
+    // y may overflow where p y does not.
+    let topPart =
         if y < 1.0 then
             problem.Top * Divergence.excess (1.0 + y) y
         else
             h * place.TopShare - problem.Top * (log (place.X + h) - place.LogX)
 
-    ofTop + ofOthers
+    topPart + othersPart
 
-/// No finite KL takes a probability to 0, and neither may rounding: the KL would be infinite.
+/// The smallest probability in the support. Rounding must not make a probability 0, because the KL would be infinite.
 let private smallest = 1e-300
 
-/// The policy in which the support shares `kept` as p / (x + g), and the best of the other actions has `free`; they sum to 1.
+/// The policy in which the support has the total probability `kept`, in proportion to p / (x + g), and the free action has the
+/// probability `free`. `kept` + `free` = 1.
 let private policyAt problem place kept free =
     let policy = Array.zeroCreate problem.Actions
 
@@ -141,11 +143,11 @@ let private policyAt problem place kept free =
 
 let private isConstant problem = Array.forall ((=) 0.0) problem.Gaps
 
-/// Beyond e⁶⁶⁰, and below its inverse, products of float64 come to ∞ and 0.
+/// The search stays between e⁻⁶⁶⁰ and e⁶⁶⁰, so that products do not overflow or underflow.
 let private farthest = 660.0
 
-/// The logarithm of the x where a positive quantity, which falls while x grows, comes to the target; or the last one from `least` to `most` on the way
-/// there. It is sought by the logarithm of quantity / target: relatively exact, whatever the units.
+/// The logarithm of the x at which a positive, decreasing quantity equals the target; or the end of [`least`, `most`] that is nearest
+/// to it. The root of log(quantity / target) is found, so the result is relatively exact in any unit.
 let private logWhereItFallsTo target least most (quantity: float -> float) =
     let excess s = max -farthest (log (quantity s / target))
     let mutable low = 0.0
@@ -163,20 +165,20 @@ let private logWhereItFallsTo target least most (quantity: float -> float) =
     elif excess high > 0.0 then high
     else Brent.FindRoot(excess, low, high, 1e-15, 1000)
 
-/// The x where a positive quantity, which falls while x goes from 0 to ∞, comes to the target; or the last x of float64 on the way there. The search begins
-/// at the scale, in whatever unit that is.
+/// Returns the x > 0 at which a positive, decreasing quantity equals the target; or the largest or smallest x that the search allows.
+/// The search begins at x = `scale`.
 let internal whereItFallsTo target scale (quantity: float -> float) =
     let least = max -farthest (-farthest - log scale)
     let most = min farthest (farthest - log scale)
     scale * exp (logWhereItFallsTo target least most (fun s -> quantity (scale * exp s)))
 
-/// The same of a problem, whose x may be as much smaller as the p of its best actions is.
+/// The same for the x of a problem, which may be smaller by the factor `Top`.
 let private placeWhereItFallsTo target problem quantity =
     logWhereItFallsTo target (log problem.Top - farthest) farthest (placeAt problem >> quantity)
     |> placeAt problem
 
-/// The solution that measures no more than a limit: what is solved to the last digits is then rounded, and where it has come out beyond the limit, it is
-/// solved for as much less, and for twice that. None where float64 knows nothing so near.
+/// Returns a solution whose measure is at most the limit. Rounding can put the measure of a solution above its limit. Then the target is
+/// lowered by the excess, and by twice, four times … the excess if that is not enough. None if the target is no longer positive.
 let internal keeping limit (measure: 'Solution -> float) (solve: float -> 'Solution) =
     let rec go factor target =
         if target <= 0.0 then
@@ -188,7 +190,7 @@ let internal keeping limit (measure: 'Solution -> float) (solve: float -> 'Solut
 
     go 1.0 limit
 
-/// A solution: the policy, its KL(p ‖ π), and λ, what a nat more of KL would be worth.
+/// A solution: the row π, its KL(p ‖ π) in nats, and the multiplier λ, the derivative of Σ π w in the KL limit.
 [<Struct>]
 type Solution = { Row: float[]; Kl: float; Multiplier: float }
 
@@ -196,14 +198,14 @@ let private solution p row multiplier = { Row = row; Kl = Divergence.klOfRows p 
 
 let private unchanged p multiplier = { Row = Array.copy p; Kl = 0.0; Multiplier = multiplier }
 
-/// 1 − e⁻ᵈ, also for a small d.
+/// 1 − e⁻ᵈ without cancellation for a small d.
 let private oneLessExp d =
     let t = Math.Tanh(0.5 * d)
     2.0 * t / (1.0 + t)
 
-/// Where a KL is reached, what the support keeps there, and what is left for the best of the other actions.
+/// The place at which the KL is equal to the limit, with the probabilities of the support and of the free action there.
 let private reaching problem limit =
-    // ν at the best free action, if it is better: where the support alone has less than the KL, taking e⁻ᵈ of it costs d more.
+    // ν at the w of the free action, if that is better. If the support alone has a KL below the limit, scaling it by e⁻ᵈ adds d.
     let beyond = placeAt problem (log problem.Beyond)
     let d = if problem.Beyond > 0.0 then limit - klAt problem beyond else -1.0
 
@@ -214,7 +216,7 @@ let private reaching problem limit =
 
 let private isSettled problem = isConstant problem && problem.Beyond <= 0.0
 
-/// λ where a KL is reached: what a nat more of it would be worth.
+/// Returns λ at a KL limit: the derivative of the best Σ π w in the limit.
 let internal worthAt limit p w =
     let problem = problem p w
 
@@ -224,8 +226,9 @@ let internal worthAt limit p w =
         let struct (place, kept, _) = reaching problem limit
         problem.Unit * kept * multiplierAt problem place
 
-/// max Σ π w  subject to  KL(p ‖ π) ≤ limit, which is kept to the last digit. Where nothing can be gained, or the limit is 0 or less than float64
-/// can tell from it, π = p.
+/// Solves  max Σ π w  subject to  KL(p ‖ π) ≤ limit  for a row p of probabilities. The computed KL of the solution is never above the
+/// limit. π = p if nothing can be gained, or if the limit is 0 or too small for float64. Rows that are no problem of this kind and a
+/// limit that is negative or not finite throw `ArgumentException`.
 let withinLimit limit (p: float[]) (w: float[]) =
     if not (limit >= 0.0 && Double.IsFinite limit) then
         invalidArg (nameof limit) $"limit = {limit} is negative or not finite"
@@ -243,7 +246,8 @@ let withinLimit limit (p: float[]) (w: float[]) =
         |> Option.defaultWith (fun () ->
             unchanged p (if isConstant problem then problem.Unit * problem.Beyond else infinity))
 
-/// max Σ π w − price · KL(p ‖ π), for a positive price. Where nothing can be gained, π = p.
+/// Solves  max Σ π w − price · KL(p ‖ π)  for a row p of probabilities. π = p if nothing can be gained. Rows that are no problem of this
+/// kind and a price that is not positive and finite throw `ArgumentException`.
 let atPrice price (p: float[]) (w: float[]) =
     if not (price > 0.0 && Double.IsFinite price) then
         invalidArg (nameof price) $"price = {price} is not positive and finite"
@@ -251,7 +255,7 @@ let atPrice price (p: float[]) (w: float[]) =
     let problem = problem p w
     let inUnits = price / problem.Unit
 
-    // ν at the best free action, if it is better: it takes what λ = price leaves.
+    // ν at the w of the free action, if that is better. It has the probability that the support leaves at λ = price.
     let beyond = placeAt problem (log problem.Beyond)
     let most = if problem.Beyond > 0.0 then multiplierAt problem beyond else 0.0
 

@@ -2,22 +2,23 @@ namespace FunTrpo.Exact
 
 open FunTrpo
 
-/// One iteration of a rung: the values of the policy that it came to, and the certificate of the step there; none at the start.
+/// One element of a policy sequence: the values of the policy after this number of steps, and the certificate of the last step. The
+/// first element has no certificate.
 type PolicySequence = { Iteration: int; Values: Values; Certificate: Certificate option }
 
 module PolicySequence =
 
-    /// A rung from a policy on: the policy itself, and then a step after another until the rung stops or a guarantee is broken, which
-    /// comes last. A step is computed when it is asked for. Whether a rung stopped because nothing is left to gain, or because rounding swamps its
-    /// certificate, its step from the last policy says.
-    let runFrom (policy: TabularPolicy) (mdp: FiniteMdp) (rung: Algorithm) : seq<Result<PolicySequence, Fault>> =
-        let rec from climb =
+    /// Returns the sequence of an algorithm's policies, beginning with the given one. It ends when the algorithm stops, or with the
+    /// fault of a broken guarantee. It is lazy: a step is computed when it is enumerated. The algorithm's step from the last policy
+    /// tells whether it was `Stopped` or `BelowRounding`.
+    let runFrom (policy: TabularPolicy) (mdp: FiniteMdp) (algorithm: Algorithm) : seq<Result<PolicySequence, Fault>> =
+        let rec from current =
             seq {
-                yield Ok climb
+                yield Ok current
 
-                match rung.Step mdp climb.Values with
+                match algorithm.Step mdp current.Values with
                 | Ok(Stepped(values, certificate)) ->
-                    yield! from { Iteration = climb.Iteration + 1; Values = values; Certificate = Some certificate }
+                    yield! from { Iteration = current.Iteration + 1; Values = values; Certificate = Some certificate }
                 | Ok Stopped
                 | Ok(BelowRounding _) -> ()
                 | Error fault -> yield Error fault
@@ -25,11 +26,11 @@ module PolicySequence =
 
         from { Iteration = 0; Values = Values.ofPolicy mdp policy; Certificate = None }
 
-    /// A rung from the uniform policy on.
-    let climb mdp rung = runFrom (TabularPolicy.uniform mdp) mdp rung
+    /// Returns the policy sequence of an algorithm, beginning with the uniform policy.
+    let run mdp algorithm = runFrom (TabularPolicy.uniform mdp) mdp algorithm
 
-    /// Every rung, from the most careful to the most practical, and policy iteration as the contrast.
-    let rungs delta learningRate =
+    /// Returns all undamped algorithms, from the most cautious to the most practical, and policy iteration for comparison.
+    let algorithms delta learningRate =
         [ Algorithms.conservativePolicyIteration 0.0
           Algorithms.minorizationMaximization
           Algorithms.minorizationMaximizationPinsker

@@ -1,11 +1,11 @@
-/// Finite processes as environments: the observation is the number of the state, as is the action's.
+/// Finite processes as environments. Observations and actions are the indices of states and actions.
 module FunTrpo.Exact.Simulation
 
 open System
 open FunTrpo
 
-/// The index that a uniform number u falls to, with weights that sum to `total`; where rounding leaves u beyond all of them, the last
-/// possible.
+/// Draws an index by a uniform number u, with weights that sum to `total`. If rounding puts u beyond all weights, the result is the last
+/// index with a positive weight.
 let inline private draw count total ([<InlineIfLambda>] weight: int -> float) u =
     let mutable chosen = -1
     let mutable remaining = u * total
@@ -22,7 +22,8 @@ let inline private draw count total ([<InlineIfLambda>] weight: int -> float) u 
 
     chosen
 
-/// Plays the process; `beyond` says how a step that does not lead to a terminal state ends, given the key for that.
+/// The process as an environment. `beyond` determines the end of a step that does not lead to a terminal state, from the key `end` of the
+/// step.
 let private playing (beyond: Key -> End) (mdp: FiniteMdp) =
     let startOf state = if mdp.IsTerminal state then 0.0 else mdp.Start[state]
     let started = Seq.sum (Seq.init mdp.States startOf)
@@ -50,23 +51,23 @@ let private playing (beyond: Key -> End) (mdp: FiniteMdp) =
 
         member _.Observe(state, observation) = observation[0] <- float32 state }
 
-/// The process as a task to be trained on: rewards are discounted by whoever learns, with the γ of their configuration. It starts in states that
-/// are not terminal, so where μ knows such, returns are those of the process over 1 − μ(terminal). Give it a time limit where it may go on for
-/// ever.
+/// Returns the process as an environment for training. The rewards are not discounted: the learner applies the γ of its configuration.
+/// Episodes start only in states that are not terminal, so mean returns are those of the process divided by 1 − μ(terminal). An
+/// episode may be endless; use a time limit in that case.
 let ofMdp mdp = playing (fun _ -> End.Continues) mdp
 
-/// With the probability 1 − γ.
+/// `ending` with the probability 1 − γ, else `End.Continues`.
 let private atEnd (mdp: FiniteMdp) ending key = if Key.uniform key < mdp.Gamma then End.Continues else ending
 
-/// The process that ends after each step with the probability 1 − γ. So a state is met as often as ρ says, and the sum of the rewards, not
-/// discounted, has the expectation that the discounted one has in the process itself.
+/// Returns the process that terminates after each step with the probability 1 − γ. The expected number of visits to a state is ρ(s),
+/// and the expected sum of the rewards, without discount, is the expected discounted sum of the original process.
 let discounted mdp = playing (atEnd mdp End.Terminated) mdp
 
-/// The process that is watched for a while: each step is the last one with the probability 1 − γ, but what would have followed keeps its
-/// value, as behind any time limit. States are met as often as ρ says.
+/// Returns the process that is truncated after each step with the probability 1 − γ: the value of the next state still counts, as after
+/// a time limit. The expected number of visits to a state is ρ(s).
 let watched mdp = playing (atEnd mdp End.Truncated) mdp
 
-/// A state drawn from the discounted visitation of a policy: with the probability ρ(s) / Σ ρ.
+/// Draws a state from the discounted visitation of a policy: state s has the probability ρ(s) / Σ ρ.
 let visited (values: Values) key =
     let total = Seq.sum values.Visitation
 

@@ -1,14 +1,14 @@
-/// The derivatives of a policy's softmax in its logits, exactly: what a batch estimates in practice.
+/// The exact derivatives of a softmax policy in its logits. In practice a batch estimates them.
 module FunTrpo.Exact.Softmax
 
 open System
 
-/// ∇η, which is also ∇L at the policy: ρ(s) π(a|s) A(s, a) (the policy gradient theorem).
+/// Returns ∇η = ρ(s) π(a|s) A(s, a) (the policy gradient theorem). It is also ∇L at the policy.
 let gradient (values: Values) =
     Table.init values.Policy.Rows values.Policy.Columns (fun state action ->
         values.Visitation[state] * values.Policy[state, action] * values.Advantages[state, action])
 
-/// F x with the Fisher matrix of the mean KL: d(s) (diag π − π πᵀ) for each state, d = (1 − γ) ρ.
+/// Returns F x with the Fisher matrix of the mean KL: d(s) (diag π − π πᵀ) for each state, d = (1 − γ) ρ.
 let fisherProduct mdp (values: Values) (x: Table) =
     let horizon = Values.horizon mdp values
 
@@ -17,7 +17,7 @@ let fisherProduct mdp (values: Values) (x: Table) =
         let mean = Table.rowDot values.Policy.Table x state
         Array.init x.Columns (fun action -> weight * values.Policy[state, action] * (x[state, action] - mean)))
 
-/// xᵀF x, as the mean variance of x: where an action is nearly certain, the difference of squares would lose all digits.
+/// Returns xᵀF x. It is computed as the mean variance of x: if an action is nearly certain, a difference of squares would lose all digits.
 let fisherQuadratic mdp (values: Values) (x: Table) =
     let horizon = Values.horizon mdp values
 
@@ -32,17 +32,17 @@ let fisherQuadratic mdp (values: Values) (x: Table) =
 
     Seq.sum (Seq.init x.Rows ofState)
 
-/// (F + c)⁻¹ ∇η for the row of a state, by the formula of Sherman and Morrison: F + c is diagonal but for d π πᵀ.
+/// (F + c)⁻¹ ∇η for the row of a state, by the Sherman–Morrison formula: F + c is a diagonal matrix minus d π πᵀ.
 let private dampedRow damping weight (row: float[]) (gradient: float[]) =
     let solve (b: float[]) = Array.map2 (fun p x -> x / (weight * p + damping)) row b
-    let ofGradient, ofRow = solve gradient, solve row
+    let solvedGradient, solvedRow = solve gradient, solve row
     let dot a b = Array.sum (Array.map2 (*) a b)
-    let factor = weight * dot row ofGradient / (1.0 - weight * dot row ofRow)
-    Array.map2 (fun x y -> x + factor * y) ofGradient ofRow
+    let factor = weight * dot row solvedGradient / (1.0 - weight * dot row solvedRow)
+    Array.map2 (fun x y -> x + factor * y) solvedGradient solvedRow
 
-/// The damped natural gradient x = (F + c)⁻¹ ∇η, and what it gives: xᵀ (F + c) x. Without damping F is singular, and x is the smallest
-/// solution: as ∇η = ρ(s) π(a|s) A(s, a), F x = ∇η for x = A / (1 − γ), to which any number may be added in a state (Kakade 2001); an
-/// action of probability 0 has no part in it.
+/// Returns the damped natural gradient x = (F + c)⁻¹ ∇η and the number xᵀ (F + c) x. Without damping F is singular, and x is the smallest
+/// solution. Since ∇η = ρ(s) π(a|s) A(s, a), F x = ∇η holds for x = A / (1 − γ) plus any constant in each state (Kakade 2001). Actions
+/// of probability 0 have x = 0. A damping that is negative or not finite throws `ArgumentException`.
 let naturalGradient mdp damping (values: Values) =
     if not (damping >= 0.0 && Double.IsFinite damping) then
         invalidArg (nameof damping) $"damping = {damping} is negative or not finite"

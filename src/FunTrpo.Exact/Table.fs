@@ -4,7 +4,7 @@ open System
 open System.Collections.Immutable
 open System.Runtime.InteropServices
 
-/// A read-only table of float64: one row a state, one column an action. Two tables are equal when their numbers are.
+/// A read-only table of float64 with one row for each state and one column for each action. Tables with equal numbers are equal.
 [<CustomEquality; NoComparison>]
 type Table =
     private
@@ -41,33 +41,38 @@ type Table =
 
 module Table =
 
+    /// Returns the table of `f state action`.
     let init states actions (f: int -> int -> float) =
         { States = states
           Actions = actions
           Numbers = Array.init (states * actions) (fun i -> f (i / actions) (i % actions)) }
 
-    /// The table whose rows are these, one for each state.
+    /// Returns the table of the rows `row state`.
     let initRows states actions (row: int -> float[]) =
         { States = states; Actions = actions; Numbers = Array.collect row [| 0 .. states - 1 |] }
 
+    /// Returns the table of `f` of each number.
     let map f table = { table with Numbers = Array.map f table.Numbers }
 
-    /// Two tables are only ever combined number by number: one of another shape is a mistake.
+    /// Throws `ArgumentException` if the tables have different shapes: they are combined number by number.
     let internal requireSameShape (a: Table) (b: Table) =
         if a.States <> b.States || a.Actions <> b.Actions then
             invalidArg
                 (nameof b)
                 $"a table of {b.States} × {b.Actions} numbers does not go with one of {a.States} × {a.Actions}"
 
+    /// Returns the table of `f` of each pair of numbers. Tables of different shapes throw `ArgumentException`.
     let map2 f a b =
         requireSameShape a b
         { a with Numbers = Array.map2 f a.Numbers b.Numbers }
 
+    /// Folds `f` over the numbers, row by row.
     let fold f state table = Array.fold f state table.Numbers
 
+    /// Returns a copy of the row of a state.
     let rowArray (table: Table) state = table.Row(state).ToArray()
 
-    /// Σ_a x(s, a) y(s, a)
+    /// Returns Σ_a x(s, a) y(s, a) for a state s.
     let rowDot (x: Table) (y: Table) state =
         requireSameShape x y
         let mutable sum = 0.0
@@ -77,9 +82,10 @@ module Table =
 
         sum
 
-/// Numbers that nobody changes any more, one for each state.
+/// Immutable arrays with one number for each state.
 module internal PerState =
 
+    /// Uses the array without a copy, so the caller must not change it afterwards.
     let adopt (numbers: float[]) = ImmutableCollectionsMarshal.AsImmutableArray numbers
 
     let init count f = adopt (Array.init count f)

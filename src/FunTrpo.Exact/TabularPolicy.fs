@@ -3,8 +3,8 @@ namespace FunTrpo.Exact
 open System
 open FunTrpo
 
-/// A stochastic policy as a table: π(a|s), each row of which has no negative number and sums to 1. `TabularPolicy.create` makes one of
-/// a table, and the functions beside it never make anything else.
+/// A stochastic policy as a table π(a|s): no number is negative, and each row sums to 1. The functions of the module `TabularPolicy`
+/// guarantee this.
 [<NoComparison>]
 type TabularPolicy =
     private
@@ -19,17 +19,17 @@ type TabularPolicy =
     /// The probabilities of a state, one for each action.
     member this.Row state = this.Probabilities.Row state
 
-    /// The probabilities as numbers like any others.
+    /// The probabilities as a table.
     member this.Table = this.Probabilities
 
     override this.ToString() = $"TabularPolicy {this.Rows} × {this.Columns}"
 
 module TabularPolicy =
 
-    /// By how much a sum of probabilities may be off 1 in a row that somebody has written down.
+    /// The allowed deviation of a sum of probabilities from 1, for rows with rounded numbers.
     let private tolerance = 1e-9
 
-    /// What keeps the numbers of a state from being the probabilities of its actions.
+    /// The reason why the numbers of a state are not probabilities of its actions, if there is one.
     let private faultOfRow state (row: float[]) =
         match Array.tryFindIndex (fun p -> Double.IsNaN p || p < 0.0) row with
         | Some action -> Some $"state {state}, action {action}: a probability is {row[action]}"
@@ -43,8 +43,9 @@ module TabularPolicy =
 
     let private ofRows states actions row = { Probabilities = Table.initRows states actions row }
 
-    /// The policy with these probabilities; rows that sum to 1 but for what nine digits leave are made to. Refused, with the state and the
-    /// action, are a table of another shape than the process, negative numbers, NaN, and rows that do not sum to 1.
+    /// Returns the policy with these probabilities. Rows are normalised if they sum to 1 up to rounding to nine digits. `InvalidTable`,
+    /// with the state and the action, if the table does not have the shape of the process, if a number is negative or NaN, or if a row
+    /// does not sum to 1.
     let create (mdp: FiniteMdp) (table: Table) =
         let refuse why = Error(InvalidTable($"a policy for {mdp.Name}", why))
 
@@ -57,17 +58,18 @@ module TabularPolicy =
             | Some why -> refuse why
             | None -> Ok(ofRows table.Rows table.Columns (Table.rowArray table >> normalised))
 
-    /// The policy whose row in each state is the one that `choose` gives for the old one.
+    /// Returns the policy whose row in each state is `choose` of the state and the old row.
     let internal mapRows (choose: int -> float[] -> float[]) (policy: TabularPolicy) =
         ofRows policy.Rows policy.Columns (fun state -> choose state (Table.rowArray policy.Probabilities state))
 
+    /// Returns a copy of the probabilities of a state.
     let rowArray (policy: TabularPolicy) state = Table.rowArray policy.Probabilities state
 
-    /// Every action is as likely as any other.
+    /// Returns the policy in which all actions have the same probability.
     let uniform (mdp: FiniteMdp) =
         { Probabilities = Table.init mdp.States mdp.Actions (fun _ _ -> 1.0 / float mdp.Actions) }
 
-    /// Fails on numbers that decide nothing: on NaN, and on rows that say the same as none.
+    /// Throws `ArgumentException` if the row of a state is not usable by `isEnough`.
     let private requireNumbers what (table: Table) state (row: float[]) isEnough =
         if not (isEnough row) then
             let numbers = row |> Array.map string |> String.concat ", "
@@ -75,12 +77,13 @@ module TabularPolicy =
 
     let private hasNoNaN (row: float[]) = not (Array.exists Double.IsNaN row)
 
-    /// The row that takes the largest of some numbers for certain, the first of several that are equal.
+    /// Returns the row with the probability 1 for the action with the largest number; the first one if several are equal.
     let internal certainly (row: float[]) =
         let best = Array.findIndex ((=) (Array.max row)) row
         Array.init row.Length (fun action -> if action = best then 1.0 else 0.0)
 
-    /// softmax of logits. One of −∞ excludes its action; NaN, +∞ and a row of nothing but −∞ are refused.
+    /// Returns the softmax policy with these logits. A logit of −∞ excludes its action. NaN, +∞ and a row of only −∞ throw
+    /// `ArgumentException`.
     let ofLogits (logits: Table) =
         ofRows logits.Rows logits.Columns (fun state ->
             let row = Table.rowArray logits state
@@ -88,9 +91,9 @@ module TabularPolicy =
             let largest = Array.max row
             row |> Array.map (fun logit -> exp (logit - largest)) |> normalised)
 
-    /// π(a|s) · exp(length · x(s, a)), normalised: what adding length · x to the logits of a softmax policy makes of it. An action of
-    /// probability 0 keeps it. The exponents are differences from the largest one, so no length is too long: without end, the
-    /// policy comes to the action with the largest x. Numbers of x that are not finite are refused.
+    /// Returns π(a|s) · exp(length · x(s, a)), normalised: the softmax policy after length · x is added to its logits. An action of
+    /// probability 0 keeps it. Exponents are differences from the largest one, so a large length does not overflow; in the limit the
+    /// action with the largest x has the probability 1. A length or a number of x that is not finite throws `ArgumentException`.
     let tiltBy length (x: Table) (policy: TabularPolicy) =
         if not (Double.IsFinite length) then
             invalidArg (nameof length) $"length = {length} is not finite"
@@ -109,17 +112,18 @@ module TabularPolicy =
             Array.map2 (fun p e -> if p > 0.0 then p * exp (abs length * (e - largest)) else 0.0) row exponents
             |> normalised)
 
-    /// π(a|s) · exp(x(s, a)), normalised.
+    /// Returns π(a|s) · exp(x(s, a)), normalised: `tiltBy` with the length 1.
     let tilt x policy = tiltBy 1.0 x policy
 
-    /// The best action of each state by a table of values, the first of several that are equal. NaN is refused.
+    /// Returns the policy that takes the action with the largest value in each state; the first one if several are equal. NaN throws
+    /// `ArgumentException`.
     let greedy (values: Table) =
         ofRows values.Rows values.Columns (fun state ->
             let row = Table.rowArray values state
             requireNumbers (nameof values) values state row hasNoNaN
             certainly row)
 
-    /// (1 − α) π + α π′, for α in [0, 1].
+    /// Returns the mixture (1 − α) π + α π′. An α outside [0, 1] throws `ArgumentException`.
     let mix alpha (policy: TabularPolicy) (other: TabularPolicy) =
         if not (alpha >= 0.0 && alpha <= 1.0) then
             invalidArg (nameof alpha) $"α = {alpha} is not in [0, 1]"

@@ -4,13 +4,13 @@ open System
 open System.Collections.Immutable
 open MathNet.Numerics.LinearAlgebra
 
-/// What there is to know of a policy, exactly.
+/// The exact values of a policy.
 type Values =
     {
         Policy: TabularPolicy
-        /// V(s), the expected discounted return from a state.
+        /// V(s), the expected discounted sum of rewards from state s.
         V: ImmutableArray<float>
-        /// Q(s, a)
+        /// Q(s, a), the expected discounted sum of rewards after action a in state s.
         Q: Table
         /// A(s, a) = Q(s, a) − V(s); 0 in terminal states.
         Advantages: Table
@@ -18,17 +18,17 @@ type Values =
         Eta: float
         /// ρ(s) = Σ_t γᵗ P(s_t = s), unnormalised; 0 in terminal states.
         Visitation: ImmutableArray<float>
-        /// By how much rounding may have put η off.
+        /// A bound of the rounding error of η.
         EtaError: float
     }
 
-/// Systems (I − W) x = b, where W has no negative number and its powers vanish.
+/// Solves systems (I − W) x = b, where W has no negative number and its powers vanish.
 module internal LinearSystem =
 
-    /// A number of W: its row, its column and itself.
+    /// An entry of W: row, column and number.
     type Entry = (struct (int * int * float))
 
-    /// By elimination.
+    /// Solves the system by elimination (LU).
     let private eliminate count (entries: Entry[]) (b: float[]) =
         let matrix = Matrix<float>.Build.DenseIdentity count
 
@@ -40,7 +40,7 @@ module internal LinearSystem =
     /// The entries of a system, row by row.
     type private Rows =
         {
-            /// The entries of a row are those numbered from `First[row]` up to the next.
+            /// The entries of a row go from `First[row]` to `First[row + 1]`, exclusive.
             First: int[]
             Columns: int[]
             Weights: float[]
@@ -66,7 +66,7 @@ module internal LinearSystem =
 
         { First = first; Columns = columns; Weights = weights }
 
-    /// A sweep of Gauss and Seidel, up and down: the largest change of a number, and the largest number.
+    /// One symmetric Gauss–Seidel sweep. Returns the largest change of a number, and the largest number.
     let private sweepOnce rows (b: float[]) (x: float[]) =
         let mutable largest = 0.0
         let mutable change = 0.0
@@ -94,20 +94,21 @@ module internal LinearSystem =
 
         struct (change, largest)
 
-    /// Up to so many rows a system is eliminated at once, which takes some milliseconds.
+    /// A system with at most this many rows is always eliminated, which takes a few milliseconds.
     let surelyDense = 200
 
-    /// With more rows the matrix and its factors would take more than half a gigabyte.
+    /// The largest system that is eliminated. For more rows the matrix and its factors would need more than half a gigabyte.
     let mostDense = 5_000
 
-    /// What elimination costs, in looks at an entry by a sweep: n³/3 multiplications, each somewhat slower.
+    /// The cost of elimination, in units of one entry in a sweep: n³/3 multiplications, each of which is somewhat slower.
     let private costOfElimination count = if count > mostDense then infinity else 0.5 * float count ** 3.0
 
-    /// The rate of convergence is known by so many sweeps.
+    /// The number of sweeps from which the rate of convergence is estimated.
     let private several = 8
 
-    /// By sweeps until no number changes by more than rounding: for such systems they always get there, from any guess. Or nothing, where by
-    /// the rate of the last sweeps those to come cost more than elimination. Near the end rounding hides the rate, but few are to come.
+    /// Sweeps until no number changes by more than rounding. For these systems sweeps converge from any guess. Returns none if the
+    /// remaining sweeps would cost more than elimination, by the rate of the last ones. Near the end rounding hides the rate, but then
+    /// few sweeps remain.
     let sweep (guess: float[]) (entries: Entry[]) (b: float[]) =
         let rows = byRows b.Length entries
         let x = Array.copy guess
@@ -132,7 +133,7 @@ module internal LinearSystem =
 
         go 1 infinity
 
-    /// x, from a guess that saves sweeps if it is near: by elimination or by sweeps, whatever is less work.
+    /// Solves the system by elimination or by sweeps, whichever costs less. A guess near the solution saves sweeps.
     let solveFrom guess entries (b: float[]) =
         if b.Length <= surelyDense then
             eliminate b.Length entries b
@@ -141,14 +142,16 @@ module internal LinearSystem =
             | Some x -> x
             | None -> eliminate b.Length entries b
 
+    /// Solves the system with b as the guess.
     let solve entries b = solveFrom b entries b
 
+    /// The entries of the transposed matrix.
     let transpose (entries: Entry[]) : Entry[] =
         entries |> Array.map (fun struct (row, column, weight) -> struct (column, row, weight))
 
 module Values =
 
-    /// The transitions of a policy between states that are not terminal: (s, s′, γ P_π(s′|s)).
+    /// The discounted transitions of a policy between states that are not terminal: (s, s′, γ P_π(s′|s)).
     let private discounted (mdp: FiniteMdp) (policy: TabularPolicy) : LinearSystem.Entry[] =
         let entries = ResizeArray()
 
@@ -173,18 +176,18 @@ module Values =
 
             mdp.Rewards[state, action] + mdp.Gamma * sum)
 
-    /// Numbers of the states that are not terminal, and 0 of the others.
+    /// f of each state that is not terminal, and 0 for the terminal states.
     let private ofStates (mdp: FiniteMdp) f =
         Array.init mdp.States (fun state -> if mdp.IsTerminal state then 0.0 else f state)
 
     /// The mean reward of a policy in each state.
     let private rewards (mdp: FiniteMdp) (policy: TabularPolicy) = ofStates mdp (Table.rowDot policy.Table mdp.Rewards)
 
-    /// As many roundings as there are, each by half of a last place, in the terms of a state's equation.
+    /// A bound of the relative rounding in the terms of a state's equation: sixteen roundings, each by half a unit in the last place.
     let private rounded = 16.0 * 1.1e-16
 
-    /// By how much rounding may have put η off. The equation of a state holds up to a residual, which the rounding of its own terms may hide in part;
-    /// and what is missing in a state counts as often as the state is visited.
+    /// A bound of the rounding error of η. The equation of each state holds up to a residual, and the rounding of the equation's terms may
+    /// hide a part of it. The error of a state counts in η as often as the state is visited.
     let private errorOfEta
         (mdp: FiniteMdp)
         policy
@@ -207,7 +210,8 @@ module Values =
 
         sum
 
-    /// V, Q, A, η and ρ of a policy, by linear solves: (I − γ P_π) V = r_π and (I − γ P_πᵀ) ρ = μ. The policy must be one of this process.
+    /// Returns V, Q, A, η and ρ of a policy by the linear systems (I − γ P_π) V = r_π and (I − γ P_πᵀ) ρ = μ. A policy that does not have
+    /// the shape of the process throws `ArgumentException`.
     let ofPolicy (mdp: FiniteMdp) (policy: TabularPolicy) =
         if policy.Rows <> mdp.States || policy.Columns <> mdp.Actions then
             invalidArg (nameof policy) $"a policy of {policy.Rows} × {policy.Columns} probabilities is none of {mdp}"
@@ -231,11 +235,12 @@ module Values =
           Visitation = PerState.adopt visitation
           EtaError = errorOfEta mdp policy.Table transitions v visitation }
 
-    /// What turns ρ into the weights of a mean over states: 1 / (1 − γ), which is Σ ρ where nothing terminates; Σ ρ where γ = 1.
+    /// Returns the number by which ρ is divided to weight a mean over states: 1 / (1 − γ), or Σ ρ if γ = 1. Both are equal if γ < 1 and
+    /// nothing terminates.
     let horizon (mdp: FiniteMdp) (values: Values) =
         if mdp.Gamma < 1.0 then 1.0 / (1.0 - mdp.Gamma) else Seq.sum values.Visitation
 
-    /// Σ_s ρ(s) Σ_a π̃(a|s) A(s, a): the policy advantage of another policy over this one.
+    /// Returns Σ_s ρ(s) Σ_a π̃(a|s) A(s, a): the policy advantage of another policy over this one.
     let policyAdvantage (values: Values) (other: TabularPolicy) =
         let mutable sum = 0.0
 
@@ -244,27 +249,27 @@ module Values =
 
         sum
 
-    /// L_π(π̃) = η(π) + Σ_s ρ_π(s) Σ_a π̃(a|s) A_π(s, a): η with the visitation of the old policy (TRPO, equation 3). It agrees with η
-    /// in value and gradient at π̃ = π.
+    /// Returns L_π(π̃) = η(π) + Σ_s ρ_π(s) Σ_a π̃(a|s) A_π(s, a), which uses the visitation of the old policy (TRPO, equation 3). L and η
+    /// have the same value and gradient at π̃ = π.
     let localApproximation (values: Values) other = values.Eta + policyAdvantage values other
 
-    /// η(π̃) by the identity η(π̃) = η(π) + Σ_s ρ_π̃(s) Σ_a π̃(a|s) A_π(s, a) (Kakade and Langford 2002), for which the visitation is
-    /// that of π̃.
-    let byIdentity (values: Values) (ofOther: Values) =
+    /// Returns η(π̃) by the identity η(π̃) = η(π) + Σ_s ρ_π̃(s) Σ_a π̃(a|s) A_π(s, a) (Kakade and Langford 2002). It uses the visitation of
+    /// π̃.
+    let byIdentity (values: Values) (other: Values) =
         let mutable sum = values.Eta
 
-        for state in 0 .. ofOther.Policy.Rows - 1 do
-            sum <- sum + ofOther.Visitation[state] * Table.rowDot ofOther.Policy.Table values.Advantages state
+        for state in 0 .. other.Policy.Rows - 1 do
+            sum <- sum + other.Visitation[state] * Table.rowDot other.Policy.Table values.Advantages state
 
         sum
 
-    /// max |Q|
+    /// Returns max |Q|.
     let internal size (q: Table) = Table.fold (fun largest x -> max largest (abs x)) 0.0 q
 
-    /// By how much rounding may make one action look better than another.
+    /// Returns the difference of action values below which rounding may decide which action looks better.
     let internal rounding q = 1e-12 * size q
 
-    /// The greedy policy, but in states where the old one is as good, up to rounding, the old one.
+    /// The greedy policy. States in which the old policy is as good, up to rounding, keep their old row.
     let private improved (mdp: FiniteMdp) (policy: TabularPolicy) (v: float[]) =
         let q = backup mdp v
         let rounding = rounding q
@@ -278,7 +283,7 @@ module Values =
             else
                 TabularPolicy.certainly row)
 
-    /// The values of an optimal policy, by policy iteration. It goes on for as long as Σ V grows, so that it ends.
+    /// Returns the values of an optimal policy, by policy iteration. It continues while Σ V grows, which guarantees that it ends.
     let optimal (mdp: FiniteMdp) =
         let valueFrom guess policy = LinearSystem.solveFrom guess (discounted mdp policy) (rewards mdp policy)
 

@@ -1,32 +1,33 @@
-/// The step of a policy of a few parameters whose KL is limited in the worst row of a batch, and not on average: the quadratic model of
-/// TRPO with the maximum over the states (Schulman et al. 2015, "Trust region policy optimization", equation 11 in place of 12),
+/// The trust-region step with a limit on the KL in the worst row of a batch instead of on the mean, for policies with few parameters.
+/// It solves the quadratic model of TRPO with the maximum over the states (Schulman et al. 2015, "Trust region policy optimization",
+/// equation 11 in place of 12),
 ///
 ///     max gᵀx   subject to   ½ xᵀF_n x ≤ δ   for every row n.
 ///
-/// For weights w on the rows that sum to 1, and F_w = Σ w_n F_n, every such x has ½ xᵀF_w x ≤ δ; so gᵀx ≤ √(2δ gᵀF_w⁻¹g). The least of
-/// these bounds is the maximum itself (strong duality), with the step along F_w⁻¹g: the natural gradient, whose Fisher matrix counts only the
-/// rows in which the policy changes most.
+/// For weights w of the rows that sum to 1, and F_w = Σ w_n F_n, every such x has ½ xᵀF_w x ≤ δ, so gᵀx ≤ √(2δ gᵀF_w⁻¹g). The smallest of
+/// these bounds is the maximum itself (strong duality), and the step lies along F_w⁻¹g. This is a natural gradient whose Fisher matrix
+/// weights only the rows in which the policy changes most.
 module FunTrpo.Exact.WorstCase
 
 open System
 open MathNet.Numerics.LinearAlgebra
 
-/// The Fisher matrix F = Σ a aᵀ of a row, by its vectors a: those of RJ, where J is the Jacobian of the distribution's parameters and
-/// RᵀR their metric. There are at most as many as the distribution has parameters.
+/// The Fisher matrix F = Σ a aᵀ of a row, as its vectors a: the rows of RJ, where J is the Jacobian of the distribution's parameters and
+/// RᵀR their metric. There are at most as many vectors as the distribution has parameters.
 type Row = float[][]
 
-/// A step, and how good it is.
+/// A step with its gain and an upper bound of the gain.
 type Step =
     {
         X: float[]
         /// gᵀx
         Gain: float
-        /// √(2δ gᵀF_w⁻¹g), which no step within the limit gains more than; what rounding may have taken from it is added. Infinite where rounding
-        /// leaves nothing of it.
+        /// √(2δ gᵀF_w⁻¹g) plus its rounding error: no step within the limit gains more. Infinite if the rounding error is as large as the
+        /// bound.
         Bound: float
-        /// w: the multipliers of the rows, as shares of 1.
+        /// w: the multipliers of the rows, normalised to sum to 1.
         Weights: float[]
-        /// The Newton steps it took.
+        /// The number of Newton steps.
         Iterations: int
     }
 
@@ -38,7 +39,7 @@ let private dot (a: float[]) (b: float[]) =
 
     sum
 
-/// xᵀF x
+/// Returns xᵀF x.
 let quadratic (row: Row) x =
     let mutable sum = 0.0
 
@@ -48,7 +49,7 @@ let quadratic (row: Row) x =
 
     sum
 
-/// max xᵀF_n x
+/// The maximum of xᵀF_n x over the rows.
 let private worst (rows: Row[]) x =
     let mutable largest = 0.0
 
@@ -57,7 +58,7 @@ let private worst (rows: Row[]) x =
 
     largest
 
-/// F_w = Σ w_n F_n
+/// Returns F_w = Σ w_n F_n.
 let fisher (weights: float[]) (rows: Row[]) =
     let size = rows |> Array.pick Array.tryHead |> Array.length
     let sum = Array2D.zeroCreate size size
@@ -72,8 +73,8 @@ let fisher (weights: float[]) (rows: Row[]) =
 
 let private uniform (rows: Row[]) = Array.create rows.Length (1.0 / float rows.Length)
 
-/// R with RᵀR = Σ v vᵀ, by Householder's reflections of the matrix whose rows are the v: half of the digits that Cholesky's factors would
-/// lose in forming the sum are kept. Large rows come first, which keeps the small ones exact.
+/// R with RᵀR = Σ v vᵀ, by Householder reflections of the matrix whose rows are the v. This loses only half as many digits as forming the
+/// sum and its Cholesky factor. Large rows come first, which keeps the small ones exact.
 let private triangular size (vectors: float[][]) =
     let sorted = vectors |> Array.sortByDescending (fun v -> dot v v)
     let count = max size sorted.Length
@@ -134,12 +135,12 @@ let private backward (r: float[][]) (v: float[]) =
 
     x
 
-/// √w a of all vectors, for which F_w = Σ (√w a)(√w a)ᵀ.
+/// The vectors √w a, with F_w = Σ (√w a)(√w a)ᵀ.
 let private weighted (weights: float[]) (rows: Row[]) =
     Array.map2 (fun w row -> row |> Array.map (Array.map (fun x -> sqrt w * x))) weights rows
     |> Array.concat
 
-/// The most that each parameter changes a row by.
+/// The largest |a_i| over all vectors, for each parameter i: its largest effect on a row.
 let private sizesOf (rows: Row[]) parameters =
     let largest = Array.zeroCreate parameters
 
@@ -150,8 +151,8 @@ let private sizesOf (rows: Row[]) parameters =
 
     largest
 
-/// The directions that change any row beyond rounding, as columns of V, and by how much each of them does: s. In the coordinates x = V S⁻¹ z the mean of
-/// the F_n is the identity.
+/// The directions that change some row beyond rounding (the columns of V), each with its singular value s. In the coordinates
+/// x = V S⁻¹ z the mean of the F_n is the identity.
 let private axesOf (rows: Row[]) =
     let vectors = weighted (uniform rows) rows
     let size = vectors[0].Length
@@ -164,21 +165,23 @@ let private axesOf (rows: Row[]) =
            if sizes[i] > 1e-13 * sizes[0] then
                decomposition.VT.Row(i).ToArray(), sizes[i] |]
 
-/// Where Newton's method stands: a z inside of all limits zᵀF_n z ≤ 1, and what follows from it.
+/// An iterate of Newton's method: a z inside all limits zᵀF_n z ≤ 1, and the numbers computed from it.
 type private Iterate =
     {
         Z: float[]
         /// w_n ∝ 1/(1 − zᵀF_n z)
         Weights: float[]
-        /// The gain when z is stretched to the limit, and the bound by the weights.
+        /// The gain after z is scaled to the limit.
         Gain: float
+        /// The upper bound of the gain with these weights.
         Bound: float
-        /// The Newton step of −t cᵀz − Σ log(1 − zᵀF_n z), and the square of its length in the Hessian.
+        /// The Newton step of the barrier −t cᵀz − Σ log(1 − zᵀF_n z).
         Newton: float[]
+        /// The square of the Newton step's length in the Hessian.
         Decrement: float
     }
 
-/// −t cᵀz − Σ log(1 − zᵀF_n z), infinite where a limit is not kept.
+/// The barrier −t cᵀz − Σ log(1 − zᵀF_n z). Infinite if a limit is violated.
 let private barrier rows t (c: float[]) z =
     let mutable sum = -t * dot c z
 
@@ -188,7 +191,7 @@ let private barrier rows t (c: float[]) z =
 
     sum
 
-/// F z
+/// F z of a row.
 let private product (row: Row) (z: float[]) =
     let fz = Array.zeroCreate z.Length
 
@@ -217,28 +220,28 @@ let private iterate (rows: Row[]) t (c: float[]) z =
     let weighted = weighted (slacks |> Array.map (fun slack -> 2.0 / slack)) rows
     let alongs = Array.map2 (fun fz slack -> scaled (2.0 / slack) fz) products slacks
     let hessian = triangular c.Length (Array.append weighted alongs)
-    let ofGradient = forward hessian gradient
-    let ofC = forward (triangular c.Length weighted) c // of Σ 2 F / s = 2 total · F_w
+    let solvedGradient = forward hessian gradient
+    let solvedC = forward (triangular c.Length weighted) c // by the root of Σ 2 F / s = 2 total · F_w
 
     { Z = z
       Weights = slacks |> Array.map (fun slack -> 1.0 / (slack * total))
       Gain = dot c z / sqrt (1.0 - Array.min slacks)
-      Bound = sqrt (2.0 * total * dot ofC ofC)
-      Newton = backward hessian ofGradient |> scaled -1.0
-      Decrement = dot ofGradient ofGradient }
+      Bound = sqrt (2.0 * total * dot solvedC solvedC)
+      Newton = backward hessian solvedGradient |> scaled -1.0
+      Decrement = dot solvedGradient solvedGradient }
 
-/// Where the Newton step is this short, in the square of its length, all of it stays inside and the next one is far shorter: the barrier
-/// is self-concordant.
+/// If the decrement is below this, the full Newton step stays inside the limits and the next step is far shorter, because the barrier is
+/// self-concordant.
 let private isNear = 0.1
 
 let private mostIterations = 500
 
-/// max cᵀz subject to zᵀF_n z ≤ 1, by Newton's method on a barrier that is lowered until the gain is within the gap of the bound. The
-/// bound holds at any weights, so the barrier decides how soon it is met, and never whether.
+/// max cᵀz subject to zᵀF_n z ≤ 1, by Newton's method on a barrier whose weight is lowered until the relative gap between gain and bound
+/// is small enough. The bound holds for any weights, so the barrier affects only the speed, and not the validity of the bound.
 let private solve gap (rows: Row[]) (c: float[]) =
     let inside = 0.5 / sqrt (worst rows c)
 
-    // Halves the Newton step until it goes down far enough (Armijo), and stays inside.
+    // Halves the Newton step until the barrier decreases enough (Armijo's rule) and all limits are kept.
     let advance t (current: Iterate) =
         let along length = Array.map2 (fun z d -> z + length * d) current.Z current.Newton
         let before = barrier rows t c current.Z
@@ -252,7 +255,7 @@ let private solve gap (rows: Row[]) (c: float[]) =
 
         if current.Decrement < isNear then Some(along 1.0) else attempt 1.0
 
-    // At its minimum the barrier promises a gap of the number of rows over t.
+    // At the minimum of the barrier the absolute gap is at most the number of rows over t.
     let promised t z = float rows.Length / (t * dot c z)
 
     let rec go iterations t z =
@@ -264,39 +267,40 @@ let private solve gap (rows: Row[]) (c: float[]) =
         elif current.Decrement < isNear && promised t z > 0.5 * gap then
             go iterations (10.0 * t) z
         elif current.Decrement < 1e-14 then
-            current, iterations // at the minimum, as far as rounding knows
+            current, iterations // at the minimum, up to rounding
         else
             match advance t current with
             | Some next -> go (iterations + 1) t next
-            | None -> current, iterations // rounding lets it go no further
+            | None -> current, iterations // rounding prevents further progress
 
     let start = c |> Array.map (fun ci -> inside * ci)
     go 0 (float rows.Length / inside) start
 
-/// How many rows are taken in at a time.
-let private several = 8
+/// The number of rows that are added at a time.
+let private rowsAtOnce = 8
 
-/// The z that gains most within the limits of all rows, its Newton steps, and the weights of the rows. Few rows are ever at their limit, so the
-/// problem is solved with few: those that its last solution broke join them, until none of any consequence is left out. The mean of the
-/// F_n, which is the identity here, is among them from the start: its limit follows from the others, and keeps every direction bounded.
+/// The z with the largest gain within the limits of all rows, the number of Newton steps, and the weights of the rows. Few rows reach
+/// their limit, so the problem is solved with few of them. The rows whose limits the last solution violates are added, until no
+/// relevant row is missing. The mean of the F_n, which is the identity here, is included from the start: its limit follows from the
+/// others, and it bounds every direction.
 let private solveWithFew gap (rows: Row[]) (c: float[]) =
     let identity: Row =
         Array.init c.Length (fun i -> Array.init c.Length (fun j -> if i = j then 1.0 else 0.0))
 
-    // The first solutions need not be better than what they are to find: which rows matter.
+    // The first solutions only have to find the rows that matter, so they need less accuracy.
     let rec go iterations inner (chosen: int[]) =
         let few = Array.append [| identity |] (chosen |> Array.map (fun n -> rows[n]))
         let best, more = solve inner few c
         let iterations = iterations + more
 
-        // As far as the few allow.
+        // Scaled to the limit of the chosen rows.
         let z = scaled (1.0 / sqrt (worst few best.Z)) best.Z
-        let ofRows = rows |> Array.map (fun row -> quadratic row z)
-        let most = Array.max ofRows
+        let rowValues = rows |> Array.map (fun row -> quadratic row z)
+        let most = Array.max rowValues
 
         let broken =
             [| for n in 0 .. rows.Length - 1 do
-                   if ofRows[n] > 1.0 then
+                   if rowValues[n] > 1.0 then
                        n |]
             |> Array.except chosen
 
@@ -308,7 +312,7 @@ let private solveWithFew gap (rows: Row[]) (c: float[]) =
             chosen |> Array.iteri (fun i n -> weights[n] <- weights[n] + best.Weights[i + 1])
             { best with Z = z }, iterations, weights
         else
-            let worstFew = broken |> Array.sortByDescending (fun n -> ofRows[n]) |> Array.truncate several
+            let worstFew = broken |> Array.sortByDescending (fun n -> rowValues[n]) |> Array.truncate rowsAtOnce
             let next = if broken.Length = 0 || most < 1.0 + inner then max (0.5 * gap) (0.01 * inner) else inner
             go iterations next (Array.append chosen worstFew)
 
@@ -317,29 +321,29 @@ let private solveWithFew gap (rows: Row[]) (c: float[]) =
 let private nothing (rows: Row[]) parameters =
     { X = Array.zeroCreate parameters; Gain = 0.0; Bound = 0.0; Weights = uniform rows; Iterations = 0 }
 
-/// √(gᵀF_w⁻¹g), and what rounding may have taken from it. It is the most that g gains within zᵀF_w z ≤ 1, at F_w⁻¹g, where vectors that are rounded in
-/// their last places may hold up a step by as much less as that is of their sizes and its own.
+/// √(gᵀF_w⁻¹g) plus its rounding error. It is the largest gain gᵀz within zᵀF_w z ≤ 1, reached along F_w⁻¹g. Rounding of the vectors in
+/// their last digits changes the limit there in proportion to the sizes of the vectors and of the step.
 let private boundOf (weights: float[]) (rows: Row[]) g =
     let vectors = weighted weights rows
     let r = triangular (Array.length g) vectors
-    let ofG = forward r g
-    let best = backward r ofG
-    let bound = sqrt (dot ofG ofG)
+    let solvedG = forward r g
+    let best = backward r solvedG
+    let bound = sqrt (dot solvedG solvedG)
 
     let rounding =
         1e-15 * float g.Length * sqrt ((vectors |> Array.sumBy (fun a -> dot a a)) * dot best best)
 
     if rounding < bound then bound / (1.0 - rounding / bound) else infinity
 
-/// `step` for a gradient and rows that are not all 0, in parameters each of which changes the rows as much as any other.
+/// `step` for a gradient and rows that are not all 0. The parameters are scaled so that all have the same largest effect on a row.
 let private stepOfScaled gap (g: float[]) (rows: Row[]) =
     let axes = axesOf rows
     let along v = axes |> Array.map (fun (axis, _) -> dot axis v)
-    let ofG = along g
+    let projectedG = along g
 
-    // What of g lies beyond the directions that change a row.
+    // The part of g outside the directions that change a row.
     let beyond =
-        Array.fold2 (fun rest (axis, _) size -> Array.map2 (fun r a -> r - size * a) rest axis) g axes ofG
+        Array.fold2 (fun rest (axis, _) size -> Array.map2 (fun r a -> r - size * a) rest axis) g axes projectedG
 
     if sqrt (dot beyond beyond) > 1e-12 * sqrt (dot g g) then
         None
@@ -360,7 +364,7 @@ let private stepOfScaled gap (g: float[]) (rows: Row[]) =
                 axes
                 best.Z
 
-        Some(direction, boundOf weights projected ofG, weights, iterations)
+        Some(direction, boundOf weights projected projectedG, weights, iterations)
 
 let private requireProblem gap delta (gradient: float[]) (rows: Row[]) =
     if not (gap > 0.0 && gap < 1.0) then
@@ -377,10 +381,13 @@ let private requireProblem gap delta (gradient: float[]) (rows: Row[]) =
     if not (Array.forall (Array.forall isRight) rows) then
         invalidArg (nameof rows) $"a vector has not {gradient.Length} finite numbers"
 
-/// The step that gains most while KL is at most `delta` in every row, to the relative gap between `Gain` and `Bound` that is asked for, unless rounding
-/// keeps them further apart. The worst row is exactly at the limit. It does not depend on the units of the parameters. There is no such step where a
-/// direction gains and changes no row: it could go on without end. What is below 10⁻¹³ of the largest change, or 10⁻¹² of the gradient, counts as
-/// nothing there, with parameters in units in which each changes the rows as much as the others.
+/// Returns the step with the largest gain whose KL is at most `delta` in every row. The relative difference between `Gain` and `Bound` is
+/// at most `gap`, unless rounding prevents this. The worst row is exactly at the limit. The result does not depend on the units of the
+/// parameters.
+///
+/// Returns none if a direction gains and changes no row, because its step would be unbounded. For this decision the parameters are scaled
+/// to the same largest effect on a row, and changes below 10⁻¹³ of the largest change or 10⁻¹² of the gradient count as 0. Arguments
+/// outside their ranges throw `ArgumentException`.
 let step gap delta (gradient: float[]) (rows: Row[]) =
     requireProblem gap delta gradient rows
 
@@ -389,7 +396,7 @@ let step gap delta (gradient: float[]) (rows: Row[]) =
     elif Array.forall (Array.forall (Array.forall ((=) 0.0))) rows then
         None
     else
-        // A parameter that changes no row has no unit, and any will do.
+        // A parameter that changes no row may have any unit.
         let units = sizesOf rows gradient.Length |> Array.map (fun size -> if size > 0.0 then size else 1.0)
         let inUnits = Array.map2 (fun unit x -> x / unit) units
 

@@ -4,12 +4,12 @@ open System
 open System.Collections.Immutable
 open System.Runtime.InteropServices
 
-/// Estimates of how much better each action was than the policy's average, one number a row.
+/// Estimates of how much better each action was than the policy on average: one number for each row of a batch.
 type Advantages =
     {
-        /// A(s, a)
+        /// A(s, a) of each row.
         Advantages: ImmutableArray<float>
-        /// The λ-return A(s, a) + V(s): what the critic is fitted to.
+        /// The λ-return A(s, a) + V(s) of each row: the target that the critic is fitted to.
         Returns: ImmutableArray<float>
     }
 
@@ -20,11 +20,11 @@ module Advantage =
     ///
     ///     A_t = δ_t + γλ A_{t+1}
     ///
-    /// It is computed as G_t − V(s_t) with the λ-return G_t = r_t + γ ((1 − λ) V(s_{t+1}) + λ G_{t+1}), which does not cancel where values are
-    /// large beside rewards.
+    /// The code computes G_t − V(s_t) with the λ-return G_t = r_t + γ ((1 − λ) V(s_{t+1}) + λ G_{t+1}). This form has no
+    /// cancellation where values are much larger than rewards.
     ///
-    /// `values` is V of each row, and `bootstraps` V of the observation after each truncated or interrupted row, in the
-    /// order of those rows. After a termination V is 0; the sum never runs past the end of an episode.
+    /// `values` holds V of each row. `bootstraps` holds V of the observation after each truncated or interrupted row, in the
+    /// order of those rows. After a termination V is 0. The sum never crosses the end of an episode.
     let gae
         gamma
         lambda
@@ -52,7 +52,7 @@ module Advantage =
         { Advantages = ImmutableCollectionsMarshal.AsImmutableArray advantages
           Returns = ImmutableCollectionsMarshal.AsImmutableArray returns }
 
-    /// Numbers whose deviation is this fraction of their mean are the same number, computed with different rounding.
+    /// Numbers count as equal if their standard deviation is at most this fraction of their mean: they differ only by rounding.
     let private rounding = 1e-13
 
     /// The mean of the numbers f 0 … f (count − 1) and their standard deviation.
@@ -70,7 +70,7 @@ module Advantage =
 
         struct (mean, sqrt (squares / float count))
 
-    /// As `normalise`, in an array that nobody else has seen yet.
+    /// Does the same as `normalise` in place. The caller must be the only owner of the array.
     let internal normaliseInPlace (advantages: float[]) =
         let struct (mean, deviation) = meanAndDeviation advantages.Length (fun i -> advantages[i])
         let differ = deviation > rounding * abs mean
@@ -78,14 +78,15 @@ module Advantage =
         for i in 0 .. advantages.Length - 1 do
             advantages[i] <- if differ then (advantages[i] - mean) / deviation else 0.0
 
-    /// Shifted and scaled to mean 0 and standard deviation 1 over the batch; 0 where they are all the same.
+    /// Returns the advantages shifted and scaled to mean 0 and standard deviation 1 over the batch. If all are equal, up to
+    /// rounding, every result is 0.
     let normalise (advantages: ImmutableArray<float>) =
         let normalised = Seq.toArray advantages
         normaliseInPlace normalised
         ImmutableCollectionsMarshal.AsImmutableArray normalised
 
-    /// How much of the variance of the returns the values explain: 1 is all of it, 0 no more than their mean does.
-    /// Not a number where the returns do not vary.
+    /// Returns the fraction of the variance of the returns that the values explain: 1 − Var(returns − values) / Var(returns).
+    /// It is 1 for perfect values, 0 for a constant, and NaN if all returns are equal.
     let explainedVariance (returns: ImmutableArray<float>) (values: ImmutableArray<float>) =
         let struct (_, deviation) = meanAndDeviation returns.Length (fun i -> returns[i])
         let struct (_, unexplained) = meanAndDeviation returns.Length (fun i -> returns[i] - values[i])

@@ -4,30 +4,30 @@ open System
 open System.Collections.Generic
 open System.Globalization
 
-/// What random play has found in an environment: something that keeps policies from learning it, or that probably means something else
-/// than it says. Places are those of the numbers in a row, counted from 0.
+/// A problem that random play has found in an environment: something that prevents learning, or that is probably a mistake.
+/// A place is the index of a number in an observation or action, counted from 0.
 type Finding =
-    /// It failed, or gave what no network can be shown.
+    /// The environment failed, or returned a number that is not finite or not allowed.
     | Broken of Fault
-    /// A space, of observations or actions, that has no elements, or more alternatives than can be told apart.
+    /// A space of observations or actions has no elements, or more alternatives than float32 can distinguish.
     | ImproperSpace of what: string * space: Space
-    /// An observation outside of its space: at which place, and what was there.
+    /// An observation is outside its space. Holds the place and the value of the first such number.
     | OutsideSpace of place: int * value: float32 * space: Space
-    /// The same keys and actions gave something else when they came again, at this step of this episode.
+    /// The same keys and actions gave a different result when they were repeated, at this step of this episode.
     | NotFromKey of episode: int * step: int
-    /// Places of the observations at which the same numbers stood in all the steps.
+    /// Some numbers of the observations were the same in all steps. Holds their places and values.
     | ConstantObservations of numbers: (int * float32) list * steps: int
-    /// The sizes (root mean squares) of two numbers of the observations, which are far apart.
+    /// The sizes (root mean squares) of two numbers of the observations are far apart.
     | UnlikeSizes of small: (int * float) * large: (int * float)
-    /// The size of the largest number of the observations, which is far from 1.
+    /// The size of the largest number of the observations is far from 1.
     | FarFromOne of place: int * size: float
-    /// Bounds of an observation, and the small part between them in which it stayed.
+    /// A number of the observations stayed in a small part of the interval between its bounds.
     | UnreachedBounds of place: int * bounds: (float32 * float32) * seen: (float32 * float32)
-    /// The only bound of an action, which lies beyond all that a new policy tries.
+    /// An action has a single finite bound, and almost all actions that a new policy tries are beyond it.
     | UnreachableActions of place: int * bound: float32
-    /// All rewards were this one, and all returns alike.
+    /// All rewards were equal, and no finished episode had another return than the others.
     | ConstantRewards of reward: float * steps: int
-    /// No episode had come to its end after so many steps.
+    /// No episode ended within this number of steps.
     | NoEnd of steps: int
     /// All episodes terminated after the same number of steps.
     | TerminatedAlike of episodes: int * steps: int
@@ -38,14 +38,14 @@ module Finding =
 
     let private interval (low: float32, high: float32) = $"[{number (float low)}, {number (float high)}]"
 
-    /// Whether it is of no account where observations are normalised (`normaliseObservations`).
+    /// Returns true if normalised observations (`normaliseObservations`) solve the problem.
     let isOfScale finding =
         match finding with
         | UnlikeSizes _
         | FarFromOne _ -> true
         | _ -> false
 
-    /// What was found, in a sentence.
+    /// Returns one sentence that describes the finding.
     let message finding =
         match finding with
         | Broken fault -> $"{Fault.message fault}."
@@ -74,7 +74,7 @@ module Finding =
         | NoEnd steps -> $"No episode has ended in {steps} steps."
         | TerminatedAlike(episodes, steps) -> $"All {episodes} episodes terminated after exactly {steps} steps."
 
-    /// What to do about it.
+    /// Returns advice on how to solve the problem.
     let remedy finding =
         match finding with
         | Broken(FailedEnvironment _) -> "Mend what the environment itself says of it."
@@ -99,34 +99,34 @@ module Finding =
         | TerminatedAlike _ ->
             "If that is a time limit, report the end as truncated: terminated says that nothing would have followed. If the task itself is over then, all is well."
 
-/// Plays an environment at random, and says what is probably not meant as it is.
+/// Plays an environment at random and reports probable mistakes.
 module Check =
 
-    // So many steps and episodes are played; but no more steps than the most, where episodes are long.
+    // The minimum numbers of steps and episodes that are played, and the maximum number of steps.
     let private fewestSteps = 500
     let private fewestEpisodes = 10
     let private mostSteps = 2000
 
-    /// Sizes that are apart by more than this, or more than this from 1, are far.
-    let private far = 100.0
+    /// Two sizes are far apart if they differ by more than this factor. A size is far from 1 by the same factor.
+    let private farFactor = 100.0
 
     /// An episode of random actions.
     type private Played =
         {
-            /// Before each step, and after the last.
+            /// The observations before each step and after the last one.
             Seen: Vector list
             Rewards: float list
             End: End
             Fault: Fault option
         }
 
-    /// An episode of at most so many random steps, all of whose chance comes from the key.
+    /// Plays an episode of at most `most` random steps. All randomness comes from the key.
     let private playEpisode (environment: Environment<'State>) most number key =
         let seen, rewards = List<Vector>(), List<float>()
         let mutable ending = End.Continues
         let mutable fault = None
 
-        let look state =
+        let observe state =
             let observation = Environment.observation environment state
             seen.Add observation
 
@@ -135,7 +135,7 @@ module Check =
 
         try
             let mutable state = environment.Reset(Key.named "reset" key)
-            look state
+            observe state
 
             while ending = End.Continues && fault.IsNone do
                 let keyOf name = key |> Key.named name |> Key.at (int64 rewards.Count)
@@ -147,7 +147,7 @@ module Check =
                 if not (Environment.isReward next.Reward) then
                     fault <- Some(Environment.badReward environment number (int64 rewards.Count) next.Reward)
 
-                look state
+                observe state
 
                 ending <-
                     if next.Terminated then End.Terminated
@@ -164,7 +164,7 @@ module Check =
 
     let private keyOf key (number: int) = Key.at (int64 number) key
 
-    /// Episodes until there are enough of them, or a fault.
+    /// Plays episodes until there are enough of them, or until a fault.
     let private play environment key =
         let rec from number made =
             if made >= mostSteps || (made >= fewestSteps && number >= fewestEpisodes) then
@@ -178,18 +178,18 @@ module Check =
 
         from 0 0
 
-    /// The first step after which an episode is not what it was, if there is one.
+    /// The first step after which the repeated episode differs from the original, if there is one.
     let private firstDifference (before: Played) (again: Played) =
         let count = min before.Seen.Length again.Seen.Length
-        let differs = Seq.map2 (<>) before.Seen again.Seen |> Seq.truncate count |> Seq.tryFindIndex id
-        let earns = Seq.map2 (<>) before.Rewards again.Rewards |> Seq.tryFindIndex id |> Option.map ((+) 1)
+        let ofSeen = Seq.map2 (<>) before.Seen again.Seen |> Seq.truncate count |> Seq.tryFindIndex id
+        let ofRewards = Seq.map2 (<>) before.Rewards again.Rewards |> Seq.tryFindIndex id |> Option.map ((+) 1)
 
-        match Option.toList differs @ Option.toList earns with
+        match Option.toList ofSeen @ Option.toList ofRewards with
         | [] when before.Seen.Length = again.Seen.Length && before.End = again.End -> None
         | [] -> Some(count - 1)
         | found -> Some(List.min found)
 
-    /// Whether the first of the episodes, played again, are what they were.
+    /// Repeats the first episodes and compares them with the originals.
     let private notFromKey environment key (played: Played list) =
         let before = played |> List.scan (fun made episode -> made + episode.Rewards.Length) 0
 
@@ -200,7 +200,7 @@ module Check =
             firstDifference episode again |> Option.map (fun step -> NotFromKey(number, step)))
         |> Option.toList
 
-    /// What is known of the numbers at one place of the observations.
+    /// Statistics of the numbers at one place of the observations.
     type private Column = { Place: int; Low: float32; High: float32; Size: float }
 
     let private columns (seen: Vector list) width =
@@ -217,7 +217,7 @@ module Check =
     let private constants space steps columns =
         match List.filter isConstant columns with
         | [] -> []
-        | _ when space = Discrete 1 -> [] // as it must be
+        | _ when space = Discrete 1 -> [] // its only observation is constant
         | constant -> [ ConstantObservations([ for column in constant -> column.Place, column.Low ], steps) ]
 
     let private outside space (seen: Vector list) =
@@ -226,7 +226,7 @@ module Check =
             | Box(low, high) -> not (low[place] <= x && x <= high[place])
             | MultiBinary _ -> x <> 0f && x <> 1f
             | Discrete _
-            | MultiDiscrete _ -> false // those are faults
+            | MultiDiscrete _ -> false // an index outside its space is already a fault
 
         seen
         |> List.tryPick (fun row ->
@@ -235,21 +235,22 @@ module Check =
             |> Option.map (fun place -> OutsideSpace(place, row[place], space)))
         |> Option.toList
 
-    /// Of the numbers that change.
+    /// Compares the sizes of the numbers that change.
     let private sizes columns =
         match columns |> List.filter (isConstant >> not) |> List.sortBy _.Size with
         | [] -> []
         | sorted ->
             let small, large = List.head sorted, List.last sorted
 
-            if large.Size > far * small.Size then
+            if large.Size > farFactor * small.Size then
                 [ UnlikeSizes((small.Place, small.Size), (large.Place, large.Size)) ]
-            elif large.Size > far || large.Size < 1.0 / far then
+            elif large.Size > farFactor || large.Size < 1.0 / farFactor then
                 [ FarFromOne(large.Place, large.Size) ]
             else
                 []
 
-    /// Numbers that stay in less than a thousandth of what is between their bounds. Bounds that float32 can hardly hold stand for none.
+    /// Finds numbers that stay in less than a thousandth of the interval between their bounds. A bound of 10³⁰ or more counts as
+    /// none.
     let private unreached space columns =
         let isABound (x: float32) = abs x < 1e30f
 
@@ -268,7 +269,7 @@ module Check =
                       UnreachedBounds(column.Place, bounds, (column.Low, column.High)) ]
         | _ -> []
 
-    /// Actions with one bound, which is on the wrong side of nearly all that a standard normal number is.
+    /// Finds actions with a single finite bound that excludes nearly all standard normal numbers.
     let private unreachable space =
         match space with
         | Box(low, high) ->
@@ -305,8 +306,9 @@ module Check =
               if not (Space.isProper space) then
                   ImproperSpace(what, space) ]
 
-    /// What is found in some hundred random steps (2,000 at most); nothing is good. The same environment and seed give the same findings,
-    /// unless its chance does not come from its keys, which is one of them. What it throws is a finding, too.
+    /// Plays several hundred random steps (at most 2,000) and returns the findings; an empty list means that nothing was found.
+    /// The same environment and seed give the same findings, unless the environment has randomness that does not come from its
+    /// keys; that is a finding itself. An exception of the environment is a finding too.
     let run (environment: Environment<'State>) (seed: int64) =
         match improper environment with
         | [] ->
@@ -332,7 +334,7 @@ module Check =
                       endings steps played ]
         | findings -> findings
 
-    /// As `run`, without what the configuration sees to.
+    /// Does the same as `run`, without the findings that the configuration solves.
     let runFor configuration environment seed =
         run environment seed
         |> List.filter (fun finding -> not (configuration.NormaliseObservations && Finding.isOfScale finding))

@@ -18,8 +18,8 @@ type CriticKind =
     | Adam
     | GaussNewton
 
-/// Everything that decides what training does, apart from the environment and the seed.
-/// `Configuration.fields` documents each field, with its range.
+/// All settings of a training run, except the environment and the seed.
+/// `Configuration.fields` documents each field and its range.
 type Configuration =
     { Environments: int
       Horizon: int
@@ -60,14 +60,14 @@ type Configuration =
       NormaliseAdvantages: bool
       ScaleActions: bool }
 
-/// One field of the configuration, as text: what a command line, a file or a table needs of it.
+/// One field of the configuration with its value as text, for command lines, files and tables.
 type Field =
     {
         Name: string
         Meaning: string
-        /// The values that it may have.
+        /// A description of the values that the field may have.
         Allowed: string
-        /// Whether its text is a JSON string, and not a JSON number or truth value.
+        /// True if the value is a JSON string; false if it is a JSON number or Boolean.
         IsText: bool
         Get: Configuration -> string
         Set: string -> Configuration -> Result<Configuration, Fault>
@@ -175,7 +175,7 @@ module Configuration =
             get
             set
 
-    /// 0, or 2 and more: one alone has nothing that it could be compared with.
+    /// 0, or at least 2: a single branch has no other branch as its baseline.
     let private countOrNone name meaning high get set =
         let parse = parseInteger 0 high >> Option.filter ((<>) 1)
         field name meaning $"0, or an integer in [2, {string high}]" false (string: int -> string) parse get set
@@ -184,7 +184,7 @@ module Configuration =
         let print value =
             options
             |> List.tryPick (fun (text, option) -> if option = value then Some text else None)
-            |> Option.defaultWith (fun () -> string value) // an enumeration can hold what has no name
+            |> Option.defaultWith (fun () -> string value) // an enumeration can hold values without a name
 
         let parse text = options |> List.tryPick (fun (name, option) -> if name = text then Some option else None)
 
@@ -224,7 +224,7 @@ module Configuration =
             get
             set
 
-    /// The activations by the names that configurations and files give them.
+    /// The activations with their names in configurations and files.
     let activations =
         [ "tanh", Activation.Tanh
           "relu", Activation.Relu
@@ -234,7 +234,7 @@ module Configuration =
           "swish", Activation.Swish
           "identity", Activation.Identity ]
 
-    /// Every field, in the order in which a reader meets them.
+    /// All fields, in the order in which they are shown.
     let fields =
         [ integer "environments" "environments stepped side by side" 1 65536 _.Environments (fun v c ->
               { c with Environments = v })
@@ -426,7 +426,8 @@ module Configuration =
               _.ScaleActions
               (fun v c -> { c with ScaleActions = v }) ]
 
-    /// The configuration with one field set from text.
+    /// Returns the configuration with one field set from text. `InvalidSetting` if there is no such field, or if the text is not
+    /// an allowed value.
     let set name text configuration =
         match fields |> List.tryFind (fun field -> field.Name = name) with
         | Some field -> field.Set text configuration
@@ -434,21 +435,21 @@ module Configuration =
             let names = fields |> List.map _.Name |> String.concat ", "
             Error(InvalidSetting(name, text, $"there is no such field; the fields are {names}"))
 
-    /// More activations in one batch, or weights between the layers of a network, than these are a slip of the keyboard:
-    /// a batch would take some 30 GiB.
+    /// Limits for the activations of one batch and the weights between the layers of one network. A larger number is almost
+    /// certainly a typing error: such a batch would take about 30 GiB.
     let private mostActivations = 4_000_000_000L
     let internal mostWeights = 100_000_000L
 
-    /// The most numbers that the rows of one batch hold: the last iteration may have half as many rows more, and even then an array holds
-    /// them.
+    /// The largest number of elements in the rows of one batch. The last iteration may have up to half as many rows more; they
+    /// still fit into one array.
     let private mostNumbers = 1L <<< 29
 
-    /// Refuses a setting with its name, the value that it has, and what would be allowed.
+    /// The fault of a setting, with its name, its value and the allowed values.
     let internal refuse name limit configuration =
         let field = fields |> List.find (fun field -> field.Name = name)
         Error(InvalidSetting(name, field.Get configuration, limit))
 
-    /// Refuses batches of more rows than these, which are so many for the reason that is given.
+    /// Refuses batches of more than `most` rows. The message gives the reason `why` for this limit.
     let private limitRows most why configuration =
         let isTooMuch each = int64 configuration.Environments * int64 each > most
 
@@ -463,7 +464,7 @@ module Configuration =
         else
             Ok configuration
 
-    /// Refuses batches that memory cannot hold where a row has so many numbers.
+    /// Refuses batches that are too large for memory if each row has `width` numbers.
     let internal limitBatch (width: int64) configuration =
         configuration |> limitRows (mostNumbers / width) $"for rows of {width} numbers"
 
@@ -482,17 +483,18 @@ module Configuration =
             else
                 Ok configuration)
 
-    /// The configuration itself when every field is in its range, or the first that is not.
+    /// Returns the configuration if every field is in its range and its batches and networks fit into memory; otherwise
+    /// `InvalidSetting` for the first field that is wrong.
     let validate configuration =
         (Ok configuration, fields)
         ||> List.fold (fun checkedSoFar field ->
             checkedSoFar |> Result.bind (fun configuration -> field.Set (field.Get configuration) configuration))
         |> Result.bind fitsIntoMemory
 
-    /// The hidden layers of the policy.
+    /// Returns the architecture of the policy.
     let policyArchitecture configuration = { Hidden = configuration.Hidden; Activation = configuration.Activation }
 
-    /// The hidden layers of the critic.
+    /// Returns the architecture of the critic.
     let criticArchitecture configuration =
         { Hidden = configuration.CriticHidden; Activation = configuration.CriticActivation }
 
@@ -501,8 +503,8 @@ module Configuration =
     let private lineSearch configuration =
         { Tries = configuration.LineSearchTries; Ratio = configuration.LineSearchRatio }
 
-    /// The radius of the trust region after so many environment steps of this run: δ · 2^(−steps / half-life), where those of an earlier
-    /// run count, too.
+    /// Returns the radius of the trust region after this number of environment steps: δ · 2^(−steps / half-life). The steps of an
+    /// earlier run (`StepsMade`) count too.
     let deltaAt (steps: int64) configuration =
         if configuration.DeltaHalfLife = 0 then
             configuration.Delta
@@ -510,7 +512,7 @@ module Configuration =
             let all = float steps + float configuration.StepsMade
             configuration.Delta * Math.Pow(0.5, all / float configuration.DeltaHalfLife)
 
-    /// How the configuration improves the policy after so many environment steps.
+    /// Returns the settings of a policy improvement after this number of environment steps.
     let improvement steps configuration =
         { Direction =
             match configuration.Direction with
@@ -525,7 +527,7 @@ module Configuration =
           DampedLength = configuration.DampedLength
           FisherFraction = configuration.FisherFraction }
 
-    /// How the configuration fits the critic.
+    /// Returns the settings of the critic's fit.
     let critic configuration =
         match configuration.Critic with
         | CriticKind.Adam ->

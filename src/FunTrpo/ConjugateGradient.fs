@@ -4,39 +4,42 @@ open System
 open System.Collections.Immutable
 open FunTrpo.Kernels
 
-/// When conjugate gradient stops.
+/// The stopping rules of conjugate gradient.
 type ConjugateGradientSettings =
     {
+        /// The maximum number of iterations.
         Iterations: int
-        /// Relative to the right-hand side: it stops at ‖b − A x‖ ≤ tolerance · ‖b‖.
+        /// The relative residual at which it stops: ‖b − A x‖ ≤ tolerance · ‖b‖.
         Tolerance: float
     }
 
-/// Why conjugate gradient stopped.
+/// The reason why conjugate gradient stopped.
 type Stop =
+    /// The relative residual is at most the tolerance.
     | Converged
+    /// The maximum number of iterations is reached.
     | IterationLimit
-    /// Along some direction p, pᵀAp was zero, negative, or too small to be told from zero in float32: A is not positive
-    /// definite there, and the solution is what the earlier directions gave.
+    /// Along some direction p, pᵀAp was zero, negative, or too small to be distinguished from zero in float32: A is not
+    /// positive definite there. The solution is that of the earlier directions.
     | VanishingCurvature of pAp: float
-    /// A product was NaN or infinite; the solution is what the earlier directions gave.
+    /// The right-hand side or a product was NaN or infinite. The solution is that of the earlier directions.
     | NonFinite
 
-/// What conjugate gradient found.
+/// The result of conjugate gradient.
 type Solution =
     {
         X: Vector
-        /// ‖b − A x‖ / ‖b‖ as the recurrence has it, before the first iteration and after each.
+        /// ‖b − A x‖ / ‖b‖ from the recurrence, before the first iteration and after each one.
         Residuals: ImmutableArray<float>
-        /// pᵀAp / pᵀp of each direction that was tried.
+        /// pᵀAp / pᵀp of each direction that was tried, if it was finite.
         Curvatures: ImmutableArray<float>
         Stop: Stop
     }
 
-    /// How many iterations changed x.
+    /// The number of iterations that changed x.
     member this.Iterations = this.Residuals.Length - 1
 
-    /// The last of the residuals.
+    /// The last residual.
     member this.Residual = this.Residuals[this.Residuals.Length - 1]
 
 module ConjugateGradient =
@@ -48,10 +51,10 @@ module ConjugateGradient =
     let private addScaled (alpha: float) (x: PooledBuffer) (y: PooledBuffer) (sum: PooledBuffer) =
         Reductions.AddScaled(alpha, Span.op_Implicit x.Doubles, Span.op_Implicit y.Doubles, sum.Doubles)
 
-    /// Curvature below this fraction of the largest seen cannot be told from zero when products are float32.
+    /// A curvature below this fraction of the largest one cannot be distinguished from zero, because products are float32.
     let private resolution = 1e-7
 
-    /// As `solve`; but x is written to `solution`, and the vector X is that memory.
+    /// Does the same as `solve`, but writes x to `solution`, and the vector X refers to that memory.
     let internal solveTo
         (solution: Memory<float32>)
         (settings: ConjugateGradientSettings)
@@ -119,6 +122,6 @@ module ConjugateGradient =
           Curvatures = curvatures.ToImmutable()
           Stop = defaultArg stop IterationLimit }
 
-    /// Solves A x = b for a symmetric positive definite A, given as v ↦ A v, starting from x = 0
-    /// (Hestenes and Stiefel, 1952). Products are float32; x, residuals and dot products are float64.
+    /// Solves A x = b for a symmetric positive definite matrix A by conjugate gradient from x = 0 (Hestenes and Stiefel, 1952).
+    /// `apply` computes v ↦ A v in float32; x, residuals and dot products are float64.
     let solve settings apply (b: Vector) = solveTo (Array.zeroCreate<float32>(b.Length).AsMemory()) settings apply b

@@ -4,12 +4,12 @@ open System
 open System.Collections.Immutable
 open FunTrpo.Kernels
 
-/// How the critic is fitted to the returns of a batch.
+/// The method that fits the critic to the returns of a batch.
 type CriticSettings =
-    /// Minibatch gradient descent with adaptive moments (Kingma and Ba, 2014).
+    /// Minibatch gradient descent with Adam (Kingma and Ba, 2014).
     | Adam of learningRate: float * epochs: int * batchSize: int
     /// Gauss–Newton steps within a trust region (Schulman et al. 2015, "High-dimensional continuous control using
-    /// generalized advantage estimation", section 5): minimise the mean squared error subject to
+    /// generalized advantage estimation", section 5). They minimise the mean squared error subject to
     /// (1/N) Σ (V(s) − V_old(s))² / 2σ² ≤ δ, where σ² is the mean squared error of the old values.
     | GaussNewton of
         delta: float *
@@ -20,7 +20,7 @@ type CriticSettings =
 
 module CriticFit =
 
-    /// Writes factor · (values − targets).
+    /// Writes factor · (values − targets) to `result`.
     let private differencesTo (result: Memory<float32>) (factor: float) (values: Vector) (target: int -> float) =
         let result = result.Span
         let values = values.Span
@@ -38,7 +38,7 @@ module CriticFit =
 
         sum / float values.Length
 
-    /// What was written to memory, as a column and as a vector: it changes with the memory.
+    // Both are views of the memory, so they change with it.
     let private asColumn (memory: Memory<float32>) = Matrix(memory.Length, 1, Memory.op_Implicit memory)
 
     let private asVector (memory: Memory<float32>) = Vector(Memory.op_Implicit memory)
@@ -62,7 +62,7 @@ module CriticFit =
         use errors = PooledBuffer.Rent batchSize
         let mutable steps = state.AdamSteps
 
-        /// One step along the gradient of the loss on some of the rows.
+        /// One Adam step with the gradient of the loss on a minibatch.
         let fitMinibatch (rows: ReadOnlyMemory<int>) =
             let minibatch = Matrix.gatherTo inputs.Memory rows observations
             let errors = errors.Memory.Slice(0, rows.Length)
@@ -94,10 +94,11 @@ module CriticFit =
             SecondMoment = packed.UnpackCompanion 1
             AdamSteps = steps }
 
-    /// How a critic compares with the one that an update began with.
+    /// A comparison of a critic with the one before the fit.
     [<Struct>]
     type private Fit =
         {
+            /// The mean squared error against the targets.
             Error: float
             /// (1/N) Σ (V(s) − V_old(s))² / 2σ²
             Distance: float
@@ -139,7 +140,7 @@ module CriticFit =
 
         let evaluate parameters = fitOf (valuesAt parameters valuesScratch)
 
-        /// Minimises ½·(1/N)·‖V + J s − R‖² + ½·damping·‖s‖² over s, and no further than the trust region.
+        /// One step: minimises ½·(1/N)·‖V + J s − R‖² + ½·damping·‖s‖² over s, and shortens s to stay in the trust region.
         let step parameters =
             use at = Network.linearize network parameters observations
             let values = Matrix.flatten at.Forward
@@ -168,7 +169,7 @@ module CriticFit =
             if not (curvature > 0.0 && Double.IsFinite curvature) then
                 None
             else
-                // The quadratic model of Distance along s is curvature / 2σ²; a full Gauss–Newton step is never lengthened.
+                // The quadratic model of Distance at s is curvature / 2σ². A step is never longer than the Gauss–Newton step.
                 let length = min 1.0 (sqrt (2.0 * sigmaSquared * delta / curvature))
                 let acceptable next = next.Error < fit.Error && next.Distance <= delta
 
@@ -197,7 +198,7 @@ module CriticFit =
 
         { state with Parameters = improve steps state.Parameters |> Vector.toArray |> Vector.adopt }
 
-    /// The critic fitted to a target for each row of the (normalised) observations, in the unit of its network.
+    /// The critic fitted to one target for each row of the (normalised) observations. Targets are in the unit of its network.
     let private fitOutputs settings network observations (target: int -> float) key (state: CriticState) =
         match settings with
         | Adam(learningRate, epochs, batchSize) ->
@@ -205,21 +206,22 @@ module CriticFit =
         | GaussNewton(delta, steps, damping, conjugateGradient, lineSearch) ->
             byGaussNewton delta steps damping conjugateGradient lineSearch network observations target state
 
-    /// The critic fitted to the returns of the batch, one a row of the (normalised) observations.
+    /// Returns the critic fitted to the returns of the batch: one for each row of the (normalised) observations. The key
+    /// determines the order of Adam's minibatches.
     let fit settings network observations (returns: ImmutableArray<float>) key (state: CriticState) =
         if ReturnUnit.deviation state.Unit = 0.0 then
-            state // The returns were all the same, and V(s) = mean is that.
+            state // All returns seen so far are equal, and V(s) = mean is exact.
         else
-            let ofReturn = ReturnUnit.ofReturn state.Unit
-            fitOutputs settings network observations (fun row -> ofReturn returns[row]) key state
+            let toUnit = ReturnUnit.ofReturn state.Unit
+            fitOutputs settings network observations (fun row -> toUnit returns[row]) key state
 
-    /// Deviations that are so many times as large as others belong to another unit.
+    /// If one deviation is larger than another by more than this factor, the returns have another scale.
     let private rescaled = 1000.0
 
-    /// The critic in a unit that has seen these returns of a batch, too.
+    /// Returns the critic with its return unit updated by the returns of a batch. Its network stays the same.
     ///
-    /// The moments are those of all returns so far, so that they move little. They begin anew where the deviation of the batch is of
-    /// another order: at the first returns, after a reward of enormous size, and when returns are as they were before it.
+    /// The moments are those of all returns so far, so they change slowly. They start again from the batch if its deviation has
+    /// another scale: at the first returns, after an enormous reward, and when returns are back at their earlier scale.
     let updateReturnUnit (returns: ImmutableArray<float>) (state: CriticState) =
         match state.Unit with
         | Plain -> state
@@ -227,5 +229,5 @@ module CriticFit =
             let batch = Moments.ofNumbers (returns.AsMemory())
             let before = ReturnUnit.deviation state.Unit
             let now = ReturnUnit.deviation (Standardised batch)
-            let isOther = before = 0.0 || now > rescaled * before || now > 0.0 && before > rescaled * now
-            { state with Unit = Standardised(if isOther then batch else Moments.merge earlier batch) }
+            let hasOtherScale = before = 0.0 || now > rescaled * before || now > 0.0 && before > rescaled * now
+            { state with Unit = Standardised(if hasOtherScale then batch else Moments.merge earlier batch) }

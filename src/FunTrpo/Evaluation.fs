@@ -4,7 +4,7 @@ open System
 open System.Collections.Immutable
 open System.Threading
 
-/// The returns of a number of episodes.
+/// Statistics of the returns of a number of episodes.
 type Scores =
     {
         Mean: float
@@ -13,7 +13,7 @@ type Scores =
         Min: float
         Max: float
         Returns: ImmutableArray<float>
-        /// How many steps each episode had, in the order of the returns.
+        /// The number of steps of each episode, in the order of the returns.
         Lengths: ImmutableArray<int>
     }
 
@@ -30,10 +30,10 @@ module Evaluation =
           Returns = ImmutableArray.CreateRange returns
           Lengths = ImmutableArray.CreateRange(episodes |> Array.map _.Length) }
 
-    /// An episode longer than this has no end.
+    /// An episode of this many steps counts as endless.
     let private mostSteps = 1_000_000L
 
-    /// One episode in which `choose` gives the action for each observation, or nothing where it has no finite one.
+    /// Plays one episode. `choose` returns the action for each observation, or none if it has no finite action.
     let private episode
         (cancellation: CancellationToken)
         (environment: Environment<'State>)
@@ -44,8 +44,8 @@ module Evaluation =
         =
         let stepKey = Key.named "environment" key
 
-        /// What a call to the environment gives, or the exception that it throws: one that says that it was cancelled, as was wanted,
-        /// is no failure of it.
+        /// The result of a call to the environment, or a fault with the exception that it throws. A requested cancellation is not
+        /// a fault, and its exception passes through.
         let attempt steps call =
             try
                 Ok(call ())
@@ -53,7 +53,7 @@ module Evaluation =
             | :? OperationCanceledException when cancellation.IsCancellationRequested -> reraise ()
             | error -> Error(FailedEnvironment(error, environment.Id, instance, steps))
 
-        /// The transition that the chosen action makes.
+        /// The transition after the chosen action.
         let step state steps =
             result {
                 let! observation = attempt steps (fun () -> Environment.observation environment state)
@@ -108,19 +108,22 @@ module Evaluation =
             | _, Error failure -> Error failure)
         |> Result.map (List.rev >> Array.ofList >> scores)
 
-    /// Plays `count` episodes with the actions that `choose` gives for each raw observation: a rule written by hand, for
-    /// instance. Each episode has its own key, so the scores do not depend on the number of threads, and all who play with
-    /// one key meet the same start states. An episode that goes on for a million steps is an `EndlessEpisode`. Where it is cancelled, an
-    /// `OperationCanceledException` ends it before the next step.
+    /// Plays `count` episodes and returns their scores. `choose` returns the action for a raw observation, for example by a
+    /// handwritten rule. Each episode has its own key, so the scores do not depend on the number of threads, and evaluations with
+    /// the same key have the same start states.
+    ///
+    /// Faults: `EndlessEpisode` for an episode of a million steps, and the faults of the environment and of actions. A cancellation
+    /// throws `OperationCanceledException` before the next step; a `count` below 1 throws `ArgumentException`.
     let playUntil cancellation threads (environment: Environment<'State>) (choose: Vector -> Vector) count key =
         let nonFinite _ instance steps = NonFinitePolicy(environment.Id, instance, steps)
         playWith cancellation threads environment (choose >> ValueSome) nonFinite count key
 
-    /// As `playUntil`, to its end.
+    /// Does the same as `playUntil` without cancellation.
     let play threads environment choose count key =
         playUntil CancellationToken.None threads environment choose count key
 
-    /// As `playUntil`, with the most probable actions of the actor, which must be one for such observations and actions.
+    /// Does the same as `playUntil` with the most probable actions of the actor. The fault of `Policy.requireFit` if the actor's
+    /// spaces are not those of the environment.
     let runUntil cancellation threads (environment: Environment<'State>) (actor: Actor) count key =
         Policy.requireFit "the policy" environment actor.Policy
         |> Result.bind (fun () ->
@@ -132,5 +135,5 @@ module Evaluation =
 
             playWith cancellation threads environment choose nonFinite count key)
 
-    /// As `runUntil`, to its end.
+    /// Does the same as `runUntil` without cancellation.
     let run threads environment actor count key = runUntil CancellationToken.None threads environment actor count key

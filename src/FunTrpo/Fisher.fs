@@ -4,19 +4,20 @@ open System
 open System.Collections.Immutable
 open FunTrpo.Kernels
 
-/// The Fisher information matrix of a policy at θ_old, averaged over rows of observations, plus `damping` times the identity: so
-/// the damped Hessian of the mean KL(π_old ‖ π_θ) at θ_old. Its memory is lent until it is disposed of.
-/// What the products need is computed with the first of them.
-type Fisher internal (damping: float, policy: Policy, linearize: unit -> Linearization, isOwn: bool) =
+/// The Fisher information matrix of a policy at θ_old, averaged over rows of observations, plus `damping` times the identity.
+/// This is the damped Hessian of the mean KL(π_old ‖ π_θ) at θ_old. The first product computes the linearization that all
+/// products use. Disposing of the matrix returns its pooled memory.
+type Fisher internal (damping: float, policy: Policy, linearize: unit -> Linearization, ownsLinearization: bool) =
     let linearization = lazy (linearize ())
     let curvature = lazy (linearization.Value.Curvature policy.Family.Metric)
 
-    /// v ↦ F v + damping · v, where
+    /// The Fisher-vector product v ↦ F v + damping · v, where
     ///
     ///     F v = (1/N) Σ_n J_nᵀ M_n J_n v
     ///
-    /// J_n is the Jacobian of the distribution's parameters at row n, M_n the metric of the family there. One product is a
-    /// pushforward, the metric row by row, and a pullback (Schulman et al. 2015, appendix C.1).
+    /// J_n is the Jacobian of the distribution's parameters at row n, and M_n the metric of the family there. One product is a
+    /// pushforward, the metric of each row, and a pullback (Schulman et al. 2015, "Trust region policy optimization",
+    /// appendix C.1).
     member _.Product: LinearMap =
         fun v product ->
             curvature.Value v product
@@ -25,19 +26,20 @@ type Fisher internal (damping: float, policy: Policy, linearize: unit -> Lineari
 
     interface IDisposable with
         member _.Dispose() =
-            if isOwn && linearization.IsValueCreated then
+            if ownsLinearization && linearization.IsValueCreated then
                 (linearization.Value :> IDisposable).Dispose()
 
 module Fisher =
 
-    /// Every k-th row, so that about `fraction` of them are left.
+    /// About `fraction` of the rows, evenly spaced, and at least one.
     let private sampleOf fraction (observations: Matrix) =
         let count = max 1 (int (round (fraction * float observations.Rows)))
         let rowOf i = int (int64 i * int64 observations.Rows / int64 count)
 
         Matrix.gather (ImmutableArray.CreateRange(Seq.init count rowOf)) observations
 
-    /// The damped Fisher matrix of the surrogate's policy, averaged over `fraction` of its rows.
+    /// Returns the damped Fisher matrix of the surrogate's policy, averaged over `fraction` of its rows. If `fraction` is 1, the
+    /// matrix uses the surrogate's linearization, which must outlive it.
     let matrix damping fraction (surrogate: Surrogate) =
         let isAll = fraction >= 1.0
 
@@ -52,7 +54,7 @@ module Fisher =
 
         new Fisher(damping, surrogate.Policy, linearize, not isAll)
 
-    /// F v + damping · v, as a new vector.
+    /// Returns F v + damping · v as a new vector.
     let product (fisher: Fisher) (v: Vector) =
         let product = Array.zeroCreate v.Length
         fisher.Product v (product.AsMemory())

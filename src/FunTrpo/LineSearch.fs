@@ -3,25 +3,25 @@ namespace FunTrpo
 open System
 open FunTrpo.Kernels
 
-/// How a backtracking line search shortens a step.
+/// The settings of a backtracking line search.
 type LineSearchSettings =
     {
-        /// How many lengths are tried at most, the full step first.
+        /// The maximum number of step lengths that are tried, including the full step.
         Tries: int
-        /// What each further try multiplies the step by.
+        /// The factor, below 1, by which each further try shortens the step.
         Ratio: float
     }
 
-/// What a line search found.
+/// The result of a line search.
 type LineSearchResult<'Comparison> =
-    /// The first point that was good enough, how it compares, the fraction of the step taken, and how many were tried.
+    /// The first acceptable point, its comparison, the fraction of the full step, and the number of tries.
     | Accepted of parameters: Vector * comparison: 'Comparison * fraction: float * tries: int
-    /// No try was good enough; how the last one compares.
+    /// No try was acceptable. Holds the comparison of the last point, and the number of tries.
     | Refused of last: 'Comparison * tries: int
 
 module LineSearch =
 
-    /// As `backtrack`; but each point is written to the memory that `candidate` gives for it.
+    /// Does the same as `backtrack`, but writes each point to the memory that `candidate` returns.
     let internal backtrackIn
         (candidate: unit -> Memory<float32>)
         (settings: LineSearchSettings)
@@ -43,7 +43,8 @@ module LineSearch =
 
         attempt 1 1.0
 
-    /// The first of θ + s, θ + ratio · s, θ + ratio² · s … that `acceptable` accepts, where s = length · direction.
+    /// Returns the first of the points θ + s, θ + ratio · s, θ + ratio² · s … that is acceptable, where s = length · direction.
+    /// `evaluate` compares a point with θ, and `acceptable` decides on that comparison.
     let backtrack settings evaluate acceptable (parameters: Vector) length direction =
         let candidate () = Array.zeroCreate<float32>(parameters.Length).AsMemory()
         backtrackIn candidate settings evaluate acceptable parameters length direction

@@ -11,11 +11,12 @@ open System.Security.Cryptography
 open System.Text
 open System.Text.Json
 
-/// A trained policy with what is needed to build it again and to act with it.
+/// A trained policy with all that is needed to act with it.
 type SavedPolicy =
     {
-        /// The id of the environment that it was trained on.
+        /// The id of the environment that the policy was trained on.
         Environment: string
+        /// The policy with its parameters and its normaliser.
         Actor: Actor
     }
 
@@ -23,7 +24,7 @@ type SavedPolicy =
     member this.ObservationSpace = this.Actor.Policy.ObservationSpace
     member this.ActionSpace = this.Actor.Policy.ActionSpace
 
-/// SHA-256 of what is written to it, of which no more is kept than is written at a time.
+/// Computes SHA-256 of all bytes that are written to it. It holds only the bytes of one write at a time.
 [<Sealed>]
 type private Hashing() =
     let hash = IncrementalHash.CreateHash HashAlgorithmName.SHA256
@@ -35,7 +36,7 @@ type private Hashing() =
 
         buffer
 
-    /// In lower-case hexadecimal.
+    /// The hash in lower-case hexadecimal.
     member _.Result = Convert.ToHexStringLower(hash.GetCurrentHash())
 
     interface IBufferWriter<byte> with
@@ -46,21 +47,23 @@ type private Hashing() =
     interface IDisposable with
         member _.Dispose() = hash.Dispose()
 
-/// Policies as files: JSON, with the parameters as base64 of little-endian float32 and a checksum of the whole.
+/// Saves and loads policies as JSON files. The parameters are base64 of little-endian float32, and a checksum covers the whole
+/// file.
 ///
-/// Both ways they are streamed: what is kept beside a policy is its file, and what is between a piece of it and the policy.
+/// Writing converts the parameters piece by piece. Reading holds the bytes of the file and decodes the parameters from them.
 module PolicyFile =
 
     let private format = "funtrpo-policy"
     let private version = 3
 
-    /// The most bytes of a file that is read: enough for more parameters than training has weights for, and few enough to be held.
+    /// The maximum size of a file in bytes. It allows more parameters than training does, and fits into one array.
     let private largest = 1_000_000_000L
 
-    /// So many parameters are written at a time: a multiple of 3, so that their bytes are whole groups of base64.
+    /// The number of parameters in a piece: a multiple of 3, so that the bytes of a piece are whole groups of base64.
     let private pieceLength = 3072
 
-    /// Does `work` with the parameters as little-endian float32, piece by piece, and whether the piece is the last.
+    /// Calls `work` for each piece of the parameters: with the bytes (little-endian float32), their count, and true for the last
+    /// piece.
     let private forEachPiece (parameters: Vector) (work: byte[] -> int -> bool -> unit) =
         let bytes = Array.zeroCreate<byte>(4 * pieceLength)
         let mutable first = 0
@@ -79,7 +82,7 @@ module PolicyFile =
             isLast <- first >= parameters.Length
             work bytes (4 * count) isLast
 
-    /// SHA-256 of the parameters as little-endian float32, in lower-case hexadecimal.
+    /// Returns SHA-256 of the parameters as little-endian float32, in lower-case hexadecimal.
     let sha256 parameters =
         use hash = IncrementalHash.CreateHash HashAlgorithmName.SHA256
         forEachPiece parameters (fun bytes count _ -> hash.AppendData(bytes, 0, count))
@@ -87,7 +90,7 @@ module PolicyFile =
 
     // JSON
 
-    /// JSON has no infinity: an infinite bound is null.
+    /// Writes the bounds of a box. JSON has no infinity, so an infinite bound is null.
     let private writeBounds (writer: Utf8JsonWriter) (name: string) (v: Vector) =
         writer.WriteStartArray name
 
@@ -144,7 +147,7 @@ module PolicyFile =
             writeColumns "squaredDeviations" moments.SquaredDeviations
             writer.WriteEndObject()
 
-    /// As base64, in which `+` is escaped, as in every text of JSON that .NET writes.
+    /// Writes the parameters as base64. `Utf8JsonWriter` escapes the `+` of base64, as in every JSON string.
     let private writeParameters (writer: Utf8JsonWriter) (parameters: Vector) =
         let text = Array.zeroCreate<byte>(Base64.GetMaxEncodedToUtf8Length(4 * pieceLength))
         writer.WritePropertyName "parameters"
@@ -154,7 +157,7 @@ module PolicyFile =
             writer.WriteStringValueSegment(ReadOnlySpan(text, 0, written), isLast)
             writer.Flush())
 
-    /// Writes all that a policy is, and its checksum, where that is known by now.
+    /// Writes the policy, and its checksum if there is one.
     let private writeJson (writer: Utf8JsonWriter) (saved: SavedPolicy) checksum =
         let activation =
             Configuration.activations
@@ -177,7 +180,7 @@ module PolicyFile =
         writer.WriteEndObject()
         writer.Flush()
 
-    /// SHA-256 of the JSON that `write` writes, without white space.
+    /// SHA-256 of the JSON that `write` writes, without whitespace.
     let private hashOf (write: Utf8JsonWriter -> unit) =
         use hashing = new Hashing()
         use writer = new Utf8JsonWriter(hashing :> IBufferWriter<byte>)
@@ -185,20 +188,20 @@ module PolicyFile =
         writer.Flush()
         hashing.Result
 
-    /// Writes the text of the file, in UTF-8.
+    /// Writes the text of the file in UTF-8.
     let private write (stream: Stream) saved =
         let checksum = hashOf (fun writer -> writeJson writer saved None)
         use writer = new Utf8JsonWriter(stream, JsonWriterOptions(Indented = true))
         writeJson writer saved (Some checksum)
         stream.WriteByte(byte '\n')
 
-    /// The text of the file.
+    /// Returns the text of the policy's file.
     let print saved =
         use stream = new MemoryStream()
         write stream saved
         Encoding.UTF8.GetString(stream.GetBuffer(), 0, int stream.Length)
 
-    /// Thrown and caught within this module alone: reading JSON that is not what it should be throws anyway.
+    /// Thrown and caught only within this module. An exception is simplest here, because reading wrong JSON throws anyway.
     exception private Unreadable of why: string
 
     let private unreadable why = raise (Unreadable why)
@@ -211,7 +214,7 @@ module PolicyFile =
     let private text name node = (property name node).GetString()
     let private integer name node = (property name node).GetInt32()
 
-    let private atLeast smallest name value =
+    let private requireAtLeast smallest name value =
         if value < smallest then
             unreadable $"its {name} has the value {string value}"
 
@@ -227,13 +230,13 @@ module PolicyFile =
 
     let private integers = items _.GetInt32()
 
-    /// A list of numbers, or null for the infinite one.
+    /// The bounds of a box, with `infinite` in place of null.
     let private bounds infinite name node =
         let ofJson (bound: JsonElement) = if bound.ValueKind = JsonValueKind.Null then infinite else bound.GetSingle()
 
         (property name node).EnumerateArray() |> Seq.map ofJson |> Vector.ofSeq
 
-    /// `what` it is a space of, for errors.
+    /// The space in the property `what`Space; error messages use `what`.
     let private spaceOfJson what node =
         let node = property $"{what}Space" node
 
@@ -257,7 +260,7 @@ module PolicyFile =
             if Space.hasIndices space then
                 unreadable "its normaliser is for indices"
 
-            let count = (property "count" moments).GetDouble() |> atLeast 0.0 "count"
+            let count = (property "count" moments).GetDouble() |> requireAtLeast 0.0 "count"
             let means = items _.GetDouble() "means" moments
             let squares = items _.GetDouble() "squaredDeviations" moments
 
@@ -265,7 +268,7 @@ module PolicyFile =
                 unreadable $"its normaliser is not for observations of width {width}"
 
             for square in squares do
-                atLeast 0.0 "squaredDeviations" square |> ignore
+                requireAtLeast 0.0 "squaredDeviations" square |> ignore
 
             if
                 not (
@@ -284,7 +287,7 @@ module PolicyFile =
         | Some(_, activation) -> activation
         | None -> unreadable $"it names the unknown activation {name}"
 
-    /// The text of a string, in UTF-8.
+    /// The unescaped text of a JSON string in UTF-8.
     let private utf8 (node: JsonElement) =
         let raw = JsonMarshal.GetRawUtf8Value node
         let text = Array.zeroCreate<byte> raw.Length
@@ -292,7 +295,7 @@ module PolicyFile =
         reader.Read() |> ignore
         text.AsMemory(0, reader.CopyString(text.AsSpan()))
 
-    /// The parameters that the text of base64 means, which is written over.
+    /// Decodes the parameters in place: the base64 text is overwritten.
     let private parametersOf (base64: Memory<byte>) =
         let mutable count = 0
 
@@ -310,7 +313,7 @@ module PolicyFile =
 
         parameters
 
-    /// SHA-256 of all that the JSON says beside its checksum, whatever its white space; `parameters` is their text.
+    /// SHA-256 of the JSON without its checksum and whitespace. `parameters` is the unescaped text of that property.
     let private checksumOf (node: JsonElement) (parameters: ReadOnlyMemory<byte>) =
         hashOf (fun writer ->
             writer.WriteStartObject()
@@ -331,7 +334,7 @@ module PolicyFile =
 
             writer.WriteEndObject())
 
-    /// The parameters of what is a policy, has the version that is known, and is what was saved.
+    /// The parameters, after the format, the version and the checksum are verified.
     let private intactParameters (node: JsonElement) =
         if node.ValueKind <> JsonValueKind.Object || text "format" node <> format then
             unreadable "it is not a FunTrpo policy"
@@ -349,14 +352,14 @@ module PolicyFile =
 
         parametersOf parameters
 
-    /// So many observations are tried before a policy is used.
+    /// The number of observations at which a loaded policy is tried.
     let private tries = 20
 
-    /// Bounds beyond this are taken for none: many environments give the largest float32 where they know of no bound.
+    /// Larger bounds count as infinite: many environments use the largest float32 if they know no bound.
     let private farthest = 1e6f
 
-    /// Refuses a policy that cannot act at an observation of its space: the one nearest to 0, or some drawn ones. Where a space has
-    /// no end, there are observations too large for any policy, so no trial can say of all that it could.
+    /// Refuses a policy that has no finite action for the observation nearest to 0, or for some random observations of its space.
+    /// This does not cover all observations: in an unbounded space some are too large for any policy.
     let private requireValid (actor: Actor) =
         let space =
             match actor.Policy.ObservationSpace with
@@ -379,10 +382,10 @@ module PolicyFile =
 
 
         for i in 0 .. tries - 1 do
-            let ofTry = Key.at (int64 i) key
-            let observation = if i = 0 then nearest else Space.sample space (Key.named "observation" ofTry)
+            let tryKey = Key.at (int64 i) key
+            let observation = if i = 0 then nearest else Space.sample space (Key.named "observation" tryKey)
 
-            if not (canAct (Key.named "action" ofTry) observation) then
+            if not (canAct (Key.named "action" tryKey) observation) then
                 unreadable "it gives no finite action for an observation of its space: its parameters are too large"
 
     let private ofJson (node: JsonElement) =
@@ -391,10 +394,10 @@ module PolicyFile =
         let actionSpace = spaceOfJson "action" node
 
         let architecture =
-            { Hidden = integers "hidden" node |> Array.map (atLeast 1 "hidden") |> List.ofArray
+            { Hidden = integers "hidden" node |> Array.map (requireAtLeast 1 "hidden") |> List.ofArray
               Activation = activationOfJson node }
 
-        // Before anything of that size is made.
+        // Checked before arrays of that size are allocated.
         let count = Policy.parameterCount architecture observationSpace actionSpace
 
         if count <> float parameters.Length then
@@ -425,7 +428,7 @@ module PolicyFile =
         | :? InvalidOperationException
         | :? OverflowException -> damaged "a field of it is not of the type that it should be"
 
-    /// The policy that the text describes; `name` is what an error calls it.
+    /// Returns the policy in the text of a file, or `Damaged`. Error messages call the policy `name`.
     let parse name (text: string) =
         try
             Ok(UTF8Encoding(false, true).GetBytes text)
@@ -433,33 +436,34 @@ module PolicyFile =
             Error(Damaged(name, "it is not text"))
         |> Result.bind (fun bytes -> parseBytes name (ReadOnlyMemory bytes))
 
-    /// The policy itself where it can act in the environment, or what each of them has; `name` is what an error calls it.
+    /// Returns the policy if its spaces are those of the environment; otherwise a fault that describes the difference. Error
+    /// messages call the policy `name`.
     let requireFit name (environment: Environment<'State>) (saved: SavedPolicy) =
         Policy.requireFit $"{name}, made for {saved.Environment}," environment saved.Actor.Policy
         |> Result.map (fun () -> saved)
 
-    /// What a path leads to in the end, where it is a symbolic link.
-    let private behindLinks (path: string) =
+    /// The file of a path, after symbolic links are followed.
+    let private resolveLinks (path: string) =
         let file = FileInfo path
 
         match file.LinkTarget with
         | null -> file
         | _ -> FileInfo(file.ResolveLinkTarget(true).FullName)
 
-    /// Writes a new file. It is only for those whom `mode` lets, where it is known.
+    /// Creates and writes a new file, with the permissions of `mode` if there are any.
     let private writeNew path (mode: UnixFileMode voption) (write: Stream -> unit) =
         let options = FileStreamOptions(Mode = FileMode.CreateNew, Access = FileAccess.Write)
         mode |> ValueOption.iter (fun mode -> options.UnixCreateMode <- mode)
         use stream = new FileStream(path, options)
-        // A mask may have taken from the mode that the file was made with.
+        // The process's umask may have removed permissions from the mode when the file was created.
         mode |> ValueOption.iter (fun mode -> File.SetUnixFileMode(stream.SafeFileHandle, mode))
         write stream
 
-    /// Replaces the whole file at once by what `write` writes, so that a reader never sees a part of it and a crash leaves the old one.
-    /// The new one has the mode of the old one; a symbolic link stays one, and the file behind it is replaced. Where it cannot be done, no
-    /// other file is left behind.
+    /// Replaces a file atomically with the bytes that `write` writes: a reader never sees a part of the new file, and a crash
+    /// leaves the old one. The new file keeps the mode of the old one. A symbolic link is kept, and its target is replaced. After
+    /// an error, the temporary file is deleted.
     let private replaceBy (path: string) write =
-        let file = behindLinks path
+        let file = resolveLinks path
 
         if Directory.Exists file.FullName then
             raise (IOException $"{path} is a folder, and not a file")
@@ -478,22 +482,24 @@ module PolicyFile =
 
             reraise ()
 
-    /// Replaces the whole file at once by the text, so that a reader never sees a part of it and a crash leaves the old one. The new one
-    /// has the mode of the old one; a symbolic link stays one, and the file behind it is replaced.
+    /// Replaces a file atomically with the text: a reader never sees a part of the new file, and a crash leaves the old one. The
+    /// new file keeps the mode of the old one. A symbolic link is kept, and its target is replaced. Throws the exceptions of the
+    /// file system.
     let replace (path: string) (content: string) =
         replaceBy path (fun stream -> stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes content)))
 
-    /// Writes a policy to a file, which is replaced as by `replace`.
+    /// Writes a policy to a file, atomically as `replace` does. Throws the exceptions of the file system.
     let save path saved = replaceBy path (fun stream -> write stream saved)
 
-    /// The bytes of a file. What has no length has no end either, or waits for somebody to write: a device, a pipe. It is not opened.
+    /// The bytes of a file. Devices and pipes have the length 0, and reading them could block or never end, so they are refused
+    /// before they are opened.
     let private readBytes (path: string) =
         let noFile () = unreadable "it is empty, or no ordinary file"
 
         if Directory.Exists path then
             unreadable "it is a folder, and not a file"
 
-        let file = behindLinks path
+        let file = resolveLinks path
 
         if file.Exists && file.Length = 0L then
             noFile ()
@@ -513,7 +519,8 @@ module PolicyFile =
         let text = ReadOnlyMemory(bytes, 0, count)
         if isMarked then text.Slice mark else text
 
-    /// As `load`; but what the file system refuses is thrown, as an `IOException`, `UnauthorizedAccessException` or `ArgumentException`.
+    /// Does the same as `load`, but throws the exceptions of the file system: `IOException`, `UnauthorizedAccessException` and
+    /// `ArgumentException`.
     let read path =
         try
             Ok(readBytes path)
@@ -521,7 +528,7 @@ module PolicyFile =
             Error(Damaged(path, why))
         |> Result.bind (parseBytes path)
 
-    /// Reads a policy from a file.
+    /// Returns the policy of a file, or `Damaged` if the file cannot be read or is not a policy.
     let load path =
         try
             read path

@@ -4,23 +4,23 @@ open System
 open System.Collections.Immutable
 open FunTrpo.Kernels
 
-/// The surrogate objective of one update: a batch seen from the policy that collected it. Its linearization is lent until the
-/// surrogate is disposed of.
+/// The surrogate objective of one update: a batch, and the policy that collected it. Disposing of the surrogate returns the
+/// pooled memory of its linearization and log-probabilities.
 [<NoComparison; NoEquality>]
 type Surrogate =
     {
         Policy: Policy
         /// θ_old, the parameters that collected the batch.
         Parameters: Vector
-        /// As the network sees them (normalised).
+        /// The observations as the network receives them (normalised), one in each row.
         Observations: Matrix
         Actions: Matrix
         Advantages: ImmutableArray<float>
-        /// The network at θ_old, on all observations.
+        /// The network, linearized at θ_old on all observations.
         Linearization: Linearization
         /// log π_old(a|s) of each row, in float64.
         LogProbabilities: PooledBuffer
-        /// β, what a nat of mean entropy is worth beside the advantages; 0 in the TRPO paper.
+        /// β, the weight of a nat of mean entropy in the objective; 0 in the TRPO paper.
         EntropyBonus: float
         Threads: int
     }
@@ -30,17 +30,17 @@ type Surrogate =
             (this.Linearization :> IDisposable).Dispose()
             this.LogProbabilities.Dispose()
 
-/// How another policy compares with the one that collected the batch, estimated from its samples.
+/// A comparison of another policy with the one that collected the batch, estimated from the samples of the batch.
 [<Struct>]
 type Comparison =
     {
         /// L(θ) − L(θ_old), where L(θ) = (1/N) Σ (π_θ(a|s)/π_old(a|s) A(s, a) + β H(π_θ(·|s))).
         Gain: float
-        /// The standard error of the gain, if rows were independent: a gain of less than two of them may well be noise.
+        /// The standard error of the gain, if the rows were independent. A gain below two standard errors may well be noise.
         GainError: float
         /// The mean over the rows of KL(π_old ‖ π_θ), in nats.
         MeanKl: float
-        /// Its maximum over the rows.
+        /// The maximum over the rows of KL(π_old ‖ π_θ), in nats.
         MaxKl: float
         /// The mean entropy of π_θ, in nats.
         Entropy: float
@@ -48,17 +48,17 @@ type Comparison =
 
 module Surrogate =
 
-    /// Rows are summed in blocks of this many, whatever the number of threads.
+    /// The rows of a block. Sums go block by block, so results do not depend on the number of threads.
     let private blockRows = 256
 
-    /// Does `work` with every row.
+    /// Calls `work` with every row.
     let private forEachRow threads rows (work: int -> unit) =
         Parallel.blocks threads blockRows rows (fun first count ->
             for row in first .. first + count - 1 do
                 work row)
         |> ignore
 
-    /// The surrogate of a batch that the policy collected at `parameters`.
+    /// Returns the surrogate of a batch that the policy collected at `parameters`, without entropy bonus. The caller disposes of it.
     let create threads (policy: Policy) observations (actions: Matrix) advantages parameters =
         let linearization = Network.linearize policy.Network parameters observations
         let distributions = linearization.Forward
@@ -77,10 +77,10 @@ module Surrogate =
           EntropyBonus = 0.0
           Threads = threads }
 
-    /// The same surrogate, in which a nat of mean entropy is worth `bonus`.
+    /// Returns the same surrogate with the entropy bonus β = `bonus`. It shares the memory of the original.
     let withEntropyBonus bonus (surrogate: Surrogate) = { surrogate with EntropyBonus = bonus }
 
-    /// The policy at θ, compared with the one that collected the batch (Schulman et al. 2015, "Trust region policy
+    /// Compares the policy at θ with the one that collected the batch (Schulman et al. 2015, "Trust region policy
     /// optimization", equation 14).
     let at (surrogate: Surrogate) parameters =
         let family = surrogate.Policy.Family
@@ -106,14 +106,14 @@ module Surrogate =
 
                 let rowKl = family.Kl(before.Row row, after.Row row)
                 let rowEntropy = family.Entropy(after.Row row)
-                let ofAdvantage = (exp logRatio - 1.0) * surrogate.Advantages[row]
-                gain <- gain + ofAdvantage
-                squares <- squares + ofAdvantage * ofAdvantage
+                let advantageGain = (exp logRatio - 1.0) * surrogate.Advantages[row]
+                gain <- gain + advantageGain
+                squares <- squares + advantageGain * advantageGain
 
                 if surrogate.EntropyBonus <> 0.0 then
                     let bonus = surrogate.EntropyBonus * (rowEntropy - family.Entropy(before.Row row))
                     gain <- gain + bonus
-                    squares <- squares + bonus * (2.0 * ofAdvantage + bonus)
+                    squares <- squares + bonus * (2.0 * advantageGain + bonus)
 
                 kl <- kl + rowKl
                 maxKl <- max maxKl rowKl
@@ -140,30 +140,30 @@ module Surrogate =
           MaxKl = total.MaxKl
           Entropy = mean total.Entropy }
 
-    /// Writes ∇L at θ_old = (1/N) Jᵀ (A · score + β ∇H): the policy gradient.
+    /// Writes ∇L at θ_old to `result`: the policy gradient (1/N) Jᵀ (A · score + β ∇H).
     let gradientTo (result: Memory<float32>) (surrogate: Surrogate) =
         let family = surrogate.Policy.Family
         let distributions = surrogate.Linearization.Forward
         let rows, width = distributions.Rows, distributions.Columns
         use cotangents = PooledBuffer.Rent(rows, width)
-        use ofEntropy = PooledBuffer.RentZeros(rows, width)
+        use entropyGradients = PooledBuffer.RentZeros(rows, width)
         let entropyWeight = float32 (surrogate.EntropyBonus / float rows)
 
         forEachRow surrogate.Threads rows (fun row ->
             let cotangent = cotangents.Span.Slice(row * width, width)
-            let ofEntropy = ofEntropy.Span.Slice(row * width, width)
+            let entropyGradient = entropyGradients.Span.Slice(row * width, width)
             let weight = float32 (surrogate.Advantages[row] / float rows)
             family.Score(distributions.Row row, surrogate.Actions.Row row, cotangent)
 
             if surrogate.EntropyBonus <> 0.0 then
-                family.EntropyGradient(distributions.Row row, ofEntropy)
+                family.EntropyGradient(distributions.Row row, entropyGradient)
 
             for i in 0 .. width - 1 do
-                cotangent[i] <- weight * cotangent[i] + entropyWeight * ofEntropy[i])
+                cotangent[i] <- weight * cotangent[i] + entropyWeight * entropyGradient[i])
 
         surrogate.Linearization.Pullback(Matrix(rows, width, Memory.op_Implicit cotangents.Memory), result)
 
-    /// ∇L at θ_old, as a new vector.
+    /// Returns ∇L at θ_old as a new vector.
     let gradient (surrogate: Surrogate) =
         let gradient = Array.zeroCreate surrogate.Parameters.Length
         gradientTo (gradient.AsMemory()) surrogate

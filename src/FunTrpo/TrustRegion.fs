@@ -3,79 +3,81 @@ namespace FunTrpo
 open System
 open FunTrpo.Kernels
 
-/// The direction in which a policy is improved.
+/// The direction of a policy improvement.
 type Direction =
     /// ∇L: the steepest ascent in the parameters.
     | Gradient
-    /// F⁻¹∇L: the steepest ascent in the distributions, by conjugate gradient on Fisher-vector products.
+    /// F⁻¹∇L: the steepest ascent per KL, by conjugate gradient on Fisher-vector products. F is damped.
     | NaturalGradient of ConjugateGradientSettings
 
-/// How far a policy is moved in that direction.
+/// The length of a policy improvement.
 type StepRule =
-    /// learning rate × direction, unchecked.
+    /// learning rate × direction, without any check.
     | FixedStep of learningRate: float
-    /// √(2δ / xᵀFx) × direction, where the quadratic model of the mean KL reaches δ, then shortened by a line search
-    /// until the surrogate has gained and the mean KL is at most δ. F may be damped.
+    /// √(2δ / xᵀFx) × direction x: at this length the quadratic model of the mean KL is δ. A line search then shortens the
+    /// step until the surrogate gains and the mean KL is at most δ. With `DampedLength`, F is damped.
     | TrustRegionStep of delta: float * LineSearchSettings
 
-/// One policy improvement. REINFORCE, the natural policy gradient and TRPO are three pairs of a direction and a step rule.
+/// The settings of one policy improvement. REINFORCE, the natural policy gradient and TRPO are three pairs of a direction and
+/// a step rule.
 type ImprovementSettings =
     {
         Direction: Direction
         StepRule: StepRule
-        /// Added to the diagonal of the Fisher matrix, for the direction.
+        /// The number that is added to the diagonal of the Fisher matrix when the direction is solved for.
         Damping: float
-        /// Whether the damping counts in the length of a trust-region step, too.
+        /// True if the damping also counts in the length of a trust-region step.
         DampedLength: bool
-        /// The fraction of the rows that Fisher-vector products use.
+        /// The fraction of the rows that Fisher-vector products use, in (0, 1].
         FisherFraction: float
     }
 
-/// Why the parameters are what they are after an update.
+/// The outcome of a policy improvement.
 type Outcome =
-    /// The step was taken: which fraction of the full one, and how many lengths were tried.
+    /// The step was taken. Holds the fraction of the full step, and the number of lengths that were tried.
     | Moved of fraction: float * tries: int
-    /// There was no gradient, so there was nowhere to go.
+    /// The gradient was zero.
     | NoGradient
-    /// The gradient was NaN or infinite, as with advantages that are.
+    /// The gradient was NaN or infinite, for example because an advantage was.
     | NonFiniteGradient
-    /// xᵀHx was zero, negative or not a number, so the length of the step is not defined.
+    /// xᵀHx was zero, negative or not finite, so the length of the step is not defined.
     | NoCurvature
-    /// No length of the step gained within the trust region.
+    /// No length that was tried gained within the trust region.
     | LineSearchFailed of tries: int
 
-/// What an improvement did. Unless the outcome is `Moved`, the parameters are the old ones, bit for bit.
+/// The result of a policy improvement. Unless the outcome is `Moved`, the parameters are exactly the old ones.
 type Improvement =
     {
         Parameters: Vector
         Outcome: Outcome
         /// The new parameters compared with the old ones.
         Comparison: Comparison
+        /// ‖∇L‖
         GradientNorm: float
-        /// What conjugate gradient did, where it was used: with the natural gradient, if there was a finite gradient.
+        /// The result of conjugate gradient. None for the direction `Gradient`, and if the gradient was zero or not finite.
         Solution: Solution option
     }
 
 module TrustRegion =
 
-    /// The one predicate that decides whether a step is taken: it gains, and stays within the trust region.
-    /// A comparison that is not a number is never acceptable.
+    /// Returns true if a trust-region step may be taken: the surrogate gains, and the mean KL is at most `delta`.
+    /// A comparison with a NaN is never acceptable.
     let acceptable delta (comparison: Comparison) =
         comparison.Gain > 0.0
         && comparison.MeanKl <= delta
         && Double.IsFinite comparison.Gain
         && Double.IsFinite comparison.Entropy
 
-    /// Curvature below this fraction of the damped one cannot be told from zero when products are float32.
+    /// A curvature below this fraction of the damped one cannot be distinguished from zero, because products are float32.
     let private resolution = 1e-6
 
-    /// TRPO, the natural policy gradient (Kakade 2001): the trust region or a fixed step along F⁻¹∇L; REINFORCE
-    /// (Williams 1992): a fixed step along ∇L.
+    /// Improves the policy by one step. A trust-region step along F⁻¹∇L is TRPO, a fixed step along F⁻¹∇L the natural policy
+    /// gradient (Kakade 2001), and a fixed step along ∇L REINFORCE (Williams 1992).
     ///
-    /// gradient → direction (as it is, or H⁻¹g) → step (fixed, or √(2δ/xᵀFx)) → line search → parameters, or the old ones
+    /// gradient → direction (g, or H⁻¹g) → step (fixed, or √(2δ/xᵀFx)) → line search → new or old parameters
     ///
-    /// H = F + damping · 1. As xᵀFx = xᵀHx − damping · ‖x‖², the step reaches δ also where the damping is most of H; with
-    /// `DampedLength`, H takes the place of F in the length.
+    /// H = F + damping · 1. The length uses xᵀFx = xᵀHx − damping · ‖x‖², so the quadratic model of the KL reaches δ even if the
+    /// damping dominates H. With `DampedLength`, the length uses xᵀHx instead.
     let improve (settings: ImprovementSettings) (surrogate: Surrogate) =
         let old = surrogate.Parameters
         use scratch = PooledBuffer.Rent old.Length

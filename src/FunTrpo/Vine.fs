@@ -4,54 +4,54 @@ open System
 open System.Collections.Immutable
 open System.Runtime.InteropServices
 
-/// How a vine grows.
+/// The settings of a vine.
 [<RequireQualifiedAccess>]
 type VineSettings =
     {
-        /// Actions from each state; at least 2.
+        /// The number of actions that are tried in each state; at least 2.
         Branches: int
-        /// Environment steps of a branch at most; at least 1.
+        /// The maximum number of environment steps of a branch; at least 1.
         Steps: int
-        /// γ
+        /// γ, the discount.
         Gamma: float
     }
 
-/// Several actions from each state of a rollout set, and what each of them led to (Schulman et al. 2015, "Trust region
-/// policy optimization", section 5.2). Rows are state after state, and branch after branch within one.
+/// Several actions from each state of a rollout set, with the return of each (Schulman et al. 2015, "Trust region
+/// policy optimization", section 5.2). Rows are ordered by state, and by branch within a state.
 [<RequireQualifiedAccess>]
 type Vine =
     {
         States: int
-        /// The branches of each state: those that were asked for, or as many as there are actions, where that is fewer.
+        /// The number of branches of each state: the requested number, or the number of actions if that is smaller.
         Branches: int
-        /// Whether the branches of a state are all actions that there are, each once; else the policy drew them.
+        /// True if the branches of a state take every action exactly once; false if the policy drew the actions.
         HasEveryAction: bool
-        /// The states' observations as the environment gave them, each as often as there are branches.
+        /// The raw observation of each row's state: each observation is repeated for every branch.
         Observations: Matrix
-        /// As the policy drew them, before any scaling and clipping.
+        /// The first action of each row, before scaling and clipping.
         Actions: Matrix
-        /// Q(s, a) as the branch found it.
+        /// The estimate of Q(s, a) from each branch: its discounted return.
         Returns: ImmutableArray<float>
-        /// How many steps the environment made.
+        /// The number of environment steps of all branches together.
         Steps: int64
     }
 
-/// The state of an environment along a branch.
+/// The state of an environment inside a branch.
 [<Struct; NoComparison; NoEquality>]
-type private Along<'State> =
+type private BranchState<'State> =
     {
-        /// Nothing after the end of the branch.
+        /// The environment's own state; none after the end of the episode.
         Inner: 'State voption
-        /// The action that the branch begins with, until it is taken.
+        /// The first action of the branch; empty once it was taken.
         First: ReadOnlyMemory<float32>
     }
 
 module Vine =
 
-    /// A transition in which nothing happens.
+    /// A transition that keeps the state and has reward 0.
     let private stay state = { State = state; Reward = 0.0; Terminated = false; Truncated = false }
 
-    /// An environment in which every action leads nowhere: what is looked at from a state, again and again.
+    /// The same environment with steps that keep the state: a rollout in it observes each state several times.
     let private still (inner: Environment<'State>) =
         { new Environment<'State> with
             member _.Id = inner.Id
@@ -61,10 +61,10 @@ module Vine =
             member _.Step(_, _, state) = stay state
             member _.Observe(state, observation) = inner.Observe(state, observation) }
 
-    /// The environment along branches: the first action is the branch's own, and after the end of the episode there is no
-    /// other one. Then nothing is seen, nothing happens, and the environment itself is not asked again.
-    let private along (inner: Environment<'State>) =
-        { new Environment<Along<'State>> with
+    /// The environment inside branches. The first action of a branch is its own; the policy chooses the later ones. After the
+    /// end of the episode no new one begins: observations are 0, rewards are 0, and the inner environment is not called.
+    let private inBranches (inner: Environment<'State>) =
+        { new Environment<BranchState<'State>> with
             member _.Id = inner.Id
             member _.ObservationSpace = inner.ObservationSpace
             member _.ActionSpace = inner.ActionSpace
@@ -87,25 +87,26 @@ module Vine =
                 | ValueNone -> observation.Clear()
                 | ValueSome inside -> inner.Observe(inside, observation) }
 
-    /// The number of all actions that there are, where it is no more than so many.
-    let private countOfAll branches space =
+    /// The number of actions of a discrete space, if it is at most `branches`.
+    let private countWithin branches space =
         match space with
         | Discrete count when count <= branches -> Some count
         | _ -> None
 
-    /// The branches of each state in such an action space, where so many are asked for: no more than there are actions.
-    let branchesIn space branches = defaultArg (countOfAll branches space) branches
+    /// Returns the number of branches of each state in an action space when `branches` are requested: at most the number of
+    /// actions of a discrete space.
+    let branchesIn space branches = defaultArg (countWithin branches space) branches
 
-    /// What the environment is given for each drawn action.
-    let private given (policy: Policy) (actions: Matrix) =
-        let given = Array.zeroCreate (Size.product actions.Rows actions.Columns)
+    /// The scaled and clipped action that the environment receives for each drawn action.
+    let private environmentActions (policy: Policy) (actions: Matrix) =
+        let results = Array.zeroCreate (Size.product actions.Rows actions.Columns)
 
         for row in 0 .. actions.Rows - 1 do
-            Policy.toAction policy (actions.Row row) (given.AsSpan(row * actions.Columns, actions.Columns))
+            Policy.toAction policy (actions.Row row) (results.AsSpan(row * actions.Columns, actions.Columns))
 
-        Matrix.adopt actions.Rows actions.Columns given
+        Matrix.adopt actions.Rows actions.Columns results
 
-    /// How many rows of an instance belong to its branch: those up to the end of the episode.
+    /// The number of rows of an instance that belong to its branch: those up to the end of the episode.
     let private length (batch: Batch) instance =
         let mutable last = instance * batch.Horizon
 
@@ -114,8 +115,8 @@ module Vine =
 
         last + 1 - instance * batch.Horizon
 
-    /// The discounted return from the first row of each instance: GAE(1) without a baseline. What stands still behind the end of
-    /// an episode does not reach back over it.
+    /// The discounted return from the first row of each instance: GAE with λ = 1 and without a baseline. The rows after the end
+    /// of an episode do not change its return.
     let private returns gamma (valuesOf: Matrix -> ImmutableArray<float>) (batch: Batch) =
         let noValues =
             ImmutableCollectionsMarshal.AsImmutableArray(Array.zeroCreate<float> batch.Rewards.Length)
@@ -125,19 +126,20 @@ module Vine =
 
         Array.init batch.Instances (fun instance -> gae.Returns[instance * batch.Horizon])
 
-    /// Nobody goes on from where branches end.
-    let private leave (ends: ImmutableArray<Instance<Along<'State>>>) =
+    /// Releases the last states of the branches: no rollout continues from them.
+    let private releaseStates (ends: ImmutableArray<Instance<BranchState<'State>>>) =
         for instance in ends do
             instance.State.Inner |> ValueOption.iter Releasable.release
 
-    /// Branches from where the instances are, with the actor's policy after the first action of each.
+    /// Returns a vine with the states of the instances as its rollout set, or the fault of a rollout. After the first action of
+    /// a branch, the actor's policy chooses the actions.
     ///
-    /// In a discrete space of no more actions than there are to be branches, each action is taken once; else the policy draws
-    /// them. A branch is followed to the end of the episode, or for so many steps; where it did not terminate, what would have
-    /// followed is worth what `valuesOf` says of the observation there.
+    /// In a discrete space with at most `settings.Branches` actions, every action is taken once; otherwise the policy draws the
+    /// first actions. A branch ends with the episode, or after `settings.Steps` steps. If it did not terminate, its return is
+    /// bootstrapped with the value that `valuesOf` gives for the last observation.
     ///
-    /// All branches of a state draw from the same keys, step by step, so that chance is the same in all of them (common random
-    /// numbers): what is left of the difference between two of their returns is due to the actions.
+    /// All branches of a state use the same keys at the same step (common random numbers). So the noise that the branches share
+    /// cancels in the difference between two of their returns, and the effect of the actions remains.
     let grow
         (environment: Environment<'State>)
         (actor: Actor)
@@ -147,11 +149,11 @@ module Vine =
         key
         (instances: ImmutableArray<Instance<'State>>)
         : Result<Vine, Fault> =
-        let count = countOfAll settings.Branches environment.ActionSpace
+        let count = countWithin settings.Branches environment.ActionSpace
         let branches = branchesIn environment.ActionSpace settings.Branches
 
-        /// The instances as they set out on their branch of this number.
-        let setOut (first: Matrix) branch =
+        /// The instances at the start of their branch of this number.
+        let startBranch (first: Matrix) branch =
             let width = first.Columns
 
             ImmutableArray.CreateRange(
@@ -166,55 +168,56 @@ module Vine =
             )
 
         result {
-            // An instance that stands still for as many steps as there are branches shows its state, and draws an action, for each.
-            let! looks, _ =
+            // A rollout that keeps the states observes each state, and draws an action in it, once for each branch.
+            let! drawn, _ =
                 Rollout.collect (still environment) actor branches threads (Key.named "draw" key) instances
 
             let actions =
                 match count with
-                | Some count -> Matrix.init looks.Actions.Rows 1 (fun row _ -> float32 (row % count))
-                | None -> looks.Actions
+                | Some count -> Matrix.init drawn.Actions.Rows 1 (fun row _ -> float32 (row % count))
+                | None -> drawn.Actions
 
-            let first = given actor.Policy actions
-            let found = Array.zeroCreate looks.Rewards.Length
-            let lengths = Array.zeroCreate looks.Rewards.Length
+            let first = environmentActions actor.Policy actions
+            let branchReturns = Array.zeroCreate drawn.Rewards.Length
+            let lengths = Array.zeroCreate drawn.Rewards.Length
 
             for branch in 0 .. branches - 1 do
                 let! batch, ends =
-                    setOut first branch
-                    |> Rollout.collect (along environment) actor settings.Steps threads (Key.named "play" key)
+                    startBranch first branch
+                    |> Rollout.collect (inBranches environment) actor settings.Steps threads (Key.named "play" key)
 
-                leave ends
+                releaseStates ends
                 let returns = returns settings.Gamma valuesOf batch
 
                 for i in 0 .. instances.Length - 1 do
-                    found[i * branches + branch] <- returns[i]
+                    branchReturns[i * branches + branch] <- returns[i]
                     lengths[i * branches + branch] <- length batch i
 
             return
                 { States = instances.Length
                   Branches = branches
                   HasEveryAction = count.IsSome
-                  Observations = looks.Observations
+                  Observations = drawn.Observations
                   Actions = actions
-                  Returns = ImmutableCollectionsMarshal.AsImmutableArray found
+                  Returns = ImmutableCollectionsMarshal.AsImmutableArray branchReturns
                   Steps = Array.sumBy int64 lengths }
         }
 
-    /// Numbers A for the rows, with which the surrogate of all of them, (1/NK) Σ (π_θ/π_old − 1) A, is that of the paper.
+    /// Returns one advantage for each row, such that the gain over the N states and K branches, (1/NK) Σ (π_θ/π_old − 1) A, is
+    /// that of the TRPO paper (section 5.2).
     ///
-    /// Where every action is there, its equation 15 asks for the mean over the N states of Σ_a π_θ(a|s) Q(s, a). So with
+    /// If every action was taken, equation 15 of the paper is the mean over the N states of Σ_a π_θ(a|s) Q(s, a). So with
     /// V(s) = Σ_a π_old(a|s) Q(s, a),
     ///
     ///     A(s, a) = K π_old(a|s) (Q(s, a) − V(s)),      (1/K) Σ_a (π_θ/π_old − 1) A = Σ_a (π_θ − π_old) Q
     ///
-    /// V changes nothing in exact arithmetic. Where the policy drew the K actions, the baseline of each is the mean of the others:
+    /// V changes nothing in exact arithmetic. If the policy drew the K actions, the baseline of each is the mean of the others:
     ///
     ///     A_k = Q_k − (1/(K − 1)) Σ_{j ≠ k} Q_j = K/(K − 1) (Q_k − mean Q)
     ///
-    /// This baseline does not depend on the action a_k, so the surrogate is unbiased. The paper's equation 16 divides
-    /// Σ_k (π_θ/π_old) Q_k by Σ_k π_θ/π_old instead, whose gradient at θ_old is (1/K) Σ_k ∇log π(a_k|s) (Q_k − mean Q): the same but
-    /// for the factor K/(K − 1), by which it is too short on average.
+    /// This baseline does not depend on the action a_k, so the surrogate is unbiased. Equation 16 of the paper divides
+    /// Σ_k (π_θ/π_old) Q_k by Σ_k π_θ/π_old instead. Its gradient at θ_old is (1/K) Σ_k ∇log π(a_k|s) (Q_k − mean Q): on average
+    /// it is too short by the factor K/(K − 1).
     let advantages (actor: Actor) (vine: Vine) =
         let branches = vine.Branches
         let family = actor.Policy.Family

@@ -1,34 +1,34 @@
 namespace FunTrpo
 
-/// For how many iterations in a row something has been so, and the longest such streak that was told.
+/// The number of consecutive iterations in which a condition has held, and the longest such streak that was reported.
 [<Struct>]
 type Streak = { Count: int; Told: int }
 
-/// What has been so for some iterations in a row.
+/// The streaks of the conditions that warnings are about.
 type Streaks =
     {
-        /// The policy has not moved, or by less than a thousandth of the trust region.
+        /// The policy did not move, or moved by less than a thousandth of the trust region.
         Unmoved: Streak
-        /// A policy of discrete actions has had next to no entropy.
+        /// The policy has discrete actions and almost no entropy.
         Decided: Streak
-        /// Some log σ of a Gaussian policy has been at a bound.
+        /// Some log σ of a Gaussian policy is at a bound.
         SigmaBound: Streak
     }
 
-/// What a user should know of a run that goes on.
+/// A warning about a training run that continues.
 type Warning =
-    /// The policy has not moved for so many iterations, and why the last step did not.
+    /// The policy has not moved for this number of iterations. Holds the reason why the last step did not move it.
     | NotMoving of iterations: int * reason: string
-    /// A policy of discrete actions has had next to no entropy for so many iterations.
+    /// A policy with discrete actions has had almost no entropy for this number of iterations.
     | Decided of iterations: int * entropy: float
-    /// The σ of an action dimension has been the smallest or largest that is allowed for so many iterations.
+    /// The σ of an action dimension has been at its smallest or largest allowed value for this number of iterations.
     | SigmaAtBound of iterations: int * dimension: int * logSigma: float * entropyBonus: float
-    /// An episode has gone on for so many steps.
+    /// An episode has lasted for this number of steps and has not ended.
     | LongEpisode of environment: string * instance: int * steps: int
 
 module Warning =
 
-    /// One or two sentences for a person.
+    /// Returns the text of a warning: one or two sentences.
     let message warning =
         match warning with
         | NotMoving(iterations, reason) -> $"the policy has not moved for {iterations} iterations: {reason}"
@@ -47,23 +47,25 @@ module Warning =
 
 module Streaks =
 
+    /// The streaks before the first iteration.
     let none =
-        let none = { Count = 0; Told = 0 }
-        { Unmoved = none; Decided = none; SigmaBound = none }
+        let empty = { Count = 0; Told = 0 }
+        { Unmoved = empty; Decided = empty; SigmaBound = empty }
 
-    /// How long a streak is when it is first told. After that, only streaks of twice the length are told: few warnings in the longest run.
-    let private first = 10
+    /// The length at which a streak is first reported. It is reported again each time its length has doubled, so even a very long
+    /// run has few warnings.
+    let private firstReported = 10
 
-    /// A mean entropy in nats below which a choice is as good as made.
+    /// The mean entropy in nats below which a policy is almost deterministic.
     let private littleEntropy = 1e-3
 
     /// The streak after one more iteration.
-    let private goOn isSo streak =
-        let count = if isSo then streak.Count + 1 else 0
-        let isNews = count >= max first (2 * streak.Told)
-        { Count = count; Told = if isNews then count else streak.Told }
+    let private extend holds streak =
+        let count = if holds then streak.Count + 1 else 0
+        let isReported = count >= max firstReported (2 * streak.Told)
+        { Count = count; Told = if isReported then count else streak.Told }
 
-    let private isTold before now = now.Told > before.Told
+    let private isNewlyReported before now = now.Told > before.Told
 
     let private hasMoved delta (improvement: Improvement) =
         improvement.Outcome.IsMoved
@@ -80,7 +82,7 @@ module Streaks =
             "steps are tiny, because curvatures differ by more than float32 can tell: sigma or the entropy is very small"
         | Moved _, _ -> "steps are less than a thousandth of delta"
 
-    /// The first log σ that is at a bound, and its dimension.
+    /// The dimension and value of the first log σ that is at a bound.
     let private boundSigma policy parameters =
         let logSigmas = (Policy.logSigmas policy parameters).Span
         let mutable found = -1
@@ -91,23 +93,24 @@ module Streaks =
 
         if found < 0 then ValueNone else ValueSome(struct (found, float logSigmas[found]))
 
-    /// The streaks after one more iteration, within a trust region of radius δ (∞ for fixed steps), and what is to be told of them.
+    /// Returns the streaks after one more iteration and the warnings to report. `delta` is the radius of the trust region (∞ for
+    /// fixed steps).
     let next (policy: Policy) delta entropyBonus (improvement: Improvement) streaks =
         let entropy = improvement.Comparison.Entropy
         let sigma = boundSigma policy improvement.Parameters
 
         let now =
-            { Unmoved = goOn (not (hasMoved delta improvement)) streaks.Unmoved
-              Decided = goOn (not policy.ActionSpace.IsBox && entropy < littleEntropy) streaks.Decided
-              SigmaBound = goOn sigma.IsSome streaks.SigmaBound }
+            { Unmoved = extend (not (hasMoved delta improvement)) streaks.Unmoved
+              Decided = extend (not policy.ActionSpace.IsBox && entropy < littleEntropy) streaks.Decided
+              SigmaBound = extend sigma.IsSome streaks.SigmaBound }
 
         let warnings =
-            [ if isTold streaks.Unmoved now.Unmoved then
+            [ if isNewlyReported streaks.Unmoved now.Unmoved then
                   NotMoving(now.Unmoved.Count, reason improvement)
-              if isTold streaks.Decided now.Decided then
+              if isNewlyReported streaks.Decided now.Decided then
                   Decided(now.Decided.Count, entropy)
               match sigma with
-              | ValueSome(struct (dimension, logSigma)) when isTold streaks.SigmaBound now.SigmaBound ->
+              | ValueSome(struct (dimension, logSigma)) when isNewlyReported streaks.SigmaBound now.SigmaBound ->
                   SigmaAtBound(now.SigmaBound.Count, dimension, logSigma, entropyBonus)
               | _ -> () ]
 

@@ -129,7 +129,7 @@ let private monotone =
                       | BelowRounding certificate ->
                           Expect.isTrue isSwamped $"{rung.Name}, γ = {gamma}: there is something to promise"
                           Expect.isFalse certificate.PromisesGain "it says so"
-                          Expect.hasLength (PolicySequence.climb mdp rung |> Seq.truncate 5) 1 "it stops"
+                          Expect.hasLength (PolicySequence.run mdp rung |> Seq.truncate 5) 1 "it stops"
                       | _ -> Expect.isFalse isSwamped $"{rung.Name}, γ = {gamma}: {values.EtaError}"
 
           propertyOf
@@ -661,7 +661,7 @@ let private climbing =
               (processes 0.9)
               (fun mdp ->
                   for rung in cautious @ constrained do
-                      let climbs = PolicySequence.climb mdp rung |> Seq.truncate 4 |> Seq.map get |> List.ofSeq
+                      let climbs = PolicySequence.run mdp rung |> Seq.truncate 4 |> Seq.map get |> List.ofSeq
                       Expect.equal [ for climb in climbs -> climb.Iteration ] [ 0 .. climbs.Length - 1 ] "iterations"
                       Expect.equal climbs.Head.Values.Policy (TabularPolicy.uniform mdp) "start"
                       Expect.equal climbs.Head.Certificate None "nothing certifies the start"
@@ -685,7 +685,7 @@ let private climbing =
                               steps <- steps + 1
                               rung.Step mdp values }
 
-              let climbs = PolicySequence.climb (Builders.chain4 0.9) counting
+              let climbs = PolicySequence.run (Builders.chain4 0.9) counting
               Expect.equal steps 0 "before the first"
               Expect.equal (climbs |> Seq.truncate asked |> Seq.length) asked "as many as asked for"
               Expect.equal steps (max 0 (asked - 1)) "one between each and the next")
@@ -703,7 +703,7 @@ let private climbing =
                               taken <- taken + 1
                               if taken > good then Error fault else rung.Step mdp values }
 
-              let climbs = PolicySequence.climb (Builders.chain4 0.9) failing |> Seq.truncate 20 |> List.ofSeq
+              let climbs = PolicySequence.run (Builders.chain4 0.9) failing |> Seq.truncate 20 |> List.ofSeq
               Expect.equal climbs.Length (good + 2) "the start, the good ones, and the error"
               Expect.all (List.take (good + 1) climbs) Result.isOk "good ones"
 
@@ -714,11 +714,11 @@ let private climbing =
           testCase "γ = 1: what only bounds could allow does not move, the others climb"
           <| fun () ->
               for rung in cautious do
-                  let climbs = PolicySequence.climb once rung |> Seq.truncate 10 |> Seq.map get |> List.ofSeq
+                  let climbs = PolicySequence.run once rung |> Seq.truncate 10 |> Seq.map get |> List.ofSeq
                   Expect.equal climbs.Length 1 rung.Name
 
               for rung in Algorithms.policyIteration :: constrained do
-                  let climbs = PolicySequence.climb once rung |> Seq.truncate 10 |> Seq.map get |> List.ofSeq
+                  let climbs = PolicySequence.run once rung |> Seq.truncate 10 |> Seq.map get |> List.ofSeq
                   Expect.isGreaterThan climbs.Length 1 rung.Name
                   Expect.isGreaterThan (List.last climbs).Values.Eta climbs.Head.Values.Eta rung.Name
 
@@ -738,7 +738,7 @@ let private climbing =
           testCase "MM on the ice of 4 × 4, at γ = 0.9, is worth what its curve shows"
           <| fun () ->
               let mdp = Builders.frozenLake4 0.9 true
-              let after rung = (PolicySequence.climb mdp rung |> Seq.item 50 |> get).Values.Eta
+              let after rung = (PolicySequence.run mdp rung |> Seq.item 50 |> get).Values.Eta
 
               let full, half =
                   after Algorithms.minorizationMaximization, after Algorithms.minorizationMaximizationPinsker
