@@ -2,16 +2,16 @@ using System.Runtime.Intrinsics;
 
 namespace FunTrpo.Bench.Machine;
 
-/// <summary>A vector of float32 of some width, and the one operation that is measured.</summary>
+/// <summary>A vector of float32 of one of the widths, with the operation that is measured.</summary>
 internal interface IFused<TSelf>
     where TSelf : IFused<TSelf>
 {
-    /// <summary>Numbers in a vector.</summary>
+    /// <summary>The number of elements of a vector.</summary>
     static abstract int Count { get; }
 
     static abstract TSelf Create(float value);
 
-    /// <summary>a·b + c, rounded once.</summary>
+    /// <summary>Returns a·b + c, rounded once.</summary>
     static abstract TSelf MultiplyAdd(TSelf a, TSelf b, TSelf c);
 
     static abstract TSelf Add(TSelf a, TSelf b);

@@ -5,23 +5,27 @@ using System.Runtime.Intrinsics;
 
 namespace FunTrpo.Bench.Machine;
 
-/// <summary>How many float32 operations one core does in registers alone; a fused multiply-add is two.</summary>
+/// <summary>
+/// Measures the peak rate of float32 operations of one core, in registers alone. A fused multiply-add counts as two operations.
+/// </summary>
 public static class Peak
 {
-    // Enough independent chains to hide the latency of an addition behind the others: 4 or 5 cycles, two units. With the
-    // two factors they fit into the 16 vector registers of the older instruction sets.
+    // There must be enough independent chains to hide the latency of an operation, which is 4 or 5 cycles on two units. With the factor
+    // and the addend they fit into the 16 vector registers of the older instruction sets.
     private const int Chains = 12;
 
-    /// <summary>The widest vectors that this processor calculates with, in bits.</summary>
+    /// <summary>The width of this processor's widest vectors, in bits.</summary>
     public static int VectorBits =>
         Vector512.IsHardwareAccelerated ? 512
         : Vector256.IsHardwareAccelerated ? 256
         : 128;
 
     /// <summary>
-    /// Operations per second on the calling thread, over so many rounds with vectors of so many bits. Several threads may
-    /// measure at once.
+    /// Returns the operations per second of the calling thread. Several threads may measure at the same time.
     /// </summary>
+    /// <param name="bits">The width of the vectors: 128, 256 or 512.</param>
+    /// <param name="rounds">The number of rounds of the measured loop.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There are no vectors of this width.</exception>
     public static double Measure(int bits, long rounds) =>
         bits switch
         {
@@ -37,7 +41,7 @@ public static class Peak
         long start = Stopwatch.GetTimestamp();
         float result = Run<T>(rounds);
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        // The result is looked at, so that the work cannot be left out.
+        // The result is used, so that the compiler cannot remove the work.
         return float.IsNaN(result) ? double.NaN : 2.0 * Chains * T.Count * rounds / seconds;
     }
 

@@ -7,10 +7,10 @@ namespace FunTrpo.Bench.Machine;
 /// <summary>The triad of the STREAM benchmark (McCalpin, 1995): a ← b + s·c.</summary>
 public static class Triad
 {
-    /// <summary>The bytes that one element moves, as STREAM counts them: b and c are read, and a is written.</summary>
+    /// <summary>The bytes that are moved for one element, as STREAM counts them: b and c are read, and a is written.</summary>
     public const int BytesPerElement = 3 * sizeof(float);
 
-    /// <summary>a ← b + s·c on spans of one length, a multiple of the vectors' width.</summary>
+    /// <summary>Computes a ← b + s·c. The spans have the same length, a multiple of the vector width.</summary>
     public static void Run(Span<float> a, ReadOnlySpan<float> b, float s, ReadOnlySpan<float> c)
     {
         Span<Vector<float>> sums = MemoryMarshal.Cast<float, Vector<float>>(a);

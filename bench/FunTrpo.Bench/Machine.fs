@@ -6,27 +6,27 @@ open System.Runtime.InteropServices
 open System.Threading
 open FunTrpo.Bench.Machine
 
-/// The machine that a report was made on, and what it can do.
+/// The machine on which a report was made, with its peak rates.
 type Machine =
     {
         Processor: string
         Cores: int
-        /// Of the widest vectors that it calculates with, in bits.
+        /// The width of the widest vectors, in bits.
         VectorBits: int
         Runtime: string
         System: string
         Date: DateOnly
-        /// Fused multiply-adds of float32, in GFLOP/s: threads and rate.
+        /// The number of threads, and the peak rate of float32 fused multiply-adds in GFLOP/s.
         Peaks: (int * float) list
-        /// The same on one core with narrower vectors: bits and rate.
+        /// The width of narrower vectors in bits, and the peak rate of one core with them in GFLOP/s.
         NarrowPeaks: (int * float) list
-        /// The triad's, in GB/s: threads and rate.
+        /// The number of threads, and the memory bandwidth of the triad in GB/s.
         Bandwidths: (int * float) list
     }
 
 module Machine =
 
-    /// The name after a colon, in the first line of a file that begins with the key.
+    /// Returns the text after the colon in the first line of the file that begins with the key.
     let private nameIn file (key: string) =
         File.ReadLines file
         |> Seq.tryFind _.StartsWith(key)
@@ -42,7 +42,7 @@ module Machine =
     /// The width of the widest vectors, in bits.
     let vectorBits = Peak.VectorBits
 
-    /// What each of several threads gives when all of them measure at the same time.
+    /// Runs `measure` on several threads at the same time and returns their results.
     let private together threads (measure: int -> float) =
         use barrier = new Barrier(threads)
         let results = Array.zeroCreate threads
@@ -59,26 +59,26 @@ module Machine =
         Array.init threads start |> Array.iter _.Join()
         results
 
-    /// Rounds of the measurement of the peak that take about two milliseconds.
-    let private briefly = 1_000_000L
+    /// The rounds of a measurement of the peak that takes about two milliseconds.
+    let private shortRounds = 1_000_000L
 
-    /// Fused multiply-adds of float32 that so many threads do at once, in operations a second.
+    /// Measures the rate of float32 fused multiply-adds of all threads together, in operations per second.
     let private peakOver rounds threads =
         let measure _ = Peak.Measure(vectorBits, rounds)
         if threads = 1 then measure 0 else together threads measure |> Array.sum
 
-    /// The peak of so many threads now, over about 50 milliseconds.
-    let peakNow threads = peakOver (25L * briefly) threads
+    /// Measures the peak rate of `threads` threads over about 50 milliseconds, in operations per second.
+    let peakNow threads = peakOver (25L * shortRounds) threads
 
-    /// The best of several measurements: what the machine does when nothing disturbs it.
+    /// Returns the highest of several measurements: the rate if nothing else uses the machine.
     let private best count measure = Array.init count (fun _ -> measure ()) |> Array.max
 
     let private narrowPeaks () =
         [ 128; 256 ]
         |> List.filter (fun bits -> bits < vectorBits)
-        |> List.map (fun bits -> bits, best 20 (fun () -> Peak.Measure(bits, briefly)) / 1e9)
+        |> List.map (fun bits -> bits, best 20 (fun () -> Peak.Measure(bits, shortRounds)) / 1e9)
 
-    /// The triad's bytes a second of so many threads, each on its own three arrays of so many elements.
+    /// Measures the bandwidth of the triad in GB/s. Each thread has three arrays of its own, of `elements` elements each.
     let private bandwidth elements threads =
         let arrays = Array.init threads (fun _ -> Array.init 3 (fun i -> Array.create elements (float32 i)))
 
@@ -89,7 +89,8 @@ module Machine =
 
         best 6 (fun () -> together threads measure |> Array.sum) / 1e9
 
-    /// Measures the machine with one thread and with `threads`, on arrays of so many elements (more than the caches hold).
+    /// Measures the machine with one thread and with `threads` threads. The arrays of the triad have `elements` elements in all threads
+    /// together, which must be more than the caches hold.
     let measure elements threads =
         let counts = List.distinct [ 1; threads ]
 
@@ -99,11 +100,11 @@ module Machine =
           Runtime = RuntimeInformation.FrameworkDescription
           System = RuntimeInformation.OSDescription
           Date = DateOnly.FromDateTime DateTime.Now
-          Peaks = counts |> List.map (fun threads -> threads, best 50 (fun () -> peakOver briefly threads) / 1e9)
+          Peaks = counts |> List.map (fun threads -> threads, best 50 (fun () -> peakOver shortRounds threads) / 1e9)
           NarrowPeaks = narrowPeaks ()
           Bandwidths = counts |> List.map (fun threads -> threads, bandwidth (elements / threads) threads) }
 
-    /// How much of the peak all threads reach over half a second: near 1 where nothing else runs on the machine.
+    /// Returns the fraction of the peak that all threads reach over half a second. It is near 1 if nothing else runs on the machine.
     let steadiness machine =
         let threads, best = List.last machine.Peaks
-        peakOver (250L * briefly) threads / 1e9 / best
+        peakOver (250L * shortRounds) threads / 1e9 / best

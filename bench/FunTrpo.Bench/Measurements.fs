@@ -2,28 +2,29 @@ namespace FunTrpo.Bench
 
 open System
 
-/// How much is measured.
+/// The extent of the measurements.
 type Plan =
     {
         IsQuick: bool
-        /// Threads of whatever is not said to run on one.
+        /// The number of threads of measurements that do not say that they run on one.
         Threads: int
-        /// For what takes milliseconds.
+        /// The effort for subjects that take milliseconds.
         Short: Effort
-        /// For what may take seconds.
+        /// The effort for subjects that may take seconds.
         Long: Effort
-        /// Seconds for each of the peer's measurements.
+        /// The seconds for each measurement of the peer (PyTorch).
         PeerSeconds: float
-        /// Runs of the command, each with its own seed.
+        /// The number of runs of the command, each with its own seed.
         Seeds: int
-        /// Batches and hidden units in which growth is measured.
+        /// The batch sizes for which growth is measured.
         Batches: int list
+        /// The numbers of hidden units for which growth is measured.
         HiddenUnits: int list
-        /// Elements of each of the triad's arrays.
+        /// The number of elements of each array of the triad.
         TriadElements: int
     }
 
-/// Every row of the report. Each function measures some and gives them.
+/// Measures the rows of the report. Each function measures some rows and returns them.
 module Measurements =
 
     let full =
@@ -53,28 +54,29 @@ module Measurements =
     let private milliseconds seconds = $"{number (1e3 * seconds)} ms"
     let private plural count what = if count = 1 then $"1 {what}" else $"{count} {what}s"
 
-    /// Batch and closures of the last measurement are garbage by now; the next one shall not pay for them.
+    /// Collects the garbage of the last measurement (batch and closures), so that the next one does not include that time.
     let private tidy () = GC.Collect()
 
     // ---- Products ----
 
-    /// Seconds of products one after another, as conjugate gradient makes them: what an earlier one has left in the caches counts.
-    let private inARow = 0.1
+    /// The seconds for which products are measured one after another, as conjugate gradient computes them, so that the content of the
+    /// caches is realistic.
+    let private productSeconds = 0.1
 
-    /// Products and the peak of as many cores, in turn: the share of the peak beside them that the products reach, and their speed in
-    /// GFLOP/s. Whoever else uses the machine takes from both.
+    /// Measures the peak and products alternately, with the same number of threads. Returns the fraction of the peak that the products
+    /// reach, and their speed in GFLOP/s. Other work on the machine slows down both, so the fraction is robust.
     let private productShare (plan: Plan) threads shape =
         tidy ()
         let subject = Subjects.ofShape threads shape
         Timing.warmUp subject.Product
-        let product = Timing.lasting inARow subject.Product
+        let product = Timing.lasting productSeconds subject.Product
         let flops = Shape.productFlops shape
 
         match Timing.inTurn plan.Short [ (fun () -> Machine.peakNow threads); (fun () -> flops / product ()) ] with
         | [ peaks; rates ] -> median (Array.map2 (/) rates peaks), median rates / 1e9
         | _ -> nan, nan
 
-    /// The products of A–E with one thread and with all: rows, and speeds for the picture.
+    /// Measures products of shapes A–E with one thread and with all. Returns rows, and speeds for the roofline picture.
     let products (plan: Plan) =
         let goals = [ Shape.a, 60.0; Shape.b, 60.0; Shape.c, 75.0; Shape.d, 75.0; Shape.e, 75.0 ]
 
@@ -93,8 +95,8 @@ module Measurements =
 
     // ---- Updates ----
 
-    /// What the usual implementation took on two cores of the same kind of machine, in seconds, and how many times faster an
-    /// update must be than that, and than the peer in the same run.
+    /// For each shape: the seconds that the usual implementation took on two cores of the same kind of machine, and the speed-up goals of
+    /// an update over that and over the peer in the same run.
     let private updateGoals =
         [ Shape.a, 0.074, 8.0, 4.0
           Shape.b, 0.073, 8.0, 4.0
@@ -102,7 +104,8 @@ module Measurements =
           Shape.d, 3.512, 4.0, 3.0
           Shape.e, 0.550, 2.0, 2.0 ]
 
-    /// The median of our updates and the fastest of the peer's, in seconds; ours are measured before and after the peer's.
+    /// Returns the median time of FunTrpo's updates, measured before and after the peer's, and the fastest time of the peer's, in seconds;
+    /// and the counts of the subject.
     let private updateAndPeer (plan: Plan) shape =
         tidy ()
         let subject = Subjects.ofShape plan.Threads shape
@@ -113,7 +116,7 @@ module Measurements =
         let after = Timing.inTurn plan.Long [ fun () -> Timing.seconds subject.Update ] |> List.head
         median (Array.append before after), peer, subject.Counts
 
-    /// Whole updates of A–E, against the reference times and against the peer.
+    /// Measures whole updates of shapes A–E, compared with the reference times and with the peer.
     let updates (plan: Plan) =
         [ for shape, usual, goalOfTable, goalOfPeer in updateGoals do
               let own, peer, (iterations, tries) = updateAndPeer plan shape
@@ -136,7 +139,7 @@ module Measurements =
                    | None -> "there is no Python with torch")
                   (peer |> Option.map (fun peer -> peer / own)) ]
 
-    /// How much faster two threads make an update at C: the best of pairs.
+    /// Measures the speed-up of an update of shape C by a second thread: the best of paired runs.
     let twoThreads (plan: Plan) =
         tidy ()
 
@@ -158,13 +161,13 @@ module Measurements =
 
     // ---- Environments and rollouts ----
 
-    /// The median steps a second of a subject.
+    /// Returns the median number of steps per second of a subject.
     let private stepsPerSecond effort (subject: RolloutSubject) =
         float subject.Steps / median (Timing.repeated effort subject.Run)
 
     let private millions = Option.map (fun stepsPerSecond -> stepsPerSecond / 1e6)
 
-    /// Rollouts with all stages, and the environment alone.
+    /// Measures rollouts with all stages, and the environment alone.
     let rollouts (plan: Plan) =
         tidy ()
         let environments, horizon = 256, 128
@@ -190,7 +193,7 @@ module Measurements =
               "1024 instances, through Environment"
               (millions alone) ]
 
-    /// Single actions, as a program takes them that only runs a policy.
+    /// Measures single actions, as in a program that only runs a trained policy.
     let acting (plan: Plan) =
         tidy ()
         let count = 10_000
@@ -207,7 +210,7 @@ module Measurements =
 
     // ---- Start to finish ----
 
-    /// The command from the start of its process until CartPole is solved, and the peer's imports, in turn.
+    /// Measures, alternately, the command from the start of its process until CartPole is solved, and the peer's imports.
     let startToSolved (plan: Plan) =
         let runs = [ for seed in 0 .. plan.Seeds - 1 -> Processes.solveCartPole seed, Processes.peerImport () ]
 
@@ -235,7 +238,7 @@ module Measurements =
 
     // ---- Growth ----
 
-    /// The slowest over the fastest of what the measurements take for one unit of their work.
+    /// Returns the ratio of the slowest to the fastest time per unit of work, and the times per unit of all measurements.
     let private growth effort (works: (float * (unit -> float)) list) =
         let perUnit =
             Timing.inTurn effort (works |> List.map snd)
@@ -247,7 +250,7 @@ module Measurements =
         let each = List.map2 (fun (input: int) time -> $"{input}: {number (1e9 * time)}") inputs perUnit
         Results.row name "slowest over fastest" (AtMost goal) $"""{unit}: {String.concat ", " each}""" (Some value)
 
-    /// Time per sample of products and updates, over batches of more and more samples.
+    /// Measures the time per sample of products and updates, for batches of increasing size.
     let growthWithSamples (plan: Plan) =
         tidy ()
 
@@ -270,7 +273,7 @@ module Measurements =
               plan.Batches
               (measure plan.Long 0.1 _.Update) ]
 
-    /// Product time per useful operation, over networks of more and more parameters.
+    /// Measures the time per useful operation of products, for networks with more and more parameters.
     let growthWithParameters (plan: Plan) =
         tidy ()
 
@@ -282,14 +285,14 @@ module Measurements =
             |> List.map (fun shape ->
                 let subject = Subjects.ofShape plan.Threads shape
                 Timing.warmUp subject.Product
-                Shape.productFlops shape, Timing.lasting inARow subject.Product)
+                Shape.productFlops shape, Timing.lasting productSeconds subject.Product)
 
         [ growth plan.Short works
           |> growthRow "growth with parameters, product" 1.5 "ns per operation" (shapes |> List.map Shape.parameters) ]
 
     // ---- Memory ----
 
-    /// Bytes that a step of a rollout allocates beyond those of its batch: the difference between a long rollout and a short.
+    /// Returns the bytes that a step of a rollout allocates in addition to its batch, from the difference of a long and a short rollout.
     let private bytesPerStep threads =
         let run horizon =
             let subject = Subjects.rollout threads 8 horizon
@@ -300,7 +303,7 @@ module Measurements =
         let more, large = run 1024
         (large - small) / float (more - fewer)
 
-    /// What training allocates, and how often all generations are collected.
+    /// Measures the memory that training allocates, and the number of collections of all generations.
     let memory (plan: Plan) =
         tidy ()
         let advance, bytesHeld = Subjects.iterations plan.Threads
@@ -331,14 +334,14 @@ module Measurements =
               "the default CartPole run"
               (Some(float collected)) ]
 
-    // ---- A shape of the caller's choosing ----
+    // ---- A shape given on the command line ----
 
     let private ofPart (plan: Plan) (subject: UpdateSubject) (names: string list) =
         let parts = [ subject.Product; subject.Actor; subject.Critic; subject.Update ]
 
         (names, parts) ||> List.map2 (fun name part -> name, median (Timing.repeated plan.Long part))
 
-    /// The stages of an update of a shape, and how many times as fast as the peer they are.
+    /// Measures the stages of an update of a shape, and their speed-up over the peer.
     let ofShape (plan: Plan) shape =
         let subject = Subjects.ofShape plan.Threads shape
         let names = [ "product"; "actor"; "critic"; "update" ]

@@ -11,7 +11,7 @@ open BenchmarkDotNet.Toolchains.InProcess.Emit
 type LayerBenchmarks() =
     let mutable subject = Unchecked.defaultof<LayerSubject>
 
-    /// Inputs, and as many outputs.
+    /// The number of inputs, and of outputs.
     [<Params(17, 64, 256)>]
     member val Units = 64 with get, set
 
@@ -32,7 +32,7 @@ type LayerBenchmarks() =
 type StageBenchmarks() =
     let mutable subject = Unchecked.defaultof<UpdateSubject>
 
-    /// The name of one of the shapes that the goals are set for.
+    /// The name of a shape of `Shape.all`.
     [<Params("A", "B", "E")>]
     member val Shape = "A" with get, set
 
@@ -42,7 +42,7 @@ type StageBenchmarks() =
     [<GlobalSetup>]
     member this.Setup() =
         subject <- Shape.all |> List.find (fun shape -> shape.Name = this.Shape) |> Subjects.ofShape this.Threads
-        subject.Product() // what it is made from belongs to the setup
+        subject.Product() // The first product creates the Fisher matrix, which belongs to the setup.
 
     [<Benchmark>]
     member _.Product() = subject.Product()
@@ -81,12 +81,12 @@ type RolloutBenchmarks() =
 
 module Micro =
 
-    // Measured in this process: it is already built as it should be, and projects that are made on the fly would not find
-    // their packages.
+    // The benchmarks run in this process: it is already built in the right way, and the projects that BenchmarkDotNet would generate
+    // would not find their packages.
     let private config =
         DefaultConfig.Instance.AddJob(Job.ShortRun.WithToolchain InProcessEmitToolchain.Instance)
 
-    /// Runs the benchmarks that BenchmarkDotNet's own arguments choose. Returns the exit code.
+    /// Runs the benchmarks that BenchmarkDotNet's arguments select. Returns the exit code.
     let run (arguments: string[]) =
         let summaries =
             BenchmarkSwitcher([| typeof<LayerBenchmarks>; typeof<StageBenchmarks>; typeof<RolloutBenchmarks> |])

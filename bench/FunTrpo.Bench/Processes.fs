@@ -6,10 +6,10 @@ open System.Globalization
 open System.IO
 open System.Text.Json
 
-/// The programs that are measured from the start of their process: the command, and the PyTorch script.
+/// Runs the programs that are measured from the start of their process: the command `funtrpo`, and the PyTorch script (the peer).
 module Processes =
 
-    /// The folder that holds the solution, above the one that this program lies in.
+    /// The folder of the solution, which is above the folder of this program.
     let root =
         AppContext.BaseDirectory
         |> Seq.unfold (fun folder ->
@@ -18,7 +18,7 @@ module Processes =
 
     let private inRoot parts = Path.Combine(Array.append [| root |] parts)
 
-    /// Runs a program until it ends; gives its exit code, its output and its errors. None where it cannot be started.
+    /// Runs a program until it ends. Returns its exit code, output and errors, or None if it cannot be started.
     let private tryRun (program: string) (arguments: string list) (settings: (string * string) list) =
         let start =
             ProcessStartInfo(program, arguments, RedirectStandardOutput = true, RedirectStandardError = true)
@@ -40,8 +40,8 @@ module Processes =
     let private command =
         inRoot [| "bin"; (if OperatingSystem.IsWindows() then "funtrpo.exe" else "funtrpo") |]
 
-    /// The seconds from the start of the command's process to its end, when it trains CartPole until it is solved. None where
-    /// the command is not built, or did not solve it.
+    /// Trains CartPole with the command until it is solved. Returns the seconds from the start of the process to its end, or None if the
+    /// command is not built or did not solve CartPole.
     let solveCartPole seed =
         let folder = Path.Combine(Path.GetTempPath(), $"funtrpo-bench-{Environment.ProcessId}")
 
@@ -62,11 +62,11 @@ module Processes =
 
     let private script = inRoot [| "bench"; "peers"; "peer.py" |]
 
-    /// Where Debian keeps the OpenBLAS that runs on as many threads as PyTorch asks for.
+    /// The folder, on Debian, of the OpenBLAS that uses the number of threads that PyTorch sets.
     let private openBlas = "/usr/lib/x86_64-linux-gnu/openblas-openmp"
 
-    /// What makes PyTorch fastest: OpenBLAS in place of the reference BLAS, AVX-512 where there is one (OpenBLAS does not
-    /// recognise newer processors), and memory that is kept, and not given back after each operation.
+    /// The environment variables that make PyTorch fastest: OpenBLAS instead of the reference BLAS, AVX-512 if the processor has it
+    /// (OpenBLAS does not recognise newer processors), and an allocator that keeps memory instead of returning it after each operation.
     let private settings =
         [ if Directory.Exists openBlas then
               "LD_LIBRARY_PATH", openBlas
@@ -77,7 +77,7 @@ module Processes =
           "MALLOC_TRIM_THRESHOLD_", "8589934592"
           "MALLOC_TOP_PAD_", "67108864" ]
 
-    /// A Python that can import torch, if there is one.
+    /// The name of a Python that can import torch, or None.
     let private python =
         lazy
             ([ "python3"; "/usr/bin/python3"; "python" ]
@@ -86,7 +86,7 @@ module Processes =
                  | Some(0, _, _) -> true
                  | _ -> false))
 
-    /// Whether there is a peer to be measured against.
+    /// Whether there is a peer to compare with.
     let hasPeer () = python.Value.IsSome
 
     let private invariant (number: float) = number.ToString("R", CultureInfo.InvariantCulture)
@@ -102,11 +102,11 @@ module Processes =
             | Some(_, _, errors) -> failwith $"The peer failed:\n{errors}"
             | None -> failwith $"{python} could not be started")
 
-    /// The seconds from the start of the peer's process until it has imported its packages.
+    /// Returns the seconds from the start of the peer's process until it has imported its packages, or None without a peer.
     let peerImport () = runPeer [ "--imports-only" ] |> Option.map _.GetProperty("importSeconds").GetDouble()
 
-    /// The seconds that the peer takes for each of what is named (product, actor, critic, update) on a shape, at its fastest:
-    /// nobody shall say that it was disturbed. Each is measured for about so many seconds.
+    /// Returns the fastest time of the peer, in seconds, for each named part (product, actor, critic, update) of an update of a shape. The
+    /// fastest time is used so that no disturbance counts against the peer. Each part is measured for about `seconds`.
     let peerTimes threads seconds names shape =
         runPeer
             [ "--shape"

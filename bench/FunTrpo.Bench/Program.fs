@@ -12,7 +12,7 @@ let private description =
     "Measures FunTrpo: without arguments, the machine and every number that has a goal; with --shape, one shape of your choosing. "
     + "`micro`, followed by BenchmarkDotNet's own arguments (as in: micro --filter *Layer*), measures kernels and stages."
 
-/// An option that may be left out; then it is null.
+/// An optional option. Its value is null if it is missing.
 let private optional name description = Option<string>(name, Description = description)
 
 let private json = optional "--json" "Also write the numbers to this file, as JSON"
@@ -45,7 +45,7 @@ let private threads =
         DefaultValueFactory = (fun _ -> Measurements.full.Threads)
     )
 
-/// The shape that the options describe, or what is wrong with them.
+/// Returns the shape that the options describe, or an error message.
 let private shapeOf (parsed: ParseResult) =
     let units = Shape.parseUnits (parsed.GetValue shape)
     let batch = parsed.GetValue batch

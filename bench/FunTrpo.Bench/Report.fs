@@ -3,13 +3,13 @@ namespace FunTrpo.Bench
 open System
 open System.IO
 
-/// The report: the machine, every row with its goal, and the picture.
+/// Makes the report: the machine, every row with its goal, and the roofline picture.
 module Report =
 
-    /// The files that are written besides the table on the screen.
+    /// The files that are written in addition to the table on the screen.
     type Files = { Json: string option; Markdown: string option }
 
-    /// What is measured, in the order of the table; each gives some rows.
+    /// The measurements in the order of the table. Each returns some rows.
     let private sections =
         [ Measurements.updates
           Measurements.twoThreads
@@ -36,7 +36,7 @@ module Report =
         output.WriteLine Results.header
         machine
 
-    /// The sections' rows, and how steady the machine was, on average of a look after each.
+    /// Returns the rows of all sections, and the mean steadiness of the machine, measured after each section.
     let private measureAll machine sections =
         let measured = sections |> List.map (fun measure -> (measure (): Row list), Machine.steadiness machine)
 
@@ -48,7 +48,7 @@ module Report =
         write files.Json (fun () -> Results.json machine steadiness plan.IsQuick rows)
         write files.Markdown (fun () -> Results.markdown machine steadiness rows)
 
-    /// Measures everything, shows each row as soon as it is there, and writes the files that are asked for and the picture.
+    /// Measures everything, prints each row as soon as it is measured, and writes the requested files and the picture.
     let all (plan: Plan) files picture (output: TextWriter) =
         let machine = showMachine output plan
 
@@ -64,7 +64,7 @@ module Report =
         Results.write picture (Roofline.svg machine (List.map snd products.Value))
         output.WriteLine $"The roofline picture is {picture}"
 
-    /// Measures the stages of an update of one shape.
+    /// Measures the stages of an update of one shape, prints them, and writes the requested files.
     let ofShape (plan: Plan) files shape (output: TextWriter) =
         output.WriteLine(Shape.describe shape + $", threads: {plan.Threads}")
         let machine = showMachine output plan

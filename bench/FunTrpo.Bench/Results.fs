@@ -7,7 +7,7 @@ open System.Text.Encodings.Web
 open System.Text.Json
 open System.Text.Json.Nodes
 
-/// What a value must be to be good enough.
+/// The condition that a value must satisfy.
 type Goal =
     | AtLeast of float
     | AtMost of float
@@ -17,23 +17,23 @@ type Goal =
 type Row =
     {
         Name: string
-        /// None where it was not run.
+        /// None if the measurement was not run.
         Value: float option
         Unit: string
         Goal: Goal option
-        /// What the value was made of, for the reader of the table.
+        /// How the value was obtained, for the reader of the table.
         Note: string
     }
 
-/// Tables and JSON of measured numbers.
+/// Formats measured numbers as tables and JSON.
 module Results =
 
     let row name unit goal note value = { Name = name; Value = value; Unit = unit; Goal = Some goal; Note = note }
 
-    /// A number that has no goal.
+    /// A row without a goal.
     let fact name unit note value = { Name = name; Value = value; Unit = unit; Goal = None; Note = note }
 
-    /// Whether the goal is met; none where there is no goal or no value.
+    /// Whether the goal is met; None if there is no goal or no value.
     let met row =
         match row.Value, row.Goal with
         | Some value, Some(AtLeast goal) -> Some(value >= goal)
@@ -41,7 +41,7 @@ module Results =
         | Some value, Some(Below goal) -> Some(value < goal)
         | _ -> None
 
-    /// A number with about three digits that say something.
+    /// Formats a number with about three significant digits.
     let number (value: float) =
         let digits = if value = 0.0 then 0 else max 0 (2 - int (floor (log10 (abs value))))
         value.ToString($"N{min digits 9}", CultureInfo.InvariantCulture)
@@ -71,7 +71,7 @@ module Results =
 
     let rowText row = line row.Name (valueText row) row.Unit (goalText row) (metText row) row.Note
 
-    /// A warning where other work took part of the machine.
+    /// Returns a warning if other work used part of the machine, and otherwise nothing.
     let steadinessText steadiness =
         if steadiness >= 0.9 then
             []
@@ -95,7 +95,7 @@ module Results =
           $"""memory     {rates "GB/s" machine.Bandwidths} threads (triad)""" ]
         |> String.concat "\n"
 
-    /// The report as a page: the machine, and the rows as a table.
+    /// Returns the report as a Markdown page: the machine, and the rows as a table.
     let markdown machine steadiness rows =
         let cells (cells: string list) = "| " + String.concat " | " cells + " |"
 
@@ -163,7 +163,7 @@ module Results =
 
         node
 
-    /// The report as JSON: `machine`, with how steady it was, whether it was `quick`, and `rows`.
+    /// Returns the report as JSON with the fields `machine` (including its steadiness), `quick` and `rows`.
     let json machine steadiness isQuick rows =
         let node = JsonObject()
         let list = JsonArray()
@@ -177,7 +177,7 @@ module Results =
 
         node.ToJsonString options + "\n"
 
-    /// Writes text to a file, and makes its folder where it is missing.
+    /// Writes text to a file, and creates its folder if it is missing.
     let write (path: string) (text: string) =
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath path)) |> ignore
         File.WriteAllText(path, text)

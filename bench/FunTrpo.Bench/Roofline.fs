@@ -4,23 +4,23 @@ open System
 open System.Globalization
 open System.Net
 
-/// How fast Fisher-vector products of a shape are, on so many threads.
+/// The measured speed of Fisher-vector products of a shape with a number of threads.
 type ProductSpeed = { Shape: Shape; Threads: int; Gflops: float }
 
-/// The roofline picture (Williams, Waterman, Patterson, 2009): how fast the products are, beside what the machine allows.
-/// To the left the memory limits them, to the right the arithmetic units.
+/// The roofline picture (Williams, Waterman, Patterson, 2009): the speed of products compared with the limits of the machine. On the
+/// left the memory bandwidth is the limit, on the right the arithmetic units.
 module Roofline =
 
     let private width, height = 880.0, 560.0
     let private left, right, top, bottom = 80.0, 30.0, 56.0, 92.0
     let private colours = [ "#1565c0"; "#c62828"; "#2e7d32"; "#6a1b9a" ]
 
-    /// Where the names of points stand, in turn: shapes beside each other have similar intensities.
+    /// The places of the names of points, used in turn, because neighbouring shapes have similar intensities.
     let private labelPlaces = [ "end", -8.0, 5.0; "middle", 0.0, 20.0; "start", 8.0, 5.0 ]
 
     let private text (number: float) = number.ToString("0.##", CultureInfo.InvariantCulture)
 
-    /// Powers of ten from low to high, and their doubles and fivefolds between.
+    /// Returns the numbers 1, 2 and 5 times powers of ten from low to high.
     let private ticks low high =
         [ for exponent in floor (log10 low) .. ceil (log10 high) do
               for factor in [ 1.0; 2.0; 5.0 ] do
@@ -35,8 +35,8 @@ module Roofline =
     let private label anchor style (x, y) (words: string) =
         $"""<text x="{text x}" y="{text y}" text-anchor="{anchor}" {style}>{WebUtility.HtmlEncode words}</text>"""
 
-    /// The picture as SVG. Speeds are those of products; the intensity of a product is its useful operations over the bytes
-    /// that it moves at least.
+    /// Returns the picture as SVG. The intensity of a product is its useful operations divided by the least number of bytes that it must
+    /// move.
     let svg (machine: Machine) (speeds: ProductSpeed list) =
         let intensity (shape: Shape) = Shape.productFlops shape / Shape.productBytes shape
         let intensities = speeds |> List.map (fun speed -> intensity speed.Shape)

@@ -2,20 +2,20 @@ namespace FunTrpo.Bench
 
 open System
 
-/// The distributions of actions that are measured.
+/// The family of a policy's distributions of actions.
 type ActionFamily =
     | Categorical
-    /// Diagonal; log σ does not depend on the observation.
+    /// Diagonal, with log σ that does not depend on the observation.
     | Gaussian
 
-/// What an update is measured on: a policy's layers, and how many samples a batch has.
+/// The size of a measured update: the layers of the policy, and the number of samples of the batch.
 type Shape =
     {
         Name: string
         /// The units of each layer, observations first.
         Units: int list
         Family: ActionFamily
-        /// Samples.
+        /// The number of samples.
         Batch: int
     }
 
@@ -29,7 +29,7 @@ module Shape =
     let d = named "D" [ 376; 100; 50; 25; 17 ] Gaussian 50_000
     let e = named "E" [ 376; 256; 256; 17 ] Gaussian 4096
 
-    /// The shapes that the goals are set for.
+    /// The shapes for which there are goals.
     let all = [ a; b; c; d; e ]
 
     let inputs shape = List.head shape.Units
@@ -46,29 +46,29 @@ module Shape =
 
     let describe shape = $"{unitsText shape} {familyText shape}, batch {shape.Batch}"
 
-    /// The weights between each layer and the next, as floats.
+    /// The number of weights between each layer and the next.
     let private weights shape = shape.Units |> List.pairwise |> List.map (fun (i, o) -> float i * float o)
 
-    /// Parameters of the policy.
+    /// The number of parameters of the policy.
     let parameters shape =
         let layers = shape.Units |> List.pairwise |> List.sumBy (fun (i, o) -> (i + 1) * o)
         layers + (if shape.Family = Gaussian then outputs shape else 0)
 
-    /// The floating-point operations that one Fisher-vector product cannot do without. Per sample and layer they are four
-    /// matrix products of 2 · inputs · outputs each: ẋ W, x Ẇ, xᵀ δ and δ Wᵀ. The first layer needs neither the first, since
-    /// observations have no tangent, nor the last.
+    /// The number of floating-point operations that one Fisher-vector product needs. Per sample and layer there are four matrix products
+    /// of 2 · inputs · outputs operations each: ẋ W, x Ẇ, xᵀ δ and δ Wᵀ. The first layer needs only x Ẇ and xᵀ δ, since observations have
+    /// neither tangent nor cotangent.
     let productFlops shape =
         match weights shape with
         | first :: others -> float shape.Batch * (4.0 * first + 8.0 * List.sum others)
         | [] -> 0.0
 
-    /// The bytes that one product moves at least, where a batch does not stay in the caches: the observations and hidden
+    /// The least number of bytes that one product must move if the batch does not stay in the caches: the observations and hidden
     /// activations of each sample once, and the parameters with their tangents and cotangents.
     let productBytes shape =
         4.0
         * (float shape.Batch * float (inputs shape + List.sum (hidden shape)) + 3.0 * float (parameters shape))
 
-    /// The units that a text like 4-64-64-2 means, or why it means none.
+    /// Parses units such as 4-64-64-2. Returns an error message if the text is not valid.
     let parseUnits (text: string) =
         let units =
             text.Split '-'

@@ -5,27 +5,27 @@ open System.Collections.Immutable
 open FunTrpo
 open FunTrpo.Environments
 
-/// What is done in one update on synthetic data: each may be called again and again.
+/// The parts of one update on synthetic data, as functions that can be called repeatedly.
 [<NoComparison; NoEquality>]
 type UpdateSubject =
     {
-        /// One Fisher-vector product.
+        /// Computes one Fisher-vector product.
         Product: unit -> unit
-        /// Gradient, conjugate gradient, step length and line search.
+        /// Improves the policy: gradient, conjugate gradient, step length and line search.
         Actor: unit -> unit
-        /// Adam on the critic.
+        /// Fits the critic by Adam.
         Critic: unit -> unit
-        /// The actor and the critic, side by side as in training.
+        /// Runs the actor and the critic side by side, as in training.
         Update: unit -> unit
-        /// Conjugate-gradient iterations and line-search evaluations that the actor really made.
+        /// The numbers of conjugate-gradient iterations and line-search evaluations that the actor made.
         Counts: int * int
     }
 
-/// A dense layer with tanh on a block of rows.
+/// The operations of a dense layer with tanh on a block of rows.
 [<NoComparison; NoEquality>]
 type LayerSubject =
     {
-        /// The layer at its parameters and input: outputs and derivatives.
+        /// Computes the outputs and the activation derivatives.
         Linearize: unit -> unit
         Pushforward: unit -> unit
         Pullback: unit -> unit
@@ -36,22 +36,22 @@ type LayerSubject =
 type RolloutSubject =
     {
         Run: unit -> unit
-        /// Environment steps of one run.
+        /// The number of environment steps of one run.
         Steps: int
-        /// The bytes of what a run gives.
+        /// The size of the result of a run, in bytes.
         Bytes: float
     }
 
-/// Everything that is measured, as closures over the pipeline. Nothing else here uses the pipeline's types.
+/// The measured operations, as closures over the pipeline. No other module of the benchmark uses the pipeline's types.
 module Subjects =
 
-    /// How many conjugate-gradient iterations, line-search evaluations, epochs of Adam and rows of its minibatches an update
-    /// has; the peer makes as many. One more product gives the length of the step.
+    /// The numbers of conjugate-gradient iterations, of line-search evaluations, of epochs of Adam and of rows of a minibatch in an update.
+    /// The peer uses the same. One further product computes the length of the step.
     let products, evaluations, epochs, minibatch = 10, 1, 10, 128
 
     let private orFail result = result |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
 
-    /// An environment that only has spaces: policies and critics are made for it, and nobody steps it.
+    /// An environment that has only spaces, to create policies and critics for. It is never stepped.
     let private spaces shape =
         let width = Shape.outputs shape
 
@@ -70,7 +70,7 @@ module Subjects =
 
             member _.Observe(_, observation) = observation.Clear() }
 
-    /// As many iterations and evaluations as asked for, whatever comes out.
+    /// Settings that always use the given numbers of iterations and evaluations, whatever the result.
     let private improvement: ImprovementSettings =
         { Direction = NaturalGradient { Iterations = products; Tolerance = 0.0 }
           StepRule = TrustRegionStep(0.01, { Tries = evaluations; Ratio = 0.8 })
@@ -95,12 +95,12 @@ module Subjects =
         let numbers = normals name rows 1
         ImmutableArray.CreateRange(Seq.init rows (fun row -> float numbers[row, 0]))
 
-    /// Parameters that keep the scale of what passes the layers. Those of an untrained network take long to make where layers
-    /// are wide, for they are orthogonal.
+    /// Returns random parameters that keep the scale of the activations from layer to layer. The library's initial parameters are
+    /// orthogonal, which takes long to compute for wide layers.
     let private parametersOf name shape count =
         normals name 1 count |> Matrix.flatten |> Vector.scale (1.0 / sqrt (float (List.max shape.Units)))
 
-    /// An action of the policy for each row.
+    /// Samples an action of the policy for each row.
     let private actionsOf (policy: Policy) parameters observations =
         let distributions = Network.forward policy.Network parameters observations
         let width = policy.Family.ActionWidth
@@ -114,8 +114,8 @@ module Subjects =
                     policy.Family.Sample(distributions.Row row, key, all.Slice(row * width, width)))
         )
 
-    /// The stages of an update of this shape: observations, advantages and returns are standard normal, actions are drawn
-    /// from the policy.
+    /// Returns the stages of an update of this shape. Observations, advantages and returns are standard normal; actions are sampled from
+    /// the policy.
     let ofShape threads shape =
         let configuration =
             { Configuration.standard with Hidden = Shape.hidden shape; CriticHidden = Shape.hidden shape }
@@ -149,7 +149,7 @@ module Subjects =
           Update = fun () -> Parallel.both threads actor fitCritic |> ignore
           Counts = countsOf (improve ()) }
 
-    /// A layer of so many inputs and outputs on a block of so many rows, on one thread.
+    /// Returns a layer with the given numbers of inputs and outputs on a block of rows, on one thread.
     let ofLayer rows inputs outputs =
         let network = Network.create inputs (Dense.hidden outputs Activation.Tanh)
         let parameters = network.Initialise(Key.ofSeed 3L)
@@ -217,8 +217,8 @@ module Subjects =
                     let batch, _ = Training.rollout horizon setup state |> orFail
                     Training.advantageBatch setup state batch |> ignore }
 
-    /// Steps so many instances of an environment side by side, one after another on one thread; a finished episode is followed
-    /// by a new one. The actions are 0 and 1 in turn.
+    /// Steps all instances of an environment on one thread for some rounds. A finished episode is followed by a new one. The actions are
+    /// alternately 0 and 1.
     let private stepAll (environment: Environment<'State>) (states: 'State[]) rounds =
         let key = Key.ofSeed 0L
         let actions = [| 0f; 1f |]
@@ -241,8 +241,8 @@ module Subjects =
           Steps = instances * rounds
           Bytes = 0.0 }
 
-    /// Iterations of the default CartPole run, going on where the last call stopped; how many to make is the argument. Gives
-    /// the bytes of the batch and of the new state.
+    /// Returns two functions: the first makes a number of iterations of the default CartPole run and continues from the last call; the
+    /// second returns the bytes of a batch and of the state.
     let iterations threads =
         let registered = Registry.tryFind CartPole.environment.Id |> Option.get
         let configuration = registered.Preset
@@ -258,13 +258,13 @@ module Subjects =
 
         advance, fun () -> bytesOfOne.Value + bytesOfState state
 
-    /// Actions of a 64 × 64 policy on CartPole, one at a time and through the facade for C#: the most probable ones, and drawn
-    /// ones. The argument is how many.
+    /// Returns two functions that compute a number of actions of a 64 × 64 policy on CartPole, one at a time through the C# facade: the
+    /// most probable actions, and sampled actions.
     let acting () =
         let policy = FunTrpo.CSharp.Trpo.For("CartPole-v1").Start().Policy
         let observation = [| 0.1f; -0.2f; 0.03f; 0.4f |]
         let random = Random 1
-        let mutable sum = 0 // so that no call is left out
+        let mutable sum = 0 // The results are used, so that the compiler cannot remove a call.
 
         let act count =
             for _ in 1..count do

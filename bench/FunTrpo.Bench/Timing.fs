@@ -3,30 +3,30 @@ namespace FunTrpo.Bench
 open System
 open System.Diagnostics
 
-/// How often something is measured.
+/// The length and the number of measurements of a subject.
 type Effort =
     {
-        /// Seconds for one measurement.
+        /// The seconds for which a subject is measured.
         Seconds: float
-        /// Repeats at least, even where they take longer.
+        /// The minimum number of repeats, even if they take longer.
         Repeats: int
     }
 
 module Timing =
 
-    /// The middle one, or the mean of the two in the middle.
+    /// Returns the median.
     let median (numbers: float[]) =
         let sorted = Array.sort numbers
         (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2.0
 
-    /// How long a call takes, in seconds.
+    /// Returns the duration of a call, in seconds.
     let seconds (action: unit -> unit) =
         let start = Stopwatch.GetTimestamp()
         action ()
         Stopwatch.GetElapsedTime(start).TotalSeconds
 
-    /// Calls the action for long enough that the just-in-time compiler has made its final code of it; once, where it takes
-    /// seconds.
+    /// Calls the action until at least 0.8 seconds have passed, so that the just-in-time compiler has produced its final code. An action
+    /// that takes longer is called once.
     let warmUp action =
         let clock = Stopwatch.StartNew()
         action ()
@@ -34,8 +34,8 @@ module Timing =
         while clock.Elapsed.TotalSeconds < 0.8 do
             action ()
 
-    /// What each of the measurements gives, in rounds of one each, so that whatever else the machine does meets them alike.
-    /// One array a measurement.
+    /// Repeats the measurements in rounds of one each, so that disturbances of the machine affect all alike. Returns one array of results
+    /// for each measurement.
     let inTurn effort (measurements: (unit -> float) list) =
         let clock = Stopwatch.StartNew()
 
@@ -47,12 +47,12 @@ module Timing =
 
         measurements |> List.mapi (fun i _ -> rounds |> Array.map (fun round -> round[i]))
 
-    /// The seconds of several calls, after others that warm up.
+    /// Warms up, and then returns the duration of each of several calls, in seconds.
     let repeated effort action =
         warmUp action
         inTurn effort [ fun () -> seconds action ] |> List.head
 
-    /// A measurement that takes at least about so many seconds: the mean time of as many calls as that needs.
+    /// Returns a measurement that takes about `least` seconds or more. It gives the mean time of a call.
     let lasting (least: float) action =
         let calls = max 1 (int (least / max 1e-6 (seconds action)))
 
@@ -62,7 +62,7 @@ module Timing =
                     action ())
             / float calls
 
-    /// The bytes that a call allocates, on all threads.
+    /// Returns the bytes that a call allocates, on all threads.
     let allocated action =
         let before = GC.GetTotalAllocatedBytes true
         action ()

@@ -5,13 +5,13 @@ using Core = FunTrpo;
 namespace FunTrpo.CSharp;
 
 /// <summary>
-/// What a policy does where it sees something: how probable each alternative is or, of continuous actions, the normal distributions
-/// from which they are drawn.
+/// The distribution of actions that a policy has for one observation: a probability for each alternative or, for continuous actions, a
+/// normal distribution for each coordinate.
 /// </summary>
 [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public sealed record ActionDistribution
 {
-    /// <summary>A distribution of nothing, to be filled in.</summary>
+    /// <summary>Creates an empty distribution, for object initialisers and deserialisation.</summary>
     public ActionDistribution() { }
 
     internal ActionDistribution(Core.ActionDistribution core)
@@ -28,8 +28,9 @@ public sealed record ActionDistribution
     }
 
     /// <summary>
-    /// The probability of each alternative of a discrete action, by its index; of several choices or switches, those of each one after
-    /// another, as many as <see cref="Space.Counts"/> says. Those of a choice sum to 1. Empty where actions are continuous.
+    /// The probability of each alternative, by its index. If an action consists of several choices or switches, the probabilities of the
+    /// first come first, then those of the second, and so on; <see cref="Space.Counts"/> gives the number of each. The probabilities of
+    /// one choice sum to 1. Empty if actions are continuous.
     /// </summary>
     public IReadOnlyList<double> Probabilities
     {
@@ -38,8 +39,8 @@ public sealed record ActionDistribution
     } = ValueList.Of<double>([]);
 
     /// <summary>
-    /// The mean of each coordinate of a continuous action, in its own unit. The most probable action is the mean, clipped to the action
-    /// space. Empty where actions are counted.
+    /// The mean of each coordinate of a continuous action, in the unit of that coordinate. The most probable action is the mean, clipped to
+    /// the action space. Empty if actions are not continuous.
     /// </summary>
     public IReadOnlyList<double> Mean
     {
@@ -48,8 +49,8 @@ public sealed record ActionDistribution
     } = ValueList.Of<double>([]);
 
     /// <summary>
-    /// The standard deviation of each coordinate, in its own unit, before what is drawn is clipped to the action space. Empty where
-    /// actions are counted.
+    /// The standard deviation of each coordinate of a continuous action, in the unit of that coordinate, before a sampled action is clipped
+    /// to the action space. Empty if actions are not continuous.
     /// </summary>
     public IReadOnlyList<double> StandardDeviation
     {

@@ -6,18 +6,20 @@ using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
-/// <summary>What is done with an environment that has been opened, whatever the type of its states is.</summary>
+/// <summary>A function of an opened environment, generic in the type of the environment's states.</summary>
 internal interface IOpenedEnvironment<out TResult>
 {
-    /// <param name="environment">As the pipeline knows it.</param>
-    /// <param name="release">Disposes of what the environment holds.</param>
+    /// <param name="environment">The environment as the pipeline uses it.</param>
+    /// <param name="release">Disposes of the resources of the environment.</param>
     TResult With<TState>(Core.Environment<TState> environment, Action release);
 }
 
-/// <summary>When what an environment holds is disposed of.</summary>
+/// <summary>Runs a function and then releases the resources of an environment.</summary>
 internal static class Release
 {
-    /// <summary>Releases where it fails, so that nothing is left behind. What is told is the failure.</summary>
+    /// <summary>
+    /// Returns the result of <paramref name="make"/>, and releases if it throws. An exception of the release is then ignored.
+    /// </summary>
     public static T IfItFails<T>(Func<T> make, Action release)
     {
         try
@@ -31,7 +33,10 @@ internal static class Release
         }
     }
 
-    /// <summary>Releases in any case. What is thrown then is told where nothing else has gone wrong.</summary>
+    /// <summary>
+    /// Returns the result of <paramref name="make"/>, and always releases. An exception of the release is thrown only if
+    /// <paramref name="make"/> has not thrown.
+    /// </summary>
     public static T Afterwards<T>(Func<T> make, Action release)
     {
         T made = IfItFails(make, release);
@@ -47,15 +52,15 @@ internal static class Release
         }
         catch (Exception)
         {
-            // What went wrong before is told.
+            // The caller throws the earlier exception, which is the cause.
         }
     }
 }
 
-/// <summary>Where the environments of a training come from.</summary>
+/// <summary>The source of the environments of a training run: the library, or a factory of the caller.</summary>
 internal abstract record EnvironmentSource(string Id)
 {
-    /// <summary>The steps after which an episode is truncated; null where the environment itself says so.</summary>
+    /// <summary>The steps after which an episode is truncated; null if only the environment itself truncates.</summary>
     public int? Limit { get; init; }
 
     public abstract TrainingOptions Preset { get; }
@@ -91,7 +96,7 @@ internal sealed record LibraryEnvironment(Registered Registered) : EnvironmentSo
     }
 }
 
-/// <summary>An environment of the caller's.</summary>
+/// <summary>A factory of environments that the caller has implemented.</summary>
 internal sealed record FactoryOfEnvironments(string? Name, Type Type, Func<IEnvironment> Make, bool Disposes)
     : EnvironmentSource(Name ?? Type.Name)
 {

@@ -4,26 +4,27 @@ using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
-/// <summary>Training could not go on. What was learned until then is in <see cref="State"/>.</summary>
+/// <summary>The exception that is thrown if training fails. <see cref="State"/> holds the last good state.</summary>
 public class TrainingException : Exception
 {
-    /// <summary>An exception with the last good state.</summary>
+    /// <summary>Creates an exception with the last good state.</summary>
     public TrainingException(string message, TrainingState? state, Exception? inner = null)
         : base(message, inner) => State = state;
 
     /// <summary>
-    /// The state before the iteration that failed, or after the iteration where what was to be called then failed; null where training had
-    /// not begun, and in an evaluation.
+    /// The last good state: the state before the iteration that failed, or, if a callback of <see cref="TrainingPlan.OnIteration"/> failed,
+    /// the state after that iteration. Null if training had not begun, and in an evaluation.
     /// </summary>
     public TrainingState? State { get; }
 }
 
 /// <summary>
-/// An environment threw an exception (the inner one), or gave something that is not what its spaces say, or NaN.
+/// The exception that is thrown if an environment threw an exception (see <see cref="Exception.InnerException"/>), or returned an
+/// observation that does not fit its space, or an observation or reward that is NaN, infinite or too large.
 /// </summary>
 public sealed class EnvironmentException : TrainingException
 {
-    /// <summary>An exception that names where it happened.</summary>
+    /// <summary>Creates an exception that names the environment, the instance and the step.</summary>
     public EnvironmentException(
         string message,
         string environment,
@@ -42,17 +43,21 @@ public sealed class EnvironmentException : TrainingException
     /// <summary>The name of the environment.</summary>
     public string EnvironmentName { get; }
 
-    /// <summary>Which of those stepped side by side it was, counted from 0; in an evaluation, which episode.</summary>
+    /// <summary>
+    /// The index, from 0, of the instance among the environments that are stepped side by side; in an evaluation, the index of the episode.
+    /// </summary>
     public int Instance { get; }
 
-    /// <summary>At which of its steps since training (or the episode of an evaluation) began; 0 is before the first.</summary>
+    /// <summary>
+    /// The step of that instance, counted from 1 since training (or the episode of an evaluation) began; 0 means before the first step.
+    /// </summary>
     public long Step { get; }
 }
 
-/// <summary>The errors of the pipeline, which are values there, as exceptions.</summary>
+/// <summary>Turns faults of the pipeline, which are values, into exceptions.</summary>
 internal static class Faults
 {
-    /// <summary>The value, or the error as an exception that holds the last good state.</summary>
+    /// <summary>Returns the value, or throws the fault as an exception that holds the last good state.</summary>
     public static T OrThrow<T>(this FSharpResult<T, Core.Fault> result, TrainingState? state = null) =>
         result.IsOk ? result.ResultValue : throw ToException(result.ErrorValue, state);
 

@@ -7,12 +7,12 @@ using Core = FunTrpo;
 namespace FunTrpo.CSharp;
 
 /// <summary>
-/// What random play has found in an environment: something that keeps policies from learning it, or that probably means something else
-/// than it says.
+/// A probable problem that <see cref="TrainingPlan.Check"/> has found in an environment: something that makes learning hard, or that is
+/// probably a mistake.
 /// </summary>
-/// <param name="Kind">Of which kind it is.</param>
-/// <param name="Message">What was found, in a sentence.</param>
-/// <param name="Remedy">What to do about it.</param>
+/// <param name="Kind">The kind of problem.</param>
+/// <param name="Message">The problem, in one sentence.</param>
+/// <param name="Remedy">How to fix the problem.</param>
 public sealed record Finding(FindingKind Kind, string Message, string Remedy)
 {
     /// <summary>The message and the remedy.</summary>
@@ -41,47 +41,47 @@ public sealed record Finding(FindingKind Kind, string Message, string Remedy)
         );
 }
 
-/// <summary>What a <see cref="Finding"/> is about.</summary>
+/// <summary>The kind of problem that a <see cref="Finding"/> reports.</summary>
 public enum FindingKind
 {
-    /// <summary>The environment threw an exception, or gave observations of a wrong length, NaN or infinity.</summary>
+    /// <summary>The environment threw an exception, or returned an observation or reward that cannot be used, such as NaN.</summary>
     Broken,
 
-    /// <summary>A space without elements.</summary>
+    /// <summary>A space has no elements, or more than 2²⁴ alternatives.</summary>
     ImproperSpace,
 
-    /// <summary>An observation outside of its space.</summary>
+    /// <summary>An observation was outside its space.</summary>
     OutsideSpace,
 
-    /// <summary>Reset with the same seed and given the same actions, it showed something else.</summary>
+    /// <summary>The same seed and the same actions led to another episode: some randomness does not come from the seed.</summary>
     NotFromSeed,
 
-    /// <summary>Numbers of the observations that never changed.</summary>
+    /// <summary>Some numbers of the observations never changed.</summary>
     ConstantObservations,
 
-    /// <summary>Numbers of the observations that are of very different sizes.</summary>
+    /// <summary>Some numbers of the observations are of very different sizes.</summary>
     UnlikeSizes,
 
-    /// <summary>Observations that are much larger or much smaller than 1.</summary>
+    /// <summary>The observations are much larger or much smaller than 1.</summary>
     FarFromOne,
 
-    /// <summary>Bounds of observations that are far from all that was seen.</summary>
+    /// <summary>Some bounds of the observation space are far from all observations.</summary>
     UnreachedBounds,
 
-    /// <summary>Actions whose only bound is beyond all that a new policy tries.</summary>
+    /// <summary>An action has only one bound, and that bound excludes everything that a new policy tries.</summary>
     UnreachableActions,
 
-    /// <summary>All rewards were the same, and all returns.</summary>
+    /// <summary>All rewards were the same, and so were all returns.</summary>
     ConstantRewards,
 
-    /// <summary>No episode came to its end.</summary>
+    /// <summary>No episode ended.</summary>
     NoEnd,
 
-    /// <summary>All episodes terminated after the same number of steps, as with a time limit.</summary>
+    /// <summary>All episodes terminated after the same number of steps. A time limit should truncate episodes instead.</summary>
     TerminatedAlike,
 }
 
-/// <summary>Plays an opened environment at random.</summary>
+/// <summary>Checks an opened environment by playing it at random.</summary>
 internal sealed record Checking(Core.Configuration Configuration, long Seed)
     : IOpenedEnvironment<IReadOnlyList<Finding>>
 {

@@ -6,40 +6,47 @@ using static System.FormattableString;
 namespace FunTrpo.CSharp;
 
 /// <summary>
-/// A task to be learned, in the manner of Gymnasium: your simulator. It may be a mutable class. Training makes as many as it steps
-/// side by side, through the factory that <see cref="Trpo.For{TEnvironment}"/> is given, and no two threads use one at a time. One
-/// that is <see cref="IDisposable"/> is disposed of when training ends, unless it was said that somebody else does that.
+/// An environment that you implement, in the manner of Gymnasium. It may be a mutable class. Training makes as many instances as it steps
+/// side by side, with the factory that you pass to <see cref="Trpo.For{TEnvironment}"/>. No two threads use an instance at the same time.
+/// An instance that is <see cref="IDisposable"/> is disposed of when training ends, unless you pass <c>dispose: false</c>.
 /// </summary>
 public interface IEnvironment
 {
     /// <summary>
-    /// What an observation can be; the same for all instances and at all times. Where it is an index, or several, it is one number each.
-    /// The bounds of a box are for whoever reads them: an observation beyond them is taken as it is.
+    /// The set of possible observations. It is the same for all instances and never changes. An index is one number of the observation.
+    /// The bounds of a box are only informative: an observation outside them is used unchanged.
     /// </summary>
     Space ObservationSpace { get; }
 
-    /// <summary>What an action can be; the same for all instances and at all times.</summary>
+    /// <summary>The set of possible actions. It is the same for all instances and never changes.</summary>
     Space ActionSpace { get; }
 
     /// <summary>
-    /// Begins a new episode, and gives what is seen at its start. All chance of the episode comes from <paramref name="seed"/>: the
-    /// same seed and actions give the same episode, so that training is reproducible and its states can be gone on from twice.
+    /// Begins a new episode and returns its first observation. All randomness of the episode must come from <paramref name="seed"/>: the
+    /// same seed and the same actions must give the same episode. Then training is reproducible, and a state can be continued twice.
     /// </summary>
-    /// <returns>As many numbers as the observation space is wide. It may be the same array each time: it is copied at once.</returns>
+    /// <param name="seed">The seed of the episode.</param>
+    /// <returns>
+    /// The observation, with <see cref="Space.Width"/> numbers of the observation space. It may be the same array each time, because it is
+    /// copied at once.
+    /// </returns>
     float[] Reset(int seed);
 
     /// <summary>
-    /// Takes an action, which lies in the action space. Every episode must end: terminated when the task came to an end, truncated
-    /// when only the watching did (a time limit, for which there is also <see cref="TrainingPlan.WithTimeLimit"/>).
+    /// Takes an action and returns the next observation and the reward. Every episode must end: terminated if the task itself has ended,
+    /// truncated if only a time limit has been reached (see also <see cref="TrainingPlan.WithTimeLimit"/>).
     /// </summary>
+    /// <param name="action">An element of the action space.</param>
     StepResult Step(AgentAction action);
 }
 
-/// <summary>What one step of an environment gives.</summary>
-/// <param name="Observation">What is seen after the step; it may be the same array each time.</param>
-/// <param name="Reward">What the step was worth.</param>
-/// <param name="Terminated">Whether the task itself came to an end: no further reward exists.</param>
-/// <param name="Truncated">Whether only the watching ends here (a time limit): what would have followed still has a value.</param>
+/// <summary>The result of one step of an environment.</summary>
+/// <param name="Observation">The observation after the step. It may be the same array each time.</param>
+/// <param name="Reward">The reward of the step.</param>
+/// <param name="Terminated">Whether the task itself has ended. No reward follows, so the value of what follows is 0.</param>
+/// <param name="Truncated">
+/// Whether a time limit has ended the episode. The critic then estimates the value of what would have followed.
+/// </param>
 [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public readonly record struct StepResult(
     float[] Observation,
@@ -48,7 +55,7 @@ public readonly record struct StepResult(
     bool Truncated = false
 )
 {
-    /// <summary>Whether both are the same, number by number.</summary>
+    /// <summary>Returns whether all numbers and both flags are the same.</summary>
     public bool Equals(StepResult other) =>
         (Observation is null == other.Observation is null)
         && Observation.AsSpan().SequenceEqual(other.Observation)
@@ -68,19 +75,24 @@ public readonly record struct StepResult(
 
     private bool PrintMembers(StringBuilder builder)
     {
-        string seen = Observation is null ? "null" : ValueList.Print(Observation);
+        string observation = Observation is null ? "null" : ValueList.Print(Observation);
         builder.Append(
-            Invariant($"Observation = {seen}, Reward = {Reward}, Terminated = {Terminated}, Truncated = {Truncated}")
+            Invariant(
+                $"Observation = {observation}, Reward = {Reward}, Terminated = {Terminated}, Truncated = {Truncated}"
+            )
         );
         return true;
     }
 }
 
-/// <summary>An action as an environment gets it: an index, or numbers. An <c>int</c> or numbers can be given in its place.</summary>
+/// <summary>
+/// An action that an environment receives: an index, or one or more numbers. An <c>int</c>, a <c>float[]</c> and a span of <c>float</c>
+/// convert to it implicitly.
+/// </summary>
 /// <remarks>
-/// It is a <c>ref struct</c>, so that no step allocates: it lives during the call of <see cref="IEnvironment.Step"/> and no longer. It
-/// cannot be kept in a field or a list, cross an <c>await</c> or be captured by a lambda: take <see cref="Index"/>, or
-/// <c>Values.ToArray()</c>, first.
+/// It is a <c>ref struct</c>, so that no step allocates. It is valid only during the call of <see cref="IEnvironment.Step"/>. It cannot be
+/// stored in a field or a list, cross an <c>await</c> or be captured by a lambda: copy <see cref="Index"/> or <c>Values.ToArray()</c>
+/// first.
 /// </remarks>
 public readonly ref struct AgentAction
 {
@@ -88,36 +100,42 @@ public readonly ref struct AgentAction
     private readonly bool isIndex;
     private readonly ReadOnlySpan<float> values;
 
-    /// <summary>An action that is an index.</summary>
+    /// <summary>Creates an action that is an index.</summary>
     public AgentAction(int index)
     {
         this.index = index;
         isIndex = true;
     }
 
-    /// <summary>An action that is one or more numbers.</summary>
+    /// <summary>Creates an action that is one or more numbers.</summary>
     public AgentAction(ReadOnlySpan<float> values) => this.values = values;
 
-    /// <summary>Which alternative was chosen, where the action space is <see cref="SpaceKind.Discrete"/>.</summary>
+    /// <summary>The index of the chosen alternative, if the action space is <see cref="SpaceKind.Discrete"/>.</summary>
+    /// <exception cref="InvalidOperationException">The action space is not discrete: use <see cref="Values"/>.</exception>
     public int Index =>
         isIndex ? index : throw new InvalidOperationException("This action is no index: use its numbers, action[i].");
 
-    /// <summary>The coordinates, or the index of each choice, where the action space is not discrete.</summary>
+    /// <summary>
+    /// The numbers of the action, if the action space is not discrete: the coordinates of a <see cref="SpaceKind.Box"/>, or the index of
+    /// each choice.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The action space is discrete: use <see cref="Index"/>.</exception>
     public ReadOnlySpan<float> Values =>
         isIndex ? throw new InvalidOperationException("This action is an index: use action.Index.") : values;
 
-    /// <summary>The coordinate, or the index of the choice, number <paramref name="i"/>.</summary>
+    /// <summary>The number at position <paramref name="i"/> of <see cref="Values"/>.</summary>
+    /// <exception cref="InvalidOperationException">The action space is discrete: use <see cref="Index"/>.</exception>
     public float this[int i] => Values[i];
 
-    /// <summary>The numbers of the row that it is in the pipeline.</summary>
+    /// <summary>Returns the action as the row of numbers that the pipeline uses.</summary>
     internal float[] ToNumbers() => isIndex ? [index] : values.ToArray();
 
-    /// <summary>An action that is an index.</summary>
+    /// <summary>Converts an index to an action.</summary>
     public static implicit operator AgentAction(int index) => new(index);
 
-    /// <summary>An action that is one or more numbers.</summary>
+    /// <summary>Converts one or more numbers to an action.</summary>
     public static implicit operator AgentAction(float[] values) => new(values);
 
-    /// <summary>An action that is one or more numbers.</summary>
+    /// <summary>Converts one or more numbers to an action.</summary>
     public static implicit operator AgentAction(ReadOnlySpan<float> values) => new(values);
 }

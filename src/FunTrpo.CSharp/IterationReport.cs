@@ -7,23 +7,25 @@ using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
-/// <summary>What became of the step that an iteration wanted to take. Unless it moved, the policy is the old one, bit for bit.</summary>
+/// <summary>
+/// The result of the policy improvement of an iteration. Unless it is <see cref="Moved"/>, the policy is unchanged, bit for bit.
+/// </summary>
 [NameInJson]
 public enum StepOutcome
 {
     /// <summary>The step was taken.</summary>
     Moved,
 
-    /// <summary>There was no gradient, so there was nowhere to go.</summary>
+    /// <summary>The gradient was zero, so no direction improves the policy.</summary>
     NoGradient,
 
     /// <summary>The gradient was NaN or infinite.</summary>
     NonFiniteGradient,
 
-    /// <summary>The curvature along the step was zero, negative or not a number, so its length is not defined.</summary>
+    /// <summary>The curvature along the step was zero, negative or not a number, so the length of the step is not defined.</summary>
     NoCurvature,
 
-    /// <summary>No length of the step gained within the trust region.</summary>
+    /// <summary>The line search found no step that improves the surrogate within the trust region.</summary>
     LineSearchFailed,
 }
 
@@ -31,27 +33,27 @@ public enum StepOutcome
 [NameInJson]
 public enum ConjugateGradientStop
 {
-    /// <summary>It was not used, or had nothing to solve.</summary>
+    /// <summary>Conjugate gradient was not used, or the gradient was zero or not finite.</summary>
     NotUsed,
 
     /// <summary>The residual fell below the tolerance.</summary>
     Converged,
 
-    /// <summary>It had made its iterations.</summary>
+    /// <summary>The maximum number of iterations was reached.</summary>
     IterationLimit,
 
-    /// <summary>Along some direction there was no curvature that float32 can tell from zero.</summary>
+    /// <summary>The curvature along a direction was negative, zero, or too small for float32 to tell from zero.</summary>
     VanishingCurvature,
 
-    /// <summary>A product was NaN or infinite.</summary>
+    /// <summary>A Fisher-vector product was NaN or infinite.</summary>
     NonFinite,
 }
 
-/// <summary>What one iteration did.</summary>
+/// <summary>Statistics of one training iteration.</summary>
 [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public sealed record IterationReport
 {
-    /// <summary>A report of nothing, to be filled in.</summary>
+    /// <summary>Creates an empty report, for object initialisers and deserialisation.</summary>
     public IterationReport() { }
 
     internal IterationReport(Core.Report report)
@@ -95,93 +97,101 @@ public sealed record IterationReport
         }
     }
 
-    /// <summary>The usual numbers, in a line.</summary>
+    /// <summary>Returns the main numbers in one line.</summary>
     public override string ToString() =>
         Invariant(
             $"{Steps} steps: mean return {Printed.Mean(MeanReturn)}, KL {MeanKl:F5}, gain {SurrogateGain:F4}, {Outcome}"
         );
 
-    /// <summary>Iterations so far, with this one.</summary>
+    /// <summary>The number of iterations so far, including this one.</summary>
     public int Iteration { get; init; }
 
-    /// <summary>Environment steps so far.</summary>
+    /// <summary>The number of environment steps so far.</summary>
     public long Steps { get; init; }
 
-    /// <summary>Finished episodes so far.</summary>
+    /// <summary>The number of finished episodes so far.</summary>
     public long Episodes { get; init; }
 
-    /// <summary>The mean return of the last 100 finished episodes (of fewer where fewer have finished); null before the first.</summary>
+    /// <summary>
+    /// The mean return of the last 100 finished episodes, or of all finished episodes if there are fewer; null if no episode has finished.
+    /// </summary>
     public double? MeanReturn { get; init; }
 
-    /// <summary>How much of the variance of the returns the critic had predicted: 1 is all, below 0 is worse than their mean.</summary>
+    /// <summary>
+    /// The fraction of the variance of the returns that the critic predicted before it was fitted in this iteration: 1 is perfect, below 0
+    /// is worse than predicting the mean.
+    /// </summary>
     public double ExplainedVariance { get; init; }
 
-    /// <summary>What became of the step.</summary>
+    /// <summary>Whether the policy was improved and, if not, why.</summary>
     public StepOutcome Outcome { get; init; }
 
-    /// <summary>The mean KL(old ‖ new) of the step over the batch, in nats.</summary>
+    /// <summary>The mean KL divergence KL(old ‖ new) of the step over the batch, in nats.</summary>
     public double MeanKl { get; init; }
 
-    /// <summary>The largest KL(old ‖ new) in the batch, in nats.</summary>
+    /// <summary>The largest KL divergence KL(old ‖ new) of the step over the batch, in nats.</summary>
     public double MaxKl { get; init; }
 
-    /// <summary>The radius of the trust region, δ, which bounds <see cref="MeanKl"/>; ∞ where steps are fixed.</summary>
+    /// <summary>The radius δ of the trust region, in nats: the upper limit of <see cref="MeanKl"/>; ∞ if steps are fixed.</summary>
     public double TrustRegion { get; init; }
 
     /// <summary>
-    /// Whether the step is what TRPO promises of one: it was taken, its surrogate gain is positive, and its mean KL is at most
-    /// <see cref="TrustRegion"/>, all of them measured on the batch of this iteration. It says nothing of the expected return, of which
-    /// the gain is an estimate with an error (<see cref="SurrogateGainError"/>): where rewards tell nothing, steps within the trust region
-    /// follow noise.
+    /// Whether the step satisfies the conditions of TRPO: it was taken, its surrogate gain is positive, and its mean KL is at most
+    /// <see cref="TrustRegion"/>. All three are measured on the batch of this iteration. This does not guarantee a higher expected return:
+    /// the gain is an estimate with an error (<see cref="SurrogateGainError"/>), and if rewards carry no information, steps within the
+    /// trust region follow noise.
     /// </summary>
     public bool IsWithinTrustRegion =>
         Outcome == StepOutcome.Moved && SurrogateGain > 0 && MeanKl <= TrustRegion && double.IsFinite(TrustRegion);
 
-    /// <summary>What the step gained, as the surrogate objective has it.</summary>
+    /// <summary>The increase of the surrogate objective by the step, including the entropy bonus if there is one.</summary>
     public double SurrogateGain { get; init; }
 
     /// <summary>
-    /// The standard error of <see cref="SurrogateGain"/>, if the rows of the batch were independent: a gain of less than two of them may
-    /// well be noise.
+    /// The standard error of <see cref="SurrogateGain"/> under the assumption that the rows of the batch are independent. A gain of less
+    /// than two standard errors may well be noise.
     /// </summary>
     public double SurrogateGainError { get; init; }
 
-    /// <summary>How much of the trust region the step used: <see cref="MeanKl"/> over <see cref="TrustRegion"/>.</summary>
+    /// <summary>The fraction of the trust region that the step used: <see cref="MeanKl"/> / <see cref="TrustRegion"/>.</summary>
     public double KlShare => MeanKl / TrustRegion;
 
-    /// <summary>What should be known of a run that is stuck, in sentences; usually none.</summary>
+    /// <summary>Warnings about a run that may be stuck, as sentences; usually empty.</summary>
     public IReadOnlyList<string> Warnings
     {
         get;
         init => field = ValueList.Of(value);
     } = ValueList.Of<string>([]);
 
-    /// <summary>How undecided the policy is: its mean entropy, in nats.</summary>
+    /// <summary>The mean entropy of the policy over the batch, in nats.</summary>
     public double Entropy { get; init; }
 
-    /// <summary>The length of the gradient.</summary>
+    /// <summary>The Euclidean norm of the gradient of the surrogate objective.</summary>
     public double GradientNorm { get; init; }
 
-    /// <summary>The accepted fraction of the full step; 0 where none was.</summary>
+    /// <summary>The fraction of the full step that the line search accepted; 0 if it accepted none.</summary>
     public double StepFraction { get; init; }
 
-    /// <summary>How many lengths of the step were tried.</summary>
+    /// <summary>The number of step lengths that the line search tried.</summary>
     public int LineSearchTries { get; init; }
 
     /// <summary>Why conjugate gradient stopped.</summary>
     public ConjugateGradientStop CgStop { get; init; }
 
-    /// <summary>Its iterations.</summary>
+    /// <summary>The number of conjugate-gradient iterations.</summary>
     public int CgIterations { get; init; }
 
-    /// <summary>‖b − F x‖ / ‖b‖ before its first iteration and after each; empty where it was not used.</summary>
+    /// <summary>
+    /// The relative residual ‖b − F x‖ / ‖b‖ of conjugate gradient, before the first iteration and after each; empty if conjugate gradient
+    /// was not used.
+    /// </summary>
     public IReadOnlyList<double> CgResiduals
     {
         get;
         init => field = ValueList.Of(value);
     } = ValueList.Of<double>([]);
 
-    /// <summary>The curvature pᵀFp / pᵀp along each of its directions.</summary>
+    /// <summary>The curvature pᵀFp / pᵀp along each search direction p of conjugate gradient.</summary>
     public IReadOnlyList<double> CgCurvatures
     {
         get;
@@ -189,9 +199,9 @@ public sealed record IterationReport
     } = ValueList.Of<double>([]);
 }
 
-/// <summary>Numbers as they are printed.</summary>
+/// <summary>Formats numbers for messages.</summary>
 internal static class Printed
 {
-    /// <summary>A mean, or a dash where there is none yet.</summary>
-    public static string Mean(double? mean) => mean is double it ? Invariant($"{it:F2}") : "–";
+    /// <summary>Formats a mean; a dash stands for null.</summary>
+    public static string Mean(double? mean) => mean is double value ? Invariant($"{value:F2}") : "–";
 }

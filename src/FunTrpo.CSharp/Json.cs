@@ -7,7 +7,7 @@ namespace FunTrpo.CSharp;
 
 // The attributes below have no arguments because fsdocs cannot read a type that has an attribute with a type as its argument.
 
-/// <summary>JSON writes the enumeration's value as its name.</summary>
+/// <summary>Writes the values of an enumeration to JSON as their names.</summary>
 [AttributeUsage(AttributeTargets.Enum)]
 internal sealed class NameInJsonAttribute : JsonConverterAttribute
 {
@@ -15,7 +15,7 @@ internal sealed class NameInJsonAttribute : JsonConverterAttribute
     public override JsonConverter CreateConverter(Type typeToConvert) => new JsonStringEnumConverter();
 }
 
-/// <summary>JSON writes the policy as its file.</summary>
+/// <summary>Writes a policy to JSON as the content of its file.</summary>
 [AttributeUsage(AttributeTargets.Class)]
 internal sealed class PolicyInJsonAttribute : JsonConverterAttribute
 {
@@ -23,7 +23,7 @@ internal sealed class PolicyInJsonAttribute : JsonConverterAttribute
     public override JsonConverter CreateConverter(Type typeToConvert) => new PolicyAsJson();
 }
 
-/// <summary>JSON refuses the state.</summary>
+/// <summary>Refuses to write a training state to JSON.</summary>
 [AttributeUsage(AttributeTargets.Class)]
 internal sealed class RefusedInJsonAttribute : JsonConverterAttribute
 {
@@ -31,7 +31,7 @@ internal sealed class RefusedInJsonAttribute : JsonConverterAttribute
     public override JsonConverter CreateConverter(Type typeToConvert) => new NoStateAsJson();
 }
 
-/// <summary>A policy in JSON is what its file holds.</summary>
+/// <summary>Converts a policy to and from the JSON of its file.</summary>
 internal sealed class PolicyAsJson : JsonConverter<Policy>
 {
     public override Policy Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
@@ -51,7 +51,7 @@ internal sealed class PolicyAsJson : JsonConverter<Policy>
         writer.WriteRawValue(value.ToJson());
 }
 
-/// <summary>A state is refused in JSON, in words: it would come back without its environments.</summary>
+/// <summary>Throws an exception that explains the refusal: a state that is read back would have no environments.</summary>
 internal sealed class NoStateAsJson : JsonConverter<TrainingState>
 {
     public override bool CanConvert(Type typeToConvert) => typeof(TrainingState).IsAssignableFrom(typeToConvert);

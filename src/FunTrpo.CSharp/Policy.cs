@@ -8,13 +8,14 @@ using Core = FunTrpo;
 namespace FunTrpo.CSharp;
 
 /// <summary>
-/// A trained policy, ready to act. It never changes, and any number of threads may use it at a time. Acting allocates nothing.
+/// A trained policy that chooses actions for observations. It is immutable, and several threads may use it at the same time. Choosing an
+/// action allocates no memory.
 /// </summary>
 /// <remarks>
-/// Observations are given as training saw them, one after another without gaps: a policy standardises them itself where training did.
-/// Actions lie in the action space: continuous ones are clipped to it. An observation so large that the policy gives no finite
-/// distribution there ends in an <see cref="ArithmeticException"/>. Two policies are equal when their files are; System.Text.Json
-/// writes and reads what the file holds.
+/// Pass observations as the environment returns them, one after another without gaps: if training standardised them, the policy does so
+/// too. Actions lie in the action space; continuous actions are clipped to it. An <see cref="ArithmeticException"/> is thrown if an
+/// observation is so large that the distribution of actions is not finite. Two policies are equal if the contents of their files are equal.
+/// System.Text.Json reads and writes a policy as the content of its file.
 /// </remarks>
 [PolicyInJson]
 public sealed class Policy : IEquatable<Policy>
@@ -29,32 +30,34 @@ public sealed class Policy : IEquatable<Policy>
         ActionSpace = new(saved.ActionSpace);
     }
 
-    /// <summary>The name of the environment that it was trained on.</summary>
+    /// <summary>The name of the environment that the policy was trained on.</summary>
     public string EnvironmentName => Saved.Environment;
 
-    /// <summary>How many numbers an observation is.</summary>
+    /// <summary>The number of numbers in one observation.</summary>
     public int ObservationWidth => ObservationSpace.Width;
 
-    /// <summary>What it has seen in training.</summary>
+    /// <summary>The observation space of the environment that the policy was trained on.</summary>
     public Space ObservationSpace { get; }
 
-    /// <summary>What its actions are.</summary>
+    /// <summary>The action space of the environment that the policy was trained on.</summary>
     public Space ActionSpace { get; }
 
-    /// <summary>How many parameters its network has.</summary>
+    /// <summary>The number of parameters of the policy's network.</summary>
     public int ParameterCount => Saved.Actor.Parameters.Length;
 
-    /// <summary>What it is for.</summary>
+    /// <summary>Returns the environment's name, the spaces and the number of parameters in one line.</summary>
     public override string ToString() =>
         $"Policy for {FaultModule.printable(EnvironmentName)}: {ObservationWidth} observations, actions {ActionSpace}, {ParameterCount} parameters";
 
     internal Core.SavedPolicy Saved { get; }
 
     /// <summary>Reads a policy from a file.</summary>
-    /// <remarks>No more than 1 GB is read. Pipes and devices, which may have no end, are refused, and so is a policy that cannot act.</remarks>
-    /// <exception cref="InvalidDataException">It is a folder, no policy, or a damaged one.</exception>
-    /// <exception cref="IOException">The file cannot be read, or is not there (<see cref="FileNotFoundException"/>).</exception>
-    /// <exception cref="ArgumentException">No file can have this name.</exception>
+    /// <param name="path">The path of a file that <see cref="Save"/> wrote, of at most 1 GB.</param>
+    /// <exception cref="InvalidDataException">
+    /// The path is a folder, a pipe or a device; or the file is not a policy, is damaged, or holds a policy that gives no finite actions.
+    /// </exception>
+    /// <exception cref="IOException">The file cannot be read, or does not exist (<see cref="FileNotFoundException"/>).</exception>
+    /// <exception cref="ArgumentException">The path is not a valid file name.</exception>
     public static Policy Load(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
@@ -68,21 +71,25 @@ public sealed class Policy : IEquatable<Policy>
         }
     }
 
-    /// <summary>The policy that <see cref="ToJson"/> wrote, for instance from an embedded resource.</summary>
-    /// <exception cref="InvalidDataException">The text is not a policy, or is damaged.</exception>
+    /// <summary>Reads a policy from the text that <see cref="ToJson"/> returned, for instance from an embedded resource.</summary>
+    /// <exception cref="InvalidDataException">
+    /// The text is not a policy, is damaged, or holds a policy that gives no finite actions.
+    /// </exception>
     public static Policy FromJson(string json)
     {
         ArgumentNullException.ThrowIfNull(json);
         return OrThrow(PolicyFile.parse("the text", json.TrimStart('\uFEFF')));
     }
 
-    /// <summary>Writes the policy to a file, which is replaced; `funtrpo evaluate` reads it, too.</summary>
+    /// <summary>
+    /// Writes the policy to a file and replaces the file if it exists. <see cref="Load"/> and <c>funtrpo evaluate</c> read the file.
+    /// </summary>
     /// <remarks>
-    /// It is replaced at once, keeps its mode, and is the one behind the link where the path is a symbolic link. Where that fails, the old
-    /// file is as it was.
+    /// The file is replaced atomically and keeps its Unix mode. If the path is a symbolic link, the target of the link is replaced. If
+    /// writing fails, the old file is unchanged.
     /// </remarks>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="ArgumentException">No file can have this name.</exception>
+    /// <exception cref="ArgumentException">The path is not a valid file name.</exception>
     public void Save(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
@@ -96,10 +103,11 @@ public sealed class Policy : IEquatable<Policy>
         }
     }
 
-    /// <summary>The text of its file.</summary>
+    /// <summary>Returns the text of the file that <see cref="Save"/> writes.</summary>
     public string ToJson() => PolicyFile.print(Saved);
 
-    /// <summary>The most probable of discrete actions: its index.</summary>
+    /// <summary>Returns the index of the most probable action for one observation, if actions are discrete.</summary>
+    /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
     public int Act(ReadOnlySpan<float> observation)
     {
         Span<float> action = stackalloc float[1];
@@ -108,7 +116,12 @@ public sealed class Policy : IEquatable<Policy>
         return (int)action[0];
     }
 
-    /// <summary>The most probable action for each row of observations, as indices: where actions are counted.</summary>
+    /// <summary>
+    /// Writes the most probable action for each row of <paramref name="observations"/> as indices, if actions are not continuous.
+    /// </summary>
+    /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
+    /// <param name="actions">For each row, as many indices as the action space is wide.</param>
+    /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
     public void Act(ReadOnlySpan<float> observations, Span<int> actions)
     {
         RequireCounted();
@@ -117,14 +130,17 @@ public sealed class Policy : IEquatable<Policy>
         ToIndices(numbers.Span, actions);
     }
 
-    /// <summary>The most probable action for each row of observations, as numbers.</summary>
+    /// <summary>Writes the most probable action for each row of <paramref name="observations"/> as numbers.</summary>
+    /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
+    /// <param name="actions">For each row, as many numbers as the action space is wide.</param>
     public void Act(ReadOnlySpan<float> observations, Span<float> actions)
     {
         RequireFinite(observations);
         player.Act(observations, actions);
     }
 
-    /// <summary>An action drawn at random from the policy: the index of a discrete one.</summary>
+    /// <summary>Returns the index of an action sampled from the policy for one observation, if actions are discrete.</summary>
+    /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
     public int Sample(ReadOnlySpan<float> observation, Random random)
     {
         Span<float> action = stackalloc float[1];
@@ -133,7 +149,13 @@ public sealed class Policy : IEquatable<Policy>
         return (int)action[0];
     }
 
-    /// <summary>An action drawn at random for each row of observations, as indices: where actions are counted.</summary>
+    /// <summary>
+    /// Samples an action for each row of <paramref name="observations"/> and writes the actions as indices, if actions are not continuous.
+    /// </summary>
+    /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
+    /// <param name="random">The generator from which one number is taken. Several threads may share <see cref="Random.Shared"/>.</param>
+    /// <param name="actions">For each row, as many indices as the action space is wide.</param>
+    /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
     public void Sample(ReadOnlySpan<float> observations, Random random, Span<int> actions)
     {
         RequireCounted();
@@ -142,10 +164,10 @@ public sealed class Policy : IEquatable<Policy>
         ToIndices(numbers.Span, actions);
     }
 
-    /// <summary>An action drawn at random for each row of observations, as numbers.</summary>
-    /// <param name="observations">One or more of them.</param>
-    /// <param name="random">One number is drawn from it; <see cref="Random.Shared"/> may be used by many threads.</param>
-    /// <param name="actions">Where they are written.</param>
+    /// <summary>Samples an action for each row of <paramref name="observations"/> and writes the actions as numbers.</summary>
+    /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
+    /// <param name="random">The generator from which one number is taken. Several threads may share <see cref="Random.Shared"/>.</param>
+    /// <param name="actions">For each row, as many numbers as the action space is wide.</param>
     public void Sample(ReadOnlySpan<float> observations, Random random, Span<float> actions)
     {
         ArgumentNullException.ThrowIfNull(random);
@@ -153,14 +175,14 @@ public sealed class Policy : IEquatable<Policy>
         player.Sample(observations, KeyModule.ofSeed(random.NextInt64()), actions);
     }
 
-    /// <summary>How probable each action is for one observation, or how continuous actions are spread. It allocates its result.</summary>
+    /// <summary>Returns the distribution of actions for one observation. The result is allocated.</summary>
     public ActionDistribution Distribution(ReadOnlySpan<float> observation)
     {
         RequireFinite(observation);
         return new(player.Distribution(observation));
     }
 
-    /// <summary>Whether the files of both are the same.</summary>
+    /// <summary>Returns whether the contents of the files of both policies are the same.</summary>
     public bool Equals(Policy? other) => other is not null && ToJson() == other.ToJson();
 
     /// <inheritdoc/>

@@ -8,20 +8,22 @@ using Core = FunTrpo;
 namespace FunTrpo.CSharp;
 
 /// <summary>
-/// Where an episode of a caller's environment stands, as a value: its seed and the actions since. The simulator that came here goes
-/// on from here once; for whoever comes back later, the episode is played again up to this point.
+/// A state of a mutable simulator, kept as a value: the seed of the episode and the actions since. The simulator that reached this point
+/// continues from it once. To continue a second time, the episode is played again up to this point.
 /// </summary>
 internal sealed class ReplayPoint : IEquatable<ReplayPoint>, Core.Releasable
 {
-    /// <summary>So many numbers of an episode's actions are kept, 4 MB of them, and none of an episode that has more.</summary>
+    /// <summary>The most numbers of actions that are kept for an episode (4 MB). If an episode has more, none are kept.</summary>
     public const int MostKept = 1 << 20;
 
-    /// <summary>The actions up to here, one after another; behind them there may be later ones. Null where they are not kept.</summary>
+    /// <summary>
+    /// The actions of the episode up to this point, followed perhaps by those of later points that share the array. Null if not kept.
+    /// </summary>
     private readonly float[]? actions;
 
     private readonly int actionNumbers;
 
-    /// <summary>Stands for all actions up to here, kept or not: other actions leave another one.</summary>
+    /// <summary>A hash of all actions up to this point, whether they are kept or not.</summary>
     private readonly ulong trace;
 
     private readonly float[] observation;
@@ -38,26 +40,27 @@ internal sealed class ReplayPoint : IEquatable<ReplayPoint>, Core.Releasable
 
     public int Seed { get; }
 
-    /// <summary>How many actions were taken since the episode began.</summary>
+    /// <summary>The number of actions since the episode began.</summary>
     public int Steps { get; }
 
-    /// <summary>The simulator that came here, wherever it stands now; none where the episode is over.</summary>
+    /// <summary>The simulator that reached this point; it may be elsewhere now. Null if the episode is over.</summary>
     public Simulator? Simulator { get; init; }
 
-    /// <summary>What is seen here.</summary>
+    /// <summary>The observation at this point.</summary>
     public ReadOnlySpan<float> Observation => observation;
 
-    /// <summary>The actions up to here; none where they are not kept.</summary>
+    /// <summary>The actions up to this point; empty if they are not kept.</summary>
     public ReadOnlySpan<float> Actions => actions.AsSpan(0, actionNumbers);
 
-    /// <summary>Whether the episode has gone on for so long that its actions are not kept.</summary>
+    /// <summary>Whether the episode is so long that its actions are not kept.</summary>
     public bool IsForgotten => actions is null;
 
     public static ReplayPoint Start(int seed, float[] observation, Simulator simulator) =>
         new(seed, 0, [], 0, 0, observation) { Simulator = simulator };
 
     /// <summary>
-    /// What follows. Only one may come after this situation and share its memory of actions: the one that its own simulator leads to.
+    /// Returns the point after one more action. Only one successor may share the array of actions (<paramref name="sharesActions"/>):
+    /// the one that this point's own simulator reaches.
     /// </summary>
     public ReplayPoint Next(
         ReadOnlySpan<float> action,
@@ -72,7 +75,7 @@ internal sealed class ReplayPoint : IEquatable<ReplayPoint>, Core.Releasable
         return new(Seed, Steps + 1, all, count, Traced(trace, action), next) { Simulator = simulator };
     }
 
-    /// <summary>Lets the simulator that stands here, if it does, begin another episode.</summary>
+    /// <summary>If the simulator is still at this point, makes it available for another episode.</summary>
     public void Release()
     {
         if (Simulator is not null && Simulator.TryLeave(this))
@@ -81,7 +84,7 @@ internal sealed class ReplayPoint : IEquatable<ReplayPoint>, Core.Releasable
         }
     }
 
-    /// <summary>Whether exactly these numbers, bit for bit, are seen here.</summary>
+    /// <summary>Returns whether the observation at this point equals <paramref name="numbers"/>, bit for bit.</summary>
     public bool Shows(float[] numbers) => Bits(observation).SequenceEqual(Bits(numbers));
 
     public bool Equals(ReplayPoint? other) =>
@@ -96,7 +99,7 @@ internal sealed class ReplayPoint : IEquatable<ReplayPoint>, Core.Releasable
 
     public override int GetHashCode() => HashCode.Combine(Seed, Steps);
 
-    /// <summary>The memory of the actions up to here, with one more; null where they are too many to be kept.</summary>
+    /// <summary>Returns an array of the actions up to this point and one more, or null if they are too many to keep.</summary>
     private float[]? Remember(ReadOnlySpan<float> action, bool sharesActions, int mostKept)
     {
         if (actions is null || action.Length > mostKept - actionNumbers)
@@ -129,9 +132,9 @@ internal sealed class ReplayPoint : IEquatable<ReplayPoint>, Core.Releasable
     private static ReadOnlySpan<byte> Bits(ReadOnlySpan<float> numbers) => MemoryMarshal.AsBytes(numbers);
 }
 
-/// <summary>An instance of a caller's environment, and the situation in which it stands.</summary>
+/// <summary>An instance of a caller's environment, and the point of an episode at which it is.</summary>
 /// <param name="environment">The instance.</param>
-/// <param name="idle">Where it waits for its next episode.</param>
+/// <param name="idle">The collection to which the simulator returns when its episode is over.</param>
 internal sealed class Simulator(IEnvironment environment, ConcurrentBag<Simulator> idle)
 {
     private ReplayPoint? situation;
@@ -142,7 +145,7 @@ internal sealed class Simulator(IEnvironment environment, ConcurrentBag<Simulato
 
     public void StandAt(ReplayPoint? next) => Volatile.Write(ref situation, next);
 
-    /// <summary>Whether it stands there; from then on it is the caller's alone to go on with.</summary>
+    /// <summary>Returns whether the simulator is at <paramref name="from"/>. If so, only this caller may continue with it.</summary>
     public bool TryLeave(ReplayPoint from) =>
         ReferenceEquals(Interlocked.CompareExchange(ref situation, null, from), from);
 }

@@ -5,11 +5,13 @@ using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
-/// <summary>What episodes came to in which a policy took its most probable actions, or a rule its own.</summary>
+/// <summary>
+/// The returns and lengths of the episodes of an evaluation. A policy takes its most probable actions, or a rule chooses the actions.
+/// </summary>
 [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public sealed record Scores
 {
-    /// <summary>Scores of no episode, to be filled in.</summary>
+    /// <summary>Creates empty scores, for object initialisers and deserialisation.</summary>
     public Scores() { }
 
     internal Scores(Core.Scores core)
@@ -22,29 +24,29 @@ public sealed record Scores
         Lengths = core.Lengths;
     }
 
-    /// <summary>Mean and spread, in a line.</summary>
+    /// <summary>Returns the mean and the standard deviation in one line.</summary>
     public override string ToString() => Invariant($"{Mean:F2} ± {StandardDeviation:F2} over {Returns.Count} episodes");
 
     /// <summary>The mean of the returns.</summary>
     public double Mean { get; init; }
 
-    /// <summary>Their population standard deviation.</summary>
+    /// <summary>The population standard deviation of the returns.</summary>
     public double StandardDeviation { get; init; }
 
-    /// <summary>The smallest.</summary>
+    /// <summary>The smallest return.</summary>
     public double Min { get; init; }
 
-    /// <summary>The largest.</summary>
+    /// <summary>The largest return.</summary>
     public double Max { get; init; }
 
-    /// <summary>The undiscounted returns, episode by episode.</summary>
+    /// <summary>The undiscounted return of each episode.</summary>
     public IReadOnlyList<double> Returns
     {
         get;
         init => field = ValueList.Of(value);
     } = ValueList.Of<double>([]);
 
-    /// <summary>How many steps each episode had.</summary>
+    /// <summary>The number of steps of each episode, in the order of <see cref="Returns"/>.</summary>
     public IReadOnlyList<int> Lengths
     {
         get;

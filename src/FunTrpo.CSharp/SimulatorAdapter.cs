@@ -8,7 +8,7 @@ using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
-/// <summary>An environment of the caller's, as the pipeline needs it: functions over <see cref="ReplayPoint"/> values.</summary>
+/// <summary>Adapts a caller's mutable environment to the pipeline: functions over immutable <see cref="ReplayPoint"/> values.</summary>
 internal sealed class SimulatorAdapter : Core.Environment<ReplayPoint>
 {
     private readonly Func<IEnvironment> make;
@@ -16,7 +16,7 @@ internal sealed class SimulatorAdapter : Core.Environment<ReplayPoint>
     private readonly bool disposes;
     private readonly int mostKept;
 
-    /// <summary>Held while the factory is called, which may count what it makes.</summary>
+    /// <summary>The lock that is held while the factory runs, because the factory may use shared state.</summary>
     private readonly Lock making = new();
 
     /// <summary>Simulators whose episodes are over.</summary>
@@ -24,14 +24,14 @@ internal sealed class SimulatorAdapter : Core.Environment<ReplayPoint>
 
     private readonly HashSet<Simulator> disposable = [];
 
-    /// <summary>All that were made and are still there: each must be another one.</summary>
+    /// <summary>All instances that were made and are still alive, to detect a factory that returns the same instance twice.</summary>
     private readonly ConditionalWeakTable<IEnvironment, Simulator> made = [];
 
-    /// <param name="id">What it is called in reports and errors; null for the name of its class.</param>
-    /// <param name="make">Makes an instance.</param>
+    /// <param name="id">The name of the environment in reports and errors; null for the name of its class.</param>
+    /// <param name="make">The factory of instances.</param>
     /// <param name="limit">The steps after which an episode is truncated.</param>
-    /// <param name="disposes">Whether instances are disposed of here, or by somebody else.</param>
-    /// <param name="mostKept">So many numbers of an episode's actions are kept, to play up to it again.</param>
+    /// <param name="disposes">Whether the adapter disposes of the instances.</param>
+    /// <param name="mostKept">The most numbers of actions that are kept for an episode, so that it can be played again.</param>
     public SimulatorAdapter(
         string? id,
         Func<IEnvironment> make,
@@ -104,8 +104,8 @@ internal sealed class SimulatorAdapter : Core.Environment<ReplayPoint>
     public void Observe(ReplayPoint state, Span<float> observation) => state.Observation.CopyTo(observation);
 
     /// <summary>
-    /// Disposes of the simulators that can be disposed of, all of them, and throws the first exception that one throws. Situations in
-    /// which one stood are played up to again.
+    /// Disposes of all simulators that are disposable, and then throws the first exception that one of them threw. Points at which a
+    /// simulator stood can still be continued from: their episodes are played again.
     /// </summary>
     public void Release()
     {
@@ -135,7 +135,7 @@ internal sealed class SimulatorAdapter : Core.Environment<ReplayPoint>
         }
     }
 
-    /// <summary>A simulator in the given situation, where another one has stood before.</summary>
+    /// <summary>Returns a simulator at the given point, by playing its episode again with the same seed and actions.</summary>
     private Simulator PlayUpTo(ReplayPoint situation)
     {
         if (situation.IsForgotten)
@@ -175,7 +175,7 @@ internal sealed class SimulatorAdapter : Core.Environment<ReplayPoint>
         }
     }
 
-    /// <summary>Takes a step. A simulator that fails is not used again: nobody knows what it has become.</summary>
+    /// <summary>Takes a step. If it fails, the simulator is discarded, because its state is unknown.</summary>
     private StepResult StepOrDiscard(Simulator simulator, ReadOnlySpan<float> action, out float[] observation)
     {
         try
@@ -250,7 +250,7 @@ internal sealed class SimulatorAdapter : Core.Environment<ReplayPoint>
         }
     }
 
-    /// <summary>Disposes of a simulator that is not used again, where that is done here and has not been done.</summary>
+    /// <summary>Disposes of a simulator that is not used again, if the adapter disposes of instances and has not done so before.</summary>
     private void Discard(Simulator simulator)
     {
         lock (disposable)
@@ -267,7 +267,7 @@ internal sealed class SimulatorAdapter : Core.Environment<ReplayPoint>
         }
         catch (Exception)
         {
-            // It is discarded for what was thrown before, and that is what is told.
+            // The caller throws the earlier exception, because of which the simulator is discarded.
         }
     }
 }

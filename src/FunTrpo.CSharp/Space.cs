@@ -12,20 +12,20 @@ namespace FunTrpo.CSharp;
 [NameInJson]
 public enum SpaceKind
 {
-    /// <summary>One of a number of alternatives.</summary>
+    /// <summary>One index of a finite number of alternatives.</summary>
     Discrete,
 
-    /// <summary>A point between two corners.</summary>
+    /// <summary>A vector of numbers, each between a lower and an upper bound.</summary>
     Box,
 
-    /// <summary>Several independent choices.</summary>
+    /// <summary>Several independent indices.</summary>
     MultiDiscrete,
 
-    /// <summary>Several independent switches.</summary>
+    /// <summary>Several independent switches, each 0 or 1.</summary>
     MultiBinary,
 }
 
-/// <summary>What an observation or an action can be. Each is <see cref="Width"/> numbers.</summary>
+/// <summary>A set of possible observations or actions, each of which has <see cref="Width"/> numbers.</summary>
 [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public sealed class Space : IEquatable<Space>
 {
@@ -46,7 +46,7 @@ public sealed class Space : IEquatable<Space>
     private Space(Space other)
         : this(other.Value) { }
 
-    /// <summary>Which kind of space this is.</summary>
+    /// <summary>The kind of space.</summary>
     public SpaceKind Kind =>
         Value switch
         {
@@ -56,18 +56,18 @@ public sealed class Space : IEquatable<Space>
             _ => SpaceKind.MultiBinary,
         };
 
-    /// <summary>How many numbers an observation or action of this space is.</summary>
+    /// <summary>The number of numbers in each observation or action of this space.</summary>
     public int Width => SpaceModule.width(Value);
 
-    /// <summary>The lowest value of each number: −∞ where there is none, and 0 for what is counted.</summary>
+    /// <summary>The lowest value of each number: −∞ if it has no lower bound, and 0 if it is an index or a switch.</summary>
     public ImmutableArray<float> Low =>
         Value is Core.Space.Box box ? [.. box.low.Span] : [.. Enumerable.Repeat(0f, Width)];
 
-    /// <summary>The highest value of each number: ∞ where there is none, and the last index for what is counted.</summary>
+    /// <summary>The highest value of each number: ∞ if it has no upper bound, and the last index if it is an index or a switch.</summary>
     public ImmutableArray<float> High =>
         Value is Core.Space.Box box ? [.. box.high.Span] : [.. Counts.Select(count => count - 1f)];
 
-    /// <summary>How many alternatives each number has; empty for a box, which has no end of them.</summary>
+    /// <summary>The number of alternatives of each number; empty for a box, whose numbers are continuous.</summary>
     public ImmutableArray<int> Counts =>
         Value switch
         {
@@ -79,21 +79,34 @@ public sealed class Space : IEquatable<Space>
 
     internal Core.Space Value { get; }
 
-    /// <summary>One of 0 … <paramref name="count"/> − 1; no more than 2²⁴, as in all spaces, and for the numbers of one, too.</summary>
+    /// <summary>Creates the space of the indices 0 … <paramref name="count"/> − 1.</summary>
+    /// <param name="count">The number of alternatives, from 1 to 2²⁴.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The count is less than 1 or more than 2²⁴.</exception>
     public static Space Discrete(int count)
     {
         RequireCount(count, nameof(count));
         return new(FunTrpo.Space.NewDiscrete(count));
     }
 
-    /// <summary>A point whose coordinates lie between the same two bounds, either of which may be infinite.</summary>
+    /// <summary>Creates the space of vectors whose coordinates all have the same bounds.</summary>
+    /// <param name="dimensions">The number of coordinates, from 1 to 2²⁴.</param>
+    /// <param name="low">The lower bound; −∞ for none.</param>
+    /// <param name="high">The upper bound; ∞ for none.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There are fewer than 1 or more than 2²⁴ coordinates.</exception>
+    /// <exception cref="ArgumentException">There is no finite number between the bounds.</exception>
     public static Space Box(int dimensions, float low, float high)
     {
         RequireCount(dimensions, nameof(dimensions));
         return Box(Enumerable.Repeat(low, dimensions).ToArray(), Enumerable.Repeat(high, dimensions).ToArray());
     }
 
-    /// <summary>A point whose coordinates lie between two corners; bounds may be infinite, but not both on the same side.</summary>
+    /// <summary>Creates the space of vectors whose coordinates have bounds of their own.</summary>
+    /// <param name="low">The lower bound of each coordinate; −∞ for none.</param>
+    /// <param name="high">The upper bound of each coordinate; ∞ for none.</param>
+    /// <exception cref="ArgumentException">
+    /// The spans are empty or have different lengths, or there is no finite number between the bounds of a coordinate.
+    /// </exception>
+    /// <exception cref="ArgumentOutOfRangeException">There are more than 2²⁴ coordinates.</exception>
     public static Space Box(ReadOnlySpan<float> low, ReadOnlySpan<float> high)
     {
         if (low.IsEmpty || low.Length != high.Length)
@@ -119,7 +132,12 @@ public sealed class Space : IEquatable<Space>
         return new(FunTrpo.Space.NewBox(VectorModule.ofArray(low.ToArray()), VectorModule.ofArray(high.ToArray())));
     }
 
-    /// <summary>Several independent choices, the i-th one of 0 … <c>counts[i]</c> − 1.</summary>
+    /// <summary>Creates the space of several independent indices, of which the i-th is in 0 … <c>counts[i]</c> − 1.</summary>
+    /// <param name="counts">The number of alternatives of each index, from 1 to 2²⁴.</param>
+    /// <exception cref="ArgumentException">There are no counts.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A count is less than 1 or more than 2²⁴, or there are more than 2²⁴ counts.
+    /// </exception>
     public static Space MultiDiscrete(params ReadOnlySpan<int> counts)
     {
         if (counts.IsEmpty)
@@ -136,14 +154,16 @@ public sealed class Space : IEquatable<Space>
         return new(FunTrpo.Space.NewMultiDiscrete(ListModule.OfArray(counts.ToArray())));
     }
 
-    /// <summary>Several independent switches, each 0 or 1.</summary>
+    /// <summary>Creates the space of several independent switches, each 0 or 1.</summary>
+    /// <param name="count">The number of switches, from 1 to 2²⁴.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The count is less than 1 or more than 2²⁴.</exception>
     public static Space MultiBinary(int count)
     {
         RequireCount(count, nameof(count));
         return new(FunTrpo.Space.NewMultiBinary(count));
     }
 
-    /// <summary>Whether the numbers are an element of the space.</summary>
+    /// <summary>Returns whether the numbers are an element of the space.</summary>
     public bool Contains(ReadOnlySpan<float> numbers) => SpaceModule.contains(Value, numbers);
 
     /// <inheritdoc/>
@@ -155,10 +175,10 @@ public sealed class Space : IEquatable<Space>
     /// <inheritdoc/>
     public override int GetHashCode() => Value.GetHashCode();
 
-    /// <summary>Whether both have the same elements.</summary>
+    /// <summary>Returns whether both spaces are equal.</summary>
     public static bool operator ==(Space? a, Space? b) => Equals(a, b);
 
-    /// <summary>Whether they differ.</summary>
+    /// <summary>Returns whether the spaces differ.</summary>
     public static bool operator !=(Space? a, Space? b) => !Equals(a, b);
 
     private static void RequireCount(int count, string name)
@@ -167,6 +187,6 @@ public sealed class Space : IEquatable<Space>
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, SpaceModule.most, name);
     }
 
-    /// <summary>As a person would write it: <c>Box(2; [-1, 1])</c>.</summary>
+    /// <summary>Returns a short description, such as <c>Box(2; [-1, 1])</c>.</summary>
     public override string ToString() => SpaceModule.describe(Value);
 }

@@ -8,40 +8,42 @@ using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
-/// <summary>In which direction a policy is improved.</summary>
+/// <summary>The direction in which the parameters of a policy are changed.</summary>
 [NameInJson]
 public enum StepDirection
 {
-    /// <summary>Along the gradient, g.</summary>
+    /// <summary>The gradient g of the surrogate objective.</summary>
     Gradient,
 
-    /// <summary>Along the natural gradient, F⁻¹g.</summary>
+    /// <summary>The natural gradient F⁻¹g, where F is the Fisher matrix.</summary>
     Natural,
 }
 
-/// <summary>How far a policy is moved in its direction.</summary>
+/// <summary>The rule for the length of a step.</summary>
 [NameInJson]
 public enum StepLength
 {
-    /// <summary>By the learning rate times the direction, unchecked.</summary>
+    /// <summary>The step is the learning rate times the direction. It is not checked.</summary>
     Fixed,
 
-    /// <summary>To the edge of the trust region, and then back until the step gains and stays within it.</summary>
+    /// <summary>
+    /// The step reaches the edge of the trust region. A line search then shortens it until the surrogate improves within the trust region.
+    /// </summary>
     TrustRegion,
 }
 
-/// <summary>How the critic is fitted to the returns.</summary>
+/// <summary>The method by which the critic is fitted to the returns.</summary>
 [NameInJson]
 public enum CriticMethod
 {
-    /// <summary>By Adam on minibatches.</summary>
+    /// <summary>Adam on minibatches.</summary>
     Adam,
 
-    /// <summary>By Gauss–Newton steps in a trust region.</summary>
+    /// <summary>Gauss–Newton steps within a trust region.</summary>
     GaussNewton,
 }
 
-/// <summary>The non-linearity of hidden layers.</summary>
+/// <summary>The activation function of hidden layers.</summary>
 [NameInJson]
 public enum Activation
 {
@@ -57,83 +59,88 @@ public enum Activation
     /// <summary>1 / (1 + e⁻ˣ)</summary>
     Sigmoid,
 
-    /// <summary>x where it is positive, else eˣ − 1</summary>
+    /// <summary>x for x &gt; 0, eˣ − 1 otherwise</summary>
     Elu,
 
     /// <summary>log(1 + eˣ)</summary>
     Softplus,
 
-    /// <summary>x / (1 + e⁻ˣ)</summary>
+    /// <summary>x / (1 + e⁻ˣ), also called SiLU</summary>
     Swish,
 }
 
 /// <summary>
-/// Everything that decides what training does, apart from the environment. A value out of its range is refused when training
-/// starts, with its name, the value and the range.
+/// All options of training. If a value is out of its range, the start of training throws an <see cref="ArgumentOutOfRangeException"/>
+/// that gives the name of the option, the value and the range.
 /// </summary>
 /// <remarks>
-/// The defaults are those of an environment of your own; the library's environments come with options of their own, which
-/// <c>Trpo.For("Pendulum-v1").Options</c> shows. System.Text.Json writes and reads options, and Microsoft.Extensions.Configuration binds
+/// The documented defaults apply to environments of your own. Each environment of the library has tuned options instead, which
+/// <c>Trpo.For("Pendulum-v1").Options</c> returns. System.Text.Json reads and writes options, and Microsoft.Extensions.Configuration binds
 /// them: <c>configuration.GetSection("Training").Get&lt;TrainingOptions&gt;()</c>.
 /// </remarks>
 [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public sealed record TrainingOptions
 {
     /// <summary>
-    /// The seed of all randomness: the same options, environment and seed give the same training, bit for bit. Default 0; any number.
+    /// The seed of all random numbers. The same options, environment and seed give the same training, bit for bit. Default 0; any number.
     /// </summary>
     public long Seed { get; init; }
 
     /// <summary>
-    /// Environment steps until training ends, to within one of each environment and branch. Default 100000; at least 1.
+    /// The number of environment steps after which training ends, to within one step of each environment and of each branch. Default
+    /// 100000; at least 1.
     /// </summary>
     public long TotalSteps { get; init; } = 100_000;
 
     /// <summary>
-    /// The mean return of the last 100 finished episodes at which training ends before. Default null, which never does; a finite number.
+    /// Training ends early when the mean return of the last 100 finished episodes reaches this value. Default null, which never ends
+    /// training early; a finite number.
     /// </summary>
     public double? StopAtReturn { get; init; }
 
     /// <summary>
-    /// How many threads may work; the results do not depend on it. Default: one for each processor; an integer in [1, 1024]. How many do
-    /// is <see cref="EffectiveThreads"/>.
+    /// The maximum number of threads. Results do not depend on it. Default: one for each processor; an integer in [1, 1024].
+    /// <see cref="EffectiveThreads"/> is the number of threads that are used.
     /// </summary>
     public int Threads { get; init; } = Math.Min(System.Environment.ProcessorCount, 1024);
 
     /// <summary>
-    /// How many threads work at most: <see cref="Threads"/>, but never more than the machine has processors. A rollout has no use for
-    /// more than one for each environment.
+    /// The number of threads that training uses: <see cref="Threads"/>, but at most the number of processors. A rollout uses at most one
+    /// thread for each environment.
     /// </summary>
     public int EffectiveThreads => Parallel.effective(Threads);
 
-    /// <summary>Environments stepped side by side. Default 8; an integer in [1, 65536].</summary>
+    /// <summary>The number of environments that are stepped side by side. Default 8; an integer in [1, 65536].</summary>
     public int Environments { get; init; }
 
-    /// <summary>Steps of each environment in one iteration. Default 128; an integer in [1, 10000000].</summary>
+    /// <summary>The number of steps of each environment in one iteration. Default 128; an integer in [1, 10000000].</summary>
     public int Horizon { get; init; }
 
-    /// <summary>Discount of future rewards, γ. Default 0.99; a number in [0, 1].</summary>
+    /// <summary>The discount factor γ of future rewards. Default 0.99; a number in [0, 1].</summary>
     public double Gamma { get; init; }
 
-    /// <summary>Bias against variance of the advantages, λ of GAE. Default 0.95; a number in [0, 1].</summary>
+    /// <summary>
+    /// λ of generalised advantage estimation (GAE): the trade-off between bias and variance of the advantages. Default 0.95; a number in
+    /// [0, 1].
+    /// </summary>
     public double Lambda { get; init; }
 
     /// <summary>
-    /// Actions that are tried from where each environment stands after <see cref="Horizon"/> steps (the vine of the TRPO paper): the
-    /// policy is improved on what they lead to, and not on the steps before. Default 0, which tries none; 0, or an integer in [2, 1000]. An
-    /// environment of your own is brought there by playing its episode again for each action, so this suits short episodes and fast
-    /// simulators.
+    /// The number of actions that are tried from the state of each environment after <see cref="Horizon"/> steps (the vine of the TRPO
+    /// paper). The policy is then improved on these branches only, and not on the steps before. Default 0, which tries none; 0, or an
+    /// integer in [2, 1000]. An environment of your own reaches that state by playing its episode again for each action, so branches suit
+    /// short episodes and fast environments.
     /// </summary>
     public int Branches { get; init; }
 
     /// <summary>
-    /// Steps for which a tried action is followed at most, used where there are <see cref="Branches"/>. Default 100; an integer in [1, 10000000].
+    /// The maximum number of steps of a branch, used if there are <see cref="Branches"/>. Default 100; an integer in [1, 10000000].
     /// </summary>
     public int BranchSteps { get; init; }
 
     /// <summary>
-    /// Units of each hidden layer of the policy; an empty list is none. Default [64, 64]; integers in [1, 65536]. Null is the default: new options
-    /// have it, so that a list that a configuration binds is not added to another one.
+    /// The number of units of each hidden layer of the policy; an empty list means no hidden layers. Default [64, 64]; integers in
+    /// [1, 65536]. Null stands for the default and is the value in new options, because a configuration binder would append to a list.
     /// </summary>
     public IReadOnlyList<int>? Hidden
     {
@@ -141,81 +148,90 @@ public sealed record TrainingOptions
         init => field = value is null ? null : ValueList.Of(value);
     }
 
-    /// <summary>Non-linearity of the policy's hidden layers. Default Tanh.</summary>
+    /// <summary>The activation function of the policy's hidden layers. Default Tanh.</summary>
     public Activation Activation { get; init; }
 
     /// <summary>
-    /// Initial log σ of a Gaussian policy, in the unit of the action, or of half its range (<see cref="ScaleActions"/>). Default 0; a number in
-    /// [-20, 5].
+    /// The initial log σ of a Gaussian policy, in the unit of the action or, with <see cref="ScaleActions"/>, in units of half the action's
+    /// range. Default 0; a number in [-20, 5].
     /// </summary>
     public double InitialLogSigma { get; init; }
 
-    /// <summary>Direction of a step. Default Natural.</summary>
+    /// <summary>The direction of a policy step. Default Natural.</summary>
     public StepDirection Direction { get; init; }
 
-    /// <summary>Length of a step. Default TrustRegion.</summary>
+    /// <summary>The rule for the length of a policy step. Default TrustRegion.</summary>
     public StepLength Step { get; init; }
 
     /// <summary>
-    /// Radius of the trust region: the mean KL(old ‖ new) of a step, δ, in nats. Default 0.01; a number in (0, ∞).
+    /// The radius δ of the trust region: the maximum mean KL(old ‖ new) of a step, in nats. Default 0.01; a number in (0, ∞).
     /// </summary>
     public double Delta { get; init; }
 
     /// <summary>
-    /// Environment steps in which <see cref="Delta"/> shrinks to a half; 0 keeps it. Default 0; an integer in [0, 2147483647].
+    /// The number of environment steps after which <see cref="Delta"/> is halved, exponentially; 0 keeps it constant. Default 0; an integer
+    /// in [0, 2147483647].
     /// </summary>
     public int DeltaHalfLife { get; init; }
 
     /// <summary>
-    /// Environment steps that an earlier training made with the policy to start from: <see cref="DeltaHalfLife"/> counts them. Default 0;
-    /// an integer in [0, 2147483647].
+    /// The number of environment steps of earlier training of the policy to start from. <see cref="DeltaHalfLife"/> counts them too.
+    /// Default 0; an integer in [0, 2147483647].
     /// </summary>
     public int StepsMade { get; init; }
 
     /// <summary>
-    /// Length of a fixed step: about 1 along the gradient, 0.3 along the natural gradient. Default 0.01; a number in (0, ∞).
+    /// The factor of the direction in a fixed step. Good values are about 1 for the gradient and 0.3 for the natural gradient. Default
+    /// 0.01; a number in (0, ∞).
     /// </summary>
     public double LearningRate { get; init; }
 
     /// <summary>
-    /// What a nat of entropy is worth beside the advantages: keeps a policy exploring. Default 0; a number in [0, 1000].
+    /// The coefficient of the policy's mean entropy (in nats) in the surrogate objective. It keeps a policy exploring. Default 0; a number
+    /// in [0, 1000].
     /// </summary>
     public double EntropyBonus { get; init; }
 
     /// <summary>
-    /// Added to the diagonal of the Fisher matrix, for the direction of a step. Default 0.1; a number in [0, 1000000].
+    /// The damping that is added to the diagonal of the Fisher matrix when the direction is computed. Default 0.1; a number in
+    /// [0, 1000000].
     /// </summary>
     public double Damping { get; init; }
 
     /// <summary>
-    /// Whether the damping shortens a step, too; else its length is that at which the mean KL should be <see cref="Delta"/>.
-    /// Default false.
+    /// Whether the damping also shortens the step. If false, the length is that at which the mean KL, to second order, is
+    /// <see cref="Delta"/>. Default false.
     /// </summary>
     public bool DampedLength { get; init; }
 
-    /// <summary>Fraction of the batch that Fisher-vector products use. Default 1; a number in (0, 1].</summary>
+    /// <summary>The fraction of the batch that Fisher-vector products use. Default 1; a number in (0, 1].</summary>
     public double FisherFraction { get; init; }
 
-    /// <summary>Conjugate-gradient iterations at most. Default 10; an integer in [1, 10000].</summary>
+    /// <summary>The maximum number of conjugate-gradient iterations. Default 10; an integer in [1, 10000].</summary>
     public int CgIterations { get; init; }
 
     /// <summary>
-    /// Relative residual at which conjugate gradient stops; the critic's too. Default 1E-05; a number in [0, 1].
+    /// The relative residual at which conjugate gradient stops, for the policy and for the critic. Default 1E-05; a number in [0, 1].
     /// </summary>
     public double CgTolerance { get; init; }
 
-    /// <summary>Step lengths that the line search tries at most; the critic's too. Default 10; an integer in [1, 1000].</summary>
+    /// <summary>
+    /// The maximum number of step lengths that a line search tries, for the policy and for the critic. Default 10; an integer in [1, 1000].
+    /// </summary>
     public int LineSearchTries { get; init; }
 
-    /// <summary>What each further try multiplies the step by; the critic's too. Default 0.8; a number in (0, 1).</summary>
+    /// <summary>
+    /// The factor by which a line search shortens the step for each further try, for the policy and for the critic. Default 0.8; a number
+    /// in (0, 1).
+    /// </summary>
     public double LineSearchRatio { get; init; }
 
-    /// <summary>How the critic is fitted. Default GaussNewton.</summary>
+    /// <summary>The method by which the critic is fitted. Default GaussNewton.</summary>
     public CriticMethod Critic { get; init; }
 
     /// <summary>
-    /// Units of each hidden layer of the critic; an empty list is none. Default [64, 64]; integers in [1, 65536]. Null is the default, as for
-    /// <see cref="Hidden"/>.
+    /// The number of units of each hidden layer of the critic; an empty list means no hidden layers. Default [64, 64]; integers in
+    /// [1, 65536]. Null stands for the default, as in <see cref="Hidden"/>.
     /// </summary>
     public IReadOnlyList<int>? CriticHidden
     {
@@ -223,48 +239,55 @@ public sealed record TrainingOptions
         init => field = value is null ? null : ValueList.Of(value);
     }
 
-    /// <summary>Non-linearity of the critic's hidden layers. Default Tanh.</summary>
+    /// <summary>The activation function of the critic's hidden layers. Default Tanh.</summary>
     public Activation CriticActivation { get; init; }
 
-    /// <summary>Learning rate of Adam, used where <see cref="Critic"/> is Adam. Default 0.001; a number in (0, ∞).</summary>
+    /// <summary>The learning rate of Adam, used if <see cref="Critic"/> is Adam. Default 0.001; a number in (0, ∞).</summary>
     public double CriticLearningRate { get; init; }
 
     /// <summary>
-    /// Passes of Adam over the batch, used where <see cref="Critic"/> is Adam. Default 10; an integer in [1, 10000].
+    /// The number of passes of Adam over the batch, used if <see cref="Critic"/> is Adam. Default 10; an integer in [1, 10000].
     /// </summary>
     public int CriticEpochs { get; init; }
 
     /// <summary>
-    /// Rows of one minibatch of Adam, used where <see cref="Critic"/> is Adam. Default 128; an integer in [1, 10000000].
+    /// The number of rows of a minibatch of Adam, used if <see cref="Critic"/> is Adam. Default 128; an integer in [1, 10000000].
     /// </summary>
     public int CriticBatchSize { get; init; }
 
     /// <summary>
-    /// Radius of the critic's trust region: mean squared change of V over twice the mean squared error. Default 0.1; a number in (0, ∞).
+    /// The radius of the critic's trust region: the maximum of the mean squared change of V, divided by twice the mean squared error.
+    /// Default 0.1; a number in (0, ∞).
     /// </summary>
     public double CriticDelta { get; init; }
 
-    /// <summary>Gauss–Newton steps in one iteration at most. Default 5; an integer in [1, 1000].</summary>
+    /// <summary>The maximum number of Gauss–Newton steps of the critic in one iteration. Default 5; an integer in [1, 1000].</summary>
     public int CriticSteps { get; init; }
 
-    /// <summary>Added to the diagonal of the Gauss–Newton matrix. Default 0.01; a number in [0, 1000000].</summary>
+    /// <summary>
+    /// The damping that is added to the diagonal of the critic's Gauss–Newton matrix. Default 0.01; a number in [0, 1000000].
+    /// </summary>
     public double CriticDamping { get; init; }
 
-    /// <summary>Conjugate-gradient iterations of a Gauss–Newton step at most. Default 10; an integer in [1, 10000].</summary>
+    /// <summary>
+    /// The maximum number of conjugate-gradient iterations of one Gauss–Newton step. Default 10; an integer in [1, 10000].
+    /// </summary>
     public int CriticCgIterations { get; init; }
 
     /// <summary>
-    /// Steps of an episode after which training warns that it may never end. Default 100000; an integer in [1, 2147483647].
+    /// The number of steps of one episode after which training warns that the episode may never end. Default 100000; an integer in
+    /// [1, 2147483647].
     /// </summary>
     public int LongEpisode { get; init; }
 
     /// <summary>
-    /// Whether observations are standardised by their running moments: for numbers of very different sizes. Default true.
+    /// Whether observations are standardised with their running mean and variance. Useful if their numbers are of very different sizes.
+    /// Default true.
     /// </summary>
     public bool NormaliseObservations { get; init; }
 
     /// <summary>
-    /// Whether the critic counts returns from their mean and in their standard deviation, whatever the unit of the reward. Default true.
+    /// Whether the critic's network estimates standardised returns, so that the unit of the reward does not matter. Default true.
     /// </summary>
     public bool NormaliseReturns { get; init; }
 
@@ -272,12 +295,12 @@ public sealed record TrainingOptions
     public bool NormaliseAdvantages { get; init; }
 
     /// <summary>
-    /// Whether a policy of continuous actions counts in half of the range of each bounded action, from the middle: 0 is there, ±1 are the
-    /// bounds. It is what makes an action of 0 … 2000 W as easy to learn as one of −1 … 1. Default true.
+    /// Whether the policy's network outputs bounded continuous actions in a scaled form, where 0 is the middle of the range and ±1 are the
+    /// bounds. Then an action of 0 … 2000 W is as easy to learn as one of −1 … 1. Default true.
     /// </summary>
     public bool ScaleActions { get; init; }
 
-    /// <summary>The standard options.</summary>
+    /// <summary>Creates options with the default values.</summary>
     public TrainingOptions()
         : this(ConfigurationModule.standard)
     {
@@ -327,7 +350,7 @@ public sealed record TrainingOptions
         ScaleActions = core.ScaleActions;
     }
 
-    /// <summary>The configuration of the pipeline, or an exception that names the option that is out of its range.</summary>
+    /// <summary>Returns the configuration of the pipeline, or throws an exception that names the option that is out of its range.</summary>
     internal Core.Configuration Validated()
     {
         Require(TotalSteps >= 1, nameof(TotalSteps), TotalSteps, "it must be at least 1");
@@ -386,7 +409,7 @@ public sealed record TrainingOptions
             scaleActions: ScaleActions
         );
 
-    /// <summary>Whether all options are the same.</summary>
+    /// <summary>Returns whether all options are equal.</summary>
     public bool Equals(TrainingOptions? other) =>
         other is not null
         && Seed == other.Seed

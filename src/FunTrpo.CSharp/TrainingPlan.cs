@@ -9,21 +9,23 @@ using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
-/// <summary>The beginning of everything: which environment is to be learned.</summary>
+/// <summary>The entry point of the library: creates training plans.</summary>
 public static class Trpo
 {
-    /// <summary>A plan to train on an environment of the library (<c>CartPole-v1</c>, <c>Pendulum-v1</c>, …), with its tuned options.</summary>
+    /// <summary>Creates a plan to train on an environment of the library, with its tuned options.</summary>
+    /// <param name="id">The name of the environment, such as <c>CartPole-v1</c> or <c>Pendulum-v1</c>.</param>
+    /// <exception cref="ArgumentException">The library has no environment of this name.</exception>
     public static TrainingPlan For(string id) => new(LibraryEnvironment.Find(id));
 
-    /// <summary>A plan to train on an environment of your own, with the standard options.</summary>
+    /// <summary>Creates a plan to train on an environment of your own, with the default options.</summary>
     /// <param name="factory">
-    /// Makes an instance each time it is called; instances share nothing that changes. It is called by one thread at a time, but not
-    /// always by the same one.
+    /// Returns a new instance at each call. Instances must not share mutable state. The factory is never called by two threads at the same
+    /// time, but the calls may come from different threads.
     /// </param>
-    /// <param name="name">What it is called in reports, errors and policies; the name of its class if this is null.</param>
+    /// <param name="name">The environment's name in reports, errors and policies; null for the name of its class.</param>
     /// <param name="dispose">
-    /// Whether training disposes of the instances that are <see cref="IDisposable"/>. Say no where somebody else does: a container of
-    /// services that makes them, for instance.
+    /// Whether training disposes of the instances that are <see cref="IDisposable"/>. Pass false if something else disposes of them, such
+    /// as a dependency-injection container.
     /// </param>
     public static TrainingPlan For<TEnvironment>(Func<TEnvironment> factory, string? name = null, bool dispose = true)
         where TEnvironment : class, IEnvironment
@@ -33,7 +35,9 @@ public static class Trpo
     }
 }
 
-/// <summary>What is to be trained, and how: an immutable value. Each method that changes it gives another one.</summary>
+/// <summary>
+/// An environment and the options to train on it. A plan is immutable: <see cref="With"/> and similar methods return a changed copy.
+/// </summary>
 public sealed class TrainingPlan
 {
     private readonly EnvironmentSource source;
@@ -56,13 +60,14 @@ public sealed class TrainingPlan
         Options = options;
     }
 
-    /// <summary>The options.</summary>
+    /// <summary>The options of training.</summary>
     public TrainingOptions Options { get; }
 
     /// <summary>The name of the environment.</summary>
     public string EnvironmentName => source.Id;
 
-    /// <summary>The same plan with other options: <c>.With(options => options with { Seed = 7 })</c>.</summary>
+    /// <summary>Returns the plan with other options: <c>.With(options => options with { Seed = 7 })</c>.</summary>
+    /// <param name="change">Returns the new options, given the old ones.</param>
     public TrainingPlan With(Func<TrainingOptions, TrainingOptions> change)
     {
         ArgumentNullException.ThrowIfNull(change);
@@ -71,47 +76,49 @@ public sealed class TrainingPlan
         return new(source, changed, report, first);
     }
 
-    /// <summary>The same plan, whose episodes are truncated after so many steps.</summary>
+    /// <summary>Returns the plan with a time limit: episodes are truncated after <paramref name="steps"/> steps.</summary>
+    /// <param name="steps">The maximum number of steps of an episode, at least 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The limit is less than 1.</exception>
     public TrainingPlan WithTimeLimit(int steps)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1);
         return new(source with { Limit = steps }, Options, report, first);
     }
 
-    /// <summary>The same plan, which begins with a trained policy instead of a new one.</summary>
+    /// <summary>Returns the plan, but training starts from a trained policy instead of a new one.</summary>
     /// <remarks>
-    /// What makes a policy what it is comes from there: <see cref="TrainingOptions.Hidden"/>, <see cref="TrainingOptions.Activation"/>,
-    /// <see cref="TrainingOptions.ScaleActions"/> and <see cref="TrainingOptions.NormaliseObservations"/>, where <see cref="With"/> has not
-    /// set them to something else than the environment's preset. Where it has, before or afterwards, and it is not what the policy has,
-    /// the start is refused by the name of the option; and so it is if <see cref="TrainingOptions.InitialLogSigma"/> was set, which is for
-    /// new policies.
+    /// The options <see cref="TrainingOptions.Hidden"/>, <see cref="TrainingOptions.Activation"/>,
+    /// <see cref="TrainingOptions.ScaleActions"/> and <see cref="TrainingOptions.NormaliseObservations"/> are taken from the policy, unless
+    /// <see cref="With"/> has set them to another value than the environment's preset. If you set one of them, before or afterwards, and
+    /// the policy has another value, <see cref="Start"/> throws an exception that names the option. It also throws if you set
+    /// <see cref="TrainingOptions.InitialLogSigma"/>, which applies only to new policies.
     /// </remarks>
     public TrainingPlan StartingFrom(Policy policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
         TrainingOptions old = OptionsOf(first);
-        TrainingOptions its = OptionsOf(policy);
+        TrainingOptions trained = OptionsOf(policy);
         bool isHiddenOld = Options.Hidden is null || Options.Hidden.Equals(old.Hidden);
         TrainingOptions options = Options with
         {
-            Hidden = isHiddenOld ? its.Hidden : Options.Hidden,
-            Activation = Unset(old.Activation, Options.Activation, its.Activation),
-            ScaleActions = Unset(old.ScaleActions, Options.ScaleActions, its.ScaleActions),
+            Hidden = isHiddenOld ? trained.Hidden : Options.Hidden,
+            Activation = Unset(old.Activation, Options.Activation, trained.Activation),
+            ScaleActions = Unset(old.ScaleActions, Options.ScaleActions, trained.ScaleActions),
             NormaliseObservations = Unset(
                 old.NormaliseObservations,
                 Options.NormaliseObservations,
-                its.NormaliseObservations
+                trained.NormaliseObservations
             ),
         };
         return new(source, options, report, policy);
 
-        static T Unset<T>(T old, T set, T its)
-            where T : struct => set.Equals(old) ? its : set;
+        static T Unset<T>(T old, T set, T trained)
+            where T : struct => set.Equals(old) ? trained : set;
     }
 
     /// <summary>
-    /// The same plan, which calls this after every iteration, on the thread that trains. What it throws ends training as a
-    /// <see cref="TrainingException"/>, with the state after that iteration.
+    /// Returns the plan with a callback that is called after every iteration, on the training thread. If the callback throws, training ends
+    /// with a <see cref="TrainingException"/> that holds the state after that iteration.
     /// </summary>
     public TrainingPlan OnIteration(Action<IterationReport> action)
     {
@@ -119,20 +126,20 @@ public sealed class TrainingPlan
         return new(source, Options, report + action, first);
     }
 
-    /// <summary>The same plan, which reports every iteration.</summary>
+    /// <summary>Returns the plan with a progress object that receives a report after every iteration.</summary>
     public TrainingPlan ReportTo(IProgress<IterationReport> progress)
     {
         ArgumentNullException.ThrowIfNull(progress);
         return OnIteration(progress.Report);
     }
 
-    /// <summary>Trains, on the calling thread and its helpers.</summary>
+    /// <summary>Trains and returns the result. The calling thread and worker threads do the work.</summary>
     /// <param name="cancellation">
-    /// Ends training after the iteration at hand, with a result that can be used. An environment may observe it too: where it throws an
-    /// <see cref="OperationCanceledException"/>, the result is that of the iteration before.
+    /// Ends training after the current iteration; the result is still usable. If an environment observes the token and throws an
+    /// <see cref="OperationCanceledException"/>, the result is that of the previous iteration.
     /// </param>
     /// <exception cref="TrainingException">
-    /// Training failed, or what <see cref="OnIteration"/> calls did; the exception holds the last good state.
+    /// Training or a callback of <see cref="OnIteration"/> failed. The exception holds the last good state.
     /// </exception>
     /// <exception cref="ArgumentException">An option is out of its range, or does not fit the environment.</exception>
     public TrainingResult Train(CancellationToken cancellation = default)
@@ -168,7 +175,7 @@ public sealed class TrainingPlan
 
                 state = iterations.Current.State;
                 reports.Add(iterations.Current.Report);
-                Tell(iterations.Current);
+                Notify(iterations.Current);
                 return null;
             }
             catch (TrainingException error) when (IsCancelled(error, cancellation))
@@ -178,16 +185,21 @@ public sealed class TrainingPlan
         }
     }
 
-    /// <summary>Trains on another thread.</summary>
+    /// <summary>Trains on another thread and returns the result.</summary>
     /// <inheritdoc cref="Train"/>
     public Task<TrainingResult> TrainAsync(CancellationToken cancellation = default) =>
         Task.Run(() => Train(cancellation), CancellationToken.None);
 
     /// <summary>
-    /// The iterations as they are made, on another thread; whoever stops asking for them ends training. It ends at
-    /// <see cref="TrainingOptions.TotalSteps"/> or <see cref="TrainingOptions.StopAtReturn"/>.
+    /// Trains on another thread and returns each iteration as soon as it is complete. Training ends at
+    /// <see cref="TrainingOptions.TotalSteps"/> or <see cref="TrainingOptions.StopAtReturn"/>, or when you stop enumerating.
     /// </summary>
-    /// <exception cref="OperationCanceledException">It was cancelled; the steps that were given stay good.</exception>
+    /// <param name="cancellation">Ends training with an <see cref="OperationCanceledException"/>.</param>
+    /// <exception cref="OperationCanceledException">Training was cancelled. The iterations already returned stay valid.</exception>
+    /// <exception cref="TrainingException">
+    /// Training or a callback of <see cref="OnIteration"/> failed. The exception holds the last good state.
+    /// </exception>
+    /// <exception cref="ArgumentException">An option is out of its range, or does not fit the environment.</exception>
     public IAsyncEnumerable<TrainingStep> IterateAsync(CancellationToken cancellation = default) =>
         Iterate(cancellation);
 
@@ -201,7 +213,7 @@ public sealed class TrainingPlan
             yield return iterations.Current;
         }
 
-        releasing.IsToBeTold = true;
+        releasing.Throws = true;
 
         async Task<bool> Advance()
         {
@@ -213,7 +225,7 @@ public sealed class TrainingPlan
                 }
 
                 state = iterations.Current.State;
-                Tell(iterations.Current);
+                Notify(iterations.Current);
                 return true;
             }
             catch (TrainingException error) when (IsCancelled(error, cancellation))
@@ -223,7 +235,7 @@ public sealed class TrainingPlan
         }
     }
 
-    private void Tell(TrainingStep step)
+    private void Notify(TrainingStep step)
     {
         try
         {
@@ -239,12 +251,16 @@ public sealed class TrainingPlan
         }
     }
 
-    /// <summary>Whether somebody who observes the same token, an environment for instance, noticed first that it was cancelled.</summary>
+    /// <summary>Returns whether the error comes from code that observes the same token, such as an environment, and threw first.</summary>
     private static bool IsCancelled(TrainingException error, CancellationToken cancellation) =>
         cancellation.IsCancellationRequested && error.InnerException is OperationCanceledException;
 
-    /// <summary>The state before the first iteration, for callers who own their loop.</summary>
+    /// <summary>
+    /// Returns the state before the first iteration, for a training loop of your own. Dispose of the environments with
+    /// <see cref="TrainingState.ReleaseEnvironments"/>.
+    /// </summary>
     /// <exception cref="ArgumentException">An option is out of its range, or does not fit the environment.</exception>
+    /// <exception cref="EnvironmentException">The environment could not be made.</exception>
     public TrainingState Start()
     {
         Core.Configuration configuration = Options.Validated();
@@ -260,7 +276,7 @@ public sealed class TrainingPlan
         return source.Open(new Starting(configuration, Options, first));
     }
 
-    /// <summary>The environment's options, with those that a policy is made by, if there is one.</summary>
+    /// <summary>Returns the environment's preset, with the options that define the policy taken from <paramref name="policy"/>.</summary>
     private TrainingOptions OptionsOf(Policy? policy) =>
         policy is null
             ? source.Preset
@@ -272,14 +288,15 @@ public sealed class TrainingPlan
                 ScaleActions = policy.Saved.Actor.Policy.IsScaled,
             };
 
-    /// <summary>Plays episodes with the most probable actions.</summary>
-    /// <param name="policy">Who plays.</param>
-    /// <param name="episodes">How many, at least 1.</param>
-    /// <param name="seed">The seed of their chance: all who play with the same one meet the same episodes.</param>
-    /// <param name="cancellation">Ends it before the next step of an episode. An environment may observe it, too.</param>
+    /// <summary>Plays episodes with the most probable actions of a policy and returns their returns and lengths.</summary>
+    /// <param name="policy">The policy to evaluate.</param>
+    /// <param name="episodes">The number of episodes, at least 1.</param>
+    /// <param name="seed">The seed of the episodes. Evaluations with the same seed start the same episodes.</param>
+    /// <param name="cancellation">Ends the evaluation before the next step of an episode. An environment may observe the token too.</param>
+    /// <exception cref="ArgumentException">The policy does not fit the environment, or there is less than 1 episode.</exception>
     /// <exception cref="EnvironmentException">The environment failed.</exception>
-    /// <exception cref="TrainingException">An episode of a million steps had no end.</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    /// <exception cref="TrainingException">An episode did not end within a million steps.</exception>
+    /// <exception cref="OperationCanceledException">The evaluation was cancelled.</exception>
     public Scores Evaluate(Policy policy, int episodes = 100, long seed = 0, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(policy);
@@ -287,17 +304,17 @@ public sealed class TrainingPlan
     }
 
     /// <summary>
-    /// Plays the same episodes with a rule of your own in place of a policy. Several threads ask it at a time, unless
-    /// <see cref="TrainingOptions.Threads"/> is 1; what it throws comes back as it is.
+    /// Plays episodes with a rule of your own in place of a policy and returns their returns and lengths. Several threads call the rule at
+    /// the same time, unless <see cref="TrainingOptions.Threads"/> is 1. An exception of the rule is thrown unchanged.
     /// </summary>
     /// <param name="rule">
-    /// Gives the action for an observation, which it may read during the call: <c>seen => seen[0] > 0 ? 1 : 0</c>, or
-    /// <c>seen => new[] { -seen[0] }</c>. Numbers beyond a box are clipped to it, as the actions of a policy are.
+    /// Returns the action for an observation: <c>seen => seen[0] > 0 ? 1 : 0</c>, or <c>seen => new[] { -seen[0] }</c>. The observation is
+    /// valid only during the call. Numbers outside a box are clipped to it, as the actions of a policy are.
     /// </param>
-    /// <param name="episodes">How many, at least 1.</param>
-    /// <param name="seed">The seed of their chance: all who play with the same one meet the same episodes.</param>
-    /// <param name="cancellation">Ends it before the next step of an episode. An environment may observe it, too.</param>
-    /// <exception cref="ArgumentException">What the rule gave is no action.</exception>
+    /// <param name="episodes">The number of episodes, at least 1.</param>
+    /// <param name="seed">The seed of the episodes. Evaluations with the same seed start the same episodes.</param>
+    /// <param name="cancellation">Ends the evaluation before the next step of an episode. An environment may observe the token too.</param>
+    /// <exception cref="ArgumentException">The rule returned a value that is not an action, or there is less than 1 episode.</exception>
     /// <inheritdoc cref="Evaluate(Policy, int, long, CancellationToken)"/>
     public Scores Evaluate(
         Func<ReadOnlySpan<float>, AgentAction> rule,
@@ -310,7 +327,9 @@ public sealed class TrainingPlan
         return Evaluate(new Evaluating(null, rule, episodes, seed, Options.Threads, cancellation));
     }
 
-    /// <summary>Plays episodes with the most probable actions, on another thread.</summary>
+    /// <summary>
+    /// Plays episodes with the most probable actions of a policy, on another thread, and returns their returns and lengths.
+    /// </summary>
     /// <inheritdoc cref="Evaluate(Policy, int, long, CancellationToken)"/>
     public Task<Scores> EvaluateAsync(
         Policy policy,
@@ -319,7 +338,9 @@ public sealed class TrainingPlan
         CancellationToken cancellation = default
     ) => Task.Run(() => Evaluate(policy, episodes, seed, cancellation), cancellation);
 
-    /// <summary>Plays the same episodes with a rule of your own in place of a policy, on another thread.</summary>
+    /// <summary>
+    /// Plays episodes with a rule of your own in place of a policy, on another thread, and returns their returns and lengths.
+    /// </summary>
     /// <inheritdoc cref="Evaluate(Func{ReadOnlySpan{float}, AgentAction}, int, long, CancellationToken)"/>
     public Task<Scores> EvaluateAsync(
         Func<ReadOnlySpan<float>, AgentAction> rule,
@@ -335,9 +356,9 @@ public sealed class TrainingPlan
     }
 
     /// <summary>
-    /// Plays some hundred random steps (2,000 at most), and says what will probably keep a policy from learning: observations of very
-    /// different sizes or that never change, rewards that are always the same, episodes without an end, chance that does not come from
-    /// the seed, … Nothing found is good.
+    /// Plays some hundred random steps (at most 2,000) and returns the probable problems of the environment: observations of very different
+    /// sizes or that never change, rewards that are always the same, episodes that do not end, randomness that does not come from the seed,
+    /// and others. An empty list is good.
     /// </summary>
     /// <param name="seed">The seed of the actions and of the episodes.</param>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
@@ -345,11 +366,12 @@ public sealed class TrainingPlan
     public IReadOnlyList<Finding> Check(long seed = 0) => source.Open(new Checking(Options.Validated(), seed));
 
     /// <summary>
-    /// Releases the environments of a state when it is disposed of. What they throw then is told where nothing else has gone wrong.
+    /// Releases the environments of a state on disposal. An exception of the release is ignored unless <see cref="Throws"/> is set, so that
+    /// it does not hide an earlier exception.
     /// </summary>
     private sealed class Releasing(Func<TrainingState> state) : IDisposable
     {
-        public bool IsToBeTold { get; set; }
+        public bool Throws { get; set; }
 
         public void Dispose()
         {
@@ -357,7 +379,7 @@ public sealed class TrainingPlan
             {
                 state().ReleaseEnvironments();
             }
-            catch (TrainingException) when (!IsToBeTold) { }
+            catch (TrainingException) when (!Throws) { }
         }
     }
 
@@ -377,7 +399,7 @@ public sealed class TrainingPlan
         }
     }
 
-    /// <summary>Episodes that a policy plays, or a rule.</summary>
+    /// <summary>An evaluation: episodes that a policy or a rule plays.</summary>
     private sealed record Evaluating(
         Policy? Policy,
         Func<ReadOnlySpan<float>, AgentAction>? Rule,
@@ -405,7 +427,7 @@ public sealed class TrainingPlan
         }
     }
 
-    /// <summary>A caller's rule, which must give actions of the space.</summary>
+    /// <summary>A caller's rule, with a check that it returns actions of the space.</summary>
     private sealed record RuleOf(Func<ReadOnlySpan<float>, AgentAction> Rule, Space Space)
     {
         public Core.Vector Choose(Core.Vector observation)

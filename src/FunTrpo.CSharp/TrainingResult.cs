@@ -9,21 +9,21 @@ namespace FunTrpo.CSharp;
 [NameInJson]
 public enum StopReason
 {
-    /// <summary>It had made <see cref="TrainingOptions.TotalSteps"/>.</summary>
+    /// <summary>Training has made <see cref="TrainingOptions.TotalSteps"/>.</summary>
     StepsMade,
 
-    /// <summary>The mean of the last 100 episodes had reached <see cref="TrainingOptions.StopAtReturn"/>.</summary>
+    /// <summary>The mean return of the last 100 episodes has reached <see cref="TrainingOptions.StopAtReturn"/>.</summary>
     GoalReached,
 
-    /// <summary>The caller cancelled it; the result is that of the last whole iteration.</summary>
+    /// <summary>The caller cancelled training. The result is that of the last complete iteration.</summary>
     Cancelled,
 }
 
-/// <summary>What training came to.</summary>
-/// <param name="State">The last state, which can be gone on from.</param>
+/// <summary>The result of training: the final state, why training ended, and a report for each iteration.</summary>
+/// <param name="State">The final state, from which training can continue.</param>
 /// <param name="Reason">Why training ended.</param>
-/// <param name="Reports">What each iteration did.</param>
-/// <param name="Elapsed">How long it took.</param>
+/// <param name="Reports">One report for each iteration.</param>
+/// <param name="Elapsed">The duration of training.</param>
 public sealed record TrainingResult(
     TrainingState State,
     StopReason Reason,
@@ -34,9 +34,9 @@ public sealed record TrainingResult(
     /// <summary>The trained policy.</summary>
     public Policy Policy { get; } = State.Policy;
 
-    /// <summary>What each iteration did.</summary>
+    /// <summary>One report for each iteration.</summary>
     public IReadOnlyList<IterationReport> Reports { get; init; } = ValueList.Of(Reports);
 
-    /// <summary>How it ended, in a line.</summary>
+    /// <summary>Returns why training ended, its duration and the final state in one line.</summary>
     public override string ToString() => Invariant($"{Reason} in {Elapsed.TotalSeconds:F1} s: {State}");
 }

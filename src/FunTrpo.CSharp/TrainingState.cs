@@ -7,86 +7,96 @@ using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
-/// <summary>What one iteration gives: the state after it, and the report of what it did.</summary>
+/// <summary>The result of one training iteration.</summary>
 /// <param name="State">The state after the iteration.</param>
-/// <param name="Report">What the iteration did.</param>
+/// <param name="Report">The statistics of the iteration.</param>
 public sealed record TrainingStep(TrainingState State, IterationReport Report);
 
 /// <summary>
-/// All that training knows between two iterations: an immutable value. It can be kept, compared, gone on from, and gone on from
-/// again; the same state always gives the same next one.
+/// The complete state of training between two iterations, as an immutable value. You can store it, compare it, and continue from it as
+/// often as you like: the same state always gives the same next state.
 /// </summary>
 /// <remarks>
-/// To go on twice from one state, a simulator of your own is brought there again: it is reset with the same seed and given the same
-/// actions. Where that does not lead to the same observation, an <see cref="EnvironmentException"/> says so; and where an episode has
-/// gone on for so long that its actions are no longer kept (about a million numbers). A state cannot be written as JSON:
-/// System.Text.Json is refused with a <see cref="NotSupportedException"/> that says what to write instead.
+/// To continue a second time from a state, training resets an environment of your own with the same seed and repeats the same actions. An
+/// <see cref="EnvironmentException"/> is thrown if this does not lead to the same observation, or if the episode is so long that its
+/// actions are not kept (more than about a million numbers). A state cannot be written as JSON: System.Text.Json throws a
+/// <see cref="NotSupportedException"/> that explains what to write instead.
 /// </remarks>
 [RefusedInJson]
 public abstract class TrainingState : IEquatable<TrainingState>
 {
     private protected TrainingState(TrainingOptions options) => Options = options;
 
-    /// <summary>What <see cref="Next"/> goes on with.</summary>
+    /// <summary>The options that the next iteration uses.</summary>
     public TrainingOptions Options { get; }
 
     /// <summary>The name of the environment.</summary>
     public abstract string EnvironmentName { get; }
 
-    /// <summary>Iterations so far.</summary>
+    /// <summary>The number of iterations so far.</summary>
     public abstract int Iteration { get; }
 
-    /// <summary>Environment steps so far.</summary>
+    /// <summary>The number of environment steps so far.</summary>
     public abstract long Steps { get; }
 
-    /// <summary>Finished episodes so far.</summary>
+    /// <summary>The number of finished episodes so far.</summary>
     public abstract long Episodes { get; }
 
-    /// <summary>The mean return of the last 100 finished episodes (of fewer where fewer have finished); null before the first.</summary>
+    /// <summary>
+    /// The mean return of the last 100 finished episodes, or of all finished episodes if there are fewer; null if no episode has finished.
+    /// </summary>
     public abstract double? MeanReturn { get; }
 
-    /// <summary>The best mean of 100 finished episodes so far; null before there were so many.</summary>
+    /// <summary>The highest mean return of 100 finished episodes so far; null if fewer than 100 have finished.</summary>
     public abstract double? BestMeanReturn { get; }
 
     /// <summary>The policy at this state.</summary>
     public abstract Policy Policy { get; }
 
-    /// <summary>Whether the mean of the last 100 episodes has reached <see cref="TrainingOptions.StopAtReturn"/>.</summary>
+    /// <summary>Whether the mean return of the last 100 episodes has reached <see cref="TrainingOptions.StopAtReturn"/>.</summary>
     public abstract bool HasReachedGoal { get; }
 
-    /// <summary>One iteration. Who owns the loop is told by what it returns: nothing else reports it.</summary>
-    /// <exception cref="TrainingException">It failed; this state is as good as before.</exception>
+    /// <summary>
+    /// Runs one iteration and returns the next state and a report. The callbacks of <see cref="TrainingPlan.OnIteration"/> are not called.
+    /// </summary>
+    /// <exception cref="TrainingException">The iteration failed. This state is unchanged.</exception>
     public abstract TrainingStep Next();
 
     /// <summary>
-    /// The iterations until training has made <see cref="TrainingOptions.TotalSteps"/>, lazily; the last one is shortened, or
-    /// lengthened by less than half, so that the total is met. <see cref="HasReachedGoal"/> does not end them.
+    /// Returns the iterations until training has made <see cref="TrainingOptions.TotalSteps"/>. Each is run when it is requested. The last
+    /// one is shortened, or lengthened by less than half, to meet the total. <see cref="HasReachedGoal"/> does not end the sequence.
     /// </summary>
-    /// <exception cref="TrainingException">An iteration failed; the state before it is as good as before.</exception>
+    /// <exception cref="TrainingException">An iteration failed. The states before it are unchanged.</exception>
     public abstract IEnumerable<TrainingStep> Iterations();
 
     /// <summary>
-    /// The same state with other options: another future. Another <see cref="TrainingOptions.Seed"/> lets chance go another way. What
-    /// shapes the state itself cannot change: networks, normalisation, scaling and the number of environments.
+    /// Returns the same state with other options for the following iterations. Another <see cref="TrainingOptions.Seed"/> gives other
+    /// random numbers.
     /// </summary>
+    /// <param name="change">Returns the new options, given the old ones.</param>
+    /// <exception cref="ArgumentException">
+    /// An option is out of its range, or an option that cannot change has been changed: those of the networks' layers, of observation and
+    /// return normalisation and of action scaling, and the number of environments.
+    /// </exception>
     public abstract TrainingState With(Func<TrainingOptions, TrainingOptions> change);
 
     /// <summary>
-    /// Disposes of the simulators that are <see cref="IDisposable"/>, of all states of this training. To go on afterwards is possible:
-    /// then new ones are made. What trains to an end by itself does this itself.
+    /// Disposes of the environments that are <see cref="IDisposable"/>, for all states of this training. You can still continue from a
+    /// state; new environments are then made. <see cref="TrainingPlan.Train"/> and the asynchronous methods call this themselves.
     /// </summary>
+    /// <exception cref="TrainingException">An environment threw an exception when it was disposed of.</exception>
     public abstract void ReleaseEnvironments();
 
-    /// <summary>Whether the other is the same in every bit, and has the same future: iteration after iteration the same.</summary>
+    /// <summary>Returns whether the other state is equal, bit for bit. Equal states give equal following iterations.</summary>
     public abstract bool Equals(TrainingState? other);
 
-    /// <summary>Whether both are the same in every bit, and have the same future.</summary>
+    /// <summary>Returns whether both states are equal, bit for bit.</summary>
     public static bool operator ==(TrainingState? a, TrainingState? b) => Equals(a, b);
 
-    /// <summary>Whether they differ, or will.</summary>
+    /// <summary>Returns whether the states differ.</summary>
     public static bool operator !=(TrainingState? a, TrainingState? b) => !Equals(a, b);
 
-    /// <summary>How far training has come.</summary>
+    /// <summary>Returns the environment's name, the iterations, the steps and the mean return in one line.</summary>
     public override string ToString() =>
         $"{EnvironmentName} after {Iteration} iterations, {Steps} steps, mean return {Printed.Mean(MeanReturn)}";
 
@@ -97,7 +107,7 @@ public abstract class TrainingState : IEquatable<TrainingState>
     public override int GetHashCode() => HashCode.Combine(EnvironmentName, Iteration, Steps, Episodes);
 }
 
-/// <summary>A state of the pipeline, with the setup that it goes on with.</summary>
+/// <summary>A state of the pipeline, with the setup for the next iterations.</summary>
 [RefusedInJson]
 internal sealed class TrainingState<T>(
     TrainingOptions options,
@@ -167,10 +177,10 @@ internal sealed class TrainingState<T>(
     }
 
     public override bool Equals(TrainingState? other) =>
-        other is TrainingState<T> it
-        && EnvironmentName == it.EnvironmentName
-        && setup.Configuration.Equals(it.setup.Configuration)
-        && state.Equals(it.state);
+        other is TrainingState<T> that
+        && EnvironmentName == that.EnvironmentName
+        && setup.Configuration.Equals(that.setup.Configuration)
+        && state.Equals(that.state);
 
     private TrainingStep Step(FSharpResult<Tuple<Core.State<T>, Core.Report>, Core.Fault> result)
     {

@@ -7,8 +7,8 @@ using System.Linq;
 namespace FunTrpo.CSharp;
 
 /// <summary>
-/// What the lists of the facade's records are, whatever list they were given: equal when their items are, printed as their items, and
-/// never changing.
+/// An immutable list that is equal to another if their items are equal, and that prints its items. The records of the facade copy the
+/// lists that they receive into such lists.
 /// </summary>
 internal sealed class ValueList<T>(IEnumerable<T> items) : IReadOnlyList<T>, IEquatable<ValueList<T>>
 {
@@ -40,14 +40,16 @@ internal sealed class ValueList<T>(IEnumerable<T> items) : IReadOnlyList<T>, IEq
     IEnumerator IEnumerable.GetEnumerator() => items.GetEnumerator();
 }
 
-/// <summary>Makes lists that are values.</summary>
+/// <summary>Creates and prints value lists.</summary>
 internal static class ValueList
 {
     private const int MostPrinted = 20;
 
     public static ValueList<T> Of<T>(IEnumerable<T> items) => items as ValueList<T> ?? new(items);
 
-    /// <summary>The items in brackets; of many, the first ones and how many there are. The same in every culture.</summary>
+    /// <summary>
+    /// Returns the items in brackets. If there are more than 20, only the first 20 and the count are printed. The culture has no influence.
+    /// </summary>
     public static string Print<T>(IReadOnlyCollection<T> items)
     {
         IEnumerable<string> first = items

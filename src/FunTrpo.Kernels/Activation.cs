@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 
 namespace FunTrpo.Kernels;
 
-/// <summary>The non-linearities of a dense layer.</summary>
+/// <summary>The activation functions of a dense layer.</summary>
 public enum Activation
 {
     /// <summary>x</summary>
@@ -28,13 +28,14 @@ public enum Activation
     Swish,
 }
 
-/// <summary>Applies an activation to a block of numbers, and gives its derivative at them.</summary>
+/// <summary>Applies an activation function and its derivative to a block of numbers.</summary>
 public static unsafe class Activations
 {
     /// <summary>
-    /// Replaces every x of <paramref name="values"/> by f(x) and writes f′(x) to <paramref name="derivatives"/>, unless that is
-    /// empty.
+    /// Replaces every x of <paramref name="values"/> by f(x) and writes f′(x) to <paramref name="derivatives"/>, unless that span
+    /// is empty.
     /// </summary>
+    /// <exception cref="ArgumentException">The spans have different lengths.</exception>
     public static void Apply(Activation activation, Span<float> values, Span<float> derivatives)
     {
         if (!derivatives.IsEmpty)
@@ -70,7 +71,7 @@ public static unsafe class Activations
         }
     }
 
-    /// <summary>f′ from what is kept of it: 1 − f² where f = tanh is kept, else f′ itself.</summary>
+    /// <summary>Returns f′, given the kept value: 1 − kept² if f is tanh, because then f itself is kept; otherwise kept.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static TLane Slope<TLane>(bool isTanh, TLane kept)
         where TLane : unmanaged, ILane<TLane> => isTanh ? TanhSlope(kept) : kept;
@@ -115,7 +116,7 @@ public static unsafe class Activations
         public int Count;
         public float* F;
 
-        /// <summary>Null where the derivatives are not wanted.</summary>
+        /// <summary>Null if the derivatives are not wanted.</summary>
         public float* Derivatives;
 
         [MethodImpl(Compiled.ByItself)]
@@ -135,14 +136,14 @@ public static unsafe class Activations
     }
 
     /// <summary>
-    /// tanh x as a quotient of an odd polynomial of degree 13 and an even one of degree 6, within 5 ulp (3e-7).
+    /// tanh x as the quotient of an odd polynomial of degree 13 and an even polynomial of degree 6. The error is at most 5 ulp (3e-7).
     /// The coefficients are those of the minimax fit that the Eigen library documents for float32.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TLane Tanh<TLane>(TLane x)
         where TLane : unmanaged, ILane<TLane>
     {
-        // Beyond ±7.9 the nearest float32 of tanh x is ±1; NaN passes through both bounds.
+        // Beyond ±7.9 the float32 nearest to tanh x is ±1. Clamp leaves NaN unchanged.
         const float limit = 7.90531110763549805f;
         x = TLane.Clamp(x, -limit, limit);
         TLane square = x * x;
@@ -167,7 +168,7 @@ public static unsafe class Activations
     {
         for (int i = 0; i < values.Length; i++)
         {
-            // Written so that NaN stays NaN and is noticed by the stage that made it.
+            // This form keeps NaN, so that the stage that produced it reports it.
             float x = values[i];
             values[i] = x < 0f ? 0f : x;
             if (!derivatives.IsEmpty)

@@ -2,21 +2,27 @@ using System;
 
 namespace FunTrpo.Kernels;
 
-/// <summary>f′ of every output of a layer, or what it follows from: y where f = tanh. The rows are padded as those of y.</summary>
-/// <param name="kept">f′, or y for tanh; empty where f′ is 1 everywhere.</param>
+/// <summary>
+/// The derivative f′ of a layer's activation function at each of its outputs y. For tanh, y is kept instead, because f′ = 1 − y². The
+/// rows are padded like those of y.
+/// </summary>
+/// <param name="kept">f′, or y if f = tanh; empty if f′ is 1 everywhere.</param>
 /// <param name="isTanh">Whether f = tanh, so that f′ = 1 − y².</param>
 public readonly struct ActivationDerivatives(ReadOnlyMemory<float> kept, bool isTanh)
 {
-    /// <summary>1 everywhere, which is also the default.</summary>
+    /// <summary>Derivatives that are 1 everywhere. This is also the default value.</summary>
     public static ActivationDerivatives One => default;
 
-    /// <summary>f′, or y for tanh; empty where f′ is 1 everywhere.</summary>
+    /// <summary>f′, or y if f = tanh; empty if f′ is 1 everywhere.</summary>
     public ReadOnlySpan<float> Kept => kept.Span;
 
     /// <summary>Whether f = tanh, so that f′ = 1 − y².</summary>
     public bool IsTanh => isTanh;
 
-    /// <summary>Multiplies numbers by f′, one by one: a cotangent of y becomes that of what f is applied to.</summary>
+    /// <summary>
+    /// Multiplies the numbers by f′, element by element. This turns a cotangent of y = f(z) into the cotangent of z.
+    /// </summary>
+    /// <exception cref="ArgumentException">There are not as many numbers as derivatives.</exception>
     public void Multiply(Span<float> numbers)
     {
         ReadOnlySpan<float> slopes = Kept;

@@ -8,19 +8,26 @@ namespace FunTrpo.Kernels;
 /// </summary>
 public static unsafe class Adam
 {
-    /// <summary>β₁, how much of the mean gradient a step keeps.</summary>
+    /// <summary>β₁, the decay rate of the running mean of the gradient.</summary>
     public const float MeanDecay = 0.9f;
 
-    /// <summary>β₂, how much of the mean squared gradient a step keeps.</summary>
+    /// <summary>β₂, the decay rate of the running mean of the squared gradient.</summary>
     public const float SquareDecay = 0.999f;
 
-    /// <summary>ε, which keeps the division finite.</summary>
+    /// <summary>ε, which is added to the divisor so that it is not zero.</summary>
     public const float Epsilon = 1e-8f;
 
     /// <summary>
-    /// Step number <paramref name="step"/> (the first is 1) along the gradient: m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²,
-    /// θ ← θ − α m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ).
+    /// Makes step t = <paramref name="step"/> (the first is 1) of Adam: m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²,
+    /// θ ← θ − α m̂ / (√v̂ + ε) with m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). Updates m, v and θ in place.
     /// </summary>
+    /// <param name="step">t, the number of the step, from 1.</param>
+    /// <param name="learningRate">α</param>
+    /// <param name="gradient">g</param>
+    /// <param name="mean">m</param>
+    /// <param name="square">v</param>
+    /// <param name="parameters">θ</param>
+    /// <exception cref="ArgumentException">The spans have different lengths.</exception>
     public static void Step(
         long step,
         double learningRate,
@@ -67,7 +74,9 @@ public static unsafe class Adam
         public float* Square;
         public float* Parameters;
 
-        /// <summary>Vector by vector; the numbers that do not fill one are moved to whole ones and back.</summary>
+        /// <summary>
+        /// Updates vector by vector. The last numbers, if they do not fill a vector, are copied to whole vectors and back.
+        /// </summary>
         [MethodImpl(Compiled.ByItself)]
         public readonly void Run<TLane>()
             where TLane : unmanaged, ILane<TLane>

@@ -4,8 +4,8 @@ using System.Runtime.CompilerServices;
 namespace FunTrpo.Kernels;
 
 /// <summary>
-/// Refuses spans whose lengths do not fit together, before any pointer is formed. Lengths that are products are computed in 64 bits:
-/// in 32 they would wrap around, and fit where nothing does.
+/// Throws if the lengths of spans do not fit together. Kernels call this before they take pointers. Products of lengths are computed in
+/// 64 bits, because in 32 bits they could overflow and seem to fit.
 /// </summary>
 internal static class Check
 {
@@ -22,7 +22,7 @@ internal static class Check
         }
     }
 
-    /// <summary>How many numbers so many rows of so many are.</summary>
+    /// <summary>Returns rows · columns, and throws if either is negative.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static long Product(int rows, int columns) =>
         (rows | columns) >= 0 ? (long)rows * columns : throw Negative(rows, columns);

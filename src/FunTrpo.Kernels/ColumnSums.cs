@@ -7,9 +7,10 @@ namespace FunTrpo.Kernels;
 public static unsafe class ColumnSums
 {
     /// <summary>
-    /// Adds the sum of each column of a padded row-major matrix to <paramref name="sums"/>, row after row. How far apart the rows are is the
-    /// length of the sums.
+    /// Adds the sum of each column of a padded row-major matrix to <paramref name="sums"/>, in the order of the rows. The length of
+    /// <paramref name="sums"/> is also the stride of the rows.
     /// </summary>
+    /// <exception cref="ArgumentException">The length of the sums is not padded, or does not divide that of the matrix.</exception>
     public static void Add(ReadOnlySpan<float> matrix, Span<float> sums)
     {
         Check.SameLength(sums.Length, Lanes.Pad(sums.Length));
@@ -43,7 +44,9 @@ public static unsafe class ColumnSums
         public float* Matrix;
         public float* Sums;
 
-        /// <summary>Four vectors of columns at a time, so that no addition waits for the one before; then those that are left.</summary>
+        /// <summary>
+        /// Sums four vectors of columns at a time, so that an addition does not wait for the previous one, and then the remaining columns.
+        /// </summary>
         public readonly void Run<TLane>()
             where TLane : unmanaged, ILane<TLane>
         {

@@ -3,29 +3,32 @@ using System;
 namespace FunTrpo.Kernels;
 
 /// <summary>
-/// The dense layer y = f(x W + b) on a block of rows, and its two derivatives. W gives the first <see cref="Weighted"/> of the
-/// outputs; the others are biases alone, free parameters that depend on no input.
+/// The dense layer y = f(x W + b) on a block of rows, with its pushforward and pullback. W has a column for each of the first
+/// <see cref="Weighted"/> outputs. The other outputs are biases alone: state-independent parameters, which do not depend on x.
 /// </summary>
 /// <remarks>
-/// Its parameters are W (inputs × weighted, row-major) followed by b (outputs). The kernels work on a <em>packed</em> form: the
-/// columns of W that fill vectors, row by row, padded with zeros where they do not quite; the few that may be left beyond whole vectors,
-/// column by column, as <c>TailedRows</c>; and then b, padded. So are the rows of y and of all that has its shape, one row a
-/// sample, <see cref="Stride"/> apart; those of x are as far apart as <c>xStride</c> says.
+/// The parameters are W (inputs × weighted, row-major) followed by b (outputs). The kernels work on a <em>packed</em> form, which has
+/// three parts: the main columns of W, row by row, padded with zeros to whole vectors; the <see cref="Rest"/> columns, if any, column by
+/// column in the layout <c>TailedRows</c>; and b, padded. The rows of y and of all matrices of its shape are padded too: one row for each
+/// sample, with stride <see cref="Stride"/>. The stride of x is <c>xStride</c>.
 /// </remarks>
 public sealed unsafe record DenseLayer
 {
-    /// <summary>A layer of this shape; one that memory cannot hold is refused.</summary>
-    /// <param name="inputs">The columns of x, at least 1.</param>
-    /// <param name="weighted">The columns of W.</param>
-    /// <param name="outputs">The columns of y, at least 1 and no fewer than those of W.</param>
+    /// <summary>Creates a layer of this shape.</summary>
+    /// <param name="inputs">The number of columns of x, at least 1.</param>
+    /// <param name="weighted">The number of columns of W.</param>
+    /// <param name="outputs">The number of columns of y, at least 1 and at least <paramref name="weighted"/>.</param>
     /// <param name="activation">f</param>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A size is out of its range, or the parameters do not fit into a pooled buffer.
+    /// </exception>
     public DenseLayer(int inputs, int weighted, int outputs, Activation activation)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(inputs, 1);
         ArgumentOutOfRangeException.ThrowIfNegative(weighted);
         ArgumentOutOfRangeException.ThrowIfLessThan(outputs, Math.Max(1, weighted));
 
-        // No form of the parameters, padded or transposed, is larger than this; so their sizes need no more than 32 bits from here on.
+        // The parameters in every form, padded or transposed, have at most this size, so the sizes below fit into 32 bits.
         long largest = ((long)inputs + Lanes.Width) * ((long)weighted + Lanes.Width) + outputs + Lanes.Width;
         if (largest > PooledBuffer.Largest)
         {
@@ -41,42 +44,45 @@ public sealed unsafe record DenseLayer
         Activation = activation;
     }
 
-    /// <summary>The columns of x.</summary>
+    /// <summary>The number of columns of x.</summary>
     public int Inputs { get; }
 
-    /// <summary>The columns of W.</summary>
+    /// <summary>The number of columns of W.</summary>
     public int Weighted { get; }
 
-    /// <summary>The columns of y.</summary>
+    /// <summary>The number of columns of y.</summary>
     public int Outputs { get; }
 
     /// <summary>f</summary>
     public Activation Activation { get; }
 
-    /// <summary>How many numbers a parameter vector holds.</summary>
+    /// <summary>The length of a parameter vector.</summary>
     public int ParameterCount => (Inputs * Weighted) + Outputs;
 
-    /// <summary>How far apart the rows of y are.</summary>
+    /// <summary>The stride of the rows of y.</summary>
     public int Stride => Lanes.Pad(Outputs);
 
-    /// <summary>How many numbers a packed parameter vector holds.</summary>
+    /// <summary>The length of a packed parameter vector.</summary>
     public int PackedCount => PackedWeights + Stride;
 
-    /// <summary>How many numbers Wᵀ holds, its rows padded.</summary>
+    /// <summary>The length of Wᵀ with padded rows.</summary>
     public int TransposedCount => Weighted * PaddedInputs;
 
-    /// <summary>Whether f′ is 1 everywhere: then what both derivatives need of it is empty.</summary>
+    /// <summary>Whether f′ is 1 everywhere. Then the spans of derivatives are empty.</summary>
     public bool IsLinear => Activation == Activation.Identity;
 
     /// <summary>
-    /// Whether f′ = 1 − y²: then both derivatives are given y in its place, and half of the memory need not be read and written.
+    /// Whether f′ = 1 − y². Then the pushforward and the pullback take y in place of f′, which halves the memory to read and write.
     /// </summary>
     public bool IsTanh => Activation == Activation.Tanh;
 
-    /// <summary>How many columns of W are left beyond those that fill vectors. Their products are sums of several chains.</summary>
+    /// <summary>
+    /// The number of last columns of W that are computed separately (<c>FewColumns</c>), because they would fill at most half of a vector.
+    /// Each of their sums is split into several partial sums.
+    /// </summary>
     public int Rest => FewColumns.Among(Weighted, Inputs);
 
-    /// <summary>How far apart the rows of the other columns are.</summary>
+    /// <summary>The stride of the rows of the main columns.</summary>
     private int Main => Lanes.Pad(Weighted - Rest);
 
     private int PackedMain => Inputs * Main;
@@ -116,7 +122,7 @@ public sealed unsafe record DenseLayer
         PaddedRows.Pad(1, Outputs, parameters[weights..], packed[PackedWeights..]);
     }
 
-    /// <summary>What was packed, or has the same form: the parameters without the padding.</summary>
+    /// <summary>Unpacks packed parameters, or a tangent or cotangent of them.</summary>
     public void Unpack(ReadOnlySpan<float> packed, Span<float> parameters)
     {
         Check.SameLength(parameters.Length, ParameterCount);
@@ -135,7 +141,7 @@ public sealed unsafe record DenseLayer
         PaddedRows.Unpad(1, Outputs, packed[PackedWeights..], parameters[weights..]);
     }
 
-    /// <summary>Wᵀ of packed parameters, its rows padded, which <see cref="Pullback"/> needs.</summary>
+    /// <summary>Writes Wᵀ of packed parameters, with padded rows, for <see cref="Pullback"/>.</summary>
     public void Transpose(ReadOnlySpan<float> packed, Span<float> transposed)
     {
         Check.SameLength(packed.Length, PackedCount);
@@ -156,7 +162,11 @@ public sealed unsafe record DenseLayer
         }
     }
 
-    /// <summary>y = f(x W + b), and f′ there unless <paramref name="derivative"/> is empty; it may be for tanh.</summary>
+    /// <summary>
+    /// Writes y = f(x W + b), and f′ to <paramref name="derivative"/> unless that span is empty. For tanh it may be empty, since f′ follows
+    /// from y.
+    /// </summary>
+    /// <exception cref="ArgumentException">The lengths of the spans do not fit the layer.</exception>
     public void Forward(
         int rows,
         ReadOnlySpan<float> packed,
@@ -174,9 +184,10 @@ public sealed unsafe record DenseLayer
     }
 
     /// <summary>
-    /// The tangent of y for the tangents of x and of the (packed) parameters: ẏ = (ẋ W + x Ẇ + ḃ) ⊙ f′. An empty
+    /// Writes the tangent of y, given the tangents of x and of the packed parameters: ẏ = (ẋ W + x Ẇ + ḃ) ⊙ f′. An empty
     /// <paramref name="xTangent"/> stands for zero.
     /// </summary>
+    /// <exception cref="ArgumentException">The lengths of the spans do not fit the layer.</exception>
     public void Pushforward(
         int rows,
         ReadOnlySpan<float> packed,
@@ -203,10 +214,11 @@ public sealed unsafe record DenseLayer
     }
 
     /// <summary>
-    /// The cotangents of x and of the parameters for a cotangent δ of x W + b: xᵀ δ and the column sums of δ, which are <em>added</em> to
-    /// <paramref name="packedCotangent"/>, and (δ Wᵀ) ⊙ f′, where f′ is that of the layer whose output x is: its own δ. An empty
-    /// <paramref name="xCotangent"/> is not computed; its rows are padded.
+    /// Computes the cotangents of the parameters and of x, given the cotangent δ of x W + b. The cotangents of the parameters, xᵀ δ and the
+    /// column sums of δ, are <em>added</em> to <paramref name="packedCotangent"/>. <paramref name="xCotangent"/> becomes (δ Wᵀ) ⊙ f′, with
+    /// padded rows, where f′ is that of the layer that computed x: this is the δ of that layer. If the span is empty, it is not computed.
     /// </summary>
+    /// <exception cref="ArgumentException">The lengths of the spans do not fit the layer.</exception>
     public void Pullback(
         int rows,
         ReadOnlySpan<float> transposed,
@@ -256,8 +268,10 @@ public sealed unsafe record DenseLayer
         }
     }
 
-    /// <summary>result = (x₁ W₁ + x₂ W₂ + start) ⊙ scale, with packed W; an empty x₂ stands for 0, an empty scale for 1. For tanh
-    /// the scale is 1 − y².</summary>
+    /// <summary>
+    /// result = (x₁ W₁ + x₂ W₂ + start) ⊙ scale, with packed W. An empty x₂ stands for 0, an empty scale for 1. For tanh, scale holds y and
+    /// the factor is 1 − y².
+    /// </summary>
     private void Affine(
         int rows,
         ReadOnlySpan<float> weights1,
@@ -313,7 +327,7 @@ public sealed unsafe record DenseLayer
                 }.Compute();
             }
 
-            // The free outputs need no product.
+            // The state-independent outputs need no product.
             int done = Lanes.Pad(Weighted);
             if (done < Stride)
             {
@@ -331,7 +345,7 @@ public sealed unsafe record DenseLayer
         }
     }
 
-    /// <summary>Adds xᵀ δ, or δᵀ x for the rest of the columns.</summary>
+    /// <summary>Adds xᵀ δ for the main columns, and δᵀ x for the others, which are packed column by column.</summary>
     private void AddWeightCotangent(
         int rows,
         ReadOnlySpan<float> x,

@@ -5,48 +5,53 @@ using System.Runtime.Intrinsics;
 namespace FunTrpo.Kernels;
 
 /// <summary>
-/// C = (start + A₁·B₁ + A₂·B₂) ⊙ scale for so few columns that they would leave half of a vector empty, or more: a vector holds two
-/// or four rows of B at once, column by column, is multiplied by as many numbers of a row of A again and again, and its neighbours
-/// are added up at the end.
+/// Computes C = (start + A₁·B₁ + A₂·B₂) ⊙ scale for a few columns, which would leave half of a vector or more empty. A vector holds two
+/// or four rows of B, column by column. It is multiplied by the same number of elements of a row of A, repeated to fill a vector. At the
+/// end, neighbouring elements of the sum are added.
 /// </summary>
 internal unsafe struct FewColumns : IKernel
 {
-    /// <summary>The rows of A and C.</summary>
+    /// <summary>The number of rows of A and C.</summary>
     public int Rows;
 
-    /// <summary>The columns of B. C and scale have a vector of columns, of which the others are those of the start, scaled.</summary>
+    /// <summary>
+    /// The number of columns of B. C and scale have a whole vector of columns; the other columns of C are the start, scaled.
+    /// </summary>
     public int Columns;
 
-    /// <summary>The columns of A, and the rows of B.</summary>
+    /// <summary>The number of columns of A and of rows of B.</summary>
     public int Length;
 
-    /// <summary>How far apart the rows of A are.</summary>
+    /// <summary>The stride of the rows of A.</summary>
     public nint RowOfA;
 
-    /// <summary>How far apart the rows of C and scale are.</summary>
+    /// <summary>The stride of the rows of C and scale.</summary>
     public nint Stride;
 
     public float* A1;
 
-    /// <summary>B₁ᵀ, laid out as <see cref="TailedRows"/>.</summary>
+    /// <summary>B₁ᵀ in the layout <see cref="TailedRows"/>.</summary>
     public float* B1;
 
-    /// <summary>Null where there is no second product.</summary>
+    /// <summary>Null if there is no second product.</summary>
     public float* A2;
     public float* B2;
 
-    /// <summary>One vector for all rows.</summary>
+    /// <summary>One vector, the same for all rows.</summary>
     public float* Start;
 
-    /// <summary>What each sum is multiplied by; null for 1.</summary>
+    /// <summary>The factor of each sum; null for 1.</summary>
     public float* Scale;
 
-    /// <summary>Whether it is multiplied by 1 − scale² instead, which is f′ where the scale is f = tanh.</summary>
+    /// <summary>Whether the factor is 1 − scale² instead: f′ if scale holds y = tanh.</summary>
     public bool IsTanh;
 
     public float* C;
 
-    /// <summary>How many of so many columns are best computed in this way: those beyond whole vectors, or none.</summary>
+    /// <summary>
+    /// Returns how many of the last columns are best computed in this way: those beyond whole vectors, if they fill at most half of a
+    /// vector and B has at least as many rows as a vector has numbers; otherwise none.
+    /// </summary>
     public static int Among(int columns, int length)
     {
         int rest = columns % Lanes.Width;
@@ -77,8 +82,8 @@ internal unsafe struct FewColumns : IKernel
     }
 
     /// <summary>
-    /// Writes vector after vector. Where the last one would go beyond the last row of B, it holds the last rows, and 0 in place of
-    /// those that the one before it has.
+    /// Writes the vectors of rows of B. If the last vector would extend beyond the last row of B, it holds the last rows instead, with 0 in
+    /// place of the rows that the previous vector already holds.
     /// </summary>
     private readonly void Interleave(float* transposed, float* vectors)
     {
@@ -135,7 +140,7 @@ internal unsafe struct FewColumns : IKernel
     {
         for (int row = 0; row < Rows; row += 8)
         {
-            // Rows beyond the last are the first of the tile once more, and write the same numbers once more.
+            // A row beyond the last one is replaced by the first row of the tile, which is then computed and written again.
             int left = Rows - row;
             nint r1 = left > 1 ? 1 : 0;
             nint r2 = left > 2 ? 2 : 0;
@@ -214,15 +219,15 @@ internal unsafe struct FewColumns : IKernel
         c.Store(C + (row * Stride));
     }
 
-    /// <summary>How many rows of B a vector holds.</summary>
+    /// <summary>The number of rows of B in a vector: two or four.</summary>
     private interface IGroup<TLane>
     {
         static abstract int Size { get; }
 
-        /// <summary>So many numbers again and again.</summary>
+        /// <summary>Loads <see cref="Size"/> numbers, repeated to fill a vector.</summary>
         static abstract TLane Load(float* source);
 
-        /// <summary>The sums of so many neighbours, and then 0.</summary>
+        /// <summary>Returns the sums of each <see cref="Size"/> neighbouring numbers, followed by zeros.</summary>
         static abstract TLane Sums(TLane x);
     }
 

@@ -8,8 +8,8 @@ using System.Runtime.Intrinsics.X86;
 namespace FunTrpo.Kernels;
 
 /// <summary>
-/// a·b + c, fused where the processor can: what else is a call that emulates it, a hundred times as slow. One processor always rounds in
-/// the same way.
+/// Computes a·b + c, with a fused instruction if the processor has one. Otherwise it rounds twice, because the emulation of a fused
+/// operation is a hundred times as slow. On the same processor, rounding is always the same.
 /// </summary>
 internal static class Fused
 {

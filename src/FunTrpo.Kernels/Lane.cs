@@ -6,17 +6,17 @@ using System.Runtime.Intrinsics.X86;
 
 namespace FunTrpo.Kernels;
 
-/// <summary>A vector of float32 as wide as some processor has it, so that a kernel is written once for all widths.</summary>
+/// <summary>A SIMD vector of float32 of one of the widths, so that a kernel is written once for all widths.</summary>
 internal unsafe interface ILane<TLane>
     where TLane : unmanaged, ILane<TLane>
 {
-    /// <summary>How many numbers it holds.</summary>
+    /// <summary>The number of elements of a vector.</summary>
     static abstract int Count { get; }
 
-    /// <summary>How many of them the processor keeps in registers.</summary>
+    /// <summary>The number of vector registers of the processor.</summary>
     static abstract int Registers { get; }
 
-    /// <summary>The same number in every place.</summary>
+    /// <summary>Returns a vector whose elements are all x.</summary>
     static abstract TLane Create(float x);
 
     static abstract TLane Load(float* source);
@@ -31,57 +31,57 @@ internal unsafe interface ILane<TLane>
 
     static abstract TLane operator /(TLane a, TLane b);
 
-    /// <summary>a b + c, rounded once.</summary>
+    /// <summary>Returns a·b + c, rounded once if the processor has a fused instruction (<see cref="Fused"/>).</summary>
     static abstract TLane FusedMultiplyAdd(TLane a, TLane b, TLane c);
 
-    /// <summary>Adds a b, rounding once.</summary>
+    /// <summary>Adds a·b to this vector, rounded as by <see cref="FusedMultiplyAdd"/>.</summary>
     void AddProduct(TLane a, TLane b);
 
-    /// <summary>The square roots.</summary>
+    /// <summary>Returns the square root of each element.</summary>
     static abstract TLane SquareRoot(TLane x);
 
-    /// <summary>Two numbers again and again.</summary>
+    /// <summary>Loads two numbers, repeated to fill a vector.</summary>
     static abstract TLane RepeatTwo(float* source);
 
-    /// <summary>Four numbers again and again.</summary>
+    /// <summary>Loads four numbers, repeated to fill a vector.</summary>
     static abstract TLane RepeatFour(float* source);
 
-    /// <summary>The sum of the first two numbers, that of the next two, and so on; 0 in the second half.</summary>
+    /// <summary>Returns the sums of the elements 0 and 1, 2 and 3, and so on, in the first half, and zeros in the second half.</summary>
     static abstract TLane PairSums(TLane x);
 
-    /// <summary>x, and the nearest bound where x is outside; NaN where x is NaN.</summary>
+    /// <summary>Returns x limited to low … high, element by element; NaN stays NaN.</summary>
     static abstract TLane Clamp(TLane x, float low, float high);
 }
 
-/// <summary>What is computed on vectors of any width.</summary>
+/// <summary>A computation on vectors of any width.</summary>
 internal interface IKernel
 {
     void Run<TLane>()
         where TLane : unmanaged, ILane<TLane>;
 }
 
-/// <summary>How the inner loops of kernels are compiled.</summary>
+/// <summary>The compiler options of the inner loops of kernels.</summary>
 internal static class Compiled
 {
     /// <summary>
-    /// At once with all optimisations, and by itself: inlined elsewhere, a loop could exceed what the compiler is ready to inline into one
-    /// method, and would call the operators of its vectors one by one.
+    /// Compiles a method at once with all optimisations and never inlines it. If a loop were inlined into a larger method, it could exceed
+    /// the compiler's inlining budget, and the operators of its vectors would become calls.
     /// </summary>
     public const MethodImplOptions ByItself = MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining;
 }
 
-/// <summary>The width of this processor's vectors, chosen once.</summary>
+/// <summary>The width of this processor's vectors, determined once at the start.</summary>
 public static class Lanes
 {
-    /// <summary>How many float32 one vector holds: 16, 8 or 4.</summary>
+    /// <summary>The number of float32 in a vector: 16, 8 or 4.</summary>
     public static int Width { get; } =
         Vector512.IsHardwareAccelerated ? Lane512.Count
         : Vector256.IsHardwareAccelerated ? Lane256.Count
         : Lane128.Count;
 
     /// <summary>
-    /// The least multiple of <see cref="Width"/> that is not below <paramref name="count"/>: how far apart the rows of a
-    /// padded matrix lie, so that each starts and ends with a whole vector.
+    /// Returns the least multiple of <see cref="Width"/> that is at least <paramref name="count"/>. This is the stride of the rows of a
+    /// padded matrix, so that each row consists of whole vectors.
     /// </summary>
     public static int Pad(int count) => (count + Width - 1) / Width * Width;
 

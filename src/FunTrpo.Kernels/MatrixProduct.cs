@@ -3,13 +3,13 @@ using System.Runtime.CompilerServices;
 
 namespace FunTrpo.Kernels;
 
-/// <summary>One product A·B in a sum of products: A is read by rows or by columns, B is row-major and padded.</summary>
-/// <param name="length">The columns of A, and the rows of B.</param>
-/// <param name="a">Element (i, k) of A lies at a[i · row + k · column].</param>
-/// <param name="row">How far apart the rows of A are.</param>
-/// <param name="column">How far apart the columns of A are.</param>
+/// <summary>One product A·B in a sum of products. A is row-major or column-major; B is row-major and padded.</summary>
+/// <param name="length">The number of columns of A and of rows of B.</param>
+/// <param name="a">The first element of A. Element (i, k) is a[i · row + k · column].</param>
+/// <param name="row">The stride of the rows of A.</param>
+/// <param name="column">The stride of the columns of A.</param>
 /// <param name="b">The first row of B.</param>
-/// <param name="rowOfB">How far apart the rows of B are.</param>
+/// <param name="rowOfB">The stride of the rows of B.</param>
 internal readonly unsafe struct Term(int length, float* a, nint row, nint column, float* b, nint rowOfB)
 {
     public readonly int Length = length;
@@ -19,68 +19,68 @@ internal readonly unsafe struct Term(int length, float* a, nint row, nint column
     public readonly float* B = b;
     public readonly nint RowOfB = rowOfB;
 
-    /// <summary>The part of the sum with the inner indices first … first + count − 1.</summary>
+    /// <summary>Returns the part of the product with the inner indices first … first + count − 1.</summary>
     public Term Part(int first, int count) =>
         new(count, A + (first * Column), Row, Column, B + (first * RowOfB), RowOfB);
 
-    /// <summary>The same A with the columns of B from the given one on.</summary>
+    /// <summary>Returns the product of A and the columns of B from <paramref name="column"/> on.</summary>
     public Term FromColumn(int column) => new(Length, A, Row, Column, B + column, RowOfB);
 }
 
 /// <summary>
-/// C = (start + A₁·B₁ + A₂·B₂) ⊙ scale for float32, as many columns of them as whole vectors hold. B, C and scale are row-major.
+/// Computes C = (start + A₁·B₁ + A₂·B₂) ⊙ scale in float32, for columns that fill whole vectors. B, C and scale are row-major.
 /// </summary>
 /// <remarks>
-/// C is cut into register tiles, the largest of six rows and four vectors: what loads and loops cost beside the arithmetic becomes less
-/// with each row, most of all where two threads share a core. Each element of C is one chain of fused
-/// multiply-adds from its start through the inner indices in order, whichever tile it falls in, so a result depends neither on
-/// how many rows are computed together nor on the width of the vectors.
+/// C is divided into tiles that stay in registers, the largest of six rows and four vectors. Each further row reduces the share of loads
+/// and loop overhead, most of all if two threads share a core. Each element of C is one chain of fused multiply-adds, from its start
+/// through the inner indices in order, in whichever tile it is. So a result depends neither on how many rows are computed together nor on
+/// the width of the vectors.
 /// </remarks>
 internal unsafe struct MatrixProduct : IKernel
 {
-    /// <summary>So many rows of a tile's part of B stay in the first-level cache while the rows of A pass by.</summary>
+    /// <summary>The number of rows of B in one part of a long product: a tile's columns of them stay in the first-level cache.</summary>
     private const int InnerRows = 128;
 
-    /// <summary>The rows of the larger tiles.</summary>
+    /// <summary>The number of rows of a tile of two or more vectors.</summary>
     private const int TileRows = 6;
 
-    /// <summary>So many rows are computed faster one by one than as a tile.</summary>
+    /// <summary>The number of remaining rows up to which computing one by one is faster than as a tile.</summary>
     private const int FewRows = 2;
 
-    /// <summary>So many rows before they are needed, the scale's are asked for from the memory.</summary>
+    /// <summary>The distance, in rows, at which rows of the scale are prefetched.</summary>
     private const int RowsAhead = 2 * TileRows;
 
-    /// <summary>Whether these are not the first columns, so that A is in the cache by now.</summary>
+    /// <summary>Whether these are not the first columns, so that A is already in the cache.</summary>
     private bool isRight;
 
-    /// <summary>Whether A₁, by rows, and the scale may have to come from the memory.</summary>
+    /// <summary>Whether A₁ (row-major) and the scale are probably not in the cache, so that they are prefetched.</summary>
     public bool IsStreamed;
 
-    /// <summary>The rows of C.</summary>
+    /// <summary>The number of rows of C.</summary>
     public int Rows;
 
-    /// <summary>The columns of C that are computed: whole vectors.</summary>
+    /// <summary>The number of columns of C that are computed: whole vectors.</summary>
     public int Columns;
 
-    /// <summary>How far apart the rows of C and scale are.</summary>
+    /// <summary>The stride of the rows of C and scale.</summary>
     public nint Stride;
 
     /// <summary>A₁·B₁</summary>
     public Term First;
 
-    /// <summary>A₂·B₂, of length 0 where there is none.</summary>
+    /// <summary>A₂·B₂; its length is 0 if there is no second product.</summary>
     public Term Second;
 
-    /// <summary>What C starts from, which may be C itself; null for 0.</summary>
+    /// <summary>The values to which the products are added, which may be C itself; null for 0.</summary>
     public float* Start;
 
-    /// <summary>How far apart the rows of the start are: 0 where it is one row for all.</summary>
+    /// <summary>The stride of the rows of the start; 0 if one row is used for all.</summary>
     public nint StartRow;
 
-    /// <summary>What each sum is multiplied by; null for 1.</summary>
+    /// <summary>The factor of each sum; null for 1.</summary>
     public float* Scale;
 
-    /// <summary>Whether it is multiplied by 1 − scale² instead, which is f′ where the scale is f = tanh.</summary>
+    /// <summary>Whether the factor is 1 − scale² instead: f′ if scale holds y = tanh.</summary>
     public bool IsTanh;
 
     /// <summary>The result.</summary>
@@ -95,7 +95,7 @@ internal unsafe struct MatrixProduct : IKernel
             return;
         }
 
-        // Part by part; each goes on from what the one before has left in C.
+        // A long product is computed in parts. Each part starts from the result of the previous one in C.
         MatrixProduct part = this;
         part.Second = default;
         part.Scale = null;
@@ -112,7 +112,7 @@ internal unsafe struct MatrixProduct : IKernel
 
     private readonly Term Part(Term term, int first) => term.Part(first, Math.Min(InnerRows, term.Length - first));
 
-    /// <summary>Tile after tile from left to right.</summary>
+    /// <summary>Computes the columns of tiles from left to right.</summary>
     [MethodImpl(Compiled.ByItself)]
     public readonly void Run<TLane>()
         where TLane : unmanaged, ILane<TLane>
@@ -143,8 +143,8 @@ internal unsafe struct MatrixProduct : IKernel
     }
 
     /// <summary>
-    /// How wide the next tile is. A tile of six rows and four vectors needs 29 registers, one of two vectors 15. The wider a tile,
-    /// the fewer loads for its arithmetic: five vectors are better cut into three and two than into four and one.
+    /// Returns the width of the next tile, in vectors. A tile of six rows and four vectors needs 29 registers, one of two vectors 15. A
+    /// wider tile needs fewer loads for its arithmetic, so five vectors are divided into three and two rather than four and one.
     /// </summary>
     private static int VectorsOfTile(int left, int registers) =>
         registers < 32 ? Math.Min(left, 2)
@@ -161,7 +161,7 @@ internal unsafe struct MatrixProduct : IKernel
         Scale = Scale == null ? null : Scale + columns;
     }
 
-    /// <summary>Columns a few vectors wide.</summary>
+    /// <summary>Computes all rows of one column of tiles, two to four vectors wide.</summary>
     private readonly void AllRows<TRow, TLane>()
         where TRow : unmanaged, IRow<TRow, TLane>
         where TLane : unmanaged, ILane<TLane>
@@ -183,22 +183,22 @@ internal unsafe struct MatrixProduct : IKernel
         }
     }
 
-    /// <summary>The first rows of columns a few vectors wide, six at a time: the sums of all stay in registers.</summary>
+    /// <summary>Computes the first rows of a column of tiles, six at a time, so that all sums stay in registers.</summary>
     [MethodImpl(Compiled.ByItself)]
     private readonly void SixRows<TRow, TLane, TAhead>(int rows)
         where TRow : unmanaged, IRow<TRow, TLane>
         where TLane : unmanaged, ILane<TLane>
         where TAhead : IAhead
     {
-        PrefetchQueue.Queue soon = PrefetchQueue.OfThread;
+        PrefetchQueue.Queue queue = PrefetchQueue.OfThread;
         for (int row = 0; row < rows; row += TileRows)
         {
             if (!TAhead.IsAsked)
             {
-                soon.Advance();
+                queue.Advance();
             }
 
-            // Rows beyond the last are the first of the tile once more, and write the same numbers once more.
+            // A row beyond the last one is replaced by the first row of the tile, which is then computed and written again.
             int left = rows - row;
             nint r1 = left > 1 ? 1 : 0;
             nint r2 = left > 2 ? 2 : 0;
@@ -242,9 +242,9 @@ internal unsafe struct MatrixProduct : IKernel
                 while (b < last)
                 {
                     float* pause = last;
-                    if (TAhead.IsAsked || soon.First < soon.End)
+                    if (TAhead.IsAsked || queue.First < queue.End)
                     {
-                        // A few requests at a time: more at once than the cache can wait for would stop everything else.
+                        // Only a few requests at a time: the cache can wait for a limited number, and more would stall the processor.
                         float* cacheLine = b + (Prefetch.CacheLine * stride);
                         pause = cacheLine < last ? cacheLine : last;
                         if (TAhead.IsAsked)
@@ -254,8 +254,8 @@ internal unsafe struct MatrixProduct : IKernel
                         }
                         else
                         {
-                            Prefetch.Numbers(soon.First, Prefetch.CacheLine);
-                            soon.First += Prefetch.CacheLine;
+                            Prefetch.Numbers(queue.First, Prefetch.CacheLine);
+                            queue.First += Prefetch.CacheLine;
                         }
                     }
 
@@ -310,7 +310,7 @@ internal unsafe struct MatrixProduct : IKernel
         }
     }
 
-    /// <summary>A row of columns a few vectors wide.</summary>
+    /// <summary>Computes one row of a column of tiles.</summary>
     [MethodImpl(Compiled.ByItself)]
     private readonly void OneRow<TRow, TLane>(int row)
         where TRow : unmanaged, IRow<TRow, TLane>
@@ -340,14 +340,16 @@ internal unsafe struct MatrixProduct : IKernel
         sum.Store(C + (row * Stride));
     }
 
-    /// <summary>Columns one vector wide, eight rows at a time: four sums alone would have to wait for each other.</summary>
+    /// <summary>
+    /// Computes columns one vector wide, eight rows at a time. With only four sums, the multiply-adds would have to wait for each other.
+    /// </summary>
     [MethodImpl(Compiled.ByItself)]
     private readonly void EightRows<TLane>()
         where TLane : unmanaged, ILane<TLane>
     {
         for (int row = 0; row < Rows; row += 8)
         {
-            // Rows beyond the last are the first of the tile once more, and write the same numbers once more.
+            // A row beyond the last one is replaced by the first row of the tile, which is then computed and written again.
             int left = Rows - row;
             nint r1 = left > 1 ? 1 : 0;
             nint r2 = left > 2 ? 2 : 0;
@@ -434,7 +436,10 @@ internal unsafe struct MatrixProduct : IKernel
         }
     }
 
-    /// <summary>What is asked for from the memory meanwhile: the next rows of A and of the scale, or what is wanted <see cref="PrefetchQueue"/>.</summary>
+    /// <summary>
+    /// Selects what the loop prefetches: the next rows of A and of the scale (true), or the memory in the <see cref="PrefetchQueue"/>
+    /// (false).
+    /// </summary>
     private interface IAhead
     {
         static abstract bool IsAsked { get; }

@@ -6,19 +6,20 @@ using System.Runtime.Intrinsics.X86;
 
 namespace FunTrpo.Kernels;
 
-/// <summary>Row-major matrices whose rows are padded to whole vectors, and the same ones without the padding.</summary>
+/// <summary>Copies and transposes row-major matrices whose rows may be padded to whole vectors.</summary>
 public static unsafe class PaddedRows
 {
-    /// <summary>The rows and columns that are transposed in registers.</summary>
+    /// <summary>The number of rows and columns that are transposed in registers.</summary>
     private const int Square = 4;
 
-    /// <summary>So many rows are transposed together that the lines of the cache are written to the end.</summary>
+    /// <summary>The number of rows that are transposed together, so that whole cache lines are written.</summary>
     private const int Block = 16;
 
     /// <summary>
-    /// Copies <paramref name="rows"/> rows of <paramref name="width"/> numbers, each followed by zeros. How far apart the padded
-    /// rows are follows from the length of <paramref name="padded"/>.
+    /// Copies <paramref name="rows"/> rows of <paramref name="width"/> numbers and fills the padding after each row with zeros. The
+    /// stride of the padded rows is the length of <paramref name="padded"/> divided by the number of rows.
     /// </summary>
+    /// <exception cref="ArgumentException">The lengths of the spans do not fit.</exception>
     public static void Pad(int rows, int width, ReadOnlySpan<float> compact, Span<float> padded)
     {
         int stride = Stride(rows, width, compact.Length, padded.Length);
@@ -40,14 +41,16 @@ public static unsafe class PaddedRows
         }
     }
 
-    /// <summary>Copies the rows without their padding.</summary>
+    /// <summary>Copies <paramref name="rows"/> rows of <paramref name="width"/> numbers without their padding.</summary>
+    /// <exception cref="ArgumentException">The lengths of the spans do not fit.</exception>
     public static void Unpad(int rows, int width, ReadOnlySpan<float> padded, Span<float> compact) =>
         Copy(rows, width, padded, Stride(rows, width, compact.Length, padded.Length), compact, width);
 
     /// <summary>
-    /// Copies so many columns of rows that are as far apart as their strides say. What lies between their ends and there is not
-    /// written.
+    /// Copies a matrix of <paramref name="rows"/> rows of <paramref name="columns"/> numbers to another stride. The padding of the copy is
+    /// not written.
     /// </summary>
+    /// <exception cref="ArgumentException">The lengths of the spans do not fit.</exception>
     public static void Copy(
         int rows,
         int columns,
@@ -72,9 +75,10 @@ public static unsafe class PaddedRows
     }
 
     /// <summary>
-    /// The transpose of a matrix of <paramref name="rows"/> rows of <paramref name="columns"/> numbers, the rows of either as far
-    /// apart as its stride says. What lies between their ends and there is not written.
+    /// Writes the transpose of a matrix of <paramref name="rows"/> rows of <paramref name="columns"/> numbers. Each of the two matrices has
+    /// its own stride. The padding of the transpose is not written.
     /// </summary>
+    /// <exception cref="ArgumentException">The lengths of the spans do not fit.</exception>
     public static void Transpose(
         int rows,
         int columns,
@@ -117,7 +121,7 @@ public static unsafe class PaddedRows
         }
     }
 
-    /// <summary>Four rows of four numbers, in registers.</summary>
+    /// <summary>Transposes four rows of four numbers, in registers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void TransposeSquare(float* source, nint stride, float* target, nint transposedStride)
     {
@@ -135,23 +139,23 @@ public static unsafe class PaddedRows
         JoinHigh(high01, high23).Store(target + (3 * transposedStride));
     }
 
-    /// <summary>The first two numbers of either, in turn.</summary>
+    /// <summary>Returns a₀, b₀, a₁, b₁.</summary>
     private static Vector128<float> InterleaveLow(Vector128<float> a, Vector128<float> b) =>
         Sse.IsSupported ? Sse.UnpackLow(a, b)
         : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipLow(a, b)
         : Vector128.Create(a[0], b[0], a[1], b[1]);
 
-    /// <summary>The last two numbers of either, in turn.</summary>
+    /// <summary>Returns a₂, b₂, a₃, b₃.</summary>
     private static Vector128<float> InterleaveHigh(Vector128<float> a, Vector128<float> b) =>
         Sse.IsSupported ? Sse.UnpackHigh(a, b)
         : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipHigh(a, b)
         : Vector128.Create(a[2], b[2], a[3], b[3]);
 
-    /// <summary>The first two numbers of one and then of the other.</summary>
+    /// <summary>Returns a₀, a₁, b₀, b₁.</summary>
     private static Vector128<float> JoinLow(Vector128<float> a, Vector128<float> b) =>
         Sse.IsSupported ? Sse.MoveLowToHigh(a, b) : Vector128.Create(a.GetLower(), b.GetLower());
 
-    /// <summary>The last two numbers of one and then of the other.</summary>
+    /// <summary>Returns a₂, a₃, b₂, b₃.</summary>
     private static Vector128<float> JoinHigh(Vector128<float> a, Vector128<float> b) =>
         Sse.IsSupported ? Sse.MoveHighToLow(b, a) : Vector128.Create(a.GetUpper(), b.GetUpper());
 
@@ -165,7 +169,7 @@ public static unsafe class PaddedRows
 
     private static void Copy(float* source, float* target, int count)
     {
-        // A call costs more than a few numbers do.
+        // For a few numbers, a call of CopyTo takes longer than a loop.
         if (count >= 16)
         {
             new ReadOnlySpan<float>(source, count).CopyTo(new Span<float>(target, count));

@@ -7,8 +7,8 @@ using System.Threading;
 namespace FunTrpo.Kernels;
 
 /// <summary>
-/// Memory for intermediate results, which is lent by a pool until it is disposed of: training that has reached its steady state
-/// allocates none. It starts on a 64-byte boundary, holds whatever was last written to it, and is safe to forget.
+/// Memory for intermediate results that is rented from a pool and returned by <see cref="Dispose"/>, so that training in its steady state
+/// allocates none. It starts on a 64-byte boundary and has arbitrary content. A buffer that is never disposed of is garbage collected.
 /// </summary>
 public readonly struct PooledBuffer : IDisposable
 {
@@ -23,22 +23,27 @@ public readonly struct PooledBuffer : IDisposable
         loan = block.Loan;
     }
 
-    /// <summary>The numbers that were asked for.</summary>
+    /// <summary>The rented numbers.</summary>
+    /// <exception cref="ObjectDisposedException">The buffer has been disposed of.</exception>
     public Memory<float> Memory =>
         block?.Loan == loan
             ? block.Numbers[..count]
             : throw new ObjectDisposedException(nameof(PooledBuffer), "This memory has been given back.");
 
-    /// <summary>The numbers that were asked for.</summary>
+    /// <summary>The rented numbers.</summary>
+    /// <exception cref="ObjectDisposedException">The buffer has been disposed of.</exception>
     public Span<float> Span => Memory.Span;
 
-    /// <summary>The same memory as float64, where it was rented for such numbers.</summary>
+    /// <summary>The memory as float64, if it was rented by <see cref="RentDoubles"/>.</summary>
+    /// <exception cref="ObjectDisposedException">The buffer has been disposed of.</exception>
     public Span<double> Doubles => MemoryMarshal.Cast<float, double>(Span);
 
-    /// <summary>Memory for <paramref name="count"/> float64, of unknown content.</summary>
+    /// <summary>Rents memory for <paramref name="count"/> float64, of arbitrary content.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The count is negative or too large.</exception>
     public static PooledBuffer RentDoubles(int count) => Rent(2, count);
 
-    /// <summary>Memory for <paramref name="rows"/> rows of <paramref name="columns"/> numbers, of unknown content.</summary>
+    /// <summary>Rents memory for <paramref name="rows"/> rows of <paramref name="columns"/> float32, of arbitrary content.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A size is negative, or the memory is larger than <see cref="Largest"/>.</exception>
     public static PooledBuffer Rent(int rows, int columns)
     {
         long count = Check.Product(rows, columns);
@@ -46,10 +51,11 @@ public readonly struct PooledBuffer : IDisposable
         return Rent((int)count);
     }
 
-    /// <summary>The most numbers that are lent in one piece, 2³⁰.</summary>
+    /// <summary>The most numbers that one buffer can hold, 2³⁰.</summary>
     public static int Largest => Block.Largest;
 
-    /// <summary>Memory for <paramref name="count"/> numbers, of unknown content.</summary>
+    /// <summary>Rents memory for <paramref name="count"/> float32, of arbitrary content.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The count is negative, or larger than <see cref="Largest"/>.</exception>
     public static PooledBuffer Rent(int count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
@@ -57,7 +63,8 @@ public readonly struct PooledBuffer : IDisposable
         return new(Block.Take(count), count);
     }
 
-    /// <summary>Memory for <paramref name="rows"/> rows of <paramref name="columns"/> numbers, all 0.</summary>
+    /// <summary>Rents memory for <paramref name="rows"/> rows of <paramref name="columns"/> float32, all 0.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A size is negative, or the memory is larger than <see cref="Largest"/>.</exception>
     public static PooledBuffer RentZeros(int rows, int columns)
     {
         PooledBuffer scratch = Rent(rows, columns);
@@ -65,22 +72,22 @@ public readonly struct PooledBuffer : IDisposable
         return scratch;
     }
 
-    /// <summary>Gives the memory back; to do so twice is harmless, even where it has been lent anew.</summary>
+    /// <summary>Returns the memory to the pool. A second call does nothing, even if the memory has been rented again.</summary>
     public void Dispose() => block?.Return(loan);
 
-    /// <summary>What is lent, time and again.</summary>
+    /// <summary>A block of memory of the pool, which is rented many times.</summary>
     private sealed unsafe class Block
     {
         private const int Alignment = 64;
         private const int LargestPower = 30;
         private const int MostKept = 4;
 
-        /// <summary>The blocks in place i hold 2ⁱ numbers, and nobody uses them.</summary>
+        /// <summary>The free blocks. Stack i holds the blocks of 2ⁱ numbers.</summary>
         private static readonly Stack<Block>[] Free = MakeStacks();
 
         /// <summary>
-        /// For each power the last few blocks that this thread has given back, a linked list: most blocks are rented where they were
-        /// given back, and threads then need not wait for each other.
+        /// For each power of two, a linked list of the last few blocks that this thread returned. Most blocks are rented again by the
+        /// thread that returned them, and that needs no lock.
         /// </summary>
         [ThreadStatic]
         private static Block?[]? Kept;
@@ -91,7 +98,7 @@ public readonly struct PooledBuffer : IDisposable
 
         private Block(int capacity)
         {
-            // Pinned: the address does not change, so that the boundary stays one.
+            // The array is pinned so that its address, and so the alignment of the block, does not change.
             float[] array = GC.AllocateUninitializedArray<float>(capacity + (Alignment / sizeof(float)), pinned: true);
             fixed (float* start = array)
             {
@@ -105,7 +112,10 @@ public readonly struct PooledBuffer : IDisposable
 
         public Memory<float> Numbers { get; }
 
-        /// <summary>Which loan this is, or will be next: that of a <see cref="PooledBuffer"/> has ended where it is another.</summary>
+        /// <summary>
+        /// The number of times that the block has been returned. If it differs from that in a <see cref="PooledBuffer"/>, the buffer has
+        /// been disposed of.
+        /// </summary>
         public int Loan => Volatile.Read(ref loan);
 
         public static Block Take(int count)

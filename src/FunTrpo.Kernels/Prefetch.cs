@@ -3,13 +3,15 @@ using System.Runtime.Intrinsics.X86;
 
 namespace FunTrpo.Kernels;
 
-/// <summary>Asks the memory for numbers before they are needed: the processor's own guesses end where a row does.</summary>
+/// <summary>
+/// Prefetches memory into the cache before it is needed. The prefetcher of the processor does not predict the jump to the next row.
+/// </summary>
 internal static unsafe class Prefetch
 {
-    /// <summary>So many numbers come at once.</summary>
+    /// <summary>The number of float32 in a cache line.</summary>
     public const int CacheLine = 64 / sizeof(float);
 
-    /// <summary>Asks for so many numbers, which need not exist.</summary>
+    /// <summary>Prefetches <paramref name="count"/> numbers. The address need not be valid.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Numbers(float* first, int count)
     {
@@ -22,7 +24,7 @@ internal static unsafe class Prefetch
         }
     }
 
-    /// <summary>Asks for a cache line of each of three rows, so far apart.</summary>
+    /// <summary>Prefetches one cache line of each of three rows with stride <paramref name="distance"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void ThreeRows(float* first, nint distance)
     {

@@ -4,8 +4,8 @@ using System.Runtime.CompilerServices;
 namespace FunTrpo.Kernels;
 
 /// <summary>
-/// What a thread will read soon. Its matrix products ask the memory for it while they calculate, a few cache lines at a time: asked for all
-/// at once, or only when it is needed, it would keep the processor waiting. A hint: nothing depends on it but time.
+/// A queue of the memory that the calling thread will read next. The thread's matrix products prefetch it while they compute, a few cache
+/// lines at a time: if it were requested all at once, or only when needed, the processor would wait. The queue affects speed, not results.
 /// </summary>
 public static unsafe class PrefetchQueue
 {
@@ -14,16 +14,16 @@ public static unsafe class PrefetchQueue
     [ThreadStatic]
     private static Queue? queue;
 
-    /// <summary>What the calling thread still has to ask for.</summary>
+    /// <summary>The queue of the calling thread.</summary>
     internal static Queue OfThread => queue ??= new();
 
-    /// <summary>Nothing is wanted any more of what was.</summary>
+    /// <summary>Removes all entries from the queue of the calling thread.</summary>
     public static void Clear() => OfThread.Clear();
 
-    /// <summary>These numbers will be read, after those that were named before. Beyond 256 such calls they are not asked for.</summary>
+    /// <summary>Appends numbers to the queue of the calling thread. A full queue (256 entries) ignores further entries.</summary>
     public static void Add(ReadOnlySpan<float> numbers)
     {
-        // An address is all that is kept: wherever the numbers are by then, asking for them does no harm.
+        // Only the address is kept. If the garbage collector moves the numbers, prefetching the old address does no harm.
         fixed (float* first = numbers)
         {
             OfThread.Add(first, numbers.Length);
@@ -37,10 +37,10 @@ public static unsafe class PrefetchQueue
         private int next;
         private int count;
 
-        /// <summary>The first number that has not been asked for.</summary>
+        /// <summary>The first number of the current entry that has not been prefetched.</summary>
         public float* First;
 
-        /// <summary>The end of the numbers of which that is one.</summary>
+        /// <summary>The end of the current entry.</summary>
         public float* End;
 
         public void Clear()
@@ -61,7 +61,7 @@ public static unsafe class PrefetchQueue
             }
         }
 
-        /// <summary>Goes on to the next numbers, where all up to here have been asked for.</summary>
+        /// <summary>Moves to the next entry if the current one has been prefetched completely.</summary>
         [MethodImpl(MethodImplOptions.NoInlining)]
         public void Advance()
         {

@@ -4,10 +4,11 @@ using System.Runtime.InteropServices;
 
 namespace FunTrpo.Kernels;
 
-/// <summary>Sums over vectors of float32 in float64, and element-wise combinations of two vectors.</summary>
+/// <summary>Dot products, and element-wise combinations and conversions of vectors.</summary>
 public static class Reductions
 {
-    /// <summary>⟨a, b⟩, with products and sums in float64.</summary>
+    /// <summary>Returns the dot product ⟨a, b⟩, with products and sums in float64.</summary>
+    /// <exception cref="ArgumentException">The spans have different lengths.</exception>
     public static double Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
     {
         Check.SameLength(a.Length, b.Length);
@@ -33,7 +34,8 @@ public static class Reductions
         return sum;
     }
 
-    /// <summary>sum = y + α x. <paramref name="sum"/> may be <paramref name="y"/> itself.</summary>
+    /// <summary>Writes sum = y + α x. <paramref name="sum"/> may be <paramref name="y"/>.</summary>
+    /// <exception cref="ArgumentException">The spans have different lengths.</exception>
     public static void AddScaled(float alpha, ReadOnlySpan<float> x, ReadOnlySpan<float> y, Span<float> sum)
     {
         Check.SameLength(x.Length, y.Length);
@@ -54,7 +56,8 @@ public static class Reductions
         }
     }
 
-    /// <summary>⟨a, b⟩ of float64 vectors.</summary>
+    /// <summary>Returns the dot product ⟨a, b⟩ of float64 vectors.</summary>
+    /// <exception cref="ArgumentException">The spans have different lengths.</exception>
     public static double Dot(ReadOnlySpan<double> a, ReadOnlySpan<double> b)
     {
         Check.SameLength(a.Length, b.Length);
@@ -98,7 +101,8 @@ public static class Reductions
         }
     }
 
-    /// <summary>The same numbers in float64.</summary>
+    /// <summary>Converts float32 to float64.</summary>
+    /// <exception cref="ArgumentException">The spans have different lengths.</exception>
     public static void Widen(ReadOnlySpan<float> source, Span<double> target)
     {
         Check.SameLength(source.Length, target.Length);
@@ -108,7 +112,8 @@ public static class Reductions
         }
     }
 
-    /// <summary>The nearest numbers in float32.</summary>
+    /// <summary>Rounds float64 to the nearest float32.</summary>
+    /// <exception cref="ArgumentException">The spans have different lengths.</exception>
     public static void Narrow(ReadOnlySpan<double> source, Span<float> target)
     {
         Check.SameLength(source.Length, target.Length);
@@ -118,7 +123,8 @@ public static class Reductions
         }
     }
 
-    /// <summary>sum = α x + β y. <paramref name="sum"/> may be <paramref name="x"/> or <paramref name="y"/>.</summary>
+    /// <summary>Writes sum = α x + β y. <paramref name="sum"/> may be <paramref name="x"/> or <paramref name="y"/>.</summary>
+    /// <exception cref="ArgumentException">The spans have different lengths.</exception>
     public static void Combine(float alpha, ReadOnlySpan<float> x, float beta, ReadOnlySpan<float> y, Span<float> sum)
     {
         Check.SameLength(x.Length, y.Length);
@@ -137,7 +143,8 @@ public static class Reductions
         }
     }
 
-    /// <summary>product = a ⊙ b, element by element. <paramref name="product"/> may be <paramref name="a"/> itself.</summary>
+    /// <summary>Writes product = a ⊙ b, element by element. <paramref name="product"/> may be <paramref name="a"/>.</summary>
+    /// <exception cref="ArgumentException">The spans have different lengths.</exception>
     public static void Multiply(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> product)
     {
         Check.SameLength(a.Length, b.Length);
@@ -157,7 +164,7 @@ public static class Reductions
         }
     }
 
-    /// <summary>Whether no element is NaN or infinite.</summary>
+    /// <summary>Returns whether all elements are finite: neither NaN nor infinite.</summary>
     public static bool AllFinite(ReadOnlySpan<float> values)
     {
         foreach (float value in values)

@@ -3,13 +3,14 @@ using System.Runtime.CompilerServices;
 namespace FunTrpo.Kernels;
 
 /// <summary>
-/// A few vectors side by side, so that a kernel is written once for all widths of a tile: the compiler keeps each in a register.
+/// One to four vectors side by side: a row of a tile. A kernel is then written once for all widths of a tile, and the compiler keeps each
+/// vector in a register.
 /// </summary>
 internal unsafe interface IRow<TRow, TLane>
     where TRow : unmanaged, IRow<TRow, TLane>
     where TLane : unmanaged, ILane<TLane>
 {
-    /// <summary>How many numbers it holds.</summary>
+    /// <summary>The number of elements.</summary>
     static abstract int Count { get; }
 
     static abstract TRow Load(float* source);
@@ -18,10 +19,10 @@ internal unsafe interface IRow<TRow, TLane>
 
     static abstract TRow operator +(TRow a, TRow b);
 
-    /// <summary>Adds a b, rounding once.</summary>
+    /// <summary>Adds a·b, rounded as by <c>ILane.FusedMultiplyAdd</c>.</summary>
     void AddProduct(TLane a, TRow b);
 
-    /// <summary>Multiplies it by the slope that follows from what is kept of it (<see cref="Activations.Slope"/>).</summary>
+    /// <summary>Multiplies by the derivative of the activation, given the kept values (<see cref="Activations.Slope"/>).</summary>
     void MultiplyBySlope(bool isTanh, float* kept);
 }
 

@@ -2,13 +2,17 @@ using System;
 
 namespace FunTrpo.Kernels;
 
-/// <summary>The rows of a row-major matrix.</summary>
+/// <summary>Selects rows of a row-major matrix.</summary>
 public static unsafe class Rows
 {
-    /// <summary>So many numbers are under way from the memory while others are copied.</summary>
+    /// <summary>The distance, in numbers, at which rows are prefetched.</summary>
     private const int NumbersAhead = 16384;
 
-    /// <summary>Copies the rows with the given indices, of <paramref name="width"/> numbers each, one after another.</summary>
+    /// <summary>
+    /// Copies the rows with the given indices, of <paramref name="width"/> numbers each, one after another to <paramref name="gathered"/>.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">An index is not that of a row.</exception>
+    /// <exception cref="ArgumentException">The lengths of the spans do not fit.</exception>
     public static void Gather(ReadOnlySpan<int> indices, int width, ReadOnlySpan<float> matrix, Span<float> gathered)
     {
         Check.SameLength(gathered.Length, Check.Product(indices.Length, width));

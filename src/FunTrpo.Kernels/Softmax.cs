@@ -2,14 +2,14 @@ using System;
 
 namespace FunTrpo.Kernels;
 
-/// <summary>What the softmax of rows of logits needs.</summary>
+/// <summary>The metric (Fisher matrix) of the softmax of rows of logits.</summary>
 public static unsafe class Softmax
 {
     /// <summary>
-    /// In each of <paramref name="rows"/> rows, in the columns start … start + count − 1, replaces u by (diag(p) − p pᵀ) u = p ⊙ (u −
-    /// ⟨p, u⟩), the Fisher information matrix of a categorical distribution in its logits times u. The rows of both are
-    /// <paramref name="stride"/> apart.
+    /// Replaces u by (diag(p) − p pᵀ) u = p ⊙ (u − ⟨p, u⟩) in the columns start … start + count − 1 of each row. This is the product of u
+    /// and the Fisher matrix of a categorical distribution in its logits. <paramref name="stride"/> is the stride of the rows of both.
     /// </summary>
+    /// <exception cref="ArgumentException">The lengths of the spans do not fit, or the columns are not in a row.</exception>
     public static void ApplyMetric(
         int rows,
         int stride,

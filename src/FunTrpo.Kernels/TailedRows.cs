@@ -1,27 +1,27 @@
 namespace FunTrpo.Kernels;
 
 /// <summary>
-/// How rows of a vector of numbers or more are laid out: as whole vectors, of which the last one ends with the row and so may begin
-/// with numbers that are in the one before it too. Kernels then need neither padding where they read such rows, nor remainders.
-/// A row is one or two runs of whole vectors.
+/// The layout of rows that have at least as many numbers as a vector. A row is stored as whole vectors. The last vector ends with the row,
+/// so its first numbers may repeat numbers of the previous vector. Kernels that read such rows then need neither padding nor code for
+/// remainders. A row is stored as one or two runs of whole vectors.
 /// </summary>
 internal readonly struct TailedRows(int length)
 {
-    /// <summary>How far apart the rows are.</summary>
+    /// <summary>The stride of the rows.</summary>
     public int Stride => Lanes.Pad(length);
 
-    /// <summary>How many runs a row has.</summary>
+    /// <summary>The number of runs of a row.</summary>
     public int Runs => length == Whole ? 1 : 2;
 
-    /// <summary>So many of the first numbers fill vectors.</summary>
+    /// <summary>The number of first numbers that fill whole vectors.</summary>
     public int Whole => length / Lanes.Width * Lanes.Width;
 
-    /// <summary>The first number of a run.</summary>
+    /// <summary>Returns the index, in the row, of the first number of a run.</summary>
     public int First(int run) => run == 0 ? 0 : length - Lanes.Width;
 
-    /// <summary>Where that number is in the row.</summary>
+    /// <summary>Returns the position, in the stored row, at which a run begins.</summary>
     public int Place(int run) => run == 0 ? 0 : Whole;
 
-    /// <summary>How many numbers a run has.</summary>
+    /// <summary>Returns the number of numbers of a run.</summary>
     public int Count(int run) => run == 0 ? Whole : Lanes.Width;
 }
