@@ -1,9 +1,9 @@
 #:package FunTrpo.CSharp@0.1.0-*
 
-// Plays a saved policy: reads observations, a line each, and writes the most probable action for each.
+// Plays a saved policy: reads one observation from each line, and writes the most probable action for it.
 //
-//   dotnet publish run-policy.cs --output out -p:IlcInstructionSet=native    makes one native program of it
-//   out/run-policy policy.json < observations.txt                            runs it
+//   dotnet publish run-policy.cs --output out -p:IlcInstructionSet=native    makes a native program
+//   out/run-policy policy.json < observations.txt                            runs the program
 
 using System;
 using System.Globalization;

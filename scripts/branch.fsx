@@ -1,5 +1,5 @@
-// A training state is a value. It can be kept, and gone on from as often as one likes: with the same key, which gives the same
-// future each time; with other keys; or with another configuration.
+// A training state is a value. A program can keep it and continue training from it as often as it likes: with the same key, which gives
+// the same future each time; with other keys; or with another configuration.
 #load "load.fsx"
 #load "lesson.fsx"
 
@@ -21,21 +21,21 @@ let configuration =
 
 let setupOf configuration = Training.setup 1 configuration environment |> orFail
 
-/// The state after training from `state` on, until so many steps have been made since the very start.
+/// Continues training from `state` until the total number of steps, counted from the very start, is `until`.
 let goOn configuration until state =
     let setup = setupOf configuration
     (state, Training.runFor until setup state) ||> Seq.fold (fun _ next -> next |> orFail |> fst)
 
-// The trunk: one training run, stopped after half of the steps.
+// The trunk is one training run, stopped after half of the steps.
 let trunk = Training.start (setupOf configuration) 0L |> goOn configuration (total / 2L)
 
 let returnOf state = Training.meanReturn state |> Option.defaultValue 0.0
 
 printfn "Pendulum-v1, branched after %d steps at a mean return of %.1f" trunk.Steps (returnOf trunk)
 
-// The branches. A key decides which actions are drawn and where episodes start, and the state holds it; so another future is
-// the state with another key. What belongs to the configuration is not part of the state at all: to change the algorithm in
-// the middle of training, go on with another setup.
+// The branches. The state holds the key that determines which actions are drawn and where episodes start. So the same state with another
+// key has another future. The configuration is not part of the state: to change the algorithm in the middle of training, continue with
+// another setup.
 let futures =
     [ "as before, δ = 0.02", configuration
       "shorter steps, δ = 0.002", { configuration with Delta = 0.002 }
@@ -55,10 +55,11 @@ for name, configuration in futures do
     let returns = ends |> Array.map (returnOf >> sprintf "%8.1f")
     printfn "%-26s %s" name (String.concat " " returns)
 
-// Within a row only chance differs, and between rows the configuration does, from one and the same policy on. So what the full
-// table says of short steps and of REINFORCE is sure: they are slower. The longest steps are ahead by little more than chance.
+// All entries start from the same policy. Within a row only the random numbers differ, and between rows only the configuration. The full
+// table shows clearly that short steps and REINFORCE are slower. The longest steps differ from the old ones by less than the random
+// variation.
 
-// Two states are equal when all that they hold is, to the last bit: policy, critic, environments, returns.
+// Two states are equal if all their contents are equal, bit for bit: policy, critic, environments, returns.
 let ends = branches |> Array.map (goOn configuration total)
 let again = goOn configuration total trunk
 let policies = ends |> Array.map _.PolicyParameters |> Array.distinct

@@ -1,9 +1,10 @@
-// From the theory to samples: the practical pipeline on a finite process, next to what it estimates. First in the setting in which the theory says
-// that the estimates converge: how fast they do. Then with one part of practice after another: what each of them costs.
+// From the theory to samples: compares the practical pipeline on a finite process with the exact quantities that it estimates. The first
+// part measures how fast the estimates converge in the setting in which the theory says that they do. The second part measures what each
+// departure of practice from that setting costs.
 //
-//     dotnet fsi scripts/bridge.fsx                                  all of it, some minutes, into artifacts/bridge.html
+//     dotnet fsi scripts/bridge.fsx           all of it, some minutes; writes artifacts/bridge.html
 //     dotnet fsi scripts/bridge.fsx 4096 --page FILE --json FILE --picture FILE
-//                                                                    with batches of at most so many steps, elsewhere, as numbers, and the curves alone
+//                                             batches of at most 4096 steps; writes the page, the numbers and the curves into these files
 #load "load.fsx"
 #load "lesson.fsx"
 #load "chart.fsx"
@@ -21,7 +22,7 @@ let norm x = sqrt (Table.fold (fun sum xi -> sum + xi * xi) 0.0 x)
 
 // ---- How fast estimates converge ----
 
-// A policy on its way: after three steps of exact TRPO. What is estimated is L at the next one, and what leads there.
+// The policy after three steps of exact TRPO. The estimated quantities are L at the next policy, and those that the step there needs.
 let garnet = Builders.garnet 0.9 10 3 3 (Key.ofSeed 1L)
 let values = (PolicySequence.run garnet (Algorithms.trustRegion 0.05) |> Seq.item 3 |> orFail).Values
 let damping, delta = 0.1, 0.01
@@ -31,7 +32,7 @@ let next = TabularPolicy.tilt step values.Policy
 let gain = Values.policyAdvantage values next
 let gradient = Softmax.gradient values
 
-/// Some direction, to multiply Fisher matrices by.
+/// An arbitrary direction, to multiply Fisher matrices by.
 let direction =
     Table.init garnet.States garnet.Actions (fun s a ->
         Key.normal (Key.at (int64 (s * garnet.Actions + a)) (Key.ofSeed 2L)))
@@ -42,9 +43,9 @@ type Estimator =
     {
         Name: string
         Setup: int -> Setup<int>
-        /// A surrogate, and the environment steps that it took.
+        /// Makes a surrogate, and returns the number of environment steps that it took.
         Sample: Setup<int> -> int64 -> Surrogate * int64
-        /// Of a row of `Setup`'s argument, in environment steps: the sizes are chosen by it.
+        /// The environment steps for each unit of `Setup`'s argument; the sizes of the batches are chosen by it.
         StepsEach: int
     }
 
@@ -62,7 +63,7 @@ let vine name returns stepsEach =
       Sample = fun setup seed -> Bridge.vine setup values seed |> orFail
       StepsEach = stepsEach }
 
-// The branches of a vine go on for 1 / (1 − γ) = 10 steps on average, and there are three from each state.
+// The branches of a vine take 1 / (1 − γ) = 10 steps on average, and each state has three branches.
 let estimators =
     [ singlePath "exact values" Bridge.ByExactValues
       vine "exact values" Bridge.ByExactValues 3
@@ -80,7 +81,7 @@ let errors setup surrogate =
       relative (Bridge.fisherProduct garnet values surrogate direction) product
       relative (Bridge.step setup garnet values damping delta surrogate) step ]
 
-/// The environment steps of batches of a size, and the root mean squares of their errors.
+/// The mean number of environment steps of batches of a size, and the root mean squares of their errors.
 let measure estimator rows =
     let setup = estimator.Setup rows
 
@@ -101,7 +102,7 @@ let sizes estimator =
 let convergence =
     [ for estimator in estimators -> estimator, [ for rows in sizes estimator -> measure estimator rows ] ]
 
-/// The slope of log error over log steps: −½ where it falls as 1/√N.
+/// The slope of log error over log steps: −½ if the error falls as 1/√N.
 let slope (points: (float * float) list) =
     let x, y = points |> List.map (fst >> log), points |> List.map (snd >> log)
     let meanX, meanY = List.average x, List.average y
@@ -128,7 +129,7 @@ for estimator, measured in convergence do
 
 // ---- What practice costs ----
 
-/// Training that is changed in one way or another: its environment, its configuration, and what is put right before each iteration.
+/// A variant of training: its environment, a change of the configuration, and a change of the state before each iteration.
 type Variant =
     { Name: string
       Environment: FiniteMdp -> Environment<int>
@@ -137,12 +138,12 @@ type Variant =
 
 let withExactCritic (_: Setup<int>) values state = Bridge.withExactCritic values state
 
-/// With exact values, and states that are drawn from the visitation.
+/// Sets the exact values, and draws the states from the visitation.
 let asTheorySays setup values (state: State<int>) =
     let key = state.Key |> Key.named "visited" |> Key.at (int64 state.Iteration)
     state |> withExactCritic setup values |> Bridge.withVisitedStates values key
 
-/// With states that are drawn so, and no values at all.
+/// Draws the states in the same way, and sets all values to 0.
 let withoutValues setup values state =
     let state = asTheorySays setup values state
     { state with Critic = Critic.start Plain (Vector.zero values.V.Length) }
@@ -155,7 +156,7 @@ let theory =
       Change = id
       Arrange = asTheorySays }
 
-/// All that the standard configuration does, but with tables.
+/// The standard configuration, but with tables instead of networks.
 let inPractice (c: Configuration) =
     { Configuration.standard with
         Environments = c.Environments
@@ -197,7 +198,8 @@ let variants =
         Change = fun c -> { inPractice c with Damping = 0.001 }
         Arrange = asItComes } ]
 
-/// In the theory's setting, with batches of 2,048 rows. Without any damping states that a batch never met would make F singular.
+/// The configuration of the theory's setting, with batches of 2,048 rows. Without damping, states that a batch never visited would make F
+/// singular.
 let configurationOf (mdp: FiniteMdp) =
     { Configuration.standard with
         Environments = 16
@@ -240,9 +242,9 @@ let climb mdp variant count seed =
     |> Seq.map (fun state -> (Values.ofPolicy mdp (policyOf mdp state)).Eta)
     |> Array.ofSeq
 
-/// The angle in degrees between the first step of a variant, when its batch is 128 times as large, and the exact natural gradient. A critic that
-/// learns has learned nothing yet, so it is given the exact values (in another unit where rewards are rescaled, which turns a step by a few
-/// degrees).
+/// The angle in degrees between the first step of a variant, with a batch 128 times as large, and the exact natural gradient. A critic that
+/// learns has learned nothing yet, so it is set to the exact values. If rewards are rescaled, these are in another unit, which turns the
+/// step by a few degrees.
 let angle mdp variant seed =
     let setup = setupOf (if isShort then 1 else 128) mdp variant
     let start = uniformly mdp (Training.start setup seed)

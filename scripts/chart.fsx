@@ -1,4 +1,4 @@
-// Line charts and tables for pages that stand by themselves, SVG and HTML without anything to load, and where they and their numbers are saved.
+// Line charts (SVG) and tables for self-contained HTML pages, and functions that save pages, pictures and numbers.
 #load "lesson.fsx"
 
 open System
@@ -19,7 +19,7 @@ let private invariant (text: FormattableString) = text.ToString CultureInfo.Inva
 let private width, height = 900.0, 360.0
 let private left, right, top, bottom = 70.0, 260.0, 20.0, 40.0
 
-/// Where a value stands between the ends of its axis: 0 is the lower one.
+/// The position of a value on its axis: 0 is the lower end, 1 the upper end.
 let private share axis y =
     match axis with
     | Linear(low, high) -> (y - low) / (high - low)
@@ -31,11 +31,11 @@ let private ticks axis =
     | Logarithmic(low, high) ->
         [ for power in int (round (log10 low)) .. int (round (log10 high)) -> Math.Pow(10.0, float power) ]
 
-/// The axis of the iterations that lines go over.
+/// The axis of iterations that covers all series.
 let iterations (series: (string * (float * float) list) list) =
     Linear(0.0, series |> List.collect snd |> List.map fst |> List.append [ 1.0 ] |> List.max)
 
-/// A chart of named lines as a picture of its own, with a band around those that have one: pairs of points (x, low), (x, high).
+/// An SVG chart of named lines. `bands` maps names to bands, which are pairs of points (x, low), (x, high).
 let picture (xLabel: string) xAxis yAxis (series: (string * (float * float) list) list) bands =
     let x value = left + share xAxis value * (width - left - right)
     let y value = height - bottom - Math.Clamp(share yAxis value, -0.03, 1.03) * (height - top - bottom)
@@ -89,7 +89,7 @@ let picture (xLabel: string) xAxis yAxis (series: (string * (float * float) list
       "</svg>" ]
     |> String.concat "\n"
 
-/// A chart of named lines over iterations, with the title above it.
+/// A chart of named lines over iterations, with its title above it.
 let lines (title: string) axis series = $"<h3>{title}</h3>\n" + picture "" (iterations series) axis series Map.empty
 
 let table (header: string list) (rows: string list list) =
@@ -101,7 +101,7 @@ let table (header: string list) (rows: string list list) =
 
     "<table>" + row "th" header + String.concat "\n" (rows |> List.map (row "td")) + "</table>"
 
-/// A page of its own.
+/// A complete HTML page.
 let document (title: string) (sections: string list) =
     let body = String.concat "\n" sections
 
@@ -115,16 +115,16 @@ td:first-child, th:first-child {{ text-align: left }} h3 {{ font-weight: normal;
 </body></html>
 """
 
-/// Writes what was measured as numbers for programs, where `--json` names a file.
+/// Writes the measurements as JSON into the file that `--json` names, if there is one.
 let saveNumbers rows =
     option "--json"
     |> Option.iter (fun file ->
         File.WriteAllText(file, JsonSerializer.Serialize(rows, JsonSerializerOptions(WriteIndented = true))))
 
-/// Writes a picture of its own, where `--picture` names a file.
+/// Writes a picture into the file that `--picture` names, if there is one.
 let savePicture picture = option "--picture" |> Option.iter (fun file -> File.WriteAllText(file, picture + "\n"))
 
-/// Writes the page into the file that `--page` names, or into one of the given name among the artifacts.
+/// Writes the page into the file that `--page` names, or else into `artifacts/` with the given name.
 let savePage name title sections =
     let file =
         option "--page"

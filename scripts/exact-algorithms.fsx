@@ -1,8 +1,8 @@
-// Climbs the ladder from conservative policy iteration to TRPO, exactly: every rung starts at the uniform policy of a finite process, and
-// every step comes with a lower bound of what the new policy is worth. Makes one page of it:
+// Runs the exact algorithms from conservative policy iteration to TRPO. Every algorithm starts from the uniform policy of a finite process,
+// and every step has a lower bound of η of the new policy. The script makes one page of the results:
 //
-//     dotnet fsi scripts/exact-algorithms.fsx                                  100 iterations of each rung, into artifacts/ladder.html
-//     dotnet fsi scripts/exact-algorithms.fsx 500 --page FILE --json FILE      more of them, elsewhere, and as numbers
+//     dotnet fsi scripts/exact-algorithms.fsx                               100 iterations; writes artifacts/ladder.html
+//     dotnet fsi scripts/exact-algorithms.fsx 500 --page FILE --json FILE   500 iterations; writes page and numbers into these files
 #load "load.fsx"
 #load "lesson.fsx"
 #load "chart.fsx"
@@ -16,10 +16,10 @@ open Chart
 
 let iterations = int (steps 100L)
 
-/// γ = 0.9: at 0.99 the steps that are certified are a hundred times smaller, and nobody would see them.
+/// γ = 0.9, because the certified steps are a hundred times smaller at 0.99, and would not be visible.
 let processes = [ Builders.frozenLake4 0.9 true; Builders.garnet 0.9 30 4 3 (Key.ofSeed 1L) ]
 
-/// A rung on a process, and the seconds of a step.
+/// One algorithm on one process, and the mean time of a step in seconds.
 type Run = { Mdp: FiniteMdp; Algorithm: Algorithm; Climbs: PolicySequence list; StepSeconds: float }
 
 let run mdp rung =
@@ -35,7 +35,7 @@ let run mdp rung =
       Climbs = climbs
       StepSeconds = clock.Elapsed.TotalSeconds / float steps }
 
-/// TRPO with the damping that practice needs: how long its step is, is measured with the damping, or without.
+/// TRPO with damping, as practice needs it. The length of the step is measured with the damping, or without.
 let damped =
     [ for length in [ Curvature.Damped; Curvature.Undamped ] ->
           Algorithms.dampedTrustRegion { Delta = 0.01; Damping = 0.1; Length = length } ]
@@ -43,7 +43,7 @@ let damped =
 let runs =
     [ for mdp in processes -> mdp, [ for rung in PolicySequence.algorithms 0.01 0.1 @ damped -> run mdp rung ] ]
 
-/// Why η never falls, if it does not.
+/// The reason why η never falls, if there is one.
 let promise (rung: Algorithm) =
     match rung.Promise with
     | Promise.ByItsBound -> "by its bound"
@@ -52,7 +52,7 @@ let promise (rung: Algorithm) =
 
 // ---- Numbers ----
 
-/// JSON has no infinity, and a bound of −∞ says nothing.
+/// Null for infinities, because JSON has none; a bound of −∞ has no information.
 let number (x: float) = if Double.IsFinite x then Nullable x else Nullable()
 
 let rows =

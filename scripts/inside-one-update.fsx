@@ -9,7 +9,7 @@ open Lesson
 let configuration = Configuration.standard
 let setup = Training.setup 2 configuration CartPole.environment |> orFail
 
-// Some training first, so that there is something to see; then one batch more, and what it says of each row.
+// Train for a while first, so that the policy is no longer the initial one. Then collect another batch and compute its surrogate.
 let state =
     Training.start setup 0L
     |> Training.runFor (steps 5_120L) setup
@@ -23,8 +23,8 @@ printfn "CartPole-v1 after %d steps: %d rows, %d parameters" state.Steps batch.R
 printfn "‖g‖ = %.4f" (Vector.norm gradient)
 
 // The direction x solves H x = g, where H = F + λI is the damped Fisher matrix. Conjugate gradient never sees H, only products
-// with it. It looks along one direction p after the other, whose curvature is pᵀHp / pᵀp. A few are enough for 4610 unknowns.
-// The residual ‖g − Hx‖ / ‖g‖ may rise on the way: what falls each time is the error of x, measured by H.
+// with it. It searches along one direction p after another, with the curvature pᵀHp / pᵀp. A few directions are enough for 4610
+// unknowns. The residual ‖g − Hx‖ / ‖g‖ may rise in between; the error of x, measured by H, falls in every iteration.
 let settings = Configuration.improvement state.Steps configuration
 let damped = Fisher.matrix settings.Damping 1.0 surrogate
 
@@ -39,10 +39,10 @@ printfn "\nconjugate gradient   residual  curvature"
 for i in 1 .. solution.Iterations do
     printfn "%18d %10.5f %10.4f" i solution.Residuals[i] solution.Curvatures[i - 1]
 
-// Why so few? The eigenvalues of F say how much the policy changes along each eigenvector. Power iteration finds the largest:
-// a vector that is multiplied by F again and again turns towards its eigenvector. Then that one is taken out of F (deflation),
-// and the next largest is found in the same way. In the full run four of them exceed λ: for H all others are nearly the same,
-// and conjugate gradient needs about one iteration for each eigenvalue that is not.
+// Why are a few enough? The eigenvalues of F say how much the policy changes along each eigenvector. Power iteration finds the largest one:
+// repeated multiplication by F turns a vector towards its eigenvector. Deflation then removes this eigenvector from F, and the same method
+// finds the next largest eigenvalue. In the full run four of them exceed λ. In H all others are nearly equal, and conjugate gradient needs
+// about one iteration for each eigenvalue that is not.
 let fisher = Fisher.matrix 0.0 1.0 surrogate
 let unit v = Vector.scale (1.0 / Vector.norm v) v
 
@@ -60,8 +60,9 @@ printfn "\nlargest eigenvalues of F: %s" (spectrum |> List.map (sprintf "%.4f") 
 printfn "those of H lie in [λ, λ + largest] = [%.4f, %.4f]" settings.Damping (settings.Damping + spectrum.Head)
 printfn "curvatures that CG met:              %.4f … %.4f" (Seq.min solution.Curvatures) (Seq.max solution.Curvatures)
 
-// The full step is √(2δ / xᵀFx) x, and xᵀFx = xᵀHx − λ‖x‖². It comes from two models: that the surrogate is the line gᵀs, and the mean KL the parabola
-// ½ sᵀFs. The line search asks what they really are, and shortens the step until there is a gain and the mean KL is at most δ.
+// The full step is √(2δ / xᵀFx) x, and xᵀFx = xᵀHx − λ‖x‖². It follows from two models: a linear one of the gain, gᵀs, and a quadratic one
+// of the mean KL, ½ sᵀFs. The line search computes the actual gain and mean KL, and shortens the step until there is a gain and the mean KL
+// is at most δ.
 let search delta =
     let x = solution.X
     let curvature = Vector.dot x (Fisher.product damped x) - settings.Damping * Vector.dot x x
@@ -80,11 +81,12 @@ let search delta =
     let tries = { Tries = configuration.LineSearchTries; Ratio = configuration.LineSearchRatio }
     LineSearch.backtrack tries evaluate (TrustRegion.acceptable delta) surrogate.Parameters length x
 
-// Close to the old policy the models hold; far from it they promise too much. The last line is the step that is taken.
+// Near the old policy the models are accurate; far from it they predict too much gain. The last line of each table is the step that is
+// taken.
 let taken = search configuration.Delta
 search 0.5 |> ignore
 
-// All of this is one call.
+// One call does all of this.
 match taken, TrustRegion.improve settings surrogate with
 | Accepted(parameters, _, _, _), improvement when parameters = improvement.Parameters ->
     printfn "\nTrustRegion.improve gives the same parameters, bit for bit"

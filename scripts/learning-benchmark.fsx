@@ -1,8 +1,8 @@
-// Trains every environment of the library on ten seeds with its preset, and writes the table to docs/results.md:
+// Trains on every environment of the library with its preset and ten seeds, and writes the tables to docs/results.md:
 //
 //     dotnet fsi scripts/learning-benchmark.fsx                  the seeds 0–9, some minutes
 //     dotnet fsi scripts/learning-benchmark.fsx 20-22 out.md     other seeds, another file
-//     dotnet fsi scripts/learning-benchmark.fsx 0 out.md 2048    at most so many steps, to try the script
+//     dotnet fsi scripts/learning-benchmark.fsx 0 out.md 2048    at most 2048 steps, to try the script
 #load "load.fsx"
 #load "lesson.fsx"
 
@@ -37,7 +37,7 @@ let file =
     |> Array.tryItem 1
     |> Option.defaultValue (Path.Combine(__SOURCE_DIRECTORY__, "..", "docs", "results.md"))
 
-/// As many steps as the preset of an environment is tuned for, unless fewer are asked for.
+/// The number of steps that the preset of an environment is tuned for, or the third argument if that is smaller.
 let budget (registered: Registered) =
     arguments
     |> Array.tryItem 2
@@ -47,7 +47,7 @@ type Trial =
     {
         Seed: int64
         Scores: Scores
-        /// The steps after which the mean return of the last 100 training episodes first was what counts as solved.
+        /// The steps after which the mean return of the last 100 training episodes first reached the threshold, if it did.
         Solved: int64 option
         Seconds: float
     }
@@ -108,7 +108,7 @@ let withOtherCritic =
 let medianReturn = Array.map _.Scores.Mean >> median
 let medianSeconds = Array.map _.Seconds >> median
 
-/// Not solved counts as infinitely many steps.
+/// The steps to solve; infinity if the run did not solve the task.
 let stepsOf trial = trial.Solved |> Option.map float |> Option.defaultValue infinity
 
 let steps (number: float) = if Double.IsInfinity number then "–" else $"{number:N0}"

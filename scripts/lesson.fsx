@@ -1,19 +1,19 @@
-// What the lessons share. They load it behind the library.
+// Helpers that the lessons share. A lesson loads this file after the library.
 open FunTrpo
 
-/// What stands behind the name of the script.
+/// The arguments after the name of the script.
 let arguments = List.ofArray (Array.skip 1 fsi.CommandLineArgs)
 
-/// The value of an option, if it is there.
+/// The value of an option, if the option was given.
 let option name = arguments |> List.pairwise |> List.tryPick (fun (a, b) -> if a = name then Some b else None)
 
-/// How many steps a lesson trains for: as many as its first argument says (`dotnet fsi scripts/sweep.fsx 2048`), or its own number.
+/// The number of steps that a lesson trains for: its first argument (`dotnet fsi scripts/sweep.fsx 2048`), or else its own number.
 let steps (own: int64) =
     match arguments with
     | first :: _ when not (first.StartsWith "--") -> int64 first
     | _ -> own
 
-/// The value of a result; a fault ends the script with its message.
+/// Returns the value of a result. A fault ends the script with its message.
 let orFail result = result |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
 
 let median (numbers: float[]) =

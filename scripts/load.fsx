@@ -1,5 +1,5 @@
-// What every script here begins with: the libraries, as `dotnet fsi build.fsx build` leaves them. Outside of the repository,
-// `#r "nuget: FunTrpo"` (and for the theory `#r "nuget: FunTrpo.Exact"`) stands in place of it.
+// Every script here begins with this file. It references the libraries that `dotnet fsi build.fsx build` has built. Outside of the
+// repository, write `#r "nuget: FunTrpo"` (for the theory `#r "nuget: FunTrpo.Exact"`) instead.
 #r "../bin/FunTrpo.Kernels.dll"
 #r "../bin/FunTrpo.dll"
 #r "../bin/FunTrpo.Environments.dll"

@@ -1,9 +1,10 @@
-// The maximum of KL over the states, next to its mean: the one comparison of the two that can be afforded, since the policy is linear and has
-// six parameters. Cart-pole with a force that may be anything between the two of CartPole-v1, ten seeds, several δ. Makes one page of it:
+// Compares a limit on the maximum of KL over the states with a limit on its mean. The comparison is feasible here because the policy is
+// linear and has six parameters. The task is cart-pole with any force between the two of CartPole-v1, with ten seeds and several δ. The
+// script makes one page of the results:
 //
-//     dotnet fsi scripts/maximum-kl.fsx                              48 updates of 1,024 steps in each run, into artifacts/maximum-kl.html
+//     dotnet fsi scripts/maximum-kl.fsx       48 updates of 1,024 steps in each run; writes artifacts/maximum-kl.html
 //     dotnet fsi scripts/maximum-kl.fsx 4096 --page FILE --json FILE --picture FILE
-//                                                                    at most so many steps, elsewhere, as numbers, and the learning curve alone
+//                                             at most 4096 steps; writes the page, the numbers and the learning curve into these files
 #load "load.fsx"
 #load "lesson.fsx"
 #load "chart.fsx"
@@ -23,7 +24,8 @@ let total = steps (48L * 1024L)
 
 let observationSpace = CartPole.environment.ObservationSpace
 
-/// CartPole-v1, but the action is a part of its push: from −1, all of it to the left, to 1. Beyond that nobody can push.
+/// CartPole-v1, but the action is a fraction of its push, from −1 (to the left) to 1 (to the right). Larger actions are outside of the
+/// space.
 [<Struct>]
 type ContinuousCartPole =
     interface Environment<CartPole.State> with
@@ -40,19 +42,19 @@ type ContinuousCartPole =
 
 let environment = ContinuousCartPole() |> Environment.withTimeLimit 500
 
-/// Four weights and a bias for the mean of the force, and log σ. Six parameters need no damping.
+/// The policy has four weights and a bias for the mean of the force, and log σ. Six parameters need no damping.
 let configuration delta = { Configuration.standard with Hidden = []; Delta = delta; Damping = 0.0; CriticSteps = 1 }
 
 // ---- The step that is limited in the worst row ----
 
-/// The vectors a of each row, of which F = Σ a aᵀ: the rows of J, times the roots of the metric, which is diagonal for a Gaussian.
+/// The vectors a of each row with F = Σ a aᵀ: the rows of J times the square roots of the metric, which is diagonal for a Gaussian.
 let rowsOf (surrogate: Surrogate) : WorstCase.Row[] =
     let parameters = surrogate.Parameters.Length
     let outputs = surrogate.Linearization.Forward
     let metric = Array.zeroCreate<float32>(outputs.Rows * outputs.Columns)
     surrogate.Policy.Family.Metric.Factors(outputs.Rows, outputs.Columns, outputs.Span, metric.AsSpan())
 
-    // J, column by column: what the unit vectors are pushed forward to.
+    // J, column by column: the pushforwards of the unit vectors.
     let columns =
         Array.init parameters (fun i ->
             Vector.init parameters (fun j -> if i = j then 1f else 0f) |> surrogate.Linearization.Pushforward)
@@ -62,26 +64,27 @@ let rowsOf (surrogate: Surrogate) : WorstCase.Row[] =
             let root = sqrt (float metric[n * outputs.Columns + k])
             columns |> Array.map (fun column -> root * float column[n, k])))
 
-/// What a step of either rule was like.
+/// Measurements of one step of either rule.
 type Account =
     {
         MeanKl: float
         MaxKl: float
         Fraction: float
-        /// Conjugate gradient's iterations, or Newton's.
+        /// The iterations of conjugate gradient or of Newton's method.
         Iterations: int
-        /// The relative gap between the step and its bound; 0 where none was asked for.
+        /// The relative gap between the gain of the step and its bound; 0 for the rule without a bound.
         Gap: float
-        /// What the best step within the limit gains by its linear model, over the natural gradient's when that is shortened to the limit.
+        /// The gain of the best step within the limit by its linear model, divided by the gain of the natural gradient shortened to the
+        /// limit.
         Advantage: float
-        /// The rows that hold 99 % of the weights.
+        /// The number of rows that hold 99 % of the weights.
         Active: int
         Seconds: float
     }
 
 let dot = Array.fold2 (fun sum x y -> sum + x * y) 0.0
 
-/// As `TrustRegion.improve`; but ½ xᵀF_n x ≤ δ in every row, and so is KL where the line search stops.
+/// Like `TrustRegion.improve`, but with ½ xᵀF_n x ≤ δ in every row, and a line search that requires max KL ≤ δ.
 let improveWorst
     delta
     (lineSearch: LineSearchSettings)
@@ -138,7 +141,7 @@ type Run =
         /// After each update, the mean return of the last 100 episodes.
         Curve: (float * float) list
         Accounts: Account list
-        /// The mean return of 100 episodes of most probable actions.
+        /// The mean return of 100 episodes with the most probable actions.
         Final: float
     }
 
@@ -217,7 +220,7 @@ let runsOf rule delta = runs |> Array.filter (fun run -> run.Rule = rule && run.
 
 // ---- Numbers ----
 
-/// The number below which a share of the others lies, between its neighbours where it falls between two.
+/// The quantile of numbers for a share in [0, 1], interpolated linearly.
 let quantile share (numbers: float[]) =
     let sorted = Array.sort numbers
     let place = share * float (sorted.Length - 1)
@@ -225,12 +228,12 @@ let quantile share (numbers: float[]) =
     let above = min (below + 1) (sorted.Length - 1)
     sorted[below] + (place - float below) * (sorted[above] - sorted[below])
 
-/// The mean return over all of training: how soon a run learned, in one number.
+/// The mean return over all of training, which measures how soon a run learned.
 let area run = run.Curve |> List.averageBy snd
 
 let last run = run.Curve |> List.last |> snd
 
-/// The δ at which a rule learns soonest, in the median of the seeds.
+/// The δ with which a rule learns soonest, in the median of the seeds.
 let best rule = deltas |> List.maxBy (fun delta -> runsOf rule delta |> Array.map area |> median)
 
 let withQuartiles number runs =
@@ -303,7 +306,7 @@ saveNumbers
 
 // ---- The page ----
 
-/// The curve of a share of the seeds: its return after each update that all of them have one for.
+/// The quantile of the return over the seeds, for each update after which all of them have a return.
 let curve share runs =
     runs
     |> Array.collect (fun run -> Array.ofList run.Curve)
@@ -323,7 +326,7 @@ let curves chosen =
         medians
         (Map [ for name, runs in named -> name, List.zip (curve 0.25 runs) (curve 0.75 runs) ])
 
-/// At the best δ of each, and at the one of the two that is smaller for both.
+/// The curves of both rules at their best δ, and at the smaller of these two δ.
 let learningCurve =
     let smaller = List.min (List.map best rules)
 

@@ -1,5 +1,5 @@
-// An environment of your own: two tanks of water, one above the other. A pump fills the upper one, which drains into the
-// lower one, and the level of the lower one is to be held at a target.
+// An environment of your own: two tanks of water, one above the other. A pump fills the upper tank, which drains into the lower one. The
+// task is to hold the level of the lower tank at a target.
 #load "load.fsx"
 
 open System
@@ -9,18 +9,18 @@ open FunTrpo
 [<Struct>]
 type State =
     {
-        /// The levels, and what the lower one should be: cm
+        /// The levels of both tanks, and the target for the lower one, in cm.
         Upper: float
         Lower: float
         Target: float
     }
 
 let area = 30.0 // cm², of each tank
-let height = 30.0 // cm; what does not fit runs over
+let height = 30.0 // cm; more water overflows
 let pumpRate = 60.0 // cm³/s at full power
 let timeStep = 2.0 // s
 
-/// What runs out of the hole in the bottom (Torricelli's law): cm³/s
+/// The flow out of the hole in the bottom, in cm³/s (Torricelli's law).
 let outflow level = 10.0 * sqrt level
 
 /// The state one time step later, with the pump at a power between 0 and 1.
@@ -37,10 +37,10 @@ let untimed =
         member _.Id = "TwoTanks"
         member _.ObservationSpace = Space.box 3 0.0 height
 
-        // A Gaussian policy starts around 0, so 0 should be a middling action: here, half of the power.
+        // A Gaussian policy starts around 0, so 0 should be a medium action: here, half of the power.
         member _.ActionSpace = Space.box 1 -1.0 1.0
 
-        // Randomness comes from the key alone. `Key.at` makes independent keys of one.
+        // Randomness comes only from the key. `Key.at` derives independent keys from a key.
         member _.Reset key =
             { Upper = Key.uniformIn 0.0 20.0 (Key.at 0L key)
               Lower = Key.uniformIn 0.0 20.0 (Key.at 1L key)
@@ -55,29 +55,29 @@ let untimed =
             observation[1] <- float32 state.Lower
             observation[2] <- float32 state.Target }
 
-// The task has no end of its own. A time limit truncates it: the critic still counts on what would have followed.
+// The task has no end of its own. A time limit truncates it: the value of the state at the limit still counts.
 let limit = 100
 let environment = untimed |> Environment.withTimeLimit limit
 
 let configuration =
     { Configuration.standard with
-        Gamma = 0.95 // looks ahead some 20 steps, which is 40 s
+        Gamma = 0.95 // looks about 20 steps ahead, which is 40 s
         InitialLogSigma = -0.5
         NormaliseObservations = true }
 
-/// The value of a result; a fault ends the script with its message.
+/// Returns the value of a result. A fault ends the script with its message.
 let orFail result = result |> Result.defaultWith (Fault.message >> failwith)
 
 let setup = Training.setup 2 configuration environment |> orFail
 let untrained = Training.start setup 1L
 
-/// 80,000, or as many as stand behind the name of the script.
+/// The first argument of the script, or else 80,000.
 let steps = fsi.CommandLineArgs |> Array.tryItem 1 |> Option.map int64 |> Option.defaultValue 80_000L
 
 let trained = untrained |> Training.runFor steps setup |> Seq.map (orFail >> fst) |> Seq.last
 
-// What a person would write: the power that holds the target once it is reached, and more where the level is too low. How
-// much more is not obvious: too little is slow, and too much overshoots, since the water comes late from the upper tank.
+// A controller written by hand: the power that holds the target once it is reached, and more if the level is too low. The right gain is not
+// obvious. A small one is slow, and a large one overshoots, because the water arrives late from the upper tank.
 let proportional gain (observation: Vector) =
     let lower, target = float observation[1], float observation[2]
     let power = outflow target / pumpRate + gain * (target - lower)
@@ -85,7 +85,7 @@ let proportional gain (observation: Vector) =
 
 printfn "TwoTanks after %d steps: mean distance from the target over 100 episodes" trained.Steps
 
-// Everyone plays the same 100 episodes, since the key is the same.
+// All policies and rules play the same 100 episodes, because the key is the same.
 let show name choose =
     let scores = Evaluation.play 2 environment choose 100 (Key.ofSeed 1L) |> orFail
     printfn "  %-20s %5.2f cm" name (-scores.Mean / float limit)
@@ -96,5 +96,5 @@ show "untrained policy" (Training.actor setup untrained |> InferencePolicy).Act
 for gain in [ 0.0; 0.03; 0.1; 0.3; 1.0 ] do
     show $"rule, gain {gain}" (proportional gain)
 
-// The rule looks at the lower tank alone. The policy is free to look at what is still on its way down.
+// The rule uses only the lower tank. The policy can also use the water in the upper tank, which will arrive later.
 show "trained policy" (Training.actor setup trained |> InferencePolicy).Act

@@ -1,4 +1,4 @@
-// A sweep: how far a step may go (δ) and how much the Fisher matrix is damped (λ), over a grid and several seeds.
+// A sweep over a grid of trust-region sizes (δ) and damping of the Fisher matrix (λ), with several seeds.
 #load "load.fsx"
 #load "lesson.fsx"
 
@@ -14,8 +14,8 @@ let seeds = [| 0L .. 4L |]
 
 type Run = { Delta: float; Damping: float; Seed: int64; Return: float; MeanKl: float; Policy: Vector }
 
-/// One training run, which depends on nothing but its arguments. The library can share it between threads; a sweep is faster
-/// with one thread a run, and many runs at a time.
+/// One training run, which depends only on its arguments. The library can use several threads for one run, but a sweep is faster with one
+/// thread for each run and many runs at a time.
 let train threads (delta, damping, seed) =
     let configuration = { Configuration.standard with Delta = delta; Damping = damping; CriticSteps = 1 }
     let setup = Training.setup threads configuration CartPole.environment |> orFail
@@ -32,7 +32,7 @@ let train threads (delta, damping, seed) =
       MeanKl = iterations |> Array.averageBy (fun (_, report) -> report.Improvement.Comparison.MeanKl)
       Policy = state.PolicyParameters }
 
-// The whole sweep is one map, and so all of its parallelism is one word.
+// The whole sweep is one map, so `Array.Parallel.map` runs all of it in parallel.
 let grid =
     [| for delta in deltas do
            for damping in dampings do
@@ -40,7 +40,7 @@ let grid =
 
 let runs = grid |> Array.Parallel.map (train 1)
 
-/// The median over the seeds of a number of each run, for each point of the grid.
+/// Prints the median over the seeds of a number of each run, for each point of the grid.
 let table title (number: Run -> float) =
     printfn "\n%s" title
     printfn "%9s%s" "" (dampings |> Array.map (fun damping -> sprintf "%12s" $"λ = {damping}") |> String.concat "")
@@ -58,20 +58,20 @@ printfn "CartPole-v1 after %d steps, medians over %d seeds" total seeds.Length
 table "mean return of the last 100 episodes" _.Return
 table "mean KL of a step, as a fraction of δ" (fun run -> run.MeanKl / run.Delta)
 
-// What the full tables show: a small δ is safe and slow; a large one wants some damping. Damping turns the natural gradient towards the
-// plain one, but does not shorten a step, whose length follows from xᵀFx alone. With `DampedLength`, steps at λ = 10 stay far inside
-// the trust region, and learning is slow there.
+// The full tables show that a small δ is safe and slow, and a large one needs some damping. Damping turns the natural gradient towards the
+// plain one, but does not shorten a step, whose length follows from xᵀFx alone. With `DampedLength`, steps at λ = 10 stay far inside the
+// trust region, and learning is slow there.
 
-// Neither the order of the runs nor the threads change a bit of any result: no run shares anything with another, and inside
-// a run the sums are cut into pieces whose number does not depend on the threads. So do the first seed of each point again,
-// backwards, one after the other, on all processors.
+// Neither the order of the runs nor the threads change a bit of any result. No run shares anything with another, and within a run the sums
+// are divided into pieces whose number does not depend on the threads. To check this, repeat the first seed of each point in reverse order,
+// one run after another, on all processors.
 let again =
     grid
     |> Array.filter (fun (_, _, seed) -> seed = seeds[0])
     |> Array.rev
     |> Array.map (train Environment.ProcessorCount)
 
-// Two runs are equal when all of their fields are; two vectors, when every bit of them is.
+// Two runs are equal if all their fields are, and two vectors are equal if all their bits are.
 match again |> Array.filter (fun run -> not (Array.contains run runs)) with
 | [||] -> printfn "\n%d runs again, in another order and on other threads: the same, bit for bit" again.Length
 | others -> printfn "\n%d runs came out otherwise" others.Length

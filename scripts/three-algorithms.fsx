@@ -1,6 +1,6 @@
-// REINFORCE, the natural policy gradient and TRPO are one pipeline: the same rollouts, advantages and critic, another
-// direction and another rule for the length of the step. Here all three learn to swing a pendulum up, each at three settings
-// that lie a factor of about 3 apart, and each setting on five seeds.
+// REINFORCE, the natural policy gradient and TRPO are one pipeline. Rollouts, advantages and critic are the same; the direction and the
+// rule for the length of the step differ. Here all three learn to swing a pendulum up. Each has three settings, which differ by factors of
+// about 3, and each setting has five seeds.
 #load "load.fsx"
 #load "lesson.fsx"
 
@@ -36,8 +36,7 @@ let contenders =
       for delta in [ 0.005; 0.015; 0.05 ] do
           "TRPO", $"δ = {delta}", trpo delta ]
 
-/// Everything that one training run reports. The library shares one run between threads; many runs are better off with a
-/// thread each.
+/// All reports of one training run. The library can use several threads for one run, but many runs are faster with one thread each.
 let train configuration seed =
     let setup = Training.setup 1 configuration Pendulum.environment |> orFail
 
@@ -45,7 +44,7 @@ let train configuration seed =
 
 let marks = [ for fifth in 1L .. 5L -> total * fifth / 5L ]
 
-/// The mean return of the last 100 episodes when so many steps had been made.
+/// The mean return of the last 100 episodes after the first iteration with at least `mark` steps in all.
 let returnAt mark (reports: Report[]) =
     let report = reports |> Array.find (fun report -> report.Steps >= mark)
     report.MeanReturn |> Option.defaultValue 0.0
@@ -65,8 +64,8 @@ for name, setting, configuration in contenders do
 
 // What the full table shows:
 //
-// * REINFORCE gets nowhere in so few steps, at any of the rates. A unit of the gradient is a unit of the parameters, whatever
-//   they do to the policy: at a small α it hardly moves, at a large one it moves far and not well.
-// * The natural gradient measures in distributions, and learns. But α does not say how far a step goes: a third of the best α
-//   is far too slow, and three times as much ends in steps of 0.3 nats, which undo what was learned.
-// * TRPO learns at every δ. No step is longer than δ, and a δ that is too small costs time and nothing else.
+// * REINFORCE does not learn in so few steps, at any of the rates. It measures steps in units of the parameters, whatever their effect on
+//   the policy: with a small α the policy hardly moves, with a large one it moves far in bad directions.
+// * The natural gradient measures steps by the change of the distributions, and learns. But α does not determine how far a step moves the
+//   policy: a third of the best α is far too slow, and three times the best α makes steps of up to 0.8 nats and ends at a lower return.
+// * TRPO learns at every δ. No step is longer than δ, and a δ that is too small only costs time.

@@ -1,5 +1,5 @@
-// The vine of the TRPO paper (section 5.2): from each state of a rollout set several actions are tried, and chance is the same for
-// all of them. It needs an environment in which one can go back to a state; here states are values, so all of them are such.
+// The vine of the TRPO paper (section 5.2): it tries several actions from each state of a rollout set, with the same random numbers for all
+// of them. This requires environments that can return to a state. Here states are values, so all environments can.
 #load "load.fsx"
 #load "lesson.fsx"
 
@@ -12,15 +12,15 @@ open Lesson
 let total = steps 60_000L
 let seeds = [| 0L .. 4L |]
 
-// A shop orders one kind of goods each evening, which come a day later. How much is asked for depends on the season and, more
-// than that, on chance; what is not sold costs its storage. The day's result also holds what the rest of the shop brings in, which
-// has nothing to do with the orders: nothing in the quiet shop, and in the busy one far more than an order can make up for.
+// A shop orders one kind of goods each evening, which arrive a day later. The demand depends on the season and, more than that, on random
+// numbers. Unsold goods cost storage. The reward of a day also contains the takings of the rest of the shop, which do not depend on the
+// orders: they are 0 in the quiet shop, and in the busy shop they vary far more than an order can influence.
 [<Struct>]
 type Shop =
     {
         Stock: float
         Coming: float
-        /// The part of the year that has gone by.
+        /// The fraction of the year that has passed.
         Season: float
     }
 
@@ -58,9 +58,9 @@ let shop name otherTakings =
 
 let quiet, busy = shop "a quiet shop" 0.0, shop "a busy shop" 20.0
 
-// The single path improves the policy on all its steps, a vine on the states where the environments stand after the horizon: so it
-// has more environments, and a shorter horizon. An iteration of either is about a thousand steps. Observations are about 1 in size as
-// they are.
+// The single path improves the policy on the states of all its steps, a vine on the states of the environments after the horizon. So the
+// vine has more environments and a shorter horizon. An iteration of either is about a thousand steps. Observations are already about 1 in
+// size.
 let path gamma =
     { Configuration.standard with
         Gamma = gamma
@@ -72,7 +72,7 @@ let vine gamma = { path gamma with Environments = 16; Horizon = 16; Branches = 5
 
 let marks = [ for fifth in 1L .. 5L -> total * fifth / 5L ]
 
-/// What the policy of one training run is worth after so many steps each: the mean return of its most probable actions.
+/// The mean return of the most probable actions of one training run's policy, after each number of steps in `marks`.
 let train (environment: Environment<'State>) judgedOn configuration seed =
     let setup = Training.setup 1 configuration environment |> orFail
 
@@ -83,8 +83,8 @@ let train (environment: Environment<'State>) judgedOn configuration seed =
           let actor = states |> Array.find (fun state -> state.Steps >= mark) |> Training.actor setup
           (Evaluation.run 1 judgedOn actor 20 (Key.ofSeed 99L) |> orFail).Mean ]
 
-/// The variance of Q(s, last action) − Q(s, first action) in the states of a new training: with chance the same for both, and of
-/// its own for each.
+/// The variance of Q(s, last action) − Q(s, first action) in the states of a new training: with common random numbers for both actions, and
+/// with independent ones.
 let variances (environment: Environment<'State>) gamma =
     let setup = Training.setup 1 (vine gamma) environment |> orFail
     let start = Training.start setup 0L
@@ -122,7 +122,7 @@ printfn ""
 printfn "%-27s %s" "" (marks |> List.map (sprintf "%7d") |> String.concat " ")
 show CartPole.environment CartPole.environment 0.99
 show quiet quiet 0.95
-show busy quiet 0.95 // what the rest of the shop brings in is none of the policy's merit
+show busy quiet 0.95 // the takings of the rest of the shop do not depend on the policy
 
 let showVariances (environment: Environment<'State>) gamma =
     let common, independent = variances environment gamma
@@ -138,8 +138,8 @@ showVariances busy 0.95
 
 // What the full tables show:
 //
-// * Chance that has nothing to do with the action is the same in all branches of a state, and falls out of their differences. The busy
-//   shop is as easy for a vine as the quiet one; the single path sees one result of each action, and stays behind.
-// * Where there is little such chance, steps on branches are worth no more and no less than steps on a path. What a cart does depends on
-//   the policy's own draws alone; two branches of it soon stand in other states, where the same draws mean other actions, and common
-//   random numbers gain nothing at all.
+// * Randomness that does not depend on the action is the same in all branches of a state, and cancels in their differences. The busy shop
+//   is as easy for a vine as the quiet one. The single path has one result of each action, and learns less.
+// * If there is little such randomness, steps on branches are worth as much as steps on a path. The motion of a cart depends only on the
+//   random numbers of the policy itself. Two branches are soon in different states, where the same random numbers mean other actions, so
+//   common random numbers gain nothing.

@@ -1,20 +1,20 @@
 using FunTrpo.CSharp;
 
 /// <summary>
-/// An overhead crane: a trolley on a rail, and a load that swings from it on a rope. The load is to be brought to the middle of the
-/// rail, quickly and without a swing.
+/// An overhead crane: a trolley on a rail, and a load that swings from it on a rope. The task is to bring the load to the middle of
+/// the rail, quickly and without a swing.
 /// </summary>
 sealed class Crane : IEnvironment
 {
     const double Gravity = 9.81; // m/s²
     const double Rope = 2.0; // m
-    const double Drag = 0.05; // 1/s, of the swinging load
-    const double Strongest = 2.0; // m/s², the most that the trolley's drive can do
+    const double Drag = 0.05; // 1/s, drag on the swing
+    const double Strongest = 2.0; // m/s², the largest acceleration of the trolley
     const double RailEnd = 6.0; // m, from the middle
-    const double ControlTime = 0.1; // s, for which the drive keeps to an action
+    const double ControlTime = 0.1; // s, the duration of an action
     const int Substeps = 10;
 
-    /// <summary>Steps of one move: 12 s.</summary>
+    /// <summary>The steps of one move, which lasts 12 s.</summary>
     public const int MoveSteps = 120;
 
     double position; // m, of the trolley, from the middle of the rail
@@ -23,10 +23,10 @@ sealed class Crane : IEnvironment
     double angularVelocity; // rad/s
     int step;
 
-    /// <summary>What a driver could measure: where the trolley is, how fast it is, and the same of the swing.</summary>
+    /// <summary>Position and velocity of the trolley, angle and angular velocity of the rope.</summary>
     public Space ObservationSpace { get; } = Space.Box(4, float.NegativeInfinity, float.PositiveInfinity);
 
-    /// <summary>The share of the drive's strength, in either direction.</summary>
+    /// <summary>The acceleration of the trolley as a fraction of the largest one, in either direction.</summary>
     public Space ActionSpace { get; } = Space.Box(1, -1, 1);
 
     /// <summary>m, from the middle of the rail</summary>
@@ -40,7 +40,7 @@ sealed class Crane : IEnvironment
 
     public float[] Reset(int seed)
     {
-        // All chance comes from the seed, so that training can be repeated.
+        // All randomness comes from the seed, so that training can be repeated.
         Random random = new(seed);
         position = random.NextDouble() * 10 - 5;
         velocity = 0;
@@ -60,14 +60,14 @@ sealed class Crane : IEnvironment
 
         step++;
 
-        // Each step costs the distance of the load, and what it still moves near the goal.
+        // Each step costs the distance of the load from the goal and, near the goal, its speed.
         double distance = Math.Abs(LoadPosition);
         double unrest = LoadSpeed / (1 + 4 * distance);
         return new(See(), -distance - 0.5 * unrest, Truncated: step == MoveSteps);
     }
 
     /// <summary>
-    /// Euler's method, half implicit. The rope hangs from an accelerated point: θ̈ = −(g sin θ + a cos θ) / ℓ − c θ̇.
+    /// The semi-implicit Euler method. The rope hangs from an accelerated point: θ̈ = −(g sin θ + a cos θ) / ℓ − c θ̇.
     /// </summary>
     void Move(double acceleration, double time)
     {
@@ -84,6 +84,6 @@ sealed class Crane : IEnvironment
         angle += angularVelocity * time;
     }
 
-    // Numbers of about the same size are learned from best.
+    // A policy learns best from numbers of about the same size.
     float[] See() => [(float)(position / 3), (float)(velocity / 2), (float)(angle * 3), (float)angularVelocity];
 }

@@ -1,7 +1,7 @@
 using System.Globalization;
 using FunTrpo.CSharp;
 
-// Trains a policy to drive the crane, for one seed or, with a number as argument, for as many.
+// Trains a policy to drive the crane, with one seed. A number as argument trains with that many seeds.
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 int seeds = args.Length > 0 ? int.Parse(args[0]) : 1;
 
@@ -10,12 +10,12 @@ TrainingPlan plan = Trpo.For(() => new Crane())
         options with
         {
             TotalSteps = 100_000,
-            Environments = 32, // cranes that are driven side by side
-            Horizon = Crane.MoveSteps, // an iteration is a whole move of each
+            Environments = 32, // cranes side by side
+            Horizon = Crane.MoveSteps, // an iteration is a whole move of each crane
             Gamma = 0.98, // looks about 50 steps, or 5 s, ahead
-            Delta = 0.03, // longer strides than usual: the task forgives them
+            Delta = 0.03, // larger than usual, which this task tolerates
             CriticSteps = 1,
-            NormaliseObservations = false, // metres and radians are about 1 in size as they are
+            NormaliseObservations = false, // metres and radians are already about 1 in size
         }
     );
 
@@ -32,7 +32,7 @@ for (int seed = 1; seed <= seeds; seed++)
     Console.WriteLine($"trained, seed {seed}: {trial} ({result.Elapsed.TotalSeconds:F1} s of training)");
 }
 
-// A policy is a file, and to act with it needs no more than this.
+// A policy is a file. This is all that a program needs to act with it.
 policy.Save("crane.policy");
 Policy driver = Policy.Load("crane.policy");
 float[] action = new float[1];

@@ -1,6 +1,6 @@
 /// <summary>
-/// What an engineer would write by hand: towards the goal, against the speed, and after the swing. The gains are the best of a grid of
-/// 1,440, by the same trial.
+/// A controller written by hand: it pushes towards the goal, against the velocity, and after the swing. Its gains are the best of a grid
+/// of 1,440, by the same trial.
 /// </summary>
 static class Rule
 {

@@ -1,6 +1,6 @@
 using FunTrpo.CSharp;
 
-/// <summary>How well a driver does in 100 moves from random places.</summary>
+/// <summary>The results of a driver in 100 moves from random positions.</summary>
 /// <param name="Distance">m, from the goal to the load at the end of the worst move</param>
 /// <param name="Speed">m/s, of the load at the end of the worst move</param>
 /// <param name="Time">s, after which the load stays within 10 cm of the goal: the median move</param>
@@ -21,7 +21,7 @@ sealed record Trial(double Distance, double Speed, double Time)
         });
     }
 
-    /// <summary>What 100 moves of a driver come to, who sees what the crane shows and gives the share of its strength.</summary>
+    /// <summary>Drives 100 moves with a function from an observation to an action.</summary>
     public static Trial Of(Func<float[], float> driver)
     {
         double distance = 0;
