@@ -70,6 +70,21 @@ module Advantage =
 
         struct (mean, sqrt (squares / float count))
 
+    /// The standard deviation of the discounted sums of the rewards that follow each row in its episode, up to the end of the batch.
+    let deviationOfSums gamma (rewards: ImmutableArray<float>) (ends: ImmutableArray<End>) =
+        let mutable sum = 0.0
+        let mutable mean = 0.0
+        let mutable squares = 0.0
+
+        // Welford's recurrence, from the last row to the first.
+        for t in rewards.Length - 1 .. -1 .. 0 do
+            sum <- rewards[t] + (if ends[t] = End.Continues then gamma * sum else 0.0)
+            let difference = sum - mean
+            mean <- mean + difference / float (rewards.Length - t)
+            squares <- squares + difference * (sum - mean)
+
+        sqrt (squares / float rewards.Length)
+
     /// Does the same as `normalise` in place. The caller must be the only owner of the array.
     let internal normaliseInPlace (advantages: float[]) =
         let struct (mean, deviation) = meanAndDeviation advantages.Length (fun i -> advantages[i])

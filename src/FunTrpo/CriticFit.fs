@@ -216,18 +216,40 @@ module CriticFit =
             fitOutputs settings network observations (fun row -> toUnit returns[row]) key state
 
     /// If one deviation is larger than another by more than this factor, the returns have another scale.
-    let private rescaled = 1000.0
+    let private otherScale = 1000.0
+
+    /// Returns the critic to be used on a batch. If its return unit is more than a thousand times larger than the rewards of the batch, as
+    /// after an enormous reward, the unit is unknown again and V is 0. Otherwise bootstraps would keep the large values for a hundred iterations.
+    let forRewards gamma (rewards: ImmutableArray<float>) (ends: ImmutableArray<End>) (state: CriticState) =
+        let before = ReturnUnit.deviation state.Unit
+
+        if state.Unit = Plain || before = 0.0 then
+            state
+        else
+            let now = Advantage.deviationOfSums gamma rewards ends
+            if now > 0.0 && before > otherScale * now then { state with Unit = ReturnUnit.unknown } else state
+
+    /// The exponent of the weights iterationᵑ with which batches count in the return unit.
+    let private decay = 3.0
 
     /// Returns the critic with its return unit updated by the returns of a batch. Its network stays the same.
     ///
-    /// The moments are those of all returns so far, so they change slowly. They start again from the batch if its deviation has
-    /// another scale: at the first returns, after an enormous reward, and when returns are back at their earlier scale.
+    /// The mean and the deviation average over all batches with polynomial decay (Shamir and Zhang 2013, "Stochastic gradient descent for
+    /// non-smooth optimization", section 3.2): about the last quarter of the batches counts. The first batches, in which V still approaches
+    /// its level, are forgotten, and later changes are small. The average starts again from the batch if its deviation is more than a
+    /// thousand times larger: at the first returns, and at an enormous reward.
     let updateReturnUnit (returns: ImmutableArray<float>) (state: CriticState) =
         match state.Unit with
         | Plain -> state
         | Standardised earlier ->
             let batch = Moments.ofNumbers (returns.AsMemory())
             let before = ReturnUnit.deviation state.Unit
-            let now = ReturnUnit.deviation (Standardised batch)
-            let hasOtherScale = before = 0.0 || now > rescaled * before || now > 0.0 && before > rescaled * now
-            { state with Unit = Standardised(if hasOtherScale then batch else Moments.merge earlier batch) }
+
+            let moments =
+                if before = 0.0 || ReturnUnit.deviation (Standardised batch) > otherScale * before then
+                    batch
+                else
+                    Moments.merge (Moments.withCount (earlier.Count / (decay + 1.0)) earlier) batch
+                    |> Moments.withCount (earlier.Count + batch.Count)
+
+            { state with Unit = Standardised moments }

@@ -47,6 +47,14 @@ module Moments =
                     let difference = b.Means[i] - a.Means[i]
                     a.Squares[i] + b.Squares[i] + difference * difference * a.Seen * b.Seen / count) }
 
+    /// Moments with the same means and variances that count as much as `count` rows.
+    let withCount (count: float) (moments: Moments) =
+        let factor = if moments.Seen > 0.0 then count / moments.Seen else 0.0
+
+        { moments with
+            Seen = count
+            Squares = moments.Squares |> Array.map (fun square -> factor * square) }
+
     /// The moments of a table of `rows` rows and `width` columns with the numbers `value row column`.
     let inline private ofRows rows width ([<InlineIfLambda>] value: int -> int -> float) =
         let means = Array.zeroCreate width

@@ -300,6 +300,10 @@ module Training =
     let private normaliserOf (state: State<'State>) (batch: Batch) =
         Normaliser.orMomentsOf batch.Observations state.Normaliser
 
+    /// The critic of the state, as it is used on a batch.
+    let private criticFor (setup: Setup<'State>) (state: State<'State>) (batch: Batch) =
+        CriticFit.forRewards setup.Configuration.Gamma batch.Rewards batch.Ends state.Critic
+
     /// The advantages, which nobody else has seen yet, as the configuration wants them: standardised, or in the deviation of returns.
     let private standardise (setup: Setup<'State>) (unit: ReturnUnit) (advantages: ImmutableArray<float>) =
         let numbers = ImmutableCollectionsMarshal.AsArray advantages
@@ -317,7 +321,8 @@ module Training =
     /// What the batch says of its rows, under the critic of the state.
     let advantageBatch (setup: Setup<'State>) (state: State<'State>) (batch: Batch) =
         let configuration = setup.Configuration
-        let valuesOf = Critic.values setup.Critic state.Critic
+        let critic = criticFor setup state batch
+        let valuesOf = Critic.values setup.Critic critic
         let normaliser = normaliserOf state batch
         let observations = Normaliser.apply normaliser batch.Observations
         let values = valuesOf observations
@@ -326,7 +331,7 @@ module Training =
         let gae =
             Advantage.gae configuration.Gamma configuration.Lambda batch.Rewards batch.Ends values bootstraps
 
-        let critic = CriticFit.updateReturnUnit gae.Returns state.Critic
+        let critic = CriticFit.updateReturnUnit gae.Returns critic
 
         { Observations = observations
           Values = values
@@ -345,14 +350,14 @@ module Training =
     let vine
         (setup: Setup<'State>)
         (state: State<'State>)
-        batch
+        (batch: Batch)
         (advantageBatch: AdvantageBatch)
         instances
         : Result<UpdateBatch, Fault> =
         let configuration = setup.Configuration
         let normaliser = normaliserOf state batch
         let actor = { actor setup state with Normaliser = normaliser }
-        let valuesOf = Normaliser.apply normaliser >> Critic.values setup.Critic state.Critic
+        let valuesOf = Normaliser.apply normaliser >> Critic.values setup.Critic (criticFor setup state batch)
 
         let settings: VineSettings =
             { Branches = configuration.Branches
