@@ -339,7 +339,7 @@ let all =
               [ slip "every streak is told" "2 * streak.Told" "streak.Told"
                 slip "a refused step is a move" "        improvement.Outcome.IsMoved" "        true" ]
           core
-              [ "an iteration" ]
+              [ "an iteration"; "Warnings" ]
               "Training.fs"
               [ slip
                     "the normaliser is frozen after a few iterations"

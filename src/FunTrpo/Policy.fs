@@ -93,6 +93,20 @@ module Policy =
         | MultiDiscrete _
         | MultiBinary _ -> ReadOnlyMemory.Empty
 
+    /// The parameters with each log σ inside its bounds. The policy stays the same, since it clamps log σ anyway; but a later step can
+    /// bring σ back at once, however far a step has gone beyond a bound.
+    let boundLogSigmas policy (parameters: Vector) =
+        let logSigmas = logSigmas policy parameters
+        let isOutside logSigma = Distribution.boundLogSigma logSigma <> logSigma
+
+        if logSigmas.ToArray() |> Array.exists isOutside then
+            let first = parameters.Length - logSigmas.Length
+
+            Vector.init parameters.Length (fun i ->
+                if i < first then parameters[i] else Distribution.boundLogSigma parameters[i])
+        else
+            parameters
+
     /// The number of parameters of a policy with this architecture and these spaces, computed without creating it.
     let parameterCount architecture observationSpace actionSpace =
         let struct (outputs, free) = Distribution.sizes actionSpace

@@ -420,15 +420,17 @@ module Training =
         let recent = if countAll <= window then returns else Array.sub returns (countAll - window) window
 
         // The best of the means after each finished episode, not only of those at the end of an iteration.
+        // Each mean is summed on its own: after an enormous return, a sliding sum would hold nothing but its rounding.
         let mutable best = state.BestMeanReturn
-        let mutable sum = 0.0
 
-        for i in 0 .. returns.Length - 1 do
-            sum <- sum + returns[i] - (if i >= window then returns[i - window] else 0.0)
+        for last in window - 1 .. returns.Length - 1 do
+            let mutable sum = 0.0
 
-            if i >= window - 1 then
-                let mean = sum / float window
-                best <- Some(max mean (defaultArg best mean))
+            for i in last - window + 1 .. last do
+                sum <- sum + returns[i]
+
+            let mean = sum / float window
+            best <- Some(max mean (defaultArg best mean))
 
         { state with
             Episodes = state.Episodes + int64 batch.Episodes.Length
@@ -467,6 +469,9 @@ module Training =
             let struct (improvement, critic) =
                 Parallel.both setup.Threads (fun () -> improve by setup state updateBatch) (fun () ->
                     fitCritic setup state advantageBatch)
+
+            let improvement =
+                { improvement with Parameters = Policy.boundLogSigmas setup.Policy improvement.Parameters }
 
             let isFiniteSolve = improvement.Solution |> Option.forall (fun solution -> solution.Stop <> NonFinite)
             do! requireFinite "policy gradient" setup state (Double.IsFinite improvement.GradientNorm)

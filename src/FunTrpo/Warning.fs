@@ -38,6 +38,8 @@ module Warning =
             let remedy =
                 if logSigma > 0.0 && entropyBonus > 0.0 then
                     $"entropyBonus = {entropyBonus} is worth more than what this dimension does to the return: lower it"
+                elif logSigma > 0.0 then
+                    "wider actions have kept earning more: check the reward, or give the action space bounds"
                 else
                     "float32 cannot tell its actions apart"
 

@@ -105,6 +105,30 @@ let private estimation =
 
               close (List.collect expected case.Stretches) (run { case with Lambda = 1.0 }).Advantages)
 
+          testProperty "the deviation of discounted sums is that of λ = 1 where V is 0"
+          <| Prop.forAll cases (fun case ->
+              let zeros count = ImmutableArray.CreateRange(Seq.replicate count 0.0)
+              let rewards = ImmutableArray.CreateRange(case.Stretches |> Seq.collect _.Rewards)
+
+              let ends =
+                  case.Stretches
+                  |> Seq.collect (fun stretch ->
+                      Seq.append (Seq.replicate (stretch.Rewards.Length - 1) End.Continues) [ stretch.End ])
+                  |> ImmutableArray.CreateRange
+
+              let bootstraps =
+                  ends |> Seq.filter (fun ending -> ending = End.Truncated || ending = End.Interrupted) |> Seq.length
+
+              let returns =
+                  (Advantage.gae case.Gamma 1.0 rewards ends (zeros rewards.Length) (zeros bootstraps)).Returns
+
+              let mean = Seq.average returns
+              let expected = sqrt (returns |> Seq.averageBy (fun x -> (x - mean) * (x - mean)))
+              let size = returns |> Seq.map abs |> Seq.max
+
+              abs (Advantage.deviationOfSums case.Gamma rewards ends - expected)
+              <= 1e-9 * (expected + 1e-3 * size))
+
           testProperty "λ = 0 is the TD error"
           <| Prop.forAll cases (fun case ->
               close (List.collect (errors case.Gamma) case.Stretches) (run { case with Lambda = 0.0 }).Advantages)

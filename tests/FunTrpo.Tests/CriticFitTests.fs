@@ -350,7 +350,12 @@ let private inUnits settings (tasks: Task list) =
     (Critic.start ReturnUnit.unknown (begin' tasks.Head).Parameters, tasks)
     ||> List.fold (fun state task ->
         let task = { task with Network = tasks.Head.Network; Observations = tasks.Head.Observations }
-        state |> CriticFit.updateReturnUnit task.Returns |> fit settings task)
+        let ends = ImmutableArray.CreateRange(Seq.replicate task.Returns.Length End.Terminated)
+
+        state
+        |> CriticFit.forRewards 0.99 task.Returns ends
+        |> CriticFit.updateReturnUnit task.Returns
+        |> fit settings task)
 
 let private units =
     let settings = [ "Adam", Adam(1e-2, 3, 16); "Gauss–Newton", gaussNewton 0.1 2 ]
@@ -363,23 +368,59 @@ let private units =
           <| Prop.forAll tasks (fun task ->
               values task (Critic.start ReturnUnit.unknown (begin' task).Parameters) |> Seq.forall ((=) 0.0))
 
-          testProperty "is that of all returns so far, where they are of one order"
-          <| Prop.forAll (Gen.zip (Arb.toGen tasks) (Gen.choose (-90, 90)) |> Arb.fromGen) (fun (task, percent) ->
-              let other = changed (1.0 + float percent / 100.0) 0.5 task
-              let both = Seq.append task.Returns other.Returns |> Seq.map float |> Array.ofSeq
-              let mean = Array.average both
+          testProperty "stays the same, and counts the rows, while batches are the same"
+          <| Prop.forAll (Gen.zip (Arb.toGen tasks) (Gen.choose (1, 20)) |> Arb.fromGen) (fun (task, count) ->
+              let start = { begin' task with Unit = ReturnUnit.unknown }
+              let once = start |> CriticFit.updateReturnUnit task.Returns |> _.Unit
 
-              let unit =
-                  begin' task
-                  |> fun state -> { state with Unit = ReturnUnit.unknown }
-                  |> CriticFit.updateReturnUnit task.Returns
-                  |> CriticFit.updateReturnUnit other.Returns
+              let often =
+                  (start, [ 1..count ])
+                  ||> List.fold (fun state _ -> CriticFit.updateReturnUnit task.Returns state)
                   |> _.Unit
 
-              let deviation = sqrt (meanSquare (both |> Seq.map (fun r -> r - mean)))
+              let isNear (a: float) b = abs (a - b) <= 1e-9 * (abs (ReturnUnit.mean once) + ReturnUnit.deviation once)
 
-              abs (ReturnUnit.mean unit - mean) <= 1e-9 * (abs mean + deviation)
-              && abs (ReturnUnit.deviation unit - deviation) <= 1e-9 * deviation)
+              match often with
+              | Standardised moments ->
+                  abs (moments.Count - float (count * task.Returns.Length)) <= 1e-6
+                  && isNear (ReturnUnit.mean often) (ReturnUnit.mean once)
+                  && isNear (ReturnUnit.deviation often) (ReturnUnit.deviation once)
+              | Plain -> false)
+
+          // 40 batches later, the first one counts Π (k − 1)/(k + 3) < 10⁻⁵.
+          testProperty "forgets the first batches, whose returns may be far from those that follow"
+          <| Prop.forAll
+              (Gen.zip (Arb.toGen tasks) (Gen.elements [ -30.0; 30.0 ]) |> Arb.fromGen)
+              (fun (task, factor) ->
+                  let first = changed factor 0.5 task
+
+                  let unit =
+                      (begin' task, first :: times 40 task)
+                      ||> List.fold (fun state task ->
+                          let state =
+                              if obj.ReferenceEquals(task, first) then
+                                  { state with Unit = ReturnUnit.unknown }
+                              else
+                                  state
+
+                          CriticFit.updateReturnUnit task.Returns state)
+                      |> _.Unit
+
+                  let shift = abs (Seq.average first.Returns - Seq.average task.Returns)
+              let deviation = deviationOf task
+                  abs (ReturnUnit.deviation unit - deviation) <= 0.05 * deviation + 4e-3 * shift)
+
+          testProperty "is unknown, so that V is 0, where rewards are of another order than the returns before"
+          <| Prop.forAll
+              (Gen.zip (Arb.toGen tasks) (Gen.elements [ 1e-2; 1.0; 900.0; 1100.0; 1e9 ]) |> Arb.fromGen)
+              (fun (task, factor) ->
+                  let state =
+                      { begin' task with Unit = ReturnUnit.unknown }
+                      |> CriticFit.updateReturnUnit (changed factor 0.0 task).Returns
+
+                  let ends = ImmutableArray.CreateRange(Seq.replicate task.Returns.Length End.Terminated)
+                  let now = CriticFit.forRewards 0.99 task.Returns ends state
+                  if factor > 1000.0 then now.Unit = ReturnUnit.unknown else now = state)
 
           for name, settings in settings do
               testPropertyWithConfig few $"{name}: V follows the unit and the zero of returns"

@@ -180,8 +180,12 @@ let private surrogate =
                   let gain step = (Surrogate.at case.Surrogate (Vector.addScaled step direction case.Parameters)).Gain
 
                   let slope step = (gain step - gain -step) / (2.0 * step)
-                  // How far two slopes are apart tells what the third derivative makes of the wider one.
-                  let wide, narrow = slope 0.04, slope 0.02
+                  // The distance between two slopes shows what the third derivative makes of the wider one. A tiny σ asks for short steps.
+                  let wide, narrow =
+                      [ 0.04; 0.01; 0.0025; 0.0006 ]
+                      |> List.map (fun step -> slope step, slope (0.5 * step))
+                      |> List.find (fun (wide, narrow) -> Double.IsFinite wide && Double.IsFinite narrow)
+
                   let gradient = Surrogate.gradient case.Surrogate
                   let tolerance = abs (wide - narrow) + 1e-3 * (1.0 + Vector.norm gradient)
                   expectClose tolerance narrow (Vector.dot gradient direction) "slope")

@@ -48,6 +48,16 @@ let private few count = { FsCheckConfig.defaultConfig with maxTest = count }
 
 let private setupOf threads configuration environment = Training.setup threads configuration environment |> expectOk
 
+/// Episodes of one step, with the rewards that a function gives one after another.
+let private oneStep (reward: unit -> float) =
+    { new Environment<int> with
+        member _.Id = "OneStep-v0"
+        member _.ObservationSpace = Space.box 1 -1.0 1.0
+        member _.ActionSpace = Discrete 2
+        member _.Reset _ = 0
+        member _.Step(_, _, _) = { State = 1; Reward = reward (); Terminated = true; Truncated = false }
+        member _.Observe(_, observation) = observation[0] <- 0f }
+
 /// The states and reports of so many iterations.
 let private iterations count setup state = Training.run setup state |> Seq.take count |> Seq.map expectOk |> List.ofSeq
 
@@ -425,6 +435,52 @@ let private sequences =
               let best = returns |> List.windowed Training.window |> List.map List.average |> List.max
               Expect.floatClose Accuracy.high final.BestMeanReturn.Value best "best mean"
           }
+
+          test "keeps a best mean that no enormous return rounds away" {
+              let returns = [ 1e20; -1e20 ]
+
+              for first in returns do
+                  let isFirst = ref true
+
+                  let environment =
+                      oneStep (fun () ->
+                          let reward = if isFirst.Value then first else -200.0
+                          isFirst.Value <- false
+                          reward)
+
+                  let setup = setupOf 1 { small with Horizon = 200 } environment
+                  let final = iterations 2 setup (Training.start setup 1L) |> List.last |> fst
+                  Expect.isGreaterThan final.Episodes 200L "episodes"
+
+                  let best = if first > 0.0 then first / 100.0 else -200.0
+                  Expect.floatClose Accuracy.high final.BestMeanReturn.Value best "best mean"
+          }
+
+          for size in [ -1e6; 1e10; -1e30 ] do
+              test $"forgets one reward of {size} within two iterations, though V is bootstrapped" {
+                  let steps = ref 0
+                  let inner = CartPole.environment
+
+                  let struck =
+                      { new Environment<_> with
+                          member _.Id = inner.Id
+                          member _.ObservationSpace = inner.ObservationSpace
+                          member _.ActionSpace = inner.ActionSpace
+                          member _.Reset key = inner.Reset key
+
+                          member _.Step(key, action, state) =
+                              steps.Value <- steps.Value + 1
+                              let next = inner.Step(key, action, state)
+                              if steps.Value = 5000 then { next with Reward = size } else next
+
+                          member _.Observe(state, observation) = inner.Observe(state, observation) }
+
+                  let setup = setupOf 1 { Configuration.standard with CriticSteps = 1 } struck
+                  let results = iterations 8 setup (Training.start setup 1L)
+                  let deviations = results |> List.map (fun (state, _) -> ReturnUnit.deviation state.Critic.Unit)
+                  Expect.isGreaterThan deviations[4] (1e-3 * abs size) "the iteration of that reward"
+                  Expect.isLessThan deviations[6] 100.0 "two iterations later"
+              }
 
           testPropertyWithConfig (few 20) "runFor makes the steps it is asked for, to within one of each environment"
           <| Prop.forAll (Gen.zip (Gen.choose (1, 300)) (Gen.choose (1, 300)) |> Arb.fromGen) (fun (first, more) ->

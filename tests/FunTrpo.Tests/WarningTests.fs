@@ -145,6 +145,32 @@ let tests =
                       | _ -> ()
           }
 
+          test "a σ at its bound comes back at once when the reward turns round" {
+              let configuration = { small with Delta = 0.5; Hidden = []; InitialLogSigma = 5.0; Horizon = 32 }
+              let sign = ref 1.0
+
+              let environment =
+                  task (Space.box 1 -infinity infinity) 1 (fun action -> sign.Value * log (1.0 + abs (float action[0])))
+
+              let setup, _, results = iterations configuration environment 100
+              let logSigmaOf (state: State<_>) = (Policy.logSigmas setup.Policy state.PolicyParameters).Span[0]
+
+              for state, _ in results do
+                  Expect.isLessThanOrEqual (logSigmaOf state) Distribution.highestLogSigma "log sigma"
+
+              Expect.equal
+                  (logSigmaOf (fst (List.last results)))
+                  Distribution.highestLogSigma
+                  "it has come to the bound"
+
+              sign.Value <- -1.0
+
+              let later =
+                  Training.run setup (fst (List.last results)) |> Seq.take 20 |> Seq.map (expectOk >> fst) |> Seq.last
+
+              Expect.isLessThan (logSigmaOf later) 9f "it has come back"
+          }
+
           test "a policy that has decided says so" {
               let configuration = { small with Delta = 0.5; Horizon = 64 }
               let _, _, results = iterations configuration (task (Discrete 2) 1 (fun action -> float action[0])) 60
