@@ -88,7 +88,9 @@ public sealed class Policy : IEquatable<Policy>
     /// The file is replaced atomically and keeps its Unix mode. If the path is a symbolic link, the target of the link is replaced. If
     /// writing fails, the old file is unchanged.
     /// </remarks>
-    /// <exception cref="IOException">The file cannot be written.</exception>
+    /// <exception cref="IOException">
+    /// The file cannot be written, or the path is a folder, a pipe, a device or a socket.
+    /// </exception>
     /// <exception cref="ArgumentException">The path is not a valid file name.</exception>
     public void Save(string path)
     {

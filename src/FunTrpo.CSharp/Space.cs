@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Immutable;
 using System.Linq;
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.FSharp.Collections;
 using static System.FormattableString;
@@ -33,15 +34,7 @@ public sealed class Space : IEquatable<Space>
 
     [JsonConstructor]
     private Space(SpaceKind kind, ImmutableArray<float> low, ImmutableArray<float> high, ImmutableArray<int> counts)
-        : this(
-            kind switch
-            {
-                SpaceKind.Discrete => Discrete(counts[0]),
-                SpaceKind.MultiDiscrete => MultiDiscrete(counts.AsSpan()),
-                SpaceKind.MultiBinary => MultiBinary(counts.Length),
-                _ => Box(low.AsSpan(), high.AsSpan()),
-            }
-        ) { }
+        : this(FromJson(kind, low.AsSpan(), high.AsSpan(), counts.AsSpan())) { }
 
     private Space(Space other)
         : this(other.Value) { }
@@ -180,6 +173,32 @@ public sealed class Space : IEquatable<Space>
 
     /// <summary>Returns whether the spaces differ.</summary>
     public static bool operator !=(Space? a, Space? b) => !Equals(a, b);
+
+    /// <summary>Returns the space that the properties in JSON describe. A list that is missing or null is empty here.</summary>
+    private static Space FromJson(
+        SpaceKind kind,
+        ReadOnlySpan<float> low,
+        ReadOnlySpan<float> high,
+        ReadOnlySpan<int> counts
+    )
+    {
+        try
+        {
+            return kind switch
+            {
+                SpaceKind.Discrete => counts is [int count]
+                    ? Discrete(count)
+                    : throw new JsonException($"A discrete space has one count; this has {counts.Length}."),
+                SpaceKind.MultiDiscrete => MultiDiscrete(counts),
+                SpaceKind.MultiBinary => MultiBinary(counts.Length),
+                _ => Box(low, high),
+            };
+        }
+        catch (ArgumentException error)
+        {
+            throw new JsonException(error.Message, error);
+        }
+    }
 
     private static void RequireCount(int count, string name)
     {

@@ -45,7 +45,8 @@ internal static class ValueList
 {
     private const int MostPrinted = 20;
 
-    public static ValueList<T> Of<T>(IEnumerable<T> items) => items as ValueList<T> ?? new(items);
+    /// <summary>Returns the items as a value list. Null, which JSON may contain in place of a list, gives an empty one.</summary>
+    public static ValueList<T> Of<T>(IEnumerable<T>? items) => items as ValueList<T> ?? new(items ?? []);
 
     /// <summary>
     /// Returns the items in brackets. If there are more than 20, only the first 20 and the count are printed. The culture has no influence.

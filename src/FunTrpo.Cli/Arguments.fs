@@ -47,6 +47,9 @@ let count name (low: int64) (high: int64) (text: string) =
     else
         Error(InvalidSetting(name, text, $"it must be an integer in [{low}, {high}], such as 5000, 100k, 2M or 1e6"))
 
+/// A number of environment steps.
+let steps name text = count name 1L 1_000_000_000_000L text
+
 /// A finite number.
 let number name (text: string) =
     match Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture) with

@@ -110,7 +110,7 @@ let private trainCommand =
             let seed = seed |> Option.orElse (recorded |> Option.map _.Seed) |> Option.defaultValue 0L
             let! threads = parseThreads (parsed.GetValue threads)
 
-            let! steps = tryGet parsed steps |> checkedOption (Arguments.count "--steps" 1L 1_000_000_000_000L)
+            let! steps = tryGet parsed steps |> checkedOption (Arguments.steps "--steps")
             let steps = steps |> Option.orElse (recorded |> Option.map _.Steps)
 
             let! stopAt = tryGet parsed stopAt |> checkedOption (Arguments.number "--stop-at")

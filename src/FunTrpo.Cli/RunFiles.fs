@@ -52,8 +52,8 @@ let addLine (file: Stream) (line: string) =
         // .NET throws another type of exception if the file would exceed its size limit.
         | _ -> raise (IOException(error.Message, error))
 
-/// Creates or replaces a file with its first line, and keeps it open for more lines. A link or a pipe of this name is replaced,
-/// not followed.
+/// Creates or replaces a file with its first line, and keeps it open for more lines. A link of this name is replaced, not
+/// followed.
 let private startLines (path: string) line =
     let written = $"{path}.{Path.GetRandomFileName()}"
 
@@ -113,8 +113,7 @@ let private isLeftOver (path: string) =
 
     Regex.IsMatch(Path.GetFileName path, $@"^({names})\.[a-z0-9]{{8}}\.[a-z0-9]{{3}}$")
 
-/// Opens the lock file of a run, so that no other run can open it. A link of this name is deleted, not followed. If the name is a
-/// pipe, opening it for both directions does not block.
+/// Opens the lock file of a run, so that no other run can open it. A link of this name is deleted, not followed.
 let private holdOf path =
     let name = Path.Combine(path, holdFile)
 
@@ -127,7 +126,11 @@ let private holdOf path =
 /// temporary files of killed runs.
 let prepare (path: string) =
     let refuse why = Error(InvalidSetting("--out", path, $"it must be a folder that can be written to ({why})"))
-    let isFolder name = Directory.Exists(Path.Combine(path, name))
+
+    let reasonAgainst name =
+        OrdinaryFile.reasonAgainst (Path.Combine(path, name))
+        |> Option.map (fun reason -> $"its {name} {reason}")
+
     let names = [ policyFile; configurationFile; progressFile; summaryFile; holdFile ]
 
     if path = "" then
@@ -136,8 +139,8 @@ let prepare (path: string) =
         try
             Directory.CreateDirectory path |> ignore
 
-            match List.tryFind isFolder names with
-            | Some name -> refuse $"it holds a folder {name}, where a file is to be"
+            match List.tryPick reasonAgainst names with
+            | Some reason -> refuse reason
             | None ->
                 let hold = holdOf path
                 Directory.GetFiles path |> Array.filter isLeftOver |> Array.iter File.Delete
@@ -210,34 +213,46 @@ let private settingsOf (node: JsonNode) =
         if not (List.contains name known) then
             raise (Unreadable $"it has the unknown {name}{Suggestion.among known name}")
 
+    /// A value that has been checked as that of the command's option.
+    let orUnreadable (value: Result<'T, Fault>) =
+        match value with
+        | Ok value -> value
+        | Error fault -> raise (Unreadable(Fault.message fault))
+
     let steps = (property "steps").GetValue<int64>()
 
-    if steps < 1L then
-        raise (Unreadable $"its steps are {steps}")
+    let stopAt =
+        node["stopAt"]
+        |> Option.ofObj
+        |> Option.map (fun goal ->
+            goal.GetValue<float>() |> ignore
+            Arguments.number "stopAt" (goal.ToJsonString()) |> orUnreadable)
 
     { Environment = (property "environment").GetValue<string>()
       Seed = (property "seed").GetValue<int64>()
-      Steps = steps
-      StopAt = node["stopAt"] |> Option.ofObj |> Option.map _.GetValue<float>()
+      Steps = Arguments.steps "steps" (string steps) |> orUnreadable
+      StopAt = stopAt
       StartedFrom = node["startedFrom"] |> Option.ofObj |> Option.map _.GetValue<string>()
       Fields = [ for KeyValue(name, value) in (property "configuration").AsObject() -> name, textOf name value ] }
+
+/// The maximum size of a config.json in bytes.
+let private largestSettings = 1_000_000L
 
 /// Returns the settings in a config.json, or `Damaged`.
 let settings path =
     let damaged why = Error(Damaged(path, why))
 
+    let parse (bytes: ReadOnlyMemory<byte>) =
+        let options = JsonDocumentOptions(AllowDuplicateProperties = false)
+
+        match JsonNode.Parse(bytes.Span, documentOptions = options) with
+        | :? JsonObject as node -> Ok(settingsOf node)
+        | _ -> damaged "it is not the config.json of a run"
+
     try
-        if Directory.Exists path then
-            damaged "it is a folder"
-        else
-            match
-                JsonNode.Parse(
-                    File.ReadAllText path,
-                    documentOptions = JsonDocumentOptions(AllowDuplicateProperties = false)
-                )
-            with
-            | :? JsonObject as node -> Ok(settingsOf node)
-            | _ -> damaged "it is not the config.json of a run"
+        match OrdinaryFile.read largestSettings path with
+        | Ok bytes -> parse bytes
+        | Error why -> damaged why
     with
     | Unreadable why -> damaged why
     | :? JsonException -> damaged "it is not JSON, or not all of it"

@@ -125,27 +125,31 @@ module Check =
         let seen, rewards = List<Vector>(), List<float>()
         let mutable ending = End.Continues
         let mutable fault = None
+        // The step that is being made, counted from 1; 0 before the first.
+        let mutable step = 0L
 
         let observe state =
             let observation = Environment.observation environment state
             seen.Add observation
 
             if not (Space.isValidObservation environment.ObservationSpace observation.Span) then
-                fault <- Some(Environment.badObservation environment number (int64 rewards.Count))
+                fault <- Some(Environment.badObservation environment number step)
 
         try
             let mutable state = environment.Reset(Key.named "reset" key)
             observe state
 
             while ending = End.Continues && fault.IsNone do
-                let keyOf name = key |> Key.named name |> Key.at (int64 rewards.Count)
+                let at = step
+                let keyOf name = key |> Key.named name |> Key.at at
                 let action = Space.sample environment.ActionSpace (keyOf "action")
+                step <- step + 1L
                 let next = environment.Step(keyOf "environment", action.Span, state)
                 state <- next.State
                 rewards.Add next.Reward
 
                 if not (Environment.isReward next.Reward) then
-                    fault <- Some(Environment.badReward environment number (int64 rewards.Count) next.Reward)
+                    fault <- Some(Environment.badReward environment number step next.Reward)
 
                 observe state
 
@@ -158,7 +162,7 @@ module Check =
             if ending = End.Interrupted then
                 Releasable.release state
         with error ->
-            fault <- Some(FailedEnvironment(error, environment.Id, number, int64 rewards.Count))
+            fault <- Some(FailedEnvironment(error, environment.Id, number, step))
 
         { Seen = List.ofSeq seen; Rewards = List.ofSeq rewards; End = ending; Fault = fault }
 

@@ -442,90 +442,20 @@ module PolicyFile =
         Policy.requireFit $"{name}, made for {saved.Environment}," environment saved.Actor.Policy
         |> Result.map (fun () -> saved)
 
-    /// The file of a path, after symbolic links are followed.
-    let private resolveLinks (path: string) =
-        let file = FileInfo path
-
-        match file.LinkTarget with
-        | null -> file
-        | _ -> FileInfo(file.ResolveLinkTarget(true).FullName)
-
-    /// Creates and writes a new file, with the permissions of `mode` if there are any.
-    let private writeNew path (mode: UnixFileMode voption) (write: Stream -> unit) =
-        let options = FileStreamOptions(Mode = FileMode.CreateNew, Access = FileAccess.Write)
-        mode |> ValueOption.iter (fun mode -> options.UnixCreateMode <- mode)
-        use stream = new FileStream(path, options)
-        // The process's umask may have removed permissions from the mode when the file was created.
-        mode |> ValueOption.iter (fun mode -> File.SetUnixFileMode(stream.SafeFileHandle, mode))
-        write stream
-
-    /// Replaces a file atomically with the bytes that `write` writes: a reader never sees a part of the new file, and a crash
-    /// leaves the old one. The new file keeps the mode of the old one. A symbolic link is kept, and its target is replaced. After
-    /// an error, the temporary file is deleted.
-    let private replaceBy (path: string) write =
-        let file = resolveLinks path
-
-        if Directory.Exists file.FullName then
-            raise (IOException $"{path} is a folder, and not a file")
-
-        let mode =
-            if file.Exists && not (OperatingSystem.IsWindows()) then ValueSome file.UnixFileMode else ValueNone
-
-        let written = $"{file.FullName}.{Path.GetRandomFileName()}"
-
-        try
-            writeNew written mode write
-            File.Move(written, file.FullName, true)
-        with _ ->
-            if File.Exists written then
-                File.Delete written
-
-            reraise ()
-
     /// Replaces a file atomically with the text: a reader never sees a part of the new file, and a crash leaves the old one. The
     /// new file keeps the mode of the old one. A symbolic link is kept, and its target is replaced. Throws the exceptions of the
-    /// file system.
+    /// file system, and an `IOException` for a path that exists and is no ordinary file, such as a device or a pipe.
     let replace (path: string) (content: string) =
-        replaceBy path (fun stream -> stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes content)))
+        OrdinaryFile.replace path (fun stream -> stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes content)))
 
-    /// Writes a policy to a file, atomically as `replace` does. Throws the exceptions of the file system.
-    let save path saved = replaceBy path (fun stream -> write stream saved)
-
-    /// The bytes of a file. Devices and pipes have the length 0, and reading them could block or never end, so they are refused
-    /// before they are opened.
-    let private readBytes (path: string) =
-        let noFile () = unreadable "it is empty, or no ordinary file"
-
-        if Directory.Exists path then
-            unreadable "it is a folder, and not a file"
-
-        let file = resolveLinks path
-
-        if file.Exists && file.Length = 0L then
-            noFile ()
-
-        use stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1)
-
-        if not stream.CanSeek || stream.Length = 0L then
-            noFile ()
-
-        if stream.Length > largest then
-            unreadable $"it has {stream.Length} bytes, and no policy has more than {largest}"
-
-        let bytes = Array.zeroCreate<byte>(int stream.Length)
-        let count = stream.ReadAtLeast(bytes.AsSpan(), bytes.Length, false)
-        let mark = Encoding.UTF8.Preamble.Length
-        let isMarked = bytes.AsSpan(0, count).StartsWith Encoding.UTF8.Preamble
-        let text = ReadOnlyMemory(bytes, 0, count)
-        if isMarked then text.Slice mark else text
+    /// Writes a policy to a file, atomically as `replace` does, with the same exceptions.
+    let save path saved = OrdinaryFile.replace path (fun stream -> write stream saved)
 
     /// Does the same as `load`, but throws the exceptions of the file system: `IOException`, `UnauthorizedAccessException` and
     /// `ArgumentException`.
     let read path =
-        try
-            Ok(readBytes path)
-        with Unreadable why ->
-            Error(Damaged(path, why))
+        OrdinaryFile.read largest path
+        |> Result.mapError (fun why -> Damaged(path, why))
         |> Result.bind (parseBytes path)
 
     /// Returns the policy of a file, or `Damaged` if the file cannot be read or is not a policy.

@@ -17,10 +17,8 @@ let private editDistances (word: string) (typed: string) =
 
     distances[*, typed.Length]
 
-/// "; did you mean …?" with the known word that is nearest to the typed one, or "" if no word is near. `known` must not be empty. Letter
-/// case is ignored. A word is near if at most a third of its letters differ. Otherwise a word is near if its beginning differs in at most a
-/// third of the typed letters (CartPol for CartPole-v1) and at least three letters were typed.
-let among (known: seq<string>) (typed: string) =
+/// Does the same as `among`, but `known` must not be empty.
+let private amongSome (known: seq<string>) (typed: string) =
     let distances (word: string) = editDistances (word.ToLowerInvariant()) (typed.ToLowerInvariant())
     let whole word = distances word |> Array.last
     let beginning word = distances word |> Array.min
@@ -33,3 +31,8 @@ let among (known: seq<string>) (typed: string) =
         $"; did you mean {nearestByBeginning}?"
     else
         ""
+
+/// "; did you mean …?" with the known word that is nearest to the typed one, or "" if no word is near or none is known. Letter case
+/// is ignored. A word is near if at most a third of its letters differ. Otherwise a word is near if its beginning differs in at most a
+/// third of the typed letters (CartPol for CartPole-v1) and at least three letters were typed.
+let among (known: seq<string>) (typed: string) = if Seq.isEmpty known then "" else amongSome known typed

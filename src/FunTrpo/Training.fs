@@ -571,12 +571,11 @@ module Training =
     let runFor steps (setup: Setup<'State>) state =
         unfold
             (fun (state: State<'State>) ->
-                let environments = int64 state.Instances.Length
-                let remaining = (steps - state.Steps + environments - 1L) / environments
-
-                if remaining <= 0L then
+                if steps <= state.Steps then
                     None
                 else
+                    // Rounded up, without an overflow for any number of steps.
+                    let remaining = 1L + (steps - state.Steps - 1L) / int64 state.Instances.Length
                     let horizon, setup = withinBudget remaining setup
                     Some(updateFor horizon setup state))
             state

@@ -136,6 +136,25 @@ public sealed class ValueFacts
         }
     }
 
+    public void Null_in_json_is_an_empty_list_or_refused()
+    {
+        Reads(new IterationReport(), "Warnings", "CgResiduals", "CgCurvatures");
+        Reads(new ActionDistribution(), "Probabilities", "Mean", "StandardDeviation");
+        Reads(new Scores(), "Returns", "Lengths");
+        Reads(new TrainingOptions { CriticHidden = null }, "CriticHidden");
+        foreach (SpaceKind kind in Enum.GetValues<SpaceKind>())
+        {
+            Refused($$"""{"Kind":"{{kind}}"}""");
+            Refused($$"""{"Kind":"{{kind}}","Low":null,"High":null,"Counts":null}""");
+            Refused($$"""{"Kind":"{{kind}}","Low":[],"High":[1],"Counts":[]}""");
+        }
+
+        static void Reads<T>(T expected, params string[] names) =>
+            Assert.All(names, name => Assert.Equal(expected, JsonSerializer.Deserialize<T>($$"""{"{{name}}":null}""")));
+
+        static void Refused(string json) => Assert.Throws<JsonException>(() => JsonSerializer.Deserialize<Space>(json));
+    }
+
     public void A_state_is_no_json_and_says_what_to_write_instead()
     {
         TrainingStep step = Plan.Start().Next();

@@ -92,7 +92,7 @@ let private bad =
       "that throws",
       { good with Move = fun _ _ _ time -> failwith $"stuck at {time}" },
       "failed",
-      [ "stuck at 0"; "step" ]
+      [ "stuck at 0"; "step 1" ]
       "whose observations are longer than their space",
       { good with See = fun x time -> [| float32 x; float32 (sin (float time)); 1f |] },
       "failed",
@@ -175,6 +175,25 @@ let private findings =
                   Expect.stringContains (Finding.message found.Head) word "its words"
 
               Expect.isGreaterThan (Finding.remedy found.Head).Length 20 "a remedy"
+
+      testProperty "the step of a fault is the same whatever fails in it, and the same as in an evaluation"
+      <| fun (time: byte) ->
+          let time = int time % 20
+          // The first failure is the fault; an episode has 60 steps or more, and nothing ends it before.
+          let still = { good with Move = (fun _ _ x _ -> x); Ends = fun _ time -> false, time >= 60 }
+          let failing _ _ x now = if now = time then failwith "broken" else x
+          let throwing x now = if now = time + 1 then failwith "broken" else good.See x now
+          let unseen x now = if now = time + 1 then [| nanf; 0f |] else good.See x now
+          let choose _ = Vector.zero 1
+
+          for parts in [ { still with Move = failing }; { still with See = throwing }; { still with See = unseen } ] do
+              let environment = environmentOf parts
+
+              match Check.run environment 1L, Evaluation.play 1 environment choose 1 (Key.ofSeed 1L) with
+              | [ Broken found ], Error evaluated ->
+                  for fault in [ found; evaluated ] do
+                      Expect.stringContains (Fault.message fault) $"environment 0, step {time + 1})" "the step"
+              | found -> failtest $"{found}"
 
       test "of every kind there is a bad environment" {
           let kinds = Reflection.FSharpType.GetUnionCases typeof<Finding> |> Array.map _.Name |> Set

@@ -5,6 +5,7 @@ open System.Diagnostics
 open System.Globalization
 open System.IO
 open System.Text.Json.Nodes
+open System.Threading
 open Expecto
 open FsCheck
 open FunTrpo
@@ -771,6 +772,11 @@ let private refusals =
     let cases: (string * (string -> string list) * string list) list =
         let train more = fun _ -> "train" :: more
 
+        let withSettings text =
+            fun folder ->
+                let text = $"{{\"environment\": \"CartPole-v1\", \"seed\": 1, {text}, \"configuration\": {{}}}}"
+                [ "train"; "--config"; file folder "c.json" text ]
+
         [ "no command", (fun _ -> []), [ "ommand" ]
           "an unknown command", (fun _ -> [ "learn" ]), [ "learn" ]
           "an unknown option", train [ "--nonsense"; "3" ], [ "--nonsense" ]
@@ -789,6 +795,8 @@ let private refusals =
           train [ "--set"; "gamma=0.9"; "--set"; "lambda=2" ],
           [ "lambda"; "2"; "[0, 1]" ]
           "a mistyped command", (fun _ -> [ "trian" ]), [ "did you mean train?" ]
+          "a word after a command that has none", (fun _ -> [ "list"; "x" ]), [ "x"; "The commands are" ]
+          "an option of a command that has none", (fun _ -> [ "list"; "--foo" ]), [ "--foo"; "The commands are" ]
           "a mistyped option", train [ "--stpes"; "3" ], [ "did you mean --steps?" ]
           "a mistyped environment", train [ "--env"; "cartpole-v1" ], [ "did you mean CartPole-v1?" ]
           "a mistyped field", train [ "--set"; "lamda=0.9" ], [ "lamda"; "did you mean lambda?" ]
@@ -823,6 +831,17 @@ let private refusals =
                     "c.json"
                     "{\"environment\": \"CartPole-v1\", \"seed\": 1, \"steps\": 80, \"configuration\": {\"gamma\": 1.5}}" ]),
           [ "gamma"; "1.5"; "[0, 1]" ]
+          "a configuration with more steps than can be asked for",
+          withSettings "\"steps\": 1000000000001",
+          [ "c.json"; "steps = 1000000000001"; "[1, 1000000000000]" ]
+          "a configuration with no steps", withSettings "\"steps\": 0", [ "c.json"; "steps = 0"; "[1, " ]
+          "a configuration with an infinite goal",
+          withSettings "\"steps\": 80, \"stopAt\": 1e999",
+          [ "c.json"; "stopAt = 1e999"; "finite" ]
+          "a configuration that is too large",
+          (fun folder -> [ "train"; "--config"; file folder "c.json" (String(' ', 1_000_001)) ]),
+          [ "c.json"; "1000001 bytes" ]
+          "an empty configuration", (fun folder -> [ "train"; "--config"; file folder "c.json" "" ]), [ "it is empty" ]
           "a folder for a policy", (fun folder -> [ "evaluate"; "--policy"; folder ]), [ "it is a folder" ]
           "a run's folder for its policy",
           (fun folder ->
@@ -930,6 +949,7 @@ let private refusals =
                 Expect.equal (Suggestion.among known word) $"; did you mean {word}?" "itself"
 
             Expect.equal (Suggestion.among known "zzzzzzz") "" "nothing is near"
+            Expect.equal (Suggestion.among [] word) "" "nothing is known"
 
     testList
         "exits with 2, and errors that name the field, the value and the range, at"
@@ -949,6 +969,18 @@ let private refusals =
 
           counts
           suggestions
+
+          if not (OperatingSystem.IsWindows()) then
+              inNewFolder "a configuration that is no ordinary file, at once" (fun folder ->
+                  withStrangeFiles folder (fun names ->
+                      for name in names do
+                          let path = Path.Combine(folder, name)
+                          let reading = Tasks.Task.Run(fun () -> RunFiles.settings path)
+                          Expect.isTrue (reading.Wait(TimeSpan.FromMinutes 1.0)) $"{name}: it ends"
+
+                          match reading.Result with
+                          | Error fault -> Expect.stringContains (Fault.message fault) "no ordinary file" name
+                          | Ok _ -> failtest $"{name} was read"))
 
           inNewFolder "a folder that another run is writing to" (fun folder ->
               let path = Path.Combine(folder, "run")

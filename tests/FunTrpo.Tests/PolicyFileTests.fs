@@ -709,6 +709,50 @@ let private saving =
                   Expect.equal (File.ReadAllText(Path.Combine(folder, "file"))) "old" "the old file")
           }
 
+          if not (OperatingSystem.IsWindows()) then
+              test "over a pipe, a socket or a device is refused, and leaves it as it is" {
+                  inNewFolder (fun folder ->
+                      withStrangeFiles folder (fun names ->
+                          let before = namesIn folder
+
+                          for name in names do
+                              let path = Path.Combine(folder, name)
+
+                              let saves =
+                                  [ (fun () -> PolicyFile.save path example); (fun () -> PolicyFile.replace path "") ]
+
+                              for save in saves do
+                                  Expect.throwsC save (fun error ->
+                                      Expect.isTrue (error :? IOException) name
+                                      Expect.equal error.Message $"{path} is no ordinary file" name)
+
+                              Expect.isTrue (isStrange path) name
+                              Expect.stringContains (PolicyFile.load path |> why) "it is no ordinary file" name
+
+                          Expect.equal (namesIn folder) before "what is there"))
+              }
+
+          test "over an empty file replaces it, even if it is locked or may not be read" {
+              inNewFolder (fun folder ->
+                  let path = Path.Combine(folder, "policy.json")
+
+                  let save () =
+                      PolicyFile.save path example
+                      Expect.isGreaterThan (FileInfo(path).Length) 0L "the new file"
+
+                  File.WriteAllText(path, "")
+                  save ()
+
+                  if not (OperatingSystem.IsWindows()) then
+                      File.WriteAllText(path, "")
+                      File.SetUnixFileMode(path, UnixFileMode.None)
+                      save ()
+                      File.SetUnixFileMode(path, UnixFileMode.UserRead ||| UnixFileMode.UserWrite)
+                      File.WriteAllText(path, "")
+                      use _ = new FileStream(path, FileMode.Open, FileAccess.ReadWrite, FileShare.None)
+                      save ())
+          }
+
           test "over a symbolic link replaces what it leads to, and not the link" {
               inNewFolder (fun folder ->
                   let path name = Path.Combine(folder, name)

@@ -214,11 +214,6 @@ let private sequence =
 
 // ---- Names that stand for something else ----
 
-let private call (program: string) (arguments: string list) =
-    use child = Process.Start(program, arguments)
-    child.WaitForExit()
-    Expect.equal child.ExitCode 0 program
-
 let private train folder steps =
     let options = optionsFor folder 1L (TimeSpan.FromHours 1.0) steps
     use output = new StringWriter()
@@ -246,14 +241,20 @@ let private names =
           expectFitting [ Run 1L ] (filesOf run))
 
       if not (RuntimeInformation.IsOSPlatform OSPlatform.Windows) then
-          inNewFolder "pipes are replaced, and nobody waits for them" (fun folder ->
-              for name in [ "progress.csv"; "config.json"; "summary.json"; "policy.json"; ".running" ] do
-                  call "mkfifo" [ Path.Combine(folder, name) ]
-
-              let ended = System.Threading.Tasks.Task.Run(fun () -> train folder 64L)
-              Expect.isTrue (ended.Wait(TimeSpan.FromMinutes 1.0)) "it ends"
-              Expect.equal ended.Result (0, "") "it trains"
-              expectFitting [ Run 1L ] (filesOf folder))
+          inNewFolder "pipes, sockets and devices are refused, before anything is changed" (fun folder ->
+              withStrangeFiles folder (fun kinds ->
+                  for name in [ "progress.csv"; "config.json"; "summary.json"; "policy.json"; ".running" ] do
+                      for kind in kinds do
+                          let run = Directory.CreateDirectory(Path.Combine(folder, $"{kind}-{name}")).FullName
+                          let path = Path.Combine(run, name)
+                          File.CreateSymbolicLink(path, Path.Combine(folder, kind)) |> ignore
+                          let ended = System.Threading.Tasks.Task.Run(fun () -> train run 64L)
+                          Expect.isTrue (ended.Wait(TimeSpan.FromMinutes 1.0)) $"{kind}, {name}: it ends"
+                          let code, errors = ended.Result
+                          Expect.equal code 2 $"{kind}, {name}: exit code"
+                          Expect.stringContains errors $"its {name} is no ordinary file" kind
+                          Expect.isTrue (isStrange path) $"{kind}, {name}: it is what it was"
+                          Expect.hasLength (Directory.GetFileSystemEntries run) 1 "what was there is there"))
 
       inNewFolder "folders are refused, before anything is changed" (fun folder ->
           for name in [ "progress.csv"; "config.json"; "summary.json"; "policy.json"; ".running" ] do

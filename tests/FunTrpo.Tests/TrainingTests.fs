@@ -501,6 +501,22 @@ let private sequences =
               && isMet total (run total state)
               && Seq.isEmpty (Training.runFor (int64 first) setup state))
 
+          test "runFor makes whole iterations until the largest number of steps, and none until the smallest" {
+              let setup = setupOf 1 small CartPole.environment
+              let start = Training.start setup 1L
+              let two total = Training.runFor total setup start |> Seq.truncate 2 |> Seq.map expectOk |> List.ofSeq
+
+              for below in 0 .. small.Environments do
+                  Expect.isTrue
+                      (same (two (Int64.MaxValue - int64 below)) (iterations 2 setup start))
+                      "as without a total"
+
+              let later = two Int64.MaxValue |> List.last |> fst
+
+              for total in [ Int64.MinValue; -1L; 0L; later.Steps ] do
+                  Expect.isEmpty (Training.runFor total setup later) $"until {total}"
+          }
+
           testPropertyWithConfig
               (few 10)
               "runFor makes full iterations as run does, and a last one of less than half more or less"

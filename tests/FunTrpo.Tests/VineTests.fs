@@ -618,6 +618,16 @@ let private training =
               Expect.isTrue (same whole (iterations whole.Length setup start)) "as without a total"
           }
 
+          test "until the largest number of steps makes whole iterations" {
+              let setup = setupOf 1 small CartPole.environment
+              let start = Training.start setup 1L
+
+              let results =
+                  Training.runFor Int64.MaxValue setup start |> Seq.truncate 2 |> Seq.map expectOk |> List.ofSeq
+
+              Expect.isTrue (same results (iterations 2 setup start)) "as without a total"
+          }
+
           test "asks the Fisher matrix for each state once" {
               let case = policyCase |> Gen.sample 40 |> Array.filter (fun case -> case.Observations.Rows > 1)
               Expect.isNonEmpty case "cases"
