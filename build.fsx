@@ -482,10 +482,12 @@ let docs () =
     let site = at documentation
     let state = at ".fsdocs" // what fsdocs remembers of the projects, right or wrong
     let placeholder = "/its-root/"
+    // Built apart from everything else, since the facade is compiled without the attributes that fsdocs cannot read.
+    let apart = [ $"""ArtifactsPath={at "obj/docs"}"""; "ForDocumentation=true" ]
     restore ()
 
     for project in projects do
-        quietly ([ "build"; $"src/{project}" ] @ release)
+        quietly ([ "build"; $"src/{project}" ] @ List.map (sprintf "-p:%s") apart @ release)
 
     List.iter remove [ state; site ]
 
@@ -493,7 +495,7 @@ let docs () =
         capture
             dotnet
             ([ "fsdocs"; "build"; "--strict"; "--input"; "docs"; "--output"; site ]
-             @ [ "--properties"; "Configuration=Release" ]
+             @ "--properties" :: "Configuration=Release" :: apart
              @ [ "--parameters"; "root"; placeholder; "fsdocs-collection-name"; "FunTrpo" ]
              @ "--projects" :: List.map file projects)
 
@@ -514,9 +516,20 @@ let docs () =
 
     let pages = Directory.GetFiles(site, "*.html", SearchOption.AllDirectories)
 
+    // fsdocs also links internal types in the reference, which have no pages: of these links only the text is kept.
+    let unlink (link: Match) =
+        if File.Exists(Path.Combine(site, "reference", link.Groups[1].Value)) then
+            link.Value
+        else
+            link.Groups[2].Value
+
     for page in pages do
-        let up = if Path.GetDirectoryName page = site then "" else "../"
-        File.WriteAllText(page, File.ReadAllText(page).Replace(placeholder, up))
+        if Path.GetDirectoryName page = site then
+            File.WriteAllText(page, File.ReadAllText(page).Replace(placeholder, ""))
+        else
+            let text = File.ReadAllText(page).Replace(placeholder, "../")
+            let pattern = """<a href="../reference/([\w-]+[.]html)"[^>]*>(.*?)</a>"""
+            File.WriteAllText(page, Regex.Replace(text, pattern, unlink))
 
     let menu = File.ReadAllText(at "docs/_template.html")
 

@@ -10,7 +10,7 @@ namespace FunTrpo.CSharp;
 /// <summary>
 /// The result of the policy improvement of an iteration. Unless it is <see cref="Moved"/>, the policy is unchanged, bit for bit.
 /// </summary>
-[NameInJson]
+[JsonConverter(typeof(JsonStringEnumConverter<StepOutcome>))]
 public enum StepOutcome
 {
     /// <summary>The step was taken.</summary>
@@ -30,7 +30,7 @@ public enum StepOutcome
 }
 
 /// <summary>Why conjugate gradient stopped.</summary>
-[NameInJson]
+[JsonConverter(typeof(JsonStringEnumConverter<ConjugateGradientStop>))]
 public enum ConjugateGradientStop
 {
     /// <summary>Conjugate gradient was not used, or the gradient was zero or not finite.</summary>

@@ -1,39 +1,35 @@
 using System;
+using System.ComponentModel;
+using System.Diagnostics;
 using System.IO;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
 namespace FunTrpo.CSharp;
 
-// The attributes below have no arguments because fsdocs cannot read a type that has an attribute with a type as its argument.
+#if DOCUMENTATION
+/// <summary>Hides the attribute of System.Text.Json in documentation builds. The compiler leaves its uses out of the assembly.</summary>
+/// <remarks>
+/// fsdocs cannot read a type that has an attribute with a type as its argument. Attributes without arguments that derive from that of
+/// System.Text.Json would not do: source-generated contexts do not support them.
+/// </remarks>
+[AttributeUsage(AttributeTargets.All)]
+[Conditional("NEVER")]
+internal sealed class JsonConverterAttribute(Type converterType) : Attribute
+{
+    public Type ConverterType { get; } = converterType;
+}
+#endif
 
-/// <summary>Writes the values of an enumeration to JSON as their names.</summary>
-[AttributeUsage(AttributeTargets.Enum)]
-internal sealed class NameInJsonAttribute : JsonConverterAttribute
+/// <summary>
+/// Converts a policy to and from the JSON of its file. It is public for the source-generated contexts of callers; System.Text.Json uses it
+/// by itself.
+/// </summary>
+/// <exclude/>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public sealed class PolicyAsJson : JsonConverter<Policy>
 {
     /// <inheritdoc/>
-    public override JsonConverter CreateConverter(Type typeToConvert) => new JsonStringEnumConverter();
-}
-
-/// <summary>Writes a policy to JSON as the content of its file.</summary>
-[AttributeUsage(AttributeTargets.Class)]
-internal sealed class PolicyInJsonAttribute : JsonConverterAttribute
-{
-    /// <inheritdoc/>
-    public override JsonConverter CreateConverter(Type typeToConvert) => new PolicyAsJson();
-}
-
-/// <summary>Refuses to write a training state to JSON.</summary>
-[AttributeUsage(AttributeTargets.Class)]
-internal sealed class RefusedInJsonAttribute : JsonConverterAttribute
-{
-    /// <inheritdoc/>
-    public override JsonConverter CreateConverter(Type typeToConvert) => new NoStateAsJson();
-}
-
-/// <summary>Converts a policy to and from the JSON of its file.</summary>
-internal sealed class PolicyAsJson : JsonConverter<Policy>
-{
     public override Policy Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
         using JsonDocument document = JsonDocument.ParseValue(ref reader);
@@ -47,18 +43,31 @@ internal sealed class PolicyAsJson : JsonConverter<Policy>
         }
     }
 
-    public override void Write(Utf8JsonWriter writer, Policy value, JsonSerializerOptions options) =>
+    /// <inheritdoc/>
+    public override void Write(Utf8JsonWriter writer, Policy value, JsonSerializerOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        ArgumentNullException.ThrowIfNull(value);
         writer.WriteRawValue(value.ToJson());
+    }
 }
 
-/// <summary>Throws an exception that explains the refusal: a state that is read back would have no environments.</summary>
-internal sealed class NoStateAsJson : JsonConverter<TrainingState>
+/// <summary>
+/// Throws an exception that explains why a training state cannot be converted: a state that is read back would have no environments. It is
+/// public for the source-generated contexts of callers; System.Text.Json uses it by itself.
+/// </summary>
+/// <exclude/>
+[EditorBrowsable(EditorBrowsableState.Never)]
+public sealed class NoStateAsJson : JsonConverter<TrainingState>
 {
+    /// <inheritdoc/>
     public override bool CanConvert(Type typeToConvert) => typeof(TrainingState).IsAssignableFrom(typeToConvert);
 
+    /// <inheritdoc/>
     public override TrainingState Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
         throw Refused();
 
+    /// <inheritdoc/>
     public override void Write(Utf8JsonWriter writer, TrainingState value, JsonSerializerOptions options) =>
         throw Refused();
 

@@ -17,7 +17,7 @@ namespace FunTrpo.CSharp;
 /// observation is so large that the distribution of actions is not finite. Two policies are equal if the contents of their files are equal.
 /// System.Text.Json reads and writes a policy as the content of its file.
 /// </remarks>
-[PolicyInJson]
+[JsonConverter(typeof(PolicyAsJson))]
 public sealed class Policy : IEquatable<Policy>
 {
     private readonly Core.InferencePolicy player;

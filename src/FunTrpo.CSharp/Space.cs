@@ -10,7 +10,7 @@ using Core = FunTrpo;
 namespace FunTrpo.CSharp;
 
 /// <summary>The kinds of <see cref="Space"/>.</summary>
-[NameInJson]
+[JsonConverter(typeof(JsonStringEnumConverter<SpaceKind>))]
 public enum SpaceKind
 {
     /// <summary>One index of a finite number of alternatives.</summary>

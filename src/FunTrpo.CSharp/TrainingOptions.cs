@@ -9,7 +9,7 @@ using Core = FunTrpo;
 namespace FunTrpo.CSharp;
 
 /// <summary>The direction in which the parameters of a policy are changed.</summary>
-[NameInJson]
+[JsonConverter(typeof(JsonStringEnumConverter<StepDirection>))]
 public enum StepDirection
 {
     /// <summary>The gradient g of the surrogate objective.</summary>
@@ -20,7 +20,7 @@ public enum StepDirection
 }
 
 /// <summary>The rule for the length of a step.</summary>
-[NameInJson]
+[JsonConverter(typeof(JsonStringEnumConverter<StepLength>))]
 public enum StepLength
 {
     /// <summary>The step is the learning rate times the direction. It is not checked.</summary>
@@ -33,7 +33,7 @@ public enum StepLength
 }
 
 /// <summary>The method by which the critic is fitted to the returns.</summary>
-[NameInJson]
+[JsonConverter(typeof(JsonStringEnumConverter<CriticMethod>))]
 public enum CriticMethod
 {
     /// <summary>Adam on minibatches.</summary>
@@ -44,7 +44,7 @@ public enum CriticMethod
 }
 
 /// <summary>The activation function of hidden layers.</summary>
-[NameInJson]
+[JsonConverter(typeof(JsonStringEnumConverter<Activation>))]
 public enum Activation
 {
     /// <summary>x</summary>

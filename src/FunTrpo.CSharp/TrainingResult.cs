@@ -6,7 +6,7 @@ using static System.FormattableString;
 namespace FunTrpo.CSharp;
 
 /// <summary>Why training ended.</summary>
-[NameInJson]
+[JsonConverter(typeof(JsonStringEnumConverter<StopReason>))]
 public enum StopReason
 {
     /// <summary>Training has made <see cref="TrainingOptions.TotalSteps"/>.</summary>

@@ -22,7 +22,7 @@ public sealed record TrainingStep(TrainingState State, IterationReport Report);
 /// actions are not kept (more than about a million numbers). A state cannot be written as JSON: System.Text.Json throws a
 /// <see cref="NotSupportedException"/> that explains what to write instead.
 /// </remarks>
-[RefusedInJson]
+[JsonConverter(typeof(NoStateAsJson))]
 public abstract class TrainingState : IEquatable<TrainingState>
 {
     private protected TrainingState(TrainingOptions options) => Options = options;
@@ -108,7 +108,7 @@ public abstract class TrainingState : IEquatable<TrainingState>
 }
 
 /// <summary>A state of the pipeline, with the setup for the next iterations.</summary>
-[RefusedInJson]
+[JsonConverter(typeof(NoStateAsJson))]
 internal sealed class TrainingState<T>(
     TrainingOptions options,
     Core.Setup<T> setup,

@@ -61,7 +61,9 @@ public sealed class SurfaceFacts
                 "FindingKind",
                 "IEnvironment",
                 "IterationReport",
+                "NoStateAsJson", // the two for JSON are public for source-generated contexts
                 "Policy",
+                "PolicyAsJson",
                 "Scores",
                 "Space",
                 "SpaceKind",

@@ -4,6 +4,8 @@ using System.Globalization;
 using System.Linq;
 using System.Reflection;
 using System.Text.Json;
+using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 using Xunit;
 
 namespace FunTrpo.CSharp.Tests;
@@ -155,22 +157,53 @@ public sealed class ValueFacts
         static void Refused(string json) => Assert.Throws<JsonException>(() => JsonSerializer.Deserialize<Space>(json));
     }
 
+    public void Come_back_from_json_through_a_source_generated_context()
+    {
+        GeneratedJson generated = GeneratedJson.Default;
+        TrainingStep step = Plan.Start().Next();
+        ComesBack(step.Report, generated.IterationReport);
+        ComesBack(Unbounded, generated.IterationReport);
+        ComesBack(step.State.Policy, generated.Policy);
+        ComesBack(step.State.Policy.Distribution([1, 0]), generated.ActionDistribution);
+        ComesBack(Plan.Evaluate(step.State.Policy, 3), generated.Scores);
+        ComesBack(
+            Plan.Options with
+            {
+                StopAtReturn = -3.5,
+                Delta = double.PositiveInfinity,
+            },
+            generated.TrainingOptions
+        );
+        ComesBack(new StepResult([1, float.NegativeInfinity], double.NaN, Truncated: true), generated.StepResult);
+        Assert.Throws<JsonException>(() => JsonSerializer.Deserialize("{}", generated.Policy));
+        RefusesStates(() => JsonSerializer.Serialize(step.State, generated.TrainingState));
+        RefusesStates(() => JsonSerializer.Serialize(step, generated.TrainingStep));
+        RefusesStates(() => JsonSerializer.Deserialize("{}", generated.TrainingState));
+
+        static void ComesBack<T>(T value, JsonTypeInfo<T> type)
+        {
+            string text = JsonSerializer.Serialize(value, type);
+            Assert.Equal(JsonSerializer.Serialize(value), text);
+            Assert.Equal(value, JsonSerializer.Deserialize(text, type), EqualityComparer<T?>.Default);
+        }
+    }
+
     public void A_state_is_no_json_and_says_what_to_write_instead()
     {
         TrainingStep step = Plan.Start().Next();
-        Refused(() => JsonSerializer.Serialize(step.State));
-        Refused(() => JsonSerializer.Serialize<object>(step.State));
-        Refused(() => JsonSerializer.Serialize(step));
-        Refused(() => JsonSerializer.Deserialize<TrainingState>("{}"));
+        RefusesStates(() => JsonSerializer.Serialize(step.State));
+        RefusesStates(() => JsonSerializer.Serialize<object>(step.State));
+        RefusesStates(() => JsonSerializer.Serialize(step));
+        RefusesStates(() => JsonSerializer.Deserialize<TrainingState>("{}"));
         Assert.Throws<JsonException>(() => JsonSerializer.Deserialize<Policy>("{}"));
-
-        static void Refused(Func<object?> serialise) =>
-            Assert.Contains(
-                "Write its Policy",
-                Assert.Throws<NotSupportedException>(() => serialise()).Message,
-                StringComparison.Ordinal
-            );
     }
+
+    private static void RefusesStates(Func<object?> convert) =>
+        Assert.Contains(
+            "Write its Policy",
+            Assert.Throws<NotSupportedException>(() => convert()).Message,
+            StringComparison.Ordinal
+        );
 
     public void Print_what_they_hold()
     {
@@ -252,3 +285,13 @@ public sealed class ValueFacts
         Assert.DoesNotContain("–", $"{Plan.Start().Next().Report}", StringComparison.Ordinal);
     }
 }
+
+/// <summary>The JSON of a program that is compiled ahead of time.</summary>
+[JsonSerializable(typeof(ActionDistribution))]
+[JsonSerializable(typeof(IterationReport))]
+[JsonSerializable(typeof(Policy))]
+[JsonSerializable(typeof(Scores))]
+[JsonSerializable(typeof(StepResult))]
+[JsonSerializable(typeof(TrainingOptions))]
+[JsonSerializable(typeof(TrainingStep))]
+internal sealed partial class GeneratedJson : JsonSerializerContext;

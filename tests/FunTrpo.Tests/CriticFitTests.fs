@@ -407,7 +407,7 @@ let private units =
                       |> _.Unit
 
                   let shift = abs (Seq.average first.Returns - Seq.average task.Returns)
-              let deviation = deviationOf task
+                  let deviation = deviationOf task
                   abs (ReturnUnit.deviation unit - deviation) <= 0.05 * deviation + 4e-3 * shift)
 
           testProperty "is unknown, so that V is 0, where rewards are of another order than the returns before"
