@@ -67,5 +67,5 @@ for name, setting, configuration in contenders do
 // * REINFORCE does not learn in so few steps, at any of the rates. It measures steps in units of the parameters, whatever their effect on
 //   the policy: with a small α the policy hardly moves, with a large one it moves far in bad directions.
 // * The natural gradient measures steps by the change of the distributions, and learns. But α does not determine how far a step moves the
-//   policy: a third of the best α is far too slow, and three times the best α makes steps of up to 0.8 nats and ends at a lower return.
+//   policy: a third of the best α is far too slow, and three times the best α makes steps of up to 0.6 nats and ends at a lower return.
 // * TRPO learns at every δ. No step is longer than δ, and a δ that is too small only costs time.
