@@ -107,8 +107,8 @@ let all =
               "Composition.fs"
               [ slip
                     "a cotangent passes a hidden layer without its activation derivatives"
-                    "atSecond.Pullback(outputCotangent, atFirst.ActivationDerivatives,"
-                    "atSecond.Pullback(outputCotangent, ActivationDerivatives.One," ]
+                    "                        atFirst.ActivationDerivatives,"
+                    "                        ActivationDerivatives.One," ]
           core
               [ "networks"; "surrogate and Fisher" ]
               "Linearization.fs"
@@ -312,8 +312,23 @@ let all =
           core
               [ "Critic fit"; "One step" ]
               "CriticFit.fs"
-              [ slip "the unit of returns forgets all but the last batch" "Moments.merge earlier batch" "batch"
-                slip "an enormous return is never forgotten" "now > 0.0 && before > rescaled * now" "false" ]
+              [ slip
+                    "the unit of returns counts the first batches as the last"
+                    "earlier.Count / (decay + 1.0)"
+                    "earlier.Count"
+                slip "an enormous return is never forgotten" "now > 0.0 && before > otherScale * now" "false"
+                slip "the rows of the return unit are not counted" "earlier.Count + batch.Count" "batch.Count" ]
+          core
+              [ "Advantage" ]
+              "Advantage.fs"
+              [ slip
+                    "the deviation of rewards goes on beyond the end of an episode"
+                    "(if ends[t] = End.Continues then gamma * sum else 0.0)"
+                    "gamma * sum" ]
+          core
+              [ "Warnings" ]
+              "Policy.fs"
+              [ slip "a log σ beyond its bound stays there" "logSigmas.ToArray() |> Array.exists isOutside" "false" ]
           core
               [ "Critic fit" ]
               "Critic.fs"
@@ -351,16 +366,16 @@ let all =
               "Training.fs"
               [ slip
                     "branches' steps are not counted"
-                    "int64 batch.Rewards.Length + samples.Steps"
+                    "int64 batch.Rewards.Length + updateBatch.Steps"
                     "int64 batch.Rewards.Length"
                 slip
                     "the last steps of a budget are not made"
-                    "(steps - state.Steps + environments - 1L) / environments"
-                    "(steps - state.Steps) / environments"
+                    "let remaining = 1L + (steps - state.Steps - 1L)"
+                    "let remaining = max 1L (steps - state.Steps)"
                 slip
                     "the best mean is over 101 returns"
-                    "if i >= window then returns[i - window]"
-                    "if i > window then returns[i - window]"
+                    "for i in last - window + 1 .. last do"
+                    "for i in max 0 (last - window) .. last do"
                 slip "every iteration has the same keys" "Key.at (int64 state.Iteration)" "Key.at 0L"
                 slip
                     "a start from a policy forgets its normaliser"

@@ -44,7 +44,8 @@ let private tests =
           ExactAlgorithmsTests.tests
           ExactBridgeTests.tests
           DocumentationTests.tests
-          PackageTests.tests ]
+          PackageTests.tests
+          PlantedTests.tests ]
 
 /// Runs the tests. The last line counts them, for people and for programs; a run in which nothing ran is a failure.
 [<EntryPoint>]
