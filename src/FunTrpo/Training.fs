@@ -4,7 +4,7 @@ open System
 open System.Collections.Immutable
 open System.Runtime.InteropServices
 
-/// What training is about: it stays the same from the first iteration to the last.
+/// The parts of a training run that stay the same from the first iteration to the last.
 [<NoComparison; NoEquality>]
 type Setup<'State> =
     {
@@ -12,19 +12,19 @@ type Setup<'State> =
         Configuration: Configuration
         Policy: Policy
         Critic: Network
-        /// How many threads work; the results do not depend on it.
+        /// The number of threads. The results do not depend on it.
         Threads: int
     }
 
-/// All that training knows between two iterations: a value, which can be kept, compared, branched and gone on from. The
-/// same state and setup always give the same next state; for another future, go on with another setup or another seed
-/// (`Training.reseed`).
+/// Everything that training knows between two iterations. A state is a value: a program can keep it, compare it, and continue training from
+/// it as often as it likes. The same state and setup always give the same next state. For another future, continue with another setup or
+/// another seed (`Training.reseed`).
 [<NoComparison>]
 type State<'State when 'State: equality> =
     {
         /// The root of all randomness.
         Key: Key
-        /// Iterations, environment steps and finished episodes so far.
+        /// The number of iterations so far. `Steps` counts environment steps, and `Episodes` finished episodes.
         Iteration: int
         Steps: int64
         Episodes: int64
@@ -34,64 +34,64 @@ type State<'State when 'State: equality> =
         Instances: ImmutableArray<Instance<'State>>
         /// The returns of the last 100 finished episodes, oldest first.
         RecentReturns: ImmutableArray<float>
-        /// The best mean of 100 returns so far.
+        /// The largest mean of 100 successive returns so far.
         BestMeanReturn: float option
-        /// For how long training has been stuck, if it is.
+        /// For how many iterations training has been stuck, for each kind of warning.
         Streaks: Streaks
-        /// Numbers to a vector of the processor that made this state: another width may round otherwise.
+        /// The float32 numbers in a vector register of the processor that made this state. With another width, rounding may differ.
         VectorWidth: int
-        /// What went wrong before the first iteration, which then tells it; there are no states of environments in this case.
+        /// The fault that kept an environment from starting. The first iteration returns it. `Instances` holds no states then.
         Failure: Fault option
     }
 
-/// What a policy is improved on.
+/// The rows that the surrogate is made of.
 [<RequireQualifiedAccess>]
 type UpdateBatch =
     {
-        /// As the network sees them (normalised).
+        /// Normalised, one row a sample.
         Observations: Matrix
         Actions: Matrix
-        /// What is known of A(s, a), standardised over the rows where the configuration says so.
+        /// Estimates of A(s, a), one a row. Standardised over the rows if `normaliseAdvantages` is set.
         Advantages: ImmutableArray<float>
-        /// How many environment steps were made for them, beside those of the batch.
+        /// The environment steps that these rows took in addition to those of the batch.
         Steps: int64
     }
 
-/// What a batch says of each of its rows, under the critic that it was collected with.
+/// Values, advantages and returns of the rows of a batch, under the critic from before the batch.
 type AdvantageBatch =
     {
-        /// As the networks see them (normalised).
+        /// Normalised, one row a sample.
         Observations: Matrix
-        /// V(s)
+        /// V(s), one a row.
         Values: ImmutableArray<float>
-        /// A(s, a), standardised over the batch where the configuration says so.
+        /// The GAE estimates of A(s, a), one a row. Standardised over the batch if `normaliseAdvantages` is set.
         Advantages: ImmutableArray<float>
-        /// The λ-returns, which the critic is fitted to.
+        /// The λ-returns, one a row: the targets of the critic's fit.
         Returns: ImmutableArray<float>
-        /// The critic in the unit in which it is fitted to them.
+        /// The critic with the return unit for this fit.
         Critic: CriticState
     }
 
-/// What one iteration did.
+/// A summary of one iteration.
 type Report =
     {
         Iteration: int
         Steps: int64
         Episodes: int64
-        /// The mean return of the last 100 finished episodes (of fewer where fewer have finished).
+        /// The mean return of the last 100 finished episodes, or of all if fewer have finished.
         MeanReturn: float option
         Improvement: Improvement
-        /// The radius of the trust region, δ; ∞ where steps are fixed.
+        /// The radius δ of the trust region in nats; ∞ for fixed steps.
         Delta: float
-        /// Of the returns, by the critic as it was before this iteration's fit.
+        /// 1 − Var(G − V) / Var(G), with the returns G of the batch and the values V of the critic before this iteration's fit.
         ExplainedVariance: float
-        /// What a user should know; usually nothing.
+        /// Usually empty.
         Warnings: Warning list
     }
 
 module Training =
 
-    /// How many episodes the mean return is taken over.
+    /// The number of episodes in the mean return.
     let window = 100
 
     let private requireProper (environment: Environment<'State>) =
@@ -103,7 +103,7 @@ module Training =
         require "observation" environment.ObservationSpace
         |> Result.bind (fun () -> require "action" environment.ActionSpace)
 
-    /// Refuses more indices than tables can hold parameters for.
+    /// Refuses an index space that needs more parameters than a network may have.
     let private requireTables configuration (environment: Environment<'State>) =
         let struct (outputs, _) = Distribution.sizes environment.ActionSpace
         let units hidden outputs = hidden |> List.tryHead |> Option.map int64 |> Option.defaultValue outputs
@@ -120,7 +120,7 @@ module Training =
                     $"the observation space of {environment.Id}, {Space.describe environment.ObservationSpace}, has more than the {most} indices that these networks can have parameters for"
             )
 
-    /// Refuses networks and batches that memory cannot hold, by the name of a setting, before any are made.
+    /// Refuses networks and batches that are too large for memory, before any is allocated. The fault names the setting.
     let private requireSizes configuration (environment: Environment<'State>) =
         let observationSpace = environment.ObservationSpace
         let struct (outputs, free) = Distribution.sizes environment.ActionSpace
@@ -138,7 +138,7 @@ module Training =
                 Ok()
 
         let widest =
-            // The rows of parameters are padded to whole vectors.
+            // Rows of distribution parameters are padded to whole vectors.
             [ int64 (Space.width observationSpace); outputs + free + int64 FunTrpo.Kernels.Lanes.Width ]
             |> List.max
 
@@ -148,7 +148,8 @@ module Training =
             do! Configuration.limitBatch widest configuration |> Result.map ignore
         }
 
-    /// A setup for training the environment, or the reason why the environment or the configuration is refused.
+    /// The setup for training in the environment. Returns a `Mismatch` if a space is invalid or too large, and an `InvalidSetting` if a field of
+    /// the configuration is out of its range.
     let setup threads configuration (environment: Environment<'State>) =
         result {
             do! requireProper environment
@@ -173,8 +174,8 @@ module Training =
                   Threads = threads }
         }
 
-    /// The state before the first iteration. An environment that throws when its first episodes are to begin is told as a
-    /// `FailedEnvironment` by the first iteration.
+    /// The state before the first iteration. If an environment throws while its first episode starts, the first iteration returns the
+    /// `FailedEnvironment`.
     let start (setup: Setup<'State>) seed =
         let configuration = setup.Configuration
         let key = Key.ofSeed seed
@@ -207,10 +208,10 @@ module Training =
           VectorWidth = System.Numerics.Vector<float32>.Count
           Failure = failure }
 
-    /// The same state, for which chance goes another way.
+    /// The same state with the key of another seed, so that all later random numbers differ.
     let reseed seed (state: State<'State>) = { state with Key = Key.ofSeed seed }
 
-    /// The configuration with the settings that a policy and its normaliser are made by.
+    /// The configuration with the settings that a policy and its normaliser were created with.
     let private settingsOf (policy: Policy) isNormalised configuration =
         { configuration with
             Hidden = policy.Architecture.Hidden
@@ -218,13 +219,13 @@ module Training =
             ScaleActions = policy.IsScaled
             NormaliseObservations = isNormalised }
 
-    /// Refuses an actor that such settings do not make, by the first that would have to be another.
+    /// Refuses an actor that was created with other settings. The fault names the first setting that differs.
     let private requireSettings (setup: Setup<'State>) (actor: Actor) =
         let configuration = setup.Configuration
         let ours = configuration |> settingsOf setup.Policy configuration.NormaliseObservations
 
         let its =
-            // Indices are never normalised, whatever the setting.
+            // Indices are never normalised.
             let isIndices = Space.hasIndices actor.Policy.ObservationSpace
             let isNormalised = if isIndices then ours.NormaliseObservations else actor.Normaliser <> Unnormalised
             configuration |> settingsOf actor.Policy isNormalised
@@ -235,9 +236,9 @@ module Training =
             let value = if field.Get its = "" then "none" else field.Get its
             ours |> Configuration.refuse field.Name $"the policy to start from has {value}" |> Result.map ignore
 
-    /// The state before the first iteration, with the policy of an actor instead of a new one. It is refused where the setup has another
-    /// action space or other observations; or, by the name of the setting, where `hidden`, `activation`, `scaleActions` or
-    /// `normaliseObservations` are not those of the actor. `initialLogSigma` is for new policies, and not used.
+    /// The state before the first iteration, with the policy and the normaliser of an actor instead of new ones. Returns a `Mismatch` if the
+    /// spaces differ, and an `InvalidSetting` if `hidden`, `activation`, `scaleActions` or `normaliseObservations` differ from those of the
+    /// actor. `initialLogSigma` applies to new policies only.
     let startFrom (setup: Setup<'State>) seed (actor: Actor) =
         let describe (policy: Policy) =
             $"observations {Space.describe policy.ObservationSpace}, actions {Space.describe policy.ActionSpace} and {policy.Network.ParameterCount} parameters"
@@ -266,18 +267,18 @@ module Training =
             return { start setup seed with PolicyParameters = actor.Parameters; Normaliser = actor.Normaliser }
         }
 
-    /// The policy of a state, ready to act.
+    /// The actor of a state: its policy, parameters and normaliser.
     let actor (setup: Setup<'State>) (state: State<'State>) =
         { Policy = setup.Policy; Parameters = state.PolicyParameters; Normaliser = state.Normaliser }
 
-    /// The mean return of the last finished episodes of a state.
+    /// The mean return of the last 100 finished episodes, or of all if fewer have finished; None before the first.
     let meanReturn (state: State<'State>) =
         if state.RecentReturns.IsEmpty then None else Some(Seq.average state.RecentReturns)
 
     let private requireFinite stage (setup: Setup<'State>) (state: State<'State>) isFinite =
         if isFinite then Ok() else Error(NonFiniteStage(stage, setup.Environment.Id, state.Iteration + 1))
 
-    /// Whether the networks, which know float32 alone, can be given these numbers.
+    /// Whether float32, in which the networks compute, can represent all numbers.
     let private areFloat32 (numbers: ImmutableArray<float>) =
         let mutable all = true
 
@@ -288,7 +289,7 @@ module Training =
 
     let private keyOf (state: State<'State>) = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
 
-    /// The batch that the policy of the state collects in `horizon` steps of each environment, and the environments after it.
+    /// Collects a batch with the policy of the state: `horizon` steps of each environment. Also returns the environments after it.
     let rollout horizon (setup: Setup<'State>) (state: State<'State>) =
         let key = keyOf state |> Key.named "rollout"
 
@@ -296,15 +297,15 @@ module Training =
         | Some fault -> Error fault
         | None -> Rollout.collect setup.Environment (actor setup state) horizon setup.Threads key state.Instances
 
-    /// The normaliser through which a batch is seen.
+    /// The normaliser for a batch: that of the state, or the moments of the batch itself if the state has seen nothing yet.
     let private normaliserOf (state: State<'State>) (batch: Batch) =
         Normaliser.orMomentsOf batch.Observations state.Normaliser
 
-    /// The critic of the state, as it is used on a batch.
+    /// The critic of the state as it is used on a batch.
     let private criticFor (setup: Setup<'State>) (state: State<'State>) (batch: Batch) =
         CriticFit.forRewards setup.Configuration.Gamma batch.Rewards batch.Ends state.Critic
 
-    /// The advantages, which nobody else has seen yet, as the configuration wants them: standardised, or in the deviation of returns.
+    /// Standardises the advantages in place, or divides them by the deviation of the returns, as configured. The caller must own them.
     let private standardise (setup: Setup<'State>) (unit: ReturnUnit) (advantages: ImmutableArray<float>) =
         let numbers = ImmutableCollectionsMarshal.AsArray advantages
 
@@ -318,7 +319,7 @@ module Training =
 
         advantages
 
-    /// What the batch says of its rows, under the critic of the state.
+    /// Values, advantages and λ-returns of the rows of a batch, under the critic of the state.
     let advantageBatch (setup: Setup<'State>) (state: State<'State>) (batch: Batch) =
         let configuration = setup.Configuration
         let critic = criticFor setup state batch
@@ -339,14 +340,14 @@ module Training =
           Returns = gae.Returns
           Critic = critic }
 
-    /// The rows of the batch itself: the single path of the TRPO paper.
+    /// The rows of the batch itself: the single-path scheme of the TRPO paper.
     let private singlePath (batch: Batch) (advantageBatch: AdvantageBatch) : UpdateBatch =
         { Observations = advantageBatch.Observations
           Actions = batch.Actions
           Advantages = advantageBatch.Advantages
           Steps = 0L }
 
-    /// The rows of a vine that grows from where the instances are after the batch, under the critic of the state.
+    /// The rows of a vine from the states of the instances after the batch, under the critic of the state.
     let vine
         (setup: Setup<'State>)
         (state: State<'State>)
@@ -377,7 +378,7 @@ module Training =
                   Steps = vine.Steps }
         }
 
-    /// What the policy is improved on after a batch: its own rows or, where the configuration has branches, those of a vine.
+    /// The rows for the surrogate: those of the batch or, with `branches`, those of a vine.
     let private updateBatch (setup: Setup<'State>) state batch advantageBatch instances =
         if setup.Configuration.Branches = 0 then
             Ok(singlePath batch advantageBatch)
@@ -394,7 +395,7 @@ module Training =
             state.PolicyParameters
         |> Surrogate.withEntropyBonus setup.Configuration.EntropyBonus
 
-    /// The surrogate objective of the batch, seen from the policy of the state.
+    /// The surrogate of the batch at the policy of the state. The caller disposes of it.
     let surrogate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) (advantageBatch: AdvantageBatch) =
         surrogateOf setup state (singlePath batch advantageBatch)
 
@@ -411,7 +412,7 @@ module Training =
             (keyOf state |> Key.named "critic")
             advantageBatch.Critic
 
-    /// The state's account of its episodes, with those of a batch.
+    /// The state with the episodes of the batch counted, and their returns appended.
     let private account (batch: Batch) (state: State<'State>) =
         let earlier = state.RecentReturns
         let countAll = earlier.Length + batch.Episodes.Length
@@ -419,8 +420,8 @@ module Training =
         let returns = Array.init countAll returnOf
         let recent = if countAll <= window then returns else Array.sub returns (countAll - window) window
 
-        // The best of the means after each finished episode, not only of those at the end of an iteration.
-        // Each mean is summed on its own: after an enormous return, a sliding sum would hold nothing but its rounding.
+        // The best of the means after every finished episode, not only at the end of an iteration.
+        // Each mean has a sum of its own: after an enormous return, a sliding sum would contain nothing but rounding errors.
         let mutable best = state.BestMeanReturn
 
         for last in window - 1 .. returns.Length - 1 do
@@ -437,7 +438,7 @@ module Training =
             RecentReturns = ImmutableCollectionsMarshal.AsImmutableArray recent
             BestMeanReturn = best }
 
-    /// Episodes that have become longer than the configuration expects of one that ends; each is told again when it has doubled.
+    /// A warning for an episode that has exceeded `longEpisode` steps in this iteration, or twice that, four times that, and so on.
     let private longEpisodes
         (setup: Setup<'State>)
         (before: ImmutableArray<Instance<'State>>)
@@ -453,8 +454,8 @@ module Training =
                   LongEpisode(setup.Environment.Id, i, after[i].Length) ]
         |> List.truncate 1
 
-    /// As `updateFor`; but the policy is improved by a rule of the caller's own, and not by `TrustRegion.improve`. The surrogate is
-    /// lent until the rule returns, and may be used by one thread while another one fits the critic.
+    /// As `updateFor`, with a rule of the caller in place of `TrustRegion.improve`. The rule may use the surrogate until it returns. The critic
+    /// is fitted on another thread meanwhile.
     let updateBy by horizon (setup: Setup<'State>) (state: State<'State>) : Result<State<'State> * Report, Fault> =
         if horizon < 1 then
             invalidArg (nameof horizon) $"an iteration has at least 1 step, and the horizon is {horizon}"
@@ -495,7 +496,7 @@ module Training =
                     Steps = state.Steps + int64 batch.Rewards.Length + updateBatch.Steps
                     PolicyParameters = improvement.Parameters
                     Critic = critic
-                    // A policy that has not moved acts as before: its normaliser stays, too.
+                    // After a refused step the policy must act as before, so its normaliser stays the same, too.
                     Normaliser =
                         if improvement.Outcome.IsMoved then
                             Normaliser.observe batch.Observations state.Normaliser
@@ -517,13 +518,13 @@ module Training =
             return next, report
         }
 
-    /// One iteration of `horizon` steps of each environment, and of the branches after them where the configuration has any:
-    /// improve ∘ advantageBatch ∘ rollout, and the critic's fit.
+    /// One iteration with `horizon` steps of each environment: rollout, advantages, policy improvement and the critic's fit. With `branches`,
+    /// a vine follows the rollout. Returns the next state and a report, or the fault that ended the iteration.
     let updateFor horizon (setup: Setup<'State>) (state: State<'State>) =
         let configuration = setup.Configuration
         let settings = Configuration.improvement state.Steps configuration
 
-        // The Fisher matrix depends on states alone, of which it needs each only once.
+        // The Fisher matrix depends on states only, so one row for each state of a vine is enough.
         let rowsPerState =
             if configuration.Branches = 0 then
                 1
@@ -533,10 +534,10 @@ module Training =
         let settings = { settings with FisherFraction = settings.FisherFraction / float rowsPerState }
         updateBy (TrustRegion.improve settings) horizon setup state
 
-    /// One iteration.
+    /// One iteration with the configured horizon.
     let update (setup: Setup<'State>) state = updateFor setup.Configuration.Horizon setup state
 
-    /// What unfolds from a state when each element is made by `next`; it ends with the first error, which is its last.
+    /// The lazy sequence of results of `next`, each from the state of the one before. It ends with None, or after the first error.
     let private unfold next state =
         Some(Ok state)
         |> Seq.unfold (fun previous ->
@@ -545,11 +546,10 @@ module Training =
             | Some(Error _)
             | None -> None)
 
-    /// The iterations after a state, lazily and without end, except at a failure, which comes last.
+    /// The iterations after a state: a lazy, endless sequence. If an iteration fails, its fault is the last element.
     let run (setup: Setup<'State>) state = unfold (fun state -> Some(update setup state)) state
 
-    /// How long the next iteration is, where so many steps of each environment are left: its horizon, and the setup with its
-    /// branches.
+    /// The horizon of the next iteration if `remaining` steps of each environment are left, and the setup with the length of its branches.
     let private withinBudget remaining (setup: Setup<'State>) =
         let configuration = setup.Configuration
         let horizon = int64 configuration.Horizon
@@ -557,24 +557,24 @@ module Training =
         if configuration.Branches = 0 then
             int (if remaining < horizon + horizon / 2L then remaining else horizon), setup
         else
-            // Branches end when they do, so what is left over by those of one iteration is there for the next.
+            // A branch may end early. The steps that it saves are left for the next iteration.
             let own = min remaining horizon
             let branches = Vine.branchesIn setup.Environment.ActionSpace configuration.Branches
             let ofBranch = max 1L ((remaining - own) / int64 branches)
             let branchSteps = int (min ofBranch (int64 configuration.BranchSteps))
             int own, { setup with Configuration = { configuration with BranchSteps = branchSteps } }
 
-    /// The iterations after a state until training has made `steps` environment steps since its start; the last iteration is
-    /// shortened, or lengthened by less than half, so that the total is met (to within one step of each environment) and no
-    /// step is taken on a few rows. Where the configuration has branches, the last iterations shorten them first, and the total
-    /// is met to within one step of each environment and one of each branch. There are none where the total is already met.
+    /// The iterations after a state until training has made `steps` environment steps since its start. The last iteration is shortened, or
+    /// lengthened by less than half, so that the total is met to within one step of each environment, and no iteration has only a few rows.
+    /// With `branches`, the last iterations shorten the branches first, and the total is met to within one step of each environment and of
+    /// each branch. The sequence is empty if the total is already met.
     let runFor steps (setup: Setup<'State>) state =
         unfold
             (fun (state: State<'State>) ->
                 if steps <= state.Steps then
                     None
                 else
-                    // Rounded up, without an overflow for any number of steps.
+                    // Rounded up. The formula does not overflow for any number of steps.
                     let remaining = 1L + (steps - state.Steps - 1L) / int64 state.Instances.Length
                     let horizon, setup = withinBudget remaining setup
                     Some(updateFor horizon setup state))
