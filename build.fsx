@@ -487,6 +487,8 @@ let docs () =
     restore ()
 
     for project in projects do
+        // fsdocs takes a project for restored only if its usual place is.
+        quietly [ "restore"; $"src/{project}" ]
         quietly ([ "build"; $"src/{project}" ] @ List.map (sprintf "-p:%s") apart @ release)
 
     List.iter remove [ state; site ]

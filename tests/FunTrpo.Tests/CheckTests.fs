@@ -182,7 +182,7 @@ let private findings =
           // The first failure is the fault; an episode has 60 steps or more, and nothing ends it before.
           let still = { good with Move = (fun _ _ x _ -> x); Ends = fun _ time -> false, time >= 60 }
           let failing _ _ x now = if now = time then failwith "broken" else x
-          let throwing x now = if now = time + 1 then failwith "broken" else good.See x now
+          let throwing x now = if now = time + 1 then failwith "unseen" else good.See x now
           let unseen x now = if now = time + 1 then [| nanf; 0f |] else good.See x now
           let choose _ = Vector.zero 1
 
