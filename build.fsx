@@ -526,12 +526,10 @@ let docs () =
             link.Groups[2].Value
 
     for page in pages do
-        if Path.GetDirectoryName page = site then
-            File.WriteAllText(page, File.ReadAllText(page).Replace(placeholder, ""))
-        else
-            let text = File.ReadAllText(page).Replace(placeholder, "../")
-            let pattern = """<a href="../reference/([\w-]+[.]html)"[^>]*>(.*?)</a>"""
-            File.WriteAllText(page, Regex.Replace(text, pattern, unlink))
+        let isGuide = Path.GetDirectoryName page = site
+        let text = File.ReadAllText(page).Replace(placeholder, (if isGuide then "" else "../"))
+        let pattern = """<a href="../reference/([\w-]+[.]html)"[^>]*>(.*?)</a>"""
+        File.WriteAllText(page, (if isGuide then text else Regex.Replace(text, pattern, unlink)))
 
     let menu = File.ReadAllText(at "docs/_template.html")
 
