@@ -19,7 +19,7 @@ let configuration =
         Delta = 0.02
         Critic = CriticKind.Adam }
 
-let setupOf configuration = Training.setup 1 configuration environment |> orFail
+let setupOf configuration = Setup.create 1 configuration environment |> orFail
 
 /// Continues training from `state` until the total number of steps, counted from the very start, is `until`.
 let goOn configuration until state =
@@ -27,9 +27,9 @@ let goOn configuration until state =
     (state, Training.runFor until setup state) ||> Seq.fold (fun _ next -> next |> orFail |> fst)
 
 // The trunk is one training run, stopped after half of the steps.
-let trunk = Training.start (setupOf configuration) 0L |> goOn configuration (total / 2L)
+let trunk = State.start (setupOf configuration) 0L |> goOn configuration (total / 2L)
 
-let returnOf state = Training.meanReturn state |> Option.defaultValue 0.0
+let returnOf state = State.meanReturn state |> Option.defaultValue 0.0
 
 printfn "Pendulum-v1, branched after %d steps at a mean return of %.1f" trunk.Steps (returnOf trunk)
 

@@ -79,7 +79,7 @@ let errors setup surrogate =
     [ abs (Bridge.localApproximation values surrogate next - values.Eta - gain) / gain
       relative (Bridge.gradient garnet values surrogate) gradient
       relative (Bridge.fisherProduct garnet values surrogate direction) product
-      relative (Bridge.step setup garnet values damping delta surrogate) step ]
+      relative (Bridge.step setup garnet values damping delta surrogate |> Result.defaultWith failwith) step ]
 
 /// The mean number of environment steps of batches of a size, and the root mean squares of their errors.
 let measure estimator rows =
@@ -219,7 +219,7 @@ let setupOf horizon mdp variant =
     let configuration = variant.Change(configurationOf mdp)
 
     variant.Environment mdp
-    |> Training.setup 1 { configuration with Horizon = horizon * configuration.Horizon }
+    |> Setup.create 1 { configuration with Horizon = horizon * configuration.Horizon }
     |> orFail
 
 let uniformly (mdp: FiniteMdp) (state: State<int>) =
@@ -237,7 +237,7 @@ let iterate setup mdp variant state =
 let climb mdp variant count seed =
     let setup = setupOf 1 mdp variant
 
-    (uniformly mdp (Training.start setup seed), seq { 1..count })
+    (uniformly mdp (State.start setup seed), seq { 1..count })
     ||> Seq.scan (fun state _ -> iterate setup mdp variant state)
     |> Seq.map (fun state -> (Values.ofPolicy mdp (policyOf mdp state)).Eta)
     |> Array.ofSeq
@@ -247,7 +247,7 @@ let climb mdp variant count seed =
 /// step by a few degrees.
 let angle mdp variant seed =
     let setup = setupOf (if isShort then 1 else 128) mdp variant
-    let start = uniformly mdp (Training.start setup seed)
+    let start = uniformly mdp (State.start setup seed)
     let values = Values.ofPolicy mdp (policyOf mdp start)
     let after = withExactCritic setup values start |> iterate setup mdp variant
 

@@ -7,17 +7,14 @@ open FunTrpo.Environments
 open Lesson
 
 let configuration = Configuration.standard
-let setup = Training.setup 2 configuration CartPole.environment |> orFail
+let setup = Setup.create 2 configuration CartPole.environment |> orFail
 
 // Train for a while first, so that the policy is no longer the initial one. Then collect another batch and compute its surrogate.
 let state =
-    Training.start setup 0L
-    |> Training.runFor (steps 5_120L) setup
-    |> Seq.map (orFail >> fst)
-    |> Seq.last
+    State.start setup 0L |> Training.runFor (steps 5_120L) setup |> Seq.map (orFail >> fst) |> Seq.last
 
-let batch, _ = Training.rollout configuration.Horizon setup state |> orFail
-let surrogate = Training.advantageBatch setup state batch |> Training.surrogate setup state batch
+let batch, _ = Stages.rollout configuration.Horizon setup state |> orFail
+let surrogate = Stages.advantageBatch setup state batch |> Stages.surrogate setup state batch
 let gradient = Surrogate.gradient surrogate
 printfn "CartPole-v1 after %d steps: %d rows, %d parameters" state.Steps batch.Rewards.Length gradient.Length
 printfn "‖g‖ = %.4f" (Vector.norm gradient)
@@ -33,6 +30,7 @@ let solution =
         { Iterations = configuration.CgIterations; Tolerance = configuration.CgTolerance }
         damped.Product
         gradient
+    |> Option.get // None stands for a product that is NaN or infinite.
 
 printfn "\nconjugate gradient   residual  curvature"
 
@@ -88,6 +86,6 @@ search 0.5 |> ignore
 
 // One call does all of this.
 match taken, TrustRegion.improve settings surrogate with
-| Accepted(parameters, _, _, _), improvement when parameters = improvement.Parameters ->
+| Accepted(parameters, _, _, _), Ok improvement when parameters = improvement.Parameters ->
     printfn "\nTrustRegion.improve gives the same parameters, bit for bit"
-| _, improvement -> printfn "\nTrustRegion.improve: %A" improvement.Outcome
+| _, result -> printfn "\nTrustRegion.improve: %A" (Result.map _.Outcome result)

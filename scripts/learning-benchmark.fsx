@@ -57,11 +57,11 @@ let trial (registered: Registered) configuration seed =
     registered.Use
         { new EnvironmentUse<Trial> with
             member _.With environment =
-                let setup = Training.setup 1 configuration environment |> orFail
+                let setup = Setup.create 1 configuration environment |> orFail
                 let clock = Stopwatch.StartNew()
 
                 let states =
-                    Training.start setup seed
+                    State.start setup seed
                     |> Training.runFor (budget registered) setup
                     |> Seq.map (orFail >> fst)
                     |> Array.ofSeq
@@ -69,17 +69,12 @@ let trial (registered: Registered) configuration seed =
                 let seconds = clock.Elapsed.TotalSeconds
 
                 let isSolved (state: State<_>) =
-                    state.RecentReturns.Length = Training.window
-                    && Training.meanReturn state |> Option.exists (fun mean -> mean >= registered.SolvedAt)
+                    state.RecentReturns.Length = State.window
+                    && State.meanReturn state |> Option.exists (fun mean -> mean >= registered.SolvedAt)
 
                 { Seed = seed
                   Scores =
-                    Evaluation.run
-                        1
-                        environment
-                        (Training.actor setup (Array.last states))
-                        100
-                        (Key.ofSeed (1000L + seed))
+                    Evaluation.run 1 environment (State.actor setup (Array.last states)) 100 (Key.ofSeed (1000L + seed))
                     |> orFail
                   Solved = states |> Array.tryFind isSolved |> Option.map _.Steps
                   Seconds = seconds } }

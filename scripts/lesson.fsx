@@ -14,7 +14,13 @@ let steps (own: int64) =
     | _ -> own
 
 /// Returns the value of a result. A fault ends the script with its message.
-let orFail result = result |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
+let orFail (result: Result<'T, 'Fault>) =
+    match result with
+    | Ok value -> value
+    | Error fault ->
+        match box fault with
+        | :? Fault as fault -> failwith (Fault.message fault)
+        | fault -> failwith (string fault)
 
 let median (numbers: float[]) =
     let sorted = Array.sort numbers

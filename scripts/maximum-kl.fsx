@@ -121,6 +121,7 @@ let improveWorst
         match LineSearch.backtrack lineSearch (Surrogate.at surrogate) acceptable old 1.0 direction with
         | Accepted(parameters, comparison, fraction, tries) -> ended (Moved(fraction, tries)) parameters comparison
         | Refused(_, tries) -> ended (LineSearchFailed tries) old (Surrogate.at surrogate old)
+        | NoLength -> ended NoCurvature old (Surrogate.at surrogate old)
 
 // ---- The runs ----
 
@@ -145,62 +146,61 @@ type Run =
         Final: float
     }
 
+/// The measurements of an improvement. `solved` is the step of the worst case and its advantage, if that rule made it.
+let accountOf (solved: (WorstCase.Step * float) option) (improvement: Improvement) seconds =
+    let iterations, gap, active =
+        match solved, improvement.Solution with
+        | Some(step, _), _ ->
+            let shares = step.Weights |> Array.sortDescending |> Array.scan (+) 0.0
+            step.Iterations, 1.0 - step.Gain / step.Bound, Array.findIndex (fun share -> share >= 0.99) shares
+        | None, Some solution -> solution.Iterations, 0.0, 0
+        | None, None -> 0, 0.0, 0
+
+    { MeanKl = improvement.Comparison.MeanKl
+      MaxKl = improvement.Comparison.MaxKl
+      Fraction =
+        match improvement.Outcome with
+        | Moved(fraction, _) -> fraction
+        | _ -> 0.0
+      Iterations = iterations
+      Gap = gap
+      Advantage = solved |> Option.map snd |> Option.defaultValue 1.0
+      Active = active
+      Seconds = seconds }
+
 let train rule delta seed =
     let configuration = configuration delta
-    let setup = Training.setup 1 configuration environment |> orFail
+    let setup = Setup.create 1 configuration environment |> orFail
     let accounts = List<Account>()
 
-    let improve steps surrogate =
-        let settings = Configuration.improvement steps configuration
+    let improve (settings: ImprovementSettings) surrogate =
         let clock = Stopwatch.StartNew()
         let mutable solved = None
 
-        let improvement =
+        let result =
             match rule, settings.StepRule with
             | Maximum, TrustRegionStep(delta, lineSearch) ->
                 improveWorst delta lineSearch (fun step advantage -> solved <- Some(step, advantage)) surrogate
+                |> Ok
             | _ -> TrustRegion.improve settings surrogate
 
-        let iterations, gap, active =
-            match solved, improvement.Solution with
-            | Some(step, _), _ ->
-                let shares = step.Weights |> Array.sortDescending |> Array.scan (+) 0.0
-                step.Iterations, 1.0 - step.Gain / step.Bound, Array.findIndex (fun share -> share >= 0.99) shares
-            | None, Some solution -> solution.Iterations, 0.0, 0
-            | None, None -> 0, 0.0, 0
+        let seconds = clock.Elapsed.TotalSeconds
+        result |> Result.iter (fun improvement -> accounts.Add(accountOf solved improvement seconds))
+        result
 
-        accounts.Add
-            { MeanKl = improvement.Comparison.MeanKl
-              MaxKl = improvement.Comparison.MaxKl
-              Fraction =
-                match improvement.Outcome with
-                | Moved(fraction, _) -> fraction
-                | _ -> 0.0
-              Iterations = iterations
-              Gap = gap
-              Advantage = solved |> Option.map snd |> Option.defaultValue 1.0
-              Active = active
-              Seconds = clock.Elapsed.TotalSeconds }
-
-        improvement
+    let setup = { setup with Improve = improve }
 
     let states =
-        Training.start setup seed
-        |> List.unfold (fun state ->
-            if state.Steps >= total then
-                None
-            else
-                let next, _ = Training.updateBy (improve state.Steps) configuration.Horizon setup state |> orFail
-                Some(next, next))
+        State.start setup seed |> Training.runFor total setup |> Seq.map (orFail >> fst) |> List.ofSeq
 
-    let actor = Training.actor setup (List.last states)
+    let actor = State.actor setup (List.last states)
 
     { Rule = rule
       Delta = delta
       Seed = seed
       Curve =
         [ for state in states do
-              match Training.meanReturn state with
+              match State.meanReturn state with
               | Some mean -> float state.Iteration, mean
               | None -> () ]
       Accounts = List.ofSeq accounts

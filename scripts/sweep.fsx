@@ -18,17 +18,16 @@ type Run = { Delta: float; Damping: float; Seed: int64; Return: float; MeanKl: f
 /// thread for each run and many runs at a time.
 let train threads (delta, damping, seed) =
     let configuration = { Configuration.standard with Delta = delta; Damping = damping; CriticSteps = 1 }
-    let setup = Training.setup threads configuration CartPole.environment |> orFail
+    let setup = Setup.create threads configuration CartPole.environment |> orFail
 
-    let iterations =
-        Training.start setup seed |> Training.runFor total setup |> Seq.map orFail |> Array.ofSeq
+    let iterations = State.start setup seed |> Training.runFor total setup |> Seq.map orFail |> Array.ofSeq
 
     let state, _ = Array.last iterations
 
     { Delta = delta
       Damping = damping
       Seed = seed
-      Return = Training.meanReturn state |> Option.defaultValue 0.0
+      Return = State.meanReturn state |> Option.defaultValue 0.0
       MeanKl = iterations |> Array.averageBy (fun (_, report) -> report.Improvement.Comparison.MeanKl)
       Policy = state.PolicyParameters }
 

@@ -38,9 +38,9 @@ let contenders =
 
 /// All reports of one training run. The library can use several threads for one run, but many runs are faster with one thread each.
 let train configuration seed =
-    let setup = Training.setup 1 configuration Pendulum.environment |> orFail
+    let setup = Setup.create 1 configuration Pendulum.environment |> orFail
 
-    Training.start setup seed |> Training.runFor total setup |> Seq.map (orFail >> snd) |> Array.ofSeq
+    State.start setup seed |> Training.runFor total setup |> Seq.map (orFail >> snd) |> Array.ofSeq
 
 let marks = [ for fifth in 1L .. 5L -> total * fifth / 5L ]
 

@@ -243,8 +243,11 @@ let all =
               [ "trust region" ]
               "TrustRegion.fs"
               [ slip "a step that gains nothing is taken" "comparison.Gain > 0.0" "comparison.Gain >= 0.0"
-                slip "a step may have twice the KL" "comparison.MeanKl <= delta" "comparison.MeanKl <= 2.0 * delta"
-                slip "a step is too short by √2" "2.0 * delta / curvature" "delta / curvature" ]
+                slip "a step may have twice the KL" "comparison.MeanKl <= delta" "comparison.MeanKl <= 2.0 * delta" ]
+          core
+              [ "line search"; "trust region" ]
+              "LineSearch.fs"
+              [ slip "a step is too short by √2" "2.0 * delta / curvature" "delta / curvature" ]
           core
               [ "Critic fit" ]
               "CriticFit.fs"
@@ -255,7 +258,7 @@ let all =
                 slip
                     "Adam corrects every step's bias as the first's"
                     "steps <- steps + 1L"
-                    "steps <- state.AdamSteps + 1L"
+                    "steps <- state.Optimiser.Steps + 1L"
                 slip
                     "every epoch has the same order"
                     "Key.permutation observations.Rows (Key.at (int64 epoch) key)"
@@ -263,7 +266,7 @@ let all =
                 slip "the critic's trust region is twice as large" "/ (2.0 * sigmaSquared)" "/ (4.0 * sigmaSquared)"
                 slip "the critic's trust region is not checked" "&& next.Distance <= delta" ""
                 slip "the critic's step is not damped" "float32 damping," "0f,"
-                slip "the critic's step may be lengthened" "min 1.0 (sqrt" "id (sqrt" ]
+                slip "the critic's step may be lengthened" "delta 1.0 curvature x" "delta infinity curvature x" ]
           core
               [ "Rollout" ]
               "Rollout.fs"
@@ -362,25 +365,37 @@ let all =
                     "if improvement.Outcome.IsMoved && state.Iteration < 9 then"
                 slip "a refused step moves the normaliser" "if improvement.Outcome.IsMoved then" "if true then" ]
           core
+              [ "report" ]
+              "Report.fs"
+              [ slip "the largest KL of a report is the mean" "(comparison r).MaxKl" "(comparison r).MeanKl" ]
+          core [ "setup" ] "Setup.fs" [ slip "a state continues with other networks" "\"criticHidden\"" "\"\"" ]
+          core
               [ "Training"; "Vine" ]
               "Training.fs"
               [ slip
                     "branches' steps are not counted"
-                    "int64 batch.Rewards.Length + updateBatch.Steps"
+                    "int64 batch.Rewards.Length + rows.Steps"
                     "int64 batch.Rewards.Length"
                 slip
                     "the last steps of a budget are not made"
                     "let remaining = 1L + (steps - state.Steps - 1L)"
-                    "let remaining = max 1L (steps - state.Steps)"
-                slip
+                    "let remaining = max 1L (steps - state.Steps)" ]
+          core
+              [ "Training"; "state" ]
+              "State.fs"
+              [ slip
                     "the best mean is over 101 returns"
                     "for i in last - window + 1 .. last do"
                     "for i in max 0 (last - window) .. last do"
-                slip "every iteration has the same keys" "Key.at (int64 state.Iteration)" "Key.at 0L"
+                slip "a goal is reached by the first episode" "state.RecentReturns.Length >= window" "true"
                 slip
                     "a start from a policy forgets its normaliser"
                     "PolicyParameters = actor.Parameters; Normaliser = actor.Normaliser"
-                    "PolicyParameters = actor.Parameters"
+                    "PolicyParameters = actor.Parameters" ]
+          core
+              [ "Training"; "Vine" ]
+              "Stages.fs"
+              [ slip "every iteration has the same keys" "Key.at (int64 state.Iteration)" "Key.at 0L"
                 slip
                     "the Fisher matrix has as many rows of a vine as of a batch"
                     "settings.FisherFraction / float rowsPerState"
@@ -549,8 +564,7 @@ let all =
           facade
               [ "Facade" ]
               "TrainingState.cs"
-              [ slip "another seed is the same future" ": Training.reseed(changed.Seed, state)" ": state"
-                slip "a goal is reached by the first episode" "state.RecentReturns.Length >= Training.window && " "" ]
+              [ slip "another seed is the same future" ": State.reseed(changed.Seed, state)" ": state" ]
           facade
               [ "Facade" ]
               "TrainingPlan.cs"
@@ -566,16 +580,15 @@ let all =
           command
               "Train.fs"
               [ slip
-                    "a run is solved by its first episode"
-                    "state.RecentReturns.Length >= Training.window"
-                    "state.RecentReturns.Length > 0"
-                slip "a run that was solved is not in the end" "solved <- solved || hasReached" "solved <- hasReached" ]
+                    "a run that was solved is not in the end"
+                    "solved <- solved || State.hasReached"
+                    "solved <- State.hasReached" ]
           command
               "RunFiles.fs"
               [ slip
-                    "progress.csv has the mean KL for the largest"
-                    "number r.Improvement.Comparison.MaxKl"
-                    "number r.Improvement.Comparison.MeanKl" ]
+                    "progress.csv has no last column"
+                    "Report.toText (field.Read report)) |>"
+                    "Report.toText (field.Read report)) |> List.take (Report.fields.Length - 1) |>" ]
           command
               "Arguments.fs"
               [ slip "the largest integer is refused" "low <= value && value <= high" "low <= value && value < high" ] ]

@@ -85,7 +85,6 @@ module Subjects =
         | Moved(_, tries)
         | LineSearchFailed tries -> iterations, tries
         | NoGradient
-        | NonFiniteGradient
         | NoCurvature -> iterations, 0
 
     let private normals name rows columns =
@@ -120,7 +119,7 @@ module Subjects =
         let configuration =
             { Configuration.standard with Hidden = Shape.hidden shape; CriticHidden = Shape.hidden shape }
 
-        let setup = Training.setup threads configuration (spaces shape) |> orFail
+        let setup = Setup.create threads configuration (spaces shape) |> orFail
         let policy, critic = setup.Policy, setup.Critic
         let observations = normals "observations" shape.Batch (Shape.inputs shape)
         let advantages = column "advantages" shape.Batch
@@ -134,7 +133,7 @@ module Subjects =
 
         let improve () =
             use surrogate = surrogate ()
-            TrustRegion.improve improvement surrogate
+            TrustRegion.improve improvement surrogate |> Result.defaultWith failwith
 
         let settings = CriticSettings.Adam(1e-3, epochs, minibatch)
         let fit () = CriticFit.fit settings critic observations returns (Key.ofSeed 5L) criticState
@@ -169,8 +168,8 @@ module Subjects =
     let private cartPole threads environments horizon =
         let configuration = { Configuration.standard with Environments = environments; Horizon = horizon }
 
-        let setup = Training.setup threads configuration CartPole.environment |> orFail
-        setup, Training.start setup 0L
+        let setup = Setup.create threads configuration CartPole.environment |> orFail
+        setup, State.start setup 0L
 
     let private bytesOfBatch (batch: Batch) =
         let numbers (m: Matrix) = 4 * m.Rows * m.Columns
@@ -191,8 +190,8 @@ module Subjects =
         let vectors =
             [ state.PolicyParameters
               state.Critic.Parameters
-              state.Critic.FirstMoment
-              state.Critic.SecondMoment ]
+              state.Critic.Optimiser.FirstMoment
+              state.Critic.Optimiser.SecondMoment ]
 
         let instances = sizeof<Instance<'State>> * state.Instances.Length
         let returns = sizeof<float> * state.RecentReturns.Length
@@ -201,7 +200,7 @@ module Subjects =
     /// A rollout on CartPole.
     let rollout threads environments horizon =
         let setup, state = cartPole threads environments horizon
-        let collect () = Training.rollout horizon setup state |> orFail |> fst
+        let collect () = Stages.rollout horizon setup state |> orFail |> fst
 
         { Run = fun () -> collect () |> ignore
           Steps = environments * horizon
@@ -214,8 +213,8 @@ module Subjects =
         { rollout threads environments horizon with
             Run =
                 fun () ->
-                    let batch, _ = Training.rollout horizon setup state |> orFail
-                    Training.advantageBatch setup state batch |> ignore }
+                    let batch, _ = Stages.rollout horizon setup state |> orFail
+                    Stages.advantageBatch setup state batch |> ignore }
 
     /// Steps all instances of an environment on one thread for some rounds. A finished episode is followed by a new one. The actions are
     /// alternately 0 and 1.
@@ -246,11 +245,11 @@ module Subjects =
     let iterations threads =
         let registered = Registry.tryFind CartPole.environment.Id |> Option.get
         let configuration = registered.Preset
-        let setup = Training.setup threads configuration CartPole.environment |> orFail
-        let mutable state = Training.start setup 0L
+        let setup = Setup.create threads configuration CartPole.environment |> orFail
+        let mutable state = State.start setup 0L
 
         let bytesOfOne =
-            lazy (Training.rollout configuration.Horizon setup state |> orFail |> fst |> bytesOfBatch)
+            lazy (Stages.rollout configuration.Horizon setup state |> orFail |> fst |> bytesOfBatch)
 
         let advance count =
             for _ in 1..count do

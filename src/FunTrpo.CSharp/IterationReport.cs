@@ -19,9 +19,6 @@ public enum StepOutcome
     /// <summary>The gradient was zero, so no direction improves the policy.</summary>
     NoGradient,
 
-    /// <summary>The gradient was NaN or infinite.</summary>
-    NonFiniteGradient,
-
     /// <summary>The curvature along the step was zero, negative or not a number, so the length of the step is not defined.</summary>
     NoCurvature,
 
@@ -33,7 +30,7 @@ public enum StepOutcome
 [JsonConverter(typeof(JsonStringEnumConverter<ConjugateGradientStop>))]
 public enum ConjugateGradientStop
 {
-    /// <summary>Conjugate gradient was not used, or the gradient was zero or not finite.</summary>
+    /// <summary>Conjugate gradient was not used, or the gradient was zero.</summary>
     NotUsed,
 
     /// <summary>The residual fell below the tolerance.</summary>
@@ -44,9 +41,23 @@ public enum ConjugateGradientStop
 
     /// <summary>The curvature along a direction was negative, zero, or too small for float32 to tell from zero.</summary>
     VanishingCurvature,
+}
 
-    /// <summary>A Fisher-vector product was NaN or infinite.</summary>
-    NonFinite,
+/// <summary>
+/// The wall-clock seconds of an iteration and of its stages. The policy's improvement and the critic's fit may run at the same time. Two of
+/// these are always equal: the same iteration takes other times when it is repeated, and its reports are equal all the same.
+/// </summary>
+/// <param name="Rollout">The rollout.</param>
+/// <param name="Policy">The policy's improvement.</param>
+/// <param name="Critic">The critic's fit.</param>
+/// <param name="Total">The whole iteration.</param>
+public readonly record struct StageSeconds(double Rollout, double Policy, double Critic, double Total)
+{
+    /// <summary>Returns true.</summary>
+    public bool Equals(StageSeconds other) => true;
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => 0;
 }
 
 /// <summary>Statistics of one training iteration.</summary>
@@ -62,12 +73,18 @@ public sealed record IterationReport
         Core.Comparison comparison = improvement.Comparison;
         Iteration = report.Iteration;
         Steps = report.Steps;
+        BatchSteps = report.BatchSteps;
         Episodes = report.Episodes;
+        FinishedEpisodes = report.Finished.Length;
+        MeanEpisodeLength = report.Finished.IsEmpty ? null : report.Finished.Average(episode => episode.Length);
         MeanReturn = OptionModule.ToNullable(report.MeanReturn);
         ExplainedVariance = report.ExplainedVariance;
         MeanKl = comparison.MeanKl;
         MaxKl = comparison.MaxKl;
-        TrustRegion = report.Delta;
+        Delta = report.Delta;
+        CriticErrorBefore = report.CriticErrorBefore;
+        CriticErrorAfter = report.CriticErrorAfter;
+        Seconds = new(report.Seconds.Rollout, report.Seconds.Policy, report.Seconds.Critic, report.Seconds.Total);
         SurrogateGain = comparison.Gain;
         SurrogateGainError = comparison.GainError;
         Warnings = ValueList.Of(report.Warnings.Select(WarningModule.message));
@@ -78,7 +95,6 @@ public sealed record IterationReport
             Core.Outcome.Moved moved => (StepOutcome.Moved, moved.fraction, moved.tries),
             Core.Outcome.LineSearchFailed failed => (StepOutcome.LineSearchFailed, 0.0, failed.tries),
             { IsNoGradient: true } => (StepOutcome.NoGradient, 0.0, 0),
-            { IsNonFiniteGradient: true } => (StepOutcome.NonFiniteGradient, 0.0, 0),
             _ => (StepOutcome.NoCurvature, 0.0, 0),
         };
 
@@ -91,8 +107,7 @@ public sealed record IterationReport
             {
                 { IsConverged: true } => ConjugateGradientStop.Converged,
                 { IsIterationLimit: true } => ConjugateGradientStop.IterationLimit,
-                { IsVanishingCurvature: true } => ConjugateGradientStop.VanishingCurvature,
-                _ => ConjugateGradientStop.NonFinite,
+                _ => ConjugateGradientStop.VanishingCurvature,
             };
         }
     }
@@ -109,8 +124,17 @@ public sealed record IterationReport
     /// <summary>The number of environment steps so far.</summary>
     public long Steps { get; init; }
 
+    /// <summary>The number of environment steps of this iteration, those of branches included.</summary>
+    public long BatchSteps { get; init; }
+
     /// <summary>The number of finished episodes so far.</summary>
     public long Episodes { get; init; }
+
+    /// <summary>The number of episodes that finished in this iteration.</summary>
+    public int FinishedEpisodes { get; init; }
+
+    /// <summary>The mean number of steps of the episodes that finished in this iteration; null if none did.</summary>
+    public double? MeanEpisodeLength { get; init; }
 
     /// <summary>
     /// The mean return of the last 100 finished episodes, or of all finished episodes if there are fewer; null if no episode has finished.
@@ -123,6 +147,18 @@ public sealed record IterationReport
     /// </summary>
     public double ExplainedVariance { get; init; }
 
+    /// <summary>The root mean squared error of the critic's values before its fit, in the unit of the reward.</summary>
+    public double CriticErrorBefore { get; init; }
+
+    /// <summary>The root mean squared error of the critic's values after its fit, in the unit of the reward.</summary>
+    public double CriticErrorAfter { get; init; }
+
+    /// <summary>The times of the iteration.</summary>
+    public StageSeconds Seconds { get; init; }
+
+    /// <summary>The environment steps of this iteration divided by its time in seconds.</summary>
+    public double StepsPerSecond => BatchSteps / Seconds.Total;
+
     /// <summary>Whether the policy was improved and, if not, why.</summary>
     public StepOutcome Outcome { get; init; }
 
@@ -133,16 +169,16 @@ public sealed record IterationReport
     public double MaxKl { get; init; }
 
     /// <summary>The radius δ of the trust region, in nats: the upper limit of <see cref="MeanKl"/>; ∞ if steps are fixed.</summary>
-    public double TrustRegion { get; init; }
+    public double Delta { get; init; }
 
     /// <summary>
     /// Whether the step satisfies the conditions of TRPO: it was taken, its surrogate gain is positive, and its mean KL is at most
-    /// <see cref="TrustRegion"/>. All three are measured on the batch of this iteration. This does not guarantee a higher expected return:
+    /// <see cref="Delta"/>. All three are measured on the batch of this iteration. This does not guarantee a higher expected return:
     /// the gain is an estimate with an error (<see cref="SurrogateGainError"/>), and if rewards carry no information, steps within the
     /// trust region follow noise.
     /// </summary>
     public bool IsWithinTrustRegion =>
-        Outcome == StepOutcome.Moved && SurrogateGain > 0 && MeanKl <= TrustRegion && double.IsFinite(TrustRegion);
+        Outcome == StepOutcome.Moved && SurrogateGain > 0 && MeanKl <= Delta && double.IsFinite(Delta);
 
     /// <summary>The increase of the surrogate objective by the step, including the entropy bonus if there is one.</summary>
     public double SurrogateGain { get; init; }
@@ -153,8 +189,8 @@ public sealed record IterationReport
     /// </summary>
     public double SurrogateGainError { get; init; }
 
-    /// <summary>The fraction of the trust region that the step used: <see cref="MeanKl"/> / <see cref="TrustRegion"/>.</summary>
-    public double KlShare => MeanKl / TrustRegion;
+    /// <summary>The fraction of the trust region that the step used: <see cref="MeanKl"/> / <see cref="Delta"/>.</summary>
+    public double KlOverDelta => MeanKl / Delta;
 
     /// <summary>Warnings about a run that may be stuck, as sentences; usually empty.</summary>
     public IReadOnlyList<string> Warnings
@@ -178,8 +214,11 @@ public sealed record IterationReport
     /// <summary>Why conjugate gradient stopped.</summary>
     public ConjugateGradientStop CgStop { get; init; }
 
-    /// <summary>The number of conjugate-gradient iterations.</summary>
+    /// <summary>The number of conjugate-gradient iterations; 0 if conjugate gradient was not used.</summary>
     public int CgIterations { get; init; }
+
+    /// <summary>The last of <see cref="CgResiduals"/>; null if there is none.</summary>
+    public double? CgResidual => CgResiduals.Count == 0 ? null : CgResiduals[^1];
 
     /// <summary>
     /// The relative residual ‖b − F x‖ / ‖b‖ of conjugate gradient, before the first iteration and after each; empty if conjugate gradient

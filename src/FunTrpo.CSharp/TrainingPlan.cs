@@ -391,10 +391,10 @@ public sealed class TrainingPlan
 
         private TrainingState<T> Begin<T>(Core.Environment<T> environment, Action release)
         {
-            Core.Setup<T> setup = Training.setup(Options.Threads, Configuration, environment).OrThrow();
+            Core.Setup<T> setup = Setup.create(Options.Threads, Configuration, environment).OrThrow();
             Core.State<T> state = First is null
-                ? Training.start(setup, Options.Seed)
-                : Training.startFrom(setup, Options.Seed, First.Saved.Actor).OrThrow();
+                ? State.start(setup, Options.Seed)
+                : State.startFrom(setup, Options.Seed, First.Saved.Actor).OrThrow();
             return new(Options, setup, state, release);
         }
     }

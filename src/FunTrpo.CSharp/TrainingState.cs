@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Linq;
 using System.Text.Json.Serialization;
 using Microsoft.FSharp.Core;
 using Core = FunTrpo;
@@ -127,15 +126,14 @@ internal sealed class TrainingState<T>(
 
     public override long Episodes => state.Episodes;
 
-    public override double? MeanReturn => OptionModule.ToNullable(Training.meanReturn(state));
+    public override double? MeanReturn => OptionModule.ToNullable(State.meanReturn(state));
 
     public override double? BestMeanReturn => OptionModule.ToNullable(state.BestMeanReturn);
 
     public override Policy Policy =>
-        new(new Core.SavedPolicy(environment: EnvironmentName, actor: Training.actor(setup, state)));
+        new(new Core.SavedPolicy(environment: EnvironmentName, actor: State.actor(setup, state)));
 
-    public override bool HasReachedGoal =>
-        Options.StopAtReturn is double goal && state.RecentReturns.Length >= Training.window && MeanReturn >= goal;
+    public override bool HasReachedGoal => Options.StopAtReturn is double goal && State.hasReached(goal, state);
 
     public override TrainingStep Next() => Step(Training.update(setup, state));
 
@@ -155,11 +153,10 @@ internal sealed class TrainingState<T>(
         ArgumentNullException.ThrowIfNull(change);
         TrainingOptions changed = change(Options) ?? throw new ArgumentNullException(nameof(change));
         Core.Configuration configuration = changed.Validated();
-        RequireSameShape(setup.Configuration, configuration);
         return new TrainingState<T>(
             changed,
-            Training.setup(changed.Threads, configuration, setup.Environment).OrThrow(),
-            changed.Seed == Options.Seed ? state : Training.reseed(changed.Seed, state),
+            Setup.change(changed.Threads, configuration, setup).OrThrow(),
+            changed.Seed == Options.Seed ? state : State.reseed(changed.Seed, state),
             release
         );
     }
@@ -186,28 +183,5 @@ internal sealed class TrainingState<T>(
     {
         (Core.State<T> next, Core.Report report) = result.OrThrow(this);
         return new(new TrainingState<T>(Options, setup, next, release), new(report));
-    }
-
-    private static void RequireSameShape(Core.Configuration old, Core.Configuration changed)
-    {
-        Require(old.Environments == changed.Environments, nameof(TrainingOptions.Environments));
-        Require(old.Hidden.SequenceEqual(changed.Hidden), nameof(TrainingOptions.Hidden));
-        Require(old.Activation == changed.Activation, nameof(TrainingOptions.Activation));
-        Require(old.CriticHidden.SequenceEqual(changed.CriticHidden), nameof(TrainingOptions.CriticHidden));
-        Require(old.CriticActivation == changed.CriticActivation, nameof(TrainingOptions.CriticActivation));
-        Require(
-            old.NormaliseObservations == changed.NormaliseObservations,
-            nameof(TrainingOptions.NormaliseObservations)
-        );
-        Require(old.ScaleActions == changed.ScaleActions, nameof(TrainingOptions.ScaleActions));
-        Require(old.NormaliseReturns == changed.NormaliseReturns, nameof(TrainingOptions.NormaliseReturns));
-
-        static void Require(bool isSame, string name)
-        {
-            if (!isSame)
-            {
-                throw new ArgumentException($"{name} shapes the state itself, and cannot be changed on the way.", name);
-            }
-        }
     }
 }

@@ -293,62 +293,11 @@ let private summaryText summary =
     node.Add("parametersSha256", JsonValue.Create summary.ParametersSha256)
     print node
 
-/// The columns of progress.csv: the name, and the value from an iteration's report, steps and seconds.
-let private columns: (string * (Report -> int64 -> float -> string)) list =
-    let number (x: float) = if Double.IsFinite x then x.ToString("R", CultureInfo.InvariantCulture) else ""
+let private header = Report.fields |> List.map _.Name |> String.concat ","
 
-    let moved report f =
-        match report.Improvement.Outcome with
-        | Moved(fraction, tries) -> f fraction tries
-        | LineSearchFailed tries -> f 0.0 tries
-        | NoGradient
-        | NonFiniteGradient
-        | NoCurvature -> f 0.0 0
-
-    let outcome report =
-        match report.Improvement.Outcome with
-        | Moved _ -> "moved"
-        | NoGradient -> "no gradient"
-        | NonFiniteGradient -> "non-finite gradient"
-        | NoCurvature -> "no curvature"
-        | LineSearchFailed _ -> "line search failed"
-
-    let stop reason =
-        match reason with
-        | Converged -> "converged"
-        | IterationLimit -> "iteration limit"
-        | VanishingCurvature _ -> "vanishing curvature"
-        | NonFinite -> "non-finite"
-
-    let solution f report = report.Improvement.Solution |> Option.map f |> Option.defaultValue ""
-
-    [ "iteration", (fun r _ _ -> string r.Iteration)
-      "steps", (fun r _ _ -> string r.Steps)
-      "episodes", (fun r _ _ -> string r.Episodes)
-      "meanReturn100", (fun r _ _ -> r.MeanReturn |> Option.map number |> Option.defaultValue "")
-      "outcome", (fun r _ _ -> outcome r)
-      "meanKl", (fun r _ _ -> number r.Improvement.Comparison.MeanKl)
-      "maxKl", (fun r _ _ -> number r.Improvement.Comparison.MaxKl)
-      "delta", (fun r _ _ -> number r.Delta)
-      "klOverDelta", (fun r _ _ -> number (r.Improvement.Comparison.MeanKl / r.Delta))
-      "surrogateGain", (fun r _ _ -> number r.Improvement.Comparison.Gain)
-      "surrogateGainError", (fun r _ _ -> number r.Improvement.Comparison.GainError)
-      "gradientNorm", (fun r _ _ -> number r.Improvement.GradientNorm)
-      "cgIterations", (fun r _ _ -> solution (fun s -> string s.Iterations) r)
-      "cgResidual", (fun r _ _ -> solution (fun s -> number s.Residual) r)
-      "cgStop", (fun r _ _ -> solution (fun s -> stop s.Stop) r)
-      "lineSearchTries", (fun r _ _ -> moved r (fun _ tries -> string tries))
-      "stepFraction", (fun r _ _ -> moved r (fun fraction _ -> number fraction))
-      "explainedVariance", (fun r _ _ -> number r.ExplainedVariance)
-      "entropy", (fun r _ _ -> number r.Improvement.Comparison.Entropy)
-      "seconds", (fun _ _ seconds -> number (Math.Round(seconds, 6)))
-      "stepsPerSecond", (fun _ steps seconds -> number (Math.Round(float steps / seconds))) ]
-
-let private header = columns |> List.map fst |> String.concat ","
-
-/// Appends the line of one iteration, which made `steps` steps in `seconds` seconds.
-let line (report: Report) (steps: int64) (seconds: float) =
-    Append(columns |> List.map (fun (_, value) -> value report steps seconds) |> String.concat ",")
+/// Appends the line of one iteration to progress.csv, with a column for each of `Report.fields`.
+let line (report: Report) =
+    Append(Report.fields |> List.map (fun field -> Report.toText (field.Read report)) |> String.concat ",")
 
 /// The writes that save a policy and its summary during a run.
 let saving policy summary =

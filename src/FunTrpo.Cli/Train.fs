@@ -3,6 +3,7 @@ module FunTrpo.Cli.Train
 
 open System
 open System.Diagnostics
+open System.Globalization
 open System.IO
 open System.Runtime.InteropServices
 open FunTrpo
@@ -25,41 +26,43 @@ type Options =
         From: SavedPolicy option
     }
 
-let private header =
-    "    steps     return         KL   KL/δ      gain  cg  residual  tries  explained  entropy    steps/s"
+/// A cell that shows a quantity of `Report.fields`; a dash if it has no value.
+let private quantity name (format: string) report =
+    match Report.value name report with
+    | ReportValue.Whole number -> number.ToString CultureInfo.InvariantCulture
+    | ReportValue.Number number -> number.ToString(format, CultureInfo.InvariantCulture)
+    | ReportValue.Text text -> text
+    | ReportValue.Missing -> "–"
 
-let private line (report: Report) (steps: int64) seconds =
-    let improvement = report.Improvement
+let private tries (report: Report) =
+    match report.Improvement.Outcome with
+    | Moved(_, tries) -> string tries
+    | LineSearchFailed _ -> "failed"
+    | NoGradient
+    | NoCurvature -> "none"
 
-    let mean =
-        match report.MeanReturn with
-        | Some mean -> $"{mean, 10:F2}"
-        | None -> "         –"
+/// The columns that are printed: the heading, the width and the cell.
+let private columns: (string * int * (Report -> string)) list =
+    [ "steps", 9, quantity "steps" ""
+      "return", 10, quantity "meanReturn" "F2"
+      "KL", 10, quantity "meanKl" "F5"
+      "KL/δ", 6, quantity "klOverDelta" "F2"
+      "gain", 9, quantity "surrogateGain" "F4"
+      "cg", 3, quantity "cgIterations" "F0"
+      "residual", 9, quantity "cgResidual" "0.0e+0"
+      "tries", 6, tries
+      "explained", 10, quantity "explainedVariance" "F3"
+      "entropy", 8, quantity "entropy" "F3"
+      "steps/s", 10, quantity "stepsPerSecond" "F0" ]
 
-    let conjugateGradient =
-        match improvement.Solution with
-        | Some solution -> $"{solution.Iterations, 3} {solution.Residual, 9:``0.0e+0``}"
-        | None -> "  –         –"
+let private row cellOf =
+    columns
+    |> List.map (fun (heading, width, cell) -> (cellOf heading cell: string).PadLeft width)
+    |> String.concat " "
 
-    let tries =
-        match improvement.Outcome with
-        | Moved(_, tries) -> $"{tries, 6}"
-        | LineSearchFailed _ -> "failed"
-        | NoGradient
-        | NonFiniteGradient
-        | NoCurvature -> "  none"
+let private header = row (fun heading _ -> heading)
 
-    let comparison = improvement.Comparison
-
-    let share =
-        if Double.IsFinite report.Delta then $"{comparison.MeanKl / report.Delta, 6:F2}" else "     –"
-
-    $"{report.Steps, 9} {mean} {comparison.MeanKl, 10:F5} {share} {comparison.Gain, 9:F4} {conjugateGradient} {tries} {report.ExplainedVariance, 10:F3} {comparison.Entropy, 8:F3} {float steps / seconds, 10:F0}"
-
-/// True if 100 episodes have finished and the last 100 have a mean return of at least the goal.
-let private hasReached goal (state: State<'State>) =
-    state.RecentReturns.Length >= Training.window
-    && Training.meanReturn state |> Option.exists (fun mean -> mean >= goal)
+let private line report = row (fun _ cell -> cell report)
 
 /// Handles Ctrl-C and SIGTERM until it is disposed of. After the first signal the current iteration is finished and saved; a second
 /// signal ends the process at once.
@@ -85,12 +88,12 @@ type private Interruption() =
 /// The setup, the initial state and the folder of the run, or a fault.
 let private prepare options environment =
     result {
-        let! setup = Training.setup options.Threads options.Configuration environment
+        let! setup = Setup.create options.Threads options.Configuration environment
 
         let! state =
             match options.From with
-            | Some saved -> Training.startFrom setup options.Seed saved.Actor
-            | None -> Ok(Training.start setup options.Seed)
+            | Some saved -> State.startFrom setup options.Seed saved.Actor
+            | None -> Ok(State.start setup options.Seed)
 
         let! folder = RunFiles.prepare options.Folder
         return setup, state, folder
@@ -100,7 +103,7 @@ let private prepare options environment =
 let private saved options (setup: Setup<'State>) solved (elapsed: TimeSpan) (state: State<'State>) =
     let environment = setup.Environment
 
-    let policy = { Environment = environment.Id; Actor = Training.actor setup state }
+    let policy = { Environment = environment.Id; Actor = State.actor setup state }
 
     let summary: RunFiles.Summary =
         { Environment = environment.Id
@@ -108,7 +111,7 @@ let private saved options (setup: Setup<'State>) solved (elapsed: TimeSpan) (sta
           Steps = state.Steps
           Iterations = state.Iteration
           Episodes = state.Episodes
-          MeanReturn100 = Training.meanReturn state
+          MeanReturn100 = State.meanReturn state
           BestMeanReturn100 = state.BestMeanReturn
           Solved = solved
           WallSeconds = Math.Round(elapsed.TotalSeconds, 3)
@@ -148,7 +151,6 @@ let iterate
     let mutable state = initial
     let mutable solved = false
     let mutable fault = None
-    let mutable previous = clock.Elapsed
     let mutable lastSaved = clock.Elapsed
 
     let save now =
@@ -159,7 +161,7 @@ let iterate
         $"{id}: seed {options.Seed}, {configuration.Environments} environments × {configuration.Horizon} steps an iteration, a policy of {initial.PolicyParameters.Length} parameters"
 
     let continues () =
-        let goalReached = options.StopAt |> Option.exists (fun goal -> hasReached goal state)
+        let goalReached = options.StopAt |> Option.exists (fun goal -> State.hasReached goal state)
         fault.IsNone && not goalReached && not interruption.IsRequested
 
     try
@@ -168,18 +170,15 @@ let iterate
             | Error found -> fault <- Some found
             | Ok(next, report) ->
                 let now = clock.Elapsed
-                let steps = next.Steps - state.Steps
-                let seconds = (now - previous).TotalSeconds
-                previous <- now
                 // The line is written first: a saved state always has its line in progress.csv.
-                write (RunFiles.line report steps seconds)
+                write (RunFiles.line report)
                 state <- next
-                solved <- solved || hasReached (defaultArg options.StopAt options.SolvedAt) state
+                solved <- solved || State.hasReached (defaultArg options.StopAt options.SolvedAt) state
 
                 if (report.Iteration - 1) % 25 = 0 then
                     output.WriteLine header
 
-                output.WriteLine(line report steps seconds)
+                output.WriteLine(line report)
 
                 for warning in report.Warnings do
                     errors.WriteLine $"Warning in iteration {report.Iteration}: {Warning.message warning}"
@@ -198,7 +197,7 @@ let iterate
         | _ -> if solved then "is solved" else "is not solved"
 
     let mean =
-        Training.meanReturn state
+        State.meanReturn state
         |> Option.map (fun mean -> $"mean return {mean:F2} over the last {state.RecentReturns.Length} episodes")
         |> Option.defaultValue "no episode has finished"
 

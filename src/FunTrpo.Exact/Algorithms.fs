@@ -31,7 +31,7 @@ type Promise =
 type Algorithm =
     { Name: string
       Promise: Promise
-      Step: FiniteMdp -> Values -> Result<Step, Fault> }
+      Step: FiniteMdp -> Values -> Result<Step, TheoryFault> }
 
     /// True if η never decreases.
     member this.IsMonotone = this.Promise <> Promise.Nothing
@@ -100,7 +100,7 @@ module Algorithms =
             if values.Visitation[state] > 0.0 && spread > rounding then choose row advantages else row)
 
     /// An algorithm that stops if no policy has a policy advantage beyond rounding, and else takes the given step.
-    let private algorithm name promise (step: FiniteMdp -> Values -> Result<Step, Fault>) =
+    let private algorithm name promise (step: FiniteMdp -> Values -> Result<Step, TheoryFault>) =
         { Name = name
           Promise = promise
           Step =

@@ -29,7 +29,7 @@ let setup threads returns instances horizon (mdp: FiniteMdp) =
         | ByRewards -> Simulation.discounted mdp, 1.0, 1.0, stepsToTheEnd mdp.Gamma
 
     environment
-    |> Training.setup
+    |> Setup.create
         threads
         { Configuration.standard with
             Environments = instances
@@ -75,7 +75,7 @@ let withVisitedStates (values: Values) key (state: State<int>) =
 
 /// Returns a training state with this policy, an exact critic, and instances in states drawn from the discounted visitation.
 let stateAt (setup: Setup<int>) (values: Values) seed =
-    let state = Training.start setup seed
+    let state = State.start setup seed
 
     { state with PolicyParameters = logits values.Policy }
     |> withExactCritic values
@@ -85,25 +85,25 @@ let stateAt (setup: Setup<int>) (values: Values) seed =
 let singlePath (setup: Setup<int>) (values: Values) seed =
     let state = stateAt setup values seed
 
-    Training.rollout setup.Configuration.Horizon setup state
-    |> Result.map (fun (batch, _) -> Training.advantageBatch setup state batch |> Training.surrogate setup state batch)
+    Stages.rollout setup.Configuration.Horizon setup state
+    |> Result.map (fun (batch, _) -> Stages.advantageBatch setup state batch |> Stages.surrogate setup state batch)
 
 /// Returns the surrogate of a vine that takes every action in each instance's state, and its number of environment steps; or the fault
 /// of a rollout.
 let vine (setup: Setup<int>) (values: Values) seed =
     let state = stateAt setup values seed
-    let actor = Training.actor setup state
-    let configuration = setup.Configuration
-
-    let settings: VineSettings =
-        { Branches = configuration.Branches
-          Steps = configuration.BranchSteps
-          Gamma = configuration.Gamma }
-
+    let actor = State.actor setup state
     let valuesOf = Critic.values setup.Critic state.Critic
     let key = Key.named "vine" state.Key
 
-    Vine.grow setup.Environment actor settings valuesOf setup.Threads key state.Instances
+    Vine.grow
+        setup.Environment
+        actor
+        (Configuration.vine setup.Configuration)
+        valuesOf
+        setup.Threads
+        key
+        state.Instances
     |> Result.map (fun vine ->
         let advantages = Vine.advantages actor vine
 
@@ -131,15 +131,14 @@ let fisherProduct mdp values surrogate x =
     use fisher = Fisher.matrix 0.0 1.0 surrogate
     Fisher.product fisher (vector x) |> Vector.scale (share mdp values) |> table mdp
 
-/// Returns the change of the logits by the pipeline's step; zeros if the line search fails.
+/// Returns the change of the logits by the pipeline's step: zeros if the line search fails. The error names a quantity that is NaN or infinite.
 let step (setup: Setup<int>) mdp values damping delta (surrogate: Surrogate) =
     let share = share mdp values
 
-    let improvement =
-        surrogate
-        |> TrustRegion.improve (
-            { setup.Configuration with Damping = damping / share; Delta = delta / share }
-            |> Configuration.improvement 0L
-        )
+    let settings =
+        { setup.Configuration with Damping = damping / share; Delta = delta / share }
+        |> Configuration.improvement 0L
 
-    Table.map2 (-) (table mdp improvement.Parameters) (table mdp surrogate.Parameters)
+    TrustRegion.improve settings surrogate
+    |> Result.map (fun improvement ->
+        Table.map2 (-) (table mdp improvement.Parameters) (table mdp surrogate.Parameters))

@@ -7,7 +7,7 @@ open FunTrpo
 let private orFail result =
     match result with
     | Ok mdp -> mdp
-    | Error fault -> invalidArg "mdp" (Fault.message fault)
+    | Error fault -> invalidArg "mdp" (string fault)
 
 let private uniform count = Array.create count (1.0 / float count)
 

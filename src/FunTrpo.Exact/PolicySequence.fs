@@ -11,7 +11,11 @@ module PolicySequence =
     /// Returns the sequence of an algorithm's policies, beginning with the given one. It ends when the algorithm stops, or with the
     /// fault of a broken guarantee. It is lazy: a step is computed when it is enumerated. The algorithm's step from the last policy
     /// tells whether it was `Stopped` or `BelowRounding`.
-    let runFrom (policy: TabularPolicy) (mdp: FiniteMdp) (algorithm: Algorithm) : seq<Result<PolicySequence, Fault>> =
+    let runFrom
+        (policy: TabularPolicy)
+        (mdp: FiniteMdp)
+        (algorithm: Algorithm)
+        : seq<Result<PolicySequence, TheoryFault>> =
         let rec from current =
             seq {
                 yield Ok current

@@ -527,6 +527,12 @@ module Configuration =
           DampedLength = configuration.DampedLength
           FisherFraction = configuration.FisherFraction }
 
+    /// Returns the settings of a vine.
+    let vine configuration : VineSettings =
+        { Branches = configuration.Branches
+          Steps = configuration.BranchSteps
+          Gamma = configuration.Gamma }
+
     /// Returns the settings of the critic's fit.
     let critic configuration =
         match configuration.Critic with

@@ -22,8 +22,6 @@ type Stop =
     /// Along some direction p, pᵀAp was zero, negative, or too small to be distinguished from zero in float32: A is not
     /// positive definite there. The solution is that of the earlier directions.
     | VanishingCurvature of pAp: float
-    /// The right-hand side or a product was NaN or infinite. The solution is that of the earlier directions.
-    | NonFinite
 
 /// The result of conjugate gradient.
 type Solution =
@@ -31,7 +29,7 @@ type Solution =
         X: Vector
         /// ‖b − A x‖ / ‖b‖ from the recurrence, before the first iteration and after each one.
         Residuals: ImmutableArray<float>
-        /// pᵀAp / pᵀp of each direction that was tried, if it was finite.
+        /// pᵀAp / pᵀp of each direction that was tried.
         Curvatures: ImmutableArray<float>
         Stop: Stop
     }
@@ -84,20 +82,18 @@ module ConjugateGradient =
         let curvatures = ImmutableArray.CreateBuilder()
         let mutable largest = 0.0
         let mutable stop = if initial = 0.0 then Some Converged else None
+        let mutable isFinite = Double.IsFinite initial
 
         residuals.Add(if initial = 0.0 then 0.0 else 1.0)
 
-        if not (Double.IsFinite initial) then
-            stop <- Some NonFinite
-
-        while stop.IsNone && residuals.Count <= settings.Iterations do
+        while isFinite && stop.IsNone && residuals.Count <= settings.Iterations do
             multiply ()
             let pAp = dot p product
             let curvature = pAp / dot p p
 
-            if not (Double.IsFinite pAp) then
-                stop <- Some NonFinite
-            else
+            isFinite <- Double.IsFinite pAp
+
+            if isFinite then
                 curvatures.Add curvature
                 largest <- max largest curvature
 
@@ -117,11 +113,15 @@ module ConjugateGradient =
 
         Reductions.Narrow(Span.op_Implicit x.Doubles, solution.Span)
 
-        { X = Vector(Memory.op_Implicit solution)
-          Residuals = residuals.ToImmutable()
-          Curvatures = curvatures.ToImmutable()
-          Stop = defaultArg stop IterationLimit }
+        if isFinite then
+            Some
+                { X = Vector(Memory.op_Implicit solution)
+                  Residuals = residuals.ToImmutable()
+                  Curvatures = curvatures.ToImmutable()
+                  Stop = defaultArg stop IterationLimit }
+        else
+            None
 
     /// Solves A x = b for a symmetric positive definite matrix A by conjugate gradient from x = 0 (Hestenes and Stiefel, 1952).
-    /// `apply` computes v ↦ A v in float32; x, residuals and dot products are float64.
+    /// `apply` computes v ↦ A v in float32; x, residuals and dot products are float64. None if b or a product is NaN or infinite.
     let solve settings apply (b: Vector) = solveTo (Array.zeroCreate<float32>(b.Length).AsMemory()) settings apply b

@@ -44,13 +44,8 @@ module ReturnUnit =
         let mean, deviation = mean unit, deviation unit
         fun value -> (value - mean) / deviation
 
-/// A critic V: the parameters of its network, its return unit, and the state of the Adam optimiser between fits.
-type CriticState =
-    { Parameters: Vector
-      Unit: ReturnUnit
-      FirstMoment: Vector
-      SecondMoment: Vector
-      AdamSteps: int64 }
+/// A critic V: the parameters of its network, its return unit, and the state of the optimiser between fits.
+type CriticState = { Parameters: Vector; Unit: ReturnUnit; Optimiser: AdamState }
 
 module Critic =
 
@@ -63,19 +58,15 @@ module Critic =
 
         Architecture.network observationSpace outputGain 1 0 0.0 architecture
 
-    /// A critic with the given parameters and unit, and with Adam in its initial state.
-    let start unit parameters =
-        let zero = Vector.zero (parameters: Vector).Length
+    /// A critic with the given parameters and unit, and with the optimiser in its initial state.
+    let start unit parameters = { Parameters = parameters; Unit = unit; Optimiser = Adam.init parameters }
 
-        { Parameters = parameters; Unit = unit; FirstMoment = zero; SecondMoment = zero; AdamSteps = 0L }
-
-    /// The value V of each row of normalised observations.
-    let values (network: Network) (critic: CriticState) (observations: Matrix) =
+    /// Writes V of each row of normalised observations to `values`.
+    let private valuesTo (values: Span<float>) (network: Network) (critic: CriticState) (observations: Matrix) =
         use column = PooledBuffer.Rent observations.Rows
         use network = Network.at network critic.Parameters
         network.Forward(observations.Memory, column.Memory)
-        let values = Array.zeroCreate<float> observations.Rows
-        Reductions.Widen(Span.op_Implicit column.Span, values.AsSpan())
+        Reductions.Widen(Span.op_Implicit column.Span, values)
 
         if critic.Unit <> Plain then
             let toReturn = ReturnUnit.toReturn critic.Unit
@@ -83,4 +74,24 @@ module Critic =
             for row in 0 .. values.Length - 1 do
                 values[row] <- toReturn values[row]
 
+    /// The value V of each row of normalised observations.
+    let values network critic (observations: Matrix) =
+        let values = Array.zeroCreate<float> observations.Rows
+        valuesTo (values.AsSpan()) network critic observations
         ImmutableCollectionsMarshal.AsImmutableArray values
+
+    /// The root mean squared error √((1/N) Σ (V(s) − G)²) of values against returns.
+    let errorOf (values: ReadOnlySpan<float>) (returns: ReadOnlySpan<float>) =
+        let mutable sum = 0.0
+
+        for row in 0 .. values.Length - 1 do
+            let difference = values[row] - returns[row]
+            sum <- sum + difference * difference
+
+        sqrt (sum / float values.Length)
+
+    /// The root mean squared error of the critic's values of normalised observations against returns.
+    let error network critic (observations: Matrix) (returns: ImmutableArray<float>) =
+        use values = PooledBuffer.RentDoubles observations.Rows
+        valuesTo values.Doubles network critic observations
+        errorOf (Span.op_Implicit values.Doubles) (returns.AsSpan())

@@ -55,14 +55,15 @@ module CriticFit =
         (state: CriticState)
         =
         let batchSize = min batchSize (max 1 observations.Rows)
-        use packed = new Network.Packed(network, state.Parameters, [ state.FirstMoment; state.SecondMoment ])
+        let moments = [ state.Optimiser.FirstMoment; state.Optimiser.SecondMoment ]
+        use packed = new Network.Packed(network, state.Parameters, moments)
         let parameters, mean, square = packed.Parameters, packed.Companion 0, packed.Companion 1
         use gradient = PooledBuffer.Rent packed.Count
         use inputs = PooledBuffer.Rent(batchSize, network.Inputs)
         use errors = PooledBuffer.Rent batchSize
-        let mutable steps = state.AdamSteps
+        let mutable steps = state.Optimiser.Steps
 
-        /// One Adam step with the gradient of the loss on a minibatch.
+        /// One step of Adam, as `Adam.update`, on packed parameters in place, with the gradient of the loss on a minibatch.
         let fitMinibatch (rows: ReadOnlyMemory<int>) =
             let minibatch = Matrix.gatherTo inputs.Memory rows observations
             let errors = errors.Memory.Slice(0, rows.Length)
@@ -90,9 +91,8 @@ module CriticFit =
 
         { state with
             Parameters = packed.UnpackParameters()
-            FirstMoment = packed.UnpackCompanion 0
-            SecondMoment = packed.UnpackCompanion 1
-            AdamSteps = steps }
+            Optimiser =
+                { FirstMoment = packed.UnpackCompanion 0; SecondMoment = packed.UnpackCompanion 1; Steps = steps } }
 
     /// A comparison of a critic with the one before the fit.
     [<Struct>]
@@ -104,95 +104,95 @@ module CriticFit =
             Distance: float
         }
 
-    let private byGaussNewton
-        delta
-        steps
-        damping
-        conjugateGradient
-        lineSearch
-        (network: Network)
-        (observations: Matrix)
-        (target: int -> float)
-        (state: CriticState)
-        =
+    /// The least-squares problem of a fit, with the memory for its steps.
+    type private LeastSquares(network: Network, observations: Matrix, target: int -> float, old: Vector) =
         let rows = float observations.Rows
-        let count = network.ParameterCount
-        use oldScratch = PooledBuffer.Rent observations.Rows
-        use valuesScratch = PooledBuffer.Rent observations.Rows
-        use errors = PooledBuffer.Rent observations.Rows
-        use descent = PooledBuffer.Rent count
-        use direction = PooledBuffer.Rent count
-        use product = PooledBuffer.Rent count
-        use current = PooledBuffer.Rent count
-        use candidate = PooledBuffer.Rent count
+        let rentColumn () = PooledBuffer.Rent observations.Rows
+        let rentParameters () = PooledBuffer.Rent network.ParameterCount
+        let oldScratch, scratch, errors = rentColumn (), rentColumn (), rentColumn ()
+        let descent, direction, product = rentParameters (), rentParameters (), rentParameters ()
+        let current, candidate = rentParameters (), rentParameters ()
 
         let valuesAt parameters (values: PooledBuffer) =
             use network = Network.at network parameters
             network.Forward(observations.Memory, values.Memory)
             asVector values.Memory
 
-        let oldValues = valuesAt state.Parameters oldScratch
+        let oldValues = valuesAt old oldScratch
         let sigmaSquared = meanSquare oldValues target
 
         let fitOf (values: Vector) =
             { Error = meanSquare values target
               Distance = meanSquare values (fun row -> float oldValues[row]) / (2.0 * sigmaSquared) }
 
-        let evaluate parameters = fitOf (valuesAt parameters valuesScratch)
+        let evaluate parameters = fitOf (valuesAt parameters scratch)
 
-        /// One step: minimises ½·(1/N)·‖V + J s − R‖² + ½·damping·‖s‖² over s, and shortens s to stay in the trust region.
-        let step parameters =
+        /// (1/N) JᵀJ v + damping · v
+        let gaussNewton damping (curvature: LinearMap) (v: Vector) (product: Memory<float32>) =
+            curvature v product
+
+            Reductions.Combine(
+                float32 (1.0 / rows),
+                Span.op_Implicit product.Span,
+                float32 damping,
+                v.Span,
+                product.Span
+            )
+
+        /// σ², the mean squared error of the old values.
+        member _.SigmaSquared = sigmaSquared
+
+        /// One step: minimises ½·(1/N)·‖V + J s − R‖² + ½·damping·‖s‖² over s, and shortens s to stay in the trust region. None if no step
+        /// reduces the error there.
+        member _.Step(delta, damping, conjugateGradient, lineSearch, parameters) =
             use at = Network.linearize network parameters observations
             let values = Matrix.flatten at.Forward
             let fit = fitOf values
             differencesTo errors.Memory (-1.0 / rows) values target
             at.Pullback(asColumn errors.Memory, descent.Memory)
-            let curvature = at.Curvature Metric.identity
+            let gaussNewton = gaussNewton damping (at.Curvature Metric.identity)
+            let acceptable next = next.Error < fit.Error && next.Distance <= delta
 
-            let gaussNewton (v: Vector) (product: Memory<float32>) =
-                curvature v product
+            let search (x: Vector) =
+                gaussNewton x product.Memory
+                let curvature = Vector.dot x (asVector product.Memory)
+                // The quadratic model of Distance at x is curvature / 2σ². A step is never longer than the Gauss–Newton step.
+                let delta = sigmaSquared * delta
+                let buffer () = candidate.Memory
+                LineSearch.withinTrustRegionIn buffer lineSearch evaluate acceptable parameters delta 1.0 curvature x
 
-                Reductions.Combine(
-                    float32 (1.0 / rows),
-                    Span.op_Implicit product.Span,
-                    float32 damping,
-                    v.Span,
-                    product.Span
-                )
-
-            let solution =
-                ConjugateGradient.solveTo direction.Memory conjugateGradient gaussNewton (asVector descent.Memory)
-
-            gaussNewton solution.X product.Memory
-            let curvature = Vector.dot solution.X (asVector product.Memory)
-
-            if not (curvature > 0.0 && Double.IsFinite curvature) then
-                None
-            else
-                // The quadratic model of Distance at s is curvature / 2σ². A step is never longer than the Gauss–Newton step.
-                let length = min 1.0 (sqrt (2.0 * sigmaSquared * delta / curvature))
-                let acceptable next = next.Error < fit.Error && next.Distance <= delta
-
-                match
-                    LineSearch.backtrackIn
-                        (fun () -> candidate.Memory)
-                        lineSearch
-                        evaluate
-                        acceptable
-                        parameters
-                        length
-                        solution.X
-                with
+            ConjugateGradient.solveTo direction.Memory conjugateGradient gaussNewton (asVector descent.Memory)
+            |> Option.bind (fun solution ->
+                match search solution.X with
                 | Accepted(next, _, _, _) ->
                     next.Span.CopyTo current.Span
                     Some(asVector current.Memory)
-                | Refused _ -> None
+                | Refused _
+                | NoLength -> None)
+
+        interface IDisposable with
+            member _.Dispose() =
+                for buffer in [ oldScratch; scratch; errors; descent; direction; product; current; candidate ] do
+                    buffer.Dispose()
+
+    let private byGaussNewton
+        delta
+        steps
+        damping
+        conjugateGradient
+        lineSearch
+        network
+        observations
+        target
+        (state: CriticState)
+        =
+        use problem = new LeastSquares(network, observations, target, state.Parameters)
 
         let rec improve remaining parameters =
-            if remaining = 0 || sigmaSquared = 0.0 then
+            if remaining = 0 || problem.SigmaSquared = 0.0 then
                 parameters
             else
-                match step parameters with
+                match problem.Step(delta, damping, conjugateGradient, lineSearch, parameters) with
                 | Some next -> improve (remaining - 1) next
                 | None -> parameters
 

@@ -26,10 +26,6 @@ type Fault =
     | EndlessEpisode of environment: string * steps: int64
     /// Two parts do not fit together: a sentence that says why.
     | Mismatch of what: string
-    /// A table of the exact theory is invalid: its name, and what is wrong with it.
-    | InvalidTable of table: string * why: string
-    /// A guarantee of the theory did not hold: what it was about, and by how much it failed.
-    | BrokenGuarantee of what: string * why: string
     /// A file cannot be read: its name, and why.
     | Damaged of file: string * why: string
 
@@ -72,8 +68,6 @@ module Fault =
         | EndlessEpisode(environment, steps) ->
             $"an episode of {environment} had no end after {steps} steps: give it a time limit"
         | Mismatch what -> what
-        | InvalidTable(table, why) -> $"{table} is not allowed: {why}"
-        | BrokenGuarantee(what, why) -> $"a guarantee was broken for {what}: {why}"
         | Damaged(file, why) -> $"{file} cannot be used: {why}"
 
     /// A sentence that describes the fault to a user, made safe by `printable`. A `FailedEnvironment` keeps the line breaks of the

@@ -18,6 +18,8 @@ type LineSearchResult<'Comparison> =
     | Accepted of parameters: Vector * comparison: 'Comparison * fraction: float * tries: int
     /// No try was acceptable. Holds the comparison of the last point, and the number of tries.
     | Refused of last: 'Comparison * tries: int
+    /// The curvature along the direction was zero, negative or not finite, so the full step has no length.
+    | NoLength
 
 module LineSearch =
 
@@ -48,3 +50,29 @@ module LineSearch =
     let backtrack settings evaluate acceptable (parameters: Vector) length direction =
         let candidate () = Array.zeroCreate<float32>(parameters.Length).AsMemory()
         backtrackIn candidate settings evaluate acceptable parameters length direction
+
+    /// Does the same as `withinTrustRegion`, but writes each point to the memory that `candidate` returns.
+    let internal withinTrustRegionIn
+        candidate
+        settings
+        evaluate
+        acceptable
+        parameters
+        delta
+        longest
+        curvature
+        direction
+        =
+        if curvature > 0.0 && Double.IsFinite curvature then
+            let length = min longest (sqrt (2.0 * delta / curvature))
+            backtrackIn candidate settings evaluate acceptable parameters length direction
+        else
+            NoLength
+
+    /// The line search of a trust-region step along x: length from curvature, then backtracking.
+    ///
+    /// The full step s x has the length s = √(2δ / xᵀHx), at which the quadratic model ½ s² xᵀHx of the distance is δ (Schulman et al. 2015,
+    /// "Trust region policy optimization", appendix C), but at most `longest`. `curvature` is xᵀHx.
+    let withinTrustRegion settings evaluate acceptable (parameters: Vector) delta longest curvature direction =
+        let candidate () = Array.zeroCreate<float32>(parameters.Length).AsMemory()
+        withinTrustRegionIn candidate settings evaluate acceptable parameters delta longest curvature direction

@@ -140,10 +140,15 @@ module Surrogate =
           MaxKl = total.MaxKl
           Entropy = mean total.Entropy }
 
-    /// Writes ∇L at θ_old to `result`: the policy gradient (1/N) Jᵀ (A · score + β ∇H).
-    let gradientTo (result: Memory<float32>) (surrogate: Surrogate) =
+    /// Writes (1/N) Jᵀ (ratio · A · score + β ∇H) to `result`, where `linearization` has the distributions and the Jacobian J of π_θ.
+    let private pullGradient
+        (result: Memory<float32>)
+        (surrogate: Surrogate)
+        (linearization: Linearization)
+        (ratio: int -> float)
+        =
         let family = surrogate.Policy.Family
-        let distributions = surrogate.Linearization.Forward
+        let distributions = linearization.Forward
         let rows, width = distributions.Rows, distributions.Columns
         use cotangents = PooledBuffer.Rent(rows, width)
         use entropyGradients = PooledBuffer.RentZeros(rows, width)
@@ -152,7 +157,7 @@ module Surrogate =
         forEachRow surrogate.Threads rows (fun row ->
             let cotangent = cotangents.Span.Slice(row * width, width)
             let entropyGradient = entropyGradients.Span.Slice(row * width, width)
-            let weight = float32 (surrogate.Advantages[row] / float rows)
+            let weight = float32 (ratio row * surrogate.Advantages[row] / float rows)
             family.Score(distributions.Row row, surrogate.Actions.Row row, cotangent)
 
             if surrogate.EntropyBonus <> 0.0 then
@@ -161,10 +166,30 @@ module Surrogate =
             for i in 0 .. width - 1 do
                 cotangent[i] <- weight * cotangent[i] + entropyWeight * entropyGradient[i])
 
-        surrogate.Linearization.Pullback(Matrix(rows, width, Memory.op_Implicit cotangents.Memory), result)
+        linearization.Pullback(Matrix(rows, width, Memory.op_Implicit cotangents.Memory), result)
+
+    /// Writes ∇L at θ_old to `result`: the policy gradient (1/N) Jᵀ (A · score + β ∇H).
+    let gradientTo (result: Memory<float32>) (surrogate: Surrogate) =
+        pullGradient result surrogate surrogate.Linearization (fun _ -> 1.0)
 
     /// Returns ∇L at θ_old as a new vector.
     let gradient (surrogate: Surrogate) =
         let gradient = Array.zeroCreate surrogate.Parameters.Length
         gradientTo (gradient.AsMemory()) surrogate
+        Vector.adopt gradient
+
+    /// Returns ∇L at any θ: (1/N) Jᵀ (π_θ/π_old · A · score + β ∇H), with J and the score at θ.
+    let gradientAt (surrogate: Surrogate) parameters =
+        let family = surrogate.Policy.Family
+        use linearization = Network.linearize surrogate.Policy.Network parameters surrogate.Observations
+        let distributions = linearization.Forward
+
+        let ratio row =
+            exp (
+                family.LogProbability(distributions.Row row, surrogate.Actions.Row row)
+                - surrogate.LogProbabilities.Doubles[row]
+            )
+
+        let gradient = Array.zeroCreate surrogate.Parameters.Length
+        pullGradient (gradient.AsMemory()) surrogate linearization ratio
         Vector.adopt gradient

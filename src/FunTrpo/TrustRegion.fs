@@ -38,8 +38,6 @@ type Outcome =
     | Moved of fraction: float * tries: int
     /// The gradient was zero.
     | NoGradient
-    /// The gradient was NaN or infinite, for example because an advantage was.
-    | NonFiniteGradient
     /// xᵀHx was zero, negative or not finite, so the length of the step is not defined.
     | NoCurvature
     /// No length that was tried gained within the trust region.
@@ -54,9 +52,13 @@ type Improvement =
         Comparison: Comparison
         /// ‖∇L‖
         GradientNorm: float
-        /// The result of conjugate gradient. None for the direction `Gradient`, and if the gradient was zero or not finite.
+        /// The result of conjugate gradient. None for the direction `Gradient`, and if the gradient was zero.
         Solution: Solution option
     }
+
+/// An improvement rule: surrogate → improvement. `TrustRegion.improve` is the standard one. The settings are those of the iteration, with the
+/// δ in force; a rule may use the surrogate until it returns. The error names a quantity that became NaN or infinite.
+type Rule = ImprovementSettings -> Surrogate -> Result<Improvement, string>
 
 module TrustRegion =
 
@@ -78,7 +80,9 @@ module TrustRegion =
     ///
     /// H = F + damping · 1. The length uses xᵀFx = xᵀHx − damping · ‖x‖², so the quadratic model of the KL reaches δ even if the
     /// damping dominates H. With `DampedLength`, the length uses xᵀHx instead.
-    let improve (settings: ImprovementSettings) (surrogate: Surrogate) =
+    ///
+    /// Errors: "policy gradient" and "Fisher-vector product", if one of these is NaN or infinite.
+    let improve (settings: ImprovementSettings) (surrogate: Surrogate) : Result<Improvement, string> =
         let old = surrogate.Parameters
         use scratch = PooledBuffer.Rent old.Length
         Surrogate.gradientTo scratch.Memory surrogate
@@ -99,41 +103,48 @@ module TrustRegion =
             let parameters = Vector.addScaled learningRate direction old
             ended (Moved(1.0, 1)) parameters (Surrogate.at surrogate parameters)
 
-        let stepWithin delta lineSearch direction =
+        /// xᵀHx or xᵀFx, as configured, of the direction x.
+        let curvatureOf direction =
             use product = PooledBuffer.Rent old.Length
             hessian.Product direction product.Memory
             let damped = Vector.dot direction (Vector(Memory.op_Implicit product.Memory))
 
-            let curvature =
-                if settings.DampedLength then
-                    damped
-                else
-                    max (damped - settings.Damping * Vector.dot direction direction) (resolution * damped)
-
-            if not (curvature > 0.0 && Double.IsFinite curvature) then
-                unchanged NoCurvature
+            if settings.DampedLength then
+                damped
             else
-                let length = sqrt (2.0 * delta / curvature)
+                max (damped - settings.Damping * Vector.dot direction direction) (resolution * damped)
 
-                match
-                    LineSearch.backtrack lineSearch (Surrogate.at surrogate) (acceptable delta) old length direction
-                with
-                | Accepted(parameters, comparison, fraction, tries) ->
-                    ended (Moved(fraction, tries)) parameters comparison
-                | Refused(_, tries) -> unchanged (LineSearchFailed tries)
+        let stepWithin delta lineSearch direction =
+            let evaluate, acceptable = Surrogate.at surrogate, acceptable delta
 
-        if gradientNorm = 0.0 then
-            unchanged NoGradient None
-        elif not (Double.IsFinite gradientNorm) then
-            unchanged NonFiniteGradient None
-        else
-            let direction, solution =
-                match settings.Direction with
-                | Gradient -> gradient, None
-                | NaturalGradient conjugateGradient ->
-                    let solution = ConjugateGradient.solve conjugateGradient hessian.Product gradient
-                    solution.X, Some solution
+            match
+                LineSearch.withinTrustRegion
+                    lineSearch
+                    evaluate
+                    acceptable
+                    old
+                    delta
+                    infinity
+                    (curvatureOf direction)
+                    direction
+            with
+            | Accepted(parameters, comparison, fraction, tries) -> ended (Moved(fraction, tries)) parameters comparison
+            | Refused(_, tries) -> unchanged (LineSearchFailed tries)
+            | NoLength -> unchanged NoCurvature
 
+        let stepAlong direction solution =
             match settings.StepRule with
             | FixedStep learningRate -> stepFixed learningRate direction solution
             | TrustRegionStep(delta, lineSearch) -> stepWithin delta lineSearch direction solution
+
+        if gradientNorm = 0.0 then
+            Ok(unchanged NoGradient None)
+        elif not (Double.IsFinite gradientNorm) then
+            Error "policy gradient"
+        else
+            match settings.Direction with
+            | Gradient -> Ok(stepAlong gradient None)
+            | NaturalGradient conjugateGradient ->
+                match ConjugateGradient.solve conjugateGradient hessian.Product gradient with
+                | Some solution -> Ok(stepAlong solution.X (Some solution))
+                | None -> Error "Fisher-vector product"

@@ -76,7 +76,6 @@ module Streaks =
     let private reason (improvement: Improvement) =
         match improvement.Outcome, improvement.Solution with
         | NoGradient, _ -> "there is no gradient, because all rows of a batch have the same advantage"
-        | NonFiniteGradient, _ -> "the gradient is not finite"
         | NoCurvature, _ -> "there is no curvature along the step"
         | LineSearchFailed tries, _ ->
             $"none of {tries} step lengths gains within the trust region; what is left of the gain may be noise: try larger batches"

@@ -64,7 +64,7 @@ public sealed class StateFacts
         Assert.Throws<ArgumentOutOfRangeException>(() => state.With(o => o with { Lambda = -1 }));
 
         void Refused(string name, Func<TrainingOptions, TrainingOptions> change) =>
-            Assert.Equal(name, Assert.Throws<ArgumentException>(() => state.With(change)).ParamName);
+            Assert.Equal(name, Assert.Throws<ArgumentOutOfRangeException>(() => state.With(change)).ParamName);
     }
 
     public void Iterations_meet_the_total()

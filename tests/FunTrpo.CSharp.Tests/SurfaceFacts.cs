@@ -67,6 +67,7 @@ public sealed class SurfaceFacts
                 "Scores",
                 "Space",
                 "SpaceKind",
+                "StageSeconds",
                 "StepDirection",
                 "StepLength",
                 "StepOutcome",

@@ -35,9 +35,9 @@ public sealed class TrainingFacts
         {
             Assert.Equal(StepOutcome.Moved, report.Outcome);
             Assert.True(report.IsWithinTrustRegion);
-            Assert.InRange(report.MeanKl, 0, report.TrustRegion);
+            Assert.InRange(report.MeanKl, 0, report.Delta);
             Assert.InRange(report.MaxKl, report.MeanKl, 10);
-            Assert.Equal(0.01, report.TrustRegion);
+            Assert.Equal(0.01, report.Delta);
             Assert.True(report.SurrogateGain > 0);
             Assert.InRange(report.Entropy, 0, Math.Log(2) + 1e-6);
             Assert.True(report.GradientNorm > 0);
@@ -60,7 +60,7 @@ public sealed class TrainingFacts
             .Start()
             .Next()
             .Report;
-        Assert.Equal(double.PositiveInfinity, report.TrustRegion);
+        Assert.Equal(double.PositiveInfinity, report.Delta);
         Assert.False(report.IsWithinTrustRegion);
         Assert.Equal(ConjugateGradientStop.NotUsed, report.CgStop);
         Assert.Empty(report.CgResiduals);

@@ -55,6 +55,7 @@ public sealed class ValueFacts
         IterationReport report = Plan.Start().Next().Report;
         Scores scores = Plan.Evaluate(Plan.Start().Policy, 3);
         EachCounts(report);
+        Assert.Equal(report, report with { Seconds = new(1, 2, 3, 4) });
         EachCounts(scores);
         EachCounts(Plan.Start().Policy.Distribution([0, 0]));
         EachCounts(Plan.Options);
@@ -72,6 +73,11 @@ public sealed class ValueFacts
             MethodInfo clone = typeof(T).GetMethod("<Clone>$")!;
             foreach (PropertyInfo property in typeof(T).GetProperties().Where(property => property.CanWrite))
             {
+                if (property.PropertyType == typeof(StageSeconds))
+                {
+                    continue; // times differ each time that the same is done
+                }
+
                 T same = (T)clone.Invoke(value, null)!;
                 Assert.Equal(value, same);
                 property.SetValue(same, Changed(property.GetValue(value), property.PropertyType));
@@ -100,7 +106,7 @@ public sealed class ValueFacts
         IterationReport report = Plan.Start().Next().Report;
         ComesBack(report);
         ComesBack(report with { MeanKl = double.NaN, MeanReturn = null, CgResiduals = [1, double.PositiveInfinity] });
-        Assert.Equal(double.PositiveInfinity, Unbounded.TrustRegion);
+        Assert.Equal(double.PositiveInfinity, Unbounded.Delta);
         ComesBack(Unbounded);
         Policy policy = Plan.Train().Policy;
         ComesBack(policy);

@@ -113,7 +113,7 @@ let expectConsistentFiles folder =
     Expect.isGreaterThanOrEqual (get<float> "wallSeconds" summary) 0.0 "wall seconds"
 
     let columns, rows = progressOf folder
-    Expect.equal columns[0..3] [| "iteration"; "steps"; "episodes"; "meanReturn100" |] "first columns"
+    Expect.equal columns[0..3] [| "iteration"; "steps"; "episodes"; "batchSteps" |] "first columns"
     Expect.equal (Array.distinct columns) columns "columns"
     Expect.hasLength rows (get<int> "iterations" summary) "lines of progress.csv"
 
@@ -395,8 +395,8 @@ let private endings =
                       Expect.equal (get<int> "iterations" summary) good "iterations"
                       Expect.isFalse (get<bool> "solved" summary) "solved"
 
-                      let setup = Training.setup 1 small (failing failAt) |> expectOk
-                      let start = Training.start setup options.Seed
+                      let setup = Setup.create 1 small (failing failAt) |> expectOk
+                      let start = State.start setup options.Seed
 
                       let expected =
                           (start, Training.run setup start |> Seq.truncate good)
@@ -438,8 +438,8 @@ let private endings =
 
               // With weights above 1, 3e38 becomes infinite.
               let steep =
-                  let setup = Training.setup 1 options.Configuration blinding |> expectOk
-                  let parameters = (Training.start setup 1L).PolicyParameters
+                  let setup = Setup.create 1 options.Configuration blinding |> expectOk
+                  let parameters = (State.start setup 1L).PolicyParameters
 
                   { Environment = "Blinding-v0"
                     Actor =
@@ -508,10 +508,10 @@ let private endings =
               let options = { optionsFor folder 200L with Configuration = { small with Horizon = 30 } }
               let ended = run options CartPole.environment
               Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
-              let setup = Training.setup 1 options.Configuration CartPole.environment |> expectOk
+              let setup = Setup.create 1 options.Configuration CartPole.environment |> expectOk
 
               let reports =
-                  Training.runFor options.Steps setup (Training.start setup options.Seed)
+                  Training.runFor options.Steps setup (State.start setup options.Seed)
                   |> Seq.map (expectOk >> snd)
                   |> Array.ofSeq
 

@@ -235,11 +235,11 @@ let private validation =
                 "cgIterations", "0", { standard with CgIterations = 0 }
                 "criticBatchSize", "0", { standard with CriticBatchSize = 0 }
                 "criticEpochs", "0", { standard with CriticEpochs = 0 } ] do
-              test $"refuses a record with {name} = {value}, and so does Training.setup" {
+              test $"refuses a record with {name} = {value}, and so does Setup.create" {
                   let allowed = (fieldOf name).Allowed
                   Configuration.validate bad |> expectRefused name value allowed
 
-                  Training.setup 1 bad CartPole.environment |> Result.map ignore |> expectRefused name value allowed
+                  Setup.create 1 bad CartPole.environment |> Result.map ignore |> expectRefused name value allowed
               }
 
           test "refuses an activation that does not exist, as an error and not as an exception" {
@@ -259,7 +259,7 @@ let private validation =
               test $"refuses what would not fit into memory, by its name: {name} = {value} …" {
                   // Counted in 32 bits, 65536² weights are none.
                   Configuration.validate bad |> expectRefused name value ""
-                  Training.setup 1 bad CartPole.environment |> Result.map ignore |> expectRefused name value ""
+                  Setup.create 1 bad CartPole.environment |> Result.map ignore |> expectRefused name value ""
               } ]
 
 let private unknown =

@@ -117,7 +117,7 @@ let private adam =
               let before = toFloats start.Parameters
               let gradient = linearGradient task before
 
-              after.AdamSteps = 1L
+              after.Optimiser.Steps = 1L
               && Seq.forall
                   (fun i ->
                       let g = gradient[i]
@@ -126,8 +126,8 @@ let private adam =
                       // Where the gradient nearly vanishes its sign is a matter of rounding.
                       abs g < 1e-4
                       || close 1e-6 expected (float after.Parameters[i])
-                         && close 1e-4 (0.1 * g) (float after.FirstMoment[i])
-                         && close 1e-4 (0.001 * g * g) (float after.SecondMoment[i]))
+                         && close 1e-4 (0.1 * g) (float after.Optimiser.FirstMoment[i])
+                         && close 1e-4 (0.001 * g * g) (float after.Optimiser.SecondMoment[i]))
                   (seq { 0 .. gradient.Length - 1 }))
 
           testProperty "takes the first ten steps that a float64 Adam takes, and goes on over two fits as over one"
@@ -143,7 +143,7 @@ let private adam =
               let agrees (state: CriticState) =
                   Seq.forall2 (fun e a -> abs (e - a) < 1e-3) expected (toFloats state.Parameters)
 
-              atOnce.AdamSteps = 10L && inTwo.AdamSteps = 10L && agrees atOnce && agrees inTwo)
+              atOnce.Optimiser.Steps = 10L && inTwo.Optimiser.Steps = 10L && agrees atOnce && agrees inTwo)
 
           testProperty
               "follows the mean squared error of each minibatch over its own rows, the last and shorter one too"
@@ -174,14 +174,14 @@ let private adam =
 
                   let isClose tolerance = Seq.forall2 (fun (e: float) a -> abs (e - a) <= tolerance)
 
-                  isClose (1e-4 * largest) mean (toFloats after.FirstMoment)
-                  && isClose (1e-4 * largest * largest) square (toFloats after.SecondMoment)
+                  isClose (1e-4 * largest) mean (toFloats after.Optimiser.FirstMoment)
+                  && isClose (1e-4 * largest * largest) square (toFloats after.Optimiser.SecondMoment)
                   && isClose (1e-6 + 1e-6 * largest) parameters (toFloats after.Parameters))
 
           testProperty "steps once for each minibatch of each epoch, the last and shorter one too"
           <| Prop.forAll (Gen.zip (Arb.toGen linearTasks) (Gen.choose (1, 60)) |> Arb.fromGen) (fun (task, size) ->
               let after = fit (Adam(1e-3, 3, size)) task (begin' task)
-              after.AdamSteps = 3L * int64 ((task.Returns.Length + size - 1) / size))
+              after.Optimiser.Steps = 3L * int64 ((task.Returns.Length + size - 1) / size))
 
           testProperty "takes all rows at once where a minibatch could hold more"
           <| Prop.forAll linearTasks (fun task ->
@@ -295,10 +295,7 @@ let private trustRegion =
               let otherwise =
                   CriticFit.fit (gaussNewton 0.1 2) task.Network task.Observations task.Returns (Key.ofSeed 0L) start
 
-              after = otherwise
-              && after.FirstMoment = start.FirstMoment
-              && after.SecondMoment = start.SecondMoment
-              && after.AdamSteps = start.AdamSteps) ]
+              after = otherwise && after.Optimiser = start.Optimiser) ]
 
 let private either =
     let settings = [ "Adam", Adam(1e-2, 3, 16); "Gauss–Newton", gaussNewton 0.1 2 ]

@@ -186,7 +186,7 @@ let tests =
                     MultiDiscrete [ 1 <<< 24; 2_000_000_000 ], [], "2²⁴"
                     Discrete(1 <<< 24), [ 64 ], "parameters"
                     MultiDiscrete(List.replicate 100 (1 <<< 24)), [], "parameters" ] do
-                  match Training.setup 1 { small with Hidden = hidden } (counting space float32) with
+                  match Setup.create 1 { small with Hidden = hidden } (counting space float32) with
                   | Error(Mismatch why) -> Expect.stringContains why part "why"
                   | Error fault -> failtest (Fault.message fault)
                   | Ok _ -> failtest $"{space}"
@@ -202,10 +202,10 @@ let tests =
           test "leaves indices as they are, also where observations are standardised" {
               let setup =
                   counting (Discrete 11) float32
-                  |> Training.setup 1 { small with NormaliseObservations = true }
+                  |> Setup.create 1 { small with NormaliseObservations = true }
                   |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
 
-              let state = Training.start setup 1L
+              let state = State.start setup 1L
               Expect.equal state.Normaliser Unnormalised "the normaliser"
 
               match Training.update setup state with
@@ -218,9 +218,9 @@ let tests =
                   let environment = counting (Discrete 11) (fun state -> if state = 3 then bad else float32 state)
                   let fault = StrayObservation("Counting-v0", 0, 3L)
 
-                  match Training.setup 1 small environment with
+                  match Setup.create 1 small environment with
                   | Ok setup ->
-                      match Training.update setup (Training.start setup 1L) with
+                      match Training.update setup (State.start setup 1L) with
                       | Error found -> Expect.equal found fault "training"
                       | Ok _ -> failtest "it trained"
                   | Error found -> failtest (Fault.message found)

@@ -12,7 +12,7 @@ open FunTrpo.Tests.ExactCases
 
 /// What a rung makes of the values of a policy, where it steps.
 let private stepOf (rung: Algorithm) mdp values =
-    match get (rung.Step mdp values) with
+    match expectOk (rung.Step mdp values) with
     | Stepped(next, certificate) -> Some(next, certificate)
     | Stopped
     | BelowRounding _ -> None
@@ -81,7 +81,7 @@ let private patient =
     gen {
         let! mdp = processes 0.9
         let! tenths = Gen.choose (10, 120)
-        let mdp = FiniteMdp.withGamma (1.0 - 10.0 ** (-float tenths / 10.0)) mdp |> get
+        let mdp = FiniteMdp.withGamma (1.0 - 10.0 ** (-float tenths / 10.0)) mdp |> expectOk
         let! policy = policies mdp
         return { Mdp = mdp; Values = Values.ofPolicy mdp policy }
     }
@@ -97,7 +97,7 @@ let private monotone =
               patient
               (fun { Mdp = mdp; Values = values } ->
                   for rung in cautious do
-                      match get (rung.Step mdp values) with
+                      match expectOk (rung.Step mdp values) with
                       | Stepped(next, certificate) ->
                           Expect.isTrue certificate.PromisesGain $"{rung.Name}: it says so"
                           Expect.isTrue (risesBy mdp values next > BigInteger.Zero) $"{rung.Name}: η has risen"
@@ -112,7 +112,7 @@ let private monotone =
               patient
               (fun { Mdp = mdp; Values = values } ->
                   for rung in Algorithms.policyIteration :: constrained do
-                      match get (rung.Step mdp values) with
+                      match expectOk (rung.Step mdp values) with
                       | Stepped(next, certificate) ->
                           let rise = Fixed.toFloat (risesBy mdp values next)
                           Expect.isTrue (rise >= -certificate.Rounding - 1e-130) $"{rung.Name}: {rise}"
@@ -125,7 +125,7 @@ let private monotone =
                   let values = Values.ofPolicy mdp (TabularPolicy.uniform mdp)
 
                   for rung in cautious do
-                      match get (rung.Step mdp values) with
+                      match expectOk (rung.Step mdp values) with
                       | BelowRounding certificate ->
                           Expect.isTrue isSwamped $"{rung.Name}, γ = {gamma}: there is something to promise"
                           Expect.isFalse certificate.PromisesGain "it says so"
@@ -153,7 +153,10 @@ let private monotone =
                       Expect.isTrue rung.IsMonotone rung.Name
 
                       let climbs =
-                          PolicySequence.runFrom values.Policy mdp rung |> Seq.truncate 6 |> Seq.map get |> List.ofSeq
+                          PolicySequence.runFrom values.Policy mdp rung
+                          |> Seq.truncate 6
+                          |> Seq.map expectOk
+                          |> List.ofSeq
 
                       for before, after in List.pairwise climbs do
                           let rounding = Bounds.rounding before.Values after.Values
@@ -168,10 +171,10 @@ let private monotone =
                   for least, rung in
                       [ 0.2, Algorithms.minorizationMaximization
                         1.0 / 3.0, Algorithms.minorizationMaximizationPinsker ] do
-                      let mdp = FiniteMdp.withGamma (max least mdp.Gamma) mdp |> get
+                      let mdp = FiniteMdp.withGamma (max least mdp.Gamma) mdp |> expectOk
                       let values = Values.ofPolicy mdp (deterministic mdp key)
 
-                      match get (rung.Step mdp values) with
+                      match expectOk (rung.Step mdp values) with
                       | Stepped(next, _) ->
                           failtest $"{rung.Name} goes by {klMax mdp values next.Policy} at γ = {mdp.Gamma}"
                       | _ -> ())
@@ -183,7 +186,10 @@ let private monotone =
                   (cases 0.99)
                   (fun { Mdp = mdp; Values = values } ->
                       let climbs =
-                          PolicySequence.runFrom values.Policy mdp rung |> Seq.truncate 6 |> Seq.map get |> List.ofSeq
+                          PolicySequence.runFrom values.Policy mdp rung
+                          |> Seq.truncate 6
+                          |> Seq.map expectOk
+                          |> List.ofSeq
 
                       for before, after in List.pairwise climbs do
                           let tolerance = Bounds.rounding before.Values after.Values
@@ -244,7 +250,9 @@ let private monotone =
               (cases 0.99)
               (fun { Mdp = mdp; Values = values } ->
                   let last =
-                      PolicySequence.runFrom values.Policy mdp Algorithms.policyIteration |> Seq.map get |> Seq.last
+                      PolicySequence.runFrom values.Policy mdp Algorithms.policyIteration
+                      |> Seq.map expectOk
+                      |> Seq.last
                   // It stops where no advantage is above 10⁻¹² of the largest |Q|, each of which counts 1/(1−γ) times.
                   let left = 1.1e-12 * Seq.max (numbersOf (Table.map abs last.Values.Q)) / (1.0 - mdp.Gamma)
                   expectSame (left + 1e-11 * (1.0 + size mdp)) last.Values.V (Values.optimal mdp).V "V") ]
@@ -292,7 +300,7 @@ let private conservative =
                   let alpha = Algorithms.mixtureStep mdp values greedy
                   let bound = Bounds.ofMixture mdp values alpha greedy
 
-                  match get ((Algorithms.conservativePolicyIteration (0.999 * advantage)).Step mdp values) with
+                  match expectOk ((Algorithms.conservativePolicyIteration (0.999 * advantage)).Step mdp values) with
                   | Stepped(next, certificate) ->
                       Expect.equal next.Policy (TabularPolicy.mix alpha values.Policy greedy) "mixture"
                       Expect.equal certificate.By Bound.Mixture "by its bound"
@@ -410,7 +418,7 @@ let private once =
     FiniteMdp.create "once" 1.0 2 [| 0.5; 0.5; 0.0 |] [| false; false; true |] (fun _ action ->
         [ { Next = 1; Probability = 0.3; Reward = 0.0 }
           { Next = 2; Probability = 0.7; Reward = float action } ])
-    |> get
+    |> expectOk
 
 /// A rung with any δ that there is, down to where float64 knows no policy so near.
 let private limiting =
@@ -481,7 +489,7 @@ let private limiting =
                   let mdp =
                       FiniteMdp.create "bandit" 0.5 2 [| 1.0; 0.0 |] [| false; true |] (fun _ action ->
                           [ { Next = 1; Probability = 1.0; Reward = unit * float action } ])
-                      |> get
+                      |> expectOk
 
                   let policy = policyOf mdp (fun _ -> [| 1e-8; 1.0 - 1e-8 |])
 
@@ -518,10 +526,10 @@ let private limiting =
                           (fun state action ->
                               [ for branch in mdp.Branches(state, action).ToArray() ->
                                     { branch with Reward = unit * branch.Reward } ])
-                      |> get
+                      |> expectOk
 
                   // The process itself, by the same way: what is normalised twice may be rounded once more.
-                  let same = FiniteMdp.withGamma mdp.Gamma mdp |> get
+                  let same = FiniteMdp.withGamma mdp.Gamma mdp |> expectOk
                   let region = { Delta = 0.01; Damping = 0.0; Length = Curvature.Undamped }
 
                   for rung in
@@ -661,7 +669,7 @@ let private climbing =
               (processes 0.9)
               (fun mdp ->
                   for rung in cautious @ constrained do
-                      let climbs = PolicySequence.run mdp rung |> Seq.truncate 4 |> Seq.map get |> List.ofSeq
+                      let climbs = PolicySequence.run mdp rung |> Seq.truncate 4 |> Seq.map expectOk |> List.ofSeq
                       Expect.equal [ for climb in climbs -> climb.Iteration ] [ 0 .. climbs.Length - 1 ] "iterations"
                       Expect.equal climbs.Head.Values.Policy (TabularPolicy.uniform mdp) "start"
                       Expect.equal climbs.Head.Certificate None "nothing certifies the start"
@@ -714,11 +722,11 @@ let private climbing =
           testCase "γ = 1: what only bounds could allow does not move, the others climb"
           <| fun () ->
               for rung in cautious do
-                  let climbs = PolicySequence.run once rung |> Seq.truncate 10 |> Seq.map get |> List.ofSeq
+                  let climbs = PolicySequence.run once rung |> Seq.truncate 10 |> Seq.map expectOk |> List.ofSeq
                   Expect.equal climbs.Length 1 rung.Name
 
               for rung in Algorithms.policyIteration :: constrained do
-                  let climbs = PolicySequence.run once rung |> Seq.truncate 10 |> Seq.map get |> List.ofSeq
+                  let climbs = PolicySequence.run once rung |> Seq.truncate 10 |> Seq.map expectOk |> List.ofSeq
                   Expect.isGreaterThan climbs.Length 1 rung.Name
                   Expect.isGreaterThan (List.last climbs).Values.Eta climbs.Head.Values.Eta rung.Name
 
@@ -738,7 +746,7 @@ let private climbing =
           testCase "MM on the ice of 4 × 4, at γ = 0.9, is worth what its curve shows"
           <| fun () ->
               let mdp = Builders.frozenLake4 0.9 true
-              let after rung = (PolicySequence.run mdp rung |> Seq.item 50 |> get).Values.Eta
+              let after rung = (PolicySequence.run mdp rung |> Seq.item 50 |> expectOk).Values.Eta
 
               let full, half =
                   after Algorithms.minorizationMaximization, after Algorithms.minorizationMaximizationPinsker

@@ -236,7 +236,7 @@ let private bounding =
                   FiniteMdp.create "once" 1.0 2 [| 1.0; 0.0 |] [| false; true |] (fun _ action ->
                       [ { Next = 0; Probability = 0.5; Reward = 0.0 }
                         { Next = 1; Probability = 0.5; Reward = reward * float action } ])
-                  |> get
+                  |> expectOk
 
               let value reward bound =
                   let mdp = loop reward
@@ -266,7 +266,7 @@ let private bounding =
 
                   for bound in allBounds do
                       let lower = Bounds.value mdp values other bound
-                      let certificate = Bounds.certify mdp values next bound lower |> get
+                      let certificate = Bounds.certify mdp values next bound lower |> expectOk
                       let kl = Divergence.kl values.Policy other
                       let largest = Seq.max (numbersOf (Table.map abs values.Advantages))
                       Expect.equal (certificate.EtaBefore, certificate.EtaAfter) (values.Eta, next.Eta) "η"

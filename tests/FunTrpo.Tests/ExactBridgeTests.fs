@@ -138,7 +138,7 @@ let private simulation =
 
           test "a process that starts at its end has nothing to play" {
               let ended =
-                  get (
+                  expectOk (
                       FiniteMdp.create "ended" 0.9 1 [| 0.0; 1.0 |] [| false; true |] (fun _ _ ->
                           [ { Next = 1; Probability = 1.0; Reward = 1.0 } ])
                   )
@@ -211,11 +211,6 @@ let private exact =
 
 // ---- Estimates ----
 
-let private surrogateOf =
-    function
-    | Ok(surrogate: Surrogate) -> surrogate
-    | Error fault -> failtest (Fault.message fault)
-
 /// A policy that differs a little, towards what a key says.
 let private near (values: Values) key =
     let x =
@@ -255,10 +250,7 @@ let private expectUnbiased (mdp: FiniteMdp) (values: Values) (estimate: int64 ->
             if share > 0.02 then
                 expectMean "Fisher" (of' product) 1e-4 (samples |> Array.map (fun s -> of' s.Product))
 
-let private setupOf returns instances horizon mdp =
-    match Bridge.setup 1 returns instances horizon mdp with
-    | Ok setup -> setup
-    | Error fault -> failtest (Fault.message fault)
+let private setupOf returns instances horizon mdp = Bridge.setup 1 returns instances horizon mdp |> expectOk
 
 /// Root mean squares, over some seeds, of the relative errors of L, gradient, Fisher product and step.
 let private errors mdp (values: Values) estimate seeds =
@@ -282,7 +274,7 @@ let private errors mdp (values: Values) estimate seeds =
             [| (Bridge.localApproximation values surrogate other - values.Eta - gain) / gain
                relative (Bridge.gradient mdp values surrogate) gradient
                relative (Bridge.fisherProduct mdp values surrogate x) product
-               relative (Bridge.step setup mdp values damping delta surrogate) exactStep |])
+               relative (Bridge.step setup mdp values damping delta surrogate |> Result.defaultWith failtest) exactStep |])
 
     Array.init 4 (fun i -> sqrt (samples |> Array.averageBy (fun sample -> sample[i] * sample[i])))
 
@@ -316,7 +308,7 @@ let private estimates =
         "estimates"
         [ statisticOf 25 "of a single path are unbiased by exact values" (Gen.zip bridgeable key) (fun (case, key) ->
               let setup = setupOf Bridge.ByExactValues 8 32 case.Mdp
-              expectUnbiased case.Mdp case.Values (Bridge.singlePath setup case.Values >> surrogateOf) key)
+              expectUnbiased case.Mdp case.Values (Bridge.singlePath setup case.Values >> expectOk) key)
 
           statisticOf
               20
@@ -324,7 +316,7 @@ let private estimates =
               (Gen.zip bridgeable key)
               (fun (case, key) ->
                   // What has not come to an end within the batch is bootstrapped, from the baseline: that is to be next to nothing.
-                  let mdp = get (FiniteMdp.withGamma (min 0.5 case.Mdp.Gamma) case.Mdp)
+                  let mdp = expectOk (FiniteMdp.withGamma (min 0.5 case.Mdp.Gamma) case.Mdp)
                   let values = Values.ofPolicy mdp case.Values.Policy
                   let off = Key.normals mdp.States (Key.named "baseline" key)
 
@@ -332,12 +324,12 @@ let private estimates =
                       { values with V = ImmutableArray.CreateRange(values.V |> Seq.mapi (fun s v -> v + off[s])) }
 
                   let setup = setupOf Bridge.ByRewards 1 3000 mdp
-                  expectUnbiased mdp values (Bridge.singlePath setup wrong >> surrogateOf) key)
+                  expectUnbiased mdp values (Bridge.singlePath setup wrong >> expectOk) key)
 
           test "of a single path converge at the rate 1/√N" {
               let estimate rows seed =
                   let setup = setupOf Bridge.ByExactValues 16 (rows / 16) garnet
-                  setup, Bridge.singlePath setup ofGarnet seed |> surrogateOf
+                  setup, Bridge.singlePath setup ofGarnet seed |> expectOk
 
               expectRate "single path" ofGarnet garnet estimate [ 1 <<< 9; 1 <<< 11; 1 <<< 13; 1 <<< 15 ]
           }
@@ -347,18 +339,18 @@ let private estimates =
               "of a vine are unbiased, by exact values and by rewards"
               (Gen.zip bridgeable key)
               (fun (case, key) ->
-                  let mdp = get (FiniteMdp.withGamma (min 0.8 case.Mdp.Gamma) case.Mdp)
+                  let mdp = expectOk (FiniteMdp.withGamma (min 0.8 case.Mdp.Gamma) case.Mdp)
                   let values = Values.ofPolicy mdp case.Values.Policy
 
                   for returns, states in [ Bridge.ByExactValues, 128; Bridge.ByRewards, 128 ] do
                       let setup = setupOf returns states 1 mdp
-                      let estimate seed = Bridge.vine setup values seed |> Result.map fst |> surrogateOf
+                      let estimate seed = Bridge.vine setup values seed |> Result.map fst |> expectOk
                       expectUnbiased mdp values estimate key)
 
           test "of a vine converge at the rate 1/√N" {
               let estimate states seed =
                   let setup = setupOf Bridge.ByExactValues states 1 garnet
-                  setup, Bridge.vine setup ofGarnet seed |> Result.map fst |> surrogateOf
+                  setup, Bridge.vine setup ofGarnet seed |> Result.map fst |> expectOk
 
               expectRate "vine" ofGarnet garnet estimate [ 1 <<< 8; 1 <<< 10; 1 <<< 12; 1 <<< 14 ]
           }

@@ -9,12 +9,6 @@ open FunTrpo
 open FunTrpo.Exact
 open FunTrpo.Tests.Generators
 
-/// The result, which must be one.
-let get result =
-    match result with
-    | Ok value -> value
-    | Error fault -> failtest (Fault.message fault)
-
 /// Numbers of 512 binary places, to check float64 by.
 module Fixed =
 
@@ -119,7 +113,7 @@ let irregular gamma states actions key =
                   { Next = int (next[i] * float states)
                     Probability = probabilities[i]
                     Reward = 4.0 * rewards[i] - 2.0 } ])
-    |> get
+    |> expectOk
 
 let private discounts most =
     Gen.frequency
@@ -147,7 +141,7 @@ let processes most =
 
 /// The policy with these rows.
 let policyOf (mdp: FiniteMdp) (row: int -> float[]) =
-    Table.initRows mdp.States mdp.Actions row |> TabularPolicy.create mdp |> get
+    Table.initRows mdp.States mdp.Actions row |> TabularPolicy.create mdp |> expectOk
 
 let private drawn (mdp: FiniteMdp) (row: Key -> float[]) key =
     policyOf mdp (fun state -> row (Key.at (int64 state) key))

@@ -115,7 +115,7 @@ let private creating =
                   let p = Key.at (int64 (2 * state + action)) key |> simplex 3 |> Array.map rounded
                   [ for next in 0..2 -> { Next = next; Probability = p[next]; Reward = float next } ]
 
-              let mdp = FiniteMdp.create "table" 0.9 2 start (Array.create 3 false) branches |> get
+              let mdp = FiniteMdp.create "table" 0.9 2 start (Array.create 3 false) branches |> expectOk
               expectClose 1e-15 (Seq.sum mdp.Start) 1.0 "start"
 
               for state in 0..2 do
@@ -144,11 +144,11 @@ let private creating =
               "another discount changes nothing else, and back again nothing at all"
               (cases 0.99)
               (fun { Mdp = mdp; Values = values } ->
-                  let other = FiniteMdp.withGamma 0.25 mdp |> get
+                  let other = FiniteMdp.withGamma 0.25 mdp |> expectOk
                   Expect.equal other.Gamma 0.25 "γ"
                   Expect.equal (other.Name, other.States, other.Actions) (mdp.Name, mdp.States, mdp.Actions) "sizes"
                   expectSame 1e-15 (numbersOf other.Rewards) (numbersOf mdp.Rewards) "rewards"
-                  let back = FiniteMdp.withGamma mdp.Gamma other |> get
+                  let back = FiniteMdp.withGamma mdp.Gamma other |> expectOk
                   // Probabilities may be rounded once more.
                   let again = Values.ofPolicy back values.Policy
                   expectClose (values.EtaError + again.EtaError) again.Eta values.Eta "η")
@@ -235,7 +235,7 @@ let private wrongRows =
       "NaN", [| nan; 1.0 |]
       "an infinite number", [| infinity; 0.0 |] ]
 
-let private coin = table 0.9 [| 0.5; 0.5 |] [| false; false |] rightRow |> get
+let private coin = table 0.9 [| 0.5; 0.5 |] [| false; false |] rightRow |> expectOk
 
 let private isInvalid result =
     match result with
@@ -256,7 +256,7 @@ let private writingPolicies =
                   | _ -> failtest what)
 
           test "a negative number is refused with its action, and a table of another shape with both" {
-              let why written = TabularPolicy.create coin written |> Result.mapError Fault.message
+              let why written = TabularPolicy.create coin written |> Result.mapError string
 
               match why (Table.initRows 2 2 (fun _ -> [| 1.5; -0.5 |])) with
               | Error message -> Expect.stringContains message "state 0, action 1: a probability is -0.5" "where"
@@ -271,10 +271,10 @@ let private writingPolicies =
 
           property "rows of nine digits are made to sum to 1, and the others are left alone" (processes 0.9) (fun mdp ->
               let written = stochastic mdp (Key.ofSeed 1L)
-              let again = TabularPolicy.create mdp written.Table |> get
+              let again = TabularPolicy.create mdp written.Table |> expectOk
               expectSame 1e-15 (numbersOf again.Table) (numbersOf written.Table) "π"
               let rounded = written.Table |> Table.map (fun p -> Math.Round(p, 10))
-              let ofRounded = TabularPolicy.create mdp rounded |> get
+              let ofRounded = TabularPolicy.create mdp rounded |> expectOk
 
               for state in 0 .. mdp.States - 1 do
                   expectClose 1e-15 (Array.sum (TabularPolicy.rowArray ofRounded state)) 1.0 "Σ π")
@@ -396,7 +396,7 @@ let private downhill states actions key =
             let p = sparseSimplex (states - 1 - state) (Key.named "p" key)
             let rewards = Key.normals p.Length (Key.named "r" key)
             [ for i in 0 .. p.Length - 1 -> { Next = state + 1 + i; Probability = p[i]; Reward = rewards[i] } ])
-    |> get
+    |> expectOk
 
 let private downhills =
     gen {
@@ -580,7 +580,7 @@ let private valuing =
                           (fun state action ->
                               [ for branch in mdp.Branches(state, action).ToArray() ->
                                     { branch with Reward = unit * branch.Reward } ])
-                      |> get
+                      |> expectOk
 
                   expectClose (1e-11 * size mdp) ((Values.optimal scaled).Eta / unit) (Values.optimal mdp).Eta "η*") ]
 
@@ -589,7 +589,7 @@ let private patient =
     gen {
         let! mdp = processes 0.9
         let! tenths = Gen.choose (0, 120)
-        let mdp = FiniteMdp.withGamma (1.0 - 10.0 ** (-float tenths / 10.0)) mdp |> get
+        let mdp = FiniteMdp.withGamma (1.0 - 10.0 ** (-float tenths / 10.0)) mdp |> expectOk
         let! policy = policies mdp
         return { Mdp = mdp; Values = Values.ofPolicy mdp policy }
     }
@@ -695,7 +695,7 @@ let private large =
 
                       [ for i in 0..2 ->
                             { Next = int (next[i] * float count); Probability = p[i]; Reward = next[i] - 0.5 } ])
-                  |> get
+                  |> expectOk
 
               let values = Values.ofPolicy mdp (stochastic mdp (Key.ofSeed 6L))
               let ofV, ofRho = residuals mdp values

@@ -49,8 +49,8 @@ let private training =
 
         let state =
             result {
-                let! setup = Training.setup 2 configuration CartPole.environment
-                let! state, _ = Training.runFor 2000L setup (Training.start setup 5L) |> Seq.last
+                let! setup = Setup.create 2 configuration CartPole.environment
+                let! state, _ = Training.runFor 2000L setup (State.start setup 5L) |> Seq.last
                 return state
             }
 
@@ -72,8 +72,8 @@ let private reports =
 
         let ofPipeline =
             result {
-                let! setup = Training.setup 2 configuration CartPole.environment
-                let results = Training.runFor 2000L setup (Training.start setup 5L) |> List.ofSeq
+                let! setup = Setup.create 2 configuration CartPole.environment
+                let results = Training.runFor 2000L setup (State.start setup 5L) |> List.ofSeq
                 return results |> List.map (Result.map snd >> Result.defaultWith (Fault.message >> failtest))
             }
             |> Result.defaultWith (Fault.message >> failtest)
@@ -114,7 +114,7 @@ let private reports =
             let before = expected.Steps - int64 (configuration.Environments * configuration.Horizon)
 
             if report.Iteration < ofPipeline.Length then // the last one may be longer or shorter
-                Expect.equal report.TrustRegion (Configuration.deltaAt before configuration) "δ"
+                Expect.equal report.Delta (Configuration.deltaAt before configuration) "δ"
 
             let solution = improvement.Solution.Value
             Expect.equal report.CgIterations solution.Iterations "iterations of conjugate gradient"

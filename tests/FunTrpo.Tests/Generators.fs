@@ -13,10 +13,10 @@ open FunTrpo
 open FunTrpo.Kernels
 
 /// The value of a result that must not be an error.
-let expectOk result =
+let expectOk (result: Result<'T, 'Fault>) =
     match result with
     | Ok value -> value
-    | Error fault -> failtest (Fault.message fault)
+    | Error fault -> failtest $"%A{fault}"
 
 /// A file of `tests/fixtures`, which the build copies beside the test program (a deterministic build hides the source folder).
 let fixture (parts: string list) = Path.Combine(Array.ofList (AppContext.BaseDirectory :: "fixtures" :: parts))

@@ -38,13 +38,13 @@ let private task (reward: Reward) =
 
 /// The mean probability of the best action after so many steps.
 let private learned configuration steps seed (environment: Environment<Standing>) =
-    let setup = Training.setup 1 configuration environment |> expectOk
+    let setup = Setup.create 1 configuration environment |> expectOk
 
     let state =
-        Training.start setup seed |> Training.runFor steps setup |> Seq.map (expectOk >> fst) |> Seq.last
+        State.start setup seed |> Training.runFor steps setup |> Seq.map (expectOk >> fst) |> Seq.last
 
     let shown = Matrix.init contexts contexts (fun row column -> if row = column then 1f else 0f)
-    let logits = Actor.distributions (Training.actor setup state) shown
+    let logits = Actor.distributions (State.actor setup state) shown
 
     Seq.average (
         seq {
@@ -98,12 +98,12 @@ let tests =
               let environment = task reward
               // A batch holds some of the losses.
               let configuration = { small with Horizon = 512 }
-              let setup = Training.setup 1 configuration environment |> expectOk
+              let setup = Setup.create 1 configuration environment |> expectOk
 
               let last =
-                  Training.start setup 5L |> Training.runFor 200_000L setup |> Seq.map (expectOk >> fst) |> Seq.last
+                  State.start setup 5L |> Training.runFor 200_000L setup |> Seq.map (expectOk >> fst) |> Seq.last
 
-              let scores = Evaluation.run 1 environment (Training.actor setup last) 100 (Key.ofSeed 1L) |> expectOk
+              let scores = Evaluation.run 1 environment (State.actor setup last) 100 (Key.ofSeed 1L) |> expectOk
 
               Expect.equal scores.Mean 1.0 "always the safe action"
           }

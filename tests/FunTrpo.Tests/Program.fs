@@ -23,11 +23,17 @@ let private tests =
           InferencePolicyTests.tests
           RolloutTests.tests
           AdvantageTests.tests
+          SurrogateTests.tests
           FisherTests.tests
           ConjugateGradientTests.tests
+          LineSearchTests.tests
           TrustRegionTests.tests
+          AdamTests.tests
           CriticFitTests.tests
           ConfigurationTests.tests
+          SetupTests.tests
+          StateTests.tests
+          ReportTests.tests
           TrainingTests.tests
           OneStepTests.tests
           WarningTests.tests

@@ -531,14 +531,14 @@ let private failures =
                           Hidden = []
                           CriticHidden = [] }
 
-                  let setup = Training.setup 1 configuration environment |> expectOk
-                  let start = Training.start setup 1L
+                  let setup = Setup.create 1 configuration environment |> expectOk
+                  let start = State.start setup 1L
                   let results = Training.runFor (int64 (begins.Length * horizon)) setup start |> List.ofSeq
 
                   match Array.tryFindIndex not begins with
                   | Some first ->
                       let fault = FailedEnvironment(breakdown, inner.Id, first, 0L)
-                      Training.actor setup start |> ignore
+                      State.actor setup start |> ignore
                       results.Length = 1 && isError fault results.Head && isError fault (Training.update setup start)
                   | None -> List.forall Result.isOk results)
 

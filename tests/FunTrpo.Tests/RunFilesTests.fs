@@ -48,14 +48,14 @@ let private small =
         CriticSteps = 1
         NormaliseObservations = false }
 
-let private setup = lazy (Training.setup 1 small CartPole.environment |> expectOk)
+let private setup = lazy (Setup.create 1 small CartPole.environment |> expectOk)
 
 /// A run by its seed: what its states are, one after another, as training gives them when nothing is written.
 type private Run(seed: int64) =
     let mutable last = 0
 
     let states =
-        let start = Training.start setup.Value seed
+        let start = State.start setup.Value seed
 
         Seq.append (Seq.singleton start) (Training.run setup.Value start |> Seq.map (expectOk >> fst))
         |> Seq.map (fun state -> PolicyFile.sha256 state.PolicyParameters, state.Steps, state.Episodes)
@@ -130,7 +130,7 @@ let private optionsFor folder seed saveEvery steps : Train.Options =
 let private writesOf seed saveEvery iterations =
     let writes = List<Write>()
     let options = optionsFor "" seed saveEvery (int64 (32 * iterations))
-    let state = Training.start setup.Value seed
+    let state = State.start setup.Value seed
     let code = Train.iterate options setup.Value state writes.Add TextWriter.Null TextWriter.Null
     Expect.equal code 0 "exit code"
     List.ofSeq writes

@@ -46,7 +46,7 @@ let private variants =
 
 let private few count = { FsCheckConfig.defaultConfig with maxTest = count }
 
-let private setupOf threads configuration environment = Training.setup threads configuration environment |> expectOk
+let private setupOf threads configuration environment = Setup.create threads configuration environment |> expectOk
 
 /// Episodes of one step, with the rewards that a function gives one after another.
 let private oneStep (reward: unit -> float) =
@@ -86,7 +86,7 @@ let private determinism =
                       member _.Check environment =
                           let run threads =
                               let setup = setupOf threads configuration environment
-                              iterations 5 setup (Training.start setup 1L)
+                              iterations 5 setup (State.start setup 1L)
 
                           let once = run 1
 
@@ -103,7 +103,7 @@ let private determinism =
 
               let run threads =
                   let setup = setupOf threads configuration CartPole.environment
-                  iterations 2 setup (Training.start setup 3L)
+                  iterations 2 setup (State.start setup 3L)
 
               let once = run 1
               Expect.isTrue (same once (run 2)) "2 threads"
@@ -115,7 +115,7 @@ let private determinism =
               let setup = setupOf 1 small CartPole.environment
 
               let run (seed: int) =
-                  let start = Training.start setup (int64 seed)
+                  let start = State.start setup (int64 seed)
                   start, iterations 2 setup start |> last
 
               let startA, afterA = run a
@@ -136,7 +136,7 @@ let private values =
                   { new OnEnvironment with
                       member _.Check environment =
                           let setup = setupOf 1 configuration environment
-                          let start = Training.start setup 5L
+                          let start = State.start setup 5L
                           let through = iterations 6 setup start
 
                           for k in 1..5 do
@@ -147,7 +147,7 @@ let private values =
 
           test "it may go on into several futures, which leave it and each other as they are" {
               let setup = setupOf 1 small Pendulum.environment
-              let state = iterations 2 setup (Training.start setup 7L) |> last
+              let state = iterations 2 setup (State.start setup 7L) |> last
               let kept = Vector.toArray state.PolicyParameters, Vector.toArray state.Critic.Parameters, string state
               let future = iterations 2 setup state
 
@@ -170,7 +170,7 @@ let private values =
           test "TRPO, the natural gradient and REINFORCE start alike and move differently" {
               let first configuration =
                   let setup = setupOf 1 configuration CartPole.environment
-                  let start = Training.start setup 9L
+                  let start = State.start setup 9L
                   let state, report = iterations 1 setup start |> List.head
                   start, state, report
 
@@ -213,7 +213,7 @@ let private byHand (setup: Setup<'State>) (state: State<'State>) =
     let batch, instances =
         Rollout.collect
             setup.Environment
-            (Training.actor setup state)
+            (State.actor setup state)
             configuration.Horizon
             1
             (Key.named "rollout" key)
@@ -252,6 +252,7 @@ let private byHand (setup: Setup<'State>) (state: State<'State>) =
         Surrogate.create 1 setup.Policy observations batch.Actions advantages state.PolicyParameters
         |> Surrogate.withEntropyBonus configuration.EntropyBonus
         |> TrustRegion.improve (Configuration.improvement state.Steps configuration)
+        |> Result.defaultWith failtest
 
     let critic =
         CriticFit.fit
@@ -278,7 +279,7 @@ let private composition =
                   { new OnEnvironment with
                       member _.Check environment =
                           let setup = setupOf 2 configuration environment
-                          let start = Training.start setup 17L
+                          let start = State.start setup 17L
                           let results = iterations 30 setup start
 
                           for before, (after, report) in
@@ -291,7 +292,7 @@ let private composition =
                               Expect.equal (List.ofSeq after.Instances) parts.Instances "instances"
 
                               let returns = List.ofSeq before.RecentReturns @ parts.Returns
-                              let recent = returns |> List.skip (max 0 (returns.Length - Training.window))
+                              let recent = returns |> List.skip (max 0 (returns.Length - State.window))
                               Expect.equal (List.ofSeq after.RecentReturns) recent "returns"
 
                               Expect.isTrue (same report.ExplainedVariance parts.ExplainedVariance) "explained variance" }
@@ -302,7 +303,7 @@ let private composition =
           <| Prop.forAll (Gen.zip (Gen.choose (0, 1000)) (Gen.choose (1, 80)) |> Arb.fromGen) (fun (seed, count) ->
               let configuration = { small with Horizon = 7 }
               let setup = setupOf 1 configuration Pendulum.environment
-              let start = Training.start setup (int64 seed)
+              let start = State.start setup (int64 seed)
               let results = iterations count setup start
               let states = start :: List.map fst results
 
@@ -316,7 +317,7 @@ let private composition =
                   List.zip (List.take count states) (List.map snd results)
                   |> List.filter (snd >> hasMoved)
                   |> List.collect (fun (state, _) ->
-                      let batch, _ = Training.rollout configuration.Horizon setup state |> expectOk
+                      let batch, _ = Stages.rollout configuration.Horizon setup state |> expectOk
                       List.init batch.Observations.Rows (fun row -> batch.Observations.Row(row).ToArray()))
 
               match (List.last states).Normaliser with
@@ -334,7 +335,7 @@ let private composition =
           test "shows the normaliser each of its steps, once" {
               let setup = setupOf 1 small Pendulum.environment
 
-              for state, _ in iterations 3 setup (Training.start setup 1L) do
+              for state, _ in iterations 3 setup (State.start setup 1L) do
                   match state.Normaliser with
                   | Standardise seen -> Expect.equal seen.Count (float state.Steps) "observations"
                   | other -> failtest $"%A{other}"
@@ -347,7 +348,7 @@ let private sequences =
               let steps = ref 0
               let setup = setupOf 1 small (counting steps CartPole.environment)
               let batch = small.Environments * small.Horizon
-              let all = Training.run setup (Training.start setup 1L)
+              let all = Training.run setup (State.start setup 1L)
               Expect.equal steps.Value 0 "steps before the first"
               use iterations = all.GetEnumerator()
               Expect.equal steps.Value 0 "steps before the first"
@@ -356,22 +357,33 @@ let private sequences =
                   Expect.isTrue (iterations.MoveNext()) "there is a next"
                   Expect.equal steps.Value (i * batch) $"steps after {i}"
 
-              Training.runFor 10_000L setup (Training.start setup 1L) |> Seq.head |> ignore
+              Training.runFor 10_000L setup (State.start setup 1L) |> Seq.head |> ignore
               Expect.equal steps.Value (4 * batch) "steps after the first of runFor"
           }
 
-          test "takes a rule of the caller's own in the place of the trust region" {
-              let setup = setupOf 2 small CartPole.environment
-              let start = Training.start setup 1L
-              let trpo = TrustRegion.improve (Configuration.improvement 0L small)
-              let byRule = Training.updateBy trpo small.Horizon setup start
-              Expect.isTrue (same byRule (Training.update setup start)) "TRPO, as a rule"
+          test "improves the policy by the rule of the setup, with the δ in force" {
+              let configuration = { small with DeltaHalfLife = 1000 }
+              let setup = setupOf 2 configuration CartPole.environment
+              let start = State.start setup 1L
+              let deltas = Collections.Generic.List<float>()
 
-              let stay surrogate = { trpo surrogate with Parameters = surrogate.Parameters; Outcome = NoGradient }
+              let stay (settings: ImprovementSettings) (surrogate: Surrogate) =
+                  match settings.StepRule with
+                  | TrustRegionStep(delta, _) -> deltas.Add delta
+                  | FixedStep _ -> ()
 
-              let state, report =
-                  Training.updateBy stay small.Horizon setup start |> Result.defaultWith (Fault.message >> failwith)
+                  TrustRegion.improve settings surrogate
+                  |> Result.map (fun improvement ->
+                      { improvement with Parameters = surrogate.Parameters; Outcome = NoGradient })
 
+              let steps = 2L * int64 (small.Environments * small.Horizon)
+
+              let results =
+                  Training.runFor steps { setup with Improve = stay } start |> Seq.map expectOk |> List.ofSeq
+
+              let state, report = List.last results
+              Expect.sequenceEqual deltas [ for _, report in results -> report.Delta ] "δ"
+              Expect.isLessThan deltas[1] deltas[0] "δ shrinks"
               Expect.equal state.PolicyParameters start.PolicyParameters "the rule's parameters"
               Expect.equal report.Improvement.Outcome NoGradient "the rule's account"
               Expect.notEqual state.Critic start.Critic "the critic is fitted"
@@ -379,14 +391,14 @@ let private sequences =
 
           test "counts iterations, steps and episodes" {
               let setup = setupOf 1 small CartPole.environment
-              let results = iterations 6 setup (Training.start setup 1L)
+              let results = iterations 6 setup (State.start setup 1L)
 
               for number, (state, report) in List.indexed results do
                   Expect.equal state.Iteration (number + 1) "iteration"
                   Expect.equal state.Steps (int64 ((number + 1) * small.Environments * small.Horizon)) "steps"
                   Expect.equal (report.Iteration, report.Steps) (state.Iteration, state.Steps) "report"
                   Expect.equal report.Episodes state.Episodes "episodes"
-                  Expect.equal report.MeanReturn (Training.meanReturn state) "mean return"
+                  Expect.equal report.MeanReturn (State.meanReturn state) "mean return"
 
               // A return of CartPole is the length of its episode.
               let state = last results
@@ -397,10 +409,10 @@ let private sequences =
 
           test "keeps the last 100 returns, and the best mean of 100 that there was" {
               let setup = setupOf 1 { small with Horizon = 400 } CartPole.environment
-              let states = iterations 6 setup (Training.start setup 2L) |> List.map fst
+              let states = iterations 6 setup (State.start setup 2L) |> List.map fst
               let final = List.last states
               Expect.isGreaterThan final.Episodes 150L "episodes"
-              Expect.hasLength final.RecentReturns Training.window "returns"
+              Expect.hasLength final.RecentReturns State.window "returns"
 
               for state in states do
                   Expect.equal state.RecentReturns.Length (int (min 100L state.Episodes)) "returns"
@@ -427,12 +439,12 @@ let private sequences =
 
               // Every return, and the mean of every 100 in a row: no iteration has finished more.
               let returns =
-                  [ for before, after in List.pairwise (Training.start setup 2L :: states) do
+                  [ for before, after in List.pairwise (State.start setup 2L :: states) do
                         let finished = finishedBetween before after
-                        Expect.isLessThanOrEqual finished Training.window "episodes of an iteration"
+                        Expect.isLessThanOrEqual finished State.window "episodes of an iteration"
                         yield! Seq.skip (after.RecentReturns.Length - finished) after.RecentReturns ]
 
-              let best = returns |> List.windowed Training.window |> List.map List.average |> List.max
+              let best = returns |> List.windowed State.window |> List.map List.average |> List.max
               Expect.floatClose Accuracy.high final.BestMeanReturn.Value best "best mean"
           }
 
@@ -449,7 +461,7 @@ let private sequences =
                           reward)
 
                   let setup = setupOf 1 { small with Horizon = 200 } environment
-                  let final = iterations 2 setup (Training.start setup 1L) |> List.last |> fst
+                  let final = iterations 2 setup (State.start setup 1L) |> List.last |> fst
                   Expect.isGreaterThan final.Episodes 200L "episodes"
 
                   let best = if first > 0.0 then first / 100.0 else -200.0
@@ -476,7 +488,7 @@ let private sequences =
                           member _.Observe(state, observation) = inner.Observe(state, observation) }
 
                   let setup = setupOf 1 { Configuration.standard with CriticSteps = 1 } struck
-                  let results = iterations 8 setup (Training.start setup 1L)
+                  let results = iterations 8 setup (State.start setup 1L)
                   let deviations = results |> List.map (fun (state, _) -> ReturnUnit.deviation state.Critic.Unit)
                   Expect.isGreaterThan deviations[4] (1e-3 * abs size) "the iteration of that reward"
                   Expect.isLessThan deviations[6] 100.0 "two iterations later"
@@ -494,7 +506,7 @@ let private sequences =
               let isMet total (state: State<_>) =
                   state.Steps >= int64 total && state.Steps < int64 (total + environments)
 
-              let state = run first (Training.start setup 1L)
+              let state = run first (State.start setup 1L)
               let total = max (int state.Steps) (first + more)
 
               isMet first state
@@ -503,7 +515,7 @@ let private sequences =
 
           test "runFor makes whole iterations until the largest number of steps, and none until the smallest" {
               let setup = setupOf 1 small CartPole.environment
-              let start = Training.start setup 1L
+              let start = State.start setup 1L
               let two total = Training.runFor total setup start |> Seq.truncate 2 |> Seq.map expectOk |> List.ofSeq
 
               for below in 0 .. small.Environments do
@@ -522,7 +534,7 @@ let private sequences =
               "runFor makes full iterations as run does, and a last one of less than half more or less"
           <| Prop.forAll (Gen.choose (1, 200) |> Arb.fromGen) (fun steps ->
               let setup = setupOf 1 small CartPole.environment
-              let start = Training.start setup 1L
+              let start = State.start setup 1L
               let results = Training.runFor (int64 steps) setup start |> Seq.map expectOk |> List.ofSeq
               let made = 0L :: (results |> List.map (fun (state, _) -> state.Steps))
               let horizons = List.pairwise made |> List.map (fun (a, b) -> int (b - a) / small.Environments)
@@ -567,7 +579,7 @@ let private failures =
               <| Prop.forAll (Gen.choose (1, 90) |> Arb.fromGen) (fun failAt ->
                   let results environment =
                       let setup = setupOf 2 small environment
-                      Training.run setup (Training.start setup 1L)
+                      Training.run setup (State.start setup 1L)
 
                   let broken = results (failing what failAt) |> List.ofSeq
                   let good = (failAt - 1) / small.Horizon
@@ -583,7 +595,7 @@ let private failures =
 
           test "fails again, and alike, when its last good state is tried again" {
               let setup = setupOf 1 small (failing "reward" 40)
-              let results = Training.run setup (Training.start setup 1L) |> List.ofSeq
+              let results = Training.run setup (State.start setup 1L) |> List.ofSeq
 
               match results with
               | [ Ok(state, _); Error fault ] ->
@@ -599,7 +611,7 @@ let private failures =
           test "a step that makes the policy infinite is an error that names the stage and the iteration" {
               let setup = setupOf 1 { reinforce with LearningRate = 1e300 } CartPole.environment
 
-              match Training.run setup (Training.start setup 1L) |> Seq.truncate 5 |> List.ofSeq with
+              match Training.run setup (State.start setup 1L) |> Seq.truncate 5 |> List.ofSeq with
               | [ Error(NonFiniteStage(stage, "CartPole-v1", iteration)) ] ->
                   Expect.equal (stage, iteration) ("policy", 1) "stage and iteration"
               | results -> failtest $"%A{results}"
@@ -621,7 +633,7 @@ let private failures =
 
                   let setup = setupOf 1 { small with NormaliseReturns = false } huge
 
-                  match Training.update setup (Training.start setup 1L) with
+                  match Training.update setup (State.start setup 1L) with
                   | Error(NonFiniteStage("returns", "Huge-v0", 1)) -> Expect.equal reward 3e38 "a reward that fits"
                   | Error fault ->
                       Expect.equal fault (OversizedEnvironment("reward", reward, "Huge-v0", 0, 1L)) "the fault"
@@ -641,7 +653,7 @@ let private trustRegion =
                           let configuration = { small with Delta = delta; Damping = 1e-3; LineSearchTries = 3 }
 
                           let setup = setupOf 1 configuration environment
-                          let start = Training.start setup 11L
+                          let start = State.start setup 11L
                           let results = iterations 15 setup start
 
                           for before, (state, report) in
@@ -674,9 +686,9 @@ let private learning =
 
     let meanReturnAfter steps configuration seed =
         let setup = setupOf 2 configuration CartPole.environment
-        let start = Training.start setup seed
+        let start = State.start setup seed
         let results = Training.runFor steps setup start |> Seq.map expectOk |> List.ofSeq
-        (results |> List.pick (fun (_, report) -> report.MeanReturn)), (last results |> Training.meanReturn).Value
+        (results |> List.pick (fun (_, report) -> report.MeanReturn)), (last results |> State.meanReturn).Value
 
     testList
         "learning on CartPole-v1"
@@ -701,9 +713,9 @@ let private starting =
               { new OnEnvironment with
                   member _.Check environment =
                       let setup = setupOf 1 small environment
-                      let trained = iterations 3 setup (Training.start setup 13L) |> last
-                      let actor = Training.actor setup trained
-                      let state = Training.startFrom setup 14L actor |> expectOk
+                      let trained = iterations 3 setup (State.start setup 13L) |> last
+                      let actor = State.actor setup trained
+                      let state = State.startFrom setup 14L actor |> expectOk
                       Expect.equal state.PolicyParameters trained.PolicyParameters "parameters"
                       Expect.equal state.Normaliser trained.Normaliser "normaliser"
 
@@ -712,7 +724,7 @@ let private starting =
                           (0, 0L, 0L, 0)
                           "counts"
 
-                      let fresh = Training.start setup 14L
+                      let fresh = State.start setup 14L
                       Expect.equal (List.ofSeq state.Instances) (List.ofSeq fresh.Instances) "instances"
                       Expect.isTrue (same state.Critic fresh.Critic) "critic"
                       let after, report = iterations 1 setup state |> List.head
@@ -731,7 +743,7 @@ let private starting =
                |> Arb.fromGen)
               (fun (hidden, (activation, scale, normalise)) ->
                   let setup = setupOf 1 small Pendulum.environment
-                  let actor = Training.actor setup (Training.start setup 1L)
+                  let actor = State.actor setup (State.start setup 1L)
 
                   let other =
                       { small with
@@ -748,7 +760,7 @@ let private starting =
                       |> List.filter snd
                       |> List.map fst
 
-                  match Training.startFrom (setupOf 1 other Pendulum.environment) 1L actor with
+                  match State.startFrom (setupOf 1 other Pendulum.environment) 1L actor with
                   | Error(InvalidSetting(field, _, _)) -> List.contains field differing
                   | Error _ -> false
                   | Ok state -> differing.IsEmpty && state.PolicyParameters = actor.Parameters)
@@ -759,9 +771,9 @@ let private starting =
               let count configuration = (setupOf 1 configuration Pendulum.environment).Policy.Network.ParameterCount
               Expect.equal (count first) (count second) "sizes"
               let setup = setupOf 1 first Pendulum.environment
-              let actor = Training.actor setup (Training.start setup 1L)
+              let actor = State.actor setup (State.start setup 1L)
 
-              match Training.startFrom (setupOf 1 second Pendulum.environment) 1L actor with
+              match State.startFrom (setupOf 1 second Pendulum.environment) 1L actor with
               | Error(InvalidSetting("hidden", "7,12", allowed)) -> Expect.stringContains allowed "10,8" "allowed"
               | other -> failtest $"%A{Result.map ignore other}"
           }
@@ -779,8 +791,8 @@ let private starting =
                       member _.Observe(time, observation) = observation[0] <- float32 time }
 
               let setup = setupOf 1 { small with Hidden = [] } counting
-              let actor = Training.actor setup (Training.start setup 1L)
-              let state = Training.startFrom setup 2L actor |> expectOk
+              let actor = State.actor setup (State.start setup 1L)
+              let state = State.startFrom setup 2L actor |> expectOk
               Expect.equal state.Normaliser Unnormalised "normaliser"
           }
 
@@ -798,7 +810,7 @@ let private starting =
 
               let actorOf environment =
                   let setup = setupOf 1 { small with Hidden = [] } environment
-                  Training.actor setup (Training.start setup 1L)
+                  State.actor setup (State.start setup 1L)
 
               let setup = setupOf 1 { small with Hidden = [] } (spaced 2 (Discrete 4))
 
@@ -806,7 +818,7 @@ let private starting =
                   [ spaced 2 (MultiBinary 2) // 2·4 + 4 = 2·4 + 4 parameters
                     spaced 3 (Discrete 3) // 3·3 + 3 = 12 as well
                     spaced 5 (MultiBinary 1) ] do // 5·2 + 2 = 12 as well
-                  match Training.startFrom setup 1L (actorOf environment) with
+                  match State.startFrom setup 1L (actorOf environment) with
                   | Error(Mismatch _) -> ()
                   | _ -> failtest $"an actor for {Space.describe environment.ActionSpace} was taken"
           } ]
@@ -844,7 +856,7 @@ let private refusals =
                 four, MultiBinary 1_000_000_000
                 four, Discrete((1 <<< 24) + 1) ] do
               test $"refuses {Space.describe observations} seen and {Space.describe actions} done" {
-                  match Training.setup 1 small (withSpaces observations actions) with
+                  match Setup.create 1 small (withSpaces observations actions) with
                   | Error(Mismatch why) -> Expect.stringContains why "Odd-v0" "the message"
                   | _ -> failtest "accepted"
               } ]
@@ -866,7 +878,7 @@ let private oversized =
             member _.Observe(time, observation) = observation.Fill(float32 time) }
 
     let refusalOf configuration observations actions =
-        match Training.setup 1 configuration (ofSize observations actions) with
+        match Setup.create 1 configuration (ofSize observations actions) with
         | Ok _ -> failtest "accepted"
         | Error(InvalidSetting(field, _, _) as fault) -> field, Fault.message fault
         | Error fault -> failtest (Fault.message fault)
@@ -926,7 +938,7 @@ let private oversized =
                           Hidden = hidden
                           CriticHidden = hidden }
 
-                  match Training.setup 1 configuration (ofSize (MultiBinary observations) (Discrete actions)) with
+                  match Setup.create 1 configuration (ofSize (MultiBinary observations) (Discrete actions)) with
                   | Error(InvalidSetting _) -> true
                   | Error _ -> false
                   | Ok setup ->
@@ -954,7 +966,7 @@ let private endless =
                 member _.Observe(_, row) = row.Clear() }
 
         let setup = setupOf 1 { small with Hidden = [] } environment
-        let actor = Training.actor setup (Training.start setup 1L)
+        let actor = State.actor setup (State.start setup 1L)
 
         match Evaluation.run 1 environment actor 1 (Key.ofSeed 1L) with
         | Error(EndlessEpisode("Endless-v0", _)) -> ()
@@ -965,10 +977,10 @@ let private firstBatch =
     testProperty "the first batch is seen by its own moments, and so as it will be seen afterwards"
     <| fun (seed: int64) ->
         let setup = setupOf 1 small CartPole.environment
-        let start = Training.start setup seed
-        let batch, _ = Training.rollout small.Horizon setup start |> expectOk
+        let start = State.start setup seed
+        let batch, _ = Stages.rollout small.Horizon setup start |> expectOk
         let next, _ = Training.update setup start |> expectOk
-        let seen = (Training.advantageBatch setup start batch).Observations
+        let seen = (Stages.advantageBatch setup start batch).Observations
         seen = Normaliser.apply next.Normaliser batch.Observations && seen <> batch.Observations
 
 let private named =
@@ -982,7 +994,7 @@ let private named =
                     Parameters = Vector.init setup.Policy.Network.ParameterCount (fun _ -> Single.MaxValue)
                     Normaliser = Unnormalised }
 
-              match Training.startFrom setup 1L wild |> Result.bind (Training.update setup) with
+              match State.startFrom setup 1L wild |> Result.bind (Training.update setup) with
               | Error(NonFinitePolicy("Pendulum-v1", instance, 0L)) ->
                   Expect.isLessThan instance small.Environments "instance"
               | Error other -> failtest (Fault.message other)

@@ -385,7 +385,7 @@ let private small =
         CriticSteps = 2
         NormaliseObservations = true }
 
-let private setupOf threads configuration environment = Training.setup threads configuration environment |> expectOk
+let private setupOf threads configuration environment = Setup.create threads configuration environment |> expectOk
 
 /// The states and reports of so many iterations.
 let private iterations count setup state = Training.run setup state |> Seq.take count |> Seq.map expectOk |> List.ofSeq
@@ -411,7 +411,7 @@ let private trains branches =
             let steps = ref 0
             let configuration = { small with Branches = branches }
             let setup = setupOf 2 configuration (counting steps environment)
-            let results = iterations 2 setup (Training.start setup 3L)
+            let results = iterations 2 setup (State.start setup 3L)
             let state, report = List.last results
             let ofBatches = 2L * int64 (small.Environments * small.Horizon)
             let branchesPerState = Vine.branchesIn environment.ActionSpace branches
@@ -442,9 +442,9 @@ let private trains branches =
 let private improvedByHand (setup: Setup<'State>) (state: State<'State>) =
     let configuration = setup.Configuration
     let key = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
-    let batch, instances = Training.rollout configuration.Horizon setup state |> expectOk
+    let batch, instances = Stages.rollout configuration.Horizon setup state |> expectOk
     let normaliser = Normaliser.orMomentsOf batch.Observations state.Normaliser
-    let actor = { Training.actor setup state with Normaliser = normaliser }
+    let actor = { State.actor setup state with Normaliser = normaliser }
     let values = Normaliser.apply normaliser >> Critic.values setup.Critic state.Critic
 
     let vine =
@@ -471,6 +471,7 @@ let private improvedByHand (setup: Setup<'State>) (state: State<'State>) =
         state.PolicyParameters
     |> Surrogate.withEntropyBonus configuration.EntropyBonus
     |> TrustRegion.improve { settings with FisherFraction = settings.FisherFraction / float vine.Branches }
+    |> Result.defaultWith failtest
 
 /// Checks one claim on a discrete, a continuous and another environment.
 type private OnEnvironment =
@@ -512,7 +513,7 @@ let private training =
                   { new OnEnvironment with
                       member _.Check environment =
                           let setup = setupOf 2 configuration environment
-                          let start = Training.start setup 17L
+                          let start = State.start setup 17L
                           let results = iterations 3 setup start
 
                           for before, (after, report) in
@@ -527,7 +528,7 @@ let private training =
                       member _.Check environment =
                           let run threads =
                               let setup = setupOf threads configuration environment
-                              iterations 3 setup (Training.start setup 1L)
+                              iterations 3 setup (State.start setup 1L)
 
                           let once = run 1
 
@@ -540,10 +541,10 @@ let private training =
                       member _.Check environment =
                           let once configuration =
                               let setup = setupOf 1 configuration environment
-                              iterations 1 setup (Training.start setup 5L) |> List.exactlyOne |> fst
+                              iterations 1 setup (State.start setup 5L) |> List.exactlyOne |> fst
 
                           let vine, path = once configuration, once { configuration with Branches = 0 }
-                          let start = Training.start (setupOf 1 configuration environment) 5L
+                          let start = State.start (setupOf 1 configuration environment) 5L
 
                           Expect.notEqual
                               path.PolicyParameters
@@ -583,10 +584,10 @@ let private training =
                           CriticHidden = [ 32 ] }
 
                   let setup = setupOf 2 configuration CartPole.environment
-                  let start = Training.start setup seed
+                  let start = State.start setup seed
                   let _, early = Training.run setup start |> Seq.item 1 |> expectOk
                   let trained, _ = Training.runFor 20_000L setup start |> Seq.last |> expectOk
-                  let actor = Training.actor setup trained
+                  let actor = State.actor setup trained
                   let scores = Evaluation.run 2 CartPole.environment actor 20 (Key.ofSeed 5L) |> expectOk
                   Expect.isLessThan early.MeanReturn.Value 30.0 "mean return of the first episodes"
                   Expect.isGreaterThan scores.Mean 200.0 "mean return of the trained policy"
@@ -600,7 +601,7 @@ let private training =
                   let setup = setupOf 1 { small with Branches = 3 } (walk (MultiBinary 2) 12 (ref 0))
 
                   let results =
-                      Training.runFor (int64 total) setup (Training.start setup 1L) |> Seq.map expectOk |> List.ofSeq
+                      Training.runFor (int64 total) setup (State.start setup 1L) |> Seq.map expectOk |> List.ofSeq
 
                   let made = (List.last results |> fst).Steps
                   Expect.isGreaterThanOrEqual made (int64 total) "met"
@@ -608,7 +609,7 @@ let private training =
 
           test "until a total is met makes whole iterations while there is room for them" {
               let setup = setupOf 1 small CartPole.environment
-              let start = Training.start setup 1L
+              let start = State.start setup 1L
               let most = int64 (small.Environments * (small.Horizon + small.Branches * small.BranchSteps))
               let total = 5L * most
               let results = Training.runFor total setup start |> Seq.map expectOk |> List.ofSeq
@@ -620,7 +621,7 @@ let private training =
 
           test "until the largest number of steps makes whole iterations" {
               let setup = setupOf 1 small CartPole.environment
-              let start = Training.start setup 1L
+              let start = State.start setup 1L
 
               let results =
                   Training.runFor Int64.MaxValue setup start |> Seq.truncate 2 |> Seq.map expectOk |> List.ofSeq
@@ -710,7 +711,7 @@ let private faults =
 
     let update environment =
         let setup = setupOf 2 plain environment
-        Training.update setup (Training.start setup 1L)
+        Training.update setup (State.start setup 1L)
 
     let horizon = small.Horizon
 
@@ -787,8 +788,8 @@ let private borrowing =
                           BranchSteps = 5 }
 
                   let update environment =
-                      match Training.setup 1 configuration environment with
-                      | Ok setup -> Training.update setup (Training.start setup 1L) |> Result.isOk
+                      match Setup.create 1 configuration environment with
+                      | Ok setup -> Training.update setup (State.start setup 1L) |> Result.isOk
                       | Error fault -> failtest (Fault.message fault)
 
                   let isDone =

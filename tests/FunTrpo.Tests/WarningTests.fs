@@ -28,8 +28,8 @@ let private small =
 
 /// The states and reports of so many iterations.
 let private iterations configuration environment count =
-    let setup = Training.setup 1 configuration environment |> expectOk
-    let start = Training.start setup 3L
+    let setup = Setup.create 1 configuration environment |> expectOk
+    let start = State.start setup 3L
     setup, start, Training.run setup start |> Seq.truncate count |> Seq.map expectOk |> List.ofSeq
 
 /// In which iterations there was such a warning.
@@ -59,7 +59,7 @@ let tests =
 
               for state, report in results do
                   Expect.equal report.Improvement.Outcome NoGradient "outcome"
-                  Expect.equal (Training.actor setup state).Parameters start.PolicyParameters "parameters"
+                  Expect.equal (State.actor setup state).Parameters start.PolicyParameters "parameters"
           }
 
           testProperty "a policy that has not moved acts as before, also where observations are standardised"
@@ -69,14 +69,15 @@ let tests =
               let setup, start, results = iterations configuration environment moves
               let before = if results.IsEmpty then start else fst (List.last results)
 
-              let refuse (surrogate: Surrogate) =
-                  { Parameters = surrogate.Parameters
-                    Outcome = LineSearchFailed 1
-                    Comparison = Surrogate.at surrogate surrogate.Parameters
-                    GradientNorm = 1.0
-                    Solution = None }
+              let refuse _ (surrogate: Surrogate) =
+                  Ok
+                      { Parameters = surrogate.Parameters
+                        Outcome = LineSearchFailed 1
+                        Comparison = Surrogate.at surrogate surrogate.Parameters
+                        GradientNorm = 1.0
+                        Solution = None }
 
-              let after, _ = Training.updateBy refuse 8 setup before |> expectOk
+              let after, _ = Training.updateFor 8 { setup with Improve = refuse } before |> expectOk
 
               after.PolicyParameters = before.PolicyParameters
               && after.Normaliser.Equals before.Normaliser

@@ -1,0 +1,180 @@
+namespace FunTrpo
+
+open System
+open System.Collections.Immutable
+open System.Globalization
+
+/// Wall-clock seconds of an iteration and of its stages. The policy's improvement and the critic's fit may run at the same time. Two of these
+/// are always equal: the same iteration takes other times when it is repeated, and its reports are equal all the same.
+[<Struct; CustomEquality; NoComparison>]
+type StageSeconds =
+    {
+        Rollout: float
+        /// The surrogate and the policy's improvement.
+        Policy: float
+        /// The critic's fit.
+        Critic: float
+        /// The whole iteration.
+        Total: float
+    }
+
+    override _.Equals other = other :? StageSeconds
+    override _.GetHashCode() = 0
+
+/// A summary of one iteration. `Report.fields` describes its quantities.
+type Report =
+    {
+        Iteration: int
+        /// All environment steps so far, and those of this iteration. Both include the steps of branches.
+        Steps: int64
+        BatchSteps: int64
+        /// All episodes that have finished so far, and those that finished in this iteration.
+        Episodes: int64
+        Finished: ImmutableArray<Episode>
+        /// The mean return of the last 100 finished episodes, or of all if fewer have finished.
+        MeanReturn: float option
+        Improvement: Improvement
+        /// The radius δ of the trust region in nats; ∞ for fixed steps.
+        Delta: float
+        /// 1 − Var(G − V) / Var(G), with the returns G of the batch and the values V of the critic before this iteration's fit.
+        ExplainedVariance: float
+        /// The root mean squared error of V against G before the fit and after it, in the unit of the reward.
+        CriticErrorBefore: float
+        CriticErrorAfter: float
+        Seconds: StageSeconds
+        /// Usually empty.
+        Warnings: Warning list
+    }
+
+/// The value of a quantity in one report.
+[<RequireQualifiedAccess>]
+type ReportValue =
+    | Whole of int64
+    | Number of float
+    | Text of string
+    /// The quantity has no value in this iteration, such as the mean return before the first episode has finished.
+    | Missing
+
+/// One quantity of a report.
+type ReportField =
+    {
+        Name: string
+        Meaning: string
+        /// The unit, such as "nats" or "s"; empty for plain numbers and texts.
+        Unit: string
+        Read: Report -> ReportValue
+    }
+
+module Report =
+
+    let private whole name unit meaning (read: Report -> int64) =
+        { Name = name; Meaning = meaning; Unit = unit; Read = read >> ReportValue.Whole }
+
+    /// A quantity that is missing where it is NaN or infinite.
+    let private number name unit meaning (read: Report -> float) =
+        let read report =
+            let value = read report
+            if Double.IsFinite value then ReportValue.Number value else ReportValue.Missing
+
+        { Name = name; Meaning = meaning; Unit = unit; Read = read }
+
+    let private text name meaning (read: Report -> string option) =
+        let read report = read report |> Option.map ReportValue.Text |> Option.defaultValue ReportValue.Missing
+
+        { Name = name; Meaning = meaning; Unit = ""; Read = read }
+
+    let private outcomeName outcome =
+        match outcome with
+        | Moved _ -> "moved"
+        | NoGradient -> "no gradient"
+        | NoCurvature -> "no curvature"
+        | LineSearchFailed _ -> "line search failed"
+
+    let private stopName stop =
+        match stop with
+        | Converged -> "converged"
+        | IterationLimit -> "iteration limit"
+        | VanishingCurvature _ -> "vanishing curvature"
+
+    let private tries (report: Report) =
+        match report.Improvement.Outcome with
+        | Moved(_, tries)
+        | LineSearchFailed tries -> tries
+        | NoGradient
+        | NoCurvature -> 0
+
+    let private stepFraction (report: Report) =
+        match report.Improvement.Outcome with
+        | Moved(fraction, _) -> fraction
+        | _ -> 0.0
+
+    let private meanLength (report: Report) =
+        if report.Finished.IsEmpty then
+            nan
+        else
+            report.Finished |> Seq.averageBy (fun episode -> float episode.Length)
+
+    let private comparison (report: Report) = report.Improvement.Comparison
+    let private solution (report: Report) = report.Improvement.Solution
+
+    /// All quantities of an iteration, in the order in which they are shown. The console, progress.csv and the facade show these.
+    let fields =
+        [ whole "iteration" "" "iterations so far" (fun r -> int64 r.Iteration)
+          whole "steps" "steps" "environment steps so far" _.Steps
+          whole "episodes" "episodes" "episodes that have finished so far" _.Episodes
+          whole "batchSteps" "steps" "environment steps of this iteration" _.BatchSteps
+          whole "finishedEpisodes" "episodes" "episodes that finished in this iteration" (fun r ->
+              int64 r.Finished.Length)
+          number "meanReturn" "reward" "mean return of the last 100 finished episodes" (fun r ->
+              defaultArg r.MeanReturn nan)
+          number "meanEpisodeLength" "steps" "mean length of the episodes that finished in this iteration" meanLength
+          text "outcome" "whether the policy moved and, if not, why" (fun r -> Some(outcomeName r.Improvement.Outcome))
+          number "meanKl" "nats" "mean KL(old ‖ new) of the step over the batch" (fun r -> (comparison r).MeanKl)
+          number "maxKl" "nats" "largest KL(old ‖ new) of the step over the batch" (fun r -> (comparison r).MaxKl)
+          number "delta" "nats" "radius δ of the trust region" _.Delta
+          number "klOverDelta" "" "fraction of the trust region that the step used" (fun r ->
+              (comparison r).MeanKl / r.Delta)
+          number "surrogateGain" "" "increase of the surrogate by the step" (fun r -> (comparison r).Gain)
+          number "surrogateGainError" "" "standard error of that increase" (fun r -> (comparison r).GainError)
+          number "gradientNorm" "" "norm of the surrogate's gradient" (fun r -> r.Improvement.GradientNorm)
+          number "cgIterations" "" "iterations of conjugate gradient" (fun r ->
+              match solution r with
+              | Some solution -> float solution.Iterations
+              | None -> nan)
+          number "cgResidual" "" "relative residual of conjugate gradient" (fun r ->
+              match solution r with
+              | Some solution -> solution.Residual
+              | None -> nan)
+          text
+              "cgStop"
+              "why conjugate gradient stopped"
+              (solution >> Option.map (fun solution -> stopName solution.Stop))
+          whole "lineSearchTries" "" "step lengths that the line search tried" (tries >> int64)
+          number "stepFraction" "" "fraction of the full step that was accepted; 0 if none was" stepFraction
+          number
+              "explainedVariance"
+              ""
+              "fraction of the variance of the returns that the critic predicted before its fit"
+              _.ExplainedVariance
+          number "criticErrorBefore" "reward" "root mean squared error of the critic before its fit" _.CriticErrorBefore
+          number "criticErrorAfter" "reward" "root mean squared error of the critic after its fit" _.CriticErrorAfter
+          number "entropy" "nats" "mean entropy of the new policy over the batch" (fun r -> (comparison r).Entropy)
+          number "rolloutSeconds" "s" "time of the rollout" (fun r -> Math.Round(r.Seconds.Rollout, 6))
+          number "policySeconds" "s" "time of the policy's improvement" (fun r -> Math.Round(r.Seconds.Policy, 6))
+          number "criticSeconds" "s" "time of the critic's fit" (fun r -> Math.Round(r.Seconds.Critic, 6))
+          number "seconds" "s" "time of the iteration" (fun r -> Math.Round(r.Seconds.Total, 6))
+          number "stepsPerSecond" "steps/s" "environment steps of this iteration over its time" (fun r ->
+              Math.Round(float r.BatchSteps / r.Seconds.Total)) ]
+
+    let private readers = fields |> List.map (fun field -> field.Name, field.Read) |> dict
+
+    /// The value of the quantity with this name. Throws `KeyNotFoundException` for a name that is not in `fields`.
+    let value name report = readers[name] report
+
+    /// The value as text, with enough digits to read back the same number; empty if it is missing.
+    let toText value =
+        match value with
+        | ReportValue.Whole number -> number.ToString CultureInfo.InvariantCulture
+        | ReportValue.Number number -> number.ToString("R", CultureInfo.InvariantCulture)
+        | ReportValue.Text text -> text
+        | ReportValue.Missing -> ""

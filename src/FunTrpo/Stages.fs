@@ -1,0 +1,216 @@
+namespace FunTrpo
+
+open System
+open System.Collections.Immutable
+open System.Runtime.InteropServices
+
+/// Values, advantages and returns of the rows of a batch, under the critic from before the batch.
+type AdvantageBatch =
+    {
+        /// Normalised, one row a sample.
+        Observations: Matrix
+        /// V(s), one a row.
+        Values: ImmutableArray<float>
+        /// The GAE estimates of A(s, a), one a row. Standardised over the batch if `normaliseAdvantages` is set.
+        Advantages: ImmutableArray<float>
+        /// The λ-returns, one a row: the targets of the critic's fit.
+        Returns: ImmutableArray<float>
+        /// The critic that gave the values.
+        ValueCritic: CriticState
+        /// The same critic with the return unit for this fit.
+        Critic: CriticState
+    }
+
+/// The rows that the surrogate is made of.
+[<RequireQualifiedAccess>]
+type UpdateBatch =
+    {
+        /// Normalised, one row a sample.
+        Observations: Matrix
+        Actions: Matrix
+        /// Estimates of A(s, a), one a row. Standardised over the rows if `normaliseAdvantages` is set.
+        Advantages: ImmutableArray<float>
+        /// The environment steps that these rows took in addition to those of the batch.
+        Steps: int64
+    }
+
+/// The stages of one iteration, in their order: rollout → advantages → update batch → surrogate → improvement, and the critic's fit.
+module Stages =
+
+    let private keyOf (state: State<'State>) = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
+
+    /// The fault of a stage whose result is NaN, infinite, or too large for float32.
+    let private nonFinite (setup: Setup<'State>) (state: State<'State>) stage =
+        NonFiniteStage(stage, setup.Environment.Id, state.Iteration + 1)
+
+    let private requireFinite stage setup state isFinite = if isFinite then Ok() else Error(nonFinite setup state stage)
+
+    /// Whether float32, in which the networks compute, can represent all numbers.
+    let private areFloat32 (numbers: ImmutableArray<float>) =
+        let mutable all = true
+
+        for number in numbers do
+            all <- all && Single.IsFinite(float32 number)
+
+        all
+
+    /// Collects a batch with the policy of the state: `horizon` steps of each environment. Also returns the environments after it.
+    let rollout horizon (setup: Setup<'State>) (state: State<'State>) =
+        let key = keyOf state |> Key.named "rollout"
+
+        match state.Failure with
+        | Some fault -> Error fault
+        | None -> setup.Collect setup.Environment (State.actor setup state) horizon setup.Threads key state.Instances
+
+    /// The normaliser for a batch: that of the state, or the moments of the batch itself if the state has seen nothing yet.
+    let private normaliserOf (state: State<'State>) (batch: Batch) =
+        Normaliser.orMomentsOf batch.Observations state.Normaliser
+
+    /// Standardises the advantages in place, or divides them by the deviation of the returns, as configured. The caller must own them.
+    let private standardise (setup: Setup<'State>) (unit: ReturnUnit) (advantages: ImmutableArray<float>) =
+        let numbers = ImmutableCollectionsMarshal.AsArray advantages
+
+        if setup.Configuration.NormaliseAdvantages then
+            Advantage.normaliseInPlace numbers
+        elif ReturnUnit.deviation unit > 0.0 then
+            let deviation = ReturnUnit.deviation unit
+
+            for row in 0 .. numbers.Length - 1 do
+                numbers[row] <- numbers[row] / deviation
+
+        advantages
+
+    /// Values, advantages and λ-returns of the rows of a batch, under the critic of the state.
+    let advantageBatch (setup: Setup<'State>) (state: State<'State>) (batch: Batch) =
+        let configuration = setup.Configuration
+        let valueCritic = CriticFit.forRewards configuration.Gamma batch.Rewards batch.Ends state.Critic
+        let valuesOf = Critic.values setup.Critic valueCritic
+        let normaliser = normaliserOf state batch
+        let observations = Normaliser.apply normaliser batch.Observations
+        let values = valuesOf observations
+        let bootstraps = valuesOf (Normaliser.apply normaliser batch.BootstrapObservations)
+
+        let gae =
+            Advantage.gae configuration.Gamma configuration.Lambda batch.Rewards batch.Ends values bootstraps
+
+        let critic = CriticFit.updateReturnUnit gae.Returns valueCritic
+
+        { Observations = observations
+          Values = values
+          Advantages = standardise setup critic.Unit gae.Advantages
+          Returns = gae.Returns
+          ValueCritic = valueCritic
+          Critic = critic }
+
+    /// The rows of the batch itself: the single-path scheme of the TRPO paper.
+    let private singlePath (batch: Batch) (advantageBatch: AdvantageBatch) : UpdateBatch =
+        { Observations = advantageBatch.Observations
+          Actions = batch.Actions
+          Advantages = advantageBatch.Advantages
+          Steps = 0L }
+
+    /// The rows of a vine from the states of the instances after the batch, under the critic of the state.
+    let vine
+        (setup: Setup<'State>)
+        (state: State<'State>)
+        (batch: Batch)
+        (advantageBatch: AdvantageBatch)
+        instances
+        : Result<UpdateBatch, Fault> =
+        let configuration = setup.Configuration
+        let normaliser = normaliserOf state batch
+        let actor = { State.actor setup state with Normaliser = normaliser }
+        let valuesOf = Normaliser.apply normaliser >> Critic.values setup.Critic advantageBatch.ValueCritic
+        let key = keyOf state |> Key.named "vine"
+
+        result {
+            let! vine =
+                Vine.grow
+                    setup.Environment
+                    actor
+                    (Configuration.vine configuration)
+                    valuesOf
+                    setup.Threads
+                    key
+                    instances
+
+            do! requireFinite "branches' returns" setup state (areFloat32 vine.Returns)
+
+            return
+                { Observations = Normaliser.apply normaliser vine.Observations
+                  Actions = vine.Actions
+                  Advantages = standardise setup advantageBatch.Critic.Unit (Vine.advantages actor vine)
+                  Steps = vine.Steps }
+        }
+
+    /// The rows for the surrogate: those of the batch or, with `branches`, those of a vine.
+    let internal updateBatch (setup: Setup<'State>) state batch advantageBatch instances =
+        result {
+            do! requireFinite "returns" setup state (areFloat32 advantageBatch.Returns)
+
+            let! updateBatch =
+                if setup.Configuration.Branches = 0 then
+                    Ok(singlePath batch advantageBatch)
+                else
+                    vine setup state batch advantageBatch instances
+
+            do! requireFinite "advantages" setup state (areFloat32 updateBatch.Advantages)
+            return updateBatch
+        }
+
+    let private surrogateOf (setup: Setup<'State>) (state: State<'State>) (updateBatch: UpdateBatch) =
+        Surrogate.create
+            setup.Threads
+            setup.Policy
+            updateBatch.Observations
+            updateBatch.Actions
+            updateBatch.Advantages
+            state.PolicyParameters
+        |> Surrogate.withEntropyBonus setup.Configuration.EntropyBonus
+
+    /// The surrogate of the batch at the policy of the state. The caller disposes of it.
+    let surrogate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) (advantageBatch: AdvantageBatch) =
+        surrogateOf setup state (singlePath batch advantageBatch)
+
+    /// The settings of the iteration's policy improvement, with the δ in force.
+    let improvementSettings (setup: Setup<'State>) (state: State<'State>) =
+        let configuration = setup.Configuration
+        let settings = Configuration.improvement state.Steps configuration
+
+        // The Fisher matrix depends on states only, so one row for each state of a vine is enough.
+        let rowsPerState =
+            if configuration.Branches = 0 then
+                1
+            else
+                Vine.branchesIn setup.Environment.ActionSpace configuration.Branches
+
+        { settings with FisherFraction = settings.FisherFraction / float rowsPerState }
+
+    /// The improvement of the policy by the rule of the setup. Each log σ ends inside its bounds.
+    let internal improve (setup: Setup<'State>) state updateBatch =
+        use surrogate = surrogateOf setup state updateBatch
+
+        setup.Improve (improvementSettings setup state) surrogate
+        |> Result.map (fun improvement ->
+            { improvement with Parameters = Policy.boundLogSigmas setup.Policy improvement.Parameters })
+        |> Result.mapError (nonFinite setup state)
+        |> Result.bind (fun improvement ->
+            Vector.isFinite improvement.Parameters
+            |> requireFinite "policy" setup state
+            |> Result.map (fun () -> improvement))
+
+    /// The critic after its fit to the returns of the batch, and the root mean squared error of its values then.
+    let internal fitCritic (setup: Setup<'State>) (state: State<'State>) advantageBatch =
+        let critic =
+            CriticFit.fit
+                (Configuration.critic setup.Configuration)
+                setup.Critic
+                advantageBatch.Observations
+                advantageBatch.Returns
+                (keyOf state |> Key.named "critic")
+                advantageBatch.Critic
+
+        Vector.isFinite critic.Parameters
+        |> requireFinite "critic" setup state
+        |> Result.map (fun () ->
+            critic, Critic.error setup.Critic critic advantageBatch.Observations advantageBatch.Returns)

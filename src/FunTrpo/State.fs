@@ -1,0 +1,186 @@
+namespace FunTrpo
+
+open System
+open System.Collections.Immutable
+open System.Runtime.InteropServices
+
+/// Everything that training knows between two iterations. A state is a value: a program can keep it, compare it, and continue training from
+/// it as often as it likes. The same state and setup always give the same next state. For another future, continue with another setup or
+/// another seed (`State.reseed`).
+[<NoComparison>]
+type State<'State when 'State: equality> =
+    {
+        /// The root of all randomness.
+        Key: Key
+        /// The number of iterations so far. `Steps` counts environment steps, and `Episodes` finished episodes.
+        Iteration: int
+        Steps: int64
+        Episodes: int64
+        PolicyParameters: Vector
+        Critic: CriticState
+        Normaliser: Normaliser
+        Instances: ImmutableArray<Instance<'State>>
+        /// The returns of the last 100 finished episodes, oldest first.
+        RecentReturns: ImmutableArray<float>
+        /// The largest mean of 100 successive returns so far.
+        BestMeanReturn: float option
+        /// For how many iterations training has been stuck, for each kind of warning.
+        Streaks: Streaks
+        /// The float32 numbers in a vector register of the processor that made this state. With another width, rounding may differ.
+        VectorWidth: int
+        /// The fault that kept an environment from starting. The first iteration returns it. `Instances` holds no states then.
+        Failure: Fault option
+    }
+
+module State =
+
+    /// The number of episodes in the mean return.
+    let window = 100
+
+    /// The state before the first iteration. If an environment throws while its first episode starts, the first iteration returns the
+    /// `FailedEnvironment`.
+    let start (setup: Setup<'State>) seed =
+        let configuration = setup.Configuration
+        let key = Key.ofSeed seed
+
+        let instances, failure =
+            match Rollout.start setup.Environment configuration.Environments (Key.named "start" key) with
+            | Ok instances -> instances, None
+            | Error fault ->
+                ImmutableCollectionsMarshal.AsImmutableArray(Array.zeroCreate configuration.Environments), Some fault
+
+        { Key = key
+          Iteration = 0
+          Steps = 0L
+          Episodes = 0L
+          PolicyParameters = setup.Policy.Network.Initialise(Key.named "policy" key)
+          Critic =
+            setup.Critic.Initialise(Key.named "critic" key)
+            |> Critic.start (if configuration.NormaliseReturns then ReturnUnit.unknown else Plain)
+          Normaliser =
+            let space = setup.Environment.ObservationSpace
+
+            if configuration.NormaliseObservations && not (Space.hasIndices space) then
+                Standardise(Moments.empty (Space.width space))
+            else
+                Unnormalised
+          Instances = instances
+          RecentReturns = ImmutableArray.Empty
+          BestMeanReturn = None
+          Streaks = Streaks.none
+          VectorWidth = Numerics.Vector<float32>.Count
+          Failure = failure }
+
+    /// The same state with the key of another seed, so that all later random numbers differ.
+    let reseed seed (state: State<'State>) = { state with Key = Key.ofSeed seed }
+
+    /// The configuration with the settings that a policy and its normaliser were created with.
+    let private settingsOf (policy: Policy) isNormalised configuration =
+        { configuration with
+            Hidden = policy.Architecture.Hidden
+            Activation = policy.Architecture.Activation
+            ScaleActions = policy.IsScaled
+            NormaliseObservations = isNormalised }
+
+    /// Refuses an actor that was created with other settings. The fault names the first setting that differs.
+    let private requireSettings (setup: Setup<'State>) (actor: Actor) =
+        let configuration = setup.Configuration
+        let ours = configuration |> settingsOf setup.Policy configuration.NormaliseObservations
+
+        let its =
+            // Indices are never normalised.
+            let isIndices = Space.hasIndices actor.Policy.ObservationSpace
+            let isNormalised = if isIndices then ours.NormaliseObservations else actor.Normaliser <> Unnormalised
+            configuration |> settingsOf actor.Policy isNormalised
+
+        match Configuration.fields |> List.tryFind (fun field -> field.Get ours <> field.Get its) with
+        | None -> Ok()
+        | Some field ->
+            let value = if field.Get its = "" then "none" else field.Get its
+            ours |> Configuration.refuse field.Name $"the policy to start from has {value}" |> Result.map ignore
+
+    /// The state before the first iteration, with the policy and the normaliser of an actor instead of new ones. Returns a `Mismatch` if the
+    /// spaces differ, and an `InvalidSetting` if `hidden`, `activation`, `scaleActions` or `normaliseObservations` differ from those of the
+    /// actor. `initialLogSigma` applies to new policies only.
+    let startFrom (setup: Setup<'State>) seed (actor: Actor) =
+        let describe (policy: Policy) =
+            $"observations {Space.describe policy.ObservationSpace}, actions {Space.describe policy.ActionSpace} and {policy.Network.ParameterCount} parameters"
+
+        let isMatch =
+            actor.Policy.ActionSpace = setup.Policy.ActionSpace
+            && Space.hasSameEncoding setup.Policy.ObservationSpace actor.Policy.ObservationSpace
+
+        result {
+            do!
+                if isMatch then
+                    requireSettings setup actor
+                else
+                    let ours, theirs = describe setup.Policy, describe actor.Policy
+                    Error(Mismatch $"the policy to start from has {theirs}, but this training needs one with {ours}")
+
+            do!
+                if actor.Parameters.Length = setup.Policy.Network.ParameterCount then
+                    Ok()
+                else
+                    Error(
+                        Mismatch
+                            $"the actor to start from has {actor.Parameters.Length} parameters, and its policy {setup.Policy.Network.ParameterCount}"
+                    )
+
+            return { start setup seed with PolicyParameters = actor.Parameters; Normaliser = actor.Normaliser }
+        }
+
+    /// Returns a `Mismatch` if training with the setup cannot continue from the state, because it is the state of another setup.
+    let requireFit (setup: Setup<'State>) (state: State<'State>) =
+        let require what actual expected =
+            if actual = expected then
+                Ok()
+            else
+                Error(Mismatch $"the state has {actual} {what}, and the setup has {expected}")
+
+        result {
+            do! require "instances" state.Instances.Length setup.Configuration.Environments
+            do! require "policy parameters" state.PolicyParameters.Length setup.Policy.Network.ParameterCount
+            do! require "critic parameters" state.Critic.Parameters.Length setup.Critic.ParameterCount
+        }
+
+    /// The actor of a state: its policy, parameters and normaliser.
+    let actor (setup: Setup<'State>) (state: State<'State>) =
+        { Policy = setup.Policy; Parameters = state.PolicyParameters; Normaliser = state.Normaliser }
+
+    /// The mean return of the last 100 finished episodes, or of all if fewer have finished; None before the first.
+    let meanReturn (state: State<'State>) =
+        if state.RecentReturns.IsEmpty then None else Some(Seq.average state.RecentReturns)
+
+    /// Whether 100 episodes have finished, and the last 100 have a mean return of at least `goal`.
+    let hasReached goal (state: State<'State>) =
+        state.RecentReturns.Length >= window && meanReturn state |> Option.exists (fun mean -> mean >= goal)
+
+    /// The best of the means after every finished episode, not only at the end of an iteration.
+    let private bestMean (returns: float[]) best =
+        let mutable best = best
+
+        for last in window - 1 .. returns.Length - 1 do
+            // Each mean has a sum of its own: after an enormous return, a sliding sum would contain nothing but rounding errors.
+            let mutable sum = 0.0
+
+            for i in last - window + 1 .. last do
+                sum <- sum + returns[i]
+
+            let mean = sum / float window
+            best <- Some(max mean (defaultArg best mean))
+
+        best
+
+    /// The state with the episodes of the batch counted, and their returns appended.
+    let internal countEpisodes (batch: Batch) (state: State<'State>) =
+        let earlier = state.RecentReturns
+        let countAll = earlier.Length + batch.Episodes.Length
+        let returnOf i = if i < earlier.Length then earlier[i] else batch.Episodes[i - earlier.Length].Return
+        let returns = Array.init countAll returnOf
+        let recent = if countAll <= window then returns else Array.sub returns (countAll - window) window
+
+        { state with
+            Episodes = state.Episodes + int64 batch.Episodes.Length
+            RecentReturns = ImmutableCollectionsMarshal.AsImmutableArray recent
+            BestMeanReturn = bestMean returns state.BestMeanReturn }

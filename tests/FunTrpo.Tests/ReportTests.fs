@@ -1,0 +1,158 @@
+module FunTrpo.Tests.ReportTests
+
+open System
+open System.Globalization
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open FunTrpo
+open FunTrpo.Environments
+open FunTrpo.Tests.Generators
+
+let private configurations =
+    let small =
+        { Configuration.standard with
+            Environments = 3
+            Horizon = 40
+            Hidden = [ 6 ]
+            CriticHidden = [ 5 ]
+            CriticSteps = 2 }
+
+    [ small
+      { small with Critic = CriticKind.Adam; NormaliseObservations = true; NormaliseReturns = false }
+      { small with Direction = DirectionKind.Gradient; Step = StepKind.Fixed; LearningRate = 0.1 }
+      { small with Branches = 2; BranchSteps = 5 } ]
+
+/// The setup, and the state before and the results of each of the first iterations.
+let private iterationsOf configuration seed =
+    let setup = Setup.create 1 configuration CartPole.environment |> expectOk
+    let start = State.start setup seed
+    let results = Training.run setup start |> Seq.truncate 4 |> Seq.map expectOk |> List.ofSeq
+    setup, List.zip (start :: (results |> List.take 3 |> List.map fst)) results
+
+let private runs = Gen.zip (Gen.elements configurations) (Gen.choose (0, 1000) |> Gen.map int64)
+
+let private quantities =
+    testList
+        "a report"
+        [ propertyOf 12 "counts the steps and the episodes of its iteration" runs (fun (configuration, seed) ->
+              let _, iterations = iterationsOf configuration seed
+
+              for before, (after, report) in iterations do
+                  Expect.equal report.BatchSteps (after.Steps - before.Steps) "steps"
+                  Expect.equal (int64 report.Finished.Length) (after.Episodes - before.Episodes) "episodes"
+                  // CartPole's reward is 1 for each step.
+                  Expect.all report.Finished (fun episode -> float episode.Length = episode.Return) "lengths")
+          propertyOf
+              12
+              "has the critic's errors as its values before and after the fit have them"
+              runs
+              (fun (configuration, seed) ->
+                  let setup, iterations = iterationsOf configuration seed
+
+                  for before, (after, report) in iterations do
+                      let batch, _ = Stages.rollout configuration.Horizon setup before |> expectOk
+                      let advantages = Stages.advantageBatch setup before batch
+
+                      let errorOf values =
+                          Seq.map2 (fun v g -> (v - g) ** 2.0) values advantages.Returns |> Seq.average |> sqrt
+
+                      let values = Critic.values setup.Critic after.Critic advantages.Observations
+                      expectClose 1e-9 report.CriticErrorBefore (errorOf advantages.Values) "before"
+                      expectClose 1e-9 report.CriticErrorAfter (errorOf values) "after")
+          propertyOf
+              12
+              "is equal to that of the same iteration made again, whatever the times"
+              runs
+              (fun (configuration, seed) ->
+                  let reports () = iterationsOf configuration seed |> snd |> List.map (snd >> snd)
+                  let reports, again = reports (), reports ()
+                  Expect.equal again reports "reports"
+
+                  let seconds =
+                      reports |> List.map (fun report -> struct (report.Seconds.Rollout, report.Seconds.Total))
+
+                  let others = again |> List.map (fun report -> struct (report.Seconds.Rollout, report.Seconds.Total))
+                  Expect.notEqual others seconds "times"
+
+                  for report in reports do
+                      let seconds = report.Seconds
+                      let stages = seconds.Rollout + max seconds.Policy seconds.Critic
+                      Expect.isGreaterThan (min seconds.Rollout (min seconds.Policy seconds.Critic)) 0.0 "each stage"
+                      Expect.isLessThanOrEqual stages seconds.Total "one thread: the stages are within the iteration") ]
+
+let private fields =
+    let names = Report.fields |> List.map _.Name
+
+    testList
+        "the quantities"
+        [ test "have distinct names, and meanings" {
+              Expect.equal (List.distinct names) names "names"
+              Expect.all Report.fields (fun field -> field.Meaning.Length > 5) "meanings"
+          }
+
+          propertyOf 8 "are read by name, and as text give the same value back" runs (fun (configuration, seed) ->
+              for _, (_, report) in snd (iterationsOf configuration seed) do
+                  for field in Report.fields do
+                      let value = Report.value field.Name report
+                      let text = Report.toText value
+                      Expect.equal value (field.Read report) field.Name
+
+                      match value with
+                      | ReportValue.Whole number -> Expect.equal (int64 text) number field.Name
+                      | ReportValue.Number number ->
+                          Expect.equal (Double.Parse(text, CultureInfo.InvariantCulture)) number field.Name
+                          Expect.isTrue (Double.IsFinite number) field.Name
+                      | ReportValue.Text name -> Expect.equal text name field.Name
+                      | ReportValue.Missing -> Expect.equal text "" field.Name)
+
+          test "are missing where they have no value" {
+              let _, iterations = iterationsOf { configurations[2] with Horizon = 1 } 1L
+              let _, (_, report) = iterations.Head
+
+              for name in [ "meanReturn"; "meanEpisodeLength"; "delta"; "cgIterations"; "cgResidual"; "cgStop" ] do
+                  Expect.equal (Report.value name report) ReportValue.Missing name
+          } ]
+
+/// The property of the facade's report that has this quantity: its name with a capital, or a member of `Seconds`.
+let private facadeValue (report: FunTrpo.CSharp.IterationReport) (name: string) =
+    match name with
+    | "rolloutSeconds" -> box report.Seconds.Rollout
+    | "policySeconds" -> box report.Seconds.Policy
+    | "criticSeconds" -> box report.Seconds.Critic
+    | "seconds" -> box report.Seconds.Total
+    | _ ->
+        let property = report.GetType().GetProperty(string (Char.ToUpperInvariant name[0]) + name.Substring 1)
+        Expect.isNotNull property $"the facade has a property for {name}"
+        property.GetValue report
+
+/// "line search failed" and LineSearchFailed are the same.
+let private squeeze (text: string) = text.Replace(" ", "").ToLowerInvariant()
+
+let private facade =
+    property "the facade's report has every quantity" runs (fun (configuration, seed) ->
+        for _, (_, report) in snd (iterationsOf configuration seed) do
+            let facade = FunTrpo.CSharp.IterationReport report
+
+            for field in Report.fields do
+                match field.Read report, facadeValue facade field.Name with
+                | ReportValue.Whole expected, actual -> Expect.equal (Convert.ToInt64 actual) expected field.Name
+                | ReportValue.Number expected, actual ->
+                    let isTime = field.Unit.StartsWith 's' && field.Unit <> "steps"
+                    let tolerance = if isTime then 1e-6 * (1.0 + abs expected) + 0.5 else 0.0
+                    expectClose tolerance (Convert.ToDouble actual) expected field.Name
+                | ReportValue.Text expected, actual ->
+                    Expect.equal (squeeze (string actual)) (squeeze expected) field.Name
+                | ReportValue.Missing, actual ->
+                    let isMissing =
+                        match actual with
+                        | null -> true
+                        | :? float as number -> not (Double.IsFinite number)
+                        | :? int as count -> count = 0
+                        | :? FunTrpo.CSharp.ConjugateGradientStop as stop ->
+                            stop = FunTrpo.CSharp.ConjugateGradientStop.NotUsed
+                        | _ -> false
+
+                    Expect.isTrue isMissing $"{field.Name} is {actual}")
+
+let tests = testList "report" [ quantities; fields; facade ]
