@@ -93,7 +93,7 @@ let variances (environment: Environment<'State>) gamma =
 
     let vines =
         [| for i in 1L .. 200L ->
-               Vine.grow environment (State.actor setup start) settings noValues 1 (Key.ofSeed i) start.Instances
+               Vine.sample environment (State.actor setup start) settings noValues 1 (Key.ofSeed i) start.Instances
                |> orFail |]
 
     let q (vine: Vine) state branch = vine.Returns[state * vine.Branches + branch]

@@ -368,7 +368,7 @@ let all =
               [ "report" ]
               "Report.fs"
               [ slip "the largest KL of a report is the mean" "(comparison r).MaxKl" "(comparison r).MeanKl" ]
-          core [ "setup" ] "Setup.fs" [ slip "a state continues with other networks" "\"criticHidden\"" "\"\"" ]
+          core [ "setup" ] "Setup.fs" [ slip "a state continues with other networks" "          \"criticHidden\"" "          \"\"" ]
           core
               [ "Training"; "Vine" ]
               "Training.fs"

@@ -93,7 +93,7 @@ internal static class Faults
                 e.step,
                 state
             ),
-            Core.Fault.StrayObservation e => new EnvironmentException(
+            Core.Fault.InvalidObservation e => new EnvironmentException(
                 message,
                 e.environment,
                 e.instance,

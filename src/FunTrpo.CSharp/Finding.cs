@@ -25,10 +25,10 @@ public sealed record Finding(FindingKind Kind, string Message, string Remedy)
                 Core.Finding.Broken => FindingKind.Broken,
                 Core.Finding.ImproperSpace => FindingKind.ImproperSpace,
                 Core.Finding.OutsideSpace => FindingKind.OutsideSpace,
-                Core.Finding.NotFromKey => FindingKind.NotFromSeed,
+                Core.Finding.NotReproducible => FindingKind.NotReproducible,
                 Core.Finding.ConstantObservations => FindingKind.ConstantObservations,
-                Core.Finding.UnlikeSizes => FindingKind.UnlikeSizes,
-                Core.Finding.FarFromOne => FindingKind.FarFromOne,
+                Core.Finding.MixedScales => FindingKind.MixedScales,
+                Core.Finding.UnusualScale => FindingKind.UnusualScale,
                 Core.Finding.UnreachedBounds => FindingKind.UnreachedBounds,
                 Core.Finding.UnreachableActions => FindingKind.UnreachableActions,
                 Core.Finding.ConstantRewards => FindingKind.ConstantRewards,
@@ -54,16 +54,16 @@ public enum FindingKind
     OutsideSpace,
 
     /// <summary>The same seed and the same actions led to another episode: some randomness does not come from the seed.</summary>
-    NotFromSeed,
+    NotReproducible,
 
     /// <summary>Some numbers of the observations never changed.</summary>
     ConstantObservations,
 
     /// <summary>Some numbers of the observations are of very different sizes.</summary>
-    UnlikeSizes,
+    MixedScales,
 
     /// <summary>The observations are much larger or much smaller than 1.</summary>
-    FarFromOne,
+    UnusualScale,
 
     /// <summary>Some bounds of the observation space are far from all observations.</summary>
     UnreachedBounds,

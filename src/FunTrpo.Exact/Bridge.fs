@@ -96,7 +96,7 @@ let vine (setup: Setup<int>) (values: Values) seed =
     let valuesOf = Critic.values setup.Critic state.Critic
     let key = Key.named "vine" state.Key
 
-    Vine.grow
+    Vine.sample
         setup.Environment
         actor
         (Configuration.vine setup.Configuration)

@@ -28,7 +28,7 @@ public readonly struct PooledBuffer : IDisposable
     public Memory<float> Memory =>
         block?.Loan == loan
             ? block.Numbers[..count]
-            : throw new ObjectDisposedException(nameof(PooledBuffer), "This memory has been given back.");
+            : throw new ObjectDisposedException(nameof(PooledBuffer), "This buffer has been disposed of.");
 
     /// <summary>The rented numbers.</summary>
     /// <exception cref="ObjectDisposedException">The buffer has been disposed of.</exception>

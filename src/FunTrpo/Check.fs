@@ -14,13 +14,13 @@ type Finding =
     /// An observation is outside its space. Holds the place and the value of the first such number.
     | OutsideSpace of place: int * value: float32 * space: Space
     /// The same keys and actions gave a different result when they were repeated, at this step of this episode.
-    | NotFromKey of episode: int * step: int
+    | NotReproducible of episode: int * step: int
     /// Some numbers of the observations were the same in all steps. Holds their places and values.
     | ConstantObservations of numbers: (int * float32) list * steps: int
     /// The sizes (root mean squares) of two numbers of the observations are far apart.
-    | UnlikeSizes of small: (int * float) * large: (int * float)
+    | MixedScales of small: (int * float) * large: (int * float)
     /// The size of the largest number of the observations is far from 1.
-    | FarFromOne of place: int * size: float
+    | UnusualScale of place: int * size: float
     /// A number of the observations stayed in a small part of the interval between its bounds.
     | UnreachedBounds of place: int * bounds: (float32 * float32) * seen: (float32 * float32)
     /// An action has a single finite bound, and almost all actions that a new policy tries are beyond it.
@@ -41,8 +41,8 @@ module Finding =
     /// Returns true if normalised observations (`normaliseObservations`) solve the problem.
     let isOfScale finding =
         match finding with
-        | UnlikeSizes _
-        | FarFromOne _ -> true
+        | MixedScales _
+        | UnusualScale _ -> true
         | _ -> false
 
     /// Returns one sentence that describes the finding.
@@ -53,7 +53,7 @@ module Finding =
             $"The {what} space, {Space.describe space}, has no elements, or more than 2²⁴ alternatives."
         | OutsideSpace(place, value, space) ->
             $"observation[{place}] was {number (float value)}, which is outside of its space, {Space.describe space}."
-        | NotFromKey(episode, step) ->
+        | NotReproducible(episode, step) ->
             $"Episode {episode}, played again with the same seed and the same actions, was another one from step {step} on."
         | ConstantObservations(numbers, steps) ->
             let shown =
@@ -61,9 +61,9 @@ module Finding =
 
             let others = if numbers.Length > 5 then $" and {numbers.Length - 5} others" else ""
             $"""In {steps} random steps nothing changed at: {String.concat ", " shown}{others}."""
-        | UnlikeSizes((i, small), (j, large)) ->
+        | MixedScales((i, small), (j, large)) ->
             $"Observations are of very different sizes: observation[{i}] is about {number small}, observation[{j}] about {number large}."
-        | FarFromOne(place, size) ->
+        | UnusualScale(place, size) ->
             $"The largest number of the observations is far from 1: observation[{place}] is about {number size}."
         | UnreachedBounds(place, bounds, seen) ->
             $"observation[{place}] stayed within {interval seen} of {interval bounds} in all random steps."
@@ -77,27 +77,26 @@ module Finding =
     /// Returns advice on how to solve the problem.
     let remedy finding =
         match finding with
-        | Broken(FailedEnvironment _) -> "Mend what the environment itself says of it."
-        | Broken _ -> "Find out where that number comes from: a division by zero, or something that grows without end."
+        | Broken(FailedEnvironment _) -> "Fix the error in the environment."
+        | Broken _ -> "Find the source of that number: a division by zero, or a quantity that grows without limit."
         | ImproperSpace _ ->
             "Give it at least one dimension or alternative, and lower bounds that are not above the upper ones."
-        | OutsideSpace _ -> "Make the space as large as what is seen (bounds may be infinite), or mend the observation."
-        | NotFromKey _ ->
-            "Take all chance from the key, or in C# from the seed of Reset, and none from a clock or a generator that goes on from episode to episode; and let Reset set back all that there is."
+        | OutsideSpace _ ->
+            "Widen the space to include all observations (bounds may be infinite), or fix the observation."
+        | NotReproducible _ ->
+            "Take all randomness from the key (in C#: from the seed of Reset), not from a clock or from a generator that outlives an episode. Let Reset restore the whole state."
         | ConstantObservations _ ->
-            "Leave out what never changes; if it should, the observation is not written, or random play does not get to where it does."
-        | UnlikeSizes _
-        | FarFromOne _ ->
-            "Set normaliseObservations, or divide each number by what is usual for it, so that it lies between −3 and 3 or so."
-        | UnreachedBounds _ ->
-            "Check its unit, or give the bounds that it can reach; ±∞ says that there are none worth naming."
-        | UnreachableActions _ ->
-            "Count the action from that bound on, or bound it on both sides, and then it is scaled."
+            "Leave out numbers that never change. If they should change, check that Observe writes them, and whether random actions reach the states in which they do."
+        | MixedScales _
+        | UnusualScale _ ->
+            "Set normaliseObservations, or divide each number by its usual size, so that it lies between about −3 and 3."
+        | UnreachedBounds _ -> "Check its unit, or set bounds that it can reach; ±∞ stands for no bound."
+        | UnreachableActions _ -> "Measure the action from that bound, or give it two bounds: it is then scaled."
         | ConstantRewards _ ->
-            "What never differs cannot say which action was better. Reward steps on the way to the goal, or let some episodes begin near it; otherwise training must find by chance a goal that random play has not met."
+            "Equal rewards cannot show which action is better. Reward progress towards the goal, or start some episodes near it; otherwise training depends on reaching by luck a goal that random play did not reach."
         | NoEnd _ -> "Give it a time limit (Environment.withTimeLimit, WithTimeLimit), which truncates episodes."
         | TerminatedAlike _ ->
-            "If that is a time limit, report the end as truncated: terminated says that nothing would have followed. If the task itself is over then, all is well."
+            "If that is a time limit, report the end as truncated: terminated means that no reward would have followed. If the task itself ends there, this is right."
 
 /// Plays an environment at random and reports probable mistakes.
 module Check =
@@ -201,7 +200,7 @@ module Check =
         |> List.takeWhile (fun (made, _) -> made < fewestSteps)
         |> List.tryPick (fun (_, (number, episode)) ->
             let again = playEpisode environment episode.Rewards.Length number (keyOf key number)
-            firstDifference episode again |> Option.map (fun step -> NotFromKey(number, step)))
+            firstDifference episode again |> Option.map (fun step -> NotReproducible(number, step)))
         |> Option.toList
 
     /// Statistics of the numbers at one place of the observations.
@@ -247,9 +246,9 @@ module Check =
             let small, large = List.head sorted, List.last sorted
 
             if large.Size > farFactor * small.Size then
-                [ UnlikeSizes((small.Place, small.Size), (large.Place, large.Size)) ]
+                [ MixedScales((small.Place, small.Size), (large.Place, large.Size)) ]
             elif large.Size > farFactor || large.Size < 1.0 / farFactor then
-                [ FarFromOne(large.Place, large.Size) ]
+                [ UnusualScale(large.Place, large.Size) ]
             else
                 []
 

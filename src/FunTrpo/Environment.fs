@@ -96,7 +96,7 @@ module Environment =
     /// The fault for an observation that `Space.isValidObservation` rejects.
     let badObservation (environment: Environment<'State>) instance step =
         if Space.hasIndices environment.ObservationSpace then
-            StrayObservation(environment.Id, instance, step)
+            InvalidObservation(environment.Id, instance, step)
         else
             NonFiniteEnvironment("observation", environment.Id, instance, step)
 

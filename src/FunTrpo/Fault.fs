@@ -14,7 +14,7 @@ type Fault =
     /// as above.
     | OversizedEnvironment of what: string * value: float * environment: string * instance: int * step: int64
     /// An observation of an environment was not a valid index of its observation space.
-    | StrayObservation of environment: string * instance: int * step: int64
+    | InvalidObservation of environment: string * instance: int * step: int64
     /// An environment threw an exception.
     | FailedEnvironment of error: exn * environment: string * instance: int * step: int64
     /// The policy returned an action distribution whose parameters are NaN or infinite.
@@ -57,7 +57,7 @@ module Fault =
         | OversizedEnvironment(what, value, environment, instance, step) ->
             let number = value.ToString("G4", CultureInfo.InvariantCulture)
             $"{environment} gave a number in its {what}, {number}, that is too large for float32, which ends at ±3.4E+38 (environment {instance}, step {step})"
-        | StrayObservation(environment, instance, step) ->
+        | InvalidObservation(environment, instance, step) ->
             $"{environment} gave an observation outside its space (environment {instance}, step {step})"
         | FailedEnvironment(error, environment, instance, step) ->
             $"{environment} failed (environment {instance}, step {step}): {error.Message}"

@@ -198,7 +198,7 @@ type InferencePolicy(actor: Actor) =
         let inputs = policy.Network.Inputs
 
         if observations % inputs <> 0 then
-            invalidArg (nameof observations) $"{observations} numbers are not observations of {inputs}"
+            invalidArg (nameof observations) $"{observations} numbers are not whole observations: each has {inputs}"
 
         let rows = observations / inputs
 

@@ -125,7 +125,7 @@ module Stages =
 
         result {
             let! vine =
-                Vine.grow
+                Vine.sample
                     setup.Environment
                     actor
                     (Configuration.vine configuration)

@@ -140,7 +140,7 @@ module Vine =
     ///
     /// All branches of a state use the same keys at the same step (common random numbers). So the noise that the branches share
     /// cancels in the difference between two of their returns, and the effect of the actions remains.
-    let grow
+    let sample
         (environment: Environment<'State>)
         (actor: Actor)
         (settings: VineSettings)

@@ -10,7 +10,7 @@ type Streaks =
         /// The policy did not move, or moved by less than a thousandth of the trust region.
         Unmoved: Streak
         /// The policy has discrete actions and almost no entropy.
-        Decided: Streak
+        LowEntropy: Streak
         /// Some log σ of a Gaussian policy is at a bound.
         SigmaBound: Streak
     }
@@ -20,7 +20,7 @@ type Warning =
     /// The policy has not moved for this number of iterations. Holds the reason why the last step did not move it.
     | NotMoving of iterations: int * reason: string
     /// A policy with discrete actions has had almost no entropy for this number of iterations.
-    | Decided of iterations: int * entropy: float
+    | LowEntropy of iterations: int * entropy: float
     /// The σ of an action dimension has been at its smallest or largest allowed value for this number of iterations.
     | SigmaAtBound of iterations: int * dimension: int * logSigma: float * entropyBonus: float
     /// An episode has lasted for this number of steps and has not ended.
@@ -32,16 +32,16 @@ module Warning =
     let message warning =
         match warning with
         | NotMoving(iterations, reason) -> $"the policy has not moved for {iterations} iterations: {reason}"
-        | Decided(iterations, entropy) ->
-            $"the policy has hardly any entropy ({entropy:``0.0e+0``} nats) for {iterations} iterations: it tries nothing else, so it learns nothing else; an entropyBonus keeps it exploring"
+        | LowEntropy(iterations, entropy) ->
+            $"the policy has hardly any entropy ({entropy:``0.0e+0``} nats) for {iterations} iterations: it no longer explores; an entropyBonus keeps it exploring"
         | SigmaAtBound(iterations, dimension, logSigma, entropyBonus) ->
             let remedy =
                 if logSigma > 0.0 && entropyBonus > 0.0 then
-                    $"entropyBonus = {entropyBonus} is worth more than what this dimension does to the return: lower it"
+                    $"entropyBonus = {entropyBonus} outweighs the effect of this dimension on the return: lower it"
                 elif logSigma > 0.0 then
-                    "wider actions have kept earning more: check the reward, or give the action space bounds"
+                    "wider actions have kept increasing the return: check the reward, or give the action space bounds"
                 else
-                    "float32 cannot tell its actions apart"
+                    "float32 cannot distinguish its actions"
 
             $"the sigma of action dimension {dimension} is at its bound (log sigma = {logSigma}) for {iterations} iterations: {remedy}"
         | LongEpisode(environment, instance, steps) ->
@@ -52,7 +52,7 @@ module Streaks =
     /// The streaks before the first iteration.
     let none =
         let empty = { Count = 0; Told = 0 }
-        { Unmoved = empty; Decided = empty; SigmaBound = empty }
+        { Unmoved = empty; LowEntropy = empty; SigmaBound = empty }
 
     /// The length at which a streak is first reported. It is reported again each time its length has doubled, so even a very long
     /// run has few warnings.
@@ -78,9 +78,9 @@ module Streaks =
         | NoGradient, _ -> "there is no gradient, because all rows of a batch have the same advantage"
         | NoCurvature, _ -> "there is no curvature along the step"
         | LineSearchFailed tries, _ ->
-            $"none of {tries} step lengths gains within the trust region; what is left of the gain may be noise: try larger batches"
+            $"none of {tries} step lengths gains within the trust region; the remaining gain may be noise: try larger batches"
         | Moved _, Some { Stop = VanishingCurvature _ } ->
-            "steps are tiny, because curvatures differ by more than float32 can tell: sigma or the entropy is very small"
+            "steps are tiny, because curvatures differ by more than float32 can represent: sigma or the entropy is very small"
         | Moved _, _ -> "steps are less than a thousandth of delta"
 
     /// The dimension and value of the first log σ that is at a bound.
@@ -102,14 +102,14 @@ module Streaks =
 
         let now =
             { Unmoved = extend (not (hasMoved delta improvement)) streaks.Unmoved
-              Decided = extend (not policy.ActionSpace.IsBox && entropy < littleEntropy) streaks.Decided
+              LowEntropy = extend (not policy.ActionSpace.IsBox && entropy < littleEntropy) streaks.LowEntropy
               SigmaBound = extend sigma.IsSome streaks.SigmaBound }
 
         let warnings =
             [ if isNewlyReported streaks.Unmoved now.Unmoved then
                   NotMoving(now.Unmoved.Count, reason improvement)
-              if isNewlyReported streaks.Decided now.Decided then
-                  Decided(now.Decided.Count, entropy)
+              if isNewlyReported streaks.LowEntropy now.LowEntropy then
+                  LowEntropy(now.LowEntropy.Count, entropy)
               match sigma with
               | ValueSome(struct (dimension, logSigma)) when isNewlyReported streaks.SigmaBound now.SigmaBound ->
                   SigmaAtBound(now.SigmaBound.Count, dimension, logSigma, entropyBonus)

@@ -33,7 +33,7 @@ public sealed class CheckFacts
     }
 
     public void Finds_chance_that_does_not_come_from_the_seed() =>
-        Finds(Trpo.For(() => new Wilful()), FindingKind.NotFromSeed, "Episode 0");
+        Finds(Trpo.For(() => new Wilful()), FindingKind.NotReproducible, "Episode 0");
 
     public void Finds_observations_of_a_wrong_length() =>
         Finds(Trpo.For(() => new TooShort()), FindingKind.Broken, "has 1 numbers");
@@ -54,7 +54,7 @@ public sealed class CheckFacts
             [
                 .. plan.With(options => options with { NormaliseObservations = normalise })
                     .Check()
-                    .Where(finding => finding.Kind == FindingKind.UnlikeSizes),
+                    .Where(finding => finding.Kind == FindingKind.MixedScales),
             ];
             Assert.Equal(normalise ? 0 : 1, found.Length);
         }

@@ -216,7 +216,7 @@ let tests =
           test "an observation that is no index of its space is a fault that names instance and step" {
               for bad in [ 11f; -1f; 2.5f; nanf ] do
                   let environment = counting (Discrete 11) (fun state -> if state = 3 then bad else float32 state)
-                  let fault = StrayObservation("Counting-v0", 0, 3L)
+                  let fault = InvalidObservation("Counting-v0", 0, 3L)
 
                   match Setup.create 1 small environment with
                   | Ok setup ->

@@ -114,7 +114,7 @@ let private instancesOf (case: Case) environment =
 
 let private growOn threads environment (case: Case) =
     instancesOf case environment
-    |> Vine.grow environment (actorOf case) case.Settings valuesOf threads (case.Keyed "vine")
+    |> Vine.sample environment (actorOf case) case.Settings valuesOf threads (case.Keyed "vine")
 
 let private grow (case: Case) = growOn 1 (walk case.Space case.Limit (ref 0)) case |> expectOk
 
@@ -178,7 +178,7 @@ let private growing =
               let environment = walk case.Space case.Limit (ref 0)
               let instances = instancesOf case environment
 
-              let grow key = Vine.grow environment (actorOf case) case.Settings valuesOf 1 key instances |> expectOk
+              let grow key = Vine.sample environment (actorOf case) case.Settings valuesOf 1 key instances |> expectOk
 
               let one, other = grow (Key.at 1L case.Key), grow (Key.at 2L case.Key)
               Expect.equal one.Observations other.Observations "the same states"
@@ -448,7 +448,7 @@ let private improvedByHand (setup: Setup<'State>) (state: State<'State>) =
     let values = Normaliser.apply normaliser >> Critic.values setup.Critic state.Critic
 
     let vine =
-        Vine.grow
+        Vine.sample
             setup.Environment
             actor
             (settingsOf configuration.Branches configuration.BranchSteps configuration.Gamma)

@@ -179,7 +179,7 @@ let tests =
               let decided =
                   told
                       (function
-                      | Decided(count, entropy) -> Some(count, entropy)
+                      | LowEntropy(count, entropy) -> Some(count, entropy)
                       | _ -> None)
                       results
 
