@@ -109,7 +109,7 @@ module Training =
         let units hidden outputs = hidden |> List.tryHead |> Option.map int64 |> Option.defaultValue outputs
 
         let most =
-            Configuration.mostWeights
+            ConfigurationLimits.mostWeights
             / max (units configuration.Hidden outputs) (units configuration.CriticHidden 1L)
 
         if Space.indices environment.ObservationSpace <= most then
@@ -128,11 +128,11 @@ module Training =
         let requireWeights name architecture outputs =
             let struct (weights, _) = Architecture.sizes observationSpace outputs architecture
 
-            if weights > float Configuration.mostWeights then
+            if weights > float ConfigurationLimits.mostWeights then
                 configuration
-                |> Configuration.refuse
+                |> ConfigurationLimits.refuse
                     name
-                    $"with the observations {Space.describe observationSpace} and {outputs} outputs there must be at most {Configuration.mostWeights} weights"
+                    $"with the observations {Space.describe observationSpace} and {outputs} outputs there must be at most {ConfigurationLimits.mostWeights} weights"
                 |> Result.map ignore
             else
                 Ok()
@@ -145,7 +145,7 @@ module Training =
         result {
             do! requireWeights "hidden" (Configuration.policyArchitecture configuration) outputs
             do! requireWeights "criticHidden" (Configuration.criticArchitecture configuration) 1L
-            do! Configuration.limitBatch widest configuration |> Result.map ignore
+            do! ConfigurationLimits.limitBatch widest configuration |> Result.map ignore
         }
 
     /// The setup for training in the environment. Returns a `Mismatch` if a space is invalid or too large, and an `InvalidSetting` if a field of
@@ -234,7 +234,10 @@ module Training =
         | None -> Ok()
         | Some field ->
             let value = if field.Get its = "" then "none" else field.Get its
-            ours |> Configuration.refuse field.Name $"the policy to start from has {value}" |> Result.map ignore
+
+            ours
+            |> ConfigurationLimits.refuse field.Name $"the policy to start from has {value}"
+            |> Result.map ignore
 
     /// The state before the first iteration, with the policy and the normaliser of an actor instead of new ones. Returns a `Mismatch` if the
     /// spaces differ, and an `InvalidSetting` if `hidden`, `activation`, `scaleActions` or `normaliseObservations` differ from those of the

@@ -108,7 +108,7 @@ let expectConsistentFiles folder =
 
     let saved = loaded folder
     let parameters = saved.Actor.Parameters
-    Expect.equal (get<string> "parametersSha256" summary) (PolicyFile.sha256 parameters) "checksum of the parameters"
+    Expect.equal (get<string> "parametersSha256" summary) (Sha256.ofParameters parameters) "checksum of the parameters"
     Expect.equal saved.Environment (get<string> "environment" summary) "environment"
     Expect.isGreaterThanOrEqual (get<float> "wallSeconds" summary) 0.0 "wall seconds"
 

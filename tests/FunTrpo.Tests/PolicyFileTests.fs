@@ -56,7 +56,7 @@ let private architectures =
     Gen.map2
         (fun hidden activation -> { Hidden = hidden; Activation = activation })
         (Gen.choose (0, 2) |> Gen.bind (fun layers -> Gen.listOfLength layers (Gen.choose (1, 5))))
-        (Gen.elements (List.map snd Configuration.activations))
+        (Gen.elements (List.map snd Architecture.activations))
 
 let private names =
     Gen.elements [ "CartPole-v1"; "Pendulum-v1"; "x"; "a \"quoted\" \\ name\n"; "π ≤ 𝛑 <é>"; "" ]
@@ -194,7 +194,9 @@ let private roundtrip =
                   writer.Write parameters[i]
 
               writer.Flush()
-              PolicyFile.sha256 parameters = Convert.ToHexString(SHA256.HashData(stream.ToArray())).ToLowerInvariant()) ]
+
+              Sha256.ofParameters parameters =
+                  Convert.ToHexString(SHA256.HashData(stream.ToArray())).ToLowerInvariant()) ]
 
 let private positions = Gen.choose (0, Int32.MaxValue)
 
@@ -719,7 +721,8 @@ let private saving =
                               let path = Path.Combine(folder, name)
 
                               let saves =
-                                  [ (fun () -> PolicyFile.save path example); (fun () -> PolicyFile.replace path "") ]
+                                  [ (fun () -> PolicyFile.save path example)
+                                    (fun () -> AtomicFile.replaceText path "") ]
 
                               for save in saves do
                                   Expect.throwsC save (fun error ->
@@ -781,7 +784,7 @@ let private saving =
                       File.SetUnixFileMode(path, mode)
                       PolicyFile.save path example
                       Expect.equal (File.GetUnixFileMode path) mode "mode"
-                      PolicyFile.replace path "text"
+                      AtomicFile.replaceText path "text"
                       Expect.equal (File.GetUnixFileMode path) mode "mode, after a text"))
 
           testProperty "writes what `print` gives"
