@@ -191,8 +191,13 @@ internal sealed class TrainingState<T>(
     private static void RequireSameShape(Core.Configuration old, Core.Configuration changed)
     {
         Require(old.Environments == changed.Environments, nameof(TrainingOptions.Environments));
+        Require(old.Architecture.SequenceEqual(changed.Architecture), nameof(TrainingOptions.Architecture));
         Require(old.Hidden.SequenceEqual(changed.Hidden), nameof(TrainingOptions.Hidden));
         Require(old.Activation == changed.Activation, nameof(TrainingOptions.Activation));
+        Require(
+            old.CriticArchitecture.SequenceEqual(changed.CriticArchitecture),
+            nameof(TrainingOptions.CriticArchitecture)
+        );
         Require(old.CriticHidden.SequenceEqual(changed.CriticHidden), nameof(TrainingOptions.CriticHidden));
         Require(old.CriticActivation == changed.CriticActivation, nameof(TrainingOptions.CriticActivation));
         Require(

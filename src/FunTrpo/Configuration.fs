@@ -14,6 +14,7 @@ module Configuration =
           Lambda = 0.95
           Branches = 0
           BranchSteps = 100
+          Architecture = []
           Hidden = [ 64; 64 ]
           Activation = Activation.Tanh
           InitialLogSigma = 0.0
@@ -32,6 +33,7 @@ module Configuration =
           LineSearchTries = 10
           LineSearchRatio = 0.8
           Critic = CriticKind.GaussNewton
+          CriticArchitecture = []
           CriticHidden = [ 64; 64 ]
           CriticActivation = Activation.Tanh
           CriticLearningRate = 1e-3
@@ -67,12 +69,24 @@ module Configuration =
             checkedSoFar |> Result.bind (fun configuration -> field.Set (field.Get configuration) configuration))
         |> Result.bind ConfigurationLimits.requireMemory
 
-    /// Returns the architecture of the policy.
-    let policyArchitecture configuration = { Hidden = configuration.Hidden; Activation = configuration.Activation }
+    /// Returns the configuration with the settings that a policy was created with. If all its layers have the same activation, these are in
+    /// `Hidden` and `Activation`, and otherwise in `Architecture`.
+    let ofPolicy (policy: Policy) (configuration: Configuration) =
+        let configuration = { configuration with ScaleActions = policy.IsScaled }
 
-    /// Returns the architecture of the critic.
-    let criticArchitecture configuration =
-        { Hidden = configuration.CriticHidden; Activation = configuration.CriticActivation }
+        match Architecture.tryUniform policy.Architecture with
+        | Some(hidden, activation) -> { configuration with Architecture = []; Hidden = hidden; Activation = activation }
+        | None -> { configuration with Architecture = policy.Architecture }
+
+    /// Returns the configuration with the settings that the policy and the normaliser of an actor were created with.
+    let ofActor (actor: Actor) configuration =
+        let configuration = ofPolicy actor.Policy configuration
+
+        // Indices are never normalised, so their actors have no such setting.
+        if Space.hasIndices actor.Policy.ObservationSpace then
+            configuration
+        else
+            { configuration with NormaliseObservations = actor.Normaliser <> Unnormalised }
 
     let private conjugateGradient iterations tolerance = { Iterations = iterations; Tolerance = tolerance }
 

@@ -31,10 +31,19 @@ module internal ConfigurationFields =
 
     /// The policy.
     let private policy =
-        [ unitsOfLayers "hidden" "hidden layers of the policy" _.Hidden (fun v c -> { c with Hidden = v })
+        [ architecture
+              "architecture"
+              "hidden layers of the policy, for example dense 64 tanh, dense 32 relu; if it is empty, hidden and activation say which layers there are"
+              _.Architecture
+              (fun v c -> { c with Architecture = v })
+          unitsOfLayers
+              "hidden"
+              "units of each hidden layer of the policy, used if architecture is empty"
+              _.Hidden
+              (fun v c -> { c with Hidden = v })
           choice
               "activation"
-              "non-linearity of the policy's hidden layers"
+              "non-linearity of the policy's hidden layers, used if architecture is empty"
               Architecture.activations
               _.Activation
               (fun v c -> { c with Activation = v })
@@ -141,11 +150,19 @@ module internal ConfigurationFields =
               [ "adam", CriticKind.Adam; "gauss-newton", CriticKind.GaussNewton ]
               _.Critic
               (fun v c -> { c with Critic = v })
-          unitsOfLayers "criticHidden" "hidden layers of the critic" _.CriticHidden (fun v c ->
-              { c with CriticHidden = v })
+          architecture
+              "criticArchitecture"
+              "hidden layers of the critic, in the same form; if it is empty, criticHidden and criticActivation say which layers there are"
+              _.CriticArchitecture
+              (fun v c -> { c with CriticArchitecture = v })
+          unitsOfLayers
+              "criticHidden"
+              "units of each hidden layer of the critic, used if criticArchitecture is empty"
+              _.CriticHidden
+              (fun v c -> { c with CriticHidden = v })
           choice
               "criticActivation"
-              "non-linearity of the critic's hidden layers"
+              "non-linearity of the critic's hidden layers, used if criticArchitecture is empty"
               Architecture.activations
               _.CriticActivation
               (fun v c -> { c with CriticActivation = v })

@@ -36,18 +36,29 @@ module internal ConfigurationLimits =
     let limitBatch (width: int64) configuration =
         configuration |> limitRows (mostNumbers / width) $"for rows of {width} numbers"
 
+    /// The field that describes the policy's hidden layers.
+    let policyField (configuration: Configuration) =
+        if configuration.Architecture.IsEmpty then "hidden" else "architecture"
+
+    /// The field that describes the critic's hidden layers.
+    let criticField (configuration: Configuration) =
+        if configuration.CriticArchitecture.IsEmpty then "criticHidden" else "criticArchitecture"
+
+    let private requireWeights name architecture configuration =
+        let weights =
+            Architecture.units architecture |> List.pairwise |> List.sumBy (fun (a, b) -> int64 a * int64 b)
+
+        if weights > mostWeights then
+            configuration |> refuse name $"there must be at most {mostWeights} weights between its layers"
+        else
+            Ok configuration
+
     /// Refuses batches and networks that are too large for memory, whatever the environment is.
     let requireMemory (configuration: Configuration) =
-        let weights (units: int list) = units |> List.pairwise |> List.sumBy (fun (a, b) -> int64 a * int64 b)
-        let units = 1L + List.sumBy int64 (configuration.Hidden @ configuration.CriticHidden)
+        let policy, critic = configuration.PolicyLayers, configuration.CriticLayers
+        let hidden = Architecture.units (policy @ critic) |> List.sumBy int64
 
         configuration
-        |> limitRows (mostActivations / units) $"for {units - 1L} hidden units in all"
-        |> Result.bind (fun configuration ->
-            if weights configuration.Hidden > mostWeights then
-                configuration |> refuse "hidden" $"there must be at most {mostWeights} weights between its layers"
-            elif weights configuration.CriticHidden > mostWeights then
-                configuration
-                |> refuse "criticHidden" $"there must be at most {mostWeights} weights between its layers"
-            else
-                Ok configuration)
+        |> limitRows (mostActivations / (1L + hidden)) $"for {hidden} hidden units in all"
+        |> Result.bind (requireWeights (policyField configuration) policy)
+        |> Result.bind (requireWeights (criticField configuration) critic)

@@ -24,6 +24,7 @@ type Configuration =
       Lambda: float
       Branches: int
       BranchSteps: int
+      Architecture: Architecture
       Hidden: int list
       Activation: Activation
       InitialLogSigma: float
@@ -42,6 +43,7 @@ type Configuration =
       LineSearchTries: int
       LineSearchRatio: float
       Critic: CriticKind
+      CriticArchitecture: Architecture
       CriticHidden: int list
       CriticActivation: Activation
       CriticLearningRate: float
@@ -56,3 +58,17 @@ type Configuration =
       NormaliseReturns: bool
       NormaliseAdvantages: bool
       ScaleActions: bool }
+
+    /// The hidden layers of the policy: `Architecture` or, if that is empty, `Hidden` with `Activation`.
+    member this.PolicyLayers =
+        if this.Architecture.IsEmpty then
+            Architecture.uniform this.Hidden this.Activation
+        else
+            this.Architecture
+
+    /// The hidden layers of the critic: `CriticArchitecture` or, if that is empty, `CriticHidden` with `CriticActivation`.
+    member this.CriticLayers =
+        if this.CriticArchitecture.IsEmpty then
+            Architecture.uniform this.CriticHidden this.CriticActivation
+        else
+            this.CriticArchitecture

@@ -122,7 +122,8 @@ module internal Field =
                 Some []
             else
                 let units = text.Split ',' |> List.ofArray |> List.map (parseInteger 1 mostUnits)
-                if List.forall Option.isSome units then Some(List.choose id units) else None
+                let areRight = units.Length <= Architecture.mostLayers && List.forall Option.isSome units
+                if areRight then Some(List.choose id units) else None
 
         field
             name
@@ -133,3 +134,24 @@ module internal Field =
             parse
             get
             set
+
+    /// An architecture in its text form.
+    let architecture name meaning get set =
+        let allowed =
+            $"nothing, or at most {string Architecture.mostLayers} layers of at most {string mostUnits} units with commas between: {Architecture.forms}"
+
+        let requireUnits architecture =
+            match Architecture.units architecture |> List.tryFind (fun units -> units > mostUnits) with
+            | None -> Ok architecture
+            | Some units -> Error $"a layer has {string units} units"
+
+        { Name = name
+          Meaning = meaning
+          Allowed = allowed
+          IsText = true
+          Get = get >> Architecture.print
+          Set =
+            fun text record ->
+                match Architecture.parse text |> Result.bind requireUnits with
+                | Ok value -> Ok(set value record)
+                | Error why -> Error(InvalidSetting(name, text, $"it must be {allowed}; {why}")) }

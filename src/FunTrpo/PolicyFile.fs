@@ -50,13 +50,29 @@ module PolicyFile =
             writeColumns "squaredDeviations" moments.SquaredDeviations
             writer.WriteEndObject()
 
+    /// The name of an activation. Throws an `ArgumentException` if it has none, because such a file could not be read.
+    let private requireName activation =
+        let name = Architecture.nameOf activation
+
+        if not (List.exists (fst >> (=) name) Architecture.activations) then
+            invalidArg (nameof activation) $"there is no activation {name}"
+
+        name
+
+    /// Writes layers with a common activation as their units and that activation, and other layers in their text form.
+    let private writeArchitecture (writer: Utf8JsonWriter) architecture =
+        match Architecture.tryUniform architecture with
+        | Some(hidden, activation) ->
+            writeIntegers writer "hidden" hidden
+            writer.WriteString("activation", requireName activation)
+        | None ->
+            architecture
+            |> List.iter (fun (HiddenLayer.Dense(_, activation)) -> requireName activation |> ignore)
+
+            writer.WriteString("architecture", Architecture.print architecture)
+
     /// Writes the policy, and its checksum if there is one.
     let private writeJson (writer: Utf8JsonWriter) (saved: SavedPolicy) checksum =
-        let activation =
-            Architecture.activations
-            |> List.pick (fun (name, activation) ->
-                if activation = saved.Architecture.Activation then Some name else None)
-
         writer.WriteStartObject()
         writer.WriteString("format", format)
         writer.WriteNumber("version", version)
@@ -64,8 +80,7 @@ module PolicyFile =
         SpaceJson.write writer "observationSpace" saved.ObservationSpace
         SpaceJson.write writer "actionSpace" saved.ActionSpace
         writer.WriteBoolean("scaledActions", saved.Actor.Policy.IsScaled)
-        writeIntegers writer "hidden" saved.Architecture.Hidden
-        writer.WriteString("activation", activation)
+        writeArchitecture writer saved.Architecture
         writeNormaliser writer saved.Actor.Normaliser
         writer.WriteNumber("parameterCount", saved.Actor.Parameters.Length)
         ParameterBytes.writeBase64 writer saved.Actor.Parameters
@@ -120,6 +135,26 @@ module PolicyFile =
         match Architecture.activations |> List.tryFind (fun (known, _) -> known = name) with
         | Some(_, activation) -> activation
         | None -> unreadable $"it names the unknown activation {name}"
+
+    /// The architecture in either of the forms that `writeArchitecture` writes.
+    let private architectureOfJson (node: JsonElement) =
+        let has (name: string) = fst (node.TryGetProperty name)
+
+        if has "architecture" then
+            if has "hidden" || has "activation" then
+                unreadable "it has an architecture twice: as architecture, and as hidden or activation"
+
+            match Architecture.parse (text "architecture" node) with
+            | Ok architecture -> architecture
+            | Error why ->
+                unreadable $"its architecture must be layers with commas between: {Architecture.forms}; {why}"
+        else
+            let hidden = integers "hidden" node |> Array.map (requireAtLeast 1 "hidden") |> List.ofArray
+
+            if hidden.Length > Architecture.mostLayers then
+                unreadable $"it has {hidden.Length} hidden layers, and at most {Architecture.mostLayers} are allowed"
+
+            Architecture.uniform hidden (activationOfJson node)
 
     /// SHA-256 of the JSON without its checksum and whitespace. `parameters` is the unescaped text of that property.
     let private checksumOf (node: JsonElement) (parameters: ReadOnlyMemory<byte>) =
@@ -201,9 +236,7 @@ module PolicyFile =
         let observationSpace = SpaceJson.read "observation" node
         let actionSpace = SpaceJson.read "action" node
 
-        let architecture =
-            { Hidden = integers "hidden" node |> Array.map (requireAtLeast 1 "hidden") |> List.ofArray
-              Activation = activationOfJson node }
+        let architecture = architectureOfJson node
 
         // Checked before arrays of that size are allocated.
         let count = Policy.parameterCount architecture observationSpace actionSpace

@@ -104,13 +104,15 @@ module Training =
         |> Result.bind (fun () -> require "action" environment.ActionSpace)
 
     /// Refuses an index space that needs more parameters than a network may have.
-    let private requireTables configuration (environment: Environment<'State>) =
+    let private requireTables (configuration: Configuration) (environment: Environment<'State>) =
         let struct (outputs, _) = Distribution.sizes environment.ActionSpace
-        let units hidden outputs = hidden |> List.tryHead |> Option.map int64 |> Option.defaultValue outputs
+
+        let units layers outputs =
+            Architecture.units layers |> List.tryHead |> Option.map int64 |> Option.defaultValue outputs
 
         let most =
             ConfigurationLimits.mostWeights
-            / max (units configuration.Hidden outputs) (units configuration.CriticHidden 1L)
+            / max (units configuration.PolicyLayers outputs) (units configuration.CriticLayers 1L)
 
         if Space.indices environment.ObservationSpace <= most then
             Ok()
@@ -121,7 +123,7 @@ module Training =
             )
 
     /// Refuses networks and batches that are too large for memory, before any is allocated. The fault names the setting.
-    let private requireSizes configuration (environment: Environment<'State>) =
+    let private requireSizes (configuration: Configuration) (environment: Environment<'State>) =
         let observationSpace = environment.ObservationSpace
         let struct (outputs, free) = Distribution.sizes environment.ActionSpace
 
@@ -143,8 +145,8 @@ module Training =
             |> List.max
 
         result {
-            do! requireWeights "hidden" (Configuration.policyArchitecture configuration) outputs
-            do! requireWeights "criticHidden" (Configuration.criticArchitecture configuration) 1L
+            do! requireWeights (ConfigurationLimits.policyField configuration) configuration.PolicyLayers outputs
+            do! requireWeights (ConfigurationLimits.criticField configuration) configuration.CriticLayers 1L
             do! ConfigurationLimits.limitBatch widest configuration |> Result.map ignore
         }
 
@@ -161,7 +163,7 @@ module Training =
 
             let policy =
                 Policy.create
-                    (Configuration.policyArchitecture configuration)
+                    configuration.PolicyLayers
                     configuration.InitialLogSigma
                     observationSpace
                     environment.ActionSpace
@@ -170,7 +172,7 @@ module Training =
                 { Environment = environment
                   Configuration = configuration
                   Policy = { policy with Network = onThreads policy.Network; IsScaled = configuration.ScaleActions }
-                  Critic = Critic.create (Configuration.criticArchitecture configuration) observationSpace |> onThreads
+                  Critic = Critic.create configuration.CriticLayers observationSpace |> onThreads
                   Threads = threads }
         }
 
@@ -211,24 +213,11 @@ module Training =
     /// The same state with the key of another seed, so that all later random numbers differ.
     let reseed seed (state: State<'State>) = { state with Key = Key.ofSeed seed }
 
-    /// The configuration with the settings that a policy and its normaliser were created with.
-    let private settingsOf (policy: Policy) isNormalised configuration =
-        { configuration with
-            Hidden = policy.Architecture.Hidden
-            Activation = policy.Architecture.Activation
-            ScaleActions = policy.IsScaled
-            NormaliseObservations = isNormalised }
-
     /// Refuses an actor that was created with other settings. The fault names the first setting that differs.
     let private requireSettings (setup: Setup<'State>) (actor: Actor) =
         let configuration = setup.Configuration
-        let ours = configuration |> settingsOf setup.Policy configuration.NormaliseObservations
-
-        let its =
-            // Indices are never normalised.
-            let isIndices = Space.hasIndices actor.Policy.ObservationSpace
-            let isNormalised = if isIndices then ours.NormaliseObservations else actor.Normaliser <> Unnormalised
-            configuration |> settingsOf actor.Policy isNormalised
+        let ours = configuration |> Configuration.ofPolicy setup.Policy
+        let its = configuration |> Configuration.ofActor actor
 
         match Configuration.fields |> List.tryFind (fun field -> field.Get ours <> field.Get its) with
         | None -> Ok()
@@ -240,7 +229,7 @@ module Training =
             |> Result.map ignore
 
     /// The state before the first iteration, with the policy and the normaliser of an actor instead of new ones. Returns a `Mismatch` if the
-    /// spaces differ, and an `InvalidSetting` if `hidden`, `activation`, `scaleActions` or `normaliseObservations` differ from those of the
+    /// spaces differ, and an `InvalidSetting` if `architecture`, `hidden`, `activation`, `scaleActions` or `normaliseObservations` differ from those of the
     /// actor. `initialLogSigma` applies to new policies only.
     let startFrom (setup: Setup<'State>) seed (actor: Actor) =
         let describe (policy: Policy) =

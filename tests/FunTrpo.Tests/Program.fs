@@ -27,6 +27,7 @@ let private tests =
           ConjugateGradientTests.tests
           TrustRegionTests.tests
           CriticFitTests.tests
+          ArchitectureTests.tests
           ConfigurationTests.tests
           TrainingTests.tests
           OneStepTests.tests
