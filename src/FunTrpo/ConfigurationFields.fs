@@ -17,13 +17,13 @@ module internal ConfigurationFields =
               { c with Lambda = v })
           countOrNone
               "branches"
-              "actions tried from where each environment stands after the horizon (vine), which the policy is improved on; 0 is none"
+              "number of actions tried from the state of each environment after the horizon (a vine); the policy is then improved on these branches alone; 0 tries none"
               1000
               _.Branches
               (fun v c -> { c with Branches = v })
           integer
               "branchSteps"
-              "steps of a branch at most, used where branches is not 0; the critic says what would follow"
+              "maximum number of steps of a branch, used if branches is not 0; the critic estimates the return of the steps after it"
               1
               10_000_000
               _.BranchSteps
@@ -96,7 +96,7 @@ module internal ConfigurationFields =
               (fun v c -> { c with LearningRate = v })
           number
               "entropyBonus"
-              "what a nat of entropy is worth beside the advantages, also in the gain: keeps a policy exploring"
+              "coefficient of the policy's mean entropy, in nats, in the surrogate objective; a positive value keeps the policy exploring"
               (closed 0.0 1e3)
               _.EntropyBonus
               (fun v c -> { c with EntropyBonus = v })
@@ -108,7 +108,7 @@ module internal ConfigurationFields =
               (fun v c -> { c with Damping = v })
           truth
               "dampedLength"
-              "let the damping shorten a step, too: else its length is that at which the mean KL should be delta"
+              "whether the damping also shortens the step; if false, the length is chosen so that the mean KL, to second order, is delta"
               _.DampedLength
               (fun v c -> { c with DampedLength = v }) ]
 
@@ -137,7 +137,7 @@ module internal ConfigurationFields =
               (fun v c -> { c with LineSearchTries = v })
           number
               "lineSearchRatio"
-              "what each further try multiplies the step by, the critic's too"
+              "factor by which each further try of the line search shortens the step, the critic's too"
               { closed 0.0 1.0 with LowIncluded = false; HighIncluded = false }
               _.LineSearchRatio
               (fun v c -> { c with LineSearchRatio = v }) ]
@@ -224,14 +224,14 @@ module internal ConfigurationFields =
               (fun v c -> { c with NormaliseObservations = v })
           truth
               "normaliseReturns"
-              "let the critic count returns from their mean and in their standard deviation, whatever the unit of the reward"
+              "whether the critic's network predicts standardised returns, so that the unit of the reward does not matter"
               _.NormaliseReturns
               (fun v c -> { c with NormaliseReturns = v })
           truth "normaliseAdvantages" "standardise advantages over each batch" _.NormaliseAdvantages (fun v c ->
               { c with NormaliseAdvantages = v })
           truth
               "scaleActions"
-              "a Gaussian policy counts in half of the range of each bounded action, from the middle: 0 is there, ±1 are the bounds"
+              "whether a Gaussian policy outputs bounded actions in scaled units: 0 is the middle of the range, and ±1 are the bounds"
               _.ScaleActions
               (fun v c -> { c with ScaleActions = v }) ]
 
