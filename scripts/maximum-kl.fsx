@@ -48,7 +48,7 @@ let configuration delta = { Configuration.standard with Hidden = []; Delta = del
 // ---- The step that is limited in the worst row ----
 
 /// The vectors a of each row with F = Σ a aᵀ: the rows of J times the square roots of the metric, which is diagonal for a Gaussian.
-let rowsOf (surrogate: Surrogate) : WorstCase.Row[] =
+let rowsOf (surrogate: Surrogate) : RowFisher.Row[] =
     let parameters = surrogate.Parameters.Length
     let outputs = surrogate.Linearization.Forward
     let metric = Array.zeroCreate<float32>(outputs.Rows * outputs.Columns)
@@ -109,10 +109,10 @@ let improveWorst
         let natural =
             let uniform = Array.create rows.Length (1.0 / float rows.Length)
             let vector = MathNet.Numerics.LinearAlgebra.Vector<float>.Build.DenseOfArray g
-            (WorstCase.fisher uniform rows).Cholesky().Solve(vector).ToArray()
+            (RowFisher.fisher uniform rows).Cholesky().Solve(vector).ToArray()
 
         let shortened =
-            sqrt (2.0 * delta / (rows |> Array.map (fun row -> WorstCase.quadratic row natural) |> Array.max))
+            sqrt (2.0 * delta / (rows |> Array.map (fun row -> RowFisher.quadratic row natural) |> Array.max))
 
         record step (step.Gain / (shortened * dot g natural))
         let direction = step.X |> Array.map float32 |> Vector.ofArray

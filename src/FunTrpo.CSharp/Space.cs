@@ -112,7 +112,7 @@ public sealed class Space : IEquatable<Space>
 
         for (int i = 0; i < low.Length; i++)
         {
-            if (!(low[i] <= high[i] && low[i] < float.PositiveInfinity && high[i] > float.NegativeInfinity))
+            if (!SpaceModule.holdsNumber(low[i], high[i]))
             {
                 throw new ArgumentException(
                     Invariant($"[{low[i]}, {high[i]}] (coordinate {i}) holds no finite number."),

@@ -139,7 +139,18 @@ public sealed record TrainingOptions
     public int BranchSteps { get; init; }
 
     /// <summary>
-    /// The number of units of each hidden layer of the policy; an empty list means no hidden layers. Default [64, 64]; integers in
+    /// The hidden layers of the policy as text, such as <c>dense 64 tanh, dense 32 relu</c>. If it is empty, <see cref="Hidden"/> and
+    /// <see cref="Activation"/> describe the layers. Default empty; nothing, or at most 1000 layers of at most 65536 units with commas between: dense UNITS
+    /// ACTIVATION, where UNITS is a positive integer and ACTIVATION is tanh | relu | sigmoid | elu | softplus | swish | identity.
+    /// </summary>
+    public string Architecture
+    {
+        get;
+        init => field = value ?? "";
+    } = "";
+
+    /// <summary>
+    /// The number of units of each hidden layer of the policy, used if <see cref="Architecture"/> is empty; an empty list means no hidden layers. Default [64, 64]; integers in
     /// [1, 65536]. Null stands for the default and is the value in new options, because a configuration binder would append to a list.
     /// </summary>
     public IReadOnlyList<int>? Hidden
@@ -230,7 +241,18 @@ public sealed record TrainingOptions
     public CriticMethod Critic { get; init; }
 
     /// <summary>
-    /// The number of units of each hidden layer of the critic; an empty list means no hidden layers. Default [64, 64]; integers in
+    /// The hidden layers of the critic, in the form of <see cref="Architecture"/>. If it is empty, <see cref="CriticHidden"/> and
+    /// <see cref="CriticActivation"/> describe the layers. Default empty; nothing, or at most 1000 layers of at most 65536 units with commas between: dense UNITS
+    /// ACTIVATION, where UNITS is a positive integer and ACTIVATION is tanh | relu | sigmoid | elu | softplus | swish | identity.
+    /// </summary>
+    public string CriticArchitecture
+    {
+        get;
+        init => field = value ?? "";
+    } = "";
+
+    /// <summary>
+    /// The number of units of each hidden layer of the critic, used if <see cref="CriticArchitecture"/> is empty; an empty list means no hidden layers. Default [64, 64]; integers in
     /// [1, 65536]. Null stands for the default, as in <see cref="Hidden"/>.
     /// </summary>
     public IReadOnlyList<int>? CriticHidden
@@ -316,6 +338,7 @@ public sealed record TrainingOptions
         Lambda = core.Lambda;
         Branches = core.Branches;
         BranchSteps = core.BranchSteps;
+        Architecture = ArchitectureModule.print(core.Architecture);
         Hidden = [.. core.Hidden];
         Activation = (Activation)core.Activation;
         InitialLogSigma = core.InitialLogSigma;
@@ -334,6 +357,7 @@ public sealed record TrainingOptions
         LineSearchTries = core.LineSearchTries;
         LineSearchRatio = core.LineSearchRatio;
         Critic = core.Critic.IsAdam ? CriticMethod.Adam : CriticMethod.GaussNewton;
+        CriticArchitecture = ArchitectureModule.print(core.CriticArchitecture);
         CriticHidden = [.. core.CriticHidden];
         CriticActivation = (Activation)core.CriticActivation;
         CriticLearningRate = core.CriticLearningRate;
@@ -367,7 +391,16 @@ public sealed record TrainingOptions
         return ConfigurationModule.validate(ToCore()).OrThrow();
     }
 
-    internal Core.Configuration ToCore() =>
+    /// <summary>Returns the configuration of the pipeline, or throws an exception for an architecture that cannot be read.</summary>
+    internal Core.Configuration ToCore()
+    {
+        Core.Configuration core = ConfigurationModule
+            .set("architecture", Architecture, ToCoreWithoutLayers())
+            .OrThrow();
+        return ConfigurationModule.set("criticArchitecture", CriticArchitecture, core).OrThrow();
+    }
+
+    private Core.Configuration ToCoreWithoutLayers() =>
         new(
             environments: Environments,
             horizon: Horizon,
@@ -375,6 +408,7 @@ public sealed record TrainingOptions
             lambda: Lambda,
             branches: Branches,
             branchSteps: BranchSteps,
+            architecture: FSharpList<Core.HiddenLayer>.Empty,
             hidden: Units(Hidden, ConfigurationModule.standard.Hidden),
             activation: (Kernels.Activation)Activation,
             initialLogSigma: InitialLogSigma,
@@ -393,6 +427,7 @@ public sealed record TrainingOptions
             lineSearchTries: LineSearchTries,
             lineSearchRatio: LineSearchRatio,
             critic: Critic == CriticMethod.Adam ? CriticKind.Adam : CriticKind.GaussNewton,
+            criticArchitecture: FSharpList<Core.HiddenLayer>.Empty,
             criticHidden: Units(CriticHidden, ConfigurationModule.standard.CriticHidden),
             criticActivation: (Kernels.Activation)CriticActivation,
             criticLearningRate: CriticLearningRate,
@@ -416,10 +451,21 @@ public sealed record TrainingOptions
         && TotalSteps == other.TotalSteps
         && StopAtReturn == other.StopAtReturn
         && Threads == other.Threads
-        && ToCore().Equals(other.ToCore());
+        && Architecture == other.Architecture
+        && CriticArchitecture == other.CriticArchitecture
+        && ToCoreWithoutLayers().Equals(other.ToCoreWithoutLayers());
 
     /// <inheritdoc/>
-    public override int GetHashCode() => HashCode.Combine(Seed, TotalSteps, StopAtReturn, Threads, ToCore());
+    public override int GetHashCode() =>
+        HashCode.Combine(
+            Seed,
+            TotalSteps,
+            StopAtReturn,
+            Threads,
+            Architecture,
+            CriticArchitecture,
+            ToCoreWithoutLayers()
+        );
 
     private static void Require(bool holds, string name, object? value, string rule)
     {

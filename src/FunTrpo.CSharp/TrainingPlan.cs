@@ -87,8 +87,8 @@ public sealed class TrainingPlan
 
     /// <summary>Returns the plan, but training starts from a trained policy instead of a new one.</summary>
     /// <remarks>
-    /// The options <see cref="TrainingOptions.Hidden"/>, <see cref="TrainingOptions.Activation"/>,
-    /// <see cref="TrainingOptions.ScaleActions"/> and <see cref="TrainingOptions.NormaliseObservations"/> are taken from the policy, unless
+    /// The options <see cref="TrainingOptions.Architecture"/>, <see cref="TrainingOptions.Hidden"/>,
+    /// <see cref="TrainingOptions.Activation"/>, <see cref="TrainingOptions.ScaleActions"/> and <see cref="TrainingOptions.NormaliseObservations"/> are taken from the policy, unless
     /// <see cref="With"/> has set them to another value than the environment's preset. If you set one of them, before or afterwards, and
     /// the policy has another value, <see cref="Start"/> throws an exception that names the option. It also throws if you set
     /// <see cref="TrainingOptions.InitialLogSigma"/>, which applies only to new policies.
@@ -101,6 +101,7 @@ public sealed class TrainingPlan
         bool isHiddenOld = Options.Hidden is null || Options.Hidden.Equals(old.Hidden);
         TrainingOptions options = Options with
         {
+            Architecture = Options.Architecture == old.Architecture ? trained.Architecture : Options.Architecture,
             Hidden = isHiddenOld ? trained.Hidden : Options.Hidden,
             Activation = Unset(old.Activation, Options.Activation, trained.Activation),
             ScaleActions = Unset(old.ScaleActions, Options.ScaleActions, trained.ScaleActions),
@@ -276,17 +277,12 @@ public sealed class TrainingPlan
         return source.Open(new Starting(configuration, Options, first));
     }
 
-    /// <summary>Returns the environment's preset, with the options that define the policy taken from <paramref name="policy"/>.</summary>
+    /// <summary>
+    /// Returns the environment's preset, with the options that define the policy taken from <paramref name="policy"/>. The options that are
+    /// no fields of the configuration have their default values.
+    /// </summary>
     private TrainingOptions OptionsOf(Policy? policy) =>
-        policy is null
-            ? source.Preset
-            : source.Preset with
-            {
-                Hidden = [.. policy.Saved.Architecture.Hidden],
-                Activation = (Activation)policy.Saved.Architecture.Activation,
-                NormaliseObservations = policy.Saved.Actor.Normaliser.IsStandardise,
-                ScaleActions = policy.Saved.Actor.Policy.IsScaled,
-            };
+        policy is null ? source.Preset : new(ConfigurationModule.ofActor(policy.Saved.Actor, source.Preset.ToCore()));
 
     /// <summary>Plays episodes with the most probable actions of a policy and returns their returns and lengths.</summary>
     /// <param name="policy">The policy to evaluate.</param>

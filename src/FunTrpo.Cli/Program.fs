@@ -120,12 +120,7 @@ let private trainCommand =
 
             let preset =
                 match from with
-                | Some saved ->
-                    { registered.Preset with
-                        Hidden = saved.Architecture.Hidden
-                        Activation = saved.Architecture.Activation
-                        NormaliseObservations = saved.Actor.Normaliser <> Unnormalised
-                        ScaleActions = saved.Actor.Policy.IsScaled }
+                | Some saved -> Configuration.ofActor saved.Actor registered.Preset
                 | None -> registered.Preset
 
             let! assignments =
@@ -139,7 +134,7 @@ let private trainCommand =
             let! configuration = Arguments.fields preset (fields @ assignments)
 
             let policySettings (configuration: Configuration) =
-                Configuration.policyArchitecture configuration,
+                configuration.PolicyLayers,
                 configuration.NormaliseObservations,
                 configuration.ScaleActions,
                 configuration.InitialLogSigma
@@ -148,7 +143,7 @@ let private trainCommand =
                 if from.IsSome && policySettings configuration <> policySettings preset then
                     Error(
                         Mismatch
-                            "hidden, activation, normaliseObservations, scaleActions and initialLogSigma cannot be set with --from: they are those of the saved policy"
+                            "architecture, hidden, activation, normaliseObservations, scaleActions and initialLogSigma cannot be set with --from: they are those of the saved policy"
                     )
                 else
                     Ok()

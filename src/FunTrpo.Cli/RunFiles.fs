@@ -55,19 +55,16 @@ let addLine (file: Stream) (line: string) =
 /// Creates or replaces a file with its first line, and keeps it open for more lines. A link of this name is replaced, not
 /// followed.
 let private startLines (path: string) line =
-    let written = $"{path}.{Path.GetRandomFileName()}"
+    AtomicFile.create path (fun written ->
+        let file =
+            new FileStream(written, FileMode.CreateNew, FileAccess.Write, FileShare.Read ||| FileShare.Delete, 0)
 
-    let file =
-        new FileStream(written, FileMode.CreateNew, FileAccess.Write, FileShare.Read ||| FileShare.Delete, 0)
-
-    try
-        addLine file line
-        File.Move(written, path, true)
-        file
-    with _ ->
-        file.Dispose()
-        File.Delete written
-        reraise ()
+        try
+            addLine file line
+            file
+        with _ ->
+            file.Dispose()
+            reraise ())
 
 /// The folder of a run. The run holds a lock on it until it is disposed of, because two runs in one folder would mix their files.
 type Folder(path: string, isReused: bool, hold: FileStream) =
@@ -90,7 +87,7 @@ type Folder(path: string, isReused: bool, hold: FileStream) =
                 close ()
 
             File.Delete(at name)
-        | Replace(name, content) -> PolicyFile.replace (at name) content
+        | Replace(name, content) -> AtomicFile.replaceText (at name) content
         | Start line ->
             close ()
             progress <- Some(startLines (at progressFile) line)

@@ -115,7 +115,7 @@ let private saved options (setup: Setup<'State>) solved (elapsed: TimeSpan) (sta
           BestMeanReturn100 = state.BestMeanReturn
           Solved = solved
           WallSeconds = Math.Round(elapsed.TotalSeconds, 3)
-          ParametersSha256 = PolicyFile.sha256 state.PolicyParameters }
+          ParametersSha256 = Sha256.ofParameters state.PolicyParameters }
 
     policy, summary
 
@@ -124,7 +124,7 @@ let private settings options id : RunFiles.Settings =
       Seed = options.Seed
       Steps = options.Steps
       StopAt = options.StopAt
-      StartedFrom = options.From |> Option.map (fun saved -> PolicyFile.sha256 saved.Actor.Parameters)
+      StartedFrom = options.From |> Option.map (fun saved -> Sha256.ofParameters saved.Actor.Parameters)
       Fields = [ for field in Configuration.fields -> field.Name, field.Get options.Configuration ] }
 
 /// Runs iterations until the steps are made, the goal is reached, a fault occurs, or the user interrupts the run. `write` changes

@@ -52,7 +52,7 @@ module Critic =
     /// A network that maps each observation to one value.
     let create architecture observationSpace =
         let outputGain =
-            match observationSpace, architecture.Hidden with
+            match observationSpace, (architecture: FunTrpo.Architecture) with
             | (Discrete _ | MultiDiscrete _), [] -> 0.0 // a table: states not yet visited have the output 0
             | _ -> 1.0
 

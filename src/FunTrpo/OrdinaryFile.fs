@@ -5,12 +5,11 @@ open System.Formats.Tar
 open System.IO
 open System.Text
 
-/// Reads and replaces ordinary files, and no folders, devices, pipes or sockets. To read these could block or never end, and to replace
-/// them would destroy them.
+/// Recognises and reads ordinary files, and no folders, devices, pipes or sockets. To read these could block or never end.
 module internal OrdinaryFile =
 
     /// The file of a path, after symbolic links are followed.
-    let private resolveLinks (path: string) =
+    let resolveLinks (path: string) =
         let file = FileInfo path
 
         match file.LinkTarget with
@@ -68,34 +67,3 @@ module internal OrdinaryFile =
                 let isMarked = bytes.AsSpan(0, count).StartsWith Encoding.UTF8.Preamble
                 let text = ReadOnlyMemory(bytes, 0, count)
                 Ok(if isMarked then text.Slice mark else text)
-
-    /// Creates and writes a new file, with the permissions of `mode` if there are any.
-    let private writeNew path (mode: UnixFileMode voption) (write: Stream -> unit) =
-        let options = FileStreamOptions(Mode = FileMode.CreateNew, Access = FileAccess.Write)
-        mode |> ValueOption.iter (fun mode -> options.UnixCreateMode <- mode)
-        use stream = new FileStream(path, options)
-        // The process's umask may have removed permissions from the mode when the file was created.
-        mode |> ValueOption.iter (fun mode -> File.SetUnixFileMode(stream.SafeFileHandle, mode))
-        write stream
-
-    /// Replaces a file atomically with the bytes that `write` writes: a reader never sees a part of the new file, and a crash
-    /// leaves the old one. The new file keeps the mode of the old one. A symbolic link is kept, and its target is replaced. After
-    /// an error, the temporary file is deleted. Throws an `IOException` if the path is no ordinary file.
-    let replace (path: string) write =
-        reasonAgainst path |> Option.iter (fun reason -> raise (IOException $"{path} {reason}"))
-
-        let file = resolveLinks path
-
-        let mode =
-            if file.Exists && not (OperatingSystem.IsWindows()) then ValueSome file.UnixFileMode else ValueNone
-
-        let written = $"{file.FullName}.{Path.GetRandomFileName()}"
-
-        try
-            writeNew written mode write
-            File.Move(written, file.FullName, true)
-        with _ ->
-            if File.Exists written then
-                File.Delete written
-
-            reraise ()

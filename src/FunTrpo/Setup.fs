@@ -42,13 +42,15 @@ module Setup =
         |> Result.bind (fun () -> require "action" environment.ActionSpace)
 
     /// Refuses an index space that needs more parameters than a network may have.
-    let private requireTables configuration (environment: Environment<'State>) =
+    let private requireTables (configuration: Configuration) (environment: Environment<'State>) =
         let struct (outputs, _) = Distribution.sizes environment.ActionSpace
-        let units hidden outputs = hidden |> List.tryHead |> Option.map int64 |> Option.defaultValue outputs
+
+        let units layers outputs =
+            Architecture.units layers |> List.tryHead |> Option.map int64 |> Option.defaultValue outputs
 
         let most =
-            Configuration.mostWeights
-            / max (units configuration.Hidden outputs) (units configuration.CriticHidden 1L)
+            ConfigurationLimits.mostWeights
+            / max (units configuration.PolicyLayers outputs) (units configuration.CriticLayers 1L)
 
         if Space.indices environment.ObservationSpace <= most then
             Ok()
@@ -59,18 +61,18 @@ module Setup =
             )
 
     /// Refuses networks and batches that are too large for memory, before any is allocated. The fault names the setting.
-    let private requireSizes configuration (environment: Environment<'State>) =
+    let private requireSizes (configuration: Configuration) (environment: Environment<'State>) =
         let observationSpace = environment.ObservationSpace
         let struct (outputs, free) = Distribution.sizes environment.ActionSpace
 
         let requireWeights name architecture outputs =
             let struct (weights, _) = Architecture.sizes observationSpace outputs architecture
 
-            if weights > float Configuration.mostWeights then
+            if weights > float ConfigurationLimits.mostWeights then
                 configuration
-                |> Configuration.refuse
+                |> ConfigurationLimits.refuse
                     name
-                    $"with the observations {Space.describe observationSpace} and {outputs} outputs there must be at most {Configuration.mostWeights} weights"
+                    $"with the observations {Space.describe observationSpace} and {outputs} outputs there must be at most {ConfigurationLimits.mostWeights} weights"
                 |> Result.map ignore
             else
                 Ok()
@@ -81,9 +83,9 @@ module Setup =
             |> List.max
 
         result {
-            do! requireWeights "hidden" (Configuration.policyArchitecture configuration) outputs
-            do! requireWeights "criticHidden" (Configuration.criticArchitecture configuration) 1L
-            do! Configuration.limitBatch widest configuration |> Result.map ignore
+            do! requireWeights (ConfigurationLimits.policyField configuration) configuration.PolicyLayers outputs
+            do! requireWeights (ConfigurationLimits.criticField configuration) configuration.CriticLayers 1L
+            do! ConfigurationLimits.limitBatch widest configuration |> Result.map ignore
         }
 
     /// The setup for training in the environment. Returns a `Mismatch` if a space is invalid or too large, and an `InvalidSetting` if a field of
@@ -99,7 +101,7 @@ module Setup =
 
             let policy =
                 Policy.create
-                    (Configuration.policyArchitecture configuration)
+                    configuration.PolicyLayers
                     configuration.InitialLogSigma
                     observationSpace
                     environment.ActionSpace
@@ -108,7 +110,7 @@ module Setup =
                 { Environment = environment
                   Configuration = configuration
                   Policy = { policy with Network = onThreads policy.Network; IsScaled = configuration.ScaleActions }
-                  Critic = Critic.create (Configuration.criticArchitecture configuration) observationSpace |> onThreads
+                  Critic = Critic.create configuration.CriticLayers observationSpace |> onThreads
                   Collect = Rollout.collect
                   Improve = TrustRegion.improve
                   Threads = threads }
@@ -117,8 +119,10 @@ module Setup =
     /// The fields of the configuration that determine what a state consists of.
     let private stateFields =
         [ "environments"
+          "architecture"
           "hidden"
           "activation"
+          "criticArchitecture"
           "criticHidden"
           "criticActivation"
           "normaliseObservations"
@@ -128,7 +132,7 @@ module Setup =
     /// The setup with another number of threads and another configuration, with which training can continue from the states of this setup.
     /// Returns an `InvalidSetting` for a field that is out of its range, or that determines what a state consists of and has changed.
     let change threads configuration (setup: Setup<'State>) =
-        let isOther (field: Field) =
+        let isOther (field: Field<Configuration>) =
             List.contains field.Name stateFields && field.Get configuration <> field.Get setup.Configuration
 
         result {
@@ -139,6 +143,6 @@ module Setup =
                 let value = field.Get setup.Configuration
 
                 return!
-                    configuration |> Configuration.refuse field.Name $"it is {value}, and cannot change during training"
+                    configuration |> ConfigurationLimits.refuse field.Name $"it is {value}, and cannot change during training"
             | None -> return { changed with Collect = setup.Collect; Improve = setup.Improve }
         }

@@ -33,15 +33,16 @@ module Space =
     /// The maximal number of alternatives of a choice, and of values in a row: 2²⁴. float32 cannot represent all larger indices.
     let most = 1 <<< 24
 
+    /// Whether a finite number lies between two bounds, either of which may be infinite.
+    let holdsNumber (low: float32) (high: float32) =
+        low <= high && low < Single.PositiveInfinity && high > Single.NegativeInfinity
+
     /// The reason why the space is invalid, or `None` if it is valid. A valid space has at least one choice or dimension, at least one
     /// alternative in each choice, and at most 2²⁴ of each. The corners of a box have equal widths, and in every dimension low ≤ high and a
     /// finite number lies between them.
     let invalidReason space =
         let isTooMuch count = count > most
         let tooMuch = Some "has more than 2²⁴ alternatives, or numbers"
-
-        let hasNumbers (low: float32) (high: float32) =
-            low <= high && low < Single.PositiveInfinity && high > Single.NegativeInfinity
 
         match space with
         | _ when isTooMuch (width space) -> tooMuch
@@ -53,7 +54,7 @@ module Space =
         | Box(low, high) when
             low.Length >= 1
             && low.Length = high.Length
-            && Array.forall2 hasNumbers (Vector.toArray low) (Vector.toArray high)
+            && Array.forall2 holdsNumber (Vector.toArray low) (Vector.toArray high)
             ->
             None
         | Discrete _

@@ -74,34 +74,24 @@ module State =
     /// The same state with the key of another seed, so that all later random numbers differ.
     let reseed seed (state: State<'State>) = { state with Key = Key.ofSeed seed }
 
-    /// The configuration with the settings that a policy and its normaliser were created with.
-    let private settingsOf (policy: Policy) isNormalised configuration =
-        { configuration with
-            Hidden = policy.Architecture.Hidden
-            Activation = policy.Architecture.Activation
-            ScaleActions = policy.IsScaled
-            NormaliseObservations = isNormalised }
-
     /// Refuses an actor that was created with other settings. The fault names the first setting that differs.
     let private requireSettings (setup: Setup<'State>) (actor: Actor) =
         let configuration = setup.Configuration
-        let ours = configuration |> settingsOf setup.Policy configuration.NormaliseObservations
-
-        let its =
-            // Indices are never normalised.
-            let isIndices = Space.hasIndices actor.Policy.ObservationSpace
-            let isNormalised = if isIndices then ours.NormaliseObservations else actor.Normaliser <> Unnormalised
-            configuration |> settingsOf actor.Policy isNormalised
+        let ours = configuration |> Configuration.ofPolicy setup.Policy
+        let its = configuration |> Configuration.ofActor actor
 
         match Configuration.fields |> List.tryFind (fun field -> field.Get ours <> field.Get its) with
         | None -> Ok()
         | Some field ->
             let value = if field.Get its = "" then "none" else field.Get its
-            ours |> Configuration.refuse field.Name $"the policy to start from has {value}" |> Result.map ignore
+
+            ours
+            |> ConfigurationLimits.refuse field.Name $"the policy to start from has {value}"
+            |> Result.map ignore
 
     /// The state before the first iteration, with the policy and the normaliser of an actor instead of new ones. Returns a `Mismatch` if the
-    /// spaces differ, and an `InvalidSetting` if `hidden`, `activation`, `scaleActions` or `normaliseObservations` differ from those of the
-    /// actor. `initialLogSigma` applies to new policies only.
+    /// spaces differ, and an `InvalidSetting` if `architecture`, `hidden`, `activation`, `scaleActions` or `normaliseObservations` differ from
+    /// those of the actor. `initialLogSigma` applies to new policies only.
     let startFrom (setup: Setup<'State>) seed (actor: Actor) =
         let describe (policy: Policy) =
             $"observations {Space.describe policy.ObservationSpace}, actions {Space.describe policy.ActionSpace} and {policy.Network.ParameterCount} parameters"

@@ -54,8 +54,10 @@ public sealed class StateFacts
     {
         TrainingState state = Plans.ShortLine().Start();
         Refused("Environments", o => o with { Environments = 5 });
+        Refused("Architecture", o => o with { Architecture = "dense 8 tanh, dense 4 relu" });
         Refused("Hidden", o => o with { Hidden = [9] });
         Refused("Activation", o => o with { Activation = Activation.Relu });
+        Refused("CriticArchitecture", o => o with { CriticArchitecture = "dense 8 relu, dense 4 tanh" });
         Refused("CriticHidden", o => o with { CriticHidden = [] });
         Refused("CriticActivation", o => o with { CriticActivation = Activation.Relu });
         Refused("NormaliseObservations", o => o with { NormaliseObservations = false });

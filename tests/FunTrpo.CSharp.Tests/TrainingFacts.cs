@@ -279,6 +279,8 @@ public sealed class TrainingFacts
             () => Refused("Direction", o => o with { Direction = (StepDirection)7 }),
             () => Refused("Activation", o => o with { Activation = (Activation)99 }),
             () => Refused("Hidden", o => o with { Hidden = [64, 0] }),
+            () => Refused("Architecture", o => o with { Architecture = "dens 64 tanh" }),
+            () => Refused("CriticArchitecture", o => o with { CriticArchitecture = "dense 0 tanh" }),
             () => Refused("Horizon", o => o with { Horizon = -1 }),
             () => Refused("Branches", o => o with { Branches = 1 })
         );
@@ -346,6 +348,7 @@ public sealed class TrainingFacts
         Policy policy = plan.With(o => o with { Hidden = [4, 6], Activation = Activation.Relu }).Start().Policy;
         (string Name, Func<TrainingOptions, TrainingOptions> Change)[] changes =
         [
+            ("Architecture", o => o with { Architecture = "dense 4 relu, dense 6 tanh" }),
             ("Hidden", o => o with { Hidden = [6, 4] }),
             ("Activation", o => o with { Activation = Activation.Sigmoid }),
             ("ScaleActions", o => o with { ScaleActions = false }),
@@ -366,6 +369,9 @@ public sealed class TrainingFacts
         TrainingState start = plan.StartingFrom(policy).StartingFrom(other).With(o => o with { Seed = 9 }).Start();
         Assert.Equal(other.ToJson(), start.Policy.ToJson());
         Assert.Equal(other.ToJson(), plan.StartingFrom(start.Policy).Start().Policy.ToJson());
+        Policy mixed = plan.With(o => o with { Architecture = "dense 4 relu, dense 6 tanh" }).Start().Policy;
+        Assert.Equal("dense 4 relu, dense 6 tanh", plan.StartingFrom(mixed).Options.Architecture);
+        Assert.Equal(mixed.ToJson(), plan.StartingFrom(mixed).Start().Policy.ToJson());
 
         static void Refuses(string name, TrainingPlan plan) =>
             Assert.Equal(name, Assert.Throws<ArgumentOutOfRangeException>(() => plan.Start()).ParamName);

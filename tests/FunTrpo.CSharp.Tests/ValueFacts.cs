@@ -91,6 +91,7 @@ public sealed class ValueFacts
                 IReadOnlyList<int> list => new List<int>([.. list, 3]),
                 IReadOnlyList<double> list => new List<double>([.. list, 0.5]),
                 IReadOnlyList<string> list => new List<string>([.. list, "one more"]),
+                string text => text + ", dense 3 relu",
                 bool truth => !truth,
                 int number => number + 1,
                 long number => number + 1,
@@ -116,6 +117,7 @@ public sealed class ValueFacts
         ComesBack(
             new TrainingOptions
             {
+                Architecture = "dense 8 tanh, dense 4 relu",
                 Hidden = [],
                 StopAtReturn = -3.5,
                 Delta = double.PositiveInfinity,

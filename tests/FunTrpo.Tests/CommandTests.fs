@@ -108,7 +108,7 @@ let expectConsistentFiles folder =
 
     let saved = loaded folder
     let parameters = saved.Actor.Parameters
-    Expect.equal (get<string> "parametersSha256" summary) (PolicyFile.sha256 parameters) "checksum of the parameters"
+    Expect.equal (get<string> "parametersSha256" summary) (Sha256.ofParameters parameters) "checksum of the parameters"
     Expect.equal saved.Environment (get<string> "environment" summary) "environment"
     Expect.isGreaterThanOrEqual (get<float> "wallSeconds" summary) 0.0 "wall seconds"
 
@@ -245,7 +245,7 @@ let private training =
               Expect.equal (ended.Code, ended.Errors) (0, "") "the second run"
               let second = loaded (Path.Combine(folder, "second"))
 
-              Expect.equal second.Architecture { Hidden = [ 5 ]; Activation = Activation.Relu } "architecture"
+              Expect.equal second.Architecture (Architecture.uniform [ 5 ] Activation.Relu) "architecture"
 
               Expect.notEqual second.Actor.Parameters (loaded first).Actor.Parameters "it moved"
 
@@ -611,7 +611,7 @@ let private evaluation =
     let actor =
         let policy =
             Policy.create
-                { Hidden = [ 3 ]; Activation = Activation.Tanh }
+                (Architecture.uniform [ 3 ] Activation.Tanh)
                 1.0
                 (Space.box 2 -10.0 10.0)
                 (Space.box 1 -0.01 0.01)
@@ -702,11 +702,7 @@ let private evaluation =
           test "of an environment that gives NaN, or throws, is an error that names it and the step" {
               let discrete =
                   let policy =
-                      Policy.create
-                          { Hidden = []; Activation = Activation.Tanh }
-                          0.0
-                          (Space.box 1 -10.0 10.0)
-                          (Discrete 2)
+                      Policy.create (Architecture.uniform [] Activation.Tanh) 0.0 (Space.box 1 -10.0 10.0) (Discrete 2)
 
                   { Policy = policy
                     Parameters = policy.Network.Initialise(Key.ofSeed 1L)
@@ -727,7 +723,7 @@ let private evaluation =
           test "of an actor without a finite action says whether the observation or the policy is at fault" {
               let policy =
                   Policy.create
-                      { Hidden = []; Activation = Activation.Tanh }
+                      (Architecture.uniform [] Activation.Tanh)
                       0.0
                       (Space.box 1 -1.0 1.0)
                       (Space.box 1 -1.0 1.0)
@@ -873,8 +869,7 @@ let private refusals =
           (fun folder ->
               let space = Discrete 2
 
-              let policy =
-                  Policy.create { Hidden = []; Activation = Activation.Tanh } 0.0 (Space.box 4 -10.0 10.0) space
+              let policy = Policy.create (Architecture.uniform [] Activation.Tanh) 0.0 (Space.box 4 -10.0 10.0) space
 
               let text =
                   PolicyFile.print

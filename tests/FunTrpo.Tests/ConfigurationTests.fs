@@ -33,9 +33,44 @@ let private noIntegers = "0.5" :: "1e3" :: "99999999999" :: "2147483648" :: noNu
 let private noTruths = [ ""; "True"; "TRUE"; "yes"; "1"; "0"; "on"; "truee" ]
 
 let private noLayers =
-    [ "0"; "-1"; "65537"; "64,0"; "64,,64"; ",64"; "64,"; "a"; "64;64"; "1.5"; "NaN"; "[64]" ]
+    [ String.Join(",", Seq.replicate 1001 "1")
+      "0"
+      "-1"
+      "65537"
+      "64,0"
+      "64,,64"
+      ",64"
+      "64,"
+      "a"
+      "64;64"
+      "1.5"
+      "NaN"
+      "[64]" ]
 
 let private noChoice = [ ""; "none"; "0"; "Tanh"; "tanh "; "gradient,natural" ]
+
+let private noArchitecture =
+    [ " "
+      "none"
+      "64,64"
+      "dense"
+      "dense 64"
+      "dense 64 Tanh"
+      "dense tanh 64"
+      "dense 0 tanh"
+      "dense -1 tanh"
+      "dense +1 tanh"
+      "dense 1.5 tanh"
+      "dense 65537 tanh"
+      "dense 2147483648 tanh"
+      "dense 99999999999999999999 tanh"
+      "dense 64 tanh 3"
+      "dense 64 tanh,"
+      ",dense 64 tanh"
+      "dense 64 tanh;dense 64 tanh"
+      "Dense 64 tanh"
+      "conv 64 tanh"
+      String.Join(", ", Seq.replicate 1001 "dense 1 tanh") ]
 
 let private activations = [ "tanh"; "relu"; "sigmoid"; "elu"; "softplus"; "swish"; "identity" ]
 
@@ -47,6 +82,9 @@ let private table =
       "lambda", [ "0"; "0.95"; "1" ], "1.1" :: "-1E-300" :: noNumbers
       "branches", [ "0"; "2"; "3"; "1000" ], "1" :: "-1" :: "-2" :: "1001" :: noIntegers
       "branchSteps", [ "1"; "50"; "10000000" ], "0" :: "-1" :: "10000001" :: noIntegers
+      "architecture",
+      [ ""; "dense 64 tanh, dense 32 relu"; "dense 3 swish"; "dense 65536 identity, dense 1 tanh" ],
+      noArchitecture
       "hidden", [ ""; "1"; "64,64"; "3,1,65536" ], noLayers
       "activation", activations, noChoice
       "initialLogSigma", [ "-20"; "-0.5"; "0"; "5" ], "-20.5" :: "5.1" :: noNumbers
@@ -65,6 +103,7 @@ let private table =
       "lineSearchTries", [ "1"; "10"; "1000" ], "0" :: "-1" :: "1001" :: noIntegers
       "lineSearchRatio", [ "0.001"; "0.5"; "0.999" ], "0" :: "1" :: "-0.5" :: "2" :: noNumbers
       "critic", [ "adam"; "gauss-newton" ], noChoice
+      "criticArchitecture", [ ""; "dense 5 elu, dense 4 sigmoid"; "dense 64 softplus" ], noArchitecture
       "criticHidden", [ ""; "1"; "64,64"; "3,1,65536" ], noLayers
       "criticActivation", activations, noChoice
       "criticLearningRate", [ "1E-05"; "0.001"; "10" ], "0" :: "-0.1" :: noNumbers

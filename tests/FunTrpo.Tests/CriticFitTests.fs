@@ -26,7 +26,7 @@ let private tasksOf hidden =
                 10.0 ** (float logScale / 100.0) * (1.5 + linear + sin (2.0 * linear) + 0.1 * noise[row])
 
             { Seed = seed
-              Network = Critic.create { Hidden = hidden; Activation = Activation.Tanh } (numbersOf inputs)
+              Network = Critic.create (Architecture.uniform hidden Activation.Tanh) (numbersOf inputs)
               Observations = observations
               Returns = ImmutableArray.CreateRange(Seq.init rows target) })
         (ArbMap.defaults |> ArbMap.generate<int64>)

@@ -79,7 +79,7 @@ let private matrixOf rows columns (values: float32[]) =
     Matrix.init rows columns (fun row column -> values[row * columns + column])
 
 let private policyOn space hidden =
-    let policy = Policy.create { Hidden = hidden; Activation = Activation.Tanh } 0.0 space (Discrete 3)
+    let policy = Policy.create (Architecture.uniform hidden Activation.Tanh) 0.0 space (Discrete 3)
 
     { Policy = policy
       Parameters = policy.Network.Initialise(Key.ofSeed 1L)
@@ -156,7 +156,7 @@ let tests =
               Expect.equal (units [ 5 ]) (7 * 5 + 5 * 3 + 3) "looked up, then dense"
               let choices = (policyOn (MultiDiscrete [ 2; 3 ]) [ 5 ]).Parameters.Length
               Expect.equal choices (5 * 5 + 5 * 3 + 3) "the rows of two tables"
-              let critic = Critic.create { Hidden = []; Activation = Activation.Tanh } (Discrete 7)
+              let critic = Critic.create (Architecture.uniform [] Activation.Tanh) (Discrete 7)
               Expect.allEqual (Vector.toArray (critic.Initialise(Key.ofSeed 1L))) 0f "a table of values"
           }
 

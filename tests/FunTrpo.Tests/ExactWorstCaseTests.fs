@@ -13,7 +13,7 @@ open FunTrpo.Tests.ExactCases
 let private gap = 1e-6
 
 /// Rows, a gradient and a limit, and the units of the parameters.
-type private Problem = { Rows: WorstCase.Row[]; Gradient: float[]; Units: float[]; Delta: float; Key: Key }
+type private Problem = { Rows: RowFisher.Row[]; Gradient: float[]; Units: float[]; Delta: float; Key: Key }
 
 /// By how much larger the largest change of the weighted rows is than the smallest, by directions of the same length, with parameters in units in which
 /// each changes some row by 1 at most: what rounding is multiplied by.
@@ -158,7 +158,7 @@ let private solved =
 
               let slackness =
                   Array.map2
-                      (fun w row -> w * (1.0 - WorstCase.quadratic row step.X / (2.0 * problem.Delta)))
+                      (fun w row -> w * (1.0 - RowFisher.quadratic row step.X / (2.0 * problem.Delta)))
                       step.Weights
                       problem.Rows
 
@@ -295,12 +295,12 @@ let private laws =
 
           test "units of metres and micrometres leave the certificate true" {
               // Found by trying: in these units a step within the limit gained twice what the certificate allowed.
-              let rows: WorstCase.Row[] =
+              let rows: RowFisher.Row[] =
                   [| [| [| -1.34; -7.8e-7 |] |]; [| [| -0.93; -4.6e-7 |] |]; [| [| -0.8; -6.8e-7 |] |] |]
 
               let gradient, other = [| -1.5; 4.4e-7 |], [| -0.572; 881273.0 |]
               let step = (WorstCase.step gap 0.01 gradient rows).Value
-              let worst = rows |> Array.map (fun row -> WorstCase.quadratic row other) |> Array.max
+              let worst = rows |> Array.map (fun row -> RowFisher.quadratic row other) |> Array.max
               Expect.isTrue (dot gradient other * sqrt (0.02 / worst) <= step.Bound) "a step within the limit"
               Expect.isTrue (step.Gain >= (1.0 - 1e-6) * step.Bound) "and the step gains all that there is"
           }

@@ -299,6 +299,8 @@ let private documentation =
                     $"""Default [{standard.Replace(",", ", ")}]; {units}."""
                 elif field.Name = "branches" then
                     $"Default {standard}, which tries none; {field.Allowed}."
+                elif standard = "" then
+                    $"Default empty; {field.Allowed}."
                 else
                     $"Default {standard}; {field.Allowed}."
 

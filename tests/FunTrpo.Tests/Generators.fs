@@ -74,7 +74,7 @@ let architecture =
         let! hidden = Gen.listOfLength layers (Gen.choose (1, 9))
         let! activation = activation
 
-        return { Hidden = hidden; Activation = activation }
+        return (Architecture.uniform hidden activation)
     }
 
 /// What a stack of layers is made of, for a reader and for the oracle; `builder` makes the stack itself.
@@ -115,7 +115,10 @@ module Layers =
 
     /// The layers of an architecture, with an output layer.
     let ofArchitecture output (architecture: Architecture) =
-        List.foldBack (fun units rest -> Then(Dense(units, architecture.Activation), rest)) architecture.Hidden output
+        List.foldBack
+            (fun (HiddenLayer.Dense(units, activation)) rest -> Then(Dense(units, activation), rest))
+            architecture
+            output
 
 /// Layers of any composition with `depth` ones after the first, and this many outputs. Most are narrower than a vector of the
 /// processor; some take several.
@@ -203,7 +206,7 @@ let policyCaseOf activations (rows: Gen<int>) =
         let policy =
             { ObservationSpace = numbersOf inputs
               ActionSpace = space
-              Architecture = { Hidden = []; Activation = Activation.Identity }
+              Architecture = (Architecture.uniform [] Activation.Identity)
               Family = family
               Network = Layers.network inputs layers
               IsScaled = false }

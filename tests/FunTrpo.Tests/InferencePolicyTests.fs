@@ -146,7 +146,7 @@ let private properties =
           | space, distribution -> failtest $"{Space.describe space} has {distribution}") ]
 
 let private someActor space =
-    let policy = Policy.create { Hidden = [ 64; 64 ]; Activation = Activation.Tanh } 0.0 (numbersOf 4) space
+    let policy = Policy.create (Architecture.uniform [ 64; 64 ] Activation.Tanh) 0.0 (numbersOf 4) space
 
     { Policy = policy
       Parameters = policy.Network.Initialise(Key.ofSeed 1L)

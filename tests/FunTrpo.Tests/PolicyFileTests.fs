@@ -52,11 +52,19 @@ let private spaces =
           |> Gen.map MultiDiscrete
           Gen.choose (1, 4) |> Gen.map MultiBinary ]
 
+/// Layers of any activations: all alike, or each its own.
 let private architectures =
-    Gen.map2
-        (fun hidden activation -> { Hidden = hidden; Activation = activation })
-        (Gen.choose (0, 2) |> Gen.bind (fun layers -> Gen.listOfLength layers (Gen.choose (1, 5))))
-        (Gen.elements (List.map snd Configuration.activations))
+    let activations = Gen.elements (List.map snd Architecture.activations)
+
+    let layer =
+        Gen.map2 (fun units activation -> HiddenLayer.Dense(units, activation)) (Gen.choose (1, 5)) activations
+
+    Gen.oneof
+        [ Gen.map2
+              Architecture.uniform
+              (Gen.choose (0, 2) |> Gen.bind (fun layers -> Gen.listOfLength layers (Gen.choose (1, 5))))
+              activations
+          Gen.choose (2, 3) |> Gen.bind (fun layers -> Gen.listOfLength layers layer) ]
 
 let private names =
     Gen.elements [ "CartPole-v1"; "Pendulum-v1"; "x"; "a \"quoted\" \\ name\n"; "π ≤ 𝛑 <é>"; "" ]
@@ -169,6 +177,18 @@ let private roundtrip =
                       InferencePolicy(found.Actor).Sample(observation, key)
               | Error _ -> false)
 
+          testProperty "writes layers with one activation as hidden and activation, and others as text"
+          <| Prop.forAll saved (fun policy ->
+              let node = JsonNode.Parse(PolicyFile.print policy) :?> JsonObject
+
+              match policy.Architecture |> List.map (fun (HiddenLayer.Dense(_, f)) -> f) |> List.distinct with
+              | []
+              | [ _ ] ->
+                  not (node.ContainsKey "architecture") && node.ContainsKey "hidden" && node.ContainsKey "activation"
+              | _ ->
+                  node["architecture"].GetValue<string>() = Architecture.print policy.Architecture
+                  && not (node.ContainsKey "hidden" || node.ContainsKey "activation"))
+
           testPropertyWithConfig (few 20) "works through a file, too"
           <| Prop.forAll saved (fun policy ->
               let folder = Directory.CreateTempSubdirectory "funtrpo-"
@@ -194,7 +214,9 @@ let private roundtrip =
                   writer.Write parameters[i]
 
               writer.Flush()
-              PolicyFile.sha256 parameters = Convert.ToHexString(SHA256.HashData(stream.ToArray())).ToLowerInvariant()) ]
+
+              Sha256.ofParameters parameters =
+                  Convert.ToHexString(SHA256.HashData(stream.ToArray())).ToLowerInvariant()) ]
 
 let private positions = Gen.choose (0, Int32.MaxValue)
 
@@ -314,7 +336,7 @@ let private oddities =
 
 let private example =
     let space = Box(Vector.ofArray [| -1f |], Vector.ofArray [| 1f |])
-    let architecture = { Hidden = [ 2 ]; Activation = Activation.Tanh }
+    let architecture = (Architecture.uniform [ 2 ] Activation.Tanh)
     let policy = Policy.create architecture 0.0 (numbersOf 2) space
 
     { Environment = "Example-v0"
@@ -455,7 +477,7 @@ let private golden =
         [ test "is read, and written again as it was" {
               let saved = PolicyFile.load path |> Result.defaultWith (Fault.message >> failtest)
               Expect.equal saved.Environment "Pendulum-v1" "environment"
-              Expect.equal saved.Architecture { Hidden = [ 3 ]; Activation = Activation.Tanh } "architecture"
+              Expect.equal saved.Architecture (Architecture.uniform [ 3 ] Activation.Tanh) "architecture"
               Expect.equal (PolicyFile.print saved) (File.ReadAllText(path).ReplaceLineEndings "\n") "the text"
           }
 
@@ -518,6 +540,46 @@ let private hostile =
                                JsonValue.Create(Convert.ToBase64String(Array.zeroCreate<byte>(4 * 5115)))))
 
               Expect.stringContains (why result) "4294972411" "why"
+          }
+
+          for architecture, part in
+              [ "dens 2 tanh, dense 2 relu", "there is no layer dens; did you mean dense?"
+                "dense 2 tanh, conv 2 relu", "there is no layer conv"
+                "dense 2 tanh, dense 2", "dense 2 is not dense UNITS ACTIVATION"
+                "dense 2 tanh, dense 0 relu", "dense 0 relu is not dense UNITS ACTIVATION"
+                "dense 2 tanh, dense -2 relu", "dense -2 relu is not"
+                "dense 2 tanh, dense 99999999999 relu", "dense 99999999999 relu is not"
+                "dense 2 tanh, dense 2 softmax", "dense 2 softmax is not"
+                "dense 2 tanh, ", "a layer is empty"
+                "dense 2147483647 tanh, dense 2147483647 relu", "its network needs 46116860"
+                String.Join(", ", Seq.replicate 100_000 "dense 1 tanh"), "at most 1000" ] do
+              test $"the architecture {architecture.Substring(0, min 50 architecture.Length)}" {
+                  let text =
+                      example
+                      |> resealed (fun node ->
+                          node.Remove "hidden" |> ignore
+                          node.Remove "activation" |> ignore
+                          node["architecture"] <- JsonValue.Create architecture)
+
+                  let allocated, result = allocating (fun () -> PolicyFile.parse name text)
+                  Expect.stringContains (why result) part "why"
+                  Expect.isLessThan allocated 20_000_000L "bytes"
+              }
+
+          test "two architectures, or none" {
+              let twice = example |> resealed (fun node -> node["architecture"] <- JsonValue.Create "dense 2 tanh")
+              Expect.stringContains (PolicyFile.parse name twice |> why) "architecture twice" "two"
+              let none = example |> resealed (fun node -> node.Remove "hidden" |> ignore)
+              Expect.stringContains (PolicyFile.parse name none |> why) "it has no hidden" "none"
+          }
+
+          test "a hundred thousand hidden layers" {
+              let text =
+                  example
+                  |> resealed (fun node ->
+                      node["hidden"] <- JsonNode.Parse("[" + String.Join(",", Seq.replicate 100_000 "1") + "]"))
+
+              Expect.stringContains (PolicyFile.parse name text |> why) "at most 1000" "why"
           }
 
           testPropertyWithConfig (few 300) "any counts, however large"
@@ -594,6 +656,20 @@ let private able =
                   Expect.isOk (PolicyFile.parse name (PolicyFile.print saved)) "accepted"
           }
 
+          test "and one with as many layers as are allowed is kept" {
+              let architecture = Architecture.uniform (List.replicate 1000 1) Activation.Tanh
+              let policy = Policy.create architecture 0.0 (numbersOf 2) (Discrete 2)
+
+              let saved =
+                  { example with
+                      Actor =
+                          { Policy = policy
+                            Parameters = policy.Network.Initialise(Key.ofSeed 1L)
+                            Normaliser = Unnormalised } }
+
+              Expect.isTrue (PolicyFile.parse name (PolicyFile.print saved) |> expectOk |> sameSaved saved) "the same"
+          }
+
           test "and the actions of any box lie inside of it, however wide" {
               let space = Box(Vector.ofArray [| Single.MinValue; 5f |], Vector.ofArray [| Single.MaxValue; 5f |])
 
@@ -624,7 +700,7 @@ let private reading =
         [ test "that is large takes a few times its size" {
               inNewFolder (fun folder ->
                   let path = Path.Combine(folder, "policy.json")
-                  let architecture = { Hidden = [ 500; 500 ]; Activation = Activation.Tanh }
+                  let architecture = (Architecture.uniform [ 500; 500 ] Activation.Tanh)
                   let policy = Policy.create architecture 0.0 (numbersOf 500) (Discrete 5)
                   let parameters = Vector.init policy.Network.ParameterCount (fun i -> float32 (i % 101) / 1000f)
 
@@ -698,13 +774,16 @@ let private saving =
                           ()
 
                   // What fails while it is written: this activation has no name.
-                  let nameless = { example.Architecture with Activation = enum<Activation> 99 }
+                  for nameless in
+                      [ Architecture.uniform [ 2 ] (enum<Activation> 99)
+                        [ HiddenLayer.Dense(2, Activation.Tanh); HiddenLayer.Dense(2, enum<Activation> 99) ] ] do
+                      let unwritable =
+                          { example with
+                              Actor =
+                                  { example.Actor with Policy = { example.Actor.Policy with Architecture = nameless } } }
 
-                  let unwritable =
-                      { example with
-                          Actor = { example.Actor with Policy = { example.Actor.Policy with Architecture = nameless } } }
+                      Expect.throws (fun () -> PolicyFile.save (Path.Combine(folder, "file")) unwritable) "no text"
 
-                  Expect.throws (fun () -> PolicyFile.save (Path.Combine(folder, "file")) unwritable) "no text"
                   Expect.equal (namesIn folder) [ "file"; "folder" ] "what is there"
                   Expect.equal (File.ReadAllText(Path.Combine(folder, "file"))) "old" "the old file")
           }
@@ -719,7 +798,8 @@ let private saving =
                               let path = Path.Combine(folder, name)
 
                               let saves =
-                                  [ (fun () -> PolicyFile.save path example); (fun () -> PolicyFile.replace path "") ]
+                                  [ (fun () -> PolicyFile.save path example)
+                                    (fun () -> AtomicFile.replaceText path "") ]
 
                               for save in saves do
                                   Expect.throwsC save (fun error ->
@@ -781,7 +861,7 @@ let private saving =
                       File.SetUnixFileMode(path, mode)
                       PolicyFile.save path example
                       Expect.equal (File.GetUnixFileMode path) mode "mode"
-                      PolicyFile.replace path "text"
+                      AtomicFile.replaceText path "text"
                       Expect.equal (File.GetUnixFileMode path) mode "mode, after a text"))
 
           testProperty "writes what `print` gives"

@@ -30,6 +30,7 @@ let private tests =
           TrustRegionTests.tests
           AdamTests.tests
           CriticFitTests.tests
+          ArchitectureTests.tests
           ConfigurationTests.tests
           SetupTests.tests
           StateTests.tests

@@ -58,7 +58,7 @@ type private Run(seed: int64) =
         let start = State.start setup.Value seed
 
         Seq.append (Seq.singleton start) (Training.run setup.Value start |> Seq.map (expectOk >> fst))
-        |> Seq.map (fun state -> PolicyFile.sha256 state.PolicyParameters, state.Steps, state.Episodes)
+        |> Seq.map (fun state -> Sha256.ofParameters state.PolicyParameters, state.Steps, state.Episodes)
         |> Seq.cache
 
     member _.Seed = seed
@@ -79,7 +79,7 @@ let private expectFitting (runs: Run list) (files: Files) =
     let summary = tryFind "summary.json" object
 
     let policy =
-        tryFind "policy.json" (PolicyFile.parse "policy.json" >> expectOk >> _.Actor.Parameters >> PolicyFile.sha256)
+        tryFind "policy.json" (PolicyFile.parse "policy.json" >> expectOk >> _.Actor.Parameters >> Sha256.ofParameters)
 
     let rows =
         tryFind "progress.csv" (fun text ->
@@ -138,7 +138,7 @@ let private writesOf seed saveEvery iterations =
 let private policies writes =
     [ for write in writes do
           match write with
-          | Replace("policy.json", text) -> PolicyFile.sha256 (PolicyFile.parse "" text |> expectOk).Actor.Parameters
+          | Replace("policy.json", text) -> Sha256.ofParameters (PolicyFile.parse "" text |> expectOk).Actor.Parameters
           | _ -> () ]
 
 let private sequence =
@@ -340,7 +340,7 @@ let private disks =
               Expect.isGreaterThan progress.Length 3500 "it was full"
               Expect.isTrue (progress.EndsWith '\n') "the last line is whole"
               let summary = json (Path.Combine(folder, "summary.json"))
-              let sha = PolicyFile.sha256 (loaded folder).Actor.Parameters
+              let sha = Sha256.ofParameters (loaded folder).Actor.Parameters
               Expect.equal (get<string> "parametersSha256" summary) sha "the policy of the summary"
               let lines = progress.TrimEnd('\n').Split '\n'
               Expect.hasLength lines (1 + get<int> "iterations" summary) "lines") ]
@@ -446,14 +446,14 @@ let private atomic =
           (fun folder ->
               let path = Path.Combine(folder, "file")
               let content (letter: char) = String(letter, 200_000)
-              PolicyFile.replace path (content 'a')
+              AtomicFile.replaceText path (content 'a')
 
               use old =
                   new StreamReader(
                       new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite ||| FileShare.Delete)
                   )
 
-              PolicyFile.replace path (content 'b')
+              AtomicFile.replaceText path (content 'b')
               Expect.equal (old.ReadToEnd()) (content 'a') "the old file, whole"
               Expect.equal (File.ReadAllText path) (content 'b') "the new file, whole"
 
@@ -470,7 +470,7 @@ let private atomic =
                               "one of the files, whole")
 
               for i in 1..200 do
-                  PolicyFile.replace path (content (if i % 2 = 0 then 'a' else 'b'))
+                  AtomicFile.replaceText path (content (if i % 2 = 0 then 'a' else 'b'))
 
               stop.Cancel()
               reader.Wait()

@@ -222,7 +222,7 @@ let private halfWidths =
                   Generators.expectClose (1e-6 * (1.0 + abs middle + 4.0 * half)) (float scaled[i]) expected $"{i}"
 
               let policy =
-                  { Policy.create { Hidden = []; Activation = Activation.Tanh } 0.0 (Space.box 1 -1.0 1.0) box with
+                  { Policy.create (Architecture.uniform [] Activation.Tanh) 0.0 (Space.box 1 -1.0 1.0) box with
                       IsScaled = true }
 
               let action = Vector.Create(row.Length, Fill(fun action -> Policy.toAction policy row.Span action))

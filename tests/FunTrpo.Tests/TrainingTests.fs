@@ -765,6 +765,55 @@ let private starting =
                   | Error _ -> false
                   | Ok state -> differing.IsEmpty && state.PolicyParameters = actor.Parameters)
 
+          test "names the architecture that differs, whether it is a policy's or the configuration's" {
+              let mixed = [ HiddenLayer.Dense(4, Activation.Tanh); HiddenLayer.Dense(6, Activation.Relu) ]
+
+              let uniform = { small with Hidden = [ 4; 6 ] }
+
+              let setups =
+                  setupOf 1 { small with Architecture = mixed } Pendulum.environment,
+                  setupOf 1 uniform Pendulum.environment
+
+              let actor setup = State.actor setup (State.start setup 1L)
+              let text = "dense 4 tanh, dense 6 relu"
+
+              for setup, actor, value, theirs in
+                  [ fst setups, actor (snd setups), text, "none"; snd setups, actor (fst setups), "", text ] do
+                  match State.startFrom setup 1L actor with
+                  | Error(InvalidSetting("architecture", found, allowed)) ->
+                      Expect.equal found value "the value"
+                      Expect.stringContains allowed theirs "that of the policy"
+                  | _ -> failtest "it was not refused"
+
+              for setup in [ fst setups; snd setups ] do
+                  Expect.isOk (State.startFrom setup 1L (actor setup)) "its own"
+          }
+
+          test "takes layers with a common activation in either form" {
+              let layers = Architecture.uniform [ 4; 6 ] Activation.Relu
+              let text = { small with Architecture = layers }
+              let units = { small with Hidden = [ 4; 6 ]; Activation = Activation.Relu }
+              let setup = setupOf 1 text Pendulum.environment
+              let actor = State.actor setup (State.start setup 1L)
+              Expect.isOk (State.startFrom (setupOf 1 units Pendulum.environment) 1L actor) "the other form"
+              Expect.equal (Configuration.ofActor actor text) (Configuration.ofActor actor units) "the configuration"
+          }
+
+          test "trains layers with different activations, in policy and critic" {
+              let policy = [ HiddenLayer.Dense(4, Activation.Tanh); HiddenLayer.Dense(6, Activation.Relu) ]
+              let critic = [ HiddenLayer.Dense(5, Activation.Swish); HiddenLayer.Dense(3, Activation.Tanh) ]
+              let configuration = { small with Architecture = policy; CriticArchitecture = critic; Hidden = [ 9 ] }
+              let setup = setupOf 1 configuration Pendulum.environment
+              let start = State.start setup 1L
+              let state, report = Training.update setup start |> expectOk
+              Expect.isTrue report.Improvement.Outcome.IsMoved "the policy has moved"
+              Expect.equal state.PolicyParameters.Length ((3 + 1) * 4 + (4 + 1) * 6 + (6 + 1) * 1 + 1) "policy"
+              Expect.equal state.Critic.Parameters.Length ((3 + 1) * 5 + (5 + 1) * 3 + (3 + 1) * 1) "critic"
+              Expect.notEqual state.Critic.Parameters start.Critic.Parameters "the critic is fitted"
+              let restarted = State.startFrom setup 2L (State.actor setup state) |> expectOk
+              Expect.equal restarted.PolicyParameters state.PolicyParameters "the policy to start from"
+          }
+
           test "refuses layers of the same size in another order" {
               // (3 + 1)·a + (a + 1)·b + (b + 1)·1 + 1 = (a + 2)·(b + 4) − 6 is 138 for both.
               let first, second = { small with Hidden = [ 10; 8 ] }, { small with Hidden = [ 7; 12 ] }
@@ -946,7 +995,7 @@ let private oversized =
 
                       let count =
                           Policy.parameterCount
-                              { Hidden = hidden; Activation = small.Activation }
+                              (Architecture.uniform hidden small.Activation)
                               (MultiBinary observations)
                               (Discrete actions)
 

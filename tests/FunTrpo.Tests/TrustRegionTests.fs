@@ -367,7 +367,7 @@ let private exampleCase biases action =
       Policy =
         { ObservationSpace = numbersOf 1
           ActionSpace = Discrete 2
-          Architecture = { Hidden = []; Activation = Activation.Identity }
+          Architecture = (Architecture.uniform [] Activation.Identity)
           Family = Distribution.categorical 2
           Network = network
           IsScaled = false }

@@ -96,8 +96,7 @@ let private casesOn spaces =
 let private cases = casesOn actionSpace
 
 let private actorOf (case: Case) =
-    let policy =
-        Policy.create { Hidden = [ 4 ]; Activation = Activation.Tanh } -0.3 (numbersOf 2) case.Space
+    let policy = Policy.create (Architecture.uniform [ 4 ] Activation.Tanh) -0.3 (numbersOf 2) case.Space
 
     let initial = policy.Network.Initialise(case.Keyed "policy")
 

@@ -1,0 +1,239 @@
+namespace FunTrpo
+
+open System
+open FunTrpo.Field
+
+/// The table of all settings: their names, meanings and ranges.
+module internal ConfigurationFields =
+
+    /// How a batch is collected, and its advantages.
+    let private rollout =
+        [ integer "environments" "environments stepped side by side" 1 65536 _.Environments (fun v c ->
+              { c with Environments = v })
+          integer "horizon" "steps of each environment in one iteration" 1 10_000_000 _.Horizon (fun v c ->
+              { c with Horizon = v })
+          number "gamma" "discount of future rewards, γ" (closed 0.0 1.0) _.Gamma (fun v c -> { c with Gamma = v })
+          number "lambda" "bias against variance of the advantages, λ of GAE" (closed 0.0 1.0) _.Lambda (fun v c ->
+              { c with Lambda = v })
+          countOrNone
+              "branches"
+              "number of actions tried from the state of each environment after the horizon (a vine); the policy is then improved on these branches alone; 0 tries none"
+              1000
+              _.Branches
+              (fun v c -> { c with Branches = v })
+          integer
+              "branchSteps"
+              "maximum number of steps of a branch, used if branches is not 0; the critic estimates the return of the steps after it"
+              1
+              10_000_000
+              _.BranchSteps
+              (fun v c -> { c with BranchSteps = v }) ]
+
+    /// The policy.
+    let private policy =
+        [ architecture
+              "architecture"
+              "hidden layers of the policy, for example dense 64 tanh, dense 32 relu; if it is empty, hidden and activation say which layers there are"
+              _.Architecture
+              (fun v c -> { c with Architecture = v })
+          unitsOfLayers
+              "hidden"
+              "units of each hidden layer of the policy, used if architecture is empty"
+              _.Hidden
+              (fun v c -> { c with Hidden = v })
+          choice
+              "activation"
+              "non-linearity of the policy's hidden layers, used if architecture is empty"
+              Architecture.activations
+              _.Activation
+              (fun v c -> { c with Activation = v })
+          number
+              "initialLogSigma"
+              "initial log σ of a Gaussian policy, in the unit of the action, or of half its range (scaleActions)"
+              (closed -20.0 5.0)
+              _.InitialLogSigma
+              (fun v c -> { c with InitialLogSigma = v }) ]
+
+    /// The step of the policy.
+    let private step =
+        [ choice
+              "direction"
+              "direction of a step: the gradient, or the natural gradient F⁻¹g"
+              [ "gradient", DirectionKind.Gradient; "natural", DirectionKind.Natural ]
+              _.Direction
+              (fun v c -> { c with Direction = v })
+          choice
+              "step"
+              "length of a step: learningRate times the direction, or to the edge of the trust region"
+              [ "fixed", StepKind.Fixed; "trust-region", StepKind.TrustRegion ]
+              _.Step
+              (fun v c -> { c with Step = v })
+          number
+              "delta"
+              "radius of the trust region: the mean KL(old ‖ new) of a step, δ, in nats"
+              (above 0.0)
+              _.Delta
+              (fun v c -> { c with Delta = v })
+          integer
+              "deltaHalfLife"
+              "environment steps in which delta shrinks to a half, so that late steps follow the noise of a batch less; 0 keeps it"
+              0
+              Int32.MaxValue
+              _.DeltaHalfLife
+              (fun v c -> { c with DeltaHalfLife = v })
+          integer
+              "stepsMade"
+              "environment steps that an earlier run made with the policy to start from: deltaHalfLife counts them"
+              0
+              Int32.MaxValue
+              _.StepsMade
+              (fun v c -> { c with StepsMade = v })
+          number
+              "learningRate"
+              "length of a fixed step, used where step is fixed: about 1 along the gradient, 0.3 along the natural gradient"
+              (above 0.0)
+              _.LearningRate
+              (fun v c -> { c with LearningRate = v })
+          number
+              "entropyBonus"
+              "coefficient of the policy's mean entropy, in nats, in the surrogate objective; a positive value keeps the policy exploring"
+              (closed 0.0 1e3)
+              _.EntropyBonus
+              (fun v c -> { c with EntropyBonus = v })
+          number
+              "damping"
+              "added to the diagonal of the Fisher matrix, for the direction of a step"
+              (closed 0.0 1e6)
+              _.Damping
+              (fun v c -> { c with Damping = v })
+          truth
+              "dampedLength"
+              "whether the damping also shortens the step; if false, the length is chosen so that the mean KL, to second order, is delta"
+              _.DampedLength
+              (fun v c -> { c with DampedLength = v }) ]
+
+    /// How the step is computed.
+    let private solver =
+        [ number
+              "fisherFraction"
+              "fraction of the batch that Fisher-vector products use"
+              { closed 0.0 1.0 with LowIncluded = false }
+              _.FisherFraction
+              (fun v c -> { c with FisherFraction = v })
+          integer "cgIterations" "conjugate-gradient iterations at most" 1 10_000 _.CgIterations (fun v c ->
+              { c with CgIterations = v })
+          number
+              "cgTolerance"
+              "relative residual at which conjugate gradient stops, the critic's too"
+              (closed 0.0 1.0)
+              _.CgTolerance
+              (fun v c -> { c with CgTolerance = v })
+          integer
+              "lineSearchTries"
+              "step lengths that the line search tries at most, the critic's too"
+              1
+              1000
+              _.LineSearchTries
+              (fun v c -> { c with LineSearchTries = v })
+          number
+              "lineSearchRatio"
+              "factor by which each further try of the line search shortens the step, the critic's too"
+              { closed 0.0 1.0 with LowIncluded = false; HighIncluded = false }
+              _.LineSearchRatio
+              (fun v c -> { c with LineSearchRatio = v }) ]
+
+    /// The critic and its fit.
+    let private critic =
+        [ choice
+              "critic"
+              "how the critic is fitted: Adam on minibatches, or Gauss-Newton steps in a trust region"
+              [ "adam", CriticKind.Adam; "gauss-newton", CriticKind.GaussNewton ]
+              _.Critic
+              (fun v c -> { c with Critic = v })
+          architecture
+              "criticArchitecture"
+              "hidden layers of the critic, in the same form; if it is empty, criticHidden and criticActivation say which layers there are"
+              _.CriticArchitecture
+              (fun v c -> { c with CriticArchitecture = v })
+          unitsOfLayers
+              "criticHidden"
+              "units of each hidden layer of the critic, used if criticArchitecture is empty"
+              _.CriticHidden
+              (fun v c -> { c with CriticHidden = v })
+          choice
+              "criticActivation"
+              "non-linearity of the critic's hidden layers, used if criticArchitecture is empty"
+              Architecture.activations
+              _.CriticActivation
+              (fun v c -> { c with CriticActivation = v })
+          number
+              "criticLearningRate"
+              "learning rate of Adam, used where critic is adam"
+              (above 0.0)
+              _.CriticLearningRate
+              (fun v c -> { c with CriticLearningRate = v })
+          integer
+              "criticEpochs"
+              "passes of Adam over the batch, used where critic is adam"
+              1
+              10_000
+              _.CriticEpochs
+              (fun v c -> { c with CriticEpochs = v })
+          integer
+              "criticBatchSize"
+              "rows of one minibatch of Adam, used where critic is adam"
+              1
+              10_000_000
+              _.CriticBatchSize
+              (fun v c -> { c with CriticBatchSize = v })
+          number
+              "criticDelta"
+              "radius of the critic's trust region: mean squared change of V over twice the mean squared error"
+              (above 0.0)
+              _.CriticDelta
+              (fun v c -> { c with CriticDelta = v })
+          integer "criticSteps" "Gauss-Newton steps in one iteration at most" 1 1000 _.CriticSteps (fun v c ->
+              { c with CriticSteps = v })
+          number
+              "criticDamping"
+              "added to the diagonal of the Gauss-Newton matrix"
+              (closed 0.0 1e6)
+              _.CriticDamping
+              (fun v c -> { c with CriticDamping = v })
+          integer
+              "criticCgIterations"
+              "conjugate-gradient iterations of a Gauss-Newton step at most"
+              1
+              10_000
+              _.CriticCgIterations
+              (fun v c -> { c with CriticCgIterations = v }) ]
+
+    /// Warnings, and the scales of observations, returns, advantages and actions.
+    let private scaling =
+        [ integer
+              "longEpisode"
+              "steps of an episode after which training warns that it may never end"
+              1
+              Int32.MaxValue
+              _.LongEpisode
+              (fun v c -> { c with LongEpisode = v })
+          truth
+              "normaliseObservations"
+              "standardise observations by their running moments"
+              _.NormaliseObservations
+              (fun v c -> { c with NormaliseObservations = v })
+          truth
+              "normaliseReturns"
+              "whether the critic's network predicts standardised returns, so that the unit of the reward does not matter"
+              _.NormaliseReturns
+              (fun v c -> { c with NormaliseReturns = v })
+          truth "normaliseAdvantages" "standardise advantages over each batch" _.NormaliseAdvantages (fun v c ->
+              { c with NormaliseAdvantages = v })
+          truth
+              "scaleActions"
+              "whether a Gaussian policy outputs bounded actions in scaled units: 0 is the middle of the range, and ±1 are the bounds"
+              _.ScaleActions
+              (fun v c -> { c with ScaleActions = v }) ]
+
+    /// All fields, in the order in which they are shown.
+    let all = List.concat [ rollout; policy; step; solver; critic; scaling ]

@@ -1,0 +1,56 @@
+namespace FunTrpo
+
+open System
+open System.Runtime.InteropServices
+open System.Text.Json
+
+/// Thrown where JSON does not have the expected form, and caught where the file is read. An exception is simplest here, because reading wrong
+/// JSON throws anyway.
+exception internal Unreadable of why: string
+
+/// Reads the properties of JSON objects. The functions throw `Unreadable`, or the exceptions of `JsonElement`.
+module internal Json =
+
+    let unreadable why = raise (Unreadable why)
+
+    /// The value of a property that is there and not null.
+    let property (name: string) (node: JsonElement) =
+        match node.TryGetProperty name with
+        | true, value when value.ValueKind <> JsonValueKind.Null -> value
+        | _ -> unreadable $"it has no {name}"
+
+    let text name node = (property name node).GetString()
+    let integer name node = (property name node).GetInt32()
+
+    let requireAtLeast smallest name value =
+        if value < smallest then
+            unreadable $"its {name} has the value {string value}"
+
+        value
+
+    /// An array of values, none of which is null.
+    let items (get: JsonElement -> 'T) name node =
+        [| for item in (property name node).EnumerateArray() do
+               if item.ValueKind = JsonValueKind.Null then
+                   unreadable $"its {name} has an empty place"
+
+               get item |]
+
+    let integers = items _.GetInt32()
+
+    /// Writes an array of integers.
+    let writeIntegers (writer: Utf8JsonWriter) (name: string) (integers: int list) =
+        writer.WriteStartArray name
+
+        for integer in integers do
+            writer.WriteNumberValue integer
+
+        writer.WriteEndArray()
+
+    /// The unescaped text of a JSON string in UTF-8.
+    let utf8 (node: JsonElement) =
+        let raw = JsonMarshal.GetRawUtf8Value node
+        let text = Array.zeroCreate<byte> raw.Length
+        let mutable reader = Utf8JsonReader(raw, JsonReaderOptions())
+        reader.Read() |> ignore
+        text.AsMemory(0, reader.CopyString(text.AsSpan()))

@@ -1,0 +1,62 @@
+namespace FunTrpo
+
+open System
+open System.Text.Json
+open FunTrpo.Json
+
+/// Writes and reads spaces as JSON.
+module internal SpaceJson =
+
+    /// Writes the bounds of a box. JSON has no infinity, so an infinite bound is null.
+    let private writeBounds (writer: Utf8JsonWriter) (name: string) (v: Vector) =
+        writer.WriteStartArray name
+
+        for i in 0 .. v.Length - 1 do
+            if Single.IsFinite v[i] then writer.WriteNumberValue v[i] else writer.WriteNullValue()
+
+        writer.WriteEndArray()
+
+    /// Writes a space as the property `name`.
+    let write (writer: Utf8JsonWriter) (name: string) space =
+        let kind (kind: string) = writer.WriteString("kind", kind)
+        let count (count: int) = writer.WriteNumber("count", count)
+        writer.WriteStartObject name
+
+        match space with
+        | Discrete alternatives ->
+            kind "Discrete"
+            count alternatives
+        | MultiBinary switches ->
+            kind "MultiBinary"
+            count switches
+        | MultiDiscrete counts ->
+            kind "MultiDiscrete"
+            writeIntegers writer "counts" counts
+        | Box(low, high) ->
+            kind "Box"
+            writeBounds writer "low" low
+            writeBounds writer "high" high
+
+        writer.WriteEndObject()
+
+    /// The bounds of a box, with `infinite` in place of null.
+    let private bounds infinite name node =
+        let ofJson (bound: JsonElement) = if bound.ValueKind = JsonValueKind.Null then infinite else bound.GetSingle()
+
+        (property name node).EnumerateArray() |> Seq.map ofJson |> Vector.ofSeq
+
+    /// The space in the property `what`Space; error messages use `what`.
+    let read what node =
+        let node = property $"{what}Space" node
+
+        let space =
+            match text "kind" node with
+            | "Discrete" -> Discrete(integer "count" node)
+            | "MultiBinary" -> MultiBinary(integer "count" node)
+            | "MultiDiscrete" -> MultiDiscrete(integers "counts" node |> List.ofArray)
+            | "Box" -> Box(bounds Single.NegativeInfinity "low" node, bounds Single.PositiveInfinity "high" node)
+            | kind -> unreadable $"its {what} space is of the unknown kind {kind}"
+
+        match Space.invalidReason space with
+        | Some why -> unreadable $"its {what} space {why}"
+        | None -> space
