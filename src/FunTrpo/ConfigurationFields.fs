@@ -142,7 +142,7 @@ module internal ConfigurationFields =
               _.LineSearchRatio
               (fun v c -> { c with LineSearchRatio = v }) ]
 
-    /// The critic and its fit.
+    /// The critic.
     let private critic =
         [ choice
               "critic"
@@ -165,8 +165,11 @@ module internal ConfigurationFields =
               "non-linearity of the critic's hidden layers, used if criticArchitecture is empty"
               Architecture.activations
               _.CriticActivation
-              (fun v c -> { c with CriticActivation = v })
-          number
+              (fun v c -> { c with CriticActivation = v }) ]
+
+    /// The fit of the critic.
+    let private criticFit =
+        [ number
               "criticLearningRate"
               "learning rate of Adam, used where critic is adam"
               (above 0.0)
@@ -236,4 +239,4 @@ module internal ConfigurationFields =
               (fun v c -> { c with ScaleActions = v }) ]
 
     /// All fields, in the order in which they are shown.
-    let all = List.concat [ rollout; policy; step; solver; critic; scaling ]
+    let all = List.concat [ rollout; policy; step; solver; critic; criticFit; scaling ]

@@ -807,8 +807,8 @@ let private starting =
               let start = State.start setup 1L
               let state, report = Training.update setup start |> expectOk
               Expect.isTrue report.Improvement.Outcome.IsMoved "the policy has moved"
-              Expect.equal state.PolicyParameters.Length ((3 + 1) * 4 + (4 + 1) * 6 + (6 + 1) * 1 + 1) "policy"
-              Expect.equal state.Critic.Parameters.Length ((3 + 1) * 5 + (5 + 1) * 3 + (3 + 1) * 1) "critic"
+              Expect.equal state.PolicyParameters.Length ((3 + 1) * 4 + (4 + 1) * 6 + (6 + 1) + 1) "policy"
+              Expect.equal state.Critic.Parameters.Length ((3 + 1) * 5 + (5 + 1) * 3 + (3 + 1)) "critic"
               Expect.notEqual state.Critic.Parameters start.Critic.Parameters "the critic is fitted"
               let restarted = State.startFrom setup 2L (State.actor setup state) |> expectOk
               Expect.equal restarted.PolicyParameters state.PolicyParameters "the policy to start from"
