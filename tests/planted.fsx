@@ -433,6 +433,31 @@ let all =
               [ "Environments" ]
               "Environment.fs"
               [ slip "a time limit is a step too long" "elapsed >= limit" "elapsed > limit" ]
+          core
+              [ "Simulator" ]
+              "SimulatorEnvironment.fs"
+              [ slip
+                    "failed simulators are never disposed of"
+                    "if lock disposable (fun () -> disposable.Remove instance) then"
+                    "if lock disposable (fun () -> not (disposable.Contains instance)) then"
+                slip
+                    "an episode that is played again may show anything"
+                    "if not (point.Shows observation) then"
+                    "if not (point.Shows observation) && point.Steps < 0 then" ]
+          core
+              [ "Simulator" ]
+              "ReplayPoint.fs"
+              [ slip
+                    "branches of an episode overwrite each other's actions"
+                    "if sharesActions && count <= actions.Length then"
+                    "if count <= actions.Length then" ]
+          core
+              [ "Simulator" ]
+              "Environment.fs"
+              [ slip
+                    "a time limit keeps the simulator of its episode"
+                    "if isTruncated && not isOver then"
+                    "if isTruncated && isOver then" ]
 
           environment
               "Acrobot.fs"
@@ -527,21 +552,6 @@ let all =
                     "2.0 * delta / worst rows direction"
                     "delta / worst rows direction" ]
 
-          facade
-              [ "EnvironmentFacts" ]
-              "SimulatorAdapter.cs"
-              [ slip
-                    "failed simulators are never disposed of"
-                    "if (!disposable.Remove(simulator))"
-                    "if (disposable.Contains(simulator))"
-                slip "the time limit is a step too long" "state.Steps + 1 >= limit" "state.Steps >= limit" ]
-          facade
-              [ "StateFacts"; "Facade" ]
-              "ReplayPoint.cs"
-              [ slip
-                    "branches of an episode overwrite each other's actions"
-                    "!sharesActions || count > all.Length"
-                    "count > all.Length" ]
           facade
               [ "Facade" ]
               "IterationReport.cs"

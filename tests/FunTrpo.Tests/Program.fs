@@ -17,6 +17,7 @@ let private tests =
           KeyTests.tests
           SpaceTests.tests
           EnvironmentTests.tests
+          SimulatorTests.tests
           DistributionTests.tests
           EntropyTests.tests
           NormaliserTests.tests
