@@ -70,7 +70,7 @@ let trial (registered: Registered) configuration seed =
 
                 let isSolved (state: State<_>) =
                     state.RecentReturns.Length = Training.window
-                    && Training.meanReturn state |> Option.exists (fun mean -> mean >= registered.SolvedAt)
+                    && Training.meanReturn state |> Option.exists (fun mean -> mean >= registered.SolvedAt.Value)
 
                 { Seed = seed
                   Scores =
@@ -131,7 +131,7 @@ let summary =
           $"**{found:F1}**"
           $"{Array.min returns:F1} … {Array.max returns:F1}"
           (if found >= goal then "yes" else "no")
-          $"{registered.SolvedAt}"
+          $"{registered.SolvedAt.Value}"
           steps (median toSolve)
           steps (Array.max toSolve)
           $"{medianSeconds results:F1}" ])

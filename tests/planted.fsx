@@ -570,8 +570,8 @@ let all =
               "Program.fs"
               [ slip
                     "a run without --steps has no more than the preset"
-                    "defaultArg steps (5L * registered.Steps)"
-                    "defaultArg steps registered.Steps"
+                    "then 5L * registered.Steps else"
+                    "then registered.Steps else"
                 slip "every evaluation by the command has the same seed" "(Key.ofSeed seed)" "(Key.ofSeed (0L * seed))" ]
           command
               "Train.fs"

@@ -89,7 +89,10 @@ internal sealed record LibraryEnvironment(Registered Registered) : EnvironmentSo
         ArgumentNullException.ThrowIfNull(id);
         return OptionModule.ToObj(Registry.tryFind(id)) is { } registered
             ? new(registered)
-            : throw new ArgumentException($"{nameof(id)} = {id} is not allowed: {Registry.allowed(id)}", nameof(id));
+            : throw new ArgumentException(
+                $"{nameof(id)} = {id} is not allowed: {Registry.mustBeOneOf(Registry.all, id)}",
+                nameof(id)
+            );
     }
 
     public override TResult Open<TResult>(IOpenedEnvironment<TResult> use) =>

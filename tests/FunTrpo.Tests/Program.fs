@@ -36,6 +36,7 @@ let private tests =
           PolicyFileTests.tests
           CheckTests.tests
           CommandTests.tests
+          EnvironmentFilesTests.tests
           RunFilesTests.tests
           FacadeTests.tests
           ExactMdpTests.tests
