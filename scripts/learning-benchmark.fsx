@@ -68,9 +68,7 @@ let trial (registered: Registered) configuration seed =
 
                 let seconds = clock.Elapsed.TotalSeconds
 
-                let isSolved (state: State<_>) =
-                    state.RecentReturns.Length = State.window
-                    && State.meanReturn state |> Option.exists (fun mean -> mean >= registered.SolvedAt)
+                let isSolved state = State.hasReached registered.SolvedAt.Value state
 
                 { Seed = seed
                   Scores =
@@ -126,7 +124,7 @@ let summary =
           $"**{found:F1}**"
           $"{Array.min returns:F1} … {Array.max returns:F1}"
           (if found >= goal then "yes" else "no")
-          $"{registered.SolvedAt}"
+          $"{registered.SolvedAt.Value}"
           steps (median toSolve)
           steps (Array.max toSolve)
           $"{medianSeconds results:F1}" ])

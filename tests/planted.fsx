@@ -448,6 +448,31 @@ let all =
               [ "Environments" ]
               "Environment.fs"
               [ slip "a time limit is a step too long" "elapsed >= limit" "elapsed > limit" ]
+          core
+              [ "Simulator" ]
+              "SimulatorEnvironment.fs"
+              [ slip
+                    "failed simulators are never disposed of"
+                    "if lock disposable (fun () -> disposable.Remove instance) then"
+                    "if lock disposable (fun () -> not (disposable.Contains instance)) then"
+                slip
+                    "an episode that is played again may show anything"
+                    "if not (point.Shows observation) then"
+                    "if not (point.Shows observation) && point.Steps < 0 then" ]
+          core
+              [ "Simulator" ]
+              "ReplayPoint.fs"
+              [ slip
+                    "branches of an episode overwrite each other's actions"
+                    "if sharesActions && count <= actions.Length then"
+                    "if count <= actions.Length then" ]
+          core
+              [ "Simulator" ]
+              "Environment.fs"
+              [ slip
+                    "a time limit keeps the simulator of its episode"
+                    "if isTruncated && not isOver then"
+                    "if isTruncated && isOver then" ]
 
           environment
               "Acrobot.fs"
@@ -543,21 +568,6 @@ let all =
                     "delta / worst rows direction" ]
 
           facade
-              [ "EnvironmentFacts" ]
-              "SimulatorAdapter.cs"
-              [ slip
-                    "failed simulators are never disposed of"
-                    "if (!disposable.Remove(simulator))"
-                    "if (disposable.Contains(simulator))"
-                slip "the time limit is a step too long" "state.Steps + 1 >= limit" "state.Steps >= limit" ]
-          facade
-              [ "StateFacts"; "Facade" ]
-              "ReplayPoint.cs"
-              [ slip
-                    "branches of an episode overwrite each other's actions"
-                    "!sharesActions || count > all.Length"
-                    "count > all.Length" ]
-          facade
               [ "Facade" ]
               "IterationReport.cs"
               [ slip "the largest KL is the mean" "MaxKl = comparison.MaxKl" "MaxKl = comparison.MeanKl" ]
@@ -574,8 +584,8 @@ let all =
               "Program.fs"
               [ slip
                     "a run without --steps has no more than the preset"
-                    "defaultArg steps (5L * registered.Steps)"
-                    "defaultArg steps registered.Steps"
+                    "then 5L * registered.Steps else"
+                    "then registered.Steps else"
                 slip "every evaluation by the command has the same seed" "(Key.ofSeed seed)" "(Key.ofSeed (0L * seed))" ]
           command
               "Train.fs"

@@ -66,6 +66,17 @@ internal abstract record EnvironmentSource(string Id)
     public abstract TrainingOptions Preset { get; }
 
     public abstract TResult Open<TResult>(IOpenedEnvironment<TResult> use);
+
+    /// <summary>Applies the function to the environment, with its episodes truncated after <paramref name="limit"/> steps.</summary>
+    protected static TResult WithLimit<TState, TResult>(
+        IOpenedEnvironment<TResult> use,
+        int? limit,
+        Core.Environment<TState> environment,
+        Action release
+    ) =>
+        limit is int steps
+            ? use.With(Core.Environment.withTimeLimit<Core.Environment<TState>, TState>(steps, environment), release)
+            : use.With(environment, release);
 }
 
 /// <summary>An environment of the library.</summary>
@@ -78,7 +89,10 @@ internal sealed record LibraryEnvironment(Registered Registered) : EnvironmentSo
         ArgumentNullException.ThrowIfNull(id);
         return OptionModule.ToObj(Registry.tryFind(id)) is { } registered
             ? new(registered)
-            : throw new ArgumentException($"{nameof(id)} = {id} is not allowed: {Registry.allowed(id)}", nameof(id));
+            : throw new ArgumentException(
+                $"{nameof(id)} = {id} is not allowed: {Registry.mustBeOneOf(Registry.all, id)}",
+                nameof(id)
+            );
     }
 
     public override TResult Open<TResult>(IOpenedEnvironment<TResult> use) =>
@@ -87,12 +101,7 @@ internal sealed record LibraryEnvironment(Registered Registered) : EnvironmentSo
     private sealed record Opened<TResult>(IOpenedEnvironment<TResult> Use, int? Limit) : EnvironmentUse<TResult>
     {
         public TResult With<TState>(Core.Environment<TState> environment) =>
-            Limit is int limit
-                ? Use.With(
-                    Core.Environment.withTimeLimit<Core.Environment<TState>, TState>(limit, environment),
-                    () => { }
-                )
-                : Use.With(environment, () => { });
+            WithLimit(Use, Limit, environment, () => { });
     }
 }
 
@@ -104,16 +113,16 @@ internal sealed record FactoryOfEnvironments(string? Name, Type Type, Func<IEnvi
 
     public override TResult Open<TResult>(IOpenedEnvironment<TResult> use)
     {
-        SimulatorAdapter environment;
+        Core.SimulatorEnvironment environment;
         try
         {
-            environment = new(Name, Make, Limit ?? int.MaxValue, Disposes);
+            environment = new(SimulatorOf.Factory(Make, Name, Disposes));
         }
         catch (Exception error)
         {
             throw new EnvironmentException($"{Id} could not be made: {error.Message}", Id, 0, 0, inner: error);
         }
 
-        return use.With(environment, environment.Release);
+        return WithLimit(use, Limit, environment, ((IDisposable)environment).Dispose);
     }
 }

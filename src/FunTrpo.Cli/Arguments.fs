@@ -5,7 +5,6 @@ module FunTrpo.Cli.Arguments
 open System
 open System.Globalization
 open FunTrpo
-open FunTrpo.Environments
 
 let private (|Suffix|_|) (suffix: string) (text: string) =
     if text.EndsWith(suffix, StringComparison.Ordinal) then
@@ -55,12 +54,6 @@ let number name (text: string) =
     match Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture) with
     | true, value when Double.IsFinite value -> Ok value
     | _ -> Error(InvalidSetting(name, text, "it must be a finite number"))
-
-/// A registered environment.
-let environment id =
-    match Registry.tryFind id with
-    | Some registered -> Ok registered
-    | None -> Error(InvalidSetting("--env", id, Registry.allowed id))
 
 /// The configuration with one field set from text.
 let private set name text configuration =

@@ -43,6 +43,21 @@ let private parseSeed = Arguments.integer "--seed" Int64.MinValue Int64.MaxValue
 
 let private parseThreads text = Arguments.integer "--threads" 1L 1024L text |> Result.map int
 
+let private envFromOption () =
+    Option<string[]>(
+        "--env-from",
+        Description =
+            "A .NET assembly (FILE.dll) that registers environments of your own. Its code is run: use only files that you trust"
+    )
+
+/// The environments of the library, and those of the files of `--env-from`.
+let private knownEnvironments (parsed: ParseResult) (envFrom: Option<string[]>) =
+    parsed.GetValue envFrom
+    |> Option.ofObj
+    |> Option.defaultValue [||]
+    |> List.ofArray
+    |> EnvironmentFiles.known
+
 /// Loads a saved policy. If the path is a folder, the fault suggests the policy file inside it.
 let private loadPolicy path =
     let inside = Path.Combine(path, "policy.json")
@@ -56,7 +71,12 @@ let private policyFor (environment: Environment<'State>) path =
     loadPolicy path |> Result.bind (PolicyFile.requireFit $"the policy in {path}" environment)
 
 let private trainCommand =
-    let env = optional "--env" "The environment; `funtrpo list` shows them [default: CartPole-v1]"
+    let env =
+        optional
+            "--env"
+            "The environment; `funtrpo list` shows them [default: the only one of --env-from, or CartPole-v1]"
+
+    let envFrom = envFromOption ()
     let seed = optional "--seed" "The seed of all randomness, an integer [default: 0]"
 
     let config =
@@ -65,7 +85,7 @@ let private trainCommand =
     let steps =
         optional
             "--steps"
-            "Environment steps (100000, 100k, 1e6 or 2M), to within one of each environment [default: five times those that the preset is tuned for, until it is solved]"
+            "Environment steps (100000, 100k, 1e6 or 2M), to within one of each environment [default: five times those that the preset is tuned for, until it is solved; 100000 for an environment of your own without a goal]"
 
     let stopAt =
         optional
@@ -86,7 +106,7 @@ let private trainCommand =
 
     let command = Command("train", "Train a policy; without options: CartPole-v1 until it is solved")
 
-    let options: Option list = [ env; seed; config; steps; stopAt; out; from; threads; set ]
+    let options: Option list = [ env; envFrom; seed; config; steps; stopAt; out; from; threads; set ]
     options |> List.iter command.Options.Add
 
     /// A run that started from a saved policy cannot be repeated without that policy.
@@ -99,10 +119,28 @@ let private trainCommand =
             )
         | _ -> Ok()
 
+    /// The environment of the run. A run on an environment of a file cannot be repeated without that file.
+    let chooseEnvironment (recorded: RunFiles.Settings option) known id =
+        match id, recorded with
+        | Some id, _ -> EnvironmentFiles.find known id
+        | None, None -> EnvironmentFiles.standard known
+        | None, Some recorded ->
+            EnvironmentFiles.find known recorded.Environment
+            |> Result.mapError (fun fault ->
+                match recorded.EnvironmentFrom with
+                | Some file ->
+                    Mismatch
+                        $"the run of --config trained on {recorded.Environment} of {file}: say with --env-from where that is"
+                | None -> fault)
+
+    /// The steps of a run if none are given. Without a goal, more steps than the preset is tuned for would only cost time.
+    let standardSteps (registered: Registered) =
+        if registered.SolvedAt.IsSome then 5L * registered.Steps else registered.Steps
+
     let prepare
         (parsed: ParseResult)
         (recorded: RunFiles.Settings option)
-        (registered: Registered)
+        ({ Registered = registered; File = file }: EnvironmentFiles.Known)
         (environment: Environment<'State>)
         =
         result {
@@ -150,12 +188,13 @@ let private trainCommand =
 
             let options: Train.Options =
                 { Seed = seed
-                  Steps = defaultArg steps (5L * registered.Steps)
+                  Steps = defaultArg steps (standardSteps registered)
                   StopAt =
                     match steps, stopAt with
-                    | None, None -> Some registered.SolvedAt
+                    | None, None -> registered.SolvedAt
                     | _ -> stopAt
                   SolvedAt = registered.SolvedAt
+                  EnvironmentFrom = file |> Option.map Path.GetFileName
                   Folder =
                     tryGet parsed out |> Option.defaultWith (fun () -> Path.Combine("runs", $"{registered.Id}-{seed}"))
                   SaveEvery = TimeSpan.FromSeconds 1.0
@@ -170,16 +209,13 @@ let private trainCommand =
         result {
             let! recorded = tryGet parsed config |> checkedOption RunFiles.settings
 
-            let! registered =
-                tryGet parsed env
-                |> Option.orElse (recorded |> Option.map _.Environment)
-                |> Option.defaultValue "CartPole-v1"
-                |> Arguments.environment
+            let! known = knownEnvironments parsed envFrom
+            let! chosen = chooseEnvironment recorded known (tryGet parsed env)
 
             return!
-                registered.Use
+                chosen.Registered.Use
                     { new EnvironmentUse<_> with
-                        member _.With environment = prepare parsed recorded registered environment }
+                        member _.With environment = prepare parsed recorded chosen environment }
         }
         |> orRefuse)
 
@@ -192,6 +228,7 @@ let private evaluateCommand =
 
     let env = optional "--env" "The environment [default: the one that the policy was trained on]"
 
+    let envFrom = envFromOption ()
     let episodes = option "--episodes" "How many episodes are played" "100"
     let seed = seedOption ()
     let threads = threadsOption ()
@@ -199,15 +236,15 @@ let private evaluateCommand =
     let command =
         Command("evaluate", "Play episodes with the most probable actions and print their scores as a JSON object")
 
-    let options: Option list = [ policy; env; episodes; seed; threads ]
+    let options: Option list = [ policy; env; envFrom; episodes; seed; threads ]
     options |> List.iter command.Options.Add
 
-    /// The environment that the policy was trained on, if the library has it.
-    let environmentOf path (saved: SavedPolicy) =
-        match Registry.tryFind saved.Environment with
-        | Some registered -> Ok registered
-        | None ->
-            let known = Registry.all |> List.map _.Id |> String.concat ", "
+    /// The environment that the policy was trained on, if it is known.
+    let environmentOf path (known: EnvironmentFiles.Known list) (saved: SavedPolicy) =
+        match EnvironmentFiles.find known saved.Environment with
+        | Ok found -> Ok found
+        | Error _ ->
+            let known = known |> List.map _.Registered.Id |> String.concat ", "
 
             Error(
                 Mismatch
@@ -239,13 +276,16 @@ let private evaluateCommand =
 
     command.SetAction(fun parsed ->
         result {
-            let! registered =
+            let path = parsed.GetValue policy
+            let! known = knownEnvironments parsed envFrom
+
+            let! chosen =
                 match tryGet parsed env with
-                | Some id -> Arguments.environment id
-                | None -> loadPolicy (parsed.GetValue policy) |> Result.bind (environmentOf (parsed.GetValue policy))
+                | Some id -> EnvironmentFiles.find known id
+                | None -> loadPolicy path |> Result.bind (environmentOf path known)
 
             return!
-                registered.Use
+                chosen.Registered.Use
                     { new EnvironmentUse<_> with
                         member _.With environment = evaluate parsed environment }
         }
@@ -256,12 +296,13 @@ let private evaluateCommand =
 let private checkCommand =
     let env = optional "--env" "The environment; `funtrpo list` shows them"
     env.Required <- true
+    let envFrom = envFromOption ()
     let seed = seedOption ()
 
     let command =
         Command("check", "Play some hundred random steps, and say what will probably keep policies from learning")
 
-    let options: Option list = [ env; seed ]
+    let options: Option list = [ env; envFrom; seed ]
     options |> List.iter command.Options.Add
 
     let check id configuration environment seed =
@@ -276,7 +317,9 @@ let private checkCommand =
 
     command.SetAction(fun parsed ->
         result {
-            let! registered = Arguments.environment (parsed.GetValue env)
+            let! known = knownEnvironments parsed envFrom
+            let! chosen = EnvironmentFiles.find known (parsed.GetValue env)
+            let registered = chosen.Registered
             let! seed = parseSeed (parsed.GetValue seed)
 
             return
@@ -288,34 +331,47 @@ let private checkCommand =
 
     command
 
+/// Prints an environment, and where its preset differs from the standard configuration.
+let private show (registered: Registered) =
+    let spaces =
+        registered.Use
+            { new EnvironmentUse<_> with
+                member _.With environment =
+                    $"observations {Space.describe environment.ObservationSpace}, actions {Space.describe environment.ActionSpace}" }
+
+    let differences =
+        Configuration.fields
+        |> List.filter (fun field -> field.Get registered.Preset <> field.Get Configuration.standard)
+        |> List.map (fun field -> $"{field.Name}={field.Get registered.Preset}")
+        |> String.concat " "
+
+    let goal =
+        match registered.SolvedAt with
+        | Some goal -> $"solved at a mean return of {goal}; tuned for {registered.Steps} steps"
+        | None -> $"no goal; trains for {registered.Steps} steps"
+
+    let preset = if differences = "" then "the standard configuration" else differences
+    Console.Out.WriteLine registered.Id
+    Console.Out.WriteLine $"    {spaces}"
+    Console.Out.WriteLine $"    {goal}"
+    Console.Out.WriteLine $"    preset: {preset}"
+
 let private listCommand =
+    let envFrom = envFromOption ()
+
     let command =
         Command("list", "Show the environments, and where their presets differ from the standard configuration")
 
-    command.SetAction(fun _ ->
-        for registered in Registry.all do
-            let spaces =
-                registered.Use
-                    { new EnvironmentUse<_> with
-                        member _.With environment =
-                            $"observations {Space.describe environment.ObservationSpace}, actions {Space.describe environment.ActionSpace}" }
+    command.Options.Add envFrom
 
-            let differences =
-                Configuration.fields
-                |> List.filter (fun field -> field.Get registered.Preset <> field.Get Configuration.standard)
-                |> List.map (fun field -> $"{field.Name}={field.Get registered.Preset}")
-                |> String.concat " "
+    command.SetAction(fun parsed ->
+        knownEnvironments parsed envFrom
+        |> Result.map (fun known ->
+            for one in known do
+                show one.Registered
 
-            let preset = if differences = "" then "the standard configuration" else differences
-            Console.Out.WriteLine registered.Id
-            Console.Out.WriteLine $"    {spaces}"
-
-            Console.Out.WriteLine
-                $"    solved at a mean return of {registered.SolvedAt}; tuned for {registered.Steps} steps"
-
-            Console.Out.WriteLine $"    preset: {preset}"
-
-        ok)
+            ok)
+        |> orRefuse)
 
     command
 
@@ -325,15 +381,17 @@ let private configCommand =
     let command =
         Command("config", "Show every field of the configuration, with its meaning, value and range")
 
+    let envFrom = envFromOption ()
     command.Options.Add env
+    command.Options.Add envFrom
 
     command.SetAction(fun parsed ->
-        tryGet parsed env
-        |> checkedOption Arguments.environment
-        |> Result.map (fun registered ->
+        knownEnvironments parsed envFrom
+        |> Result.bind (fun known -> tryGet parsed env |> checkedOption (EnvironmentFiles.find known))
+        |> Result.map (fun chosen ->
             let configuration =
-                match registered with
-                | Some registered -> registered.Preset
+                match chosen with
+                | Some chosen -> chosen.Registered.Preset
                 | None -> Configuration.standard
 
             for field in Configuration.fields do
@@ -379,6 +437,9 @@ let main arguments =
         try
             parsed.Invoke(InvocationConfiguration(EnableDefaultExceptionHandler = false))
         with
+        | EnvironmentUnavailable _ as unavailable ->
+            Console.Error.WriteLine(Fault.printable unavailable.Message)
+            badArguments
         | :? IOException
         | :? UnauthorizedAccessException as e ->
             Console.Error.WriteLine $"A file or the output could not be written or read: {e.Message}"

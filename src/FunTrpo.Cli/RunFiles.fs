@@ -159,6 +159,9 @@ let private numberOrNull (value: float option) =
 type Settings =
     {
         Environment: string
+        /// The name of the caller's assembly that registers the environment, if it is not one of the library. A run that is repeated
+        /// needs `--env-from` again: a configuration alone must not be able to run code.
+        EnvironmentFrom: string option
         Seed: int64
         Steps: int64
         StopAt: float option
@@ -175,16 +178,16 @@ let private settingsText settings =
     for name, text in settings.Fields do
         fields.Add(name, (if isText[name] then JsonValue.Create text :> JsonNode else JsonNode.Parse text))
 
+    let textOrNull (text: string option) =
+        text |> Option.map (fun text -> JsonValue.Create text :> JsonNode) |> Option.toObj
+
     let node = JsonObject()
     node.Add("environment", JsonValue.Create settings.Environment)
+    node.Add("environmentFrom", textOrNull settings.EnvironmentFrom)
     node.Add("seed", JsonValue.Create settings.Seed)
     node.Add("steps", JsonValue.Create settings.Steps)
     node.Add("stopAt", numberOrNull settings.StopAt)
-
-    node.Add(
-        "startedFrom",
-        settings.StartedFrom |> Option.map (fun hash -> JsonValue.Create hash :> JsonNode) |> Option.toObj
-    )
+    node.Add("startedFrom", textOrNull settings.StartedFrom)
 
     node.Add("configuration", fields)
     print node
@@ -193,7 +196,8 @@ let private settingsText settings =
 exception private Unreadable of why: string
 
 let private settingsOf (node: JsonNode) =
-    let known = [ "environment"; "seed"; "steps"; "stopAt"; "startedFrom"; "configuration" ]
+    let known =
+        [ "environment"; "environmentFrom"; "seed"; "steps"; "stopAt"; "startedFrom"; "configuration" ]
 
     let textOf name (node: JsonNode) =
         match node with
@@ -225,11 +229,14 @@ let private settingsOf (node: JsonNode) =
             goal.GetValue<float>() |> ignore
             Arguments.number "stopAt" (goal.ToJsonString()) |> orUnreadable)
 
+    let textOrNone (name: string) = node[name] |> Option.ofObj |> Option.map _.GetValue<string>()
+
     { Environment = (property "environment").GetValue<string>()
+      EnvironmentFrom = textOrNone "environmentFrom"
       Seed = (property "seed").GetValue<int64>()
       Steps = Arguments.steps "steps" (string steps) |> orUnreadable
       StopAt = stopAt
-      StartedFrom = node["startedFrom"] |> Option.ofObj |> Option.map _.GetValue<string>()
+      StartedFrom = textOrNone "startedFrom"
       Fields = [ for KeyValue(name, value) in (property "configuration").AsObject() -> name, textOf name value ] }
 
 /// The maximum size of a config.json in bytes.

@@ -15,8 +15,10 @@ type Options =
         Steps: int64
         /// The mean return of the last 100 episodes at which training stops early.
         StopAt: float option
-        /// The mean return of the last 100 episodes at which the run counts as solved.
-        SolvedAt: float
+        /// The mean return of the last 100 episodes at which the run counts as solved, if there is one.
+        SolvedAt: float option
+        /// The name of the caller's assembly that registers the environment, if it is not one of the library.
+        EnvironmentFrom: string option
         Folder: string
         /// The minimum time between two saves of the policy and the summary.
         SaveEvery: TimeSpan
@@ -124,6 +126,7 @@ let private settings options id : RunFiles.Settings =
       Seed = options.Seed
       Steps = options.Steps
       StopAt = options.StopAt
+      EnvironmentFrom = options.EnvironmentFrom
       StartedFrom = options.From |> Option.map (fun saved -> Sha256.ofParameters saved.Actor.Parameters)
       Fields = [ for field in Configuration.fields -> field.Name, field.Get options.Configuration ] }
 
@@ -140,6 +143,9 @@ let iterate
     let id = setup.Environment.Id
     let configuration = options.Configuration
     let clock = Stopwatch.StartNew()
+
+    /// The mean return at which the run counts as solved.
+    let goal = options.StopAt |> Option.orElse options.SolvedAt
 
     saved options setup false TimeSpan.Zero initial
     ||> RunFiles.beginning (settings options id)
@@ -173,7 +179,7 @@ let iterate
                 // The line is written first: a saved state always has its line in progress.csv.
                 write (RunFiles.line report)
                 state <- next
-                solved <- solved || State.hasReached (defaultArg options.StopAt options.SolvedAt) state
+                solved <- solved || (goal |> Option.exists (fun goal -> State.hasReached goal state))
 
                 if (report.Iteration - 1) % 25 = 0 then
                     output.WriteLine header
@@ -190,9 +196,10 @@ let iterate
         save clock.Elapsed
 
     let verdict =
-        match options.StopAt with
+        match goal with
         | _ when interruption.IsRequested -> "was interrupted"
-        | Some goal when goal <> options.SolvedAt ->
+        | None -> "was trained"
+        | Some goal when options.SolvedAt <> Some goal ->
             if solved then $"reached its goal of {goal}" else $"did not reach its goal of {goal}"
         | _ -> if solved then "is solved" else "is not solved"
 

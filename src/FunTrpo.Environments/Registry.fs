@@ -6,7 +6,7 @@ open FunTrpo
 type EnvironmentUse<'Result> =
     abstract With<'State when 'State: equality> : Environment<'State> -> 'Result
 
-/// An environment of the library, with its preset.
+/// An environment by its name, with its preset.
 type Registered =
     /// The id of the environment, such as `CartPole-v1`.
     abstract Id: string
@@ -14,20 +14,77 @@ type Registered =
     abstract Preset: Configuration
     /// The number of environment steps that the preset is tuned for.
     abstract Steps: int64
-    /// The mean return of 100 episodes at which the task counts as solved.
-    abstract SolvedAt: float
-    /// Applies the function to the environment.
+    /// The mean return of 100 episodes at which the task counts as solved, if there is one.
+    abstract SolvedAt: float option
+    /// Applies the function to the environment. Throws an `EnvironmentUnavailable` if the environment cannot be made.
     abstract Use: EnvironmentUse<'Result> -> 'Result
+
+/// An environment could not be made: its id, and the exception that its factory threw.
+exception EnvironmentUnavailable of environment: string * error: exn with
+    override this.Message = $"{this.environment} could not be made: {this.error.Message}"
+
+/// What is known about training on an environment.
+type Tuning =
+    {
+        /// The configuration for the environment.
+        Preset: Configuration
+        /// The number of environment steps that the preset is tuned for, at least 1.
+        Steps: int64
+        /// The mean return of 100 episodes at which the task counts as solved, if there is one.
+        SolvedAt: float option
+    }
+
+module Tuning =
+
+    /// The standard configuration, 100,000 steps, and no goal.
+    let standard = { Preset = Configuration.standard; Steps = 100_000L; SolvedAt = None }
+
+/// Makes registered environments. A public value of this type, or a public list of such values, in your assembly makes your environment
+/// available to the command: `funtrpo train --env-from FILE.dll`.
+module Registered =
+
+    /// An environment with its tuning: `Registered.create Tuning.standard environment`.
+    let create (tuning: Tuning) (environment: Environment<'State>) =
+        { new Registered with
+            member _.Id = environment.Id
+            member _.Preset = tuning.Preset
+            member _.Steps = tuning.Steps
+            member _.SolvedAt = tuning.SolvedAt
+            member _.Use environmentUse = environmentUse.With environment }
+
+    let internal ofNamedSimulators (id: unit -> string) (tuning: Tuning) (make: unit -> Simulator) =
+        { new Registered with
+            member _.Id = id ()
+            member _.Preset = tuning.Preset
+            member _.Steps = tuning.Steps
+            member _.SolvedAt = tuning.SolvedAt
+
+            member _.Use environmentUse =
+                use environment =
+                    try
+                        Simulator.environment make
+                    with error ->
+                        raise (EnvironmentUnavailable(id (), error))
+
+                environmentUse.With environment }
+
+    /// Mutable simulators with their tuning. Each `Use` makes simulators, and disposes of them at its end. The first use of the id makes a
+    /// simulator, too, and throws an `EnvironmentUnavailable` if that fails.
+    let ofSimulators tuning (make: unit -> 'Simulator :> Simulator) =
+        let name =
+            lazy
+                (try
+                    use environment = Simulator.environment make
+                    (environment :> Environment<_>).Id
+                 with error ->
+                     raise (EnvironmentUnavailable(typeof<'Simulator>.Name, error)))
+
+        ofNamedSimulators name.Force tuning (fun () -> make () :> Simulator)
 
 module Registry =
 
-    let private register steps solvedAt preset (environment: Environment<'State>) =
-        { new Registered with
-            member _.Id = environment.Id
-            member _.Preset = preset
-            member _.Steps = steps
-            member _.SolvedAt = solvedAt
-            member _.Use environmentUse = environmentUse.With environment }
+    let private register steps solvedAt preset environment =
+        Registered.create { Preset = preset; Steps = steps; SolvedAt = Some solvedAt } environment
 
     let private standard = Configuration.standard
 
@@ -92,7 +149,7 @@ module Registry =
     let tryFind id = all |> List.tryFind (fun registered -> registered.Id = id)
 
     /// The end of an error message about an unknown id: the known ids, and the one nearest to `id` if any is near.
-    let allowed id =
-        let known = all |> List.map _.Id
+    let mustBeOneOf (known: Registered list) id =
+        let known = known |> List.map _.Id
         let ids = String.concat ", " known
         $"it must be one of {ids}{Suggestion.among known id}"

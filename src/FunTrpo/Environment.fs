@@ -45,18 +45,21 @@ type Environment<'State> =
 /// resource earlier.
 type Releasable =
 
-    /// Called when the library abandons an episode in this state before its end, for instance at the end of a branch of a vine. The
-    /// environment may then use the resource for another episode. `Release` is not called when an episode ends, because the environment
-    /// itself knows that. The state must stay valid: a later `Step` from it must return the same transition as before.
+    /// Called when the library abandons an episode in this state before its end, for instance at the end of a branch of a vine, or at a
+    /// time limit that wraps the environment. The environment may then use the resource for another episode. `Release` is not called when
+    /// an episode ends, because the environment itself knows that. The state must stay valid: a later `Observe` or `Step` of it must give
+    /// the same as before.
     abstract Release: unit -> unit
 
 module Releasable =
 
     /// Calls `Release` if the state implements `Releasable`.
     let release (state: 'State) =
-        match box state with
-        | :? Releasable as releasable -> releasable.Release()
-        | _ -> ()
+        // A struct without resources is not boxed, so that it costs no memory.
+        if not typeof<'State>.IsValueType || typeof<Releasable>.IsAssignableFrom typeof<'State> then
+            match box state with
+            | :? Releasable as releasable -> releasable.Release()
+            | _ -> ()
 
 /// A state of an environment with a time limit: the inner state, and the number of steps since the reset.
 [<Struct>]
@@ -85,11 +88,17 @@ module Environment =
             member _.Step(key, action, state) =
                 let next = inner.Step(key, action, state.Inner)
                 let elapsed = state.Elapsed + 1
+                let isOver = next.Terminated || next.Truncated
+                let isTruncated = elapsed >= limit
+
+                // The inner environment does not know that the limit ends its episode.
+                if isTruncated && not isOver then
+                    Releasable.release next.State
 
                 { State = { Inner = next.State; Elapsed = elapsed }
                   Reward = next.Reward
                   Terminated = next.Terminated
-                  Truncated = next.Truncated || elapsed >= limit }
+                  Truncated = next.Truncated || isTruncated }
 
             member _.Observe(state, observation) = inner.Observe(state.Inner, observation) }
 

@@ -376,7 +376,7 @@ public sealed class EnvironmentFacts
         }
     }
 
-    public void A_simulator_whose_chance_does_not_come_from_the_seed_cannot_be_gone_on_from_twice()
+    public void A_simulator_whose_randomness_does_not_come_from_the_seed_cannot_be_continued_twice()
     {
         TrainingPlan plan = Trpo.For(() => new Unseeded()).Short();
         List<TrainingState> states = plan.States(3); // to go on once is fine

@@ -318,6 +318,7 @@ let private training =
                         Steps = 128L
                         StopAt = None
                         SolvedAt = registered.SolvedAt
+                        EnvironmentFrom = None
                         Folder = out
                         SaveEvery = TimeSpan.FromSeconds 1.0
                         Threads = 2
@@ -345,7 +346,8 @@ let private optionsFor folder steps : Train.Options =
     { Seed = 1L
       Steps = steps
       StopAt = None
-      SolvedAt = 1e9
+      SolvedAt = Some 1e9
+      EnvironmentFrom = None
       Folder = folder
       SaveEvery = TimeSpan.FromSeconds 1.0
       Threads = 1
@@ -467,7 +469,7 @@ let private endings =
               Expect.floatClose Accuracy.high (get<float> "bestMeanReturn100" summary) 1.0 "best mean return")
 
           inNewFolder "goes on beyond where the task is solved when no goal is set" (fun folder ->
-              let options = { optionsFor folder 800L with SolvedAt = 0.5 }
+              let options = { optionsFor folder 800L with SolvedAt = Some 0.5 }
 
               let ended = run options (failing Int32.MaxValue)
               Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
@@ -495,7 +497,7 @@ let private endings =
 
                           member _.Observe(time, observation) = inner.Observe(time, observation) }
 
-                  let ended = run { optionsFor folder steps with SolvedAt = 0.9 } fading
+                  let ended = run { optionsFor folder steps with SolvedAt = Some 0.9 } fading
                   Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
                   get<bool> "solved" (expectConsistentFiles folder)
 

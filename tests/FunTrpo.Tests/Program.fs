@@ -17,6 +17,7 @@ let private tests =
           KeyTests.tests
           SpaceTests.tests
           EnvironmentTests.tests
+          SimulatorTests.tests
           DistributionTests.tests
           EntropyTests.tests
           NormaliserTests.tests
@@ -42,6 +43,7 @@ let private tests =
           PolicyFileTests.tests
           CheckTests.tests
           CommandTests.tests
+          EnvironmentFilesTests.tests
           RunFilesTests.tests
           FacadeTests.tests
           ExactMdpTests.tests

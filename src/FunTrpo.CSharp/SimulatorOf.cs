@@ -1,0 +1,99 @@
+using System;
+using System.Runtime.CompilerServices;
+using Core = FunTrpo;
+
+namespace FunTrpo.CSharp;
+
+/// <summary>
+/// A caller's environment as a simulator of the pipeline, with checks of the observations that it returns. The pipeline reads both spaces
+/// before the first reset.
+/// </summary>
+/// <param name="environment">The caller's environment.</param>
+/// <param name="name">The name of the environment in reports and errors; null for the name of its class.</param>
+internal class SimulatorOf(IEnvironment environment, string? name) : Core.Simulator
+{
+    private Space? observationSpace;
+
+    /// <summary>Whether observations are points of a box, and whether actions are indices: known once the spaces have been read.</summary>
+    private bool showsPoints;
+    private bool takesIndices;
+
+    public string Id => name ?? environment.GetType().Name;
+
+    public Core.Space ObservationSpace
+    {
+        get
+        {
+            observationSpace =
+                environment.ObservationSpace ?? throw new InvalidOperationException("it has no observation space");
+            showsPoints = observationSpace.Kind == SpaceKind.Box;
+            return observationSpace.Value;
+        }
+    }
+
+    public Core.Space ActionSpace
+    {
+        get
+        {
+            Space space = environment.ActionSpace ?? throw new InvalidOperationException("it has no action space");
+            takesIndices = space.Kind == SpaceKind.Discrete;
+            return space.Value;
+        }
+    }
+
+    protected IEnvironment Environment => environment;
+
+    /// <summary>
+    /// Returns a factory of simulators for a factory of environments. An environment that is returned twice gives the same simulator twice,
+    /// which the pipeline refuses.
+    /// </summary>
+    /// <param name="make">The factory of environments.</param>
+    /// <param name="name">The name of the environment in reports and errors; null for the name of its class.</param>
+    /// <param name="disposes">Whether the simulators dispose of their environments.</param>
+    public static Func<Core.Simulator> Factory(Func<IEnvironment> make, string? name, bool disposes)
+    {
+        ConditionalWeakTable<IEnvironment, SimulatorOf> made = [];
+        return () => make() is { } environment ? made.GetValue(environment, Wrap) : null!;
+
+        SimulatorOf Wrap(IEnvironment environment) =>
+            disposes && environment is IDisposable
+                ? new DisposableSimulatorOf(environment, name)
+                : new SimulatorOf(environment, name);
+    }
+
+    public void Reset(int seed, Span<float> observation) => Write(environment.Reset(seed), observation);
+
+    public Core.SimulatorStep Step(ReadOnlySpan<float> action, Span<float> observation)
+    {
+        AgentAction taken = takesIndices ? new((int)action[0]) : new(action);
+        StepResult result = environment.Step(taken);
+        Write(result.Observation, observation);
+        return new(result.Reward, result.Terminated, result.Truncated);
+    }
+
+    /// <summary>Copies an observation, or throws an exception if it does not fit its space.</summary>
+    private void Write(float[] observation, Span<float> destination)
+    {
+        string? fault =
+            observation is null ? $"the observation is null; its space is {observationSpace}"
+            : observation.Length != destination.Length
+                ? $"the observation has {observation.Length} numbers, and its space, {observationSpace}, has {destination.Length}"
+            : !showsPoints && !observationSpace!.Contains(observation)
+                ? $"the observation {ValueList.Print(observation)} is not in its space, {observationSpace}"
+            : null;
+        if (fault is not null)
+        {
+            throw new InvalidOperationException(fault);
+        }
+
+        observation.CopyTo(destination);
+    }
+}
+
+/// <summary>The same for an environment that the pipeline disposes of.</summary>
+internal sealed class DisposableSimulatorOf(IEnvironment environment, string? name)
+    : SimulatorOf(environment, name),
+        IDisposable
+{
+    public void Dispose() => ((IDisposable)Environment).Dispose();
+}

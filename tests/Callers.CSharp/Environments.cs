@@ -1,0 +1,40 @@
+using System;
+using FunTrpo.CSharp;
+
+namespace Callers;
+
+/// <summary>A point on a line, which is to be kept near 0: all that a C# caller needs for the command.</summary>
+public class Rail : IEnvironment
+{
+    private float position;
+    private int time;
+
+    public Space ObservationSpace { get; } = Space.Box(1, -10, 10);
+
+    public Space ActionSpace { get; } = Space.Discrete(2);
+
+    public float[] Reset(int seed)
+    {
+        position = (seed % 2001 / 1000f) - 1;
+        time = 0;
+        return [position];
+    }
+
+    public StepResult Step(AgentAction action)
+    {
+        position += action.Index == 0 ? -0.1f : 0.1f;
+        return new([position], -Math.Abs(position), Truncated: ++time == 20);
+    }
+}
+
+/// <summary>An environment whose constructor fails.</summary>
+public sealed class Unlicensed : Rail
+{
+    public Unlicensed() => throw new InvalidOperationException("no licence");
+}
+
+/// <summary>This needs a parameter, so the command cannot make it.</summary>
+public sealed class Adjustable(int length) : Rail
+{
+    public int Length => length;
+}
