@@ -98,7 +98,7 @@ let all =
                     "Scale = pScale == null ? null : pScale + Main,"
                     "Scale = pScale," ]
           faultsIn
-              [ "scratch memory" ]
+              [ "pooled buffers" ]
               "src/FunTrpo.Kernels/PooledBuffer.cs"
               [ slip "memory that was to be zero is not" "scratch.Span.Clear();" "" ]
 
@@ -472,7 +472,7 @@ let all =
                     "-(cost torque (dynamics torque state))" ]
 
           exact
-              [ "Exact bounds"; "Exact ladder" ]
+              [ "Exact bounds"; "Exact algorithms" ]
               "Bounds.fs"
               [ slip "the penalty is half of what it must be" "4.0 * epsilon * mdp.Gamma" "2.0 * epsilon * mdp.Gamma"
                 slip
@@ -499,7 +499,7 @@ let all =
                     "other.Visitation[state]"
                     "values.Visitation[state]" ]
           exact
-              [ "Exact bounds"; "Exact ladder" ]
+              [ "Exact bounds"; "Exact algorithms" ]
               "Divergence.fs"
               [ slip
                     "the mean KL is not normalised"
@@ -517,7 +517,7 @@ let all =
                     "(1.0 - weight * dot row solvedRow)"
                     "(1.0 + weight * dot row solvedRow)" ]
           exact
-              [ "Exact ladder" ]
+              [ "Exact algorithms" ]
               "Algorithms.fs"
               [ slip "conservative steps are half as long" "min 1.0 (advantage / c)" "min 1.0 (0.5 * advantage / c)" ]
           exact
