@@ -153,7 +153,7 @@ let asItComes _ _ state = state
 
 let theory =
     { Name = "the theory's setting"
-      Environment = Simulation.watched
+      Environment = Simulation.truncated
       Change = id
       Arrange = asTheorySays }
 

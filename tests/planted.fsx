@@ -488,8 +488,8 @@ let all =
               "KlDual.fs"
               [ slip
                     "what the support keeps is linear in the KL"
-                    "(beyond, exp -d, oneLessExp d)"
-                    "(beyond, 1.0 - min 1.0 d, oneLessExp d)" ]
+                    "(beyond, exp -d, oneMinusExp d)"
+                    "(beyond, 1.0 - min 1.0 d, oneMinusExp d)" ]
           exact
               [ "Exact processes" ]
               "Values.fs"
@@ -524,9 +524,9 @@ let all =
               [ "Bridge" ]
               "Simulation.fs"
               [ slip
-                    "a process that is watched for a while terminates"
-                    "playing (atEnd mdp End.Truncated)"
-                    "playing (atEnd mdp End.Terminated)" ]
+                    "a truncated process terminates"
+                    "environment (endWithProbability mdp End.Truncated)"
+                    "environment (endWithProbability mdp End.Terminated)" ]
           exact
               [ "Bridge" ]
               "Bridge.fs"

@@ -118,7 +118,8 @@ let private monotone =
                           Expect.isTrue (rise >= -certificate.Rounding - 1e-130) $"{algorithm.Name}: {rise}"
                       | _ -> ())
 
-          testCase "where rounding is larger than what any bound promises, the certificate says so, and the algorithm stops"
+          testCase
+              "where rounding is larger than what any bound promises, the certificate says so, and the algorithm stops"
           <| fun () ->
               for gamma, isSwamped in [ 0.9, false; 0.999, false; 1.0 - 1e-8, true; 1.0 - 1e-12, true ] do
                   let mdp = Builders.garnet gamma 6 3 2 (Key.ofSeed 1L)
@@ -539,7 +540,8 @@ let private limiting =
                       :: Algorithms.dampedTrustRegion region
                       :: cautious do
                       let next mdp =
-                          stepOf algorithm mdp (Values.ofPolicy mdp values.Policy) |> Option.map (fun (v, _) -> v.Policy)
+                          stepOf algorithm mdp (Values.ofPolicy mdp values.Policy)
+                          |> Option.map (fun (v, _) -> v.Policy)
 
                       match next same, next scaled with
                       | Some a, Some b -> expectSame 1e-9 (numbersOf b.Table) (numbersOf a.Table) algorithm.Name
@@ -669,7 +671,9 @@ let private sequences =
               (processes 0.9)
               (fun mdp ->
                   for algorithm in cautious @ constrained do
-                      let sequence = PolicySequence.run mdp algorithm |> Seq.truncate 4 |> Seq.map expectOk |> List.ofSeq
+                      let sequence =
+                          PolicySequence.run mdp algorithm |> Seq.truncate 4 |> Seq.map expectOk |> List.ofSeq
+
                       Expect.equal [ for step in sequence -> step.Iteration ] [ 0 .. sequence.Length - 1 ] "iterations"
                       Expect.equal sequence.Head.Values.Policy (TabularPolicy.uniform mdp) "start"
                       Expect.equal sequence.Head.Certificate None "nothing certifies the start"
@@ -680,7 +684,9 @@ let private sequences =
                           Expect.equal after.Certificate (Some certificate) "its certificate"
 
                       if sequence.Length < 4 then
-                          Expect.isTrue (isStopped algorithm mdp (List.last sequence).Values) "it ends where the algorithm stops")
+                          Expect.isTrue
+                              (isStopped algorithm mdp (List.last sequence).Values)
+                              "it ends where the algorithm stops")
 
           property "take no step that nobody asked for" (Gen.choose (0, 6)) (fun asked ->
               let mutable steps = 0
@@ -741,7 +747,10 @@ let private sequences =
               let policy = deterministic mdp (Key.ofSeed 3L)
 
               for algorithm in [ Algorithms.minorizationMaximization; Algorithms.minorizationMaximizationPinsker ] do
-                  Expect.equal (PolicySequence.runFrom policy mdp algorithm |> Seq.truncate 3 |> Seq.length) 1 algorithm.Name
+                  Expect.equal
+                      (PolicySequence.runFrom policy mdp algorithm |> Seq.truncate 3 |> Seq.length)
+                      1
+                      algorithm.Name
 
           testCase "MM on the ice of 4 × 4, at γ = 0.9, is worth what its curve shows"
           <| fun () ->
@@ -753,4 +762,5 @@ let private sequences =
 
               Expect.isTrue (0.004477 < full && full < half && half < 0.06889) $"{full} < {half}" ]
 
-let tests = testList "Exact algorithms" [ monotone; conservative; optimising; limiting; natural; sequences ]
+let tests =
+    testList "Exact algorithms" [ monotone; conservative; optimising; limiting; natural; sequences ]
