@@ -201,7 +201,7 @@ let ensureTests () =
 let benchProgram = "bench/FunTrpo.Bench/bin/Release/net10.0"
 
 let ensureBench () =
-    unlessMade benchProgram [ "src"; "bench" ] (fun () ->
+    unlessMade benchProgram [ "src"; "bench"; "scripts" ] (fun () ->
         eprintfn "Building the benchmarks ..."
         restore ()
         quietly ([ "build"; "bench/FunTrpo.Bench" ] @ release))

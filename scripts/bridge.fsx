@@ -13,6 +13,7 @@ open System
 open FunTrpo
 open FunTrpo.Exact
 open Lesson
+open Plot
 open Chart
 
 let most = int (steps 65_536L)
@@ -152,7 +153,7 @@ let asItComes _ _ state = state
 
 let theory =
     { Name = "the theory's setting"
-      Environment = Simulation.watched
+      Environment = Simulation.truncated
       Change = id
       Arrange = asTheorySays }
 
@@ -234,7 +235,7 @@ let iterate setup mdp variant state =
     |> fst
 
 /// η after each iteration.
-let climb mdp variant count seed =
+let etas mdp variant count seed =
     let setup = setupOf 1 mdp variant
 
     (uniformly mdp (State.start setup seed), seq { 1..count })
@@ -272,7 +273,7 @@ let costs =
           let exact =
               PolicySequence.run mdp (Algorithms.trustRegion 0.01)
               |> Seq.truncate (List.last shown + 1)
-              |> Seq.map (fun climb -> (orFail climb).Values.Eta)
+              |> Seq.map (fun step -> (orFail step).Values.Eta)
               |> Array.ofSeq
 
           { Mdp = mdp
@@ -281,7 +282,7 @@ let costs =
             Way = shown |> List.map (fun i -> way exact[min i (exact.Length - 1)]) }
 
           for variant in variants do
-              let runs = seeds |> Array.Parallel.map (climb mdp variant (List.last shown))
+              let runs = seeds |> Array.Parallel.map (etas mdp variant (List.last shown))
 
               { Mdp = mdp
                 Variant = variant.Name
@@ -322,18 +323,14 @@ saveNumbers
                  iterations = shown
                  percentOfTheWay = cost.Way |} ] |}
 
-/// A line that falls as 1/√N.
-let root = "1/√N", [ for steps in [ 256.0; 65536.0 ] -> steps, 16.0 / sqrt steps ]
-
 let curves i =
-    picture
-        $"environment steps; root mean square of the relative error: {quantities[i]}"
-        (Logarithmic(100.0, 100_000.0))
-        (Logarithmic(0.001, 10.0))
+    lines
+        $"Error of the estimated {quantities[i]}"
+        { Label = "environment steps"; Scale = Logarithmic(100.0, 100_000.0) }
+        { Label = "root mean square of the relative error"; Scale = Logarithmic(0.001, 10.0) }
         [ for estimator, measured in convergence do
-              estimator.Name, pointsOf i measured
-          root ]
-        Map.empty
+              line estimator.Name (pointsOf i measured)
+          line "1/√N" [ for steps in [ 256.0; 65536.0 ] -> steps, 16.0 / sqrt steps ] ]
 
 let sections =
     [ $"<h2>How fast estimates converge</h2><p>{garnet}</p>"

@@ -1,7 +1,7 @@
 // Runs the exact algorithms from conservative policy iteration to TRPO. Every algorithm starts from the uniform policy of a finite process,
 // and every step has a lower bound of η of the new policy. The script makes one page of the results:
 //
-//     dotnet fsi scripts/exact-algorithms.fsx                               100 iterations; writes artifacts/ladder.html
+//     dotnet fsi scripts/exact-algorithms.fsx                               100 iterations; writes artifacts/exact-algorithms.html
 //     dotnet fsi scripts/exact-algorithms.fsx 500 --page FILE --json FILE   500 iterations; writes page and numbers into these files
 #load "load.fsx"
 #load "lesson.fsx"
@@ -12,6 +12,7 @@ open System.Diagnostics
 open FunTrpo
 open FunTrpo.Exact
 open Lesson
+open Plot
 open Chart
 
 let iterations = int (steps 100L)
@@ -20,19 +21,19 @@ let iterations = int (steps 100L)
 let processes = [ Builders.frozenLake4 0.9 true; Builders.garnet 0.9 30 4 3 (Key.ofSeed 1L) ]
 
 /// One algorithm on one process, and the mean time of a step in seconds.
-type Run = { Mdp: FiniteMdp; Algorithm: Algorithm; Climbs: PolicySequence list; StepSeconds: float }
+type Run = { Mdp: FiniteMdp; Algorithm: Algorithm; Sequence: PolicySequence list; StepSeconds: float }
 
-let run mdp rung =
+let run mdp algorithm =
     let clock = Stopwatch.StartNew()
 
-    let climbs =
-        PolicySequence.run mdp rung |> Seq.truncate (iterations + 1) |> Seq.map orFail |> List.ofSeq
+    let sequence =
+        PolicySequence.run mdp algorithm |> Seq.truncate (iterations + 1) |> Seq.map orFail |> List.ofSeq
 
-    let steps = max 1 (climbs.Length - 1)
+    let steps = max 1 (sequence.Length - 1)
 
     { Mdp = mdp
-      Algorithm = rung
-      Climbs = climbs
+      Algorithm = algorithm
+      Sequence = sequence
       StepSeconds = clock.Elapsed.TotalSeconds / float steps }
 
 /// TRPO with damping, as practice needs it. The length of the step is measured with the damping, or without.
@@ -41,11 +42,11 @@ let damped =
           Algorithms.dampedTrustRegion { Delta = 0.01; Damping = 0.1; Length = length } ]
 
 let runs =
-    [ for mdp in processes -> mdp, [ for rung in PolicySequence.algorithms 0.01 0.1 @ damped -> run mdp rung ] ]
+    [ for mdp in processes -> mdp, [ for algorithm in PolicySequence.algorithms 0.01 0.1 @ damped -> run mdp algorithm ] ]
 
 /// The reason why η never falls, if there is one.
-let promise (rung: Algorithm) =
-    match rung.Promise with
+let promise (algorithm: Algorithm) =
+    match algorithm.Promise with
     | Promise.ByItsBound -> "by its bound"
     | Promise.InEachState -> "in each state"
     | Promise.Nothing -> "not promised"
@@ -58,15 +59,15 @@ let number (x: float) = if Double.IsFinite x then Nullable x else Nullable()
 let rows =
     [ for _, ofMdp in runs do
           for run in ofMdp do
-              for climb in run.Climbs do
+              for step in run.Sequence do
                   let certified (value: Certificate -> float) =
-                      climb.Certificate |> Option.map (value >> number) |> Option.defaultValue (Nullable())
+                      step.Certificate |> Option.map (value >> number) |> Option.defaultValue (Nullable())
 
                   {| mdp = run.Mdp.Name
                      gamma = run.Mdp.Gamma
-                     rung = run.Algorithm.Name
-                     iteration = climb.Iteration
-                     eta = climb.Values.Eta
+                     algorithm = run.Algorithm.Name
+                     iteration = step.Iteration
+                     eta = step.Values.Eta
                      bound = certified _.Lower
                      klMax = certified _.KlMax
                      klMean = certified _.KlMean
@@ -77,14 +78,14 @@ saveNumbers rows
 // ---- The table ----
 
 let first (share: float) optimal (run: Run) =
-    let start = run.Climbs.Head.Values.Eta
+    let start = run.Sequence.Head.Values.Eta
 
-    run.Climbs
-    |> List.tryFind (fun climb -> climb.Values.Eta - start >= share * (optimal - start))
+    run.Sequence
+    |> List.tryFind (fun step -> step.Values.Eta - start >= share * (optimal - start))
     |> Option.map _.Iteration
 
 let header =
-    [ "rung"
+    [ "algorithm"
       "η never falls"
       "η reached"
       "half of the way"
@@ -94,14 +95,14 @@ let header =
       "ms a step" ]
 
 let cells optimal (run: Run) =
-    let certificates = run.Climbs |> List.choose _.Certificate |> Array.ofList
+    let certificates = run.Sequence |> List.choose _.Certificate |> Array.ofList
     let medianOf value = if certificates.Length = 0 then 0.0 else certificates |> Array.map value |> median
     let iteration share = first share optimal run |> Option.map string |> Option.defaultValue "–"
     let text (x: float) = if Double.IsInfinity x then "unbounded" else x.ToString "G3"
 
     [ run.Algorithm.Name
       promise run.Algorithm
-      (List.last run.Climbs).Values.Eta.ToString "F6"
+      (List.last run.Sequence).Values.Eta.ToString "F6"
       iteration 0.5
       iteration 0.99
       text (medianOf _.KlMax)
@@ -120,33 +121,43 @@ for mdp, ofMdp in runs do
 
 // ---- The page ----
 
-let series value ofMdp =
-    [ for run in ofMdp ->
-          run.Algorithm.Name,
-          [ for climb in run.Climbs do
-                match value climb with
-                | Some y when Double.IsFinite y -> float climb.Iteration, y
-                | _ -> () ] ]
+/// The chart of a quantity of each iteration, for every algorithm.
+let chart title label scale value ofMdp =
+    let drawn =
+        [ for run in ofMdp ->
+              line
+                  run.Algorithm.Name
+                  [ for step in run.Sequence do
+                        match value step with
+                        | Some y when Double.IsFinite y -> float step.Iteration, y
+                        | _ -> () ] ]
+
+    lines title (iterationAxis "iteration" drawn) { Label = label; Scale = scale } drawn
 
 let sections =
     [ for mdp, ofMdp in runs do
           let optimal = (Values.optimal mdp).Eta
-          let uniform = ofMdp.Head.Climbs.Head.Values.Eta
-          let certified value (climb: PolicySequence) = climb.Certificate |> Option.map value
+          let uniform = ofMdp.Head.Sequence.Head.Values.Eta
+          let margin = 0.05 * (optimal - uniform)
+          let certified value (step: PolicySequence) = step.Certificate |> Option.map value
           $"<h2>{mdp.Name}, γ = {mdp.Gamma}</h2>"
           $"<p>{mdp.States} states, {mdp.Actions} actions. The uniform policy is worth {uniform:F6}, the best one {optimal:F6}.</p>"
 
-          lines
-              "η after each iteration"
-              (Linear(uniform - 0.05 * (optimal - uniform), optimal))
-              (series (fun c -> Some c.Values.Eta) ofMdp)
+          chart
+              "Expected return after each iteration"
+              "η"
+              (Linear(uniform - margin, optimal + margin))
+              (fun step -> Some step.Values.Eta)
+              ofMdp
 
-          lines
-              "the lower bound that was certified for the step there (where it is above the uniform policy's η)"
-              (Linear(uniform, optimal))
-              (series (certified _.Lower >> Option.filter (fun bound -> bound >= uniform)) ofMdp)
+          chart
+              "The certified lower bound of each step, where it is above the uniform policy's η"
+              "lower bound of η"
+              (Linear(uniform, optimal + margin))
+              (certified _.Lower >> Option.filter (fun bound -> bound >= uniform))
+              ofMdp
 
-          lines "max KL of the step, in nats" (Logarithmic(1e-9, 1.0)) (series (certified _.KlMax) ofMdp)
+          chart "Maximum KL of each step" "nats" (Logarithmic(1e-9, 1.0)) (certified _.KlMax) ofMdp
           table header (ofMdp |> List.map (cells optimal)) ]
 
-savePage "ladder.html" "The ladder from conservative policy iteration to TRPO" sections
+savePage "exact-algorithms.html" "The exact algorithms from conservative policy iteration to TRPO" sections

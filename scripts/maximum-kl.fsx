@@ -16,6 +16,7 @@ open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Exact
 open Lesson
+open Plot
 open Chart
 
 let total = steps (48L * 1024L)
@@ -316,15 +317,20 @@ let curve share runs =
     |> List.ofArray
 
 let curves chosen =
-    let named = [ for rule, delta in chosen -> $"{nameOf rule} ≤ {delta}", runsOf rule delta ]
-    let medians = [ for name, runs in named -> name, curve 0.5 runs ]
+    let drawn =
+        [ for rule, delta in chosen do
+              let runs = runsOf rule delta
+              let low, high = curve 0.25 runs, curve 0.75 runs
 
-    picture
-        $"updates of 1024 steps; mean return of the last 100 episodes, median and quartiles of {seeds.Length} seeds"
-        (iterations medians)
-        (Linear(0.0, 500.0))
-        medians
-        (Map [ for name, runs in named -> name, List.zip (curve 0.25 runs) (curve 0.75 runs) ])
+              { Name = $"{nameOf rule} ≤ {delta}"
+                Points = curve 0.5 runs
+                Band = List.map2 (fun (x, low) (_, high) -> x, low, high) low high } ]
+
+    lines
+        $"A limit on the maximum of KL, and one on its mean: median and quartiles of {seeds.Length} seeds"
+        (iterationAxis "updates of 1,024 steps" drawn)
+        { Label = "mean return of the last 100 episodes"; Scale = Linear(0.0, 500.0) }
+        drawn
 
 /// The curves of both rules at their best δ, and at the smaller of these two δ.
 let learningCurve =

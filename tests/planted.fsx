@@ -98,7 +98,7 @@ let all =
                     "Scale = pScale == null ? null : pScale + Main,"
                     "Scale = pScale," ]
           faultsIn
-              [ "scratch memory" ]
+              [ "pooled buffers" ]
               "src/FunTrpo.Kernels/PooledBuffer.cs"
               [ slip "memory that was to be zero is not" "scratch.Span.Clear();" "" ]
 
@@ -497,7 +497,7 @@ let all =
                     "-(cost torque (dynamics torque state))" ]
 
           exact
-              [ "Exact bounds"; "Exact ladder" ]
+              [ "Exact bounds"; "Exact algorithms" ]
               "Bounds.fs"
               [ slip "the penalty is half of what it must be" "4.0 * epsilon * mdp.Gamma" "2.0 * epsilon * mdp.Gamma"
                 slip
@@ -513,8 +513,8 @@ let all =
               "KlDual.fs"
               [ slip
                     "what the support keeps is linear in the KL"
-                    "(beyond, exp -d, oneLessExp d)"
-                    "(beyond, 1.0 - min 1.0 d, oneLessExp d)" ]
+                    "(beyond, exp -d, oneMinusExp d)"
+                    "(beyond, 1.0 - min 1.0 d, oneMinusExp d)" ]
           exact
               [ "Exact processes" ]
               "Values.fs"
@@ -524,7 +524,7 @@ let all =
                     "other.Visitation[state]"
                     "values.Visitation[state]" ]
           exact
-              [ "Exact bounds"; "Exact ladder" ]
+              [ "Exact bounds"; "Exact algorithms" ]
               "Divergence.fs"
               [ slip
                     "the mean KL is not normalised"
@@ -542,16 +542,16 @@ let all =
                     "(1.0 - weight * dot row solvedRow)"
                     "(1.0 + weight * dot row solvedRow)" ]
           exact
-              [ "Exact ladder" ]
+              [ "Exact algorithms" ]
               "Algorithms.fs"
               [ slip "conservative steps are half as long" "min 1.0 (advantage / c)" "min 1.0 (0.5 * advantage / c)" ]
           exact
               [ "Bridge" ]
               "Simulation.fs"
               [ slip
-                    "a process that is watched for a while terminates"
-                    "playing (atEnd mdp End.Truncated)"
-                    "playing (atEnd mdp End.Terminated)" ]
+                    "a truncated process terminates"
+                    "environment (endWithProbability mdp End.Truncated)"
+                    "environment (endWithProbability mdp End.Terminated)" ]
           exact
               [ "Bridge" ]
               "Bridge.fs"

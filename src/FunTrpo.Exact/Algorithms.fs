@@ -160,7 +160,7 @@ module Algorithms =
         for state in 0 .. values.Policy.Rows - 1 do
             if values.Visitation[state] > 0.0 then
                 let row, w = TabularPolicy.rowArray values.Policy state, Table.rowArray values.Advantages state
-                sum <- sum + values.Visitation[state] * KlDual.worthAt limit row w
+                sum <- sum + values.Visitation[state] * KlDual.multiplierAtLimit limit row w
 
         sum
 
@@ -175,7 +175,7 @@ module Algorithms =
 
         if slopeAt values leastKl <= price then values.Policy
         elif slopeAt values mostKl >= price then withinMaximum mostKl values
-        else withinMaximum (KlDual.whereItFallsTo price 1e-4 (slopeAt values)) values
+        else withinMaximum (KlDual.decreasingRoot price 1e-4 (slopeAt values)) values
 
     /// Minorization-maximization: a step to the exact maximiser of L − C · D_KL^max. This is a lower bound of η that equals η at the
     /// old policy (TRPO, algorithm 1).
@@ -212,14 +212,14 @@ module Algorithms =
 
         let at target =
             let price =
-                KlDual.whereItFallsTo target (Values.size values.Q) (fun price -> klMean (atPrice price values))
+                KlDual.decreasingRoot target (Values.size values.Q) (fun price -> klMean (atPrice price values))
 
             atPrice price values
 
         if Values.size values.Q = 0.0 then
             values.Policy
         else
-            KlDual.keeping delta klMean at |> Option.defaultValue values.Policy
+            KlDual.solveWithin delta klMean at |> Option.defaultValue values.Policy
 
     /// A step to the maximiser of L subject to a mean KL of at most δ (TRPO, equation 12). δ must be positive.
     let meanKl delta =

@@ -25,7 +25,7 @@ let private stepsToTheEnd gamma =
 let setup threads returns instances horizon (mdp: FiniteMdp) =
     let environment, gamma, lambda, branchSteps =
         match returns with
-        | ByExactValues -> Simulation.watched mdp, mdp.Gamma, 0.0, 1
+        | ByExactValues -> Simulation.truncated mdp, mdp.Gamma, 0.0, 1
         | ByRewards -> Simulation.discounted mdp, 1.0, 1.0, stepsToTheEnd mdp.Gamma
 
     environment

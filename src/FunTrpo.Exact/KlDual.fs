@@ -20,12 +20,12 @@ type private Problem =
         /// g = (max w − w) / unit of the support.
         Gaps: float[]
         /// Σ p of the actions in the support without a gap. It may be tiny; then the solution has a similarly tiny x.
-        Top: float
+        TopWeight: float
         /// The best action with p = 0, or −1 if there is none.
         Free: int
         /// (w of the free action − max w of the support) / unit. The free action is used only if this is positive.
-        Beyond: float
-        /// The largest gap, or the unscaled `Beyond` if that is larger; 1 if neither is positive.
+        FreeExcess: float
+        /// The largest gap, or the unscaled `FreeExcess` if that is larger; 1 if neither is positive.
         Unit: float
     }
 
@@ -37,7 +37,7 @@ let private requireProblem (p: float[]) (w: float[]) =
         invalidArg (nameof p) "a row of probabilities has no negative numbers, and they sum to 1"
 
     if not (Double.IsFinite(Array.max w - Array.min w)) then
-        invalidArg (nameof w) "what actions are worth is finite, and so is how far it is apart"
+        invalidArg (nameof w) "the values of actions are finite, and so are their differences"
 
 let private problem (p: float[]) (w: float[]) =
     requireProblem p w
@@ -63,14 +63,14 @@ let private problem (p: float[]) (w: float[]) =
       Support = support
       Weights = support |> Array.map (fun a -> p[a])
       Gaps = gaps |> Array.map (fun g -> g / unit)
-      Top = support |> Seq.sumBy (fun a -> if w[a] = top then p[a] else 0.0)
+      TopWeight = support |> Seq.sumBy (fun a -> if w[a] = top then p[a] else 0.0)
       Free = free
-      Beyond = beyond / unit
+      FreeExcess = beyond / unit
       Unit = unit }
 
 /// x with its logarithm. If p is as small as 10⁻³⁰⁰, x may underflow although p / x is an ordinary number.
 [<Struct>]
-type private Place =
+type private Point =
     {
         LogX: float
         X: float
@@ -78,12 +78,12 @@ type private Place =
         TopShare: float
     }
 
-let private placeAt problem logX =
+let private pointAt problem logX =
     let x = exp logX
     // The quotient is accurate unless x is close to underflow.
     { LogX = logX
       X = x
-      TopShare = (if x > 1e-290 then problem.Top / x else exp (log problem.Top - logX)) }
+      TopShare = (if x > 1e-290 then problem.TopWeight / x else exp (log problem.TopWeight - logX)) }
 
 /// Σ p f(x + g) over the actions with a gap.
 let inline private sumOfOthers problem ([<InlineIfLambda>] f: float -> float) =
@@ -96,28 +96,28 @@ let inline private sumOfOthers problem ([<InlineIfLambda>] f: float -> float) =
     total
 
 /// h in λ = x + h: the mean of the gaps with the weights p / (x + g).
-let private meanGap problem place =
-    sumOfOthers problem (fun g -> g / (place.X + g))
-    / (place.TopShare + sumOfOthers problem (fun g -> 1.0 / (place.X + g)))
+let private meanGap problem point =
+    sumOfOthers problem (fun g -> g / (point.X + g))
+    / (point.TopShare + sumOfOthers problem (fun g -> 1.0 / (point.X + g)))
 
 /// The multiplier λ = 1 / Σ p / (x + g) at which π sums to 1.
-let private multiplierAt problem place = place.X + meanGap problem place
+let private multiplierAt problem point = point.X + meanGap problem point
 
 /// KL(p ‖ π) at x: Σ p (y − log(1 + y)) with y = π/p − 1 = (h − g) / (x + g).
-let private klAt problem place =
-    let h = meanGap problem place
+let private klAt problem point =
+    let h = meanGap problem point
 
     let othersPart =
-        sumOfOthers problem (fun g -> Divergence.excess ((place.X + h) / (place.X + g)) ((h - g) / (place.X + g)))
+        sumOfOthers problem (fun g -> Divergence.excess ((point.X + h) / (point.X + g)) ((h - g) / (point.X + g)))
 
-    let y = h / place.X
+    let y = h / point.X
 
     // y may overflow where p y does not.
     let topPart =
         if y < 1.0 then
-            problem.Top * Divergence.excess (1.0 + y) y
+            problem.TopWeight * Divergence.excess (1.0 + y) y
         else
-            h * place.TopShare - problem.Top * (log (place.X + h) - place.LogX)
+            h * point.TopShare - problem.TopWeight * (log (point.X + h) - point.LogX)
 
     topPart + othersPart
 
@@ -126,10 +126,10 @@ let private smallest = 1e-300
 
 /// The policy in which the support has the total probability `kept`, in proportion to p / (x + g), and the free action has the
 /// probability `free`. `kept` + `free` = 1.
-let private policyAt problem place kept free =
+let private policyAt problem point kept free =
     let policy = Array.zeroCreate problem.Actions
 
-    let share p g = if g = 0.0 then p / problem.Top * place.TopShare else p / (place.X + g)
+    let share p g = if g = 0.0 then p / problem.TopWeight * point.TopShare else p / (point.X + g)
     let shares = Array.map2 share problem.Weights problem.Gaps
     let sum = Array.sum shares
 
@@ -144,12 +144,12 @@ let private policyAt problem place kept free =
 let private isConstant problem = Array.forall ((=) 0.0) problem.Gaps
 
 /// The search stays between e⁻⁶⁶⁰ and e⁶⁶⁰, so that products do not overflow or underflow.
-let private farthest = 660.0
+let private largestLog = 660.0
 
-/// The logarithm of the x at which a positive, decreasing quantity equals the target; or the end of [`least`, `most`] that is nearest
-/// to it. The root of log(quantity / target) is found, so the result is relatively exact in any unit.
-let private logWhereItFallsTo target least most (quantity: float -> float) =
-    let excess s = max -farthest (log (quantity s / target))
+/// Returns the logarithm of the x at which a positive, decreasing quantity equals the target, or the nearest end of [`least`, `most`].
+/// The root of log(quantity / target) is found, so the result is relatively exact in any unit.
+let private logDecreasingRoot target least most (quantity: float -> float) =
+    let excess s = max -largestLog (log (quantity s / target))
     let mutable low = 0.0
     let mutable high = 0.0
 
@@ -167,19 +167,19 @@ let private logWhereItFallsTo target least most (quantity: float -> float) =
 
 /// Returns the x > 0 at which a positive, decreasing quantity equals the target; or the largest or smallest x that the search allows.
 /// The search begins at x = `scale`.
-let internal whereItFallsTo target scale (quantity: float -> float) =
-    let least = max -farthest (-farthest - log scale)
-    let most = min farthest (farthest - log scale)
-    scale * exp (logWhereItFallsTo target least most (fun s -> quantity (scale * exp s)))
+let internal decreasingRoot target scale (quantity: float -> float) =
+    let least = max -largestLog (-largestLog - log scale)
+    let most = min largestLog (largestLog - log scale)
+    scale * exp (logDecreasingRoot target least most (fun s -> quantity (scale * exp s)))
 
-/// The same for the x of a problem, which may be smaller by the factor `Top`.
-let private placeWhereItFallsTo target problem quantity =
-    logWhereItFallsTo target (log problem.Top - farthest) farthest (placeAt problem >> quantity)
-    |> placeAt problem
+/// The same for the x of a problem, which may be smaller by the factor `TopWeight`.
+let private pointWhere target problem quantity =
+    logDecreasingRoot target (log problem.TopWeight - largestLog) largestLog (pointAt problem >> quantity)
+    |> pointAt problem
 
 /// Returns a solution whose measure is at most the limit. Rounding can put the measure of a solution above its limit. Then the target is
 /// lowered by the excess, and by twice, four times … the excess if that is not enough. None if the target is no longer positive.
-let internal keeping limit (measure: 'Solution -> float) (solve: float -> 'Solution) =
+let internal solveWithin limit (measure: 'Solution -> float) (solve: float -> 'Solution) =
     let rec go factor target =
         if target <= 0.0 then
             None
@@ -199,32 +199,32 @@ let private solution p row multiplier = { Row = row; Kl = Divergence.klOfRows p 
 let private unchanged p multiplier = { Row = Array.copy p; Kl = 0.0; Multiplier = multiplier }
 
 /// 1 − e⁻ᵈ without cancellation for a small d.
-let private oneLessExp d =
+let private oneMinusExp d =
     let t = Math.Tanh(0.5 * d)
     2.0 * t / (1.0 + t)
 
-/// The place at which the KL is equal to the limit, with the probabilities of the support and of the free action there.
-let private reaching problem limit =
-    // ν at the w of the free action, if that is better. If the support alone has a KL below the limit, scaling it by e⁻ᵈ adds d.
-    let beyond = placeAt problem (log problem.Beyond)
-    let d = if problem.Beyond > 0.0 then limit - klAt problem beyond else -1.0
+/// The point at which the KL is equal to the limit, with the probabilities of the support and of the free action there.
+let private pointAtLimit problem limit =
+    // ν equals the w of the free action, if that is better. If the support alone has a KL below the limit, scaling it by e⁻ᵈ adds d.
+    let beyond = pointAt problem (log problem.FreeExcess)
+    let d = if problem.FreeExcess > 0.0 then limit - klAt problem beyond else -1.0
 
     if d >= 0.0 then
-        struct (beyond, exp -d, oneLessExp d)
+        struct (beyond, exp -d, oneMinusExp d)
     else
-        struct (placeWhereItFallsTo limit problem (klAt problem), 1.0, 0.0)
+        struct (pointWhere limit problem (klAt problem), 1.0, 0.0)
 
-let private isSettled problem = isConstant problem && problem.Beyond <= 0.0
+let private hasNoGain problem = isConstant problem && problem.FreeExcess <= 0.0
 
-/// Returns λ at a KL limit: the derivative of the best Σ π w in the limit.
-let internal worthAt limit p w =
+/// Returns λ at a KL limit: the derivative of the largest Σ π w in the limit.
+let internal multiplierAtLimit limit p w =
     let problem = problem p w
 
-    if isSettled problem then
+    if hasNoGain problem then
         0.0
     else
-        let struct (place, kept, _) = reaching problem limit
-        problem.Unit * kept * multiplierAt problem place
+        let struct (point, kept, _) = pointAtLimit problem limit
+        problem.Unit * kept * multiplierAt problem point
 
 /// Solves  max Σ π w  subject to  KL(p ‖ π) ≤ limit  for a row p of probabilities. The computed KL of the solution is never above the
 /// limit. π = p if nothing can be gained, or if the limit is 0 or too small for float64. Rows that are no problem of this kind and a
@@ -236,15 +236,15 @@ let withinLimit limit (p: float[]) (w: float[]) =
     let problem = problem p w
 
     let solveFor limit =
-        let struct (place, kept, free) = reaching problem limit
-        solution p (policyAt problem place kept free) (problem.Unit * kept * multiplierAt problem place)
+        let struct (point, kept, free) = pointAtLimit problem limit
+        solution p (policyAt problem point kept free) (problem.Unit * kept * multiplierAt problem point)
 
-    if isSettled problem then
+    if hasNoGain problem then
         unchanged p 0.0
     else
-        keeping limit _.Kl solveFor
+        solveWithin limit _.Kl solveFor
         |> Option.defaultWith (fun () ->
-            unchanged p (if isConstant problem then problem.Unit * problem.Beyond else infinity))
+            unchanged p (if isConstant problem then problem.Unit * problem.FreeExcess else infinity))
 
 /// Solves  max Σ π w − price · KL(p ‖ π)  for a row p of probabilities. π = p if nothing can be gained. Rows that are no problem of this
 /// kind and a price that is not positive and finite throw `ArgumentException`.
@@ -255,14 +255,14 @@ let atPrice price (p: float[]) (w: float[]) =
     let problem = problem p w
     let inUnits = price / problem.Unit
 
-    // ν at the w of the free action, if that is better. It has the probability that the support leaves at λ = price.
-    let beyond = placeAt problem (log problem.Beyond)
-    let most = if problem.Beyond > 0.0 then multiplierAt problem beyond else 0.0
+    // ν equals the w of the free action, if that is better. It has the probability that the support leaves at λ = price.
+    let beyond = pointAt problem (log problem.FreeExcess)
+    let most = if problem.FreeExcess > 0.0 then multiplierAt problem beyond else 0.0
 
     if most > inUnits then
         solution p (policyAt problem beyond (inUnits / most) ((most - inUnits) / most)) price
     elif isConstant problem then
         unchanged p price
     else
-        let place = placeWhereItFallsTo (1.0 / inUnits) problem (fun place -> 1.0 / multiplierAt problem place)
-        solution p (policyAt problem place 1.0 0.0) price
+        let point = pointWhere (1.0 / inUnits) problem (fun point -> 1.0 / multiplierAt problem point)
+        solution p (policyAt problem point 1.0 0.0) price

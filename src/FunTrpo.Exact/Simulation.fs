@@ -22,14 +22,14 @@ let inline private draw count total ([<InlineIfLambda>] weight: int -> float) u 
 
     chosen
 
-/// The process as an environment. `beyond` determines the end of a step that does not lead to a terminal state, from the key `end` of the
+/// The process as an environment. `endOf` determines the end of a step that does not lead to a terminal state, from the key `end` of the
 /// step.
-let private playing (beyond: Key -> End) (mdp: FiniteMdp) =
+let private environment (endOf: Key -> End) (mdp: FiniteMdp) =
     let startOf state = if mdp.IsTerminal state then 0.0 else mdp.Start[state]
     let started = Seq.sum (Seq.init mdp.States startOf)
 
     if started = 0.0 then
-        invalidArg (nameof mdp) $"{mdp.Name} starts in terminal states alone: there is nothing to play"
+        invalidArg (nameof mdp) $"{mdp.Name} starts in terminal states alone: it has no steps"
 
     { new Environment<int> with
         member _.Id = mdp.Name
@@ -42,7 +42,7 @@ let private playing (beyond: Key -> End) (mdp: FiniteMdp) =
             let branches = mdp.Branches(state, int action[0]).ToArray()
             let u = Key.uniform (Key.named "next" key)
             let next = branches[draw branches.Length 1.0 (fun i -> branches[i].Probability) u]
-            let ending = if mdp.IsTerminal next.Next then End.Terminated else beyond (Key.named "end" key)
+            let ending = if mdp.IsTerminal next.Next then End.Terminated else endOf (Key.named "end" key)
 
             { State = next.Next
               Reward = next.Reward
@@ -54,18 +54,19 @@ let private playing (beyond: Key -> End) (mdp: FiniteMdp) =
 /// Returns the process as an environment for training. The rewards are not discounted: the learner applies the γ of its configuration.
 /// Episodes start only in states that are not terminal, so mean returns are those of the process divided by 1 − μ(terminal). An
 /// episode may be endless; use a time limit in that case.
-let ofMdp mdp = playing (fun _ -> End.Continues) mdp
+let ofMdp mdp = environment (fun _ -> End.Continues) mdp
 
 /// `ending` with the probability 1 − γ, else `End.Continues`.
-let private atEnd (mdp: FiniteMdp) ending key = if Key.uniform key < mdp.Gamma then End.Continues else ending
+let private endWithProbability (mdp: FiniteMdp) ending key =
+    if Key.uniform key < mdp.Gamma then End.Continues else ending
 
 /// Returns the process that terminates after each step with the probability 1 − γ. The expected number of visits to a state is ρ(s),
 /// and the expected sum of the rewards, without discount, is the expected discounted sum of the original process.
-let discounted mdp = playing (atEnd mdp End.Terminated) mdp
+let discounted mdp = environment (endWithProbability mdp End.Terminated) mdp
 
 /// Returns the process that is truncated after each step with the probability 1 − γ: the value of the next state still counts, as after
 /// a time limit. The expected number of visits to a state is ρ(s).
-let watched mdp = playing (atEnd mdp End.Truncated) mdp
+let truncated mdp = environment (endWithProbability mdp End.Truncated) mdp
 
 /// Draws a state from the discounted visitation of a policy: state s has the probability ρ(s) / Σ ρ.
 let visited (values: Values) key =

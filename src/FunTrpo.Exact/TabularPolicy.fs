@@ -78,7 +78,7 @@ module TabularPolicy =
     let private hasNoNaN (row: float[]) = not (Array.exists Double.IsNaN row)
 
     /// Returns the row with the probability 1 for the action with the largest number; the first one if several are equal.
-    let internal certainly (row: float[]) =
+    let internal greedyRow (row: float[]) =
         let best = Array.findIndex ((=) (Array.max row)) row
         Array.init row.Length (fun action -> if action = best then 1.0 else 0.0)
 
@@ -121,7 +121,7 @@ module TabularPolicy =
         ofRows values.Rows values.Columns (fun state ->
             let row = Table.rowArray values state
             requireNumbers (nameof values) values state row hasNoNaN
-            certainly row)
+            greedyRow row)
 
     /// Returns the mixture (1 − α) π + α π′. An α outside [0, 1] throws `ArgumentException`.
     let mix alpha (policy: TabularPolicy) (other: TabularPolicy) =

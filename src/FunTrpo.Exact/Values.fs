@@ -95,13 +95,13 @@ module internal LinearSystem =
         struct (change, largest)
 
     /// A system with at most this many rows is always eliminated, which takes a few milliseconds.
-    let surelyDense = 200
+    let alwaysEliminated = 200
 
     /// The largest system that is eliminated. For more rows the matrix and its factors would need more than half a gigabyte.
-    let mostDense = 5_000
+    let largestEliminated = 5_000
 
     /// The cost of elimination, in units of one entry in a sweep: n³/3 multiplications, each of which is somewhat slower.
-    let private costOfElimination count = if count > mostDense then infinity else 0.5 * float count ** 3.0
+    let private costOfElimination count = if count > largestEliminated then infinity else 0.5 * float count ** 3.0
 
     /// The number of sweeps from which the rate of convergence is estimated.
     let private several = 8
@@ -135,7 +135,7 @@ module internal LinearSystem =
 
     /// Solves the system by elimination or by sweeps, whichever costs less. A guess near the solution saves sweeps.
     let solveFrom guess entries (b: float[]) =
-        if b.Length <= surelyDense then
+        if b.Length <= alwaysEliminated then
             eliminate b.Length entries b
         else
             match sweep guess entries b with
@@ -281,7 +281,7 @@ module Values =
             if mdp.IsTerminal state || Array.max row <= v[state] + rounding then
                 old
             else
-                TabularPolicy.certainly row)
+                TabularPolicy.greedyRow row)
 
     /// Returns the values of an optimal policy, by policy iteration. It continues while Σ V grows, which guarantees that it ends.
     let optimal (mdp: FiniteMdp) =

@@ -8,6 +8,7 @@ open System.Numerics
 open System.Runtime.InteropServices
 open System.Text.Json
 open System.Text.RegularExpressions
+open System.Xml.Linq
 open Expecto
 
 /// The folder of the solution, above the program that runs.
@@ -148,9 +149,9 @@ let private runSaving script argument options =
         for _, file in files do
             File.Delete file
 
-/// What docs/theory.md shows of the ladder is what it prints, and the numbers that it writes keep what they promise.
-let private ladder =
-    test "scripts/exact-algorithms.fsx climbs as docs/theory.md shows, and writes what happened" {
+/// What docs/theory.md shows of the exact algorithms is what it prints, and the numbers that it writes keep what they promise.
+let private exactAlgorithms =
+    test "scripts/exact-algorithms.fsx prints what docs/theory.md shows, and writes the steps" {
         let printed, saved = runSaving "scripts/exact-algorithms.fsx" "100" [ "--json"; "--page" ]
 
         let _, excerpt =
@@ -162,22 +163,45 @@ let private ladder =
         let text (name: string) (row: JsonElement) = row.GetProperty(name).GetString()
         let number (name: string) (row: JsonElement) = row.GetProperty(name).GetDouble()
         let isNull (name: string) (row: JsonElement) = row.GetProperty(name).ValueKind = JsonValueKind.Null
-        let climbs = rows |> List.groupBy (fun row -> text "mdp" row, text "rung" row)
-        Expect.hasLength climbs 20 "ten rungs on two processes"
+        let sequences = rows |> List.groupBy (fun row -> text "mdp" row, text "algorithm" row)
+        Expect.hasLength sequences 20 "ten algorithms on two processes"
 
-        for (mdp, rung), climb in climbs do
-            Expect.isTrue (isNull "bound" climb.Head && number "iteration" climb.Head = 0.0) $"{mdp}, {rung}: the start"
+        for (mdp, name), steps in sequences do
+            Expect.isTrue (isNull "bound" steps.Head && number "iteration" steps.Head = 0.0) $"{mdp}, {name}: the start"
 
-            for before, after in List.pairwise climb do
+            for before, after in List.pairwise steps do
                 let eta = number "eta" after
 
-                Expect.equal (number "iteration" after) (number "iteration" before + 1.0) $"{mdp}, {rung}: iterations"
+                Expect.equal (number "iteration" after) (number "iteration" before + 1.0) $"{mdp}, {name}: iterations"
 
                 if not (isNull "bound" after) then
-                    Expect.isGreaterThanOrEqual eta (number "bound" after - 1e-11) $"{mdp}, {rung}: the bound"
+                    Expect.isGreaterThanOrEqual eta (number "bound" after - 1e-11) $"{mdp}, {name}: the bound"
 
                 if after.GetProperty("monotone").GetBoolean() then
-                    Expect.isGreaterThanOrEqual eta (number "eta" before - 1e-11) $"{mdp}, {rung}: η never falls"
+                    Expect.isGreaterThanOrEqual eta (number "eta" before - 1e-11) $"{mdp}, {name}: η never falls"
+    }
+
+/// A picture is an SVG that says its title, and whose text is text.
+let private expectPicture (text: string) =
+    let svg = XElement.Parse text
+    let named name = svg.Descendants(svg.Name.Namespace + name) |> List.ofSeq
+    Expect.equal svg.Name.LocalName "svg" "the element"
+    Expect.equal (svg.Attribute(XName.Get "role").Value) "img" "its role"
+    Expect.isGreaterThan (List.exactlyOne (named "title")).Value.Length 10 "its title"
+    Expect.isGreaterThan (named "text").Length 10 "labels"
+    Expect.isNonEmpty (named "polyline") "lines"
+
+let private pictures =
+    [ for file in Directory.GetFiles(Path.Combine(root, "docs"), "*.svg") do
+          test $"docs/{Path.GetFileName file} is a picture with a title" { expectPicture (File.ReadAllText file) } ]
+
+/// The version of OxyPlot that scripts draw with is the one that the benchmark is locked to.
+let private plotVersion =
+    test "scripts and the benchmark draw with the same version of OxyPlot" {
+        let version file pattern = Version.Parse(Regex.Match(read file, pattern).Groups[1].Value)
+        let ofScripts = version "scripts/chart.fsx" "OxyPlot.Core, ([0-9.]+)\""
+        let locked = version "paket.lock" @"OxyPlot.Core \(([0-9.]+)\)"
+        Expect.equal (ofScripts.Major, ofScripts.Minor) (locked.Major, locked.Minor) "the version"
     }
 
 /// With small batches the bridge has the lines of docs/theory.md, and the errors fall as it says: by the square root of the steps.
@@ -193,7 +217,7 @@ let private bridge =
                 Expect.contains (kinds printed) line "the lines that it prints"
 
         Expect.stringContains saved["--page"] "</html>" "a page"
-        Expect.stringContains saved["--picture"] "</svg>" "a picture"
+        expectPicture saved["--picture"]
         let root = JsonDocument.Parse(saved["--json"]).RootElement
 
         let slopes =
@@ -214,7 +238,7 @@ let private maximumKl =
         let heads text = [ for found in Regex.Matches(text, @"(?m)^\| rule .*") -> found.Value ]
         Expect.equal (heads printed) (heads (read "docs/theory.md")) "the head of the table"
         Expect.stringContains saved["--page"] "</html>" "a page"
-        Expect.stringContains saved["--picture"] "</svg>" "a picture"
+        expectPicture saved["--picture"]
         let runs = JsonDocument.Parse(saved["--json"]).RootElement.EnumerateArray() |> List.ofSeq
         Expect.hasLength runs 80 "two rules, four limits, ten seeds"
 
@@ -303,8 +327,10 @@ let tests =
           testSequenced (testList "outputs" outputs)
           testSequencedGroup
               "lessons"
-              (testList "lessons" (learningBenchmark :: ladder :: bridge :: maximumKl :: lessonsRun))
+              (testList "lessons" (learningBenchmark :: exactAlgorithms :: bridge :: maximumKl :: lessonsRun))
           testList "blocks" unmarked
           testList "links" links
           testList "tables" tables
+          testList "pictures" pictures
+          plotVersion
           sourceMap ]

@@ -10,14 +10,14 @@ open FunTrpo.Exact
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.ExactCases
 
-/// What a rung makes of the values of a policy, where it steps.
-let private stepOf (rung: Algorithm) mdp values =
-    match expectOk (rung.Step mdp values) with
+/// What an algorithm makes of the values of a policy, where it steps.
+let private stepOf (algorithm: Algorithm) mdp values =
+    match expectOk (algorithm.Step mdp values) with
     | Stepped(next, certificate) -> Some(next, certificate)
     | Stopped
     | BelowRounding _ -> None
 
-let private isStopped rung mdp values = stepOf rung mdp values = None
+let private isStopped algorithm mdp values = stepOf algorithm mdp values = None
 
 /// The size of L: max |Q| Σ ρ.
 let private sizeOfL (values: Values) = Seq.max (numbersOf (Table.map abs values.Q)) * (1e-9 + Seq.sum values.Visitation)
@@ -96,14 +96,14 @@ let private monotone =
               "however near γ is to 1, a step that its bound promises to gain has gained, to 512 places"
               patient
               (fun { Mdp = mdp; Values = values } ->
-                  for rung in cautious do
-                      match expectOk (rung.Step mdp values) with
+                  for algorithm in cautious do
+                      match expectOk (algorithm.Step mdp values) with
                       | Stepped(next, certificate) ->
-                          Expect.isTrue certificate.PromisesGain $"{rung.Name}: it says so"
-                          Expect.isTrue (risesBy mdp values next > BigInteger.Zero) $"{rung.Name}: η has risen"
+                          Expect.isTrue certificate.PromisesGain $"{algorithm.Name}: it says so"
+                          Expect.isTrue (risesBy mdp values next > BigInteger.Zero) $"{algorithm.Name}: η has risen"
                       | BelowRounding certificate ->
-                          Expect.isFalse certificate.PromisesGain $"{rung.Name}: it says so"
-                          Expect.equal certificate.EtaBefore values.Eta $"{rung.Name}: of this policy"
+                          Expect.isFalse certificate.PromisesGain $"{algorithm.Name}: it says so"
+                          Expect.equal certificate.EtaBefore values.Eta $"{algorithm.Name}: of this policy"
                       | Stopped -> ())
 
           propertyOf
@@ -111,56 +111,57 @@ let private monotone =
               "however near γ is to 1, no step that no state is to lose by loses more than rounding"
               patient
               (fun { Mdp = mdp; Values = values } ->
-                  for rung in Algorithms.policyIteration :: constrained do
-                      match expectOk (rung.Step mdp values) with
+                  for algorithm in Algorithms.policyIteration :: constrained do
+                      match expectOk (algorithm.Step mdp values) with
                       | Stepped(next, certificate) ->
                           let rise = Fixed.toFloat (risesBy mdp values next)
-                          Expect.isTrue (rise >= -certificate.Rounding - 1e-130) $"{rung.Name}: {rise}"
+                          Expect.isTrue (rise >= -certificate.Rounding - 1e-130) $"{algorithm.Name}: {rise}"
                       | _ -> ())
 
-          testCase "where rounding is larger than what any bound promises, the certificate says so, and the rung stops"
+          testCase
+              "where rounding is larger than what any bound promises, the certificate says so, and the algorithm stops"
           <| fun () ->
               for gamma, isSwamped in [ 0.9, false; 0.999, false; 1.0 - 1e-8, true; 1.0 - 1e-12, true ] do
                   let mdp = Builders.garnet gamma 6 3 2 (Key.ofSeed 1L)
                   let values = Values.ofPolicy mdp (TabularPolicy.uniform mdp)
 
-                  for rung in cautious do
-                      match expectOk (rung.Step mdp values) with
+                  for algorithm in cautious do
+                      match expectOk (algorithm.Step mdp values) with
                       | BelowRounding certificate ->
-                          Expect.isTrue isSwamped $"{rung.Name}, γ = {gamma}: there is something to promise"
+                          Expect.isTrue isSwamped $"{algorithm.Name}, γ = {gamma}: there is something to promise"
                           Expect.isFalse certificate.PromisesGain "it says so"
-                          Expect.hasLength (PolicySequence.run mdp rung |> Seq.truncate 5) 1 "it stops"
-                      | _ -> Expect.isFalse isSwamped $"{rung.Name}, γ = {gamma}: {values.EtaError}"
+                          Expect.hasLength (PolicySequence.run mdp algorithm |> Seq.truncate 5) 1 "it stops"
+                      | _ -> Expect.isFalse isSwamped $"{algorithm.Name}, γ = {gamma}: {values.EtaError}"
 
           propertyOf
               200
-              "no state loses by a step of the constrained rungs, where each state has its own parameters"
+              "no state loses by a step of the constrained algorithms, where each state has its own parameters"
               (cases 0.99)
               (fun { Mdp = mdp; Values = values } ->
-                  for rung in Algorithms.policyIteration :: constrained do
-                      match stepOf rung mdp values with
+                  for algorithm in Algorithms.policyIteration :: constrained do
+                      match stepOf algorithm mdp values with
                       | Some(next, _) ->
                           let rounding = 1e-13 * (1.0 + size mdp)
-                          Expect.isTrue (worstState mdp values next.Policy >= -rounding) rung.Name
+                          Expect.isTrue (worstState mdp values next.Policy >= -rounding) algorithm.Name
                       | None -> ())
 
           propertyOf
               100
-              "η never falls along a climb of the constrained rungs, from any policy"
+              "η never falls along a sequence of the constrained algorithms, from any policy"
               (cases 0.99)
               (fun { Mdp = mdp; Values = values } ->
-                  for rung in constrained do
-                      Expect.isTrue rung.IsMonotone rung.Name
+                  for algorithm in constrained do
+                      Expect.isTrue algorithm.IsMonotone algorithm.Name
 
-                      let climbs =
-                          PolicySequence.runFrom values.Policy mdp rung
+                      let sequence =
+                          PolicySequence.runFrom values.Policy mdp algorithm
                           |> Seq.truncate 6
                           |> Seq.map expectOk
                           |> List.ofSeq
 
-                      for before, after in List.pairwise climbs do
+                      for before, after in List.pairwise sequence do
                           let rounding = Bounds.rounding before.Values after.Values
-                          Expect.isTrue (after.Values.Eta >= before.Values.Eta - rounding) rung.Name)
+                          Expect.isTrue (after.Values.Eta >= before.Values.Eta - rounding) algorithm.Name)
 
           propertyOf
               200
@@ -168,30 +169,30 @@ let private monotone =
               (Gen.zip (processes 0.99) key)
               (fun (mdp, key) ->
                   // To give an action that has nothing a little costs as much KL, at a price of more than all that it can gain.
-                  for least, rung in
+                  for least, algorithm in
                       [ 0.2, Algorithms.minorizationMaximization
                         1.0 / 3.0, Algorithms.minorizationMaximizationPinsker ] do
                       let mdp = FiniteMdp.withGamma (max least mdp.Gamma) mdp |> expectOk
                       let values = Values.ofPolicy mdp (deterministic mdp key)
 
-                      match expectOk (rung.Step mdp values) with
+                      match expectOk (algorithm.Step mdp values) with
                       | Stepped(next, _) ->
-                          failtest $"{rung.Name} goes by {klMax mdp values next.Policy} at γ = {mdp.Gamma}"
+                          failtest $"{algorithm.Name} goes by {klMax mdp values next.Policy} at γ = {mdp.Gamma}"
                       | _ -> ())
 
-          for rung in Algorithms.policyIteration :: cautious do
+          for algorithm in Algorithms.policyIteration :: cautious do
               propertyOf
                   150
-                  $"{rung.Name}: η never decreases, from any policy"
+                  $"{algorithm.Name}: η never decreases, from any policy"
                   (cases 0.99)
                   (fun { Mdp = mdp; Values = values } ->
-                      let climbs =
-                          PolicySequence.runFrom values.Policy mdp rung
+                      let sequence =
+                          PolicySequence.runFrom values.Policy mdp algorithm
                           |> Seq.truncate 6
                           |> Seq.map expectOk
                           |> List.ofSeq
 
-                      for before, after in List.pairwise climbs do
+                      for before, after in List.pairwise sequence do
                           let tolerance = Bounds.rounding before.Values after.Values
                           Expect.isTrue (after.Values.Eta >= before.Values.Eta - tolerance) "η"
                           let certificate = after.Certificate.Value
@@ -199,18 +200,18 @@ let private monotone =
                           Expect.equal certificate.EtaAfter after.Values.Eta "η after"
                           Expect.isTrue (after.Values.Eta >= certificate.Lower - tolerance) "η is above its bound"
 
-                          if rung.Name <> Algorithms.policyIteration.Name then
+                          if algorithm.Name <> Algorithms.policyIteration.Name then
                               Expect.isTrue
                                   (certificate.Lower >= before.Values.Eta - tolerance)
                                   "and the bound above the old η")
 
           propertyOf
               150
-              "every step of every rung has a certificate that holds, and rows that sum to 1"
+              "every step of every algorithm has a certificate that holds, and rows that sum to 1"
               (cases 0.95)
               (fun { Mdp = mdp; Values = values } ->
-                  for rung in Algorithms.policyIteration :: cautious @ constrained do
-                      match stepOf rung mdp values with
+                  for algorithm in Algorithms.policyIteration :: cautious @ constrained do
+                      match stepOf algorithm mdp values with
                       | None -> ()
                       | Some(next, certificate) ->
                           Expect.notEqual next.Policy values.Policy "a step goes somewhere"
@@ -226,12 +227,12 @@ let private monotone =
 
                           for state in 0 .. mdp.States - 1 do
                               let row = TabularPolicy.rowArray next.Policy state
-                              Expect.all row (fun p -> p >= 0.0) rung.Name
-                              expectClose 1e-12 (Array.sum row) 1.0 rung.Name
+                              Expect.all row (fun p -> p >= 0.0) algorithm.Name
+                              expectClose 1e-12 (Array.sum row) 1.0 algorithm.Name
 
                               if
                                   values.Visitation[state] = 0.0
-                                  && List.contains rung.Name [ for it in constrained -> it.Name ]
+                                  && List.contains algorithm.Name [ for it in constrained -> it.Name ]
                               then
                                   expectSame
                                       1e-15
@@ -242,8 +243,8 @@ let private monotone =
           property "from an optimal policy nothing steps" (processes 0.99) (fun mdp ->
               let optimal = Values.optimal mdp
 
-              for rung in Algorithms.policyIteration :: cautious @ constrained do
-                  Expect.isTrue (isStopped rung mdp optimal) rung.Name)
+              for algorithm in Algorithms.policyIteration :: cautious @ constrained do
+                  Expect.isTrue (isStopped algorithm mdp optimal) algorithm.Name)
 
           property
               "policy iteration comes to the optimum, from any policy"
@@ -376,12 +377,12 @@ let private optimising =
               "from a policy in which all is possible, the limits are reached"
               (Gen.zip (casesOf 0.95 interior) (tens -9 -2))
               (fun ({ Mdp = mdp; Values = values }, delta) ->
-                  for rung, spent in
+                  for algorithm, spent in
                       [ Algorithms.maximumKl delta, (fun (certificate: Certificate) -> certificate.KlMax)
                         Algorithms.meanKl delta, _.KlMean ] do
-                      match stepOf rung mdp values with
+                      match stepOf algorithm mdp values with
                       | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
-                      | Some(_, certificate) -> expectClose (1e-8 * delta) (spent certificate) delta rung.Name) ]
+                      | Some(_, certificate) -> expectClose (1e-8 * delta) (spent certificate) delta algorithm.Name) ]
 
 /// The Fisher matrix of the logits, from the outer products of ∇ log π.
 let private fisherOf (mdp: FiniteMdp) (values: Values) =
@@ -420,7 +421,7 @@ let private once =
           { Next = 2; Probability = 0.7; Reward = float action } ])
     |> expectOk
 
-/// A rung with any δ that there is, down to where float64 knows no policy so near.
+/// An algorithm with any δ that there is, down to where float64 knows no policy so near.
 let private limiting =
     testList
         "limits"
@@ -431,14 +432,14 @@ let private limiting =
               (fun ({ Mdp = mdp; Values = values }, delta) ->
                   let region = { Delta = delta; Damping = 0.1; Length = Curvature.Undamped }
 
-                  for rung, spent in
+                  for algorithm, spent in
                       [ Algorithms.maximumKl delta, (fun (certificate: Certificate) -> certificate.KlMax)
                         Algorithms.meanKl delta, _.KlMean
                         Algorithms.trustRegion delta, _.KlMean
                         Algorithms.dampedTrustRegion region, _.KlMean ] do
-                      match stepOf rung mdp values with
+                      match stepOf algorithm mdp values with
                       | Some(_, certificate) ->
-                          Expect.isTrue (spent certificate <= delta) $"{rung.Name}: {spent certificate}"
+                          Expect.isTrue (spent certificate <= delta) $"{algorithm.Name}: {spent certificate}"
                       | None -> ())
 
           test "a δ, a rate, a threshold and a price that mean nothing are refused" {
@@ -532,18 +533,19 @@ let private limiting =
                   let same = FiniteMdp.withGamma mdp.Gamma mdp |> expectOk
                   let region = { Delta = 0.01; Damping = 0.0; Length = Curvature.Undamped }
 
-                  for rung in
+                  for algorithm in
                       Algorithms.policyIteration
                       :: Algorithms.maximumKl 0.01
                       :: Algorithms.meanKl 0.01
                       :: Algorithms.dampedTrustRegion region
                       :: cautious do
                       let next mdp =
-                          stepOf rung mdp (Values.ofPolicy mdp values.Policy) |> Option.map (fun (v, _) -> v.Policy)
+                          stepOf algorithm mdp (Values.ofPolicy mdp values.Policy)
+                          |> Option.map (fun (v, _) -> v.Policy)
 
                       match next same, next scaled with
-                      | Some a, Some b -> expectSame 1e-9 (numbersOf b.Table) (numbersOf a.Table) rung.Name
-                      | a, b -> Expect.equal b.IsSome a.IsSome $"{rung.Name}: both step, or none") ]
+                      | Some a, Some b -> expectSame 1e-9 (numbersOf b.Table) (numbersOf a.Table) algorithm.Name
+                      | a, b -> Expect.equal b.IsSome a.IsSome $"{algorithm.Name}: both step, or none") ]
 
 /// xᵀF x by its meaning: how much x varies as the policy draws actions, on average.
 let private spread (mdp: FiniteMdp) (values: Values) (x: Table) =
@@ -661,78 +663,82 @@ let private natural =
                   | Some(_, certificate) ->
                       Expect.isTrue (certificate.KlMean >= 0.63 * delta) $"{certificate.KlMean} of {delta}") ]
 
-let private climbing =
+let private sequences =
     testList
-        "climbs"
+        "policy sequences"
         [ property
               "start at the uniform policy, count from 0, and each step goes on from the last"
               (processes 0.9)
               (fun mdp ->
-                  for rung in cautious @ constrained do
-                      let climbs = PolicySequence.run mdp rung |> Seq.truncate 4 |> Seq.map expectOk |> List.ofSeq
-                      Expect.equal [ for climb in climbs -> climb.Iteration ] [ 0 .. climbs.Length - 1 ] "iterations"
-                      Expect.equal climbs.Head.Values.Policy (TabularPolicy.uniform mdp) "start"
-                      Expect.equal climbs.Head.Certificate None "nothing certifies the start"
+                  for algorithm in cautious @ constrained do
+                      let sequence =
+                          PolicySequence.run mdp algorithm |> Seq.truncate 4 |> Seq.map expectOk |> List.ofSeq
 
-                      for before, after in List.pairwise climbs do
-                          let next, certificate = (stepOf rung mdp before.Values).Value
+                      Expect.equal [ for step in sequence -> step.Iteration ] [ 0 .. sequence.Length - 1 ] "iterations"
+                      Expect.equal sequence.Head.Values.Policy (TabularPolicy.uniform mdp) "start"
+                      Expect.equal sequence.Head.Certificate None "nothing certifies the start"
+
+                      for before, after in List.pairwise sequence do
+                          let next, certificate = (stepOf algorithm mdp before.Values).Value
                           Expect.equal after.Values.Policy next.Policy "the policy"
                           Expect.equal after.Certificate (Some certificate) "its certificate"
 
-                      if climbs.Length < 4 then
-                          Expect.isTrue (isStopped rung mdp (List.last climbs).Values) "it ends where the rung stops")
+                      if sequence.Length < 4 then
+                          Expect.isTrue
+                              (isStopped algorithm mdp (List.last sequence).Values)
+                              "it ends where the algorithm stops")
 
           property "take no step that nobody asked for" (Gen.choose (0, 6)) (fun asked ->
               let mutable steps = 0
-              let rung = Algorithms.conservativePolicyIteration 0.0
+              let algorithm = Algorithms.conservativePolicyIteration 0.0
 
               let counting =
-                  { rung with
+                  { algorithm with
                       Step =
                           fun mdp values ->
                               steps <- steps + 1
-                              rung.Step mdp values }
+                              algorithm.Step mdp values }
 
-              let climbs = PolicySequence.run (Builders.chain4 0.9) counting
+              let sequence = PolicySequence.run (Builders.chain4 0.9) counting
               Expect.equal steps 0 "before the first"
-              Expect.equal (climbs |> Seq.truncate asked |> Seq.length) asked "as many as asked for"
+              Expect.equal (sequence |> Seq.truncate asked |> Seq.length) asked "as many as asked for"
               Expect.equal steps (max 0 (asked - 1)) "one between each and the next")
 
           property "end with what went wrong" (Gen.choose (0, 6)) (fun good ->
               let fault = BrokenGuarantee("test", "it had to come")
-              let rung = Algorithms.conservativePolicyIteration 0.0
+              let algorithm = Algorithms.conservativePolicyIteration 0.0
 
               let mutable taken = 0
 
               let failing =
-                  { rung with
+                  { algorithm with
                       Step =
                           fun mdp values ->
                               taken <- taken + 1
-                              if taken > good then Error fault else rung.Step mdp values }
+                              if taken > good then Error fault else algorithm.Step mdp values }
 
-              let climbs = PolicySequence.run (Builders.chain4 0.9) failing |> Seq.truncate 20 |> List.ofSeq
-              Expect.equal climbs.Length (good + 2) "the start, the good ones, and the error"
-              Expect.all (List.take (good + 1) climbs) Result.isOk "good ones"
+              let sequence = PolicySequence.run (Builders.chain4 0.9) failing |> Seq.truncate 20 |> List.ofSeq
+              Expect.equal sequence.Length (good + 2) "the start, the good ones, and the error"
+              Expect.all (List.take (good + 1) sequence) Result.isOk "good ones"
 
-              match List.last climbs with
+              match List.last sequence with
               | Error found -> Expect.equal (string found) (string fault) "the error"
               | Ok _ -> failtest "no error")
 
-          testCase "γ = 1: what only bounds could allow does not move, the others climb"
+          testCase "γ = 1: what only bounds could allow does not move, the others gain"
           <| fun () ->
-              for rung in cautious do
-                  let climbs = PolicySequence.run once rung |> Seq.truncate 10 |> Seq.map expectOk |> List.ofSeq
-                  Expect.equal climbs.Length 1 rung.Name
+              for algorithm in cautious do
+                  let sequence = PolicySequence.run once algorithm |> Seq.truncate 10 |> Seq.map expectOk |> List.ofSeq
+                  Expect.equal sequence.Length 1 algorithm.Name
 
-              for rung in Algorithms.policyIteration :: constrained do
-                  let climbs = PolicySequence.run once rung |> Seq.truncate 10 |> Seq.map expectOk |> List.ofSeq
-                  Expect.isGreaterThan climbs.Length 1 rung.Name
-                  Expect.isGreaterThan (List.last climbs).Values.Eta climbs.Head.Values.Eta rung.Name
+              for algorithm in Algorithms.policyIteration :: constrained do
+                  let sequence = PolicySequence.run once algorithm |> Seq.truncate 10 |> Seq.map expectOk |> List.ofSeq
+                  Expect.isGreaterThan sequence.Length 1 algorithm.Name
+                  Expect.isGreaterThan (List.last sequence).Values.Eta sequence.Head.Values.Eta algorithm.Name
 
-                  for climb in climbs.Tail do
-                      Expect.equal climb.Certificate.Value.Lower -infinity "without a bound"
-                      Expect.isFalse (Double.IsNaN climb.Certificate.Value.KlMean) "KL"
+                  for step in sequence.Tail do
+                      Expect.equal step.Certificate.Value.Lower -infinity "without a bound"
+                      Expect.isFalse (Double.IsNaN step.Certificate.Value.KlMean) "KL"
 
           testCase "a deterministic policy that a price holds is where MM stops"
           <| fun () ->
@@ -740,17 +746,21 @@ let private climbing =
               let mdp = Builders.frozenLake4 0.99 true
               let policy = deterministic mdp (Key.ofSeed 3L)
 
-              for rung in [ Algorithms.minorizationMaximization; Algorithms.minorizationMaximizationPinsker ] do
-                  Expect.equal (PolicySequence.runFrom policy mdp rung |> Seq.truncate 3 |> Seq.length) 1 rung.Name
+              for algorithm in [ Algorithms.minorizationMaximization; Algorithms.minorizationMaximizationPinsker ] do
+                  Expect.equal
+                      (PolicySequence.runFrom policy mdp algorithm |> Seq.truncate 3 |> Seq.length)
+                      1
+                      algorithm.Name
 
           testCase "MM on the ice of 4 × 4, at γ = 0.9, is worth what its curve shows"
           <| fun () ->
               let mdp = Builders.frozenLake4 0.9 true
-              let after rung = (PolicySequence.run mdp rung |> Seq.item 50 |> expectOk).Values.Eta
+              let after algorithm = (PolicySequence.run mdp algorithm |> Seq.item 50 |> expectOk).Values.Eta
 
               let full, half =
                   after Algorithms.minorizationMaximization, after Algorithms.minorizationMaximizationPinsker
 
               Expect.isTrue (0.004477 < full && full < half && half < 0.06889) $"{full} < {half}" ]
 
-let tests = testList "Exact ladder" [ monotone; conservative; optimising; limiting; natural; climbing ]
+let tests =
+    testList "Exact algorithms" [ monotone; conservative; optimising; limiting; natural; sequences ]

@@ -126,7 +126,7 @@ let private simulation =
               // ρ counts from starts that are not terminal
               let going = Seq.sum (Seq.init mdp.States (fun s -> if mdp.IsTerminal s then 0.0 else mdp.Start[s]))
 
-              for environment in [ Simulation.discounted mdp; Simulation.watched mdp ] do
+              for environment in [ Simulation.discounted mdp; Simulation.truncated mdp ] do
                   let counts = visits environment mdp values.Policy 300 key
 
                   for state in 0 .. mdp.States - 1 do
@@ -136,14 +136,14 @@ let private simulation =
                           0.1
                           (counts |> Array.map (Array.item state)))
 
-          test "a process that starts at its end has nothing to play" {
+          test "a process that starts at its end has no steps" {
               let ended =
                   expectOk (
                       FiniteMdp.create "ended" 0.9 1 [| 0.0; 1.0 |] [| false; true |] (fun _ _ ->
                           [ { Next = 1; Probability = 1.0; Reward = 1.0 } ])
                   )
 
-              Expect.throwsT<ArgumentException> (fun () -> Simulation.ofMdp ended |> ignore) "nothing to play"
+              Expect.throwsT<ArgumentException> (fun () -> Simulation.ofMdp ended |> ignore) "no steps"
           }
 
           statisticOf 40 "draws states from the visitation" (Gen.zip bridgeable key) (fun (case, key) ->

@@ -345,23 +345,33 @@ let private scripts =
       }
 
       test "every script loads what is named, and opens what comes from there" {
-          let allowed = Set [ "load.fsx"; "lesson.fsx"; "chart.fsx" ]
+          let allowed = Set [ "load.fsx"; "lesson.fsx"; "chart.fsx"; "plot.fs" ]
+
+          let all pattern script = [ for found in Regex.Matches(script, pattern) -> found.Groups[1].Value ]
+          let loads = all "(?m)^#load \"(.*)\""
 
           for path in Directory.GetFiles(Path.Combine(root, "scripts"), "*.fsx") do
               let script = File.ReadAllText path
-              let all pattern = [ for found in Regex.Matches(script, pattern) -> found.Groups[1].Value ]
-              let loaded = all "(?m)^#load \"(.*)\""
+              let direct = loads script
+              let loaded = direct @ List.collect (fun file -> loads (read $"scripts/{file}")) direct
               Expect.isTrue (Set.isSubset (Set loaded) allowed) $"what {path} loads"
 
-              for opened in all "(?m)^open (\\S+)" do
+              for opened in all "(?m)^open (\\S+)" script do
                   let isOfALibrary = Regex.IsMatch(opened, @"^(System|FunTrpo)(\.|$)")
-                  let isLoaded = List.contains $"{opened.ToLowerInvariant()}.fsx" loaded
-                  Expect.isTrue (isOfALibrary || (isLoaded && opened <> "Load")) $"{path} opens {opened}"
+                  let isLoaded (file: string) = Path.GetFileNameWithoutExtension file = opened.ToLowerInvariant()
+
+                  Expect.isTrue
+                      (isOfALibrary || (List.exists isLoaded loaded && opened <> "Load"))
+                      $"{path} opens {opened}"
       }
 
       lesson "own-environment.fsx" "FunTrpo" [] [ "4096" ]
       lesson "inside-one-update.fsx" "FunTrpo" [ "lesson.fsx" ] [ "4096" ]
-      lesson "exact-algorithms.fsx" "FunTrpo.Exact" [ "lesson.fsx"; "chart.fsx" ] [ "2"; "--page"; "page.html" ]
+      lesson
+          "exact-algorithms.fsx"
+          "FunTrpo.Exact"
+          [ "lesson.fsx"; "chart.fsx"; "plot.fs" ]
+          [ "2"; "--page"; "page.html" ]
 
       test "that script prints outside of the repository what it prints inside" {
           let folder = newFolder "script"

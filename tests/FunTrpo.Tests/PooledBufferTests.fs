@@ -167,4 +167,4 @@ let private many =
                   use second = PooledBuffer.Rent 100
                   Expect.notEqual (address first) (address second) "addresses") ]
 
-let tests = testList "scratch memory" [ one; many ]
+let tests = testList "pooled buffers" [ one; many ]
