@@ -12,6 +12,8 @@ open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Cli
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.TestFiles
+open FunTrpo.Tests.Tasks
 
 // ---- The command as a process ----
 
@@ -63,16 +65,6 @@ let commandLine = $"'{host}' '{program}'"
 let shell line variables =
     use running = startProgram (Path.GetTempPath()) "/bin/sh" [ "-c"; line ] variables
     ended running
-
-let inFolder (body: string -> unit) =
-    let folder = Directory.CreateTempSubdirectory "funtrpo-"
-
-    try
-        body folder.FullName
-    finally
-        folder.Delete true
-
-let inNewFolder name body = testCase name (fun () -> inFolder body)
 
 let json path = JsonNode.Parse(File.ReadAllText path).AsObject()
 
@@ -338,8 +330,7 @@ let private training =
 
 // ---- In this process: what the command does with an environment of our own ----
 
-let private small =
-    { Configuration.standard with Environments = 2; Horizon = 20; Hidden = [ 4 ]; CriticHidden = [ 4 ] }
+let private small = withFourUnits 2 20
 
 let private optionsFor folder steps : Train.Options =
     { Seed = 1L
@@ -395,7 +386,7 @@ let private endings =
                       Expect.equal (get<int> "iterations" summary) good "iterations"
                       Expect.isFalse (get<bool> "solved" summary) "solved"
 
-                      let setup = Setup.create 1 small (failing failAt) |> expectOk
+                      let setup = setupOf 1 small (failing failAt)
                       let start = State.start setup options.Seed
 
                       let expected =
@@ -421,16 +412,11 @@ let private endings =
               Expect.isFalse (ended.Errors.Contains "too large") "one that it can hold")
 
           inNewFolder "with an observation that the network cannot bear names it, and where it came from" (fun folder ->
-              let inner = failing Int32.MaxValue
-
               let blinding =
-                  { new Environment<int> with
-                      member _.Id = "Blinding-v0"
-                      member _.ObservationSpace = Space.box 1 -infinity infinity
-                      member _.ActionSpace = inner.ActionSpace
-                      member _.Reset key = inner.Reset key
-                      member _.Step(key, action, time) = inner.Step(key, action, time)
-                      member _.Observe(time, seen) = seen[0] <- if time = 3 then 3e38f else 0.5f }
+                  { new Wrapped<int>(failing Int32.MaxValue) with
+                      override _.Id = "Blinding-v0"
+                      override _.ObservationSpace = Space.box 1 -infinity infinity
+                      override _.Observe(time, seen) = seen[0] <- if time = 3 then 3e38f else 0.5f }
 
               let options =
                   { optionsFor folder 100L with
@@ -438,7 +424,7 @@ let private endings =
 
               // With weights above 1, 3e38 becomes infinite.
               let steep =
-                  let setup = Setup.create 1 options.Configuration blinding |> expectOk
+                  let setup = setupOf 1 options.Configuration blinding
                   let parameters = (State.start setup 1L).PolicyParameters
 
                   { Environment = "Blinding-v0"
@@ -482,18 +468,13 @@ let private endings =
                   let inner = failing Int32.MaxValue
 
                   let fading =
-                      { new Environment<int> with
-                          member _.Id = "Fading-v0"
-                          member _.ObservationSpace = inner.ObservationSpace
-                          member _.ActionSpace = inner.ActionSpace
-                          member _.Reset key = inner.Reset key
+                      { new Wrapped<int>(inner) with
+                          override _.Id = "Fading-v0"
 
-                          member _.Step(key, action, time) =
+                          override _.Step(key, action, time) =
                               made.Value <- made.Value + 1
                               let isGood = made.Value <= goodSteps
-                              { inner.Step(key, action, time) with Reward = (if isGood then 0.2 else 0.0) }
-
-                          member _.Observe(time, observation) = inner.Observe(time, observation) }
+                              { inner.Step(key, action, time) with Reward = (if isGood then 0.2 else 0.0) } }
 
                   let ended = run { optionsFor folder steps with SolvedAt = 0.9 } fading
                   Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
@@ -508,7 +489,7 @@ let private endings =
               let options = { optionsFor folder 200L with Configuration = { small with Horizon = 30 } }
               let ended = run options CartPole.environment
               Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
-              let setup = Setup.create 1 options.Configuration CartPole.environment |> expectOk
+              let setup = setupOf 1 options.Configuration CartPole.environment
 
               let reports =
                   Training.runFor options.Steps setup (State.start setup options.Seed)

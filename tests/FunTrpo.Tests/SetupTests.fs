@@ -1,12 +1,10 @@
 module FunTrpo.Tests.SetupTests
 
-open System.Collections.Immutable
 open Expecto
-open FsCheck
-open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.Tasks
 
 let private small =
     { Configuration.standard with
@@ -16,7 +14,7 @@ let private small =
         CriticHidden = [ 4 ]
         CriticSteps = 1 }
 
-let private setupOf configuration = Setup.create 1 configuration CartPole.environment |> expectOk
+let private setupOf configuration = setupOf 1 configuration CartPole.environment
 
 let private collectors =
     testList

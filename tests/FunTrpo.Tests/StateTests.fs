@@ -2,16 +2,15 @@ module FunTrpo.Tests.StateTests
 
 open System.Collections.Immutable
 open Expecto
-open FsCheck
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.Tasks
 
-let private small =
-    { Configuration.standard with Environments = 3; Horizon = 10; Hidden = [ 4 ]; CriticHidden = [ 4 ] }
+let private small = withFourUnits 3 10
 
-let private setupOf configuration = Setup.create 1 configuration CartPole.environment |> expectOk
+let private setupOf configuration = setupOf 1 configuration CartPole.environment
 
 let private withReturns returns =
     { State.start (setupOf small) 1L with RecentReturns = ImmutableArray.CreateRange<float> returns }

@@ -2,13 +2,13 @@ module FunTrpo.Tests.TrainingTests
 
 open System
 open System.Collections.Immutable
-open System.Threading
 open Expecto
 open FsCheck
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.Tasks
 
 /// Small networks and batches: what is tested here does not depend on their size.
 let private small =
@@ -44,10 +44,6 @@ let private variants =
       "nothing normalised",
       { small with NormaliseObservations = false; NormaliseReturns = false; NormaliseAdvantages = false } ]
 
-let private few count = { FsCheckConfig.defaultConfig with maxTest = count }
-
-let private setupOf threads configuration environment = Setup.create threads configuration environment |> expectOk
-
 /// Episodes of one step, with the rewards that a function gives one after another.
 let private oneStep (reward: unit -> float) =
     { new Environment<int> with
@@ -57,24 +53,6 @@ let private oneStep (reward: unit -> float) =
         member _.Reset _ = 0
         member _.Step(_, _, _) = { State = 1; Reward = reward (); Terminated = true; Truncated = false }
         member _.Observe(_, observation) = observation[0] <- 0f }
-
-/// The states and reports of so many iterations.
-let private iterations count setup state = Training.run setup state |> Seq.take count |> Seq.map expectOk |> List.ofSeq
-
-let private last (results: (State<'State> * Report) list) = List.last results |> fst
-
-/// Equal in every bit, also where a number is NaN.
-let private same (a: 'T) (b: 'T) = (a :> obj).Equals b
-
-/// Checks one claim on a discrete and on a continuous environment.
-type private OnEnvironment =
-    abstract Check<'State when 'State: equality> : Environment<'State> -> unit
-
-let private everywhere name (check: OnEnvironment) =
-    testList
-        name
-        [ test "CartPole-v1" { check.Check CartPole.environment }
-          test "Pendulum-v1" { check.Check Pendulum.environment } ]
 
 let private determinism =
     testList
@@ -191,20 +169,6 @@ let private values =
               Expect.equal solutions [ true; true; false ] "conjugate gradient was used"
           } ]
 
-/// The same environment, which counts its steps.
-let private counting (steps: int ref) (inner: Environment<'State>) =
-    { new Environment<'State> with
-        member _.Id = inner.Id
-        member _.ObservationSpace = inner.ObservationSpace
-        member _.ActionSpace = inner.ActionSpace
-        member _.Reset key = inner.Reset key
-
-        member _.Step(key, action, state) =
-            Interlocked.Increment(&steps.contents) |> ignore
-            inner.Step(key, action, state)
-
-        member _.Observe(state, observation) = inner.Observe(state, observation) }
-
 /// One iteration, put together once more from the stages.
 let private byHand (setup: Setup<'State>) (state: State<'State>) =
     let configuration = setup.Configuration
@@ -282,8 +246,7 @@ let private composition =
                           let start = State.start setup 17L
                           let results = iterations 30 setup start
 
-                          for before, (after, report) in
-                              List.zip (start :: (results |> List.map fst |> List.take 29)) results do
+                          for before, (after, report) in withBefore start results do
                               let parts = byHand setup before
                               Expect.isTrue (same report.Improvement parts.Improvement) "improvement"
                               Expect.equal after.PolicyParameters parts.Improvement.Parameters "policy"
@@ -306,11 +269,6 @@ let private composition =
               let start = State.start setup (int64 seed)
               let results = iterations count setup start
               let states = start :: List.map fst results
-
-              let hasMoved (report: Report) =
-                  match report.Improvement.Outcome with
-                  | Moved _ -> true
-                  | _ -> false
 
               // The same rollouts once more, and the moments of all of their rows by plain sums. After a refused step nothing has been seen.
               let seen =
@@ -474,18 +432,11 @@ let private sequences =
                   let inner = CartPole.environment
 
                   let struck =
-                      { new Environment<_> with
-                          member _.Id = inner.Id
-                          member _.ObservationSpace = inner.ObservationSpace
-                          member _.ActionSpace = inner.ActionSpace
-                          member _.Reset key = inner.Reset key
-
-                          member _.Step(key, action, state) =
+                      { new Wrapped<_>(inner) with
+                          override _.Step(key, action, state) =
                               steps.Value <- steps.Value + 1
                               let next = inner.Step(key, action, state)
-                              if steps.Value = 5000 then { next with Reward = size } else next
-
-                          member _.Observe(state, observation) = inner.Observe(state, observation) }
+                              if steps.Value = 5000 then { next with Reward = size } else next }
 
                   let setup = setupOf 1 { Configuration.standard with CriticSteps = 1 } struck
                   let results = iterations 8 setup (State.start setup 1L)
@@ -569,6 +520,14 @@ let private failing what (failAt: int) =
             observation[0] <- float32 (sin (float time))
             observation[1] <- float32 (broken "observation" time (cos (float time))) }
 
+/// Steps on and on, with any spaces; every number of an observation is the time.
+let private withSpaces name observations actions =
+    { new Wrapped<int>(failing "nothing" 0) with
+        override _.Id = name
+        override _.ObservationSpace = observations
+        override _.ActionSpace = actions
+        override _.Observe(time, observation) = observation.Fill(float32 time) }
+
 let private failures =
     testList
         "an environment that fails"
@@ -623,13 +582,9 @@ let private failures =
                   let inner = failing "nothing" 0
 
                   let huge =
-                      { new Environment<int> with
-                          member _.Id = "Huge-v0"
-                          member _.ObservationSpace = inner.ObservationSpace
-                          member _.ActionSpace = inner.ActionSpace
-                          member _.Reset key = inner.Reset key
-                          member _.Step(key, action, time) = { inner.Step(key, action, time) with Reward = reward }
-                          member _.Observe(time, observation) = inner.Observe(time, observation) }
+                      { new Wrapped<int>(inner) with
+                          override _.Id = "Huge-v0"
+                          override _.Step(key, action, time) = { inner.Step(key, action, time) with Reward = reward } }
 
                   let setup = setupOf 1 { small with NormaliseReturns = false } huge
 
@@ -656,8 +611,7 @@ let private trustRegion =
                           let start = State.start setup 11L
                           let results = iterations 15 setup start
 
-                          for before, (state, report) in
-                              List.zip (start :: List.map fst results |> List.take 15) results do
+                          for before, (state, report) in withBefore start results do
                               let comparison = report.Improvement.Comparison
                               Expect.equal report.Improvement.Parameters state.PolicyParameters "parameters"
 
@@ -671,11 +625,7 @@ let private trustRegion =
                                   Expect.equal state.PolicyParameters before.PolicyParameters "parameters"
                                   Expect.equal comparison.MeanKl 0.0 "mean KL"
 
-                          results
-                          |> List.sumBy (fun (_, report) ->
-                              match report.Improvement.Outcome with
-                              | Moved _ -> 1
-                              | _ -> 0)
+                          results |> List.filter (snd >> hasMoved) |> List.length
 
                       // Of 15 updates about 15, 12 and 9 move; the last number is any from 3 to 15, as the seed has it.
                       let moved = List.sumBy moves [ 1e-4; 0.01; 0.3 ]
@@ -779,34 +729,14 @@ let private starting =
           }
 
           test "takes an actor for indices, which are never normalised, whatever the setting" {
-              let inner = failing "nothing" 0
-
-              let counting =
-                  { new Environment<int> with
-                      member _.Id = "Counting-v0"
-                      member _.ObservationSpace = Discrete 1000
-                      member _.ActionSpace = Discrete 2
-                      member _.Reset key = inner.Reset key
-                      member _.Step(key, action, time) = inner.Step(key, action, time)
-                      member _.Observe(time, observation) = observation[0] <- float32 time }
-
-              let setup = setupOf 1 { small with Hidden = [] } counting
+              let setup = setupOf 1 { small with Hidden = [] } (withSpaces "Indexed-v0" (Discrete 1000) (Discrete 2))
               let actor = State.actor setup (State.start setup 1L)
               let state = State.startFrom setup 2L actor |> expectOk
               Expect.equal state.Normaliser Unnormalised "normaliser"
           }
 
           test "refuses an actor for another action space or another observation, though its size be the same" {
-              let spaced observations actions =
-                  let inner = failing "nothing" 0
-
-                  { new Environment<int> with
-                      member _.Id = "Spaced-v0"
-                      member _.ObservationSpace = Space.box observations -1e3 1e3
-                      member _.ActionSpace = actions
-                      member _.Reset key = inner.Reset key
-                      member _.Step(key, action, time) = inner.Step(key, action, time)
-                      member _.Observe(time, observation) = observation.Fill(float32 time) }
+              let spaced observations actions = withSpaces "Spaced-v0" (Space.box observations -1e3 1e3) actions
 
               let actorOf environment =
                   let setup = setupOf 1 { small with Hidden = [] } environment
@@ -826,18 +756,7 @@ let private starting =
 let private refusals =
     testList
         "setup"
-        [ let withSpaces observations actions =
-              let inner = CartPole.environment
-
-              { new Environment<_> with
-                  member _.Id = "Odd-v0"
-                  member _.ObservationSpace = observations
-                  member _.ActionSpace = actions
-                  member _.Reset key = inner.Reset key
-                  member _.Step(key, action, state) = inner.Step(key, action, state)
-                  member _.Observe(state, row) = inner.Observe(state, row) }
-
-          let four = CartPole.environment.ObservationSpace
+        [ let four = CartPole.environment.ObservationSpace
           let swapped = Space.box 1 1.0 -1.0
           let uneven = Box(Vector.zero 2, Vector.zero 3)
 
@@ -856,7 +775,7 @@ let private refusals =
                 four, MultiBinary 1_000_000_000
                 four, Discrete((1 <<< 24) + 1) ] do
               test $"refuses {Space.describe observations} seen and {Space.describe actions} done" {
-                  match Setup.create 1 small (withSpaces observations actions) with
+                  match Setup.create 1 small (withSpaces "Odd-v0" observations actions) with
                   | Error(Mismatch why) -> Expect.stringContains why "Odd-v0" "the message"
                   | _ -> failtest "accepted"
               } ]
@@ -866,16 +785,7 @@ let private sizes =
     Gen.frequency [ 3, Gen.choose (1, 200); 2, Gen.choose (1000, 1 <<< 24); 1, Gen.constant (1 <<< 24) ]
 
 let private oversized =
-    let ofSize observations actions =
-        let inner = failing "nothing" 0
-
-        { new Environment<int> with
-            member _.Id = "Sized-v0"
-            member _.ObservationSpace = observations
-            member _.ActionSpace = actions
-            member _.Reset key = inner.Reset key
-            member _.Step(key, action, time) = inner.Step(key, action, time)
-            member _.Observe(time, observation) = observation.Fill(float32 time) }
+    let ofSize = withSpaces "Sized-v0"
 
     let refusalOf configuration observations actions =
         match Setup.create 1 configuration (ofSize observations actions) with
