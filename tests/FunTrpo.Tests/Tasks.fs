@@ -45,7 +45,67 @@ let counting (steps: int ref) (inner: Environment<'State>) : Environment<'State>
             Interlocked.Increment(&steps.contents) |> ignore
             inner.Step(key, action, state) }
 
+/// Episodes of five steps that are worth 1 each. With a `failAt` below the largest integer: one endless episode, whose rewards from that
+/// step on are what `failure` gives.
+let failingWith failure failAt =
+    { new Environment<int> with
+        member _.Id = "Failing-v0"
+        member _.ObservationSpace = Space.box 1 -1.0 1.0
+        member _.ActionSpace = Discrete 2
+        member _.Reset _ = 0
+
+        member _.Step(_, _, time) =
+            { State = time + 1
+              Reward = (if time + 1 >= failAt then failure () else 0.2)
+              Terminated = (time + 1) % 5 = 0 && failAt = Int32.MaxValue
+              Truncated = false }
+
+        member _.Observe(time, observation) = observation[0] <- float32 (sin (float time)) }
+
+/// Steps on and on: each observation shows the time, and from some step on something is not finite.
+let failing what (failAt: int) =
+    let broken name time good = if what = name && time >= failAt then nan else good
+
+    { new Environment<int> with
+        member _.Id = "Failing-v0"
+        member _.ObservationSpace = Space.box 2 -1e3 1e3
+        member _.ActionSpace = Discrete 2
+        member _.Reset _ = 0
+
+        member _.Step(_, action, time) =
+            let time = time + 1
+
+            { State = time
+              Reward = broken "reward" time (float action[0] + sin (float time))
+              Terminated = false
+              Truncated = false }
+
+        member _.Observe(time, observation) =
+            observation[0] <- float32 (sin (float time))
+            observation[1] <- float32 (broken "observation" time (cos (float time))) }
+
+/// Steps on and on, with any spaces; every number of an observation is the time.
+let withSpaces name observations actions =
+    { new Wrapped<int>(failing "nothing" 0) with
+        override _.Id = name
+        override _.ObservationSpace = observations
+        override _.ActionSpace = actions
+        override _.Observe(time, observation) = observation.Fill(float32 time) }
+
 // ---- Training ----
+
+/// Small networks and batches: what is tested here does not depend on their size.
+let small =
+    { Configuration.standard with
+        Environments = 3
+        Horizon = 25
+        Hidden = [ 6 ]
+        CriticHidden = [ 5 ]
+        CriticEpochs = 2
+        CriticBatchSize = 16
+        CriticSteps = 2
+        NormaliseObservations = true
+        NormaliseReturns = true }
 
 /// A configuration with one hidden layer of four units in each network.
 let withFourUnits environments horizon =
