@@ -12,6 +12,8 @@ open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Cli
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.TestFiles
+open FunTrpo.Tests.Tasks
 
 // ---- The command as a process ----
 
@@ -63,16 +65,6 @@ let commandLine = $"'{host}' '{program}'"
 let shell line variables =
     use running = startProgram (Path.GetTempPath()) "/bin/sh" [ "-c"; line ] variables
     ended running
-
-let inFolder (body: string -> unit) =
-    let folder = Directory.CreateTempSubdirectory "funtrpo-"
-
-    try
-        body folder.FullName
-    finally
-        folder.Delete true
-
-let inNewFolder name body = testCase name (fun () -> inFolder body)
 
 let json path = JsonNode.Parse(File.ReadAllText path).AsObject()
 
@@ -339,8 +331,7 @@ let private training =
 
 // ---- In this process: what the command does with an environment of our own ----
 
-let private small =
-    { Configuration.standard with Environments = 2; Horizon = 20; Hidden = [ 4 ]; CriticHidden = [ 4 ] }
+let private small = withFourUnits 2 20
 
 let private optionsFor folder steps : Train.Options =
     { Seed = 1L
@@ -360,22 +351,6 @@ let private run options (environment: Environment<'State>) =
     let code = Train.run options environment output errors
 
     { Code = code; Output = string output; Errors = string errors }
-
-/// Episodes of five steps that are worth 1 each; from some step of its life on, rewards are what `failure` gives.
-let private failingWith failure failAt =
-    { new Environment<int> with
-        member _.Id = "Failing-v0"
-        member _.ObservationSpace = Space.box 1 -1.0 1.0
-        member _.ActionSpace = Discrete 2
-        member _.Reset _ = 0
-
-        member _.Step(_, _, time) =
-            { State = time + 1
-              Reward = (if time + 1 >= failAt then failure () else 0.2)
-              Terminated = (time + 1) % 5 = 0 && failAt = Int32.MaxValue
-              Truncated = false }
-
-        member _.Observe(time, observation) = observation[0] <- float32 (sin (float time)) }
 
 let private failing = failingWith (fun () -> nan)
 
@@ -397,7 +372,7 @@ let private endings =
                       Expect.equal (get<int> "iterations" summary) good "iterations"
                       Expect.isFalse (get<bool> "solved" summary) "solved"
 
-                      let setup = Setup.create 1 small (failing failAt) |> expectOk
+                      let setup = setupOf 1 small (failing failAt)
                       let start = State.start setup options.Seed
 
                       let expected =
@@ -423,16 +398,11 @@ let private endings =
               Expect.isFalse (ended.Errors.Contains "too large") "one that it can hold")
 
           inNewFolder "with an observation that the network cannot bear names it, and where it came from" (fun folder ->
-              let inner = failing Int32.MaxValue
-
               let blinding =
-                  { new Environment<int> with
-                      member _.Id = "Blinding-v0"
-                      member _.ObservationSpace = Space.box 1 -infinity infinity
-                      member _.ActionSpace = inner.ActionSpace
-                      member _.Reset key = inner.Reset key
-                      member _.Step(key, action, time) = inner.Step(key, action, time)
-                      member _.Observe(time, seen) = seen[0] <- if time = 3 then 3e38f else 0.5f }
+                  { new Wrapped<int>(failing Int32.MaxValue) with
+                      override _.Id = "Blinding-v0"
+                      override _.ObservationSpace = Space.box 1 -infinity infinity
+                      override _.Observe(time, seen) = seen[0] <- if time = 3 then 3e38f else 0.5f }
 
               let options =
                   { optionsFor folder 100L with
@@ -440,7 +410,7 @@ let private endings =
 
               // With weights above 1, 3e38 becomes infinite.
               let steep =
-                  let setup = Setup.create 1 options.Configuration blinding |> expectOk
+                  let setup = setupOf 1 options.Configuration blinding
                   let parameters = (State.start setup 1L).PolicyParameters
 
                   { Environment = "Blinding-v0"
@@ -484,18 +454,13 @@ let private endings =
                   let inner = failing Int32.MaxValue
 
                   let fading =
-                      { new Environment<int> with
-                          member _.Id = "Fading-v0"
-                          member _.ObservationSpace = inner.ObservationSpace
-                          member _.ActionSpace = inner.ActionSpace
-                          member _.Reset key = inner.Reset key
+                      { new Wrapped<int>(inner) with
+                          override _.Id = "Fading-v0"
 
-                          member _.Step(key, action, time) =
+                          override _.Step(key, action, time) =
                               made.Value <- made.Value + 1
                               let isGood = made.Value <= goodSteps
-                              { inner.Step(key, action, time) with Reward = (if isGood then 0.2 else 0.0) }
-
-                          member _.Observe(time, observation) = inner.Observe(time, observation) }
+                              { inner.Step(key, action, time) with Reward = (if isGood then 0.2 else 0.0) } }
 
                   let ended = run { optionsFor folder steps with SolvedAt = Some 0.9 } fading
                   Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
@@ -510,7 +475,7 @@ let private endings =
               let options = { optionsFor folder 200L with Configuration = { small with Horizon = 30 } }
               let ended = run options CartPole.environment
               Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
-              let setup = Setup.create 1 options.Configuration CartPole.environment |> expectOk
+              let setup = setupOf 1 options.Configuration CartPole.environment
 
               let reports =
                   Training.runFor options.Steps setup (State.start setup options.Seed)
@@ -588,175 +553,6 @@ let private endings =
               Expect.equal ended.Code 2 "exit code"
               Expect.stringContains ended.Errors "gamma = 1.2" "errors"
               Expect.isFalse (Directory.Exists out) "the folder exists") ]
-
-// ---- Evaluation ----
-
-/// Two numbers per episode, both drawn at its reset; it ends after four steps, and is worth what was heard of the actions.
-let private echoing =
-    { new Environment<struct (float * int)> with
-        member _.Id = "Echoing-v0"
-        member _.ObservationSpace = Space.box 2 -1.0 4.0
-        member _.ActionSpace = Space.box 1 -0.01 0.01
-        member _.Reset key = struct (Key.uniformIn -1.0 1.0 key, 0)
-
-        member _.Step(key, action, struct (tag, time)) =
-            { State = struct (tag, time + 1)
-              Reward = 1000.0 * float action[0] + tag + Key.uniform key
-              Terminated = time = 3 && tag < 0.0
-              Truncated = time = 3 && tag >= 0.0 }
-
-        member _.Observe(struct (tag, time), observation) =
-            observation[0] <- float32 tag
-            observation[1] <- float32 time }
-
-let private evaluation =
-    let actor =
-        let policy =
-            Policy.create
-                (Architecture.uniform [ 3 ] Activation.Tanh)
-                1.0
-                (Space.box 2 -10.0 10.0)
-                (Space.box 1 -0.01 0.01)
-
-        let parameters = policy.Network.Initialise(Key.ofSeed 1L)
-
-        { Policy = policy
-          Parameters = Vector.map (fun x -> 5f * x) parameters
-          Normaliser = Standardise(Moments.create 10.0 [ 0.1; 2.0 ] [ 5.0; 20.0 ]) }
-
-    let scoresOf threads count seed = Evaluation.run threads echoing actor count (Key.ofSeed seed) |> expectOk
-
-    testList
-        "evaluation"
-        [ test "gives the returns of episodes in which the most probable action is taken, clipped" {
-              for total in (scoresOf 1 30 2L).Returns do
-                  // 4·tag + noise in [0, 4), and the actions: ±10 each where they are clipped, which they mostly are.
-                  Expect.isLessThan (abs total) 48.0 "a return"
-
-              let mode = Actor.distributions actor (Matrix.ofRows [| [| 0.5f; 0f |] |])
-              Expect.isGreaterThan (abs mode[0, 0]) 0.01f "an action beyond its space"
-          }
-
-          test "plays other episodes each time, and the same under the same key on any number of threads" {
-              let scores = scoresOf 1 20 3L
-              Expect.hasLength (Seq.distinct scores.Returns) 20 "different returns"
-
-              for threads in [ 1; 2; 3; 8 ] do
-                  Expect.sequenceEqual (scoresOf threads 20 3L).Returns scores.Returns "returns"
-
-              Expect.sequenceEqual (scoresOf 2 7 3L).Returns (Seq.truncate 7 scores.Returns) "the first ones"
-
-              Expect.isEmpty
-                  (Seq.filter (fun r -> Seq.contains r scores.Returns) (scoresOf 1 20 4L).Returns)
-                  "other key"
-          }
-
-          test "sums them up as mean, population standard deviation, minimum and maximum" {
-              let scores = scoresOf 1 50 5L
-              let mean = Seq.average scores.Returns
-              let variance = scores.Returns |> Seq.averageBy (fun r -> (r - mean) ** 2.0)
-              Expect.floatClose Accuracy.high scores.Mean mean "mean"
-              Expect.floatClose Accuracy.high scores.Std (sqrt variance) "standard deviation"
-              Expect.equal (scores.Min, scores.Max) (Seq.min scores.Returns, Seq.max scores.Returns) "extremes"
-          }
-
-          test "never draws an action: its returns are those of the modes, played by hand" {
-              let deterministic =
-                  { new Environment<int> with
-                      member _.Id = "Counting-v0"
-                      member _.ObservationSpace = Space.box 2 0.0 4.0
-                      member _.ActionSpace = Space.box 1 -0.01 0.01
-                      member _.Reset _ = 0
-
-                      member _.Step(_, action, time) =
-                          { State = time + 1
-                            Reward = float (time + 1) * float action[0]
-                            Terminated = false
-                            Truncated = time = 3 }
-
-                      member _.Observe(time, observation) = observation.Fill(float32 time) }
-
-              let reward time =
-                  let mode = Actor.distributions actor (Matrix.init 1 2 (fun _ _ -> float32 time))
-                  float (time + 1) * float (MathF.Min(MathF.Max(mode[0, 0], -0.01f), 0.01f))
-
-              let scores = Evaluation.run 2 deterministic actor 5 (Key.ofSeed 1L) |> expectOk
-              let expected = List.sumBy reward [ 0..3 ]
-
-              for total in scores.Returns do
-                  Expect.floatClose Accuracy.high total expected "return"
-          }
-
-          testProperty "plays a rule as it plays an actor: the same episodes, and actions clipped to their space"
-          <| fun (NormalFloat action) (seed: int64) ->
-              let played threads choose =
-                  (Evaluation.play threads echoing choose 5 (Key.ofSeed seed) |> expectOk).Returns
-
-              let always action = fun _ -> Vector.ofArray [| float32 action |]
-              let clipped = Math.Clamp(action, -0.01, 0.01)
-
-              for total, atRest in Seq.zip (played 2 (always action)) (played 1 (always 0.0)) do
-                  // Four steps, each worth a thousand times the action.
-                  Expect.floatClose Accuracy.medium total (atRest + 4000.0 * clipped) "a return"
-
-              Expect.sequenceEqual (played 2 (InferencePolicy actor).Act) (scoresOf 1 5 seed).Returns "an actor"
-
-          test "of an environment that gives NaN, or throws, is an error that names it and the step" {
-              let discrete =
-                  let policy =
-                      Policy.create (Architecture.uniform [] Activation.Tanh) 0.0 (Space.box 1 -10.0 10.0) (Discrete 2)
-
-                  { Policy = policy
-                    Parameters = policy.Network.Initialise(Key.ofSeed 1L)
-                    Normaliser = Unnormalised }
-
-              let breakdown = exn "it broke"
-
-              for failAt in [ 1; 3; 50 ] do
-                  for failure, expected in
-                      [ (fun () -> nan), NonFiniteEnvironment("reward", "Failing-v0", 0, int64 failAt)
-                        (fun () -> 1e160), OversizedEnvironment("reward", 1e160, "Failing-v0", 0, int64 failAt)
-                        (fun () -> raise breakdown), FailedEnvironment(breakdown, "Failing-v0", 0, int64 failAt) ] do
-                      match Evaluation.run 2 (failingWith failure failAt) discrete 3 (Key.ofSeed 1L) with
-                      | Error fault -> Expect.equal fault expected "fault"
-                      | Ok _ -> failtest "it went on"
-          }
-
-          test "of an actor without a finite action says whether the observation or the policy is at fault" {
-              let policy =
-                  Policy.create
-                      (Architecture.uniform [] Activation.Tanh)
-                      0.0
-                      (Space.box 1 -1.0 1.0)
-                      (Space.box 1 -1.0 1.0)
-
-              let faultOf weight (observation: float32) =
-                  let environment =
-                      { new Environment<int> with
-                          member _.Id = "Loud-v0"
-                          member _.ObservationSpace = Space.box 1 -infinity infinity
-                          member _.ActionSpace = Space.box 1 -1.0 1.0
-                          member _.Reset _ = 0
-
-                          member _.Step(_, _, time) =
-                              { State = time + 1; Reward = 0.0; Terminated = false; Truncated = false }
-
-                          member _.Observe(time, seen) = seen[0] <- (if time = 2 then observation else 0.5f) }
-
-                  let parameters = Vector.Create(policy.Network.ParameterCount, Fill(fun span -> span.Fill weight))
-                  let actor = { Policy = policy; Parameters = parameters; Normaliser = Unnormalised }
-
-                  match Evaluation.run 1 environment actor 1 (Key.ofSeed 1L) with
-                  | Error fault -> fault
-                  | Ok _ -> failtest "it went on"
-
-              Expect.equal
-                  (faultOf 2f -3e38f)
-                  (OversizedEnvironment("observation", float -3e38f, "Loud-v0", 0, 2L))
-                  "a policy that is finite elsewhere"
-
-              Expect.equal (faultOf nanf 0.5f) (NonFinitePolicy("Loud-v0", 0, 0L)) "a policy that is NaN everywhere"
-          } ]
 
 // ---- Refusals ----
 
@@ -927,27 +723,6 @@ let private refusals =
                   "NaN" ] do
                 Expect.isError (read wrong) wrong
 
-    let suggestions =
-        testProperty "a word with one letter lost, doubled, or exchanged with the next still suggests it"
-        <| fun (n: uint32) (i: uint32) ->
-            let known = "CartPole-v1" :: "train" :: "evaluate" :: (Configuration.fields |> List.map _.Name)
-            let word = known[int n % known.Length]
-            let i = 1 + int i % (word.Length - 2)
-            let exchanged = word.Remove(i, 1).Insert(i - 1, string word[i])
-
-            if word.Length > 4 then
-                for typed in
-                    [ word.Remove(i, 1); word.Insert(i, string word[i]); exchanged; word.ToUpperInvariant(); word ] do
-                    Expect.equal
-                        (Suggestion.among [ word; "qqqqqqqqqqqqqqqqqqqqqqqq" ] typed)
-                        $"; did you mean {word}?"
-                        typed
-
-                Expect.equal (Suggestion.among known word) $"; did you mean {word}?" "itself"
-
-            Expect.equal (Suggestion.among known "zzzzzzz") "" "nothing is near"
-            Expect.equal (Suggestion.among [] word) "" "nothing is known"
-
     testList
         "exits with 2, and errors that name the field, the value and the range, at"
         [ for name, arguments, parts in cases do
@@ -965,7 +740,6 @@ let private refusals =
                   Expect.isEmpty (Directory.GetFileSystemEntries working) "files left behind")
 
           counts
-          suggestions
 
           if not (OperatingSystem.IsWindows()) then
               inNewFolder "a configuration that is no ordinary file, at once" (fun folder ->
@@ -1068,4 +842,4 @@ let private information =
                   [ "--env"; "--seed"; "--config"; "--steps"; "--stop-at"; "--out"; "--from"; "--threads"; "--set" ] do
                   Expect.stringContains train.Output option "options") ]
 
-let tests = testList "Command" [ training; endings; evaluation; refusals; information ]
+let tests = testList "Command" [ training; endings; refusals; information ]

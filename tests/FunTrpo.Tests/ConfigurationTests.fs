@@ -119,8 +119,6 @@ let private table =
       "normaliseAdvantages", [ "true"; "false" ], noTruths
       "scaleActions", [ "true"; "false" ], noTruths ]
 
-let private few = { FsCheckConfig.defaultConfig with maxTest = 20 }
-
 let private fieldOf name = Configuration.fields |> List.find (fun field -> field.Name = name)
 
 /// A value of any sort is refused, in words that name the field, the value and what would be allowed.
@@ -182,7 +180,7 @@ let private fields =
 
               testList
                   name
-                  [ testPropertyWithConfig few "get ∘ set is the identity, whatever the other fields are"
+                  [ testPropertyWithConfig (few 20) "get ∘ set is the identity, whatever the other fields are"
                     <| Prop.forAll (Gen.zip configurations (Gen.elements good) |> Arb.fromGen) (fun (c, text) ->
                         match field.Set text c with
                         | Ok changed ->
@@ -212,7 +210,7 @@ let private texts =
         "as text"
         [ for name, low, high, get in numbers do
               testProperty $"{name} keeps every bit of every number in its range"
-              <| Prop.forAll (ArbMap.defaults |> ArbMap.generate<int64> |> Arb.fromGen) (fun seed ->
+              <| Prop.forAll (Arb.fromGen seeds) (fun seed ->
                   let x = Key.uniformIn low high (Key.ofSeed seed)
                   let text = x.ToString("R", CultureInfo.InvariantCulture)
                   let c = Configuration.set name text standard |> expectOk

@@ -13,8 +13,6 @@ type private Dense = Matrix<float>
 /// A x = b with A = Q diag(eigenvalues) Qᵀ, and Q a random rotation.
 type private System = { Eigenvalues: float[]; A: Dense; B: Vector }
 
-let private seeds = ArbMap.defaults |> ArbMap.generate<int64>
-
 let private rotation n key =
     let normals = Key.normals (n * n) key
     Matrix<float>.Build.Dense(n, n, normals).QR().Q

@@ -29,7 +29,7 @@ let private tasksOf hidden =
               Network = Critic.create (Architecture.uniform hidden Activation.Tanh) (numbersOf inputs)
               Observations = observations
               Returns = ImmutableArray.CreateRange(Seq.init rows target) })
-        (ArbMap.defaults |> ArbMap.generate<int64>)
+        seeds
         (Gen.choose (1, 4))
         (Gen.choose (20, 150))
         (Gen.choose (-100, 100))
@@ -56,8 +56,6 @@ let private cg = { Iterations = 20; Tolerance = 1e-6 }
 let private lineSearch = { Tries = 10; Ratio = 0.5 }
 
 let private gaussNewton delta steps = GaussNewton(delta, steps, 1e-3, cg, lineSearch)
-
-let private few = { FsCheckConfig.defaultConfig with maxTest = 50 }
 
 let private close tolerance (expected: float) actual = abs (expected - actual) <= tolerance * max 1.0 (abs expected)
 
@@ -99,12 +97,10 @@ let private referenceAdam learningRate (minibatches: seq<int[]>) task (parameter
 
         Array.map2 (-) theta (Array.map2 step m v), m, v)
 
-let private toFloats (v: FunTrpo.Vector) = Array.init v.Length (fun i -> float v[i])
-
 let private adam =
     testList
         "Adam"
-        [ testPropertyWithConfig few "lowers the mean squared error"
+        [ testPropertyWithConfig (few 50) "lowers the mean squared error"
           <| Prop.forAll tasks (fun task ->
               let start = begin' task
               errorOf task (fit (Adam(1e-2, 20, 16)) task start) < errorOf task start)
@@ -114,7 +110,7 @@ let private adam =
               let start = begin' task
               let learningRate = 0.01
               let after = fit (Adam(learningRate, 1, task.Returns.Length)) task start
-              let before = toFloats start.Parameters
+              let before = Oracle.floats start.Parameters
               let gradient = linearGradient task before
 
               after.Optimiser.Steps = 1L
@@ -138,10 +134,10 @@ let private adam =
               let atOnce = fit (Adam(learningRate, 10, all)) task start
               let inTwo = start |> fit (Adam(learningRate, 4, all)) task |> fit (Adam(learningRate, 6, all)) task
               let steps = Seq.replicate 10 (allRows task)
-              let expected, _, _ = referenceAdam learningRate steps task (toFloats start.Parameters)
+              let expected, _, _ = referenceAdam learningRate steps task (Oracle.floats start.Parameters)
 
               let agrees (state: CriticState) =
-                  Seq.forall2 (fun e a -> abs (e - a) < 1e-3) expected (toFloats state.Parameters)
+                  Seq.forall2 (fun e a -> abs (e - a) < 1e-3) expected (Oracle.floats state.Parameters)
 
               atOnce.Optimiser.Steps = 10L && inTwo.Optimiser.Steps = 10L && agrees atOnce && agrees inTwo)
 
@@ -164,19 +160,19 @@ let private adam =
                           (seq { 1..epochs })
 
                   let parameters, mean, square =
-                      referenceAdam learningRate minibatches task (toFloats start.Parameters)
+                      referenceAdam learningRate minibatches task (Oracle.floats start.Parameters)
 
                   let largest =
                       minibatches
-                      |> Seq.collect (fun rows -> gradientOver rows task (toFloats start.Parameters))
+                      |> Seq.collect (fun rows -> gradientOver rows task (Oracle.floats start.Parameters))
                       |> Seq.map abs
                       |> Seq.max
 
                   let isClose tolerance = Seq.forall2 (fun (e: float) a -> abs (e - a) <= tolerance)
 
-                  isClose (1e-4 * largest) mean (toFloats after.Optimiser.FirstMoment)
-                  && isClose (1e-4 * largest * largest) square (toFloats after.Optimiser.SecondMoment)
-                  && isClose (1e-6 + 1e-6 * largest) parameters (toFloats after.Parameters))
+                  isClose (1e-4 * largest) mean (Oracle.floats after.Optimiser.FirstMoment)
+                  && isClose (1e-4 * largest * largest) square (Oracle.floats after.Optimiser.SecondMoment)
+                  && isClose (1e-6 + 1e-6 * largest) parameters (Oracle.floats after.Parameters))
 
           testProperty "steps once for each minibatch of each epoch, the last and shorter one too"
           <| Prop.forAll (Gen.zip (Arb.toGen linearTasks) (Gen.choose (1, 60)) |> Arb.fromGen) (fun (task, size) ->
@@ -189,7 +185,7 @@ let private adam =
               after Int32.MaxValue = after task.Returns.Length)
 
           testPropertyWithConfig
-              few
+              (few 50)
               "visits the rows in the order that its key draws, and in another one under another key"
           <| Prop.forAll tasks (fun task ->
               let under name =
@@ -206,7 +202,7 @@ let private adam =
 let private trustRegion =
     testList
         "Gauss–Newton"
-        [ testPropertyWithConfig few "lowers the mean squared error"
+        [ testPropertyWithConfig (few 50) "lowers the mean squared error"
           <| Prop.forAll tasks (fun task ->
               let start = begin' task
               errorOf task (fit (gaussNewton 0.1 3) task start) < errorOf task start)
@@ -234,7 +230,7 @@ let private trustRegion =
               change / (2.0 * errorOf task start) > 0.7 * delta)
 
           testPropertyWithConfig
-              few
+              (few 50)
               "on a linear critic, without damping and with a huge δ, solves the least-squares problem"
           <| Prop.forAll linearTasks (fun task ->
               let after =
@@ -256,7 +252,7 @@ let private trustRegion =
               errorOf task after <= least * (1.0 + 1e-4) + 1e-9 * meanSquare task.Returns)
 
           testPropertyWithConfig
-              few
+              (few 50)
               "on a linear critic and with a huge δ, takes the damped Gauss–Newton step, no shorter and no longer"
           <| Prop.forAll
               (Gen.zip (Arb.toGen linearTasks) (Gen.elements [ 1e-2; 0.3; 2.0 ]) |> Arb.fromGen)
@@ -264,7 +260,7 @@ let private trustRegion =
                   let start = begin' task
                   let settings = GaussNewton(1e9, 1, damping, { Iterations = 50; Tolerance = 1e-9 }, lineSearch)
                   let after = fit settings task start
-                  let before = toFloats start.Parameters
+                  let before = Oracle.floats start.Parameters
 
                   // (JᵀJ/N + c) s = Jᵀ(R − V)/N, and half of the gradient is −Jᵀ(R − V)/N.
                   let rows, inputs = task.Observations.Rows, task.Observations.Columns
@@ -283,11 +279,11 @@ let private trustRegion =
 
                   let downhill = Vector<float>.Build.DenseOfEnumerable(linearGradient task before) * -0.5
                   let expected = damped.LU().Solve downhill
-                  let taken = Array.map2 (-) (toFloats after.Parameters) before
+                  let taken = Array.map2 (-) (Oracle.floats after.Parameters) before
                   let size = expected.L2Norm() + Array.sumBy abs before
                   Seq.forall2 (fun (e: float) t -> abs (e - t) <= 1e-4 * size) expected taken)
 
-          testPropertyWithConfig few "leaves Adam's moments alone, and the key does not matter"
+          testPropertyWithConfig (few 50) "leaves Adam's moments alone, and the key does not matter"
           <| Prop.forAll tasks (fun task ->
               let start = fit (Adam(1e-3, 1, 32)) task (begin' task)
               let after = fit (gaussNewton 0.1 2) task start
@@ -304,7 +300,7 @@ let private either =
         "either way"
         [ for name, settings in settings do
               testPropertyWithConfig
-                  few
+                  (few 50)
                   $"{name}: the same again for the same inputs, whatever the memory that it is lent held before; both states stay"
               <| Prop.forAll tasks (fun task ->
                   let start = begin' task
@@ -318,14 +314,14 @@ let private either =
                   && Vector.ofArray parameters = first.Parameters
                   && Vector.ofArray kept = start.Parameters)
 
-              testPropertyWithConfig few $"{name}: the same to the last bit on any number of threads"
+              testPropertyWithConfig (few 50) $"{name}: the same to the last bit on any number of threads"
               <| Prop.forAll tasks (fun task ->
                   let on threads =
                       fit settings { task with Network = Network.onThreads threads task.Network } (begin' task)
 
                   on 1 = on 2 && on 1 = on 5)
 
-              testPropertyWithConfig few $"{name}: a critic that is right already stays as it is"
+              testPropertyWithConfig (few 50) $"{name}: a critic that is right already stays as it is"
               <| Prop.forAll tasks (fun task ->
                   let start = begin' task
 
@@ -420,14 +416,14 @@ let private units =
                   if factor > 1000.0 then now.Unit = ReturnUnit.unknown else now = state)
 
           for name, settings in settings do
-              testPropertyWithConfig few $"{name}: V follows the unit and the zero of returns"
+              testPropertyWithConfig (few 50) $"{name}: V follows the unit and the zero of returns"
               <| Prop.forAll otherUnits (fun (task, factor, shift) ->
                   let own = times 3 task |> inUnits settings |> values task
                   let other = times 3 (changed factor shift task) |> inUnits settings |> values task
                   let tolerance = factor * (1e-3 * deviationOf task + 1e-6 * abs shift)
                   Seq.forall2 (fun o v -> abs (o - factor * (v + shift)) <= tolerance) other own)
 
-              testPropertyWithConfig few $"{name}: one enormous return spoils no more than the next values"
+              testPropertyWithConfig (few 50) $"{name}: one enormous return spoils no more than the next values"
               <| Prop.forAll
                   (Gen.zip (Arb.toGen tasks) (Gen.elements [ -1e7; 1e9 ]) |> Arb.fromGen)
                   (fun (task, size) ->
@@ -435,7 +431,7 @@ let private units =
                       let state = times 3 task @ [ struck ] @ times 3 task |> inUnits settings
                       sqrt (errorOf task state) <= 3.0 * deviationOf task)
 
-              testPropertyWithConfig few $"{name}: equal returns are known at once"
+              testPropertyWithConfig (few 50) $"{name}: equal returns are known at once"
               <| Prop.forAll (Gen.zip (Arb.toGen tasks) (Gen.choose (-100, 100)) |> Arb.fromGen) (fun (task, size) ->
                   let equal =
                       { task with Returns = ImmutableArray.CreateRange(task.Returns |> Seq.map (fun _ -> float size)) }

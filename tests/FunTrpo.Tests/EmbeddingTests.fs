@@ -6,6 +6,7 @@ open Expecto
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.Tasks
 
 /// A lookup followed by what else there is, the same network on one-hot rows, and rows of indices.
 type private Case =
@@ -95,8 +96,7 @@ let private counting space (shown: int -> float32) =
         member _.Step(_, _, state) = { State = state + 1; Reward = 1.0; Terminated = false; Truncated = state >= 9 }
         member _.Observe(state, observation) = observation[0] <- shown state }
 
-let private small =
-    { Configuration.standard with Environments = 2; Horizon = 16; Hidden = [ 4 ]; CriticHidden = [ 4 ] }
+let private small = withFourUnits 2 16
 
 let tests =
     testList

@@ -13,6 +13,7 @@ open FunTrpo.Environments
 open FunTrpo.Cli
 open FunTrpo.Tests.CommandTests
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.TestFiles
 
 /// The assembly of a project beside that of the tests, built in the same configuration.
 let private assembly name =

@@ -9,6 +9,7 @@ open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.TestFiles
 
 /// What the documentation says of an environment, restated here on the bare numbers of its state.
 type private Case<'State> =

@@ -4,8 +4,6 @@ module FunTrpo.Tests.Generators
 open System
 open System.Buffers
 open System.Collections.Immutable
-open System.IO
-open System.Net.Sockets
 open Expecto
 open FsCheck
 open FsCheck.FSharp
@@ -18,9 +16,6 @@ let expectOk (result: Result<'T, 'Fault>) =
     | Ok value -> value
     | Error fault -> failtest $"%A{fault}"
 
-/// A file of `tests/fixtures`, which the build copies beside the test program (a deterministic build hides the source folder).
-let fixture (parts: string list) = Path.Combine(Array.ofList (AppContext.BaseDirectory :: "fixtures" :: parts))
-
 /// The environment variable that says how many random cases are enough.
 let casesVariable = "FUNTRPO_TESTS_CASES"
 
@@ -29,12 +24,12 @@ let private mostCases =
     | null -> Int32.MaxValue
     | cases -> int cases
 
+/// The configuration of a property that is checked on this many random cases.
+let few cases = { FsCheckConfig.defaultConfig with maxTest = min cases mostCases }
+
 /// A property that is checked on this many random cases.
 let propertyOf cases name (cases': Gen<'Case>) (holds: 'Case -> unit) =
-    testPropertyWithConfig
-        { FsCheckConfig.defaultConfig with maxTest = min cases mostCases }
-        name
-        (Prop.forAll (Arb.fromGen cases') holds)
+    testPropertyWithConfig (few cases) name (Prop.forAll (Arb.fromGen cases') holds)
 
 /// A property of random numbers, which chance could break: the same random cases in each run, in which it does not.
 let statisticOf cases name (cases': Gen<'Case>) (holds: 'Case -> unit) =
@@ -62,6 +57,9 @@ let vector scale length = numbers scale length |> Gen.map Vector.ofArray
 let matrix scale rows columns =
     numbers scale (rows * columns)
     |> Gen.map (fun values -> Matrix.init rows columns (fun row column -> values[row * columns + column]))
+
+/// Any seed: small ones more often than large ones.
+let seeds = ArbMap.defaults |> ArbMap.generate<int64>
 
 let key = Gen.choose (Int32.MinValue, Int32.MaxValue) |> Gen.map (int64 >> Key.ofSeed)
 
@@ -260,7 +258,7 @@ let expectAllClose tolerance (actual: seq<float32>) (expected: float[]) what =
 /// The bits of the numbers: 0 and −0 differ, and NaN is itself.
 let bitsOf (values: seq<float32>) = values |> Seq.map BitConverter.SingleToUInt32Bits |> Array.ofSeq
 
-/// Fills the memory that is lent next with NaN, so that results which depend on what it held before are seen.
+/// Fills the memory that is rented next with NaN, so that results which depend on what it held before are seen.
 let poisonMemory () =
     for power in 0..15 do
         for scratch in List.init 6 (fun _ -> PooledBuffer.Rent(1 <<< power)) do
@@ -295,31 +293,3 @@ let applied (map: LinearMap) (v: Vector) =
 let fisherProduct damping fraction surrogate v =
     use fisher = Fisher.matrix damping fraction surrogate
     applied fisher.Product v
-
-/// Makes what is no ordinary file in a folder, as far as the system can, and calls `body` with the names: a pipe, a socket, a device, and a
-/// link to a pipe.
-let withStrangeFiles folder (body: string list -> unit) =
-    let at name = Path.Combine(folder, name)
-
-    let isMade program arguments =
-        use made =
-            Diagnostics.Process.Start(
-                Diagnostics.ProcessStartInfo(program, (arguments: string list), RedirectStandardError = true)
-            )
-
-        made.WaitForExit()
-        made.ExitCode = 0
-
-    use socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
-    socket.Bind(UnixDomainSocketEndPoint(at "socket"))
-    Expect.isTrue (isMade "mkfifo" [ at "pipe" ]) "mkfifo"
-    File.CreateSymbolicLink(at "link", at "pipe") |> ignore
-    // Only a privileged user may make a device: this one takes what is written to it, and is always empty.
-    let devices = if isMade "mknod" [ at "device"; "c"; "1"; "3" ] then [ "device" ] else []
-    body ([ "pipe"; "link"; "socket" ] @ devices)
-
-/// Whether the file of a name, after links are followed, is as it was made: replaced, it would have a length.
-let isStrange path =
-    let target = FileInfo(path).ResolveLinkTarget true |> Option.ofObj
-    let name = target |> Option.map _.FullName |> Option.defaultValue path
-    FileInfo(name).Length = 0L

@@ -6,8 +6,7 @@ open FsCheck
 open FsCheck.FSharp
 open MathNet.Numerics.Distributions
 open FunTrpo
-
-let private seeds = ArbMap.defaults |> ArbMap.generate<int64>
+open FunTrpo.Tests.Generators
 
 /// Any seed, with a number of draws.
 let private draws = Gen.zip seeds (Gen.choose (0, 200)) |> Arb.fromGen

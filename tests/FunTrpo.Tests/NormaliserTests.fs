@@ -5,6 +5,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open FunTrpo
+open FunTrpo.Tests.Generators
 
 /// A block of observations, whose columns have offsets and scales of their own.
 let private blocks width =
@@ -15,7 +16,7 @@ let private blocks width =
             Matrix.init rows width (fun row column ->
                 let scale = 10.0 ** float (column % 5 - 2)
                 float32 (float offset * scale + scale * Key.normal (Key.at (int64 (row * width + column)) key))))
-        (ArbMap.defaults |> ArbMap.generate<int64>)
+        seeds
         (Gen.choose (1, 40))
         (Gen.choose (-30, 30))
 

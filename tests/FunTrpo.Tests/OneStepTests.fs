@@ -7,6 +7,7 @@ open FsCheck
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.Tasks
 
 /// A context that is shown one-hot, and how many steps this instance has made in all.
 [<Struct>]
@@ -38,7 +39,7 @@ let private task (reward: Reward) =
 
 /// The mean probability of the best action after so many steps.
 let private learned configuration steps seed (environment: Environment<Standing>) =
-    let setup = Setup.create 1 configuration environment |> expectOk
+    let setup = setupOf 1 configuration environment
 
     let state =
         State.start setup seed |> Training.runFor steps setup |> Seq.map (expectOk >> fst) |> Seq.last
@@ -63,10 +64,6 @@ let private small =
 
 /// 1 for the best action, else 0.
 let private simple context action (_: Key) = if action = bestIn context then 1.0 else 0.0
-
-let private few count = { FsCheckConfig.defaultConfig with maxTest = count }
-
-let private seeds = ArbMap.defaults |> ArbMap.generate<int64>
 
 let tests =
     testList
@@ -98,7 +95,7 @@ let tests =
               let environment = task reward
               // A batch holds some of the losses.
               let configuration = { small with Horizon = 512 }
-              let setup = Setup.create 1 configuration environment |> expectOk
+              let setup = setupOf 1 configuration environment
 
               let last =
                   State.start setup 5L |> Training.runFor 200_000L setup |> Seq.map (expectOk >> fst) |> Seq.last

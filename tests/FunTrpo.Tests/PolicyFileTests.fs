@@ -10,10 +10,7 @@ open FsCheck
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Tests.Generators
-
-let private few count = { FsCheckConfig.defaultConfig with maxTest = count }
-
-let private seeds = ArbMap.defaults |> ArbMap.generate<int64>
+open FunTrpo.Tests.TestFiles
 
 /// Any finite float32, of all magnitudes.
 let private anyFinite key =
@@ -191,17 +188,13 @@ let private roundtrip =
 
           testPropertyWithConfig (few 20) "works through a file, too"
           <| Prop.forAll saved (fun policy ->
-              let folder = Directory.CreateTempSubdirectory "funtrpo-"
-              let path = Path.Combine(folder.FullName, "policy.json")
-
-              try
+              inFolder (fun folder ->
+                  let path = Path.Combine(folder, "policy.json")
                   File.WriteAllText(path, PolicyFile.print policy)
 
                   match PolicyFile.load path with
                   | Ok found -> sameSaved policy found
-                  | Error _ -> false
-              finally
-                  folder.Delete true)
+                  | Error _ -> false))
 
           testProperty "sha256 is that of the parameters as little-endian float32"
           <| Prop.forAll saved (fun policy ->
@@ -262,17 +255,13 @@ let private damage =
           <| Prop.forAll
               (Gen.zip3 policies positions (Gen.choose (0, 7)) |> Arb.fromGen)
               (fun (policy, position, bit) ->
-                  let folder = Directory.CreateTempSubdirectory "funtrpo-"
-                  let path = Path.Combine(folder.FullName, "policy.json")
-
-                  try
+                  inFolder (fun folder ->
+                      let path = Path.Combine(folder, "policy.json")
                       let bytes = Encoding.UTF8.GetBytes(PolicyFile.print policy)
                       let at = position % bytes.Length
                       bytes[at] <- bytes[at] ^^^ (1uy <<< bit)
                       File.WriteAllBytes(path, bytes)
-                      PolicyFile.load path |> refusedUnlessHarmless path policy (File.ReadAllText path)
-                  finally
-                      folder.Delete true)
+                      PolicyFile.load path |> refusedUnlessHarmless path policy (File.ReadAllText path)))
 
           testPropertyWithConfig (few 100) "a line left out, or there twice"
           <| Prop.forAll damaged (fun (policy, position, _) ->
@@ -434,24 +423,20 @@ let private foreign =
           }
 
           test "a file that is not there, a folder, and names that no file can have" {
-              let folder = Directory.CreateTempSubdirectory "funtrpo-"
-
-              try
-                  let missing = Path.Combine(folder.FullName, "missing.json")
+              inFolder (fun folder ->
+                  let missing = Path.Combine(folder, "missing.json")
 
                   for path in
                       [ missing
                         Path.Combine(missing, "below")
-                        folder.FullName
+                        folder
                         "/dev/zero"
                         "/dev/null"
                         ""
                         " "
                         "a\u0000b"
                         String('x', 5000) ] do
-                      Expect.isTrue (isRefused path (PolicyFile.load path)) $"“{path}” is refused"
-              finally
-                  folder.Delete true
+                      Expect.isTrue (isRefused path (PolicyFile.load path)) $"“{path}” is refused")
           } ]
 
 // ---- Files of an earlier version of the library, and of somebody who means harm ----
@@ -686,19 +671,11 @@ let private able =
                   Expect.isTrue (Vector.isFinite action && Space.contains space action.Span) "inside"
           } ]
 
-let private inNewFolder (work: string -> unit) =
-    let folder = Directory.CreateTempSubdirectory "funtrpo-"
-
-    try
-        work folder.FullName
-    finally
-        folder.Delete true
-
 let private reading =
     testList
         "reading a file"
         [ test "that is large takes a few times its size" {
-              inNewFolder (fun folder ->
+              inFolder (fun folder ->
                   let path = Path.Combine(folder, "policy.json")
                   let architecture = (Architecture.uniform [ 500; 500 ] Activation.Tanh)
                   let policy = Policy.create architecture 0.0 (numbersOf 500) (Discrete 5)
@@ -718,7 +695,7 @@ let private reading =
           }
 
           test "that is too large, or has no end, ends at once" {
-              inNewFolder (fun folder ->
+              inFolder (fun folder ->
                   let large, pipe = Path.Combine(folder, "large"), Path.Combine(folder, "pipe")
 
                   do
@@ -742,11 +719,11 @@ let private reading =
           }
 
           test "that is a folder says so" {
-              inNewFolder (fun folder -> Expect.stringContains (PolicyFile.load folder |> why) "it is a folder" "why")
+              inFolder (fun folder -> Expect.stringContains (PolicyFile.load folder |> why) "it is a folder" "why")
           }
 
           test "that begins with a mark of its encoding" {
-              inNewFolder (fun folder ->
+              inFolder (fun folder ->
                   let path = Path.Combine(folder, "policy.json")
                   File.WriteAllText(path, PolicyFile.print example, UTF8Encoding true)
                   Expect.isOk (PolicyFile.load path) "it is read")
@@ -760,7 +737,7 @@ let private saving =
     testList
         "saving"
         [ test "where it cannot be done leaves nothing behind" {
-              inNewFolder (fun folder ->
+              inFolder (fun folder ->
                   let below = Path.Combine(folder, "folder")
                   Directory.CreateDirectory below |> ignore
                   File.WriteAllText(Path.Combine(folder, "file"), "old")
@@ -790,7 +767,7 @@ let private saving =
 
           if not (OperatingSystem.IsWindows()) then
               test "over a pipe, a socket or a device is refused, and leaves it as it is" {
-                  inNewFolder (fun folder ->
+                  inFolder (fun folder ->
                       withStrangeFiles folder (fun names ->
                           let before = namesIn folder
 
@@ -813,7 +790,7 @@ let private saving =
               }
 
           test "over an empty file replaces it, even if it is locked or may not be read" {
-              inNewFolder (fun folder ->
+              inFolder (fun folder ->
                   let path = Path.Combine(folder, "policy.json")
 
                   let save () =
@@ -834,7 +811,7 @@ let private saving =
           }
 
           test "over a symbolic link replaces what it leads to, and not the link" {
-              inNewFolder (fun folder ->
+              inFolder (fun folder ->
                   let path name = Path.Combine(folder, name)
                   Directory.CreateDirectory(path "there") |> ignore
                   File.WriteAllText(path "there/policy.json", "old")
@@ -853,7 +830,7 @@ let private saving =
 
           testPropertyWithConfig (few 20) "keeps the mode of the file"
           <| Prop.forAll (Gen.choose (0, 0o777) |> Arb.fromGen) (fun mode ->
-              inNewFolder (fun folder ->
+              inFolder (fun folder ->
                   if not (OperatingSystem.IsWindows()) then
                       let path = Path.Combine(folder, "policy.json")
                       File.WriteAllText(path, "old")
@@ -866,7 +843,7 @@ let private saving =
 
           testProperty "writes what `print` gives"
           <| Prop.forAll saved (fun policy ->
-              inNewFolder (fun folder ->
+              inFolder (fun folder ->
                   let path = Path.Combine(folder, "policy.json")
                   PolicyFile.save path policy
                   Expect.equal (File.ReadAllText path) (PolicyFile.print policy) "the text")) ]

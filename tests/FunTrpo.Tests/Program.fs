@@ -3,58 +3,68 @@ module FunTrpo.Tests.Program
 open System
 open Expecto
 
-let private tests =
-    testList
-        "FunTrpo"
-        [ AssemblyTests.tests
-          FaultTests.tests
-          PooledBufferTests.tests
-          ParallelTests.tests
-          VectorWidthTests.numerics [ KernelTests.tests; RemainderTests.tests; NetworkTests.tests ]
-          NetworkTests.threads
-          EmbeddingTests.tests
-          VectorWidthTests.tests
-          KeyTests.tests
-          SpaceTests.tests
-          EnvironmentTests.tests
-          SimulatorTests.tests
-          DistributionTests.tests
-          EntropyTests.tests
-          NormaliserTests.tests
-          InferencePolicyTests.tests
-          RolloutTests.tests
-          AdvantageTests.tests
-          SurrogateTests.tests
-          FisherTests.tests
-          ConjugateGradientTests.tests
-          LineSearchTests.tests
-          TrustRegionTests.tests
-          AdamTests.tests
-          CriticFitTests.tests
-          ArchitectureTests.tests
-          ConfigurationTests.tests
-          SetupTests.tests
-          StateTests.tests
-          ReportTests.tests
-          TrainingTests.tests
-          OneStepTests.tests
-          WarningTests.tests
-          VineTests.tests
-          PolicyFileTests.tests
-          CheckTests.tests
-          CommandTests.tests
-          EnvironmentFilesTests.tests
-          RunFilesTests.tests
-          FacadeTests.tests
-          ExactMdpTests.tests
-          ExactBoundTests.tests
-          ExactDualTests.tests
-          ExactWorstCaseTests.tests
-          ExactAlgorithmsTests.tests
-          ExactBridgeTests.tests
-          DocumentationTests.tests
-          PackageTests.tests
-          PlantedTests.tests ]
+let private others =
+    [ AssemblyTests.tests
+      FaultTests.tests
+      PooledBufferTests.tests
+      ParallelTests.tests
+      VectorWidthTests.numerics
+          [ KernelTests.tests
+            RemainderTests.tests
+            testList
+                "networks"
+                [ LayerTests.tests
+                  DenseTests.tests
+                  NetworkTests.tests
+                  LinearizationTests.tests
+                  PolicyTests.tests ] ]
+      LinearizationTests.threads
+      EmbeddingTests.tests
+      VectorWidthTests.tests
+      KeyTests.tests
+      SpaceTests.tests
+      EnvironmentTests.tests
+      SimulatorTests.tests
+      DistributionTests.tests
+      EntropyTests.tests
+      NormaliserTests.tests
+      InferencePolicyTests.tests
+      RolloutTests.tests
+      AdvantageTests.tests
+      SurrogateTests.tests
+      FisherTests.tests
+      ConjugateGradientTests.tests
+      LineSearchTests.tests
+      TrustRegionTests.tests
+      AdamTests.tests
+      CriticFitTests.tests
+      ArchitectureTests.tests
+      ConfigurationTests.tests
+      SetupTests.tests
+      StateTests.tests
+      ReportTests.tests
+      TrainingTests.tests
+      OneStepTests.tests
+      WarningTests.tests
+      VineTests.tests
+      EvaluationTests.tests
+      SuggestionTests.tests
+      PolicyFileTests.tests
+      CheckTests.tests
+      CommandTests.tests
+      EnvironmentFilesTests.tests
+      RunFilesTests.tests
+      FacadeTests.tests
+      ExactMdpTests.tests
+      ExactBoundTests.tests
+      ExactDualTests.tests
+      ExactWorstCaseTests.tests
+      ExactAlgorithmsTests.tests
+      ExactBridgeTests.tests
+      DocumentationTests.tests
+      PackageTests.tests ]
+
+let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])
 
 /// Runs the tests. The last line counts them, for people and for programs; a run in which nothing ran is a failure.
 [<EntryPoint>]

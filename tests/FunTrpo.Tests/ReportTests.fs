@@ -3,11 +3,11 @@ module FunTrpo.Tests.ReportTests
 open System
 open System.Globalization
 open Expecto
-open FsCheck
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.Tasks
 
 let private configurations =
     let small =
@@ -25,10 +25,9 @@ let private configurations =
 
 /// The setup, and the state before and the results of each of the first iterations.
 let private iterationsOf configuration seed =
-    let setup = Setup.create 1 configuration CartPole.environment |> expectOk
+    let setup = setupOf 1 configuration CartPole.environment
     let start = State.start setup seed
-    let results = Training.run setup start |> Seq.truncate 4 |> Seq.map expectOk |> List.ofSeq
-    setup, List.zip (start :: (results |> List.take 3 |> List.map fst)) results
+    setup, iterations 4 setup start |> withBefore start
 
 let private runs = Gen.zip (Gen.elements configurations) (Gen.choose (0, 1000) |> Gen.map int64)
 

@@ -7,6 +7,7 @@ open FsCheck
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.Tasks
 
 // ---- An environment that tells in its observations all that happened to it ----
 
@@ -87,7 +88,7 @@ let private cases =
     Gen.map5
         (fun seed instances horizon longest limit ->
             { Seed = seed; Instances = instances; Horizon = horizon; Longest = longest; Limit = limit })
-        (ArbMap.defaults |> ArbMap.generate<int64>)
+        seeds
         (Gen.choose (1, 7))
         (Gen.choose (1, 15))
         (Gen.choose (1, 9))
@@ -508,21 +509,14 @@ let private failures =
                   let counted = ref 0
 
                   let environment =
-                      { new Environment<Counter> with
-                          member _.Id = inner.Id
-                          member _.ObservationSpace = inner.ObservationSpace
-                          member _.ActionSpace = inner.ActionSpace
-
-                          member _.Reset key =
+                      { new Wrapped<Counter>(inner) with
+                          override _.Reset key =
                               counted.Value <- counted.Value + 1
 
                               if counted.Value > begins.Length || begins[counted.Value - 1] then
                                   inner.Reset key
                               else
-                                  raise breakdown
-
-                          member _.Step(key, action, state) = inner.Step(key, action, state)
-                          member _.Observe(state, observation) = inner.Observe(state, observation) }
+                                  raise breakdown }
 
                   let configuration =
                       { Configuration.standard with
@@ -531,7 +525,7 @@ let private failures =
                           Hidden = []
                           CriticHidden = [] }
 
-                  let setup = Setup.create 1 configuration environment |> expectOk
+                  let setup = setupOf 1 configuration environment
                   let start = State.start setup 1L
                   let results = Training.runFor (int64 (begins.Length * horizon)) setup start |> List.ofSeq
 

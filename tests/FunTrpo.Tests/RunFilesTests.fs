@@ -17,6 +17,8 @@ open FunTrpo.Environments
 open FunTrpo.Cli
 open FunTrpo.Cli.RunFiles
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.TestFiles
+open FunTrpo.Tests.Tasks
 open FunTrpo.Tests.CommandTests
 
 // ---- What runs leave, said twice ----
@@ -48,7 +50,7 @@ let private small =
         CriticSteps = 1
         NormaliseObservations = false }
 
-let private setup = lazy (Setup.create 1 small CartPole.environment |> expectOk)
+let private setup = lazy (setupOf 1 small CartPole.environment)
 
 /// A run by its seed: what its states are, one after another, as training gives them when nothing is written.
 type private Run(seed: int64) =

@@ -7,6 +7,7 @@ open FsCheck
 open FsCheck.FSharp
 open MathNet.Numerics.Distributions
 open FunTrpo
+open FunTrpo.Tests.Generators
 
 /// A finite number of a readable size, now and then a very large or a very small one.
 let private finite =
@@ -38,7 +39,7 @@ let private counted =
 
 let private spaces = Gen.oneof [ boxes; counted ]
 
-let private keys = ArbMap.defaults |> ArbMap.generate<int64> |> Gen.map Key.ofSeed
+let private keys = Gen.map Key.ofSeed seeds
 
 /// A space, and an element of it.
 let private elements spaces = Gen.map2 (fun space key -> space, Space.sample space key) spaces keys |> Arb.fromGen

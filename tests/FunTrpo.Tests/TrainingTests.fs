@@ -2,26 +2,13 @@ module FunTrpo.Tests.TrainingTests
 
 open System
 open System.Collections.Immutable
-open System.Threading
 open Expecto
 open FsCheck
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
-
-/// Small networks and batches: what is tested here does not depend on their size.
-let private small =
-    { Configuration.standard with
-        Environments = 3
-        Horizon = 25
-        Hidden = [ 6 ]
-        CriticHidden = [ 5 ]
-        CriticEpochs = 2
-        CriticBatchSize = 16
-        CriticSteps = 2
-        NormaliseObservations = true
-        NormaliseReturns = true }
+open FunTrpo.Tests.Tasks
 
 let private adam = { small with Critic = CriticKind.Adam }
 
@@ -44,10 +31,6 @@ let private variants =
       "nothing normalised",
       { small with NormaliseObservations = false; NormaliseReturns = false; NormaliseAdvantages = false } ]
 
-let private few count = { FsCheckConfig.defaultConfig with maxTest = count }
-
-let private setupOf threads configuration environment = Setup.create threads configuration environment |> expectOk
-
 /// Episodes of one step, with the rewards that a function gives one after another.
 let private oneStep (reward: unit -> float) =
     { new Environment<int> with
@@ -57,24 +40,6 @@ let private oneStep (reward: unit -> float) =
         member _.Reset _ = 0
         member _.Step(_, _, _) = { State = 1; Reward = reward (); Terminated = true; Truncated = false }
         member _.Observe(_, observation) = observation[0] <- 0f }
-
-/// The states and reports of so many iterations.
-let private iterations count setup state = Training.run setup state |> Seq.take count |> Seq.map expectOk |> List.ofSeq
-
-let private last (results: (State<'State> * Report) list) = List.last results |> fst
-
-/// Equal in every bit, also where a number is NaN.
-let private same (a: 'T) (b: 'T) = (a :> obj).Equals b
-
-/// Checks one claim on a discrete and on a continuous environment.
-type private OnEnvironment =
-    abstract Check<'State when 'State: equality> : Environment<'State> -> unit
-
-let private everywhere name (check: OnEnvironment) =
-    testList
-        name
-        [ test "CartPole-v1" { check.Check CartPole.environment }
-          test "Pendulum-v1" { check.Check Pendulum.environment } ]
 
 let private determinism =
     testList
@@ -191,20 +156,6 @@ let private values =
               Expect.equal solutions [ true; true; false ] "conjugate gradient was used"
           } ]
 
-/// The same environment, which counts its steps.
-let private counting (steps: int ref) (inner: Environment<'State>) =
-    { new Environment<'State> with
-        member _.Id = inner.Id
-        member _.ObservationSpace = inner.ObservationSpace
-        member _.ActionSpace = inner.ActionSpace
-        member _.Reset key = inner.Reset key
-
-        member _.Step(key, action, state) =
-            Interlocked.Increment(&steps.contents) |> ignore
-            inner.Step(key, action, state)
-
-        member _.Observe(state, observation) = inner.Observe(state, observation) }
-
 /// One iteration, put together once more from the stages.
 let private byHand (setup: Setup<'State>) (state: State<'State>) =
     let configuration = setup.Configuration
@@ -282,8 +233,7 @@ let private composition =
                           let start = State.start setup 17L
                           let results = iterations 30 setup start
 
-                          for before, (after, report) in
-                              List.zip (start :: (results |> List.map fst |> List.take 29)) results do
+                          for before, (after, report) in withBefore start results do
                               let parts = byHand setup before
                               Expect.isTrue (same report.Improvement parts.Improvement) "improvement"
                               Expect.equal after.PolicyParameters parts.Improvement.Parameters "policy"
@@ -306,11 +256,6 @@ let private composition =
               let start = State.start setup (int64 seed)
               let results = iterations count setup start
               let states = start :: List.map fst results
-
-              let hasMoved (report: Report) =
-                  match report.Improvement.Outcome with
-                  | Moved _ -> true
-                  | _ -> false
 
               // The same rollouts once more, and the moments of all of their rows by plain sums. After a refused step nothing has been seen.
               let seen =
@@ -474,18 +419,11 @@ let private sequences =
                   let inner = CartPole.environment
 
                   let struck =
-                      { new Environment<_> with
-                          member _.Id = inner.Id
-                          member _.ObservationSpace = inner.ObservationSpace
-                          member _.ActionSpace = inner.ActionSpace
-                          member _.Reset key = inner.Reset key
-
-                          member _.Step(key, action, state) =
+                      { new Wrapped<_>(inner) with
+                          override _.Step(key, action, state) =
                               steps.Value <- steps.Value + 1
                               let next = inner.Step(key, action, state)
-                              if steps.Value = 5000 then { next with Reward = size } else next
-
-                          member _.Observe(state, observation) = inner.Observe(state, observation) }
+                              if steps.Value = 5000 then { next with Reward = size } else next }
 
                   let setup = setupOf 1 { Configuration.standard with CriticSteps = 1 } struck
                   let results = iterations 8 setup (State.start setup 1L)
@@ -547,28 +485,6 @@ let private sequences =
 
 // ---- What goes wrong ----
 
-/// Steps on and on: each observation tells the time, and from some step on something is not finite.
-let private failing what (failAt: int) =
-    let broken name time good = if what = name && time >= failAt then nan else good
-
-    { new Environment<int> with
-        member _.Id = "Failing-v0"
-        member _.ObservationSpace = Space.box 2 -1e3 1e3
-        member _.ActionSpace = Discrete 2
-        member _.Reset _ = 0
-
-        member _.Step(_, action, time) =
-            let time = time + 1
-
-            { State = time
-              Reward = broken "reward" time (float action[0] + sin (float time))
-              Terminated = false
-              Truncated = false }
-
-        member _.Observe(time, observation) =
-            observation[0] <- float32 (sin (float time))
-            observation[1] <- float32 (broken "observation" time (cos (float time))) }
-
 let private failures =
     testList
         "an environment that fails"
@@ -623,13 +539,9 @@ let private failures =
                   let inner = failing "nothing" 0
 
                   let huge =
-                      { new Environment<int> with
-                          member _.Id = "Huge-v0"
-                          member _.ObservationSpace = inner.ObservationSpace
-                          member _.ActionSpace = inner.ActionSpace
-                          member _.Reset key = inner.Reset key
-                          member _.Step(key, action, time) = { inner.Step(key, action, time) with Reward = reward }
-                          member _.Observe(time, observation) = inner.Observe(time, observation) }
+                      { new Wrapped<int>(inner) with
+                          override _.Id = "Huge-v0"
+                          override _.Step(key, action, time) = { inner.Step(key, action, time) with Reward = reward } }
 
                   let setup = setupOf 1 { small with NormaliseReturns = false } huge
 
@@ -656,8 +568,7 @@ let private trustRegion =
                           let start = State.start setup 11L
                           let results = iterations 15 setup start
 
-                          for before, (state, report) in
-                              List.zip (start :: List.map fst results |> List.take 15) results do
+                          for before, (state, report) in withBefore start results do
                               let comparison = report.Improvement.Comparison
                               Expect.equal report.Improvement.Parameters state.PolicyParameters "parameters"
 
@@ -671,11 +582,7 @@ let private trustRegion =
                                   Expect.equal state.PolicyParameters before.PolicyParameters "parameters"
                                   Expect.equal comparison.MeanKl 0.0 "mean KL"
 
-                          results
-                          |> List.sumBy (fun (_, report) ->
-                              match report.Improvement.Outcome with
-                              | Moved _ -> 1
-                              | _ -> 0)
+                          results |> List.filter (snd >> hasMoved) |> List.length
 
                       // Of 15 updates about 15, 12 and 9 move; the last number is any from 3 to 15, as the seed has it.
                       let moved = List.sumBy moves [ 1e-4; 0.01; 0.3 ]
@@ -704,323 +611,6 @@ let private learning =
                       Expect.isLessThan first 30.0 "mean return of the first iteration"
                       Expect.isGreaterThan final 45.0 "mean return of the last 100 episodes"
                   } ]
-
-let private starting =
-    testList
-        "startFrom"
-        [ everywhere
-              "goes on from a saved actor: its parameters and its normaliser, on fresh episodes"
-              { new OnEnvironment with
-                  member _.Check environment =
-                      let setup = setupOf 1 small environment
-                      let trained = iterations 3 setup (State.start setup 13L) |> last
-                      let actor = State.actor setup trained
-                      let state = State.startFrom setup 14L actor |> expectOk
-                      Expect.equal state.PolicyParameters trained.PolicyParameters "parameters"
-                      Expect.equal state.Normaliser trained.Normaliser "normaliser"
-
-                      Expect.equal
-                          (state.Iteration, state.Steps, state.Episodes, state.RecentReturns.Length)
-                          (0, 0L, 0L, 0)
-                          "counts"
-
-                      let fresh = State.start setup 14L
-                      Expect.equal (List.ofSeq state.Instances) (List.ofSeq fresh.Instances) "instances"
-                      Expect.isTrue (same state.Critic fresh.Critic) "critic"
-                      let after, report = iterations 1 setup state |> List.head
-                      Expect.notEqual after.PolicyParameters state.PolicyParameters "it moved"
-                      Expect.isLessThanOrEqual report.Improvement.Comparison.MeanKl small.Delta "from there" }
-
-          testProperty
-              "refuses, by its name, each setting that is not that of the actor, also where the sizes are the same"
-          <| Prop.forAll
-              (Gen.zip
-                  (Gen.elements [ [ 6 ]; [ 7 ]; []; [ 6; 6 ] ])
-                  (Gen.zip3
-                      (Gen.elements [ Activation.Tanh; Activation.Sigmoid ])
-                      (Gen.elements [ true; false ])
-                      (Gen.elements [ true; false ]))
-               |> Arb.fromGen)
-              (fun (hidden, (activation, scale, normalise)) ->
-                  let setup = setupOf 1 small Pendulum.environment
-                  let actor = State.actor setup (State.start setup 1L)
-
-                  let other =
-                      { small with
-                          Hidden = hidden
-                          Activation = activation
-                          ScaleActions = scale
-                          NormaliseObservations = normalise }
-
-                  let differing =
-                      [ "hidden", hidden <> small.Hidden
-                        "activation", activation <> small.Activation
-                        "scaleActions", scale <> small.ScaleActions
-                        "normaliseObservations", normalise <> small.NormaliseObservations ]
-                      |> List.filter snd
-                      |> List.map fst
-
-                  match State.startFrom (setupOf 1 other Pendulum.environment) 1L actor with
-                  | Error(InvalidSetting(field, _, _)) -> List.contains field differing
-                  | Error _ -> false
-                  | Ok state -> differing.IsEmpty && state.PolicyParameters = actor.Parameters)
-
-          test "names the architecture that differs, whether it is a policy's or the configuration's" {
-              let mixed = [ HiddenLayer.Dense(4, Activation.Tanh); HiddenLayer.Dense(6, Activation.Relu) ]
-
-              let uniform = { small with Hidden = [ 4; 6 ] }
-
-              let setups =
-                  setupOf 1 { small with Architecture = mixed } Pendulum.environment,
-                  setupOf 1 uniform Pendulum.environment
-
-              let actor setup = State.actor setup (State.start setup 1L)
-              let text = "dense 4 tanh, dense 6 relu"
-
-              for setup, actor, value, theirs in
-                  [ fst setups, actor (snd setups), text, "none"; snd setups, actor (fst setups), "", text ] do
-                  match State.startFrom setup 1L actor with
-                  | Error(InvalidSetting("architecture", found, allowed)) ->
-                      Expect.equal found value "the value"
-                      Expect.stringContains allowed theirs "that of the policy"
-                  | _ -> failtest "it was not refused"
-
-              for setup in [ fst setups; snd setups ] do
-                  Expect.isOk (State.startFrom setup 1L (actor setup)) "its own"
-          }
-
-          test "takes layers with a common activation in either form" {
-              let layers = Architecture.uniform [ 4; 6 ] Activation.Relu
-              let text = { small with Architecture = layers }
-              let units = { small with Hidden = [ 4; 6 ]; Activation = Activation.Relu }
-              let setup = setupOf 1 text Pendulum.environment
-              let actor = State.actor setup (State.start setup 1L)
-              Expect.isOk (State.startFrom (setupOf 1 units Pendulum.environment) 1L actor) "the other form"
-              Expect.equal (Configuration.ofActor actor text) (Configuration.ofActor actor units) "the configuration"
-          }
-
-          test "trains layers with different activations, in policy and critic" {
-              let policy = [ HiddenLayer.Dense(4, Activation.Tanh); HiddenLayer.Dense(6, Activation.Relu) ]
-              let critic = [ HiddenLayer.Dense(5, Activation.Swish); HiddenLayer.Dense(3, Activation.Tanh) ]
-              let configuration = { small with Architecture = policy; CriticArchitecture = critic; Hidden = [ 9 ] }
-              let setup = setupOf 1 configuration Pendulum.environment
-              let start = State.start setup 1L
-              let state, report = Training.update setup start |> expectOk
-              Expect.isTrue report.Improvement.Outcome.IsMoved "the policy has moved"
-              Expect.equal state.PolicyParameters.Length ((3 + 1) * 4 + (4 + 1) * 6 + (6 + 1) + 1) "policy"
-              Expect.equal state.Critic.Parameters.Length ((3 + 1) * 5 + (5 + 1) * 3 + (3 + 1)) "critic"
-              Expect.notEqual state.Critic.Parameters start.Critic.Parameters "the critic is fitted"
-              let restarted = State.startFrom setup 2L (State.actor setup state) |> expectOk
-              Expect.equal restarted.PolicyParameters state.PolicyParameters "the policy to start from"
-          }
-
-          test "refuses layers of the same size in another order" {
-              // (3 + 1)·a + (a + 1)·b + (b + 1)·1 + 1 = (a + 2)·(b + 4) − 6 is 138 for both.
-              let first, second = { small with Hidden = [ 10; 8 ] }, { small with Hidden = [ 7; 12 ] }
-              let count configuration = (setupOf 1 configuration Pendulum.environment).Policy.Network.ParameterCount
-              Expect.equal (count first) (count second) "sizes"
-              let setup = setupOf 1 first Pendulum.environment
-              let actor = State.actor setup (State.start setup 1L)
-
-              match State.startFrom (setupOf 1 second Pendulum.environment) 1L actor with
-              | Error(InvalidSetting("hidden", "7,12", allowed)) -> Expect.stringContains allowed "10,8" "allowed"
-              | other -> failtest $"%A{Result.map ignore other}"
-          }
-
-          test "takes an actor for indices, which are never normalised, whatever the setting" {
-              let inner = failing "nothing" 0
-
-              let counting =
-                  { new Environment<int> with
-                      member _.Id = "Counting-v0"
-                      member _.ObservationSpace = Discrete 1000
-                      member _.ActionSpace = Discrete 2
-                      member _.Reset key = inner.Reset key
-                      member _.Step(key, action, time) = inner.Step(key, action, time)
-                      member _.Observe(time, observation) = observation[0] <- float32 time }
-
-              let setup = setupOf 1 { small with Hidden = [] } counting
-              let actor = State.actor setup (State.start setup 1L)
-              let state = State.startFrom setup 2L actor |> expectOk
-              Expect.equal state.Normaliser Unnormalised "normaliser"
-          }
-
-          test "refuses an actor for another action space or another observation, though its size be the same" {
-              let spaced observations actions =
-                  let inner = failing "nothing" 0
-
-                  { new Environment<int> with
-                      member _.Id = "Spaced-v0"
-                      member _.ObservationSpace = Space.box observations -1e3 1e3
-                      member _.ActionSpace = actions
-                      member _.Reset key = inner.Reset key
-                      member _.Step(key, action, time) = inner.Step(key, action, time)
-                      member _.Observe(time, observation) = observation.Fill(float32 time) }
-
-              let actorOf environment =
-                  let setup = setupOf 1 { small with Hidden = [] } environment
-                  State.actor setup (State.start setup 1L)
-
-              let setup = setupOf 1 { small with Hidden = [] } (spaced 2 (Discrete 4))
-
-              for environment in
-                  [ spaced 2 (MultiBinary 2) // 2·4 + 4 = 2·4 + 4 parameters
-                    spaced 3 (Discrete 3) // 3·3 + 3 = 12 as well
-                    spaced 5 (MultiBinary 1) ] do // 5·2 + 2 = 12 as well
-                  match State.startFrom setup 1L (actorOf environment) with
-                  | Error(Mismatch _) -> ()
-                  | _ -> failtest $"an actor for {Space.describe environment.ActionSpace} was taken"
-          } ]
-
-let private refusals =
-    testList
-        "setup"
-        [ let withSpaces observations actions =
-              let inner = CartPole.environment
-
-              { new Environment<_> with
-                  member _.Id = "Odd-v0"
-                  member _.ObservationSpace = observations
-                  member _.ActionSpace = actions
-                  member _.Reset key = inner.Reset key
-                  member _.Step(key, action, state) = inner.Step(key, action, state)
-                  member _.Observe(state, row) = inner.Observe(state, row) }
-
-          let four = CartPole.environment.ObservationSpace
-          let swapped = Space.box 1 1.0 -1.0
-          let uneven = Box(Vector.zero 2, Vector.zero 3)
-
-          for observations, actions in
-              [ four, Discrete 0
-                four, MultiBinary 0
-                four, MultiDiscrete []
-                four, MultiDiscrete [ 2; 0 ]
-                four, swapped
-                four, uneven
-                uneven, Discrete 2
-                swapped, Discrete 2
-                Space.box 2 infinity infinity, Discrete 2
-                four, Space.box 1 -infinity -infinity
-                MultiBinary((1 <<< 24) + 1), Discrete 2
-                four, MultiBinary 1_000_000_000
-                four, Discrete((1 <<< 24) + 1) ] do
-              test $"refuses {Space.describe observations} seen and {Space.describe actions} done" {
-                  match Setup.create 1 small (withSpaces observations actions) with
-                  | Error(Mismatch why) -> Expect.stringContains why "Odd-v0" "the message"
-                  | _ -> failtest "accepted"
-              } ]
-
-/// Spaces whose sizes are far apart, up to the largest that there can be.
-let private sizes =
-    Gen.frequency [ 3, Gen.choose (1, 200); 2, Gen.choose (1000, 1 <<< 24); 1, Gen.constant (1 <<< 24) ]
-
-let private oversized =
-    let ofSize observations actions =
-        let inner = failing "nothing" 0
-
-        { new Environment<int> with
-            member _.Id = "Sized-v0"
-            member _.ObservationSpace = observations
-            member _.ActionSpace = actions
-            member _.Reset key = inner.Reset key
-            member _.Step(key, action, time) = inner.Step(key, action, time)
-            member _.Observe(time, observation) = observation.Fill(float32 time) }
-
-    let refusalOf configuration observations actions =
-        match Setup.create 1 configuration (ofSize observations actions) with
-        | Ok _ -> failtest "accepted"
-        | Error(InvalidSetting(field, _, _) as fault) -> field, Fault.message fault
-        | Error fault -> failtest (Fault.message fault)
-
-    testList
-        "what memory cannot hold is refused by the name of a setting, before it is made:"
-        [ test "a first or last layer" {
-              for configuration, observations, actions, expected in
-                  [ { small with Hidden = [ 65536 ] }, MultiBinary 2000, Discrete 2, "hidden"
-                    { small with Hidden = [ 65536 ] }, MultiBinary 2, Discrete 2000, "hidden"
-                    { small with Hidden = [ 65536 ] }, MultiBinary 2, MultiBinary 1000, "hidden"
-                    { small with Hidden = [] }, MultiBinary 20000, Discrete 20000, "hidden"
-                    { small with CriticHidden = [ 65536 ] }, MultiBinary 2000, Discrete 2, "criticHidden" ] do
-                  let field, message = refusalOf configuration observations actions
-                  Expect.equal field expected "the setting"
-                  Expect.stringContains message "100000000" "the limit"
-          }
-
-          test "the rows of a batch: images that in 32 bits would be few, or fewer than none" {
-              for environments, horizon, width in [ 64, 1024, 65536; 64, 512, 65536; 1024, 1024, 3 * 64 * 64 ] do
-                  let configuration =
-                      { small with
-                          Environments = environments
-                          Horizon = horizon
-                          Hidden = [ 2 ]
-                          CriticHidden = [ 2 ] }
-
-                  let field, message = refusalOf configuration (MultiBinary width) (Discrete 2)
-                  Expect.equal field "horizon" "the setting"
-                  Expect.stringContains message $"for rows of {width} numbers" "why"
-
-              let branching =
-                  { small with
-                      Hidden = [ 2 ]
-                      CriticHidden = [ 2 ]
-                      Environments = 1000
-                      Horizon = 1
-                      Branches = 1000 }
-
-              Expect.equal (refusalOf branching (MultiBinary 1000) (Discrete 2) |> fst) "branches" "branches"
-              let branching = { branching with Branches = 2; BranchSteps = 1000 }
-              Expect.equal (refusalOf branching (MultiBinary 1000) (Discrete 2) |> fst) "branchSteps" "branchSteps"
-          }
-
-          testPropertyWithConfig (few 200) "whatever the sizes, and what is accepted fits"
-          <| Prop.forAll
-              (Gen.zip3
-                  (Gen.zip sizes sizes)
-                  (Gen.zip (Gen.choose (1, 65536)) (Gen.choose (1, 10_000_000)))
-                  (Gen.choose (0, 2) |> Gen.bind (fun count -> Gen.listOfLength count (Gen.choose (1, 65536))))
-               |> Arb.fromGen)
-              (fun ((observations, actions), (environments, horizon), hidden) ->
-                  let configuration =
-                      { small with
-                          Environments = environments
-                          Horizon = horizon
-                          Hidden = hidden
-                          CriticHidden = hidden }
-
-                  match Setup.create 1 configuration (ofSize (MultiBinary observations) (Discrete actions)) with
-                  | Error(InvalidSetting _) -> true
-                  | Error _ -> false
-                  | Ok setup ->
-                      let numbers = bigint environments * bigint horizon * bigint (max observations actions)
-
-                      let count =
-                          Policy.parameterCount
-                              (Architecture.uniform hidden small.Activation)
-                              (MultiBinary observations)
-                              (Discrete actions)
-
-                      numbers * 3I / 2I < bigint Array.MaxLength && float setup.Policy.Network.ParameterCount = count) ]
-
-let private endless =
-    test "playing an environment whose episodes never end is an error, and not for ever" {
-        let environment =
-            { new Environment<int> with
-                member _.Id = "Endless-v0"
-                member _.ObservationSpace = Space.box 1 -1.0 1.0
-                member _.ActionSpace = Discrete 2
-                member _.Reset _ = 0
-
-                member _.Step(_, _, state) = { State = state; Reward = 0.0; Terminated = false; Truncated = false }
-
-                member _.Observe(_, row) = row.Clear() }
-
-        let setup = setupOf 1 { small with Hidden = [] } environment
-        let actor = State.actor setup (State.start setup 1L)
-
-        match Evaluation.run 1 environment actor 1 (Key.ofSeed 1L) with
-        | Error(EndlessEpisode("Endless-v0", _)) -> ()
-        | _ -> failtest "no error"
-    }
 
 let private firstBatch =
     testProperty "the first batch is seen by its own moments, and so as it will be seen afterwards"
@@ -1053,16 +643,4 @@ let private named =
 let tests =
     testList
         "Training"
-        [ determinism
-          values
-          composition
-          sequences
-          failures
-          trustRegion
-          learning
-          starting
-          refusals
-          oversized
-          endless
-          firstBatch
-          named ]
+        [ determinism; values; composition; sequences; failures; trustRegion; learning; firstBatch; named ]

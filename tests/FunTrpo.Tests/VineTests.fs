@@ -9,9 +9,7 @@ open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
-
-/// Equal in every bit.
-let private same (a: 'T) (b: 'T) = (a :> obj).Equals b
+open FunTrpo.Tests.Tasks
 
 // ---- An environment with chance, whose episodes end in every way ----
 
@@ -384,25 +382,6 @@ let private small =
         CriticSteps = 2
         NormaliseObservations = true }
 
-let private setupOf threads configuration environment = Setup.create threads configuration environment |> expectOk
-
-/// The states and reports of so many iterations.
-let private iterations count setup state = Training.run setup state |> Seq.take count |> Seq.map expectOk |> List.ofSeq
-
-/// The same environment, which counts its steps.
-let private counting (steps: int ref) (inner: Environment<'State>) =
-    { new Environment<'State> with
-        member _.Id = inner.Id
-        member _.ObservationSpace = inner.ObservationSpace
-        member _.ActionSpace = inner.ActionSpace
-        member _.Reset key = inner.Reset key
-
-        member _.Step(key, action, state) =
-            Interlocked.Increment &steps.contents |> ignore
-            inner.Step(key, action, state)
-
-        member _.Observe(state, observation) = inner.Observe(state, observation) }
-
 /// The steps of two iterations, which are finite, and count the environment's steps.
 let private trains branches =
     { new EnvironmentUse<int64> with
@@ -472,16 +451,8 @@ let private improvedByHand (setup: Setup<'State>) (state: State<'State>) =
     |> TrustRegion.improve { settings with FisherFraction = settings.FisherFraction / float vine.Branches }
     |> Result.defaultWith failtest
 
-/// Checks one claim on a discrete, a continuous and another environment.
-type private OnEnvironment =
-    abstract Check<'State when 'State: equality> : Environment<'State> -> unit
-
-let private everywhere name (check: OnEnvironment) =
-    testList
-        name
-        [ test "CartPole-v1" { check.Check CartPole.environment }
-          test "Pendulum-v1" { check.Check Pendulum.environment }
-          test "a walk" { check.Check(walk (MultiDiscrete [ 2; 3 ]) 30 (ref 0)) } ]
+let private everywhere =
+    everywhereAnd (fun check -> [ test "a walk" { check.Check(walk (MultiDiscrete [ 2; 3 ]) 30 (ref 0)) } ])
 
 let private variants =
     [ "as it is", small
@@ -515,8 +486,7 @@ let private training =
                           let start = State.start setup 17L
                           let results = iterations 3 setup start
 
-                          for before, (after, report) in
-                              List.zip (start :: (results |> List.map fst |> List.take 2)) results do
+                          for before, (after, report) in withBefore start results do
                               let byHand = improvedByHand setup before
                               Expect.equal after.PolicyParameters byHand.Parameters "policy"
                               Expect.isTrue (same report.Improvement byHand) "improvement" }
@@ -787,9 +757,8 @@ let private borrowing =
                           BranchSteps = 5 }
 
                   let update environment =
-                      match Setup.create 1 configuration environment with
-                      | Ok setup -> Training.update setup (State.start setup 1L) |> Result.isOk
-                      | Error fault -> failtest (Fault.message fault)
+                      let setup = setupOf 1 configuration environment
+                      Training.update setup (State.start setup 1L) |> Result.isOk
 
                   let isDone =
                       match limit with

@@ -6,6 +6,7 @@ open FsCheck
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.Tasks
 
 /// Episodes of so many steps, whose reward depends on the action alone.
 let private task actionSpace length (reward: float32[] -> float) =
@@ -23,14 +24,13 @@ let private task actionSpace length (reward: float32[] -> float) =
 
         member _.Observe(time, observation) = observation[0] <- float32 (time % 2) }
 
-let private small =
-    { Configuration.standard with Environments = 2; Horizon = 8; Hidden = [ 4 ]; CriticHidden = [ 4 ] }
+let private small = withFourUnits 2 8
 
-/// The states and reports of so many iterations.
-let private iterations configuration environment count =
-    let setup = Setup.create 1 configuration environment |> expectOk
+/// The setup, the state at the start, and the states and reports of the first `count` iterations.
+let private runOf configuration environment count =
+    let setup = setupOf 1 configuration environment
     let start = State.start setup 3L
-    setup, start, Training.run setup start |> Seq.truncate count |> Seq.map expectOk |> List.ofSeq
+    setup, start, iterations count setup start
 
 /// In which iterations there was such a warning.
 let private told choose (reports: ('State * Report) list) =
@@ -49,7 +49,7 @@ let tests =
     testList
         "Warnings"
         [ test "a run without a gradient says so after 10 iterations, and whenever that has doubled" {
-              let setup, start, results = iterations small (task (Discrete 2) 1 (fun _ -> 5.0)) 100
+              let setup, start, results = runOf small (task (Discrete 2) 1 (fun _ -> 5.0)) 100
               let warnings = told notMoving results
               Expect.equal (List.map fst warnings) doubling "iterations"
 
@@ -66,7 +66,7 @@ let tests =
           <| Prop.forAll (Gen.choose (0, 4) |> Arb.fromGen) (fun moves ->
               let configuration = { small with NormaliseObservations = true }
               let environment = task (Discrete 2) 5 (fun action -> float action[0])
-              let setup, start, results = iterations configuration environment moves
+              let setup, start, results = runOf configuration environment moves
               let before = if results.IsEmpty then start else fst (List.last results)
 
               let refuse _ (surrogate: Surrogate) =
@@ -87,7 +87,7 @@ let tests =
           <| Prop.forAll
               (Gen.listOf (Gen.frequency [ 30, Gen.constant true; 1, Gen.constant false ]) |> Arb.fromGen)
               (fun moves ->
-                  let setup, start, _ = iterations small (task (Discrete 2) 1 (fun _ -> 1.0)) 0
+                  let setup, start, _ = runOf small (task (Discrete 2) 1 (fun _ -> 1.0)) 0
 
                   let improvement isStuck =
                       { Parameters = start.PolicyParameters
@@ -115,7 +115,7 @@ let tests =
 
           test "one environment and one step give no gradient, for ever" {
               let configuration = { small with Environments = 1; Horizon = 1 }
-              let _, _, results = iterations configuration (task (Discrete 2) 1 (fun action -> float action[0])) 30
+              let _, _, results = runOf configuration (task (Discrete 2) 1 (fun action -> float action[0])) 30
               Expect.equal (told notMoving results |> List.map fst) [ 10; 20 ] "iterations"
           }
 
@@ -124,7 +124,7 @@ let tests =
               let configuration = { small with Delta = 1.0; EntropyBonus = 1.0; InitialLogSigma = 5.0; Horizon = 32 }
 
               let environment = task (Space.box 2 -1.0 1.0) 1 (fun action -> -abs(float action[0] - 0.3))
-              let _, _, results = iterations configuration environment 200
+              let _, _, results = runOf configuration environment 200
 
               let bound =
                   told
@@ -153,7 +153,7 @@ let tests =
               let environment =
                   task (Space.box 1 -infinity infinity) 1 (fun action -> sign.Value * log (1.0 + abs (float action[0])))
 
-              let setup, _, results = iterations configuration environment 100
+              let setup, _, results = runOf configuration environment 100
               let logSigmaOf (state: State<_>) = (Policy.logSigmas setup.Policy state.PolicyParameters).Span[0]
 
               for state, _ in results do
@@ -174,7 +174,7 @@ let tests =
 
           test "a policy that has decided says so" {
               let configuration = { small with Delta = 0.5; Horizon = 64 }
-              let _, _, results = iterations configuration (task (Discrete 2) 1 (fun action -> float action[0])) 60
+              let _, _, results = runOf configuration (task (Discrete 2) 1 (fun action -> float action[0])) 60
 
               let decided =
                   told
@@ -195,7 +195,7 @@ let tests =
           <| Prop.forAll (Gen.choose (3, 60) |> Arb.fromGen) (fun limit ->
               let configuration = { small with LongEpisode = limit }
               let environment = task (Discrete 2) Int32.MaxValue (fun action -> float action[0])
-              let _, _, results = iterations configuration environment 40
+              let _, _, results = runOf configuration environment 40
 
               let lengths =
                   told
