@@ -97,13 +97,16 @@ let private referenceAdam learningRate (minibatches: seq<int[]>) task (parameter
 
         Array.map2 (-) theta (Array.map2 step m v), m, v)
 
+let private lowersError settings =
+    testPropertyWithConfig (few 50) "lowers the mean squared error"
+    <| Prop.forAll tasks (fun task ->
+        let start = begin' task
+        errorOf task (fit settings task start) < errorOf task start)
+
 let private adam =
     testList
         "Adam"
-        [ testPropertyWithConfig (few 50) "lowers the mean squared error"
-          <| Prop.forAll tasks (fun task ->
-              let start = begin' task
-              errorOf task (fit (Adam(1e-2, 20, 16)) task start) < errorOf task start)
+        [ lowersError (Adam(1e-2, 20, 16))
 
           testProperty "takes the first step that the paper's formulas give: θ − α·g/(|g| + ε)"
           <| Prop.forAll linearTasks (fun task ->
@@ -202,10 +205,7 @@ let private adam =
 let private trustRegion =
     testList
         "Gauss–Newton"
-        [ testPropertyWithConfig (few 50) "lowers the mean squared error"
-          <| Prop.forAll tasks (fun task ->
-              let start = begin' task
-              errorOf task (fit (gaussNewton 0.1 3) task start) < errorOf task start)
+        [ lowersError (gaussNewton 0.1 3)
 
           testProperty "keeps within its trust region and never raises the error, or leaves the parameters as they were"
           <| Prop.forAll

@@ -317,6 +317,25 @@ let private tens low high = Gen.choose (10 * low, 10 * high) |> Gen.map (fun n -
 /// What maximisers may leave: a state whose advantages differ by less than 10⁻¹² of the largest |Q| stays as it is, as rounding could have made them differ.
 let private leftAlone values = 1.1e-12 * sizeOfL values
 
+/// No policy within a KL of some kind has a better L than the algorithm's: `klOf` is the certificate's KL, and `kl` measures it.
+let private noneIsBetter name (algorithm: float -> Algorithm) (klOf: Certificate -> float) kl =
+    property
+        name
+        (Gen.zip (cases 0.95) (Gen.zip (tens -12 0) key))
+        (fun ({ Mdp = mdp; Values = values }, (delta, key)) ->
+            match stepOf (algorithm delta) mdp values with
+            | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
+            | Some(next, certificate) ->
+                let gain = Values.policyAdvantage values
+                let best = gain next.Policy
+                let rounding = leftAlone values + 1e-8 * abs best
+                Expect.isTrue (klOf certificate <= delta) $"KL = {klOf certificate}"
+                Expect.isTrue (best >= 0.0) "gain"
+
+                for candidate in candidates mdp values key do
+                    let candidate = asFarAs delta (kl mdp values) values candidate
+                    Expect.isTrue (gain candidate <= best + rounding) "a better one")
+
 let private optimising =
     testList
         "maximisers"
@@ -340,38 +359,9 @@ let private optimising =
                       | Some(next, _) -> Expect.isTrue (worth next.Policy <= best + rounding) "a better KL"
                       | None -> ())
 
-          property
-              "no policy within a maximum KL has a better L"
-              (Gen.zip (cases 0.95) (Gen.zip (tens -12 0) key))
-              (fun ({ Mdp = mdp; Values = values }, (delta, key)) ->
-                  match stepOf (Algorithms.maximumKl delta) mdp values with
-                  | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
-                  | Some(next, certificate) ->
-                      let gain = Values.policyAdvantage values
-                      let best = gain next.Policy
-                      let rounding = leftAlone values + 1e-8 * abs best
-                      Expect.isTrue (certificate.KlMax <= delta) $"KL = {certificate.KlMax}"
-                      Expect.isTrue (best >= 0.0) "gain"
+          noneIsBetter "no policy within a maximum KL has a better L" Algorithms.maximumKl _.KlMax klMax
 
-                      for candidate in candidates mdp values key do
-                          let candidate = asFarAs delta (klMax mdp values) values candidate
-                          Expect.isTrue (gain candidate <= best + rounding) "a better one")
-
-          property
-              "no policy within a mean KL has a better L"
-              (Gen.zip (cases 0.95) (Gen.zip (tens -12 0) key))
-              (fun ({ Mdp = mdp; Values = values }, (delta, key)) ->
-                  match stepOf (Algorithms.meanKl delta) mdp values with
-                  | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
-                  | Some(next, certificate) ->
-                      let gain = Values.policyAdvantage values
-                      let best = gain next.Policy
-                      let rounding = leftAlone values + 1e-8 * abs best
-                      Expect.isTrue (certificate.KlMean <= delta) $"KL = {certificate.KlMean}"
-
-                      for candidate in candidates mdp values key do
-                          let candidate = asFarAs delta (klMean mdp values) values candidate
-                          Expect.isTrue (gain candidate <= best + rounding) "a better one")
+          noneIsBetter "no policy within a mean KL has a better L" Algorithms.meanKl _.KlMean klMean
 
           property
               "from a policy in which all is possible, the limits are reached"
@@ -517,18 +507,7 @@ let private limiting =
                   // A power of two rounds nothing.
                   let unit = Math.ScaleB(1.0, power)
 
-                  let scaled =
-                      FiniteMdp.create
-                          "scaled"
-                          mdp.Gamma
-                          mdp.Actions
-                          (Array.ofSeq mdp.Start)
-                          (Array.init mdp.States mdp.IsTerminal)
-                          (fun state action ->
-                              [ for branch in mdp.Branches(state, action).ToArray() ->
-                                    { branch with Reward = unit * branch.Reward } ])
-                      |> expectOk
-
+                  let scaled = inUnit unit mdp
                   // The process itself, by the same way: what is normalised twice may be rounded once more.
                   let same = FiniteMdp.withGamma mdp.Gamma mdp |> expectOk
                   let region = { Delta = 0.01; Damping = 0.0; Length = Curvature.Undamped }

@@ -121,6 +121,18 @@ let private discounts most =
           4, Gen.elements [ min 0.5 most; min 0.9 most; most ]
           5, Gen.choose (1, 999) |> Gen.map (fun n -> most * float n / 1000.0) ]
 
+/// The same process with all rewards multiplied by `unit`.
+let inUnit unit (mdp: FiniteMdp) =
+    FiniteMdp.create
+        "scaled"
+        mdp.Gamma
+        mdp.Actions
+        (Array.ofSeq mdp.Start)
+        (Array.init mdp.States mdp.IsTerminal)
+        (fun state action ->
+            [ for branch in mdp.Branches(state, action).ToArray() -> { branch with Reward = unit * branch.Reward } ])
+    |> expectOk
+
 /// Small processes of every kind with a γ of at most so much.
 let processes most =
     gen {

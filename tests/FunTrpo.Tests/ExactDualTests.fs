@@ -216,41 +216,38 @@ let private limiting =
               let solution = KlDual.withinLimit 0.0 problem.P problem.W
               Expect.equal (solution.Row, solution.Kl) (problem.P, 0.0) "π = p") ]
 
+/// A problem, a price of KL, and the solution at this price.
+let private priced =
+    Gen.map2
+        (fun problem n ->
+            let price = 10.0 ** (float n / 10.0) * (1e-12 + room problem)
+            problem, price, KlDual.atPrice price problem.P problem.W)
+        problems
+        (Gen.choose (-60, 60))
+
 let private pricing =
     testList
         "a price on KL"
-        [ propertyOf
-              500
-              "is paid by a row that is stationary"
-              (Gen.zip problems (Gen.choose (-60, 60)))
-              (fun (problem, n) ->
-                  let price = 10.0 ** (float n / 10.0) * (1e-12 + room problem)
-                  let solution = KlDual.atPrice price problem.P problem.W
-                  isRow solution.Row
-                  Expect.equal solution.Multiplier price "λ"
-                  expectStationary problem solution
-                  let kl = Divergence.klOfRows problem.P solution.Row
-                  expectClose (errorOf kl) solution.Kl kl "it says which KL")
+        [ propertyOf 500 "is paid by a row that is stationary" priced (fun (problem, price, solution) ->
+              isRow solution.Row
+              Expect.equal solution.Multiplier price "λ"
+              expectStationary problem solution
+              let kl = Divergence.klOfRows problem.P solution.Row
+              expectClose (errorOf kl) solution.Kl kl "it says which KL")
 
-          propertyOf
-              300
-              "leaves no better row, by brute force"
-              (Gen.zip problems (Gen.choose (-60, 60)))
-              (fun (problem, n) ->
-                  let price = 10.0 ** (float n / 10.0) * (1e-12 + room problem)
-                  let solution = KlDual.atPrice price problem.P problem.W
-                  let advantages = problem.W |> Array.map (fun w -> w - dot problem.P problem.W)
-                  let value row = dot row advantages - price * Divergence.klOfRows problem.P row
-                  let best = value solution.Row
-                  let rounding = 1e-15 * largest problem.W + 1e-9 * abs best + 1e-30 * price
-                  Expect.isTrue (best >= -rounding) "nothing is lost"
+          propertyOf 300 "leaves no better row, by brute force" priced (fun (problem, price, solution) ->
+              let advantages = problem.W |> Array.map (fun w -> w - dot problem.P problem.W)
+              let value row = dot row advantages - price * Divergence.klOfRows problem.P row
+              let best = value solution.Row
+              let rounding = 1e-15 * largest problem.W + 1e-9 * abs best + 1e-30 * price
+              Expect.isTrue (best >= -rounding) "nothing is lost"
 
-                  for i in 0..12 do
-                      for candidate in candidates problem do
-                          let candidate = towards (10.0 ** (-0.5 * float i)) problem.P candidate
-                          Expect.isTrue (value candidate <= best + rounding) "a better one"
-                          let candidate = towards (10.0 ** (-0.5 * float i)) solution.Row candidate
-                          Expect.isTrue (value candidate <= best + rounding) "a better one")
+              for i in 0..12 do
+                  for candidate in candidates problem do
+                      let candidate = towards (10.0 ** (-0.5 * float i)) problem.P candidate
+                      Expect.isTrue (value candidate <= best + rounding) "a better one"
+                      let candidate = towards (10.0 ** (-0.5 * float i)) solution.Row candidate
+                      Expect.isTrue (value candidate <= best + rounding) "a better one")
 
           propertyOf
               300

@@ -570,18 +570,7 @@ let private valuing =
               (fun (mdp, exponent) ->
                   let unit = 10.0 ** float exponent
 
-                  let scaled =
-                      FiniteMdp.create
-                          "scaled"
-                          mdp.Gamma
-                          mdp.Actions
-                          (Array.ofSeq mdp.Start)
-                          (Array.init mdp.States mdp.IsTerminal)
-                          (fun state action ->
-                              [ for branch in mdp.Branches(state, action).ToArray() ->
-                                    { branch with Reward = unit * branch.Reward } ])
-                      |> expectOk
-
+                  let scaled = inUnit unit mdp
                   expectClose (1e-11 * size mdp) ((Values.optimal scaled).Eta / unit) (Values.optimal mdp).Eta "η*") ]
 
 /// Processes with any γ up to 1 − 10⁻¹², and a policy.
