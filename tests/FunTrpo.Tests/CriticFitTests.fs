@@ -301,7 +301,7 @@ let private either =
         [ for name, settings in settings do
               testPropertyWithConfig
                   (few 50)
-                  $"{name}: the same again for the same inputs, whatever the memory that it is lent held before; both states stay"
+                  $"{name}: the same again for the same inputs, whatever its memory held before; both states stay"
               <| Prop.forAll tasks (fun task ->
                   let start = begin' task
                   let kept = Vector.toArray start.Parameters

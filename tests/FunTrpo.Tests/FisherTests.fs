@@ -94,7 +94,7 @@ let private fisher =
                   let some = fisherProduct damping (float percent / 100.0) alike.Surrogate v
                   expectSame some (Oracle.floats all) "Fv")
           property
-              "memory that it is lent is its own: two matrices of one surrogate, and the surrogate after both"
+              "its memory is its own: two matrices of one surrogate, and the surrogate after both"
               case
               (fun (case, v, w, damping) ->
                   use surrogate = case.Surrogate

@@ -18,6 +18,7 @@ let private others =
                   NetworkTests.tests
                   LinearizationTests.tests
                   PolicyTests.tests ] ]
+      PartitionTests.tests
       LinearizationTests.threads
       EmbeddingTests.tests
       VectorWidthTests.tests

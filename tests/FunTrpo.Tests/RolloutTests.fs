@@ -497,7 +497,7 @@ let private failures =
                   | Ok(_, between) -> collectBreaking [ later ] horizon 2 between |> isError (faultOf later)
                   | Error _ -> false)
 
-          testProperty "when the first episodes are to begin is told by the first iteration, and thrown by nothing"
+          testProperty "at a reset of the first episodes is the error of the first iteration, and no exception"
           <| Prop.forAll
               (shapes
                |> Gen.bind (fun (count, horizon) ->

@@ -197,7 +197,7 @@ let private moves =
                   Expect.equal other.Outcome it.Outcome "outcome"
                   Expect.equal other.Comparison.Gain (factor * it.Comparison.Gain) "gain")
           property
-              "gives the same bits when it is asked again, whatever the memory that it is lent held before"
+              "gives the same bits when it is asked again, whatever its memory held before"
               (Gen.zip policyCase trustRegionSettings)
               (fun (case, (settings, _)) ->
                   let it = improve settings case.Surrogate

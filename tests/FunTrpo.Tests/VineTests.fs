@@ -398,7 +398,7 @@ let private trains branches =
             Expect.isTrue (Vector.isFinite state.Critic.Parameters) "critic"
             Expect.isTrue (Double.IsFinite report.Improvement.Comparison.Gain) "gain"
             Expect.equal state.Steps (int64 steps.Value) "steps that were made"
-            Expect.equal report.Steps state.Steps "steps that are told"
+            Expect.equal report.Steps state.Steps "reported steps"
 
             Expect.isGreaterThanOrEqual
                 state.Steps
@@ -688,21 +688,21 @@ let private faults =
         "a fault in a branch"
         [ for step in [ horizon + 1; horizon + 2; horizon + small.BranchSteps ] do
               for what in [ "reward"; "observation" ] do
-                  test $"is told with its step: a NaN {what} in step {step}" {
+                  test $"is an error that names the step: a NaN {what} in step {step}" {
                       match update (failing what step) with
                       | Error fault ->
                           Expect.equal fault (NonFiniteEnvironment(what, "Failing-v0", 0, int64 step)) "the fault"
                       | Ok _ -> failtest "it went on"
                   }
 
-              test $"is told with its step: an exception in step {step}" {
+              test $"is an error that names the step: an exception in step {step}" {
                   match update (failing "exception" step) with
                   | Error(FailedEnvironment(error, "Failing-v0", 0, at)) ->
                       Expect.equal (error.Message, at) ("broken", int64 step) "the fault"
                   | other -> failtest $"%A{Result.map fst other}"
               }
 
-          test "is none behind the end of the branches" {
+          test "is no error after the end of the branches" {
               for what in [ "reward"; "observation"; "exception" ] do
                   Expect.isOk (update (failing what (horizon + small.BranchSteps + 1)) |> Result.map ignore) what
           }
@@ -714,7 +714,7 @@ let private faults =
           }
 
           for throws in [ false; true ] do
-              test $"is told where an episode begins that cannot be looked at, throws = {throws}" {
+              test $"is an error where an episode begins whose observation is not finite, or throws: throws = {throws}" {
                   match update (failingStart throws), throws with
                   | Error(NonFiniteEnvironment("observation", "FailingStart-v0", 0, step)), false
                   | Error(FailedEnvironment(_, "FailingStart-v0", 0, step)), true ->
@@ -722,7 +722,7 @@ let private faults =
                   | other, _ -> failtest $"%A{Result.map fst other}"
               } ]
 
-/// A state that counts how often it is given back.
+/// A state that counts how often it is released.
 [<Sealed>]
 type private Borrowed(count: int ref) =
     interface Releasable with
@@ -730,9 +730,9 @@ type private Borrowed(count: int ref) =
 
 let private borrowing =
     testList
-        "what is behind a state"
+        "a state that holds a resource"
         [ for limit in [ None; Some 1000 ] do
-              test $"is given back where a branch is left (time limit {limit})" {
+              test $"is released where a branch is left before its end (time limit {limit})" {
                   let count = ref 0
 
                   let endless =

@@ -33,7 +33,7 @@ let private runOf configuration environment count =
     setup, start, iterations count setup start
 
 /// In which iterations there was such a warning.
-let private told choose (reports: ('State * Report) list) =
+let private warningsOf choose (reports: ('State * Report) list) =
     reports
     |> List.choose (fun (_, report) ->
         report.Warnings |> List.tryPick choose |> Option.map (fun it -> report.Iteration, it))
@@ -50,7 +50,7 @@ let tests =
         "Warnings"
         [ test "a run without a gradient says so after 10 iterations, and whenever that has doubled" {
               let setup, start, results = runOf small (task (Discrete 2) 1 (fun _ -> 5.0)) 100
-              let warnings = told notMoving results
+              let warnings = warningsOf notMoving results
               Expect.equal (List.map fst warnings) doubling "iterations"
 
               for iteration, (count, reason) in warnings do
@@ -83,7 +83,8 @@ let tests =
               && after.Normaliser.Equals before.Normaliser
               && after.Steps > before.Steps)
 
-          testProperty "a streak is told when it is longer than twice the longest that was told, and no earlier"
+          testProperty
+              "a streak causes a warning when it is twice as long as the longest that caused one, and no earlier"
           <| Prop.forAll
               (Gen.listOf (Gen.frequency [ 30, Gen.constant true; 1, Gen.constant false ]) |> Arb.fromGen)
               (fun moves ->
@@ -116,18 +117,18 @@ let tests =
           test "one environment and one step give no gradient, for ever" {
               let configuration = { small with Environments = 1; Horizon = 1 }
               let _, _, results = runOf configuration (task (Discrete 2) 1 (fun action -> float action[0])) 30
-              Expect.equal (told notMoving results |> List.map fst) [ 10; 20 ] "iterations"
+              Expect.equal (warningsOf notMoving results |> List.map fst) [ 10; 20 ] "iterations"
           }
 
           test
-              "an unused dimension of actions with an entropy bonus comes to a bound, which is told, and training goes on" {
+              "an unused dimension of actions with an entropy bonus comes to a bound, which is a warning, and training goes on" {
               let configuration = { small with Delta = 1.0; EntropyBonus = 1.0; InitialLogSigma = 5.0; Horizon = 32 }
 
               let environment = task (Space.box 2 -1.0 1.0) 1 (fun action -> -abs(float action[0] - 0.3))
               let _, _, results = runOf configuration environment 200
 
               let bound =
-                  told
+                  warningsOf
                       (function
                       | SigmaAtBound(_, dimension, logSigma, bonus) -> Some(dimension, logSigma, bonus)
                       | _ -> None)
@@ -177,7 +178,7 @@ let tests =
               let _, _, results = runOf configuration (task (Discrete 2) 1 (fun action -> float action[0])) 60
 
               let decided =
-                  told
+                  warningsOf
                       (function
                       | LowEntropy(count, entropy) -> Some(count, entropy)
                       | _ -> None)
@@ -191,14 +192,14 @@ let tests =
           }
 
           testProperty
-              "an episode that goes on is told when it is as long as the configuration says, and when that has doubled"
+              "an episode that goes on is a warning when it is as long as the configuration says, and when that has doubled"
           <| Prop.forAll (Gen.choose (3, 60) |> Arb.fromGen) (fun limit ->
               let configuration = { small with LongEpisode = limit }
               let environment = task (Discrete 2) Int32.MaxValue (fun action -> float action[0])
               let _, _, results = runOf configuration environment 40
 
               let lengths =
-                  told
+                  warningsOf
                       (function
                       | LongEpisode(_, _, steps) -> Some steps
                       | _ -> None)
