@@ -26,8 +26,8 @@ let read file = File.ReadAllText(Path.Combine(root, file)).ReplaceLineEndings "\
 /// Every Markdown document of the project.
 let private documents =
     "README.md"
-    :: (Directory.GetFiles(Path.Combine(root, "docs"), "*.md")
-        |> Array.map (fun path -> "docs/" + Path.GetFileName path)
+    :: (Directory.GetFiles(Path.Combine(root, "docs"), "*.md", SearchOption.AllDirectories)
+        |> Array.map (fun path -> Path.GetRelativePath(root, path).Replace('\\', '/'))
         |> List.ofArray)
 
 /// The blocks of a document that stand after a mark of a kind: the file that the mark names, and the block.
@@ -319,6 +319,28 @@ let private glossary =
             Expect.isTrue isThere $"{term}: {file}"
     }
 
+let private decisions =
+    test "docs/decisions/index.md lists every record, by the date and the title of each" {
+        let rows =
+            [ for found in Regex.Matches(read "docs/decisions/index.md", @"(?m)^\| ([\d-]+) \| \[(.+)\]\((.+)\.md\) \|") ->
+                  found.Groups[3].Value, found.Groups[1].Value, found.Groups[2].Value ]
+
+        let records =
+            [ for path in Directory.GetFiles(Path.Combine(root, "docs/decisions"), "*.md") do
+                  let name = Path.GetFileNameWithoutExtension path
+
+                  if name <> "index" then
+                      let record = File.ReadAllText(path).ReplaceLineEndings "\n"
+                      let heads = [ for found in Regex.Matches(record, "(?m)^## (.+)$") -> found.Groups[1].Value ]
+                      Expect.equal heads [ "Context"; "Decision"; "Consequences"; "Measurement" ] $"the parts of {name}"
+                      let first = Regex.Match(record, @"\A# (.+)\n\n(\d{4}-\d\d-\d\d)\n")
+                      Expect.stringStarts name first.Groups[2].Value "the date"
+                      name, first.Groups[2].Value, first.Groups[1].Value ]
+
+        Expect.isGreaterThan records.Length 10 "records"
+        Expect.equal (List.sort rows) (List.sort records) "the list"
+    }
+
 let tests =
     testList
         "Documentation"
@@ -333,4 +355,6 @@ let tests =
           testList "tables" tables
           testList "pictures" pictures
           plotVersion
-          sourceMap ]
+          sourceMap
+          glossary
+          decisions ]
