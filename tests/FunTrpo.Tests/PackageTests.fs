@@ -176,6 +176,7 @@ let private expected =
           [ "DotnetToolSettings.xml"
             "FSharp.Core.dll"
             "FunTrpo.Cli.deps.json"
+            "FunTrpo.CSharp.dll"
             "FunTrpo.Cli.dll"
             "FunTrpo.Cli.runtimeconfig.json"
             "FunTrpo.Environments.dll"

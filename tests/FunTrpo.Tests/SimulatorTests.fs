@@ -328,7 +328,8 @@ let private making =
             new Walk(ignore)
 
         let environment: Environment<_> = Simulator.environment make
-        Tasks.Parallel.For(0, 16, fun i -> environment.Reset(Key.ofSeed (int64 i)) |> ignore) |> ignore
+        let reset (i: int) = environment.Reset(Key.ofSeed (int64 i)) |> ignore
+        Tasks.Parallel.For(0, 16, reset) |> ignore
         Expect.equal collisions.Value 0 "collisions"
     }
 
