@@ -368,7 +368,10 @@ let all =
               [ "report" ]
               "Report.fs"
               [ slip "the largest KL of a report is the mean" "(comparison r).MaxKl" "(comparison r).MeanKl" ]
-          core [ "setup" ] "Setup.fs" [ slip "a state continues with other networks" "          \"criticHidden\"" "          \"\"" ]
+          core
+              [ "setup" ]
+              "Setup.fs"
+              [ slip "a state continues with other networks" "          \"criticHidden\"" "          \"\"" ]
           core
               [ "Training"; "Vine" ]
               "Training.fs"
@@ -589,10 +592,7 @@ let all =
                 slip "every evaluation by the command has the same seed" "(Key.ofSeed seed)" "(Key.ofSeed (0L * seed))" ]
           command
               "Train.fs"
-              [ slip
-                    "a run that was solved is not in the end"
-                    "solved <- solved || (goal"
-                    "solved <- (goal" ]
+              [ slip "a run that was solved is not in the end" "solved <- solved || (goal" "solved <- (goal" ]
           command
               "RunFiles.fs"
               [ slip

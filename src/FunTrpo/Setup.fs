@@ -143,6 +143,7 @@ module Setup =
                 let value = field.Get setup.Configuration
 
                 return!
-                    configuration |> ConfigurationLimits.refuse field.Name $"it is {value}, and cannot change during training"
+                    configuration
+                    |> ConfigurationLimits.refuse field.Name $"it is {value}, and cannot change during training"
             | None -> return { changed with Collect = setup.Collect; Improve = setup.Improve }
         }

@@ -121,11 +121,7 @@ let tests =
           test "of an environment that gives NaN, or throws, is an error that names it and the step" {
               let discrete =
                   let policy =
-                      Policy.create
-                          (Architecture.uniform [] Activation.Tanh)
-                          0.0
-                          (Space.box 1 -10.0 10.0)
-                          (Discrete 2)
+                      Policy.create (Architecture.uniform [] Activation.Tanh) 0.0 (Space.box 1 -10.0 10.0) (Discrete 2)
 
                   { Policy = policy
                     Parameters = policy.Network.Initialise(Key.ofSeed 1L)
