@@ -73,6 +73,17 @@ module TrustRegion =
     /// A curvature below this fraction of the damped one cannot be distinguished from zero, because products are float32.
     let private resolution = 1e-6
 
+    /// xᵀHx or, without `DampedLength`, xᵀFx of the direction x.
+    let private curvatureOf settings (hessian: Fisher) (direction: Vector) =
+        use product = PooledBuffer.Rent direction.Length
+        hessian.Product direction product.Memory
+        let damped = Vector.dot direction (Vector(Memory.op_Implicit product.Memory))
+
+        if settings.DampedLength then
+            damped
+        else
+            max (damped - settings.Damping * Vector.dot direction direction) (resolution * damped)
+
     /// Improves the policy by one step. A trust-region step along F⁻¹∇L is TRPO, a fixed step along F⁻¹∇L the natural policy
     /// gradient (Kakade 2001), and a fixed step along ∇L REINFORCE (Williams 1992).
     ///
@@ -103,17 +114,6 @@ module TrustRegion =
             let parameters = Vector.addScaled learningRate direction old
             ended (Moved(1.0, 1)) parameters (Surrogate.at surrogate parameters)
 
-        /// xᵀHx or xᵀFx, as configured, of the direction x.
-        let curvatureOf direction =
-            use product = PooledBuffer.Rent old.Length
-            hessian.Product direction product.Memory
-            let damped = Vector.dot direction (Vector(Memory.op_Implicit product.Memory))
-
-            if settings.DampedLength then
-                damped
-            else
-                max (damped - settings.Damping * Vector.dot direction direction) (resolution * damped)
-
         let stepWithin delta lineSearch direction =
             let evaluate, acceptable = Surrogate.at surrogate, acceptable delta
 
@@ -125,7 +125,7 @@ module TrustRegion =
                     old
                     delta
                     infinity
-                    (curvatureOf direction)
+                    (curvatureOf settings hessian direction)
                     direction
             with
             | Accepted(parameters, comparison, fraction, tries) -> ended (Moved(fraction, tries)) parameters comparison

@@ -131,6 +131,21 @@ module Vine =
         for instance in ends do
             instance.State.Inner |> ValueOption.iter Releasable.release
 
+    /// The instances at the start of their branch of this number. `first` has the first action of each branch.
+    let private startBranch (instances: ImmutableArray<Instance<'State>>) branches (first: Matrix) branch =
+        let width = first.Columns
+
+        ImmutableArray.CreateRange(
+            instances
+            |> Seq.mapi (fun i instance ->
+                let action = first.Memory.Slice((i * branches + branch) * width, width)
+
+                { State = { Inner = ValueSome instance.State; First = action }
+                  Return = 0.0
+                  Length = 0
+                  Steps = instance.Steps })
+        )
+
     /// Returns a vine with the states of the instances as its rollout set, or the fault of a rollout. After the first action of
     /// a branch, the actor's policy chooses the actions.
     ///
@@ -152,21 +167,6 @@ module Vine =
         let count = countWithin settings.Branches environment.ActionSpace
         let branches = branchesIn environment.ActionSpace settings.Branches
 
-        /// The instances at the start of their branch of this number.
-        let startBranch (first: Matrix) branch =
-            let width = first.Columns
-
-            ImmutableArray.CreateRange(
-                instances
-                |> Seq.mapi (fun i instance ->
-                    let action = first.Memory.Slice((i * branches + branch) * width, width)
-
-                    { State = { Inner = ValueSome instance.State; First = action }
-                      Return = 0.0
-                      Length = 0
-                      Steps = instance.Steps })
-            )
-
         result {
             // A rollout that keeps the states observes each state, and draws an action in it, once for each branch.
             let! drawn, _ =
@@ -183,7 +183,7 @@ module Vine =
 
             for branch in 0 .. branches - 1 do
                 let! batch, ends =
-                    startBranch first branch
+                    startBranch instances branches first branch
                     |> Rollout.collect (inBranches environment) actor settings.Steps threads (Key.named "play" key)
 
                 releaseStates ends
