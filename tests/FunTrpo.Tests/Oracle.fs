@@ -129,8 +129,10 @@ let private sum (terms: seq<HyperDual>) = Seq.fold (+) HyperDual.Zero terms
 
 let private half = constant 0.5
 
-/// The means and the log σ of a Gaussian.
-let private gaussian (parameters: HyperDual[]) = Array.splitAt (parameters.Length / 2) parameters
+/// The means and the log σ of a Gaussian. A log σ counts between −20 and 10, with the derivatives of the formulas at that value.
+let private gaussian (parameters: HyperDual[]) =
+    let means, logSigmas = Array.splitAt (parameters.Length / 2) parameters
+    means, logSigmas |> Array.map (fun logSigma -> { logSigma with X = Math.Clamp(logSigma.X, -20.0, 10.0) })
 
 /// log p(action)
 let logProbability space (parameters: HyperDual[]) (action: float32[]) =
