@@ -159,10 +159,7 @@ let accountOf (solved: (WorstCase.Step * float) option) (improvement: Improvemen
 
     { MeanKl = improvement.Comparison.MeanKl
       MaxKl = improvement.Comparison.MaxKl
-      Fraction =
-        match improvement.Outcome with
-        | Moved(fraction, _) -> fraction
-        | _ -> 0.0
+      Fraction = improvement.Outcome.Fraction
       Iterations = iterations
       Gap = gap
       Advantage = solved |> Option.map snd |> Option.defaultValue 1.0

@@ -80,12 +80,7 @@ module Subjects =
 
     let private countsOf (improvement: Improvement) =
         let iterations = improvement.Solution |> Option.map _.Iterations |> Option.defaultValue 0
-
-        match improvement.Outcome with
-        | Moved(_, tries)
-        | LineSearchFailed tries -> iterations, tries
-        | NoGradient
-        | NoCurvature -> iterations, 0
+        iterations, improvement.Outcome.Tries
 
     let private normals name rows columns =
         Matrix.Create(rows, columns, Fill(fun numbers -> Key.fillNormal numbers (Key.named name (Key.ofSeed 1L))))

@@ -90,12 +90,14 @@ public sealed record IterationReport
         Warnings = ValueList.Of(report.Warnings.Select(WarningModule.message));
         Entropy = comparison.Entropy;
         GradientNorm = improvement.GradientNorm;
-        (Outcome, StepFraction, LineSearchTries) = improvement.Outcome switch
+        StepFraction = improvement.Outcome.Fraction;
+        LineSearchTries = improvement.Outcome.Tries;
+        Outcome = improvement.Outcome switch
         {
-            Core.Outcome.Moved moved => (StepOutcome.Moved, moved.fraction, moved.tries),
-            Core.Outcome.LineSearchFailed failed => (StepOutcome.LineSearchFailed, 0.0, failed.tries),
-            { IsNoGradient: true } => (StepOutcome.NoGradient, 0.0, 0),
-            _ => (StepOutcome.NoCurvature, 0.0, 0),
+            { IsMoved: true } => StepOutcome.Moved,
+            { IsLineSearchFailed: true } => StepOutcome.LineSearchFailed,
+            { IsNoGradient: true } => StepOutcome.NoGradient,
+            _ => StepOutcome.NoCurvature,
         };
 
         if (OptionModule.ToObj(improvement.Solution) is { } solution)

@@ -192,9 +192,6 @@ let private settingsText settings =
     node.Add("configuration", fields)
     print node
 
-/// Thrown and caught only within `settings`. An exception is simplest here, because reading wrong JSON throws anyway.
-exception private Unreadable of why: string
-
 let private settingsOf (node: JsonNode) =
     let known =
         [ "environment"; "environmentFrom"; "seed"; "steps"; "stopAt"; "startedFrom"; "configuration" ]
@@ -203,22 +200,22 @@ let private settingsOf (node: JsonNode) =
         match node with
         | :? JsonValue as value when value.GetValueKind() = JsonValueKind.String -> value.GetValue<string>()
         | :? JsonValue as value -> value.ToJsonString()
-        | _ -> raise (Unreadable $"its {name} is no value")
+        | _ -> Json.unreadable $"its {name} is no value"
 
     let property (name: string) =
         match node[name] with
-        | null -> raise (Unreadable $"it has no {name}")
+        | null -> Json.unreadable $"it has no {name}"
         | value -> value
 
     for KeyValue(name, _) in node.AsObject() do
         if not (List.contains name known) then
-            raise (Unreadable $"it has the unknown {name}{Suggestion.among known name}")
+            Json.unreadable $"it has the unknown {name}{Suggestion.among known name}"
 
     /// A value that has been checked as that of the command's option.
     let orUnreadable (value: Result<'T, Fault>) =
         match value with
         | Ok value -> value
-        | Error fault -> raise (Unreadable(Fault.message fault))
+        | Error fault -> Json.unreadable (Fault.message fault)
 
     let steps = (property "steps").GetValue<int64>()
 

@@ -189,7 +189,6 @@ let iterate
                 for warning in report.Warnings do
                     errors.WriteLine $"Warning in iteration {report.Iteration}: {Warning.message warning}"
 
-
                 if now - lastSaved >= options.SaveEvery then
                     save now
     finally

@@ -96,18 +96,6 @@ module Report =
         | IterationLimit -> "iteration limit"
         | VanishingCurvature _ -> "vanishing curvature"
 
-    let private tries (report: Report) =
-        match report.Improvement.Outcome with
-        | Moved(_, tries)
-        | LineSearchFailed tries -> tries
-        | NoGradient
-        | NoCurvature -> 0
-
-    let private stepFraction (report: Report) =
-        match report.Improvement.Outcome with
-        | Moved(fraction, _) -> fraction
-        | _ -> 0.0
-
     let private meanLength (report: Report) =
         if report.Finished.IsEmpty then
             nan
@@ -116,6 +104,10 @@ module Report =
 
     let private comparison (report: Report) = report.Improvement.Comparison
     let private solution (report: Report) = report.Improvement.Solution
+
+    /// A number of the solution; NaN if conjugate gradient was not used.
+    let private ofSolution (read: Solution -> float) report =
+        solution report |> Option.map read |> Option.defaultValue nan
 
     /// All quantities of an iteration, in the order in which they are shown. The console, progress.csv and the facade show these.
     let fields =
@@ -137,20 +129,19 @@ module Report =
           number "surrogateGain" "" "increase of the surrogate by the step" (fun r -> (comparison r).Gain)
           number "surrogateGainError" "" "standard error of that increase" (fun r -> (comparison r).GainError)
           number "gradientNorm" "" "norm of the surrogate's gradient" (fun r -> r.Improvement.GradientNorm)
-          number "cgIterations" "" "iterations of conjugate gradient" (fun r ->
-              match solution r with
-              | Some solution -> float solution.Iterations
-              | None -> nan)
-          number "cgResidual" "" "relative residual of conjugate gradient" (fun r ->
-              match solution r with
-              | Some solution -> solution.Residual
-              | None -> nan)
+          number "cgIterations" "" "iterations of conjugate gradient" (ofSolution (fun s -> float s.Iterations))
+          number "cgResidual" "" "relative residual of conjugate gradient" (ofSolution _.Residual)
           text
               "cgStop"
               "why conjugate gradient stopped"
               (solution >> Option.map (fun solution -> stopName solution.Stop))
-          whole "lineSearchTries" "" "step lengths that the line search tried" (tries >> int64)
-          number "stepFraction" "" "fraction of the full step that was accepted; 0 if none was" stepFraction
+          whole "lineSearchTries" "" "step lengths that the line search tried" (fun r ->
+              int64 r.Improvement.Outcome.Tries)
+          number
+              "stepFraction"
+              ""
+              "fraction of the full step that was accepted; 0 if none was"
+              _.Improvement.Outcome.Fraction
           number
               "explainedVariance"
               ""

@@ -190,14 +190,14 @@ module Stages =
     let internal improve (setup: Setup<'State>) state updateBatch =
         use surrogate = surrogateOf setup state updateBatch
 
-        setup.Improve (improvementSettings setup state) surrogate
-        |> Result.map (fun improvement ->
-            { improvement with Parameters = Policy.boundLogSigmas setup.Policy improvement.Parameters })
-        |> Result.mapError (nonFinite setup state)
-        |> Result.bind (fun improvement ->
-            Vector.isFinite improvement.Parameters
-            |> requireFinite "policy" setup state
-            |> Result.map (fun () -> improvement))
+        result {
+            let! improvement =
+                setup.Improve (improvementSettings setup state) surrogate |> Result.mapError (nonFinite setup state)
+
+            let parameters = Policy.boundLogSigmas setup.Policy improvement.Parameters
+            do! requireFinite "policy" setup state (Vector.isFinite parameters)
+            return { improvement with Parameters = parameters }
+        }
 
     /// The critic after its fit to the returns of the batch, and the root mean squared error of its values then.
     let internal fitCritic (setup: Setup<'State>) (state: State<'State>) advantageBatch =
@@ -210,7 +210,7 @@ module Stages =
                 (keyOf state |> Key.named "critic")
                 advantageBatch.Critic
 
-        Vector.isFinite critic.Parameters
-        |> requireFinite "critic" setup state
-        |> Result.map (fun () ->
-            critic, Critic.error setup.Critic critic advantageBatch.Observations advantageBatch.Returns)
+        result {
+            do! requireFinite "critic" setup state (Vector.isFinite critic.Parameters)
+            return critic, Critic.error setup.Critic critic advantageBatch.Observations advantageBatch.Returns
+        }

@@ -43,6 +43,22 @@ type Outcome =
     /// No length that was tried gained within the trust region.
     | LineSearchFailed of tries: int
 
+    /// The number of step lengths that were tried.
+    member this.Tries =
+        match this with
+        | Moved(_, tries)
+        | LineSearchFailed tries -> tries
+        | NoGradient
+        | NoCurvature -> 0
+
+    /// The fraction of the full step that was taken; 0 if none was.
+    member this.Fraction =
+        match this with
+        | Moved(fraction, _) -> fraction
+        | LineSearchFailed _
+        | NoGradient
+        | NoCurvature -> 0.0
+
 /// The result of a policy improvement. Unless the outcome is `Moved`, the parameters are exactly the old ones.
 type Improvement =
     {
