@@ -299,6 +299,23 @@ let private sourceMap =
         Expect.equal listed compiled "the files"
     }
 
+let private readmeMap =
+    test "README.md lists every source file" {
+        let readme = read "README.md"
+
+        let files =
+            [ for project in Directory.GetDirectories(Path.Combine(root, "src")) do
+                  for pattern in [ "*.fs"; "*.cs" ] do
+                      for file in Directory.GetFiles(project, pattern) ->
+                          $"src/{Path.GetFileName project}/{Path.GetFileName file}" ]
+
+        Expect.isGreaterThan files.Length 100 "files"
+
+        Expect.isEmpty
+            (files |> List.filter (fun file -> not (readme.Contains $"({file})")))
+            "files that are not listed"
+    }
+
 let private glossary =
     test "docs/glossary.md explains each term once, and names files that exist" {
         let rows =
@@ -356,5 +373,6 @@ let tests =
           testList "pictures" pictures
           plotVersion
           sourceMap
+          readmeMap
           glossary
           decisions ]
