@@ -107,8 +107,8 @@ let all =
               "Composition.fs"
               [ slip
                     "a cotangent passes a hidden layer without its activation derivatives"
-                    "                        atFirst.ActivationDerivatives,"
-                    "                        ActivationDerivatives.One," ]
+                    "                    first.ActivationDerivatives,"
+                    "                    ActivationDerivatives.One," ]
           core
               [ "networks"; "surrogate and Fisher" ]
               "Linearization.fs"
@@ -137,7 +137,7 @@ let all =
               "Embedding.fs"
               [ slip
                     "free outputs of a lookup get no cotangent"
-                    "            add (cotangent.Slice(outputs, free)) (parameters.Slice tableCount)"
+                    "            add (cotangent.Slice(outputs, stateIndependent)) (parameters.Slice tableCount)"
                     "" ]
           core
               [ "distributions"; "Entropy" ]
@@ -154,8 +154,8 @@ let all =
                 slip "the metric of log σ is 1" "<- 2f" "<- 1f"
                 slip
                     "several choices are drawn by one number"
-                    "Key.uniform (if counts.Length = 1 then key else Key.at (int64 c) key)"
-                    "Key.uniform key"
+                    "if counts.Length = 1 then key else Key.at (int64 c) key"
+                    "key"
                 slip "the gradient of the entropy has a wrong sign" "(logP + entropy)" "(logP - entropy)"
                 slip "a Gaussian's entropy lacks ½" "+ 0.5 + halfLogTwoPi" "+ halfLogTwoPi" ]
           core
@@ -227,13 +227,16 @@ let all =
                     "directions are conjugate by the inverse factor"
                     "addScaled (next / squared) p r p"
                     "addScaled (squared / next) p r p"
-                slip "the squared residual is the first one's for ever" "squared <- next" "squared <- squared"
+                slip
+                    "the squared residual is the first one's for ever"
+                    "squared <- advance squared pAp product x r p"
+                    "advance squared pAp product x r p |> ignore"
                 slip "the tolerance is absolute" "settings.Tolerance * initial" "settings.Tolerance"
                 slip
                     "there is one iteration too few"
                     "residuals.Count <= settings.Iterations"
                     "residuals.Count < settings.Iterations"
-                slip "residuals are absolute" "residuals.Add(sqrt next / initial)" "residuals.Add(sqrt next)" ]
+                slip "residuals are absolute" "residuals.Add(sqrt squared / initial)" "residuals.Add(sqrt squared)" ]
           core
               [ "line search"; "trust region" ]
               "LineSearch.fs"
@@ -584,15 +587,20 @@ let all =
               [ slip "every evaluation has the same seed" "KeyModule.ofSeed(Seed)" "KeyModule.ofSeed(0)" ]
 
           command
-              "Program.fs"
+              "TrainCommand.fs"
               [ slip
                     "a run without --steps has no more than the preset"
                     "then 5L * registered.Steps else"
-                    "then registered.Steps else"
-                slip "every evaluation by the command has the same seed" "(Key.ofSeed seed)" "(Key.ofSeed (0L * seed))" ]
+                    "then registered.Steps else" ]
+          command
+              "EvaluateCommand.fs"
+              [ slip "every evaluation by the command has the same seed" "(Key.ofSeed seed)" "(Key.ofSeed (0L * seed))" ]
           command
               "Train.fs"
-              [ slip "a run that was solved is not in the end" "solved <- solved || (goal" "solved <- (goal" ]
+              [ slip
+                    "a run that was solved is not in the end"
+                    "isSolved <- isSolved || isReached"
+                    "isSolved <- isReached" ]
           command
               "RunFiles.fs"
               [ slip

@@ -203,7 +203,7 @@ public sealed class Space : IEquatable<Space>
     private static void RequireCount(int count, string name)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(count, 1, name);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, SpaceModule.most, name);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, SpaceModule.maxCount, name);
     }
 
     /// <summary>Returns a short description, such as <c>Box(2; [-1, 1])</c>.</summary>

@@ -189,7 +189,7 @@ public sealed record TrainingOptions
     /// The number of environment steps of earlier training of the policy to start from. <see cref="DeltaHalfLife"/> counts them too.
     /// Default 0; an integer in [0, 2147483647].
     /// </summary>
-    public int StepsMade { get; init; }
+    public int PreviousSteps { get; init; }
 
     /// <summary>
     /// The factor of the direction in a fixed step. Good values are about 1 for the gradient and 0.3 for the natural gradient. Default
@@ -346,7 +346,7 @@ public sealed record TrainingOptions
         Step = core.Step.IsFixed ? StepLength.Fixed : StepLength.TrustRegion;
         Delta = core.Delta;
         DeltaHalfLife = core.DeltaHalfLife;
-        StepsMade = core.StepsMade;
+        PreviousSteps = core.PreviousSteps;
         LearningRate = core.LearningRate;
         EntropyBonus = core.EntropyBonus;
         Damping = core.Damping;
@@ -416,7 +416,7 @@ public sealed record TrainingOptions
             step: Step == StepLength.Fixed ? StepKind.Fixed : StepKind.TrustRegion,
             delta: Delta,
             deltaHalfLife: DeltaHalfLife,
-            stepsMade: StepsMade,
+            previousSteps: PreviousSteps,
             learningRate: LearningRate,
             entropyBonus: EntropyBonus,
             damping: Damping,

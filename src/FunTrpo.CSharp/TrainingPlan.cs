@@ -171,7 +171,7 @@ public sealed class TrainingPlan
             {
                 if (!iterations.MoveNext())
                 {
-                    return StopReason.StepsMade;
+                    return StopReason.TotalStepsReached;
                 }
 
                 state = iterations.Current.State;

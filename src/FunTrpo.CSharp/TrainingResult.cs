@@ -10,7 +10,7 @@ namespace FunTrpo.CSharp;
 public enum StopReason
 {
     /// <summary>Training has made <see cref="TrainingOptions.TotalSteps"/>.</summary>
-    StepsMade,
+    TotalStepsReached,
 
     /// <summary>The mean return of the last 100 episodes has reached <see cref="TrainingOptions.StopAtReturn"/>.</summary>
     GoalReached,

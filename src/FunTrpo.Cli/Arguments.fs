@@ -65,7 +65,7 @@ let private set name text configuration =
         let names = String.concat ", " known
 
         Error(
-            InvalidSetting(name, text, $"there is no such field; the fields are {names}{Suggestion.among known name}")
+            InvalidSetting(name, text, $"there is no such field{Suggestion.among known name}; the fields are {names}")
         )
 
 /// The configuration with these fields set in order. The names are distinct.

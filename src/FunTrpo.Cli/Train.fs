@@ -3,9 +3,7 @@ module FunTrpo.Cli.Train
 
 open System
 open System.Diagnostics
-open System.Globalization
 open System.IO
-open System.Runtime.InteropServices
 open FunTrpo
 
 type Options =
@@ -27,65 +25,6 @@ type Options =
         /// A saved policy to start from.
         From: SavedPolicy option
     }
-
-/// A cell that shows a quantity of `Report.fields`; a dash if it has no value.
-let private quantity name (format: string) report =
-    match Report.value name report with
-    | ReportValue.Whole number -> number.ToString CultureInfo.InvariantCulture
-    | ReportValue.Number number -> number.ToString(format, CultureInfo.InvariantCulture)
-    | ReportValue.Text text -> text
-    | ReportValue.Missing -> "–"
-
-let private tries (report: Report) =
-    match report.Improvement.Outcome with
-    | Moved(_, tries) -> string tries
-    | LineSearchFailed _ -> "failed"
-    | NoGradient
-    | NoCurvature -> "none"
-
-/// The columns that are printed: the heading, the width and the cell.
-let private columns: (string * int * (Report -> string)) list =
-    [ "steps", 9, quantity "steps" ""
-      "return", 10, quantity "meanReturn" "F2"
-      "KL", 10, quantity "meanKl" "F5"
-      "KL/δ", 6, quantity "klOverDelta" "F2"
-      "gain", 9, quantity "surrogateGain" "F4"
-      "cg", 3, quantity "cgIterations" "F0"
-      "residual", 9, quantity "cgResidual" "0.0e+0"
-      "tries", 6, tries
-      "explained", 10, quantity "explainedVariance" "F3"
-      "entropy", 8, quantity "entropy" "F3"
-      "steps/s", 10, quantity "stepsPerSecond" "F0" ]
-
-let private row cellOf =
-    columns
-    |> List.map (fun (heading, width, cell) -> (cellOf heading cell: string).PadLeft width)
-    |> String.concat " "
-
-let private header = row (fun heading _ -> heading)
-
-let private line report = row (fun _ cell -> cell report)
-
-/// Handles Ctrl-C and SIGTERM until it is disposed of. After the first signal the current iteration is finished and saved; a second
-/// signal ends the process at once.
-type private Interruption() =
-    let mutable requested = false
-
-    let watch signal =
-        PosixSignalRegistration.Create(
-            signal,
-            fun (context: PosixSignalContext) ->
-                context.Cancel <- not requested
-                requested <- true
-        )
-
-    let registrations = [ watch PosixSignal.SIGINT; watch PosixSignal.SIGTERM ]
-    member _.IsRequested = requested
-
-    interface IDisposable with
-        member _.Dispose() =
-            for registration in registrations do
-                registration.Dispose()
 
 /// The setup, the initial state and the folder of the run, or a fault.
 let private prepare options environment =
@@ -130,6 +69,38 @@ let private settings options id : RunFiles.Settings =
       StartedFrom = options.From |> Option.map (fun saved -> Sha256.ofParameters saved.Actor.Parameters)
       Fields = [ for field in Configuration.fields -> field.Name, field.Get options.Configuration ] }
 
+/// The mean return at which the run counts as solved.
+let private goal options = options.StopAt |> Option.orElse options.SolvedAt
+
+let private isReached (state: State<'State>) goal = goal |> Option.exists (fun goal -> State.hasReached goal state)
+
+/// Prints the line and the warnings of an iteration, under a header every 25 iterations.
+let private print (report: Report) (output: TextWriter) (errors: TextWriter) =
+    if (report.Iteration - 1) % 25 = 0 then
+        output.WriteLine ProgressTable.header
+
+    output.WriteLine(ProgressTable.line report)
+
+    for warning in report.Warnings do
+        errors.WriteLine $"Warning in iteration {report.Iteration}: {Warning.message warning}"
+
+/// The last line of a run: how it ended, and what the policy reaches.
+let private conclusion options id isInterrupted isSolved (elapsed: TimeSpan) (state: State<'State>) =
+    let verdict =
+        match goal options with
+        | _ when isInterrupted -> "was interrupted"
+        | None -> "was trained"
+        | Some goal when options.SolvedAt <> Some goal ->
+            if isSolved then $"reached its goal of {goal}" else $"did not reach its goal of {goal}"
+        | _ -> if isSolved then "is solved" else "is not solved"
+
+    let mean =
+        State.meanReturn state
+        |> Option.map (fun mean -> $"mean return {mean:F2} over the last {state.RecentReturns.Length} episodes")
+        |> Option.defaultValue "no episode has finished"
+
+    $"{id} {verdict}: {mean}, after {state.Steps} steps and {elapsed.TotalSeconds:F1} s"
+
 /// Runs iterations until the steps are made, the goal is reached, a fault occurs, or the user interrupts the run. `write` changes
 /// the run's folder. Returns the exit code.
 let iterate
@@ -144,31 +115,25 @@ let iterate
     let configuration = options.Configuration
     let clock = Stopwatch.StartNew()
 
-    /// The mean return at which the run counts as solved.
-    let goal = options.StopAt |> Option.orElse options.SolvedAt
-
     saved options setup false TimeSpan.Zero initial
     ||> RunFiles.beginning (settings options id)
     |> List.iter write
 
     use interruption = new Interruption()
     use iterations = (Training.runFor options.Steps setup initial).GetEnumerator()
-
     let mutable state = initial
-    let mutable solved = false
+    let mutable isSolved = false
     let mutable fault = None
     let mutable lastSaved = clock.Elapsed
 
     let save now =
-        saved options setup solved now state ||> RunFiles.saving |> List.iter write
+        saved options setup isSolved now state ||> RunFiles.saving |> List.iter write
         lastSaved <- now
 
     output.WriteLine
         $"{id}: seed {options.Seed}, {configuration.Environments} environments × {configuration.Horizon} steps an iteration, a policy of {initial.PolicyParameters.Length} parameters"
 
-    let continues () =
-        let goalReached = options.StopAt |> Option.exists (fun goal -> State.hasReached goal state)
-        fault.IsNone && not goalReached && not interruption.IsRequested
+    let continues () = fault.IsNone && not (isReached state options.StopAt) && not interruption.IsRequested
 
     try
         while continues () && iterations.MoveNext() do
@@ -179,35 +144,15 @@ let iterate
                 // The line is written first: a saved state always has its line in progress.csv.
                 write (RunFiles.line report)
                 state <- next
-                solved <- solved || (goal |> Option.exists (fun goal -> State.hasReached goal state))
-
-                if (report.Iteration - 1) % 25 = 0 then
-                    output.WriteLine header
-
-                output.WriteLine(line report)
-
-                for warning in report.Warnings do
-                    errors.WriteLine $"Warning in iteration {report.Iteration}: {Warning.message warning}"
+                isSolved <- isSolved || isReached state (goal options)
+                print report output errors
 
                 if now - lastSaved >= options.SaveEvery then
                     save now
     finally
         save clock.Elapsed
 
-    let verdict =
-        match goal with
-        | _ when interruption.IsRequested -> "was interrupted"
-        | None -> "was trained"
-        | Some goal when options.SolvedAt <> Some goal ->
-            if solved then $"reached its goal of {goal}" else $"did not reach its goal of {goal}"
-        | _ -> if solved then "is solved" else "is not solved"
-
-    let mean =
-        State.meanReturn state
-        |> Option.map (fun mean -> $"mean return {mean:F2} over the last {state.RecentReturns.Length} episodes")
-        |> Option.defaultValue "no episode has finished"
-
-    output.WriteLine $"{id} {verdict}: {mean}, after {state.Steps} steps and {clock.Elapsed.TotalSeconds:F1} s"
+    output.WriteLine(conclusion options id interruption.IsRequested isSolved clock.Elapsed state)
     output.WriteLine $"The policy and the progress are in {options.Folder}"
 
     match fault with

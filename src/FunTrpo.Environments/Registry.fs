@@ -1,5 +1,6 @@
 namespace FunTrpo.Environments
 
+open System
 open FunTrpo
 
 /// A function of an environment that works for every type of states.
@@ -16,12 +17,17 @@ type Registered =
     abstract Steps: int64
     /// The mean return of 100 episodes at which the task counts as solved, if there is one.
     abstract SolvedAt: float option
-    /// Applies the function to the environment. Throws an `EnvironmentUnavailable` if the environment cannot be made.
+    /// Applies the function to the environment. Throws an `EnvironmentUnavailable` if the environment cannot be made, and an
+    /// `EnvironmentNotDisposed` if it cannot be disposed of afterwards.
     abstract Use: EnvironmentUse<'Result> -> 'Result
 
 /// An environment could not be made: its id, and the exception that its factory threw.
 exception EnvironmentUnavailable of environment: string * error: exn with
     override this.Message = $"{this.environment} could not be made: {this.error.Message}"
+
+/// The simulators of an environment could not be disposed of: its id, and the exception that one of them threw.
+exception EnvironmentNotDisposed of environment: string * error: exn with
+    override this.Message = $"{this.environment} could not be disposed of: {this.error.Message}"
 
 /// What is known about training on an environment.
 type Tuning =
@@ -52,6 +58,26 @@ module Registered =
             member _.SolvedAt = tuning.SolvedAt
             member _.Use environmentUse = environmentUse.With environment }
 
+    /// Applies the function to the environment and disposes of the environment. An exception of the function comes before one of `Dispose`.
+    let private disposingAfterwards id (environment: #IDisposable) apply =
+        let result =
+            try
+                apply environment
+            with _ ->
+                try
+                    environment.Dispose()
+                with _ ->
+                    ()
+
+                reraise ()
+
+        try
+            environment.Dispose()
+        with error ->
+            raise (EnvironmentNotDisposed(id, error))
+
+        result
+
     let internal ofNamedSimulators (id: unit -> string) (tuning: Tuning) (make: unit -> Simulator) =
         { new Registered with
             member _.Id = id ()
@@ -60,13 +86,13 @@ module Registered =
             member _.SolvedAt = tuning.SolvedAt
 
             member _.Use environmentUse =
-                use environment =
+                let environment =
                     try
                         Simulator.environment make
                     with error ->
                         raise (EnvironmentUnavailable(id (), error))
 
-                environmentUse.With environment }
+                environmentUse.With |> disposingAfterwards (id ()) environment }
 
     /// Mutable simulators with their tuning. Each `Use` makes simulators, and disposes of them at its end. The first use of the id makes a
     /// simulator, too, and throws an `EnvironmentUnavailable` if that fails.

@@ -73,13 +73,13 @@ public static unsafe class Activations
 
     /// <summary>Returns f′, given the kept value: 1 − kept² if f is tanh, because then f itself is kept; otherwise kept.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static TLane Slope<TLane>(bool isTanh, TLane kept)
-        where TLane : unmanaged, ILane<TLane> => isTanh ? TanhSlope(kept) : kept;
+    internal static TVector Slope<TVector>(bool isTanh, TVector kept)
+        where TVector : unmanaged, ISimdVector<TVector> => isTanh ? TanhSlope(kept) : kept;
 
     /// <summary>tanh′ = 1 − tanh²</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static TLane TanhSlope<TLane>(TLane tanh)
-        where TLane : unmanaged, ILane<TLane> => TLane.Create(1f) - (tanh * tanh);
+    internal static TVector TanhSlope<TVector>(TVector tanh)
+        where TVector : unmanaged, ISimdVector<TVector> => TVector.Create(1f) - (tanh * tanh);
 
     private static void ApplyTanh(Span<float> values, Span<float> derivatives)
     {
@@ -119,13 +119,13 @@ public static unsafe class Activations
         /// <summary>Null if the derivatives are not wanted.</summary>
         public float* Derivatives;
 
-        [MethodImpl(Compiled.ByItself)]
-        public readonly void Run<TLane>()
-            where TLane : unmanaged, ILane<TLane>
+        [MethodImpl(Compiled.Separately)]
+        public readonly void Run<TVector>()
+            where TVector : unmanaged, ISimdVector<TVector>
         {
-            for (int i = 0; i < Count; i += TLane.Count)
+            for (int i = 0; i < Count; i += TVector.Count)
             {
-                TLane tanh = Tanh(TLane.Load(F + i));
+                TVector tanh = Tanh(TVector.Load(F + i));
                 tanh.Store(F + i);
                 if (Derivatives != null)
                 {
@@ -140,28 +140,28 @@ public static unsafe class Activations
     /// The coefficients are those of the minimax fit that the Eigen library documents for float32.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TLane Tanh<TLane>(TLane x)
-        where TLane : unmanaged, ILane<TLane>
+    private static TVector Tanh<TVector>(TVector x)
+        where TVector : unmanaged, ISimdVector<TVector>
     {
         // Beyond ±7.9 the float32 nearest to tanh x is ±1. Clamp leaves NaN unchanged.
         const float limit = 7.90531110763549805f;
-        x = TLane.Clamp(x, -limit, limit);
-        TLane square = x * x;
+        x = TVector.Clamp(x, -limit, limit);
+        TVector square = x * x;
 
-        TLane p = TLane.Create(-2.76076847742355e-16f);
-        p = TLane.FusedMultiplyAdd(p, square, TLane.Create(2.00018790482477e-13f));
-        p = TLane.FusedMultiplyAdd(p, square, TLane.Create(-8.60467152213735e-11f));
-        p = TLane.FusedMultiplyAdd(p, square, TLane.Create(5.12229709037114e-08f));
-        p = TLane.FusedMultiplyAdd(p, square, TLane.Create(1.48572235717979e-05f));
-        p = TLane.FusedMultiplyAdd(p, square, TLane.Create(6.37261928875436e-04f));
-        p = TLane.FusedMultiplyAdd(p, square, TLane.Create(4.89352455891786e-03f));
+        TVector p = TVector.Create(-2.76076847742355e-16f);
+        p = TVector.FusedMultiplyAdd(p, square, TVector.Create(2.00018790482477e-13f));
+        p = TVector.FusedMultiplyAdd(p, square, TVector.Create(-8.60467152213735e-11f));
+        p = TVector.FusedMultiplyAdd(p, square, TVector.Create(5.12229709037114e-08f));
+        p = TVector.FusedMultiplyAdd(p, square, TVector.Create(1.48572235717979e-05f));
+        p = TVector.FusedMultiplyAdd(p, square, TVector.Create(6.37261928875436e-04f));
+        p = TVector.FusedMultiplyAdd(p, square, TVector.Create(4.89352455891786e-03f));
 
-        TLane q = TLane.Create(1.19825839466702e-06f);
-        q = TLane.FusedMultiplyAdd(q, square, TLane.Create(1.18534705686654e-04f));
-        q = TLane.FusedMultiplyAdd(q, square, TLane.Create(2.26843463243900e-03f));
-        q = TLane.FusedMultiplyAdd(q, square, TLane.Create(4.89352518554385e-03f));
+        TVector q = TVector.Create(1.19825839466702e-06f);
+        q = TVector.FusedMultiplyAdd(q, square, TVector.Create(1.18534705686654e-04f));
+        q = TVector.FusedMultiplyAdd(q, square, TVector.Create(2.26843463243900e-03f));
+        q = TVector.FusedMultiplyAdd(q, square, TVector.Create(4.89352518554385e-03f));
 
-        return TLane.Clamp(x * p / q, -1f, 1f);
+        return TVector.Clamp(x * p / q, -1f, 1f);
     }
 
     private static void ApplyRelu(Span<float> values, Span<float> derivatives)

@@ -77,28 +77,28 @@ public static unsafe class Adam
         /// <summary>
         /// Updates vector by vector. The last numbers, if they do not fill a vector, are copied to whole vectors and back.
         /// </summary>
-        [MethodImpl(Compiled.ByItself)]
-        public readonly void Run<TLane>()
-            where TLane : unmanaged, ILane<TLane>
+        [MethodImpl(Compiled.Separately)]
+        public readonly void Run<TVector>()
+            where TVector : unmanaged, ISimdVector<TVector>
         {
-            int rest = Count % TLane.Count;
+            int rest = Count % TVector.Count;
             int whole = Count - rest;
-            for (int i = 0; i < whole; i += TLane.Count)
+            for (int i = 0; i < whole; i += TVector.Count)
             {
-                Update<TLane>(Gradient + i, Mean + i, Square + i, Parameters + i);
+                Update<TVector>(Gradient + i, Mean + i, Square + i, Parameters + i);
             }
 
             if (rest > 0)
             {
-                float* g = stackalloc float[4 * TLane.Count];
-                float* m = g + TLane.Count;
-                float* v = m + TLane.Count;
-                float* theta = v + TLane.Count;
+                float* g = stackalloc float[4 * TVector.Count];
+                float* m = g + TVector.Count;
+                float* v = m + TVector.Count;
+                float* theta = v + TVector.Count;
                 Copy(rest, Gradient + whole, g);
                 Copy(rest, Mean + whole, m);
                 Copy(rest, Square + whole, v);
                 Copy(rest, Parameters + whole, theta);
-                Update<TLane>(g, m, v, theta);
+                Update<TVector>(g, m, v, theta);
                 Copy(rest, m, Mean + whole);
                 Copy(rest, v, Square + whole);
                 Copy(rest, theta, Parameters + whole);
@@ -106,18 +106,19 @@ public static unsafe class Adam
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private readonly void Update<TLane>(float* gradient, float* mean, float* square, float* parameters)
-            where TLane : unmanaged, ILane<TLane>
+        private readonly void Update<TVector>(float* gradient, float* mean, float* square, float* parameters)
+            where TVector : unmanaged, ISimdVector<TVector>
         {
-            TLane g = TLane.Load(gradient);
-            TLane m = TLane.Load(mean);
-            TLane v = TLane.Load(square);
-            m.AddProduct(TLane.Create(1f - MeanDecay), g - m);
-            v.AddProduct(TLane.Create(1f - SquareDecay), (g * g) - v);
+            TVector g = TVector.Load(gradient);
+            TVector m = TVector.Load(mean);
+            TVector v = TVector.Load(square);
+            m.AddProduct(TVector.Create(1f - MeanDecay), g - m);
+            v.AddProduct(TVector.Create(1f - SquareDecay), (g * g) - v);
             m.Store(mean);
             v.Store(square);
-            TLane step = TLane.Create(Rate) * m / (TLane.SquareRoot(TLane.Create(Scale) * v) + TLane.Create(Epsilon));
-            (TLane.Load(parameters) - step).Store(parameters);
+            TVector step =
+                TVector.Create(Rate) * m / (TVector.SquareRoot(TVector.Create(Scale) * v) + TVector.Create(Epsilon));
+            (TVector.Load(parameters) - step).Store(parameters);
         }
 
         private static void Copy(int count, float* source, float* target) =>

@@ -47,25 +47,25 @@ public static unsafe class ColumnSums
         /// <summary>
         /// Sums four vectors of columns at a time, so that an addition does not wait for the previous one, and then the remaining columns.
         /// </summary>
-        public readonly void Run<TLane>()
-            where TLane : unmanaged, ILane<TLane>
+        public readonly void Run<TVector>()
+            where TVector : unmanaged, ISimdVector<TVector>
         {
             int column = 0;
-            for (; column + (4 * TLane.Count) <= Stride; column += 4 * TLane.Count)
+            for (; column + (4 * TVector.Count) <= Stride; column += 4 * TVector.Count)
             {
-                Run<FourVectors<TLane>, TLane>(column);
+                Run<FourVectors<TVector>, TVector>(column);
             }
 
-            for (; column < Stride; column += TLane.Count)
+            for (; column < Stride; column += TVector.Count)
             {
-                Run<OneVector<TLane>, TLane>(column);
+                Run<OneVector<TVector>, TVector>(column);
             }
         }
 
-        [MethodImpl(Compiled.ByItself)]
-        private readonly void Run<TRow, TLane>(int column)
-            where TRow : unmanaged, IRow<TRow, TLane>
-            where TLane : unmanaged, ILane<TLane>
+        [MethodImpl(Compiled.Separately)]
+        private readonly void Run<TRow, TVector>(int column)
+            where TRow : unmanaged, IRow<TRow, TVector>
+            where TVector : unmanaged, ISimdVector<TVector>
         {
             TRow sum = TRow.Load(Sums + column);
             float* matrix = Matrix + column;

@@ -120,23 +120,23 @@ internal unsafe struct FewColumns : IKernel
         }
     }
 
-    public readonly void Run<TLane>()
-        where TLane : unmanaged, ILane<TLane>
+    public readonly void Run<TVector>()
+        where TVector : unmanaged, ISimdVector<TVector>
     {
         if (RowsOfVector == 4)
         {
-            EightRows<Four<TLane>, TLane>();
+            EightRows<Four<TVector>, TVector>();
         }
         else
         {
-            EightRows<Two<TLane>, TLane>();
+            EightRows<Two<TVector>, TVector>();
         }
     }
 
-    [MethodImpl(Compiled.ByItself)]
-    private readonly void EightRows<TGroup, TLane>()
-        where TGroup : IGroup<TLane>
-        where TLane : unmanaged, ILane<TLane>
+    [MethodImpl(Compiled.Separately)]
+    private readonly void EightRows<TGroup, TVector>()
+        where TGroup : IGroup<TVector>
+        where TVector : unmanaged, ISimdVector<TVector>
     {
         for (int row = 0; row < Rows; row += 8)
         {
@@ -149,7 +149,7 @@ internal unsafe struct FewColumns : IKernel
             nint r5 = left > 5 ? 5 : 0;
             nint r6 = left > 6 ? 6 : 0;
             nint r7 = left > 7 ? 7 : 0;
-            TLane s0 = default,
+            TVector s0 = default,
                 s1 = default,
                 s2 = default,
                 s3 = default,
@@ -173,7 +173,7 @@ internal unsafe struct FewColumns : IKernel
                 for (nint next = 0; next < Length; next += TGroup.Size)
                 {
                     nint k = Math.Min(next, last);
-                    TLane factor = TLane.Load(b);
+                    TVector factor = TVector.Load(b);
                     s0.AddProduct(factor, TGroup.Load(a0 + k));
                     s1.AddProduct(factor, TGroup.Load(a1 + k));
                     s2.AddProduct(factor, TGroup.Load(a2 + k));
@@ -182,76 +182,76 @@ internal unsafe struct FewColumns : IKernel
                     s5.AddProduct(factor, TGroup.Load(a5 + k));
                     s6.AddProduct(factor, TGroup.Load(a6 + k));
                     s7.AddProduct(factor, TGroup.Load(a7 + k));
-                    b += TLane.Count;
+                    b += TVector.Count;
                 }
 
                 a = A2;
                 b = B2;
             }
 
-            Finish<TGroup, TLane>(row, s0);
-            Finish<TGroup, TLane>(row + r1, s1);
-            Finish<TGroup, TLane>(row + r2, s2);
-            Finish<TGroup, TLane>(row + r3, s3);
-            Finish<TGroup, TLane>(row + r4, s4);
-            Finish<TGroup, TLane>(row + r5, s5);
-            Finish<TGroup, TLane>(row + r6, s6);
-            Finish<TGroup, TLane>(row + r7, s7);
+            Finish<TGroup, TVector>(row, s0);
+            Finish<TGroup, TVector>(row + r1, s1);
+            Finish<TGroup, TVector>(row + r2, s2);
+            Finish<TGroup, TVector>(row + r3, s3);
+            Finish<TGroup, TVector>(row + r4, s4);
+            Finish<TGroup, TVector>(row + r5, s5);
+            Finish<TGroup, TVector>(row + r6, s6);
+            Finish<TGroup, TVector>(row + r7, s7);
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly void Finish<TGroup, TLane>(nint row, TLane sums)
-        where TGroup : IGroup<TLane>
-        where TLane : unmanaged, ILane<TLane>
+    private readonly void Finish<TGroup, TVector>(nint row, TVector sums)
+        where TGroup : IGroup<TVector>
+        where TVector : unmanaged, ISimdVector<TVector>
     {
-        TLane c = TGroup.Sums(sums);
+        TVector c = TGroup.Sums(sums);
         if (Start != null)
         {
-            c += TLane.Load(Start);
+            c += TVector.Load(Start);
         }
 
         if (Scale != null)
         {
-            c *= Activations.Slope(IsTanh, TLane.Load(Scale + (row * Stride)));
+            c *= Activations.Slope(IsTanh, TVector.Load(Scale + (row * Stride)));
         }
 
         c.Store(C + (row * Stride));
     }
 
     /// <summary>The number of rows of B in a vector: two or four.</summary>
-    private interface IGroup<TLane>
+    private interface IGroup<TVector>
     {
         static abstract int Size { get; }
 
         /// <summary>Loads <see cref="Size"/> numbers, repeated to fill a vector.</summary>
-        static abstract TLane Load(float* source);
+        static abstract TVector Load(float* source);
 
         /// <summary>Returns the sums of each <see cref="Size"/> neighbouring numbers, followed by zeros.</summary>
-        static abstract TLane Sums(TLane x);
+        static abstract TVector Sums(TVector x);
     }
 
-    private readonly struct Two<TLane> : IGroup<TLane>
-        where TLane : unmanaged, ILane<TLane>
+    private readonly struct Two<TVector> : IGroup<TVector>
+        where TVector : unmanaged, ISimdVector<TVector>
     {
         public static int Size => 2;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static TLane Load(float* source) => TLane.RepeatTwo(source);
+        public static TVector Load(float* source) => TVector.RepeatTwo(source);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static TLane Sums(TLane x) => TLane.PairSums(x);
+        public static TVector Sums(TVector x) => TVector.PairSums(x);
     }
 
-    private readonly struct Four<TLane> : IGroup<TLane>
-        where TLane : unmanaged, ILane<TLane>
+    private readonly struct Four<TVector> : IGroup<TVector>
+        where TVector : unmanaged, ISimdVector<TVector>
     {
         public static int Size => 4;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static TLane Load(float* source) => TLane.RepeatFour(source);
+        public static TVector Load(float* source) => TVector.RepeatFour(source);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static TLane Sums(TLane x) => TLane.PairSums(TLane.PairSums(x));
+        public static TVector Sums(TVector x) => TVector.PairSums(TVector.PairSums(x));
     }
 }

@@ -113,31 +113,31 @@ internal unsafe struct MatrixProduct : IKernel
     private readonly Term Part(Term term, int first) => term.Part(first, Math.Min(InnerRows, term.Length - first));
 
     /// <summary>Computes the columns of tiles from left to right.</summary>
-    [MethodImpl(Compiled.ByItself)]
-    public readonly void Run<TLane>()
-        where TLane : unmanaged, ILane<TLane>
+    [MethodImpl(Compiled.Separately)]
+    public readonly void Run<TVector>()
+        where TVector : unmanaged, ISimdVector<TVector>
     {
         MatrixProduct columns = this;
-        for (int left = Columns / TLane.Count; left > 0; )
+        for (int left = Columns / TVector.Count; left > 0; )
         {
-            int vectors = VectorsOfTile(left, TLane.Registers);
+            int vectors = VectorsOfTile(left, TVector.Registers);
             switch (vectors)
             {
                 case 4:
-                    columns.AllRows<FourVectors<TLane>, TLane>();
+                    columns.AllRows<FourVectors<TVector>, TVector>();
                     break;
                 case 3:
-                    columns.AllRows<ThreeVectors<TLane>, TLane>();
+                    columns.AllRows<ThreeVectors<TVector>, TVector>();
                     break;
                 case 2:
-                    columns.AllRows<TwoVectors<TLane>, TLane>();
+                    columns.AllRows<TwoVectors<TVector>, TVector>();
                     break;
                 default:
-                    columns.EightRows<TLane>();
+                    columns.EightRows<TVector>();
                     break;
             }
 
-            columns.MoveRight(vectors * TLane.Count);
+            columns.MoveRight(vectors * TVector.Count);
             left -= vectors;
         }
     }
@@ -162,32 +162,32 @@ internal unsafe struct MatrixProduct : IKernel
     }
 
     /// <summary>Computes all rows of one column of tiles, two to four vectors wide.</summary>
-    private readonly void AllRows<TRow, TLane>()
-        where TRow : unmanaged, IRow<TRow, TLane>
-        where TLane : unmanaged, ILane<TLane>
+    private readonly void AllRows<TRow, TVector>()
+        where TRow : unmanaged, IRow<TRow, TVector>
+        where TVector : unmanaged, ISimdVector<TVector>
     {
         int rest = Rows % TileRows;
         int inTiles = rest <= FewRows ? Rows - rest : Rows;
         if (IsStreamed && !isRight)
         {
-            SixRows<TRow, TLane, Ahead>(inTiles);
+            SixRows<TRow, TVector, Ahead>(inTiles);
         }
         else
         {
-            SixRows<TRow, TLane, InCache>(inTiles);
+            SixRows<TRow, TVector, InCache>(inTiles);
         }
 
         for (int row = inTiles; row < Rows; row++)
         {
-            OneRow<TRow, TLane>(row);
+            OneRow<TRow, TVector>(row);
         }
     }
 
     /// <summary>Computes the first rows of a column of tiles, six at a time, so that all sums stay in registers.</summary>
-    [MethodImpl(Compiled.ByItself)]
-    private readonly void SixRows<TRow, TLane, TAhead>(int rows)
-        where TRow : unmanaged, IRow<TRow, TLane>
-        where TLane : unmanaged, ILane<TLane>
+    [MethodImpl(Compiled.Separately)]
+    private readonly void SixRows<TRow, TVector, TAhead>(int rows)
+        where TRow : unmanaged, IRow<TRow, TVector>
+        where TVector : unmanaged, ISimdVector<TVector>
         where TAhead : IAhead
     {
         PrefetchQueue.Queue queue = PrefetchQueue.OfThread;
@@ -263,12 +263,12 @@ internal unsafe struct MatrixProduct : IKernel
                     {
                         TRow rowOfB = TRow.Load(b);
                         b += stride;
-                        s0.AddProduct(TLane.Create(a0[k]), rowOfB);
-                        s1.AddProduct(TLane.Create(a1[k]), rowOfB);
-                        s2.AddProduct(TLane.Create(a2[k]), rowOfB);
-                        s3.AddProduct(TLane.Create(a3[k]), rowOfB);
-                        s4.AddProduct(TLane.Create(a4[k]), rowOfB);
-                        s5.AddProduct(TLane.Create(a5[k]), rowOfB);
+                        s0.AddProduct(TVector.Create(a0[k]), rowOfB);
+                        s1.AddProduct(TVector.Create(a1[k]), rowOfB);
+                        s2.AddProduct(TVector.Create(a2[k]), rowOfB);
+                        s3.AddProduct(TVector.Create(a3[k]), rowOfB);
+                        s4.AddProduct(TVector.Create(a4[k]), rowOfB);
+                        s5.AddProduct(TVector.Create(a5[k]), rowOfB);
                         k += column;
                     } while (b < pause);
                 }
@@ -311,10 +311,10 @@ internal unsafe struct MatrixProduct : IKernel
     }
 
     /// <summary>Computes one row of a column of tiles.</summary>
-    [MethodImpl(Compiled.ByItself)]
-    private readonly void OneRow<TRow, TLane>(int row)
-        where TRow : unmanaged, IRow<TRow, TLane>
-        where TLane : unmanaged, ILane<TLane>
+    [MethodImpl(Compiled.Separately)]
+    private readonly void OneRow<TRow, TVector>(int row)
+        where TRow : unmanaged, IRow<TRow, TVector>
+        where TVector : unmanaged, ISimdVector<TVector>
     {
         TRow sum = Start == null ? default : TRow.Load(Start + (row * StartRow));
         Term term = First;
@@ -324,7 +324,7 @@ internal unsafe struct MatrixProduct : IKernel
             float* b = term.B;
             for (int k = 0; k < term.Length; k++)
             {
-                sum.AddProduct(TLane.Create(*a), TRow.Load(b));
+                sum.AddProduct(TVector.Create(*a), TRow.Load(b));
                 a += term.Column;
                 b += term.RowOfB;
             }
@@ -343,9 +343,9 @@ internal unsafe struct MatrixProduct : IKernel
     /// <summary>
     /// Computes columns one vector wide, eight rows at a time. With only four sums, the multiply-adds would have to wait for each other.
     /// </summary>
-    [MethodImpl(Compiled.ByItself)]
-    private readonly void EightRows<TLane>()
-        where TLane : unmanaged, ILane<TLane>
+    [MethodImpl(Compiled.Separately)]
+    private readonly void EightRows<TVector>()
+        where TVector : unmanaged, ISimdVector<TVector>
     {
         for (int row = 0; row < Rows; row += 8)
         {
@@ -359,7 +359,7 @@ internal unsafe struct MatrixProduct : IKernel
             nint r6 = left > 6 ? 6 : 0;
             nint r7 = left > 7 ? 7 : 0;
 
-            TLane s0 = default,
+            TVector s0 = default,
                 s1 = default,
                 s2 = default,
                 s3 = default,
@@ -370,14 +370,14 @@ internal unsafe struct MatrixProduct : IKernel
             if (Start != null)
             {
                 float* start = Start + (row * StartRow);
-                s0 = TLane.Load(start);
-                s1 = TLane.Load(start + (r1 * StartRow));
-                s2 = TLane.Load(start + (r2 * StartRow));
-                s3 = TLane.Load(start + (r3 * StartRow));
-                s4 = TLane.Load(start + (r4 * StartRow));
-                s5 = TLane.Load(start + (r5 * StartRow));
-                s6 = TLane.Load(start + (r6 * StartRow));
-                s7 = TLane.Load(start + (r7 * StartRow));
+                s0 = TVector.Load(start);
+                s1 = TVector.Load(start + (r1 * StartRow));
+                s2 = TVector.Load(start + (r2 * StartRow));
+                s3 = TVector.Load(start + (r3 * StartRow));
+                s4 = TVector.Load(start + (r4 * StartRow));
+                s5 = TVector.Load(start + (r5 * StartRow));
+                s6 = TVector.Load(start + (r6 * StartRow));
+                s7 = TVector.Load(start + (r7 * StartRow));
             }
 
             Term term = First;
@@ -395,15 +395,15 @@ internal unsafe struct MatrixProduct : IKernel
                 nint k = 0;
                 for (int i = 0; i < term.Length; i++)
                 {
-                    TLane rowOfB = TLane.Load(b);
-                    s0.AddProduct(TLane.Create(a0[k]), rowOfB);
-                    s1.AddProduct(TLane.Create(a1[k]), rowOfB);
-                    s2.AddProduct(TLane.Create(a2[k]), rowOfB);
-                    s3.AddProduct(TLane.Create(a3[k]), rowOfB);
-                    s4.AddProduct(TLane.Create(a4[k]), rowOfB);
-                    s5.AddProduct(TLane.Create(a5[k]), rowOfB);
-                    s6.AddProduct(TLane.Create(a6[k]), rowOfB);
-                    s7.AddProduct(TLane.Create(a7[k]), rowOfB);
+                    TVector rowOfB = TVector.Load(b);
+                    s0.AddProduct(TVector.Create(a0[k]), rowOfB);
+                    s1.AddProduct(TVector.Create(a1[k]), rowOfB);
+                    s2.AddProduct(TVector.Create(a2[k]), rowOfB);
+                    s3.AddProduct(TVector.Create(a3[k]), rowOfB);
+                    s4.AddProduct(TVector.Create(a4[k]), rowOfB);
+                    s5.AddProduct(TVector.Create(a5[k]), rowOfB);
+                    s6.AddProduct(TVector.Create(a6[k]), rowOfB);
+                    s7.AddProduct(TVector.Create(a7[k]), rowOfB);
                     b += term.RowOfB;
                     k += term.Column;
                 }
@@ -414,14 +414,14 @@ internal unsafe struct MatrixProduct : IKernel
             if (Scale != null)
             {
                 float* scale = Scale + (row * Stride);
-                s0 *= Activations.Slope(IsTanh, TLane.Load(scale));
-                s1 *= Activations.Slope(IsTanh, TLane.Load(scale + (r1 * Stride)));
-                s2 *= Activations.Slope(IsTanh, TLane.Load(scale + (r2 * Stride)));
-                s3 *= Activations.Slope(IsTanh, TLane.Load(scale + (r3 * Stride)));
-                s4 *= Activations.Slope(IsTanh, TLane.Load(scale + (r4 * Stride)));
-                s5 *= Activations.Slope(IsTanh, TLane.Load(scale + (r5 * Stride)));
-                s6 *= Activations.Slope(IsTanh, TLane.Load(scale + (r6 * Stride)));
-                s7 *= Activations.Slope(IsTanh, TLane.Load(scale + (r7 * Stride)));
+                s0 *= Activations.Slope(IsTanh, TVector.Load(scale));
+                s1 *= Activations.Slope(IsTanh, TVector.Load(scale + (r1 * Stride)));
+                s2 *= Activations.Slope(IsTanh, TVector.Load(scale + (r2 * Stride)));
+                s3 *= Activations.Slope(IsTanh, TVector.Load(scale + (r3 * Stride)));
+                s4 *= Activations.Slope(IsTanh, TVector.Load(scale + (r4 * Stride)));
+                s5 *= Activations.Slope(IsTanh, TVector.Load(scale + (r5 * Stride)));
+                s6 *= Activations.Slope(IsTanh, TVector.Load(scale + (r6 * Stride)));
+                s7 *= Activations.Slope(IsTanh, TVector.Load(scale + (r7 * Stride)));
             }
 
             float* c = C + (row * Stride);

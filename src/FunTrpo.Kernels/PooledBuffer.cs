@@ -13,20 +13,20 @@ namespace FunTrpo.Kernels;
 public readonly struct PooledBuffer : IDisposable
 {
     private readonly Block? block;
-    private readonly int loan;
+    private readonly int generation;
     private readonly int count;
 
     private PooledBuffer(Block block, int count)
     {
         this.block = block;
         this.count = count;
-        loan = block.Loan;
+        generation = block.Generation;
     }
 
     /// <summary>The rented numbers.</summary>
     /// <exception cref="ObjectDisposedException">The buffer has been disposed of.</exception>
     public Memory<float> Memory =>
-        block?.Loan == loan
+        block?.Generation == generation
             ? block.Numbers[..count]
             : throw new ObjectDisposedException(nameof(PooledBuffer), "This buffer has been disposed of.");
 
@@ -73,7 +73,7 @@ public readonly struct PooledBuffer : IDisposable
     }
 
     /// <summary>Returns the memory to the pool. A second call does nothing, even if the memory has been rented again.</summary>
-    public void Dispose() => block?.Return(loan);
+    public void Dispose() => block?.Return(generation);
 
     /// <summary>A block of memory of the pool, which is rented many times.</summary>
     private sealed unsafe class Block
@@ -92,7 +92,7 @@ public readonly struct PooledBuffer : IDisposable
         [ThreadStatic]
         private static Block?[]? Kept;
 
-        private int loan;
+        private int generation;
         private Block? next;
         private int depth;
 
@@ -116,7 +116,7 @@ public readonly struct PooledBuffer : IDisposable
         /// The number of times that the block has been returned. If it differs from that in a <see cref="PooledBuffer"/>, the buffer has
         /// been disposed of.
         /// </summary>
-        public int Loan => Volatile.Read(ref loan);
+        public int Generation => Volatile.Read(ref generation);
 
         public static Block Take(int count)
         {
@@ -142,7 +142,7 @@ public readonly struct PooledBuffer : IDisposable
 
         public void Return(int ended)
         {
-            if (Interlocked.CompareExchange(ref loan, ended + 1, ended) != ended)
+            if (Interlocked.CompareExchange(ref generation, ended + 1, ended) != ended)
             {
                 return;
             }

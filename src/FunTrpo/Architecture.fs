@@ -100,9 +100,9 @@ module Architecture =
                 parseLayer text |> Result.bind (fun layer -> later |> Result.map (fun later -> layer :: later)))
 
     /// A network for observations of the space. The hidden layers are followed by a linear layer with `outputs` outputs, whose weights are
-    /// initialised with `gain`. After these come `free` state-independent parameters as outputs, such as the log σ of a Gaussian policy.
+    /// initialised with `gain`. After these come `stateIndependent` parameters as outputs, such as the log σ of a Gaussian policy.
     /// They start at `initial`. If observations are indices, the first layer is an embedding.
-    let network observationSpace gain outputs free initial (architecture: Architecture) =
+    let network observationSpace gain outputs stateIndependent initial (architecture: Architecture) =
         let first =
             match observationSpace with
             | Discrete count -> Embedding.layer [ count ]
@@ -113,7 +113,7 @@ module Architecture =
         let hidden (HiddenLayer.Dense(units, activation)) layer : LayerBuilder =
             layer Dense.hiddenGain units activation 0 0.0
 
-        let output layer : LayerBuilder = layer gain outputs Activation.Identity free initial
+        let output layer : LayerBuilder = layer gain outputs Activation.Identity stateIndependent initial
 
         let layers =
             match architecture with
@@ -132,7 +132,9 @@ module Architecture =
         let layers = List.map float (units architecture) @ [ float outputs ]
 
         let weights =
-            float (Space.inputs observationSpace) :: layers |> List.pairwise |> List.sumBy (fun (a, b) -> a * b)
+            float (Space.inputCount observationSpace) :: layers
+            |> List.pairwise
+            |> List.sumBy (fun (a, b) -> a * b)
 
         let withBiases = if Space.hasIndices observationSpace then List.tail layers else layers
         struct (weights, List.sum withBiases)

@@ -18,66 +18,68 @@ module Composition =
 
         int size
 
-    /// First `first`, then `second` on its output; the parameters are those of the first, then those of the second.
+    /// The linearization of the composition: the chain rule, forwards for tangents and backwards for cotangents. `stride` is the row length
+    /// of the first layer's output, and `split` the number of its packed parameters.
+    let private composeLinearizations rows stride split (first: PackedLinearization) (second: PackedLinearization) =
+        { new PackedLinearization with
+            member _.Output = second.Output
+            member _.ActivationDerivatives = second.ActivationDerivatives
+
+            member _.Prefetch() =
+                first.Prefetch()
+                second.Prefetch()
+
+            member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
+                use hidden = PooledBuffer.Rent(rows, stride)
+                first.Pushforward(inputTangent, parameterTangent.Slice(0, split), hidden.Span)
+                second.Pushforward(Span.op_Implicit hidden.Span, parameterTangent.Slice split, outputTangent)
+
+            member _.Pullback(outputCotangent, inputDerivatives, inputCotangent, parameterCotangent) =
+                use hidden = PooledBuffer.Rent(rows, stride)
+
+                second.Pullback(
+                    outputCotangent,
+                    first.ActivationDerivatives,
+                    hidden.Span,
+                    parameterCotangent.Slice split
+                )
+
+                first.Pullback(
+                    Span.op_Implicit hidden.Span,
+                    inputDerivatives,
+                    inputCotangent,
+                    parameterCotangent.Slice(0, split)
+                )
+          interface IDisposable with
+              member _.Dispose() =
+                  first.Dispose()
+                  second.Dispose() }
+
+    /// The composition with packed parameters. `stride` and `split` are as in `composeLinearizations`.
+    let private composeAt stride split (first: PackedLayerAt) (second: PackedLayerAt) =
+        { new PackedLayerAt with
+            member _.Forward(rows, input, inputStride, output) =
+                use hidden = PooledBuffer.Rent(rows, stride)
+                first.Forward(rows, input, inputStride, hidden.Span)
+                second.Forward(rows, Span.op_Implicit hidden.Span, stride, output)
+
+            member _.Prepare isInputWanted =
+                first.Prepare isInputWanted
+                second.Prepare true
+
+            member _.Linearize(rows, input, inputStride) =
+                let atFirst = first.Linearize(rows, input, inputStride)
+                composeLinearizations rows stride split atFirst (second.Linearize(rows, atFirst.Output, stride))
+          interface IDisposable with
+              member _.Dispose() =
+                  first.Dispose()
+                  second.Dispose() }
+
+    /// First `first`, then `second` on its output. The parameters are those of the first, then those of the second.
     let private compose (first: PackedLayer) (second: PackedLayer) =
-        let stride = first.Stride
         let split = first.PackedCount
         let parameterCount = together first.ParameterCount second.ParameterCount
         let packedCount = together split second.PackedCount
-
-        let linearizations rows (atFirst: PackedLinearization) (atSecond: PackedLinearization) =
-            { new PackedLinearization with
-                member _.Output = atSecond.Output
-                member _.ActivationDerivatives = atSecond.ActivationDerivatives
-
-                member _.Prefetch() =
-                    atFirst.Prefetch()
-                    atSecond.Prefetch()
-
-                member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
-                    use hidden = PooledBuffer.Rent(rows, stride)
-                    atFirst.Pushforward(inputTangent, parameterTangent.Slice(0, split), hidden.Span)
-                    atSecond.Pushforward(Span.op_Implicit hidden.Span, parameterTangent.Slice split, outputTangent)
-
-                member _.Pullback(outputCotangent, inputDerivatives, inputCotangent, parameterCotangent) =
-                    use hidden = PooledBuffer.Rent(rows, stride)
-
-                    atSecond.Pullback(
-                        outputCotangent,
-                        atFirst.ActivationDerivatives,
-                        hidden.Span,
-                        parameterCotangent.Slice split
-                    )
-
-                    atFirst.Pullback(
-                        Span.op_Implicit hidden.Span,
-                        inputDerivatives,
-                        inputCotangent,
-                        parameterCotangent.Slice(0, split)
-                    )
-              interface IDisposable with
-                  member _.Dispose() =
-                      atFirst.Dispose()
-                      atSecond.Dispose() }
-
-        let at (atFirst: PackedLayerAt) (atSecond: PackedLayerAt) =
-            { new PackedLayerAt with
-                member _.Forward(rows, input, inputStride, output) =
-                    use hidden = PooledBuffer.Rent(rows, stride)
-                    atFirst.Forward(rows, input, inputStride, hidden.Span)
-                    atSecond.Forward(rows, Span.op_Implicit hidden.Span, stride, output)
-
-                member _.Prepare isInputWanted =
-                    atFirst.Prepare isInputWanted
-                    atSecond.Prepare true
-
-                member _.Linearize(rows, input, inputStride) =
-                    let first = atFirst.Linearize(rows, input, inputStride)
-                    linearizations rows first (atSecond.Linearize(rows, first.Output, stride))
-              interface IDisposable with
-                  member _.Dispose() =
-                      atFirst.Dispose()
-                      atSecond.Dispose() }
 
         { new PackedLayer() with
             member _.Inputs = first.Inputs
@@ -99,7 +101,8 @@ module Composition =
                 first.Unpack(packed.Slice(0, split), parameters.Slice(0, first.ParameterCount))
                 second.Unpack(packed.Slice split, parameters.Slice first.ParameterCount)
 
-            member _.At packed = at (first.At(packed.Slice(0, split))) (second.At(packed.Slice split)) }
+            member _.At packed =
+                composeAt first.Stride split (first.At(packed.Slice(0, split))) (second.At(packed.Slice split)) }
 
     /// First one layer, then the other, on as many inputs as the first one has outputs. The parameters are those of the first, then those of
     /// the second.

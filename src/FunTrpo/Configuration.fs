@@ -22,7 +22,7 @@ module Configuration =
           Step = StepKind.TrustRegion
           Delta = 0.01
           DeltaHalfLife = 0
-          StepsMade = 0
+          PreviousSteps = 0
           LearningRate = 0.01
           EntropyBonus = 0.0
           Damping = 0.1
@@ -94,12 +94,12 @@ module Configuration =
         { Tries = configuration.LineSearchTries; Ratio = configuration.LineSearchRatio }
 
     /// Returns the radius of the trust region after this number of environment steps: δ · 2^(−steps / half-life). The steps of an
-    /// earlier run (`StepsMade`) count too.
+    /// earlier run (`PreviousSteps`) count too.
     let deltaAt (steps: int64) configuration =
         if configuration.DeltaHalfLife = 0 then
             configuration.Delta
         else
-            let all = float steps + float configuration.StepsMade
+            let all = float steps + float configuration.PreviousSteps
             configuration.Delta * Math.Pow(0.5, all / float configuration.DeltaHalfLife)
 
     /// Returns the settings of a policy improvement after this number of environment steps.

@@ -82,12 +82,12 @@ module internal ConfigurationFields =
               _.DeltaHalfLife
               (fun v c -> { c with DeltaHalfLife = v })
           integer
-              "stepsMade"
+              "previousSteps"
               "environment steps that an earlier run made with the policy to start from: deltaHalfLife counts them"
               0
               Int32.MaxValue
-              _.StepsMade
-              (fun v c -> { c with StepsMade = v })
+              _.PreviousSteps
+              (fun v c -> { c with PreviousSteps = v })
           number
               "learningRate"
               "length of a fixed step, used where step is fixed: about 1 along the gradient, 0.3 along the natural gradient"

@@ -32,7 +32,7 @@ type Configuration =
       Step: StepKind
       Delta: float
       DeltaHalfLife: int
-      StepsMade: int
+      PreviousSteps: int
       LearningRate: float
       EntropyBonus: float
       Damping: float

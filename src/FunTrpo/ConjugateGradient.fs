@@ -49,6 +49,28 @@ module ConjugateGradient =
     let private addScaled (alpha: float) (x: PooledBuffer) (y: PooledBuffer) (sum: PooledBuffer) =
         Reductions.AddScaled(alpha, Span.op_Implicit x.Doubles, Span.op_Implicit y.Doubles, sum.Doubles)
 
+    /// product ← A p. `narrowP` and `narrowProduct` are memory for the float32 vectors that A works on.
+    let private multiply
+        (apply: LinearMap)
+        p
+        (narrowP: PooledBuffer)
+        (narrowProduct: PooledBuffer)
+        (product: PooledBuffer)
+        =
+        Reductions.Narrow(Span.op_Implicit (p: PooledBuffer).Doubles, narrowP.Span)
+        apply (Vector(Memory.op_Implicit narrowP.Memory)) narrowProduct.Memory
+        Reductions.Widen(Span.op_Implicit narrowProduct.Span, product.Doubles)
+
+    /// One iteration, given A p and ‖r‖²: x ← x + α p and r ← r − α A p with α = ‖r‖²/pᵀAp, then p ← r + β p with β = ‖r_new‖²/‖r‖².
+    /// Returns ‖r_new‖².
+    let private advance squared pAp (product: PooledBuffer) x r p =
+        let alpha = squared / pAp
+        addScaled alpha p x x
+        addScaled -alpha product r r
+        let next = dot r r
+        addScaled (next / squared) p r p
+        next
+
     /// A curvature below this fraction of the largest one cannot be distinguished from zero, because products are float32.
     let private resolution = 1e-7
 
@@ -67,12 +89,6 @@ module ConjugateGradient =
         use narrowP = PooledBuffer.Rent count
         use narrowProduct = PooledBuffer.Rent count
 
-        /// product ← A p
-        let multiply () =
-            Reductions.Narrow(Span.op_Implicit p.Doubles, narrowP.Span)
-            apply (Vector(Memory.op_Implicit narrowP.Memory)) narrowProduct.Memory
-            Reductions.Widen(Span.op_Implicit narrowProduct.Span, product.Doubles)
-
         x.Doubles.Clear()
         Reductions.Widen(b.Span, r.Doubles)
         r.Doubles.CopyTo p.Doubles
@@ -87,7 +103,7 @@ module ConjugateGradient =
         residuals.Add(if initial = 0.0 then 0.0 else 1.0)
 
         while isFinite && stop.IsNone && residuals.Count <= settings.Iterations do
-            multiply ()
+            multiply apply p narrowP narrowProduct product
             let pAp = dot p product
             let curvature = pAp / dot p p
 
@@ -100,15 +116,10 @@ module ConjugateGradient =
                 if curvature <= resolution * largest then
                     stop <- Some(VanishingCurvature pAp)
                 else
-                    let alpha = squared / pAp
-                    addScaled alpha p x x
-                    addScaled -alpha product r r
-                    let next = dot r r
-                    addScaled (next / squared) p r p
-                    squared <- next
-                    residuals.Add(sqrt next / initial)
+                    squared <- advance squared pAp product x r p
+                    residuals.Add(sqrt squared / initial)
 
-                    if sqrt next <= settings.Tolerance * initial then
+                    if sqrt squared <= settings.Tolerance * initial then
                         stop <- Some Converged
 
         Reductions.Narrow(Span.op_Implicit x.Doubles, solution.Span)

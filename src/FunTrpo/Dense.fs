@@ -106,10 +106,10 @@ module Dense =
                       transposed.Value.Dispose() }
 
     /// A dense layer whose weights start orthogonal with the given gain, and whose biases start at zero. After its outputs come
-    /// `free` more that depend on no input and are parameters themselves: they start at `initial`.
-    let withStateIndependent gain outputs activation free (initial: float) : LayerBuilder =
+    /// `stateIndependent` more that depend on no input and are parameters themselves: they start at `initial`.
+    let withStateIndependent gain outputs activation stateIndependent (initial: float) : LayerBuilder =
         fun inputs ->
-            let kernel = DenseLayer(inputs, outputs, outputs + free, activation)
+            let kernel = DenseLayer(inputs, outputs, outputs + stateIndependent, activation)
 
             { new PackedLayer() with
                 member _.Inputs = inputs
@@ -118,7 +118,9 @@ module Dense =
                 member _.ParameterCount = kernel.ParameterCount
 
                 member _.Initialise key =
-                    let biases = Array.append (Array.zeroCreate outputs) (Array.create free (float32 initial))
+                    let biases =
+                        Array.append (Array.zeroCreate outputs) (Array.create stateIndependent (float32 initial))
+
                     Array.append (orthogonal inputs outputs gain key) biases |> Vector.adopt
 
                 member _.PackedCount = kernel.PackedCount
@@ -129,10 +131,10 @@ module Dense =
     /// A dense layer with a gain: its weights start `gain` times as long as an orthogonal matrix.
     let withGain gain outputs activation : LayerBuilder = withStateIndependent gain outputs activation 0 0.0
 
-    /// A linear layer with a gain, followed by `free` state-independent outputs (the log σ of a Gaussian policy, for instance), which start
+    /// A linear layer with a gain, followed by `stateIndependent` outputs (the log σ of a Gaussian policy, for instance), which start
     /// at `initial`.
-    let linearWithStateIndependent gain outputs free initial : LayerBuilder =
-        withStateIndependent gain outputs Activation.Identity free initial
+    let linearWithStateIndependent gain outputs stateIndependent initial : LayerBuilder =
+        withStateIndependent gain outputs Activation.Identity stateIndependent initial
 
     /// The gain that keeps the scale of a layer's inputs through a non-linearity: √2.
     let hiddenGain = sqrt 2.0

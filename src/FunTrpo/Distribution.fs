@@ -116,6 +116,58 @@ module Distribution =
                 for c in 0 .. counts.Length - 1 do
                     Softmax.ApplyMetric(rows, stride, starts[c], counts[c], factors, u) }
 
+    /// Samples one choice by inversion of the cumulative distribution of the softmax.
+    let private sampleChoice (logits: ReadOnlySpan<float32>) key =
+        let total = logSumExp logits
+        let mutable remaining = Key.uniform key
+        let mutable choice = 0
+        remaining <- remaining - exp (float logits[0] - total)
+
+        while remaining >= 0.0 && choice < logits.Length - 1 do
+            choice <- choice + 1
+            remaining <- remaining - exp (float logits[choice] - total)
+
+        choice
+
+    /// The index of the first of the largest logits.
+    let private mostProbable (logits: ReadOnlySpan<float32>) =
+        let mutable best = 0
+
+        for i in 1 .. logits.Length - 1 do
+            if logits[i] > logits[best] then
+                best <- i
+
+        best
+
+    /// score = e_a − p
+    let private scoreOfChoice (logits: ReadOnlySpan<float32>) choice (score: Span<float32>) =
+        let total = logSumExp logits
+
+        for i in 0 .. logits.Length - 1 do
+            let chosen = if i = choice then 1.0 else 0.0
+            score[i] <- float32 (chosen - exp (float logits[i] - total))
+
+    /// ∂H/∂logits = −p ⊙ (log p + H)
+    let private entropyGradientOfLogits (logits: ReadOnlySpan<float32>) (gradient: Span<float32>) =
+        let total = logSumExp logits
+        let entropy = entropyOfLogits logits total
+
+        for i in 0 .. logits.Length - 1 do
+            let logP = float logits[i] - total
+            gradient[i] <- float32 (-(exp logP) * (logP + entropy))
+
+    /// Σ p_old (log p_old − log p_new)
+    let private klOfLogits (oldLogits: ReadOnlySpan<float32>) (newLogits: ReadOnlySpan<float32>) =
+        let oldTotal = logSumExp oldLogits
+        let newTotal = logSumExp newLogits
+        let mutable kl = 0.0
+
+        for i in 0 .. oldLogits.Length - 1 do
+            let oldLogP = float oldLogits[i] - oldTotal
+            kl <- kl + exp oldLogP * (oldLogP - (float newLogits[i] - newTotal))
+
+        kl
+
     /// Independent categorical distributions. For each choice, with p = softmax(logits) and entropy H: score = e_a − p,
     /// ∂H/∂logits = −p ⊙ (log p + H), and M = diag(p) − p pᵀ.
     let private categoricalsOf (counts: int[]) =
@@ -128,30 +180,12 @@ module Distribution =
 
             member _.Sample(parameters, key, action) =
                 for c in 0 .. counts.Length - 1 do
-                    let logits = parameters.Slice(starts[c], counts[c])
-                    let total = logSumExp logits
-
-                    let mutable remaining = Key.uniform (if counts.Length = 1 then key else Key.at (int64 c) key)
-
-                    let mutable choice = 0
-                    remaining <- remaining - exp (float logits[0] - total)
-
-                    while remaining >= 0.0 && choice < counts[c] - 1 do
-                        choice <- choice + 1
-                        remaining <- remaining - exp (float logits[choice] - total)
-
-                    action[c] <- float32 choice
+                    let choiceKey = if counts.Length = 1 then key else Key.at (int64 c) key
+                    action[c] <- float32 (sampleChoice (parameters.Slice(starts[c], counts[c])) choiceKey)
 
             member _.Mode(parameters, action) =
                 for c in 0 .. counts.Length - 1 do
-                    let logits = parameters.Slice(starts[c], counts[c])
-                    let mutable best = 0
-
-                    for i in 1 .. logits.Length - 1 do
-                        if logits[i] > logits[best] then
-                            best <- i
-
-                    action[c] <- float32 best
+                    action[c] <- float32 (mostProbable (parameters.Slice(starts[c], counts[c])))
 
             member _.LogProbability(parameters, action) =
                 let mutable sum = 0.0
@@ -165,11 +199,7 @@ module Distribution =
             member _.Score(parameters, action, score) =
                 for c in 0 .. counts.Length - 1 do
                     let logits = parameters.Slice(starts[c], counts[c])
-                    let total = logSumExp logits
-
-                    for i in 0 .. logits.Length - 1 do
-                        let chosen = if i = int action[c] then 1.0 else 0.0
-                        score[starts[c] + i] <- float32 (chosen - exp (float logits[i] - total))
+                    scoreOfChoice logits (int action[c]) (score.Slice(starts[c], counts[c]))
 
             member _.Entropy parameters =
                 let mutable entropy = 0.0
@@ -183,25 +213,14 @@ module Distribution =
             member _.EntropyGradient(parameters, gradient) =
                 for c in 0 .. counts.Length - 1 do
                     let logits = parameters.Slice(starts[c], counts[c])
-                    let total = logSumExp logits
-                    let entropy = entropyOfLogits logits total
-
-                    for i in 0 .. logits.Length - 1 do
-                        let logP = float logits[i] - total
-                        gradient[starts[c] + i] <- float32 (-(exp logP) * (logP + entropy))
+                    entropyGradientOfLogits logits (gradient.Slice(starts[c], counts[c]))
 
             member _.Kl(oldParameters, newParameters) =
                 let mutable kl = 0.0
 
                 for c in 0 .. counts.Length - 1 do
                     let oldLogits = oldParameters.Slice(starts[c], counts[c])
-                    let newLogits = newParameters.Slice(starts[c], counts[c])
-                    let oldTotal = logSumExp oldLogits
-                    let newTotal = logSumExp newLogits
-
-                    for i in 0 .. oldLogits.Length - 1 do
-                        let oldLogP = float oldLogits[i] - oldTotal
-                        kl <- kl + exp oldLogP * (oldLogP - (float newLogits[i] - newTotal))
+                    kl <- kl + klOfLogits oldLogits (newParameters.Slice(starts[c], counts[c]))
 
                 max 0.0 kl
 
@@ -243,6 +262,22 @@ module Distribution =
                         factors[row * stride + dimensions + i] <- 2f
 
             member _.Apply(_, _, factors, u) = Reductions.Multiply(Span.op_Implicit u, factors, u) }
+
+    /// Σ [log σ_new − log σ_old + ½ (σ_old² + (μ_old − μ_new)²) / σ_new² − ½]
+    let private gaussianKl dimensions (oldParameters: ReadOnlySpan<float32>) (newParameters: ReadOnlySpan<float32>) =
+        let mutable sum = 0.0
+
+        for i in 0 .. dimensions - 1 do
+            let oldLogSigma = float (boundLogSigma oldParameters[dimensions + i])
+            let newLogSigma = float (boundLogSigma newParameters[dimensions + i])
+            let difference = float oldParameters[i] - float newParameters[i]
+            let ratio = exp (2.0 * (oldLogSigma - newLogSigma))
+
+            sum <-
+                sum + newLogSigma - oldLogSigma
+                + 0.5 * (ratio + difference * difference * exp (-2.0 * newLogSigma) - 1.0)
+
+        max 0.0 sum
 
     /// An independent normal distribution in each of the dimensions. The parameters are all means, then all log σ.
     ///
@@ -293,20 +328,7 @@ module Distribution =
                 for i in dimensions .. 2 * dimensions - 1 do
                     gradient[i] <- inward parameters[i] 1f
 
-            member _.Kl(oldParameters, newParameters) =
-                let mutable sum = 0.0
-
-                for i in 0 .. dimensions - 1 do
-                    let oldLogSigma = float (boundLogSigma oldParameters[dimensions + i])
-                    let newLogSigma = float (boundLogSigma newParameters[dimensions + i])
-                    let difference = float oldParameters[i] - float newParameters[i]
-                    let ratio = exp (2.0 * (oldLogSigma - newLogSigma))
-
-                    sum <-
-                        sum + newLogSigma - oldLogSigma
-                        + 0.5 * (ratio + difference * difference * exp (-2.0 * newLogSigma) - 1.0)
-
-                max 0.0 sum
+            member _.Kl(oldParameters, newParameters) = gaussianKl dimensions oldParameters newParameters
 
             member _.Metric = gaussianMetric dimensions }
 
@@ -323,6 +345,6 @@ module Distribution =
     let sizes space =
         match space with
         | Discrete _
-        | MultiDiscrete _ -> struct (Space.indices space, 0L)
+        | MultiDiscrete _ -> struct (Space.indexCount space, 0L)
         | MultiBinary count -> struct (2L * int64 count, 0L)
         | Box(low, _) -> struct (int64 low.Length, int64 low.Length)

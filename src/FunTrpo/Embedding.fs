@@ -9,7 +9,7 @@ open FunTrpo.Kernels
 /// network, an embedding is a table of outputs.
 ///
 /// The parameters are the rows of the first index of a sample, those of the second index and so on, and then the state-independent
-/// parameters (`free`).
+/// parameters (`stateIndependent` of them).
 module Embedding =
 
     /// sum ← sum + x
@@ -17,9 +17,9 @@ module Embedding =
         Reductions.AddScaled(1f, x, Span.op_Implicit sum, sum)
 
     /// The positions of the parameters of each index: one table for each column of the input.
-    type private Tables(counts: int list, outputs: int, free: int) =
+    type private Tables(counts: int list, outputs: int, stateIndependent: int) =
         // In 64 bits, so that the product does not overflow.
-        let size = Checked.(*) (int64 outputs) (List.sumBy int64 counts) + int64 free
+        let size = Checked.(*) (int64 outputs) (List.sumBy int64 counts) + int64 stateIndependent
 
         do
             if size > int64 PooledBuffer.Largest then
@@ -41,10 +41,10 @@ module Embedding =
             outputs * (firstRows[column] + index)
 
         member _.Inputs = counts.Length
-        member _.Outputs = outputs + free
-        member _.Stride = Lanes.Pad(outputs + free)
+        member _.Outputs = outputs + stateIndependent
+        member _.Stride = Lanes.Pad(outputs + stateIndependent)
         member _.TableCount = tableCount
-        member _.ParameterCount = tableCount + free
+        member _.ParameterCount = tableCount + stateIndependent
 
         /// Writes the sum of the rows of the given indices, and then the state-independent parameters.
         member _.Sum(indices: ReadOnlySpan<float32>, parameters: ReadOnlySpan<float32>, sum: Span<float32>) =
@@ -56,7 +56,7 @@ module Embedding =
 
         /// The transpose of `Sum`: adds a cotangent of the sum to the rows of the indices and to the state-independent parameters.
         member _.Scatter(indices: ReadOnlySpan<float32>, cotangent: ReadOnlySpan<float32>, parameters: Span<float32>) =
-            add (cotangent.Slice(outputs, free)) (parameters.Slice tableCount)
+            add (cotangent.Slice(outputs, stateIndependent)) (parameters.Slice tableCount)
 
             for column in 0 .. counts.Length - 1 do
                 add (cotangent.Slice(0, outputs)) (parameters.Slice(offsetOf indices column, outputs))
@@ -121,12 +121,12 @@ module Embedding =
         interface IDisposable with
             member _.Dispose() = ()
 
-    /// A layer for rows of indices, the i-th of which is less than `counts[i]`. It has `outputs` outputs, followed by `free`
+    /// A layer for rows of indices, the i-th of which is less than `counts[i]`. It has `outputs` outputs, followed by `stateIndependent`
     /// state-independent ones. The parameters of the indices are initialised with normal random numbers, scaled so that an output before f
     /// has the standard deviation `gain`. The state-independent parameters start at `initial`. Throws an `ArgumentException` if the tables
     /// have more than `PooledBuffer.Largest` parameters. The layer throws one if an input is not a valid index.
-    let layer (counts: int list) gain outputs activation free (initial: float) : LayerBuilder =
-        let tables = Tables(counts, outputs, free)
+    let layer (counts: int list) gain outputs activation stateIndependent (initial: float) : LayerBuilder =
+        let tables = Tables(counts, outputs, stateIndependent)
         let scale = gain / sqrt (float counts.Length)
 
         fun inputs ->
@@ -141,7 +141,7 @@ module Embedding =
 
                 member _.Initialise key =
                     let rows = Key.normals tables.TableCount key |> Array.map (fun x -> float32 (scale * x))
-                    Array.append rows (Array.create free (float32 initial)) |> Vector.adopt
+                    Array.append rows (Array.create stateIndependent (float32 initial)) |> Vector.adopt
 
                 member _.PackedCount = tables.ParameterCount
                 member _.Pack(parameters, packed) = parameters.CopyTo packed

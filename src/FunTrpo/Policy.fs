@@ -29,8 +29,8 @@ module Policy =
     let create architecture (initialLogSigma: float) observationSpace actionSpace =
         let family = Distribution.forSpace actionSpace
 
-        let createNetwork outputs free =
-            Architecture.network observationSpace outputGain outputs free initialLogSigma architecture
+        let createNetwork outputs stateIndependent =
+            Architecture.network observationSpace outputGain outputs stateIndependent initialLogSigma architecture
 
         { ObservationSpace = observationSpace
           ActionSpace = actionSpace
@@ -68,9 +68,9 @@ module Policy =
 
     /// The number of parameters of a policy with this architecture and these spaces, computed without creating it.
     let parameterCount architecture observationSpace actionSpace =
-        let struct (outputs, free) = Distribution.sizes actionSpace
+        let struct (outputs, stateIndependent) = Distribution.sizes actionSpace
         let struct (weights, biases) = Architecture.sizes observationSpace outputs architecture
-        weights + biases + float free
+        weights + biases + float stateIndependent
 
     /// Checks that the policy can act in the environment. Otherwise returns a `Mismatch` that shows the spaces of both. `name` is the name
     /// of the policy in the message.

@@ -52,7 +52,7 @@ module Setup =
             ConfigurationLimits.mostWeights
             / max (units configuration.PolicyLayers outputs) (units configuration.CriticLayers 1L)
 
-        if Space.indices environment.ObservationSpace <= most then
+        if Space.indexCount environment.ObservationSpace <= most then
             Ok()
         else
             Error(
@@ -63,7 +63,7 @@ module Setup =
     /// Refuses networks and batches that are too large for memory, before any is allocated. The fault names the setting.
     let private requireSizes (configuration: Configuration) (environment: Environment<'State>) =
         let observationSpace = environment.ObservationSpace
-        let struct (outputs, free) = Distribution.sizes environment.ActionSpace
+        let struct (outputs, stateIndependent) = Distribution.sizes environment.ActionSpace
 
         let requireWeights name architecture outputs =
             let struct (weights, _) = Architecture.sizes observationSpace outputs architecture
@@ -79,7 +79,8 @@ module Setup =
 
         let widest =
             // Rows of distribution parameters are padded to whole vectors.
-            [ int64 (Space.width observationSpace); outputs + free + int64 FunTrpo.Kernels.Lanes.Width ]
+            [ int64 (Space.width observationSpace)
+              outputs + stateIndependent + int64 FunTrpo.Kernels.Lanes.Width ]
             |> List.max
 
         result {

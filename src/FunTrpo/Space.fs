@@ -31,7 +31,7 @@ module Space =
         | MultiBinary count -> count
 
     /// The maximal number of alternatives of a choice, and of values in a row: 2²⁴. float32 cannot represent all larger indices.
-    let most = 1 <<< 24
+    let maxCount = 1 <<< 24
 
     /// Whether a finite number lies between two bounds, either of which may be infinite.
     let holdsNumber (low: float32) (high: float32) =
@@ -41,7 +41,7 @@ module Space =
     /// alternative in each choice, and at most 2²⁴ of each. The corners of a box have equal widths, and in every dimension low ≤ high and a
     /// finite number lies between them.
     let invalidReason space =
-        let isTooMuch count = count > most
+        let isTooMuch count = count > maxCount
         let tooMuch = Some "has more than 2²⁴ alternatives, or numbers"
 
         match space with
@@ -82,7 +82,7 @@ module Space =
         | MultiBinary _ -> false
 
     /// The number of indices, summed over the choices of a row; 0 if rows hold no indices. Networks have parameters for each index.
-    let indices space =
+    let indexCount space =
         match space with
         | Discrete count -> int64 count
         | MultiDiscrete counts -> List.sumBy int64 counts
@@ -91,7 +91,7 @@ module Space =
 
     /// The number of rows of weights in the first layer of a network for such observations: one row for each index (see `Embedding`), or
     /// one for each value of an observation.
-    let inputs space = if hasIndices space then indices space else int64 (width space)
+    let inputCount space = if hasIndices space then indexCount space else int64 (width space)
 
     /// Whether the row is an element of the space.
     let contains space (row: ReadOnlySpan<float32>) =

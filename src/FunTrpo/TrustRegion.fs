@@ -131,13 +131,15 @@ module TrustRegion =
             ended (Moved(1.0, 1)) parameters (Surrogate.at surrogate parameters)
 
         let stepWithin delta lineSearch direction =
-            let evaluate, acceptable = Surrogate.at surrogate, acceptable delta
+            // A comparison holds no parameters, so each try may overwrite the memory of the last.
+            let candidate = Array.zeroCreate<float32>(old.Length).AsMemory()
 
             match
-                LineSearch.withinTrustRegion
+                LineSearch.withinTrustRegionIn
+                    (fun () -> candidate)
                     lineSearch
-                    evaluate
-                    acceptable
+                    (Surrogate.at surrogate)
+                    (acceptable delta)
                     old
                     delta
                     infinity

@@ -62,7 +62,7 @@ public sealed class GuideFacts
         }
 
         Assert.Equal(StopReason.Cancelled, cancelled.Reason);
-        Assert.Equal(StopReason.StepsMade, result.Reason);
+        Assert.Equal(StopReason.TotalStepsReached, result.Reason);
     }
 
     public async Task Comparing()

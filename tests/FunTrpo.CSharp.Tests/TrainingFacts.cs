@@ -17,7 +17,7 @@ public sealed class TrainingFacts
             .OnIteration(seen.Add)
             .TrainAsync();
 
-        Assert.Equal(StopReason.StepsMade, result.Reason);
+        Assert.Equal(StopReason.TotalStepsReached, result.Reason);
         Assert.Equal(20_000, result.State.Steps, 8.0);
         Assert.Equal(result.Reports, seen);
         Assert.Equal(result.State.Iteration, seen.Count);
@@ -82,7 +82,7 @@ public sealed class TrainingFacts
         // Any return is better, but episodes of 40 steps are few in 1,000 steps.
         TrainingPlan plan = Plans.ShortLine().With(options => options with { StopAtReturn = -1e6 });
         TrainingResult few = plan.Train();
-        Assert.Equal(StopReason.StepsMade, few.Reason);
+        Assert.Equal(StopReason.TotalStepsReached, few.Reason);
         Assert.False(few.State.HasReachedGoal);
         TrainingResult enough = plan.With(options => options with { TotalSteps = 10_000 }).Train();
         Assert.Equal(StopReason.GoalReached, enough.Reason);

@@ -92,7 +92,7 @@ let private table =
       "step", [ "fixed"; "trust-region" ], noChoice
       "delta", [ "1E-300"; "0.01"; "1E+300" ], "0" :: "-1" :: "-0" :: noNumbers
       "deltaHalfLife", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
-      "stepsMade", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
+      "previousSteps", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
       "learningRate", [ "1E-05"; "0.5"; "1000" ], "0" :: "-0.1" :: noNumbers
       "entropyBonus", [ "0"; "0.01"; "1000" ], "-0.1" :: "1001" :: noNumbers
       "damping", [ "0"; "0.1"; "1000000" ], "-0.1" :: "1000001" :: noNumbers
@@ -368,7 +368,7 @@ let private meaning =
               && abs (at (steps + int64 c.DeltaHalfLife) c - half) <= 1e-12 * half
               && at (steps + 1L) c < at steps c
               && at steps { c with DeltaHalfLife = 0 } = c.Delta
-              && abs (at 0L { c with StepsMade = c.DeltaHalfLife } - c.Delta / 2.0) <= 1e-12 * c.Delta
+              && abs (at 0L { c with PreviousSteps = c.DeltaHalfLife } - c.Delta / 2.0) <= 1e-12 * c.Delta
               && (Configuration.improvement steps c).StepRule =
                   TrustRegionStep(at steps c, { Tries = c.LineSearchTries; Ratio = c.LineSearchRatio })
 

@@ -77,14 +77,15 @@ let private isVanishing solution =
 let private solving =
     testList
         "on symmetric positive definite systems of condition number ≤ 10⁴"
-        [ testProperty "converges within 2n iterations to max(10⁻⁶, 10⁻⁹κ²)"
+        [ // Rounding delays convergence. Of 60,000 systems, two needed more than 2n iterations, and none 3n.
+          testProperty "converges within 3n iterations to max(10⁻⁶, 10⁻⁹κ²)"
           <| Prop.forAll definite (fun system ->
               let n = system.B.Length
               let tolerance = max 1e-6 (1e-9 * condition system ** 2.0)
 
-              let solution = solve (settings (2 * n) tolerance) (product system.A) system.B
+              let solution = solve (settings (3 * n) tolerance) (product system.A) system.B
 
-              solution.Stop = Converged && solution.Iterations <= 2 * n && solution.Residual <= tolerance)
+              solution.Stop = Converged && solution.Iterations <= 3 * n && solution.Residual <= tolerance)
 
           testProperty "after 2n iterations is at the direct solver's solution: ‖x − x*‖_A ≤ (10⁻⁶ + 2 κ√κ ε₃₂) ‖x*‖_A"
           <| Prop.forAll definite (fun system ->

@@ -268,7 +268,7 @@ let private properness =
                   Vector.isFinite row && contains box row))
 
           test "has an end: of alternatives, and of the numbers of a row" {
-              let most = Space.most
+              let most = Space.maxCount
 
               for space, expected in
                   [ Discrete most, true

@@ -1,0 +1,76 @@
+/// The options that several commands share, and the exit codes.
+module FunTrpo.Cli.CommandOptions
+
+open System
+open System.CommandLine
+open System.IO
+open FunTrpo
+
+/// The exit code of success.
+let ok = 0
+
+/// The exit code if the work failed.
+let failed = 1
+
+/// The exit code for arguments that cannot be used.
+let badArguments = 2
+
+/// An option with a standard value.
+let option name description (standard: string) =
+    Option<string>(name, Description = description, DefaultValueFactory = (fun _ -> standard))
+
+/// An option that may be omitted; its value is then null.
+let optional name description = Option<string>(name, Description = description)
+
+/// The text of an option, or none if the option was omitted.
+let tryGet (parsed: ParseResult) (option: Option<string>) = parsed.GetValue option |> Option.ofObj
+
+/// The checked value of an option, or none if the option was omitted.
+let checkedOption check text =
+    match text with
+    | None -> Ok None
+    | Some text -> check text |> Result.map Some
+
+/// The exit code of the action. A fault is printed, and its exit code is `badArguments`.
+let orRefuse (action: Result<int, Fault>) =
+    match action with
+    | Ok exitCode -> exitCode
+    | Error fault ->
+        Console.Error.WriteLine(Fault.message fault)
+        badArguments
+
+let seedOption () = option "--seed" "The seed of all randomness, an integer" "0"
+
+let threadsOption () =
+    option "--threads" "How many threads work; the results do not depend on it" (string Environment.ProcessorCount)
+
+let parseSeed = Arguments.integer "--seed" Int64.MinValue Int64.MaxValue
+
+let parseThreads text = Arguments.integer "--threads" 1L 1024L text |> Result.map int
+
+let envFromOption () =
+    Option<string[]>(
+        "--env-from",
+        Description =
+            "A .NET assembly (FILE.dll) that registers environments of your own. Its code is run: use only files that you trust"
+    )
+
+/// The environments of the library, and those of the files of `--env-from`.
+let knownEnvironments (parsed: ParseResult) (envFrom: Option<string[]>) =
+    parsed.GetValue envFrom
+    |> Option.ofObj
+    |> Option.defaultValue [||]
+    |> List.ofArray
+    |> EnvironmentFiles.known
+
+/// Loads a saved policy. If the path is a folder, the fault suggests the policy file inside it.
+let loadPolicy path =
+    let inside = Path.Combine(path, "policy.json")
+
+    if not (Directory.Exists path) then PolicyFile.load path
+    elif File.Exists inside then Error(Damaged(path, $"it is a folder; did you mean {inside}?"))
+    else Error(Damaged(path, "it is a folder, and not the file of a policy"))
+
+/// Loads a saved policy that can act in the environment.
+let policyFor (environment: Environment<'State>) path =
+    loadPolicy path |> Result.bind (PolicyFile.requireFit $"the policy in {path}" environment)

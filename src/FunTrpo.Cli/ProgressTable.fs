@@ -1,0 +1,45 @@
+/// The table of numbers that a run prints, a line for each iteration.
+module FunTrpo.Cli.ProgressTable
+
+open System.Globalization
+open FunTrpo
+
+/// A cell that shows a quantity of `Report.fields`; a dash if it has no value.
+let private quantity name (format: string) report =
+    match Report.value name report with
+    | ReportValue.Whole number -> number.ToString CultureInfo.InvariantCulture
+    | ReportValue.Number number -> number.ToString(format, CultureInfo.InvariantCulture)
+    | ReportValue.Text text -> text
+    | ReportValue.Missing -> "–"
+
+let private tries (report: Report) =
+    match report.Improvement.Outcome with
+    | Moved(_, tries) -> string tries
+    | LineSearchFailed _ -> "failed"
+    | NoGradient
+    | NoCurvature -> "none"
+
+/// The columns: the heading, the width and the cell.
+let private columns: (string * int * (Report -> string)) list =
+    [ "steps", 9, quantity "steps" ""
+      "return", 10, quantity "meanReturn" "F2"
+      "KL", 10, quantity "meanKl" "F5"
+      "KL/δ", 6, quantity "klOverDelta" "F2"
+      "gain", 9, quantity "surrogateGain" "F4"
+      "cg", 3, quantity "cgIterations" "F0"
+      "residual", 9, quantity "cgResidual" "0.0e+0"
+      "tries", 6, tries
+      "explained", 10, quantity "explainedVariance" "F3"
+      "entropy", 8, quantity "entropy" "F3"
+      "steps/s", 10, quantity "stepsPerSecond" "F0" ]
+
+let private row cellOf =
+    columns
+    |> List.map (fun (heading, width, cell) -> (cellOf heading cell: string).PadLeft width)
+    |> String.concat " "
+
+/// The headings.
+let header = row (fun heading _ -> heading)
+
+/// The line of an iteration.
+let line report = row (fun _ cell -> cell report)
