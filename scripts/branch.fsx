@@ -27,9 +27,9 @@ let goOn configuration until state =
     (state, Training.runFor until setup state) ||> Seq.fold (fun _ next -> next |> orFail |> fst)
 
 // The trunk is one training run, stopped after half of the steps.
-let trunk = State.start (setupOf configuration) 0L |> goOn configuration (total / 2L)
+let trunk = TrainingState.start (setupOf configuration) 0L |> goOn configuration (total / 2L)
 
-let returnOf state = State.meanReturn state |> Option.defaultValue 0.0
+let returnOf state = TrainingState.meanReturn state |> Option.defaultValue 0.0
 
 printfn "Pendulum-v1, branched after %d steps at a mean return of %.1f" trunk.Steps (returnOf trunk)
 

@@ -135,12 +135,12 @@ type Variant =
     { Name: string
       Environment: FiniteMdp -> Environment<int>
       Change: Configuration -> Configuration
-      Arrange: Setup<int> -> Values -> State<int> -> State<int> }
+      Arrange: Setup<int> -> Values -> TrainingState<int> -> TrainingState<int> }
 
 let withExactCritic (_: Setup<int>) values state = Bridge.withExactCritic values state
 
 /// Sets the exact values, and draws the states from the visitation.
-let asTheorySays setup values (state: State<int>) =
+let asTheorySays setup values (state: TrainingState<int>) =
     let key = state.Key |> Key.named "visited" |> Key.at (int64 state.Iteration)
     state |> withExactCritic setup values |> Bridge.withVisitedStates values key
 
@@ -223,10 +223,10 @@ let setupOf horizon mdp variant =
     |> Setup.create 1 { configuration with Horizon = horizon * configuration.Horizon }
     |> orFail
 
-let uniformly (mdp: FiniteMdp) (state: State<int>) =
+let uniformly (mdp: FiniteMdp) (state: TrainingState<int>) =
     { state with PolicyParameters = Bridge.logits (TabularPolicy.uniform mdp) }
 
-let policyOf mdp (state: State<int>) = TabularPolicy.ofLogits (Bridge.table mdp state.PolicyParameters)
+let policyOf mdp (state: TrainingState<int>) = TabularPolicy.ofLogits (Bridge.table mdp state.PolicyParameters)
 
 let iterate setup mdp variant state =
     variant.Arrange setup (Values.ofPolicy mdp (policyOf mdp state)) state
@@ -238,7 +238,7 @@ let iterate setup mdp variant state =
 let etas mdp variant count seed =
     let setup = setupOf 1 mdp variant
 
-    (uniformly mdp (State.start setup seed), seq { 1..count })
+    (uniformly mdp (TrainingState.start setup seed), seq { 1..count })
     ||> Seq.scan (fun state _ -> iterate setup mdp variant state)
     |> Seq.map (fun state -> (Values.ofPolicy mdp (policyOf mdp state)).Eta)
     |> Array.ofSeq
@@ -248,7 +248,7 @@ let etas mdp variant count seed =
 /// step by a few degrees.
 let angle mdp variant seed =
     let setup = setupOf (if isShort then 1 else 128) mdp variant
-    let start = uniformly mdp (State.start setup seed)
+    let start = uniformly mdp (TrainingState.start setup seed)
     let values = Values.ofPolicy mdp (policyOf mdp start)
     let after = withExactCritic setup values start |> iterate setup mdp variant
 

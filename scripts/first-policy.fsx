@@ -14,7 +14,7 @@ let show (report: Report) =
 let scores =
     result {
         let! setup = Setup.create 2 Configuration.standard environment
-        let start = State.start setup 7L
+        let start = TrainingState.start setup 7L
 
         // Training is a lazy sequence of (state, report), each element made from the state before it.
         let iterations =
@@ -26,7 +26,7 @@ let scores =
             )
 
         let! trained = Seq.last iterations
-        return! Evaluation.run 2 environment (State.actor setup trained) 100 (Key.ofSeed 1L)
+        return! Evaluation.run 2 environment (TrainingState.actor setup trained) 100 (Key.ofSeed 1L)
     }
 
 match scores with

@@ -11,7 +11,10 @@ let setup = Setup.create 2 configuration CartPole.environment |> orFail
 
 // Train for a while first, so that the policy is no longer the initial one. Then collect another batch and compute its surrogate.
 let state =
-    State.start setup 0L |> Training.runFor (steps 5_120L) setup |> Seq.map (orFail >> fst) |> Seq.last
+    TrainingState.start setup 0L
+    |> Training.runFor (steps 5_120L) setup
+    |> Seq.map (orFail >> fst)
+    |> Seq.last
 
 let batch, _ = Stages.rollout configuration.Horizon setup state |> orFail
 let surrogate = Stages.advantageBatch setup state batch |> Stages.surrogate setup state batch

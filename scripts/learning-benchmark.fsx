@@ -61,18 +61,23 @@ let trial (registered: Registered) configuration seed =
                 let clock = Stopwatch.StartNew()
 
                 let states =
-                    State.start setup seed
+                    TrainingState.start setup seed
                     |> Training.runFor (budget registered) setup
                     |> Seq.map (orFail >> fst)
                     |> Array.ofSeq
 
                 let seconds = clock.Elapsed.TotalSeconds
 
-                let isSolved state = State.hasReached registered.SolvedAt.Value state
+                let isSolved state = TrainingState.hasReached registered.SolvedAt.Value state
 
                 { Seed = seed
                   Scores =
-                    Evaluation.run 1 environment (State.actor setup (Array.last states)) 100 (Key.ofSeed (1000L + seed))
+                    Evaluation.run
+                        1
+                        environment
+                        (TrainingState.actor setup (Array.last states))
+                        100
+                        (Key.ofSeed (1000L + seed))
                     |> orFail
                   Solved = states |> Array.tryFind isSolved |> Option.map _.Steps
                   Seconds = seconds } }

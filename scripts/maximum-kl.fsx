@@ -189,16 +189,19 @@ let train rule delta seed =
     let setup = { setup with Improve = improve }
 
     let states =
-        State.start setup seed |> Training.runFor total setup |> Seq.map (orFail >> fst) |> List.ofSeq
+        TrainingState.start setup seed
+        |> Training.runFor total setup
+        |> Seq.map (orFail >> fst)
+        |> List.ofSeq
 
-    let actor = State.actor setup (List.last states)
+    let actor = TrainingState.actor setup (List.last states)
 
     { Rule = rule
       Delta = delta
       Seed = seed
       Curve =
         [ for state in states do
-              match State.meanReturn state with
+              match TrainingState.meanReturn state with
               | Some mean -> float state.Iteration, mean
               | None -> () ]
       Accounts = List.ofSeq accounts

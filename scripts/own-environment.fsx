@@ -69,7 +69,7 @@ let configuration =
 let orFail result = result |> Result.defaultWith (Fault.message >> failwith)
 
 let setup = Setup.create 2 configuration environment |> orFail
-let untrained = State.start setup 1L
+let untrained = TrainingState.start setup 1L
 
 /// The first argument of the script, or else 80,000.
 let steps = fsi.CommandLineArgs |> Array.tryItem 1 |> Option.map int64 |> Option.defaultValue 80_000L
@@ -91,10 +91,10 @@ let show name choose =
     printfn "  %-20s %5.2f cm" name (-scores.Mean / float limit)
 
 show "pump off" (fun _ -> Vector.ofArray [| -1f |])
-show "untrained policy" (State.actor setup untrained |> InferencePolicy).Act
+show "untrained policy" (TrainingState.actor setup untrained |> InferencePolicy).Act
 
 for gain in [ 0.0; 0.03; 0.1; 0.3; 1.0 ] do
     show $"rule, gain {gain}" (proportional gain)
 
 // The rule uses only the lower tank. The policy can also use the water in the upper tank, which will arrive later.
-show "trained policy" (State.actor setup trained |> InferencePolicy).Act
+show "trained policy" (TrainingState.actor setup trained |> InferencePolicy).Act

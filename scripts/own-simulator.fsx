@@ -56,7 +56,7 @@ let steps = fsi.CommandLineArgs |> Array.tryItem 1 |> Option.map int64 |> Option
 
 let configuration = { Configuration.standard with Gamma = 0.95 }
 let setup = Setup.create 2 configuration environment |> orFail
-let untrained = State.start setup 1L
+let untrained = TrainingState.start setup 1L
 let trained = untrained |> Training.runFor steps setup |> Seq.map (orFail >> fst) |> Seq.last
 
 printfn "Warehouse after %d steps: mean profit of a day over 100 episodes" trained.Steps
@@ -70,12 +70,12 @@ let upTo level (observation: Vector) =
     let missing = level - (observation[0] + observation[1] + observation[2])
     Vector.ofArray [| Math.Clamp(MathF.Floor missing, 0f, 4f) |]
 
-show "untrained policy" (State.actor setup untrained |> InferencePolicy).Act
+show "untrained policy" (TrainingState.actor setup untrained |> InferencePolicy).Act
 
 for level in [ 4f; 5f; 6f; 7f ] do
     show $"rule, up to {level} dozens" (upTo level)
 
-show "trained policy" (State.actor setup trained |> InferencePolicy).Act
+show "trained policy" (TrainingState.actor setup trained |> InferencePolicy).Act
 
 // A training state is a value, although the simulators are mutable: to continue a second time, their episodes are played again.
 let next () = Training.update setup trained |> orFail |> fst

@@ -20,14 +20,15 @@ let train threads (delta, damping, seed) =
     let configuration = { Configuration.standard with Delta = delta; Damping = damping; CriticSteps = 1 }
     let setup = Setup.create threads configuration CartPole.environment |> orFail
 
-    let iterations = State.start setup seed |> Training.runFor total setup |> Seq.map orFail |> Array.ofSeq
+    let iterations =
+        TrainingState.start setup seed |> Training.runFor total setup |> Seq.map orFail |> Array.ofSeq
 
     let state, _ = Array.last iterations
 
     { Delta = delta
       Damping = damping
       Seed = seed
-      Return = State.meanReturn state |> Option.defaultValue 0.0
+      Return = TrainingState.meanReturn state |> Option.defaultValue 0.0
       MeanKl = iterations |> Array.averageBy (fun (_, report) -> report.Improvement.Comparison.MeanKl)
       Policy = state.PolicyParameters }
 

@@ -40,7 +40,10 @@ let contenders =
 let train configuration seed =
     let setup = Setup.create 1 configuration Pendulum.environment |> orFail
 
-    State.start setup seed |> Training.runFor total setup |> Seq.map (orFail >> snd) |> Array.ofSeq
+    TrainingState.start setup seed
+    |> Training.runFor total setup
+    |> Seq.map (orFail >> snd)
+    |> Array.ofSeq
 
 let marks = [ for fifth in 1L .. 5L -> total * fifth / 5L ]
 

@@ -77,23 +77,33 @@ let train (environment: Environment<'State>) judgedOn configuration seed =
     let setup = Setup.create 1 configuration environment |> orFail
 
     let states =
-        State.start setup seed |> Training.runFor total setup |> Seq.map (orFail >> fst) |> Array.ofSeq
+        TrainingState.start setup seed
+        |> Training.runFor total setup
+        |> Seq.map (orFail >> fst)
+        |> Array.ofSeq
 
     [ for mark in marks do
-          let actor = states |> Array.find (fun state -> state.Steps >= mark) |> State.actor setup
+          let actor = states |> Array.find (fun state -> state.Steps >= mark) |> TrainingState.actor setup
           (Evaluation.run 1 judgedOn actor 20 (Key.ofSeed 99L) |> orFail).Mean ]
 
 /// The variance of Q(s, last action) − Q(s, first action) in the states of a new training: with common random numbers for both actions, and
 /// with independent ones.
 let variances (environment: Environment<'State>) gamma =
     let setup = Setup.create 1 (vine gamma) environment |> orFail
-    let start = State.start setup 0L
+    let start = TrainingState.start setup 0L
     let settings: VineSettings = { Branches = 5; Steps = 30; Gamma = gamma }
     let noValues (observations: Matrix) = Seq.replicate observations.Rows 0.0 |> ImmutableArray.CreateRange
 
     let vines =
         [| for i in 1L .. 200L ->
-               Vine.sample environment (State.actor setup start) settings noValues 1 (Key.ofSeed i) start.Instances
+               Vine.sample
+                   environment
+                   (TrainingState.actor setup start)
+                   settings
+                   noValues
+                   1
+                   (Key.ofSeed i)
+                   start.Instances
                |> orFail |]
 
     let q (vine: Vine) state branch = vine.Returns[state * vine.Branches + branch]

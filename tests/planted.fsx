@@ -388,7 +388,7 @@ let all =
                     "let remaining = max 1L (steps - state.Steps)" ]
           core
               [ "Training"; "state" ]
-              "State.fs"
+              "TrainingState.fs"
               [ slip
                     "the best mean is over 101 returns"
                     "for i in last - window + 1 .. last do"
@@ -580,7 +580,7 @@ let all =
           facade
               [ "Facade" ]
               "TrainingState.cs"
-              [ slip "another seed is the same future" ": State.reseed(changed.Seed, state)" ": state" ]
+              [ slip "another seed is the same future" ": TrainingState.reseed(changed.Seed, state)" ": state" ]
           facade
               [ "Facade" ]
               "TrainingPlan.cs"

@@ -164,7 +164,7 @@ module Subjects =
         let configuration = { Configuration.standard with Environments = environments; Horizon = horizon }
 
         let setup = Setup.create threads configuration CartPole.environment |> orFail
-        setup, State.start setup 0L
+        setup, TrainingState.start setup 0L
 
     let private bytesOfBatch (batch: Batch) =
         let numbers (m: Matrix) = 4 * m.Rows * m.Columns
@@ -181,7 +181,7 @@ module Subjects =
             + episodes
         )
 
-    let private bytesOfState (state: State<'State>) =
+    let private bytesOfState (state: TrainingState<'State>) =
         let vectors =
             [ state.PolicyParameters
               state.Critic.Parameters
@@ -241,7 +241,7 @@ module Subjects =
         let registered = Registry.tryFind CartPole.environment.Id |> Option.get
         let configuration = registered.Preset
         let setup = Setup.create threads configuration CartPole.environment |> orFail
-        let mutable state = State.start setup 0L
+        let mutable state = TrainingState.start setup 0L
 
         let bytesOfOne =
             lazy (Stages.rollout configuration.Horizon setup state |> orFail |> fst |> bytesOfBatch)

@@ -388,9 +388,9 @@ public sealed class TrainingPlan
         private TrainingState<T> Begin<T>(Core.Environment<T> environment, Action release)
         {
             Core.Setup<T> setup = Setup.create(Options.Threads, Configuration, environment).OrThrow();
-            Core.State<T> state = First is null
-                ? State.start(setup, Options.Seed)
-                : State.startFrom(setup, Options.Seed, First.Saved.Actor).OrThrow();
+            Core.TrainingState<T> state = First is null
+                ? Core.TrainingState.start(setup, Options.Seed)
+                : Core.TrainingState.startFrom(setup, Options.Seed, First.Saved.Actor).OrThrow();
             return new(Options, setup, state, release);
         }
     }

@@ -111,12 +111,12 @@ public abstract class TrainingState : IEquatable<TrainingState>
 internal sealed class TrainingState<T>(
     TrainingOptions options,
     Core.Setup<T> setup,
-    Core.State<T> state,
+    Core.TrainingState<T> state,
     Action release
 ) : TrainingState(options)
 {
     private readonly Core.Setup<T> setup = setup;
-    private readonly Core.State<T> state = state;
+    private readonly Core.TrainingState<T> state = state;
 
     public override string EnvironmentName => setup.Environment.Id;
 
@@ -126,14 +126,15 @@ internal sealed class TrainingState<T>(
 
     public override long Episodes => state.Episodes;
 
-    public override double? MeanReturn => OptionModule.ToNullable(State.meanReturn(state));
+    public override double? MeanReturn => OptionModule.ToNullable(Core.TrainingState.meanReturn(state));
 
     public override double? BestMeanReturn => OptionModule.ToNullable(state.BestMeanReturn);
 
     public override Policy Policy =>
-        new(new Core.SavedPolicy(environment: EnvironmentName, actor: State.actor(setup, state)));
+        new(new Core.SavedPolicy(environment: EnvironmentName, actor: Core.TrainingState.actor(setup, state)));
 
-    public override bool HasReachedGoal => Options.StopAtReturn is double goal && State.hasReached(goal, state);
+    public override bool HasReachedGoal =>
+        Options.StopAtReturn is double goal && Core.TrainingState.hasReached(goal, state);
 
     public override TrainingStep Next() => Step(Training.update(setup, state));
 
@@ -156,7 +157,7 @@ internal sealed class TrainingState<T>(
         return new TrainingState<T>(
             changed,
             Setup.change(changed.Threads, configuration, setup).OrThrow(),
-            changed.Seed == Options.Seed ? state : State.reseed(changed.Seed, state),
+            changed.Seed == Options.Seed ? state : Core.TrainingState.reseed(changed.Seed, state),
             release
         );
     }
@@ -179,9 +180,9 @@ internal sealed class TrainingState<T>(
         && setup.Configuration.Equals(that.setup.Configuration)
         && state.Equals(that.state);
 
-    private TrainingStep Step(FSharpResult<Tuple<Core.State<T>, Core.Report>, Core.Fault> result)
+    private TrainingStep Step(FSharpResult<Tuple<Core.TrainingState<T>, Core.Report>, Core.Fault> result)
     {
-        (Core.State<T> next, Core.Report report) = result.OrThrow(this);
+        (Core.TrainingState<T> next, Core.Report report) = result.OrThrow(this);
         return new(new TrainingState<T>(Options, setup, next, release), new(report));
     }
 }

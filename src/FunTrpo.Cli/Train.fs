@@ -33,18 +33,18 @@ let private prepare options environment =
 
         let! state =
             match options.From with
-            | Some saved -> State.startFrom setup options.Seed saved.Actor
-            | None -> Ok(State.start setup options.Seed)
+            | Some saved -> TrainingState.startFrom setup options.Seed saved.Actor
+            | None -> Ok(TrainingState.start setup options.Seed)
 
         let! folder = RunFiles.prepare options.Folder
         return setup, state, folder
     }
 
 /// The policy and the summary of a state, in the form that is saved.
-let private saved options (setup: Setup<'State>) solved (elapsed: TimeSpan) (state: State<'State>) =
+let private saved options (setup: Setup<'State>) solved (elapsed: TimeSpan) (state: TrainingState<'State>) =
     let environment = setup.Environment
 
-    let policy = { Environment = environment.Id; Actor = State.actor setup state }
+    let policy = { Environment = environment.Id; Actor = TrainingState.actor setup state }
 
     let summary: RunFiles.Summary =
         { Environment = environment.Id
@@ -52,7 +52,7 @@ let private saved options (setup: Setup<'State>) solved (elapsed: TimeSpan) (sta
           Steps = state.Steps
           Iterations = state.Iteration
           Episodes = state.Episodes
-          MeanReturn100 = State.meanReturn state
+          MeanReturn100 = TrainingState.meanReturn state
           BestMeanReturn100 = state.BestMeanReturn
           Solved = solved
           WallSeconds = Math.Round(elapsed.TotalSeconds, 3)
@@ -72,7 +72,8 @@ let private settings options id : RunFiles.Settings =
 /// The mean return at which the run counts as solved.
 let private goal options = options.StopAt |> Option.orElse options.SolvedAt
 
-let private isReached (state: State<'State>) goal = goal |> Option.exists (fun goal -> State.hasReached goal state)
+let private isReached (state: TrainingState<'State>) goal =
+    goal |> Option.exists (fun goal -> TrainingState.hasReached goal state)
 
 /// Prints the line and the warnings of an iteration, under a header every 25 iterations.
 let private print (report: Report) (output: TextWriter) (errors: TextWriter) =
@@ -85,7 +86,7 @@ let private print (report: Report) (output: TextWriter) (errors: TextWriter) =
         errors.WriteLine $"Warning in iteration {report.Iteration}: {Warning.message warning}"
 
 /// The last line of a run: how it ended, and what the policy reaches.
-let private conclusion options id isInterrupted isSolved (elapsed: TimeSpan) (state: State<'State>) =
+let private conclusion options id isInterrupted isSolved (elapsed: TimeSpan) (state: TrainingState<'State>) =
     let verdict =
         match goal options with
         | _ when isInterrupted -> "was interrupted"
@@ -95,7 +96,7 @@ let private conclusion options id isInterrupted isSolved (elapsed: TimeSpan) (st
         | _ -> if isSolved then "is solved" else "is not solved"
 
     let mean =
-        State.meanReturn state
+        TrainingState.meanReturn state
         |> Option.map (fun mean -> $"mean return {mean:F2} over the last {state.RecentReturns.Length} episodes")
         |> Option.defaultValue "no episode has finished"
 
@@ -106,7 +107,7 @@ let private conclusion options id isInterrupted isSolved (elapsed: TimeSpan) (st
 let iterate
     options
     (setup: Setup<'State>)
-    (initial: State<'State>)
+    (initial: TrainingState<'State>)
     (write: RunFiles.Write -> unit)
     (output: TextWriter)
     (errors: TextWriter)

@@ -63,11 +63,11 @@ let table (mdp: FiniteMdp) (parameters: Vector) =
 let private vector (x: Table) = Vector.init (x.Rows * x.Columns) (fun i -> float32 x[i / x.Columns, i % x.Columns])
 
 /// Returns the same training state with a critic whose values are exactly those of a policy.
-let withExactCritic (values: Values) (state: State<int>) =
+let withExactCritic (values: Values) (state: TrainingState<int>) =
     { state with Critic = Critic.start Plain (Vector.ofSeq (Seq.map float32 values.V)) }
 
 /// Returns the same training state with the instances in states of the process drawn from the discounted visitation.
-let withVisitedStates (values: Values) key (state: State<int>) =
+let withVisitedStates (values: Values) key (state: TrainingState<int>) =
     let instanceAt i (instance: Instance<int>) =
         { instance with State = Simulation.visited values (Key.at (int64 i) key) }
 
@@ -75,7 +75,7 @@ let withVisitedStates (values: Values) key (state: State<int>) =
 
 /// Returns a training state with this policy, an exact critic, and instances in states drawn from the discounted visitation.
 let stateAt (setup: Setup<int>) (values: Values) seed =
-    let state = State.start setup seed
+    let state = TrainingState.start setup seed
 
     { state with PolicyParameters = logits values.Policy }
     |> withExactCritic values
@@ -92,7 +92,7 @@ let singlePath (setup: Setup<int>) (values: Values) seed =
 /// of a rollout.
 let vine (setup: Setup<int>) (values: Values) seed =
     let state = stateAt setup values seed
-    let actor = State.actor setup state
+    let actor = TrainingState.actor setup state
     let valuesOf = Critic.values setup.Critic state.Critic
     let key = Key.named "vine" state.Key
 

@@ -37,10 +37,11 @@ type UpdateBatch =
 /// The stages of one iteration, in their order: rollout → advantages → update batch → surrogate → improvement, and the critic's fit.
 module Stages =
 
-    let private keyOf (state: State<'State>) = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
+    let private keyOf (state: TrainingState<'State>) =
+        state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
 
     /// The fault of a stage whose result is NaN, infinite, or too large for float32.
-    let private nonFinite (setup: Setup<'State>) (state: State<'State>) stage =
+    let private nonFinite (setup: Setup<'State>) (state: TrainingState<'State>) stage =
         NonFiniteStage(stage, setup.Environment.Id, state.Iteration + 1)
 
     let private requireFinite stage setup state isFinite = if isFinite then Ok() else Error(nonFinite setup state stage)
@@ -55,15 +56,16 @@ module Stages =
         all
 
     /// Collects a batch with the policy of the state: `horizon` steps of each environment. Also returns the environments after it.
-    let rollout horizon (setup: Setup<'State>) (state: State<'State>) =
+    let rollout horizon (setup: Setup<'State>) (state: TrainingState<'State>) =
         let key = keyOf state |> Key.named "rollout"
 
         match state.Failure with
         | Some fault -> Error fault
-        | None -> setup.Collect setup.Environment (State.actor setup state) horizon setup.Threads key state.Instances
+        | None ->
+            setup.Collect setup.Environment (TrainingState.actor setup state) horizon setup.Threads key state.Instances
 
     /// The normaliser for a batch: that of the state, or the moments of the batch itself if the state has seen nothing yet.
-    let private normaliserOf (state: State<'State>) (batch: Batch) =
+    let private normaliserOf (state: TrainingState<'State>) (batch: Batch) =
         Normaliser.orMomentsOf batch.Observations state.Normaliser
 
     /// Standardises the advantages in place, or divides them by the deviation of the returns, as configured. The caller must own them.
@@ -81,7 +83,7 @@ module Stages =
         advantages
 
     /// Values, advantages and λ-returns of the rows of a batch, under the critic of the state.
-    let advantageBatch (setup: Setup<'State>) (state: State<'State>) (batch: Batch) =
+    let advantageBatch (setup: Setup<'State>) (state: TrainingState<'State>) (batch: Batch) =
         let configuration = setup.Configuration
         let valueCritic = CriticFit.forRewards configuration.Gamma batch.Rewards batch.Ends state.Critic
         let valuesOf = Critic.values setup.Critic valueCritic
@@ -112,14 +114,14 @@ module Stages =
     /// The rows of a vine from the states of the instances after the batch, under the critic of the state.
     let vine
         (setup: Setup<'State>)
-        (state: State<'State>)
+        (state: TrainingState<'State>)
         (batch: Batch)
         (advantageBatch: AdvantageBatch)
         instances
         : Result<UpdateBatch, Fault> =
         let configuration = setup.Configuration
         let normaliser = normaliserOf state batch
-        let actor = { State.actor setup state with Normaliser = normaliser }
+        let actor = { TrainingState.actor setup state with Normaliser = normaliser }
         let valuesOf = Normaliser.apply normaliser >> Critic.values setup.Critic advantageBatch.ValueCritic
         let key = keyOf state |> Key.named "vine"
 
@@ -158,7 +160,7 @@ module Stages =
             return updateBatch
         }
 
-    let private surrogateOf (setup: Setup<'State>) (state: State<'State>) (updateBatch: UpdateBatch) =
+    let private surrogateOf (setup: Setup<'State>) (state: TrainingState<'State>) (updateBatch: UpdateBatch) =
         Surrogate.create
             setup.Threads
             setup.Policy
@@ -169,11 +171,16 @@ module Stages =
         |> Surrogate.withEntropyBonus setup.Configuration.EntropyBonus
 
     /// The surrogate of the batch at the policy of the state. The caller disposes of it.
-    let surrogate (setup: Setup<'State>) (state: State<'State>) (batch: Batch) (advantageBatch: AdvantageBatch) =
+    let surrogate
+        (setup: Setup<'State>)
+        (state: TrainingState<'State>)
+        (batch: Batch)
+        (advantageBatch: AdvantageBatch)
+        =
         surrogateOf setup state (singlePath batch advantageBatch)
 
     /// The settings of the iteration's policy improvement, with the δ in force.
-    let improvementSettings (setup: Setup<'State>) (state: State<'State>) =
+    let improvementSettings (setup: Setup<'State>) (state: TrainingState<'State>) =
         let configuration = setup.Configuration
         let settings = Configuration.improvement state.Steps configuration
 
@@ -200,7 +207,7 @@ module Stages =
         }
 
     /// The critic after its fit to the returns of the batch, and the root mean squared error of its values then.
-    let internal fitCritic (setup: Setup<'State>) (state: State<'State>) advantageBatch =
+    let internal fitCritic (setup: Setup<'State>) (state: TrainingState<'State>) advantageBatch =
         let critic =
             CriticFit.fit
                 (Configuration.critic setup.Configuration)

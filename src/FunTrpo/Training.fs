@@ -24,7 +24,7 @@ module Training =
         |> List.truncate 1
 
     /// The radius δ of the trust region in force; ∞ for fixed steps.
-    let private deltaOf (setup: Setup<'State>) (state: State<'State>) =
+    let private deltaOf (setup: Setup<'State>) (state: TrainingState<'State>) =
         match setup.Configuration.Step with
         | StepKind.TrustRegion -> Configuration.deltaAt state.Steps setup.Configuration
         | StepKind.Fixed -> infinity
@@ -36,8 +36,15 @@ module Training =
         struct (result, Stopwatch.GetElapsedTime(started).TotalSeconds)
 
     /// The state after an iteration, without its streaks.
-    let private next (state: State<'State>) (batch: Batch) instances batchSteps (improvement: Improvement) critic =
-        { State.countEpisodes batch state with
+    let private next
+        (state: TrainingState<'State>)
+        (batch: Batch)
+        instances
+        batchSteps
+        (improvement: Improvement)
+        critic
+        =
+        { TrainingState.countEpisodes batch state with
             Iteration = state.Iteration + 1
             Steps = state.Steps + batchSteps
             PolicyParameters = improvement.Parameters
@@ -52,14 +59,18 @@ module Training =
 
     /// One iteration with `horizon` steps of each environment: rollout, advantages, policy improvement and the critic's fit. With `branches`,
     /// a vine follows the rollout. Returns the next state and a report, or the fault that ended the iteration.
-    let updateFor horizon (setup: Setup<'State>) (state: State<'State>) : Result<State<'State> * Report, Fault> =
+    let updateFor
+        horizon
+        (setup: Setup<'State>)
+        (state: TrainingState<'State>)
+        : Result<TrainingState<'State> * Report, Fault> =
         if horizon < 1 then
             invalidArg (nameof horizon) $"an iteration has at least 1 step, and the horizon is {horizon}"
 
         let started = Stopwatch.GetTimestamp()
 
         result {
-            do! State.requireFit setup state
+            do! TrainingState.requireFit setup state
             let struct (rollout, rolloutSeconds) = timed (fun () -> Stages.rollout horizon setup state)
             let! batch, instances = rollout
             let advantages = Stages.advantageBatch setup state batch
@@ -85,7 +96,7 @@ module Training =
                   BatchSteps = batchSteps
                   Episodes = next.Episodes
                   Finished = batch.Episodes
-                  MeanReturn = State.meanReturn next
+                  MeanReturn = TrainingState.meanReturn next
                   Improvement = improvement
                   Delta = delta
                   ExplainedVariance = Advantage.explainedVariance advantages.Returns advantages.Values
@@ -137,7 +148,7 @@ module Training =
     /// each branch. The sequence is empty if the total is already met.
     let runFor steps (setup: Setup<'State>) state =
         unfold
-            (fun (state: State<'State>) ->
+            (fun (state: TrainingState<'State>) ->
                 if steps <= state.Steps then
                     None
                 else

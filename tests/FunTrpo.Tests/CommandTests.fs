@@ -373,7 +373,7 @@ let private endings =
                       Expect.isFalse (get<bool> "solved" summary) "solved"
 
                       let setup = setupOf 1 small (failing failAt)
-                      let start = State.start setup options.Seed
+                      let start = TrainingState.start setup options.Seed
 
                       let expected =
                           (start, Training.run setup start |> Seq.truncate good)
@@ -411,7 +411,7 @@ let private endings =
               // With weights above 1, 3e38 becomes infinite.
               let steep =
                   let setup = setupOf 1 options.Configuration blinding
-                  let parameters = (State.start setup 1L).PolicyParameters
+                  let parameters = (TrainingState.start setup 1L).PolicyParameters
 
                   { Environment = "Blinding-v0"
                     Actor =
@@ -478,7 +478,7 @@ let private endings =
               let setup = setupOf 1 options.Configuration CartPole.environment
 
               let reports =
-                  Training.runFor options.Steps setup (State.start setup options.Seed)
+                  Training.runFor options.Steps setup (TrainingState.start setup options.Seed)
                   |> Seq.map (expectOk >> snd)
                   |> Array.ofSeq
 

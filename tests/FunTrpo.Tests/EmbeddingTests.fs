@@ -205,7 +205,7 @@ let tests =
                   |> Setup.create 1 { small with NormaliseObservations = true }
                   |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
 
-              let state = State.start setup 1L
+              let state = TrainingState.start setup 1L
               Expect.equal state.Normaliser Unnormalised "the normaliser"
 
               match Training.update setup state with
@@ -220,7 +220,7 @@ let tests =
 
                   match Setup.create 1 small environment with
                   | Ok setup ->
-                      match Training.update setup (State.start setup 1L) with
+                      match Training.update setup (TrainingState.start setup 1L) with
                       | Error found -> Expect.equal found fault "training"
                       | Ok _ -> failtest "it trained"
                   | Error found -> failtest (Fault.message found)

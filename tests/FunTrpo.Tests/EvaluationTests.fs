@@ -189,7 +189,7 @@ let tests =
                       member _.Observe(_, row) = row.Clear() }
 
               let setup = setupOf 1 { withFourUnits 1 1 with Hidden = [] } environment
-              let actor = State.actor setup (State.start setup 1L)
+              let actor = TrainingState.actor setup (TrainingState.start setup 1L)
 
               match Evaluation.run 1 environment actor 1 (Key.ofSeed 1L) with
               | Error(EndlessEpisode("Endless-v0", _)) -> ()

@@ -50,7 +50,7 @@ let private training =
         let state =
             result {
                 let! setup = Setup.create 2 configuration CartPole.environment
-                let! state, _ = Training.runFor 2000L setup (State.start setup 5L) |> Seq.last
+                let! state, _ = Training.runFor 2000L setup (TrainingState.start setup 5L) |> Seq.last
                 return state
             }
 
@@ -73,7 +73,7 @@ let private reports =
         let ofPipeline =
             result {
                 let! setup = Setup.create 2 configuration CartPole.environment
-                let results = Training.runFor 2000L setup (State.start setup 5L) |> List.ofSeq
+                let results = Training.runFor 2000L setup (TrainingState.start setup 5L) |> List.ofSeq
                 return results |> List.map (Result.map snd >> Result.defaultWith (Fault.message >> failtest))
             }
             |> Result.defaultWith (Fault.message >> failtest)

@@ -42,10 +42,13 @@ let private learned configuration steps seed (environment: Environment<Standing>
     let setup = setupOf 1 configuration environment
 
     let state =
-        State.start setup seed |> Training.runFor steps setup |> Seq.map (expectOk >> fst) |> Seq.last
+        TrainingState.start setup seed
+        |> Training.runFor steps setup
+        |> Seq.map (expectOk >> fst)
+        |> Seq.last
 
     let shown = Matrix.init contexts contexts (fun row column -> if row = column then 1f else 0f)
-    let logits = Actor.distributions (State.actor setup state) shown
+    let logits = Actor.distributions (TrainingState.actor setup state) shown
 
     Seq.average (
         seq {
@@ -98,9 +101,13 @@ let tests =
               let setup = setupOf 1 configuration environment
 
               let last =
-                  State.start setup 5L |> Training.runFor 200_000L setup |> Seq.map (expectOk >> fst) |> Seq.last
+                  TrainingState.start setup 5L
+                  |> Training.runFor 200_000L setup
+                  |> Seq.map (expectOk >> fst)
+                  |> Seq.last
 
-              let scores = Evaluation.run 1 environment (State.actor setup last) 100 (Key.ofSeed 1L) |> expectOk
+              let scores =
+                  Evaluation.run 1 environment (TrainingState.actor setup last) 100 (Key.ofSeed 1L) |> expectOk
 
               Expect.equal scores.Mean 1.0 "always the safe action"
           }

@@ -42,7 +42,7 @@ let private others =
       ArchitectureTests.tests
       ConfigurationTests.tests
       SetupTests.tests
-      StateTests.tests
+      TrainingStateTests.tests
       ReportTests.tests
       TrainingTests.tests
       OneStepTests.tests

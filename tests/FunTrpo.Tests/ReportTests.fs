@@ -26,7 +26,7 @@ let private configurations =
 /// The setup, and the state before and the results of each of the first iterations.
 let private iterationsOf configuration seed =
     let setup = setupOf 1 configuration CartPole.environment
-    let start = State.start setup seed
+    let start = TrainingState.start setup seed
     setup, iterations 4 setup start |> withBefore start
 
 let private runs = Gen.zip (Gen.elements configurations) (Gen.choose (0, 1000) |> Gen.map int64)

@@ -526,13 +526,13 @@ let private failures =
                           CriticHidden = [] }
 
                   let setup = setupOf 1 configuration environment
-                  let start = State.start setup 1L
+                  let start = TrainingState.start setup 1L
                   let results = Training.runFor (int64 (begins.Length * horizon)) setup start |> List.ofSeq
 
                   match Array.tryFindIndex not begins with
                   | Some first ->
                       let fault = FailedEnvironment(breakdown, inner.Id, first, 0L)
-                      State.actor setup start |> ignore
+                      TrainingState.actor setup start |> ignore
                       results.Length = 1 && isError fault results.Head && isError fault (Training.update setup start)
                   | None -> List.forall Result.isOk results)
 

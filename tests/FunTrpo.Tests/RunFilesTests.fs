@@ -57,7 +57,7 @@ type private Run(seed: int64) =
     let mutable last = 0
 
     let states =
-        let start = State.start setup.Value seed
+        let start = TrainingState.start setup.Value seed
 
         Seq.append (Seq.singleton start) (Training.run setup.Value start |> Seq.map (expectOk >> fst))
         |> Seq.map (fun state -> Sha256.ofParameters state.PolicyParameters, state.Steps, state.Episodes)
@@ -133,7 +133,7 @@ let private optionsFor folder seed saveEvery steps : Train.Options =
 let private writesOf seed saveEvery iterations =
     let writes = List<Write>()
     let options = optionsFor "" seed saveEvery (int64 (32 * iterations))
-    let state = State.start setup.Value seed
+    let state = TrainingState.start setup.Value seed
     let code = Train.iterate options setup.Value state writes.Add TextWriter.Null TextWriter.Null
     Expect.equal code 0 "exit code"
     List.ofSeq writes

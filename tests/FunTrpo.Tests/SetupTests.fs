@@ -23,7 +23,7 @@ let private collectors =
                       calls <- calls + 1
                       Rollout.collect environment actor horizon threads (Key.named "other" key) instances
 
-              let train setup = Training.run setup (State.start setup 3L) |> Seq.item 2 |> expectOk |> fst
+              let train setup = Training.run setup (TrainingState.start setup 3L) |> Seq.item 2 |> expectOk |> fst
               let state, other = train setup, train { setup with Collect = counting }
               Expect.equal calls 3 "calls"
               Expect.notEqual other.PolicyParameters state.PolicyParameters "parameters"
@@ -33,7 +33,7 @@ let private collectors =
               let setup = onCartPole small
               let fault = Mismatch "another machine is away"
               let failing: Collector<_> = fun _ _ _ _ _ _ -> Error fault
-              let results = Training.run { setup with Collect = failing } (State.start setup 3L) |> List.ofSeq
+              let results = Training.run { setup with Collect = failing } (TrainingState.start setup 3L) |> List.ofSeq
 
               match results with
               | [ Error found ] -> Expect.equal found fault "fault"
@@ -64,7 +64,7 @@ let private changes =
               let setup = { onCartPole small with Improve = rule }
               let changed = Setup.change 2 { small with Delta = 0.5; Horizon = 7 } setup |> expectOk
               Expect.equal (changed.Configuration.Delta, changed.Threads) (0.5, 2) "settings"
-              let state, report = Training.update changed (State.start setup 1L) |> expectOk
+              let state, report = Training.update changed (TrainingState.start setup 1L) |> expectOk
               Expect.equal (state.Steps, report.Delta) (21L, 0.5) "steps and δ"
               Expect.isTrue improved "the rule"
           }

@@ -185,7 +185,7 @@ let private configurations =
 let private trained configuration threads (environment: Environment<'State>) =
     let setup = Setup.create threads configuration environment |> expectOk
     let next state = Training.update setup state |> expectOk |> fst
-    let second = State.start setup 3L |> next |> next
+    let second = TrainingState.start setup 3L |> next |> next
     let third = next second
     Expect.equal (next second).PolicyParameters third.PolicyParameters "continued a second time"
     second.PolicyParameters, third.PolicyParameters, third.RecentReturns
@@ -225,7 +225,7 @@ let private reuse =
 
             let setup = simulators |> Environment.withTimeLimit limit |> Setup.create 2 configuration |> expectOk
 
-            let start = State.start setup 1L
+            let start = TrainingState.start setup 1L
             Training.run setup start |> Seq.truncate 3 |> Seq.iter (expectOk >> ignore)
             Expect.equal made.Value environments "simulators"
             Expect.isEmpty disposed "none is disposed of before the end"

@@ -121,11 +121,11 @@ let setupOf threads configuration environment = Setup.create threads configurati
 let iterations count setup state = Training.run setup state |> Seq.take count |> Seq.map expectOk |> List.ofSeq
 
 /// The state before each iteration of a run from `start`, and the iteration's own state and report.
-let withBefore start (results: (State<'State> * Report) list) =
+let withBefore start (results: (TrainingState<'State> * Report) list) =
     List.zip (List.take results.Length (start :: List.map fst results)) results
 
 /// The state after the last iteration.
-let last (results: (State<'State> * Report) list) = List.last results |> fst
+let last (results: (TrainingState<'State> * Report) list) = List.last results |> fst
 
 let hasMoved (report: Report) =
     match report.Improvement.Outcome with

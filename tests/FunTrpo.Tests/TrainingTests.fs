@@ -51,7 +51,7 @@ let private determinism =
                       member _.Check environment =
                           let run threads =
                               let setup = setupOf threads configuration environment
-                              iterations 5 setup (State.start setup 1L)
+                              iterations 5 setup (TrainingState.start setup 1L)
 
                           let once = run 1
 
@@ -68,7 +68,7 @@ let private determinism =
 
               let run threads =
                   let setup = setupOf threads configuration CartPole.environment
-                  iterations 2 setup (State.start setup 3L)
+                  iterations 2 setup (TrainingState.start setup 3L)
 
               let once = run 1
               Expect.isTrue (same once (run 2)) "2 threads"
@@ -80,7 +80,7 @@ let private determinism =
               let setup = setupOf 1 small CartPole.environment
 
               let run (seed: int) =
-                  let start = State.start setup (int64 seed)
+                  let start = TrainingState.start setup (int64 seed)
                   start, iterations 2 setup start |> last
 
               let startA, afterA = run a
@@ -101,7 +101,7 @@ let private values =
                   { new OnEnvironment with
                       member _.Check environment =
                           let setup = setupOf 1 configuration environment
-                          let start = State.start setup 5L
+                          let start = TrainingState.start setup 5L
                           let through = iterations 6 setup start
 
                           for k in 1..5 do
@@ -112,7 +112,7 @@ let private values =
 
           test "it may go on into several futures, which leave it and each other as they are" {
               let setup = setupOf 1 small Pendulum.environment
-              let state = iterations 2 setup (State.start setup 7L) |> last
+              let state = iterations 2 setup (TrainingState.start setup 7L) |> last
               let kept = Vector.toArray state.PolicyParameters, Vector.toArray state.Critic.Parameters, string state
               let future = iterations 2 setup state
 
@@ -135,7 +135,7 @@ let private values =
           test "TRPO, the natural gradient and REINFORCE start alike and move differently" {
               let first configuration =
                   let setup = setupOf 1 configuration CartPole.environment
-                  let start = State.start setup 9L
+                  let start = TrainingState.start setup 9L
                   let state, report = iterations 1 setup start |> List.head
                   start, state, report
 
@@ -157,14 +157,14 @@ let private values =
           } ]
 
 /// One iteration, put together once more from the stages.
-let private byHand (setup: Setup<'State>) (state: State<'State>) =
+let private byHand (setup: Setup<'State>) (state: TrainingState<'State>) =
     let configuration = setup.Configuration
     let key = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
 
     let batch, instances =
         Rollout.collect
             setup.Environment
-            (State.actor setup state)
+            (TrainingState.actor setup state)
             configuration.Horizon
             1
             (Key.named "rollout" key)
@@ -230,7 +230,7 @@ let private composition =
                   { new OnEnvironment with
                       member _.Check environment =
                           let setup = setupOf 2 configuration environment
-                          let start = State.start setup 17L
+                          let start = TrainingState.start setup 17L
                           let results = iterations 30 setup start
 
                           for before, (after, report) in withBefore start results do
@@ -242,7 +242,7 @@ let private composition =
                               Expect.equal (List.ofSeq after.Instances) parts.Instances "instances"
 
                               let returns = List.ofSeq before.RecentReturns @ parts.Returns
-                              let recent = returns |> List.skip (max 0 (returns.Length - State.window))
+                              let recent = returns |> List.skip (max 0 (returns.Length - TrainingState.window))
                               Expect.equal (List.ofSeq after.RecentReturns) recent "returns"
 
                               Expect.isTrue (same report.ExplainedVariance parts.ExplainedVariance) "explained variance" }
@@ -253,7 +253,7 @@ let private composition =
           <| Prop.forAll (Gen.zip (Gen.choose (0, 1000)) (Gen.choose (1, 80)) |> Arb.fromGen) (fun (seed, count) ->
               let configuration = { small with Horizon = 7 }
               let setup = setupOf 1 configuration Pendulum.environment
-              let start = State.start setup (int64 seed)
+              let start = TrainingState.start setup (int64 seed)
               let results = iterations count setup start
               let states = start :: List.map fst results
 
@@ -280,7 +280,7 @@ let private composition =
           test "shows the normaliser each of its steps, once" {
               let setup = setupOf 1 small Pendulum.environment
 
-              for state, _ in iterations 3 setup (State.start setup 1L) do
+              for state, _ in iterations 3 setup (TrainingState.start setup 1L) do
                   match state.Normaliser with
                   | Standardise seen -> Expect.equal seen.Count (float state.Steps) "observations"
                   | other -> failtest $"%A{other}"
@@ -293,7 +293,7 @@ let private sequences =
               let steps = ref 0
               let setup = setupOf 1 small (counting steps CartPole.environment)
               let batch = small.Environments * small.Horizon
-              let all = Training.run setup (State.start setup 1L)
+              let all = Training.run setup (TrainingState.start setup 1L)
               Expect.equal steps.Value 0 "steps before the first"
               use iterations = all.GetEnumerator()
               Expect.equal steps.Value 0 "steps before the first"
@@ -302,14 +302,14 @@ let private sequences =
                   Expect.isTrue (iterations.MoveNext()) "there is a next"
                   Expect.equal steps.Value (i * batch) $"steps after {i}"
 
-              Training.runFor 10_000L setup (State.start setup 1L) |> Seq.head |> ignore
+              Training.runFor 10_000L setup (TrainingState.start setup 1L) |> Seq.head |> ignore
               Expect.equal steps.Value (4 * batch) "steps after the first of runFor"
           }
 
           test "improves the policy by the rule of the setup, with the δ in force" {
               let configuration = { small with DeltaHalfLife = 1000 }
               let setup = setupOf 2 configuration CartPole.environment
-              let start = State.start setup 1L
+              let start = TrainingState.start setup 1L
               let deltas = Collections.Generic.List<float>()
 
               let stay (settings: ImprovementSettings) (surrogate: Surrogate) =
@@ -336,14 +336,14 @@ let private sequences =
 
           test "counts iterations, steps and episodes" {
               let setup = setupOf 1 small CartPole.environment
-              let results = iterations 6 setup (State.start setup 1L)
+              let results = iterations 6 setup (TrainingState.start setup 1L)
 
               for number, (state, report) in List.indexed results do
                   Expect.equal state.Iteration (number + 1) "iteration"
                   Expect.equal state.Steps (int64 ((number + 1) * small.Environments * small.Horizon)) "steps"
                   Expect.equal (report.Iteration, report.Steps) (state.Iteration, state.Steps) "report"
                   Expect.equal report.Episodes state.Episodes "episodes"
-                  Expect.equal report.MeanReturn (State.meanReturn state) "mean return"
+                  Expect.equal report.MeanReturn (TrainingState.meanReturn state) "mean return"
 
               // A return of CartPole is the length of its episode.
               let state = last results
@@ -354,10 +354,10 @@ let private sequences =
 
           test "keeps the last 100 returns, and the best mean of 100 that there was" {
               let setup = setupOf 1 { small with Horizon = 400 } CartPole.environment
-              let states = iterations 6 setup (State.start setup 2L) |> List.map fst
+              let states = iterations 6 setup (TrainingState.start setup 2L) |> List.map fst
               let final = List.last states
               Expect.isGreaterThan final.Episodes 150L "episodes"
-              Expect.hasLength final.RecentReturns State.window "returns"
+              Expect.hasLength final.RecentReturns TrainingState.window "returns"
 
               for state in states do
                   Expect.equal state.RecentReturns.Length (int (min 100L state.Episodes)) "returns"
@@ -370,7 +370,8 @@ let private sequences =
                           (Seq.average state.RecentReturns)
                           "best mean"
 
-              let finishedBetween (before: State<_>) (after: State<_>) = int (after.Episodes - before.Episodes)
+              let finishedBetween (before: TrainingState<_>) (after: TrainingState<_>) =
+                  int (after.Episodes - before.Episodes)
 
               for before, after in List.pairwise states do
                   Expect.isTrue (before.BestMeanReturn <= after.BestMeanReturn) "the best only grows"
@@ -384,12 +385,12 @@ let private sequences =
 
               // Every return, and the mean of every 100 in a row: no iteration has finished more.
               let returns =
-                  [ for before, after in List.pairwise (State.start setup 2L :: states) do
+                  [ for before, after in List.pairwise (TrainingState.start setup 2L :: states) do
                         let finished = finishedBetween before after
-                        Expect.isLessThanOrEqual finished State.window "episodes of an iteration"
+                        Expect.isLessThanOrEqual finished TrainingState.window "episodes of an iteration"
                         yield! Seq.skip (after.RecentReturns.Length - finished) after.RecentReturns ]
 
-              let best = returns |> List.windowed State.window |> List.map List.average |> List.max
+              let best = returns |> List.windowed TrainingState.window |> List.map List.average |> List.max
               Expect.floatClose Accuracy.high final.BestMeanReturn.Value best "best mean"
           }
 
@@ -406,7 +407,7 @@ let private sequences =
                           reward)
 
                   let setup = setupOf 1 { small with Horizon = 200 } environment
-                  let final = iterations 2 setup (State.start setup 1L) |> List.last |> fst
+                  let final = iterations 2 setup (TrainingState.start setup 1L) |> List.last |> fst
                   Expect.isGreaterThan final.Episodes 200L "episodes"
 
                   let best = if first > 0.0 then first / 100.0 else -200.0
@@ -426,7 +427,7 @@ let private sequences =
                               if steps.Value = 5000 then { next with Reward = size } else next }
 
                   let setup = setupOf 1 { Configuration.standard with CriticSteps = 1 } struck
-                  let results = iterations 8 setup (State.start setup 1L)
+                  let results = iterations 8 setup (TrainingState.start setup 1L)
                   let deviations = results |> List.map (fun (state, _) -> ReturnUnit.deviation state.Critic.Unit)
                   Expect.isGreaterThan deviations[4] (1e-3 * abs size) "the iteration of that reward"
                   Expect.isLessThan deviations[6] 100.0 "two iterations later"
@@ -441,10 +442,10 @@ let private sequences =
                   (state, Training.runFor (int64 total) setup state)
                   ||> Seq.fold (fun _ result -> expectOk result |> fst)
 
-              let isMet total (state: State<_>) =
+              let isMet total (state: TrainingState<_>) =
                   state.Steps >= int64 total && state.Steps < int64 (total + environments)
 
-              let state = run first (State.start setup 1L)
+              let state = run first (TrainingState.start setup 1L)
               let total = max (int state.Steps) (first + more)
 
               isMet first state
@@ -453,7 +454,7 @@ let private sequences =
 
           test "runFor makes whole iterations until the largest number of steps, and none until the smallest" {
               let setup = setupOf 1 small CartPole.environment
-              let start = State.start setup 1L
+              let start = TrainingState.start setup 1L
               let two total = Training.runFor total setup start |> Seq.truncate 2 |> Seq.map expectOk |> List.ofSeq
 
               for below in 0 .. small.Environments do
@@ -472,7 +473,7 @@ let private sequences =
               "runFor makes full iterations as run does, and a last one of less than half more or less"
           <| Prop.forAll (Gen.choose (1, 200) |> Arb.fromGen) (fun steps ->
               let setup = setupOf 1 small CartPole.environment
-              let start = State.start setup 1L
+              let start = TrainingState.start setup 1L
               let results = Training.runFor (int64 steps) setup start |> Seq.map expectOk |> List.ofSeq
               let made = 0L :: (results |> List.map (fun (state, _) -> state.Steps))
               let horizons = List.pairwise made |> List.map (fun (a, b) -> int (b - a) / small.Environments)
@@ -495,7 +496,7 @@ let private failures =
               <| Prop.forAll (Gen.choose (1, 90) |> Arb.fromGen) (fun failAt ->
                   let results environment =
                       let setup = setupOf 2 small environment
-                      Training.run setup (State.start setup 1L)
+                      Training.run setup (TrainingState.start setup 1L)
 
                   let broken = results (failing what failAt) |> List.ofSeq
                   let good = (failAt - 1) / small.Horizon
@@ -511,7 +512,7 @@ let private failures =
 
           test "fails again, and alike, when its last good state is tried again" {
               let setup = setupOf 1 small (failing "reward" 40)
-              let results = Training.run setup (State.start setup 1L) |> List.ofSeq
+              let results = Training.run setup (TrainingState.start setup 1L) |> List.ofSeq
 
               match results with
               | [ Ok(state, _); Error fault ] ->
@@ -527,7 +528,7 @@ let private failures =
           test "a step that makes the policy infinite is an error that names the stage and the iteration" {
               let setup = setupOf 1 { reinforce with LearningRate = 1e300 } CartPole.environment
 
-              match Training.run setup (State.start setup 1L) |> Seq.truncate 5 |> List.ofSeq with
+              match Training.run setup (TrainingState.start setup 1L) |> Seq.truncate 5 |> List.ofSeq with
               | [ Error(NonFiniteStage(stage, "CartPole-v1", iteration)) ] ->
                   Expect.equal (stage, iteration) ("policy", 1) "stage and iteration"
               | results -> failtest $"%A{results}"
@@ -545,7 +546,7 @@ let private failures =
 
                   let setup = setupOf 1 { small with NormaliseReturns = false } huge
 
-                  match Training.update setup (State.start setup 1L) with
+                  match Training.update setup (TrainingState.start setup 1L) with
                   | Error(NonFiniteStage("returns", "Huge-v0", 1)) -> Expect.equal reward 3e38 "a reward that fits"
                   | Error fault ->
                       Expect.equal fault (OversizedEnvironment("reward", reward, "Huge-v0", 0, 1L)) "the fault"
@@ -565,7 +566,7 @@ let private trustRegion =
                           let configuration = { small with Delta = delta; Damping = 1e-3; LineSearchTries = 3 }
 
                           let setup = setupOf 1 configuration environment
-                          let start = State.start setup 11L
+                          let start = TrainingState.start setup 11L
                           let results = iterations 15 setup start
 
                           for before, (state, report) in withBefore start results do
@@ -593,9 +594,9 @@ let private learning =
 
     let meanReturnAfter steps configuration seed =
         let setup = setupOf 2 configuration CartPole.environment
-        let start = State.start setup seed
+        let start = TrainingState.start setup seed
         let results = Training.runFor steps setup start |> Seq.map expectOk |> List.ofSeq
-        (results |> List.pick (fun (_, report) -> report.MeanReturn)), (last results |> State.meanReturn).Value
+        (results |> List.pick (fun (_, report) -> report.MeanReturn)), (last results |> TrainingState.meanReturn).Value
 
     testList
         "learning on CartPole-v1"
@@ -616,7 +617,7 @@ let private firstBatch =
     testProperty "the first batch is seen by its own moments, and so as it will be seen afterwards"
     <| fun (seed: int64) ->
         let setup = setupOf 1 small CartPole.environment
-        let start = State.start setup seed
+        let start = TrainingState.start setup seed
         let batch, _ = Stages.rollout small.Horizon setup start |> expectOk
         let next, _ = Training.update setup start |> expectOk
         let seen = (Stages.advantageBatch setup start batch).Observations
@@ -633,7 +634,7 @@ let private named =
                     Parameters = Vector.init setup.Policy.Network.ParameterCount (fun _ -> Single.MaxValue)
                     Normaliser = Unnormalised }
 
-              match State.startFrom setup 1L wild |> Result.bind (Training.update setup) with
+              match TrainingState.startFrom setup 1L wild |> Result.bind (Training.update setup) with
               | Error(NonFinitePolicy("Pendulum-v1", instance, 0L)) ->
                   Expect.isLessThan instance small.Environments "instance"
               | Error other -> failtest (Fault.message other)

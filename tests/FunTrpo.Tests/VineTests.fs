@@ -389,7 +389,7 @@ let private trains branches =
             let steps = ref 0
             let configuration = { small with Branches = branches }
             let setup = setupOf 2 configuration (counting steps environment)
-            let results = iterations 2 setup (State.start setup 3L)
+            let results = iterations 2 setup (TrainingState.start setup 3L)
             let state, report = List.last results
             let ofBatches = 2L * int64 (small.Environments * small.Horizon)
             let branchesPerState = Vine.branchesIn environment.ActionSpace branches
@@ -417,12 +417,12 @@ let private trains branches =
             state.Steps }
 
 /// What one iteration improves the policy to, put together once more from the stages.
-let private improvedByHand (setup: Setup<'State>) (state: State<'State>) =
+let private improvedByHand (setup: Setup<'State>) (state: TrainingState<'State>) =
     let configuration = setup.Configuration
     let key = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
     let batch, instances = Stages.rollout configuration.Horizon setup state |> expectOk
     let normaliser = Normaliser.orMomentsOf batch.Observations state.Normaliser
-    let actor = { State.actor setup state with Normaliser = normaliser }
+    let actor = { TrainingState.actor setup state with Normaliser = normaliser }
     let values = Normaliser.apply normaliser >> Critic.values setup.Critic state.Critic
 
     let vine =
@@ -483,7 +483,7 @@ let private training =
                   { new OnEnvironment with
                       member _.Check environment =
                           let setup = setupOf 2 configuration environment
-                          let start = State.start setup 17L
+                          let start = TrainingState.start setup 17L
                           let results = iterations 3 setup start
 
                           for before, (after, report) in withBefore start results do
@@ -497,7 +497,7 @@ let private training =
                       member _.Check environment =
                           let run threads =
                               let setup = setupOf threads configuration environment
-                              iterations 3 setup (State.start setup 1L)
+                              iterations 3 setup (TrainingState.start setup 1L)
 
                           let once = run 1
 
@@ -510,10 +510,10 @@ let private training =
                       member _.Check environment =
                           let once configuration =
                               let setup = setupOf 1 configuration environment
-                              iterations 1 setup (State.start setup 5L) |> List.exactlyOne |> fst
+                              iterations 1 setup (TrainingState.start setup 5L) |> List.exactlyOne |> fst
 
                           let vine, path = once configuration, once { configuration with Branches = 0 }
-                          let start = State.start (setupOf 1 configuration environment) 5L
+                          let start = TrainingState.start (setupOf 1 configuration environment) 5L
 
                           Expect.notEqual
                               path.PolicyParameters
@@ -553,10 +553,10 @@ let private training =
                           CriticHidden = [ 32 ] }
 
                   let setup = setupOf 2 configuration CartPole.environment
-                  let start = State.start setup seed
+                  let start = TrainingState.start setup seed
                   let _, early = Training.run setup start |> Seq.item 1 |> expectOk
                   let trained, _ = Training.runFor 20_000L setup start |> Seq.last |> expectOk
-                  let actor = State.actor setup trained
+                  let actor = TrainingState.actor setup trained
                   let scores = Evaluation.run 2 CartPole.environment actor 20 (Key.ofSeed 5L) |> expectOk
                   Expect.isLessThan early.MeanReturn.Value 30.0 "mean return of the first episodes"
                   Expect.isGreaterThan scores.Mean 200.0 "mean return of the trained policy"
@@ -570,7 +570,9 @@ let private training =
                   let setup = setupOf 1 { small with Branches = 3 } (walk (MultiBinary 2) 12 (ref 0))
 
                   let results =
-                      Training.runFor (int64 total) setup (State.start setup 1L) |> Seq.map expectOk |> List.ofSeq
+                      Training.runFor (int64 total) setup (TrainingState.start setup 1L)
+                      |> Seq.map expectOk
+                      |> List.ofSeq
 
                   let made = (List.last results |> fst).Steps
                   Expect.isGreaterThanOrEqual made (int64 total) "met"
@@ -578,7 +580,7 @@ let private training =
 
           test "until a total is met makes whole iterations while there is room for them" {
               let setup = setupOf 1 small CartPole.environment
-              let start = State.start setup 1L
+              let start = TrainingState.start setup 1L
               let most = int64 (small.Environments * (small.Horizon + small.Branches * small.BranchSteps))
               let total = 5L * most
               let results = Training.runFor total setup start |> Seq.map expectOk |> List.ofSeq
@@ -590,7 +592,7 @@ let private training =
 
           test "until the largest number of steps makes whole iterations" {
               let setup = setupOf 1 small CartPole.environment
-              let start = State.start setup 1L
+              let start = TrainingState.start setup 1L
 
               let results =
                   Training.runFor Int64.MaxValue setup start |> Seq.truncate 2 |> Seq.map expectOk |> List.ofSeq
@@ -680,7 +682,7 @@ let private faults =
 
     let update environment =
         let setup = setupOf 2 plain environment
-        Training.update setup (State.start setup 1L)
+        Training.update setup (TrainingState.start setup 1L)
 
     let horizon = small.Horizon
 
@@ -758,7 +760,7 @@ let private borrowing =
 
                   let update environment =
                       let setup = setupOf 1 configuration environment
-                      Training.update setup (State.start setup 1L) |> Result.isOk
+                      Training.update setup (TrainingState.start setup 1L) |> Result.isOk
 
                   let isDone =
                       match limit with

@@ -29,7 +29,7 @@ let private small = withFourUnits 2 8
 /// The setup, the state at the start, and the states and reports of the first `count` iterations.
 let private runOf configuration environment count =
     let setup = setupOf 1 configuration environment
-    let start = State.start setup 3L
+    let start = TrainingState.start setup 3L
     setup, start, iterations count setup start
 
 /// In which iterations there was such a warning.
@@ -59,7 +59,7 @@ let tests =
 
               for state, report in results do
                   Expect.equal report.Improvement.Outcome NoGradient "outcome"
-                  Expect.equal (State.actor setup state).Parameters start.PolicyParameters "parameters"
+                  Expect.equal (TrainingState.actor setup state).Parameters start.PolicyParameters "parameters"
           }
 
           testProperty "a policy that has not moved acts as before, also where observations are standardised"
@@ -155,7 +155,7 @@ let tests =
                   task (Space.box 1 -infinity infinity) 1 (fun action -> sign.Value * log (1.0 + abs (float action[0])))
 
               let setup, _, results = runOf configuration environment 100
-              let logSigmaOf (state: State<_>) = (Policy.logSigmas setup.Policy state.PolicyParameters).Span[0]
+              let logSigmaOf (state: TrainingState<_>) = (Policy.logSigmas setup.Policy state.PolicyParameters).Span[0]
 
               for state, _ in results do
                   Expect.isLessThanOrEqual (logSigmaOf state) Distribution.highestLogSigma "log sigma"

@@ -1,4 +1,4 @@
-module FunTrpo.Tests.StateTests
+module FunTrpo.Tests.TrainingStateTests
 
 open System.Collections.Immutable
 open Expecto
@@ -13,7 +13,8 @@ open FunTrpo.Tests.Tasks
 let private onCartPole configuration = setupOf 1 configuration CartPole.environment
 
 let private withReturns returns =
-    { State.start (onCartPole small) 1L with RecentReturns = ImmutableArray.CreateRange<float> returns }
+    { TrainingState.start (onCartPole small) 1L with
+        RecentReturns = ImmutableArray.CreateRange<float> returns }
 
 let private goals =
     testList
@@ -28,7 +29,7 @@ let private goals =
               })
               (fun (returns, goal) ->
                   let expected = returns.Length = 100 && List.average returns >= goal
-                  Expect.equal (State.hasReached goal (withReturns returns)) expected "reached") ]
+                  Expect.equal (TrainingState.hasReached goal (withReturns returns)) expected "reached") ]
 
 let private fitting =
     let other =
@@ -40,7 +41,7 @@ let private fitting =
         "a state of another setup is refused:"
         [ for what, configuration in other ->
               test what {
-                  let state = State.start (onCartPole configuration) 1L
+                  let state = TrainingState.start (onCartPole configuration) 1L
 
                   match Training.update (onCartPole small) state with
                   | Error(Mismatch why) -> Expect.stringContains why what "why"
@@ -55,9 +56,9 @@ let private starting =
               { new OnEnvironment with
                   member _.Check environment =
                       let setup = setupOf 1 small environment
-                      let trained = iterations 3 setup (State.start setup 13L) |> last
-                      let actor = State.actor setup trained
-                      let state = State.startFrom setup 14L actor |> expectOk
+                      let trained = iterations 3 setup (TrainingState.start setup 13L) |> last
+                      let actor = TrainingState.actor setup trained
+                      let state = TrainingState.startFrom setup 14L actor |> expectOk
                       Expect.equal state.PolicyParameters trained.PolicyParameters "parameters"
                       Expect.equal state.Normaliser trained.Normaliser "normaliser"
 
@@ -66,7 +67,7 @@ let private starting =
                           (0, 0L, 0L, 0)
                           "counts"
 
-                      let fresh = State.start setup 14L
+                      let fresh = TrainingState.start setup 14L
                       Expect.equal (List.ofSeq state.Instances) (List.ofSeq fresh.Instances) "instances"
                       Expect.isTrue (same state.Critic fresh.Critic) "critic"
                       let after, report = iterations 1 setup state |> List.head
@@ -85,7 +86,7 @@ let private starting =
                |> Arb.fromGen)
               (fun (hidden, (activation, scale, normalise)) ->
                   let setup = setupOf 1 small Pendulum.environment
-                  let actor = State.actor setup (State.start setup 1L)
+                  let actor = TrainingState.actor setup (TrainingState.start setup 1L)
 
                   let other =
                       { small with
@@ -102,7 +103,7 @@ let private starting =
                       |> List.filter snd
                       |> List.map fst
 
-                  match State.startFrom (setupOf 1 other Pendulum.environment) 1L actor with
+                  match TrainingState.startFrom (setupOf 1 other Pendulum.environment) 1L actor with
                   | Error(InvalidSetting(field, _, _)) -> List.contains field differing
                   | Error _ -> false
                   | Ok state -> differing.IsEmpty && state.PolicyParameters = actor.Parameters)
@@ -116,19 +117,19 @@ let private starting =
                   setupOf 1 { small with Architecture = mixed } Pendulum.environment,
                   setupOf 1 uniform Pendulum.environment
 
-              let actor setup = State.actor setup (State.start setup 1L)
+              let actor setup = TrainingState.actor setup (TrainingState.start setup 1L)
               let text = "dense 4 tanh, dense 6 relu"
 
               for setup, actor, value, theirs in
                   [ fst setups, actor (snd setups), text, "none"; snd setups, actor (fst setups), "", text ] do
-                  match State.startFrom setup 1L actor with
+                  match TrainingState.startFrom setup 1L actor with
                   | Error(InvalidSetting("architecture", found, allowed)) ->
                       Expect.equal found value "the value"
                       Expect.stringContains allowed theirs "that of the policy"
                   | _ -> failtest "it was not refused"
 
               for setup in [ fst setups; snd setups ] do
-                  Expect.isOk (State.startFrom setup 1L (actor setup)) "its own"
+                  Expect.isOk (TrainingState.startFrom setup 1L (actor setup)) "its own"
           }
 
           test "takes layers with a common activation in either form" {
@@ -136,8 +137,8 @@ let private starting =
               let text = { small with Architecture = layers }
               let units = { small with Hidden = [ 4; 6 ]; Activation = Activation.Relu }
               let setup = setupOf 1 text Pendulum.environment
-              let actor = State.actor setup (State.start setup 1L)
-              Expect.isOk (State.startFrom (setupOf 1 units Pendulum.environment) 1L actor) "the other form"
+              let actor = TrainingState.actor setup (TrainingState.start setup 1L)
+              Expect.isOk (TrainingState.startFrom (setupOf 1 units Pendulum.environment) 1L actor) "the other form"
               Expect.equal (Configuration.ofActor actor text) (Configuration.ofActor actor units) "the configuration"
           }
 
@@ -146,13 +147,13 @@ let private starting =
               let critic = [ HiddenLayer.Dense(5, Activation.Swish); HiddenLayer.Dense(3, Activation.Tanh) ]
               let configuration = { small with Architecture = policy; CriticArchitecture = critic; Hidden = [ 9 ] }
               let setup = setupOf 1 configuration Pendulum.environment
-              let start = State.start setup 1L
+              let start = TrainingState.start setup 1L
               let state, report = Training.update setup start |> expectOk
               Expect.isTrue report.Improvement.Outcome.IsMoved "the policy has moved"
               Expect.equal state.PolicyParameters.Length ((3 + 1) * 4 + (4 + 1) * 6 + (6 + 1) + 1) "policy"
               Expect.equal state.Critic.Parameters.Length ((3 + 1) * 5 + (5 + 1) * 3 + (3 + 1)) "critic"
               Expect.notEqual state.Critic.Parameters start.Critic.Parameters "the critic is fitted"
-              let restarted = State.startFrom setup 2L (State.actor setup state) |> expectOk
+              let restarted = TrainingState.startFrom setup 2L (TrainingState.actor setup state) |> expectOk
               Expect.equal restarted.PolicyParameters state.PolicyParameters "the policy to start from"
           }
 
@@ -162,17 +163,17 @@ let private starting =
               let count configuration = (setupOf 1 configuration Pendulum.environment).Policy.Network.ParameterCount
               Expect.equal (count first) (count second) "sizes"
               let setup = setupOf 1 first Pendulum.environment
-              let actor = State.actor setup (State.start setup 1L)
+              let actor = TrainingState.actor setup (TrainingState.start setup 1L)
 
-              match State.startFrom (setupOf 1 second Pendulum.environment) 1L actor with
+              match TrainingState.startFrom (setupOf 1 second Pendulum.environment) 1L actor with
               | Error(InvalidSetting("hidden", "7,12", allowed)) -> Expect.stringContains allowed "10,8" "allowed"
               | other -> failtest $"%A{Result.map ignore other}"
           }
 
           test "takes an actor for indices, which are never normalised, whatever the setting" {
               let setup = setupOf 1 { small with Hidden = [] } (withSpaces "Indexed-v0" (Discrete 1000) (Discrete 2))
-              let actor = State.actor setup (State.start setup 1L)
-              let state = State.startFrom setup 2L actor |> expectOk
+              let actor = TrainingState.actor setup (TrainingState.start setup 1L)
+              let state = TrainingState.startFrom setup 2L actor |> expectOk
               Expect.equal state.Normaliser Unnormalised "normaliser"
           }
 
@@ -181,7 +182,7 @@ let private starting =
 
               let actorOf environment =
                   let setup = setupOf 1 { small with Hidden = [] } environment
-                  State.actor setup (State.start setup 1L)
+                  TrainingState.actor setup (TrainingState.start setup 1L)
 
               let setup = setupOf 1 { small with Hidden = [] } (spaced 2 (Discrete 4))
 
@@ -189,7 +190,7 @@ let private starting =
                   [ spaced 2 (MultiBinary 2) // 2·4 + 4 = 2·4 + 4 parameters
                     spaced 3 (Discrete 3) // 3·3 + 3 = 12 as well
                     spaced 5 (MultiBinary 1) ] do // 5·2 + 2 = 12 as well
-                  match State.startFrom setup 1L (actorOf environment) with
+                  match TrainingState.startFrom setup 1L (actorOf environment) with
                   | Error(Mismatch _) -> ()
                   | _ -> failtest $"an actor for {Space.describe environment.ActionSpace} was taken"
           } ]

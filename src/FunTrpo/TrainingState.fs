@@ -6,9 +6,9 @@ open System.Runtime.InteropServices
 
 /// Everything that training knows between two iterations. A state is a value: a program can keep it, compare it, and continue training from
 /// it as often as it likes. The same state and setup always give the same next state. For another future, continue with another setup or
-/// another seed (`State.reseed`).
+/// another seed (`TrainingState.reseed`).
 [<NoComparison>]
-type State<'State when 'State: equality> =
+type TrainingState<'State when 'State: equality> =
     {
         /// The root of all randomness.
         Key: Key
@@ -32,7 +32,7 @@ type State<'State when 'State: equality> =
         Failure: Fault option
     }
 
-module State =
+module TrainingState =
 
     /// The number of episodes in the mean return.
     let window = 100
@@ -72,7 +72,7 @@ module State =
           Failure = failure }
 
     /// The same state with the key of another seed, so that all later random numbers differ.
-    let reseed seed (state: State<'State>) = { state with Key = Key.ofSeed seed }
+    let reseed seed (state: TrainingState<'State>) = { state with Key = Key.ofSeed seed }
 
     /// Refuses an actor that was created with other settings. The fault names the first setting that differs.
     let private requireSettings (setup: Setup<'State>) (actor: Actor) =
@@ -121,7 +121,7 @@ module State =
         }
 
     /// Returns a `Mismatch` if training with the setup cannot continue from the state, because it is the state of another setup.
-    let requireFit (setup: Setup<'State>) (state: State<'State>) =
+    let requireFit (setup: Setup<'State>) (state: TrainingState<'State>) =
         let require what actual expected =
             if actual = expected then
                 Ok()
@@ -135,15 +135,15 @@ module State =
         }
 
     /// The actor of a state: its policy, parameters and normaliser.
-    let actor (setup: Setup<'State>) (state: State<'State>) =
+    let actor (setup: Setup<'State>) (state: TrainingState<'State>) =
         { Policy = setup.Policy; Parameters = state.PolicyParameters; Normaliser = state.Normaliser }
 
     /// The mean return of the last 100 finished episodes, or of all if fewer have finished; None before the first.
-    let meanReturn (state: State<'State>) =
+    let meanReturn (state: TrainingState<'State>) =
         if state.RecentReturns.IsEmpty then None else Some(Seq.average state.RecentReturns)
 
     /// Whether 100 episodes have finished, and the last 100 have a mean return of at least `goal`.
-    let hasReached goal (state: State<'State>) =
+    let hasReached goal (state: TrainingState<'State>) =
         state.RecentReturns.Length >= window && meanReturn state |> Option.exists (fun mean -> mean >= goal)
 
     /// The best of the means after every finished episode, not only at the end of an iteration.
@@ -163,7 +163,7 @@ module State =
         best
 
     /// The state with the episodes of the batch counted, and their returns appended.
-    let internal countEpisodes (batch: Batch) (state: State<'State>) =
+    let internal countEpisodes (batch: Batch) (state: TrainingState<'State>) =
         let earlier = state.RecentReturns
         let countAll = earlier.Length + batch.Episodes.Length
         let returnOf i = if i < earlier.Length then earlier[i] else batch.Episodes[i - earlier.Length].Return
