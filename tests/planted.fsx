@@ -580,7 +580,7 @@ let all =
           facade
               [ "Facade" ]
               "TrainingState.cs"
-              [ slip "another seed is the same future" ": TrainingState.reseed(changed.Seed, state)" ": state" ]
+              [ slip "another seed is the same future" ": Core.TrainingState.reseed(changed.Seed, state)" ": state" ]
           facade
               [ "Facade" ]
               "TrainingPlan.cs"
