@@ -55,3 +55,6 @@ module internal AtomicFile =
     /// Replaces a file with the text in UTF-8, as `replace` does.
     let replaceText path (content: string) =
         replace path (fun stream -> stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes content)))
+
+    /// As `replace`, and the new file is on the disk when the function returns.
+    let replaceDurably path (write: Stream -> unit) = replace path write

@@ -72,6 +72,12 @@ type Timed<'State> =
 
 module Environment =
 
+    let private timedCodec inner =
+        StateCodec.withNumber
+            (fun timed -> struct (timed.Elapsed, timed.Inner))
+            (fun elapsed inner -> { Inner = inner; Elapsed = elapsed })
+            inner
+
     /// The environment `inner`, with its episodes truncated after `limit` steps. Throws an `ArgumentException` if `limit` is less than 1.
     /// If `inner` is a struct, the runtime compiles code for its type and can inline its members, so the wrapper costs no call.
     let withTimeLimit limit (inner: 'Inner :> Environment<'State>) =
@@ -100,7 +106,9 @@ module Environment =
                   Terminated = next.Terminated
                   Truncated = next.Truncated || isTruncated }
 
-            member _.Observe(state, observation) = inner.Observe(state.Inner, observation) }
+            member _.Observe(state, observation) = inner.Observe(state.Inner, observation)
+          interface CheckpointableEnvironment<Timed<'State>> with
+              member _.StateCodec = StateCodec.ofEnvironment<'State> inner |> Result.map timedCodec }
 
     /// The fault for an observation that `Space.isValidObservation` rejects.
     let badObservation (environment: Environment<'State>) instance step =

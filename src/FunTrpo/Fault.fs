@@ -28,6 +28,8 @@ type Fault =
     | Mismatch of what: string
     /// A file cannot be read: its name, and why.
     | Damaged of file: string * why: string
+    /// A file cannot be written: its name, and why. If there was a file of this name, it is unchanged.
+    | NotSaved of file: string * why: string
 
 module Fault =
 
@@ -69,6 +71,7 @@ module Fault =
             $"an episode of {environment} had no end after {steps} steps: give it a time limit"
         | Mismatch what -> what
         | Damaged(file, why) -> $"{file} cannot be used: {why}"
+        | NotSaved(file, why) -> $"{file} could not be written: {why}"
 
     /// A sentence that describes the fault to a user, made safe by `printable`. A `FailedEnvironment` keeps the line breaks of the
     /// exception's message.

@@ -4,11 +4,8 @@ open System
 open System.Runtime.InteropServices
 open System.Text.Json
 
-/// Thrown where JSON does not have the expected form, and caught where the file is read. An exception is simplest here, because reading wrong
-/// JSON throws anyway.
-exception internal Unreadable of why: string
-
-/// Reads the properties of JSON objects. The functions throw `Unreadable`, or the exceptions of `JsonElement`.
+/// Reads the properties of JSON objects. The functions throw `Unreadable`, or the exceptions of `JsonElement`: an exception is simplest here,
+/// because reading wrong JSON throws anyway.
 module internal Json =
 
     let unreadable why = raise (Unreadable why)

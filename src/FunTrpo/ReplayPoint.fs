@@ -2,6 +2,7 @@ namespace FunTrpo
 
 open System
 open System.Collections.Concurrent
+open System.IO
 open System.Numerics
 open System.Runtime.InteropServices
 open System.Threading
@@ -38,6 +39,16 @@ type ReplayPoint
 
     static member internal Start(seed, observation, instance) =
         ReplayPoint(seed, 0, Array.Empty(), 0, 0UL, observation, instance)
+
+    /// The point that an episode with this seed reaches by these actions, and that shows this observation. No instance is there.
+    static member internal AfterActions(seed, steps, actions: float32[], observation) =
+        let width = if steps = 0 then 0 else actions.Length / steps
+        let mutable trace = 0UL
+
+        for step in 0 .. steps - 1 do
+            trace <- traced trace (ReadOnlySpan(actions, step * width, width))
+
+        ReplayPoint(seed, steps, actions, actions.Length, trace, observation, null)
 
     member internal _.Seed = seed
 
@@ -130,3 +141,40 @@ and [<Sealed; AllowNullLiteral>] internal SimulatorInstance
 
     /// Makes the instance unavailable at the point where it is.
     member _.Withdraw() = Volatile.Write(&point, null)
+
+/// Replay points as bytes, for checkpoints.
+module internal ReplayPoint =
+
+    /// The seed, the number of actions, the actions and the observation. Throws an `InvalidOperationException` if the actions are not kept.
+    let encode maxKept (point: ReplayPoint) =
+        if point.IsForgotten then
+            invalidOp
+                $"an episode has gone on for {point.Steps} steps, and the actions of an episode are kept up to {maxKept} numbers. Give it a time limit"
+
+        use stream = new MemoryStream()
+        use writer = new BinaryWriter(stream)
+        writer.Write point.Seed
+        writer.Write point.Steps
+
+        for number in point.Actions do
+            writer.Write number
+
+        for number in point.Observation do
+            writer.Write number
+
+        writer.Flush()
+        stream.ToArray()
+
+    /// The point of the bytes. Throws `Unreadable` if they are not those of a point with these widths.
+    let decode observationWidth actionWidth bytes =
+        let reader = ByteReader("state", bytes)
+        let seed = reader.Int32()
+        let steps = reader.Count(4 * actionWidth)
+        let actions = Array.init (steps * actionWidth) (fun _ -> reader.Float32())
+        let observation = Array.init observationWidth (fun _ -> reader.Float32())
+        reader.End()
+
+        if seed < 0 then
+            reader.Fail "the seed is negative"
+
+        ReplayPoint.AfterActions(seed, steps, actions, observation)

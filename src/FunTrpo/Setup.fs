@@ -130,21 +130,26 @@ module Setup =
           "normaliseReturns"
           "scaleActions" ]
 
-    /// The setup with another number of threads and another configuration, with which training can continue from the states of this setup.
-    /// Returns an `InvalidSetting` for a field that is out of its range, or that determines what a state consists of and has changed.
-    let change threads configuration (setup: Setup<'State>) =
+    /// Returns an `InvalidSetting` if states of the setup do not consist of the same parts with this configuration. It names the first field
+    /// that differs.
+    let internal requireSameStates configuration (setup: Setup<'State>) =
         let isOther (field: Field<Configuration>) =
             List.contains field.Name stateFields && field.Get configuration <> field.Get setup.Configuration
 
+        match Configuration.fields |> List.tryFind isOther with
+        | Some field ->
+            configuration
+            |> ConfigurationLimits.refuse
+                field.Name
+                $"it is {field.Get setup.Configuration}, and cannot change during training"
+            |> Result.map ignore
+        | None -> Ok()
+
+    /// The setup with another number of threads and another configuration, with which training can continue from the states of this setup.
+    /// Returns an `InvalidSetting` for a field that is out of its range, or that determines what a state consists of and has changed.
+    let change threads configuration (setup: Setup<'State>) =
         result {
             let! changed = create threads configuration setup.Environment
-
-            match Configuration.fields |> List.tryFind isOther with
-            | Some field ->
-                let value = field.Get setup.Configuration
-
-                return!
-                    configuration
-                    |> ConfigurationLimits.refuse field.Name $"it is {value}, and cannot change during training"
-            | None -> return { changed with Collect = setup.Collect; Improve = setup.Improve }
+            do! requireSameStates configuration setup
+            return { changed with Collect = setup.Collect; Improve = setup.Improve }
         }

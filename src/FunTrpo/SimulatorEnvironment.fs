@@ -154,6 +154,14 @@ type SimulatorEnvironment internal (make: Func<Simulator>, mostKept: int) =
 
         member _.Observe(state, observation) = state.Observation.CopyTo observation
 
+    interface CheckpointableEnvironment<ReplayPoint> with
+        /// The seed of the episode, the actions and the observation: training that goes on from it plays the episode again.
+        member _.StateCodec =
+            Ok
+                { new StateCodec<ReplayPoint> with
+                    member _.Encode point = ReplayPoint.encode mostKept point
+                    member _.Decode bytes = ReplayPoint.decode observationWidth actionWidth bytes }
+
     interface IDisposable with
         member _.Dispose() =
             let errors = List<exn>()

@@ -50,6 +50,8 @@ let private others =
       VineTests.tests
       EvaluationTests.tests
       SuggestionTests.tests
+      PlainValueTests.tests
+      CheckpointTests.tests
       PolicyFileTests.tests
       CheckTests.tests
       CommandTests.tests

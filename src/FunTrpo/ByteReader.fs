@@ -1,0 +1,67 @@
+namespace FunTrpo
+
+open System
+open System.Buffers.Binary
+open System.Text
+
+/// Thrown where the content of a file does not have the expected form, and caught where the file is read.
+exception internal Unreadable of why: string
+
+/// Reads numbers and texts from bytes, in little-endian order. A read beyond the end throws `Unreadable` with the name of the bytes and the
+/// offset in them.
+[<Sealed>]
+type internal ByteReader(name: string, bytes: ReadOnlyMemory<byte>) =
+    let mutable offset = 0
+
+    /// Throws `Unreadable`: "section x, byte n: why".
+    member _.Fail(why: string) : 'T = raise (Unreadable $"{name}, byte {offset}: {why}")
+
+    /// The number of bytes that have not been read.
+    member _.Remaining = bytes.Length - offset
+
+    /// The next `count` bytes. They are not copied.
+    member this.Take count =
+        if count < 0 || count > this.Remaining then
+            this.Fail $"it needs {count} more bytes, and {this.Remaining} are left"
+
+        let taken = bytes.Slice(offset, count)
+        offset <- offset + count
+        taken
+
+    member this.Byte() = this.Take(1).Span[0]
+    member this.Int32() = BinaryPrimitives.ReadInt32LittleEndian(this.Take(4).Span)
+    member this.Int64() = BinaryPrimitives.ReadInt64LittleEndian(this.Take(8).Span)
+    member this.UInt64() = BinaryPrimitives.ReadUInt64LittleEndian(this.Take(8).Span)
+    member this.Float32() = BinaryPrimitives.ReadSingleLittleEndian(this.Take(4).Span)
+    member this.Float() = BinaryPrimitives.ReadDoubleLittleEndian(this.Take(8).Span)
+
+    /// One byte, 0 or 1.
+    member this.Bool() =
+        match this.Byte() with
+        | 0uy -> false
+        | 1uy -> true
+        | other -> this.Fail $"{other} is neither 0 nor 1"
+
+    /// A number of items, each of which takes at least `size` bytes. A count that needs more bytes than are left is refused before memory is
+    /// taken for the items.
+    member this.Count size =
+        let count = this.Int32()
+
+        if count < 0 || int64 count * int64 size > int64 this.Remaining then
+            this.Fail $"it has {count} items, and {this.Remaining} bytes are left"
+
+        count
+
+    /// A text: its number of bytes, and the text in UTF-8.
+    member this.Text() =
+        let utf8 = this.Take(this.Count 1)
+
+        try
+            UTF8Encoding(false, true).GetString utf8.Span
+        with :? ArgumentException ->
+            this.Fail "it is no text in UTF-8"
+
+    /// Throws `Unreadable` if bytes are left.
+    member this.End() =
+        if this.Remaining > 0 then
+            this.Fail $"{this.Remaining} bytes are left over"

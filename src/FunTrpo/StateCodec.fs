@@ -1,0 +1,66 @@
+namespace FunTrpo
+
+open System
+open System.Buffers.Binary
+open System.IO
+open System.Text
+
+/// Turns the states of an environment into bytes and back, for checkpoints.
+type StateCodec<'State> =
+
+    /// The bytes of a state. An exception becomes the fault of the checkpoint.
+    abstract Encode: state: 'State -> byte[]
+
+    /// The state whose bytes these are. From it, the environment must go on exactly as from the one that was encoded. The bytes may come
+    /// from a damaged file: throw an exception if they are not those of a state.
+    abstract Decode: bytes: ReadOnlyMemory<byte> -> 'State
+
+/// An environment that says how its states are written to checkpoints. An environment whose states are plain values (numbers, texts, tuples,
+/// records, unions, structs, arrays and lists of these) need not implement it.
+type CheckpointableEnvironment<'State> =
+
+    /// The codec of the states, or the reason why they cannot be written: the rest of a sentence.
+    abstract StateCodec: Result<StateCodec<'State>, string>
+
+module StateCodec =
+
+    /// The codec of states that are plain values, or the reason why they are not.
+    let plain<'State> () : Result<StateCodec<'State>, string> =
+        PlainValue.codec<'State>()
+        |> Result.map (fun struct (write, read) ->
+            { new StateCodec<'State> with
+                member _.Encode state =
+                    use stream = new MemoryStream()
+                    use writer = new BinaryWriter(stream, Encoding.UTF8)
+                    write writer state
+                    writer.Flush()
+                    stream.ToArray()
+
+                member _.Decode bytes =
+                    let reader = ByteReader("state", bytes)
+                    let state = read reader
+                    reader.End()
+                    state })
+
+    /// The codec of the states of an environment: its own, or that of plain values.
+    let ofEnvironment<'State> (environment: obj) =
+        match environment with
+        | :? CheckpointableEnvironment<'State> as own -> own.StateCodec
+        | _ -> plain<'State>()
+
+    /// The codec of a pair of a number and a state with a codec of its own: the number in four bytes, and then the state.
+    let internal withNumber
+        (split: 'Outer -> struct (int * 'State))
+        (join: int -> 'State -> 'Outer)
+        (inner: StateCodec<'State>)
+        =
+        { new StateCodec<'Outer> with
+            member _.Encode outer =
+                let struct (number, state) = split outer
+                let bytes = Array.zeroCreate<byte> 4
+                BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(), number)
+                Array.append bytes (inner.Encode state)
+
+            member _.Decode bytes =
+                let reader = ByteReader("state", bytes)
+                join (reader.Int32()) (inner.Decode(reader.Take reader.Remaining)) }
