@@ -49,6 +49,9 @@ let count name (low: int64) (high: int64) (text: string) =
 /// A number of environment steps.
 let steps name text = count name 1L 1_000_000_000_000L text
 
+/// A number of iterations from one checkpoint to the next.
+let iterations name text = count name 1L 1_000_000_000L text |> Result.map int
+
 /// A finite number.
 let number name (text: string) =
     match Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture) with

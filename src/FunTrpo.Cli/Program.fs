@@ -35,6 +35,7 @@ let main arguments =
 
     for command in
         [ TrainCommand.command
+          ResumeCommand.command
           EvaluateCommand.command
           CheckCommand.command
           ListCommand.command

@@ -24,6 +24,15 @@ let private progressFile = "progress.csv"
 let private summaryFile = "summary.json"
 let private holdFile = ".running"
 
+/// Names the process that holds the lock.
+let private ownerFile = ".owner"
+
+/// The file of the last checkpoint.
+let private checkpointFile = "checkpoint"
+
+/// The path of the last checkpoint in a run's folder.
+let checkpointIn folder = Path.Combine(folder, checkpointFile)
+
 /// One change of a run's folder.
 type Write =
     /// Removes a file, if it exists.
@@ -34,6 +43,8 @@ type Write =
     | Start of line: string
     /// Adds a line to progress.csv.
     | Append of line: string
+    /// Keeps the header and the lines of this many iterations in progress.csv, for more lines behind them.
+    | Continue of header: string * iterations: int
 
 /// Appends a line to a file. If the whole line cannot be written, for example because the disk is full, the file stays unchanged
 /// and an `IOException` is thrown.
@@ -66,6 +77,18 @@ let private startLines (path: string) line =
             file.Dispose()
             reraise ())
 
+/// The header and the lines of the first iterations of progress.csv. Lines that are missing, or not whole, are left out.
+let private earlierLines path header iterations =
+    let isEarlier (line: string) =
+        match Int32.TryParse(line.Split(',')[0], CultureInfo.InvariantCulture) with
+        | true, iteration -> iteration <= iterations
+        | _ -> false
+
+    let lines = if File.Exists path then (File.ReadAllText path).Split('\n') |> List.ofArray else []
+    // What follows the last line break is no whole line.
+    let whole = List.truncate (lines.Length - 1) lines
+    header :: (whole |> List.filter isEarlier)
+
 /// The folder of a run. The run holds a lock on it until it is disposed of, because two runs in one folder would mix their files.
 type Folder(path: string, isReused: bool, hold: FileStream) =
     let at name = Path.Combine(path, name)
@@ -76,6 +99,9 @@ type Folder(path: string, isReused: bool, hold: FileStream) =
         progress <- None
 
     member _.Path = path
+
+    /// The path of the file of the last checkpoint.
+    member _.Checkpoint = at checkpointFile
 
     /// True if the folder has the files of an earlier run, which this run replaces.
     member _.IsReused = isReused
@@ -95,16 +121,26 @@ type Folder(path: string, isReused: bool, hold: FileStream) =
             match progress with
             | Some file -> addLine file line
             | None -> invalidOp $"{progressFile} has not been started"
+        | Continue(header, iterations) ->
+            close ()
+            let lines = earlierLines (at progressFile) header iterations
+            progress <- Some(startLines (at progressFile) (String.concat "\n" lines))
+
+    /// Saves a checkpoint of the state. The lines of its iterations in progress.csv are on the disk before it.
+    member _.Keep(setup: Setup<'State>, note, state: TrainingState<'State>) =
+        progress |> Option.iter (fun file -> RandomAccess.FlushToDisk file.SafeFileHandle)
+        Checkpoint.save (at checkpointFile) setup note state
 
     interface IDisposable with
         member _.Dispose() =
             close ()
+            File.Delete(at ownerFile)
             hold.Dispose()
 
 /// Recognises a temporary file that a killed process could not rename to its final name.
 let private isLeftOver (path: string) =
     let names =
-        [ policyFile; configurationFile; progressFile; summaryFile ]
+        [ policyFile; configurationFile; progressFile; summaryFile; checkpointFile; ownerFile ]
         |> List.map Regex.Escape
         |> String.concat "|"
 
@@ -119,7 +155,24 @@ let private holdOf path =
 
     new FileStream(name, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose)
 
-/// Returns the folder at this path, locked for this run, or `InvalidSetting`. It creates the folder if necessary, and deletes the
+/// Describes this process to another one that finds the folder locked.
+let private writeOwner path =
+    let time = DateTime.UtcNow.ToString("u", CultureInfo.InvariantCulture)
+    let owner = $"process {Environment.ProcessId} on {Environment.MachineName}, since {time}"
+    AtomicFile.replaceText (Path.Combine(path, ownerFile)) owner
+
+/// The process that holds the lock, as it describes itself.
+let private ownerOf path =
+    try
+        match OrdinaryFile.read 1000L (Path.Combine(path, ownerFile)) with
+        | Ok bytes -> Encoding.UTF8.GetString bytes.Span
+        | Error _ -> "another process"
+    with
+    | :? IOException
+    | :? UnauthorizedAccessException -> "another process"
+
+/// Returns the folder at this path, locked for this run, or `InvalidSetting`. If another process holds the lock, the fault names it; the lock
+/// of a process that has ended is free. It creates the folder if necessary, and deletes the
 /// temporary files of killed runs.
 let prepare (path: string) =
     let refuse why = Error(InvalidSetting("--out", path, $"it must be a folder that can be written to ({why})"))
@@ -128,7 +181,8 @@ let prepare (path: string) =
         OrdinaryFile.reasonAgainst (Path.Combine(path, name))
         |> Option.map (fun reason -> $"its {name} {reason}")
 
-    let names = [ policyFile; configurationFile; progressFile; summaryFile; holdFile ]
+    let names =
+        [ policyFile; configurationFile; progressFile; summaryFile; checkpointFile; holdFile; ownerFile ]
 
     if path = "" then
         refuse "it has no name"
@@ -140,11 +194,12 @@ let prepare (path: string) =
             | Some reason -> refuse reason
             | None ->
                 let hold = holdOf path
+                writeOwner path
                 Directory.GetFiles path |> Array.filter isLeftOver |> Array.iter File.Delete
                 Ok(new Folder(path, File.Exists(Path.Combine(path, policyFile)), hold))
         with
         | :? IOException as e when e.HResult = 11 || e.Message.Contains "being used" ->
-            refuse "another run is writing to it"
+            refuse $"another run is writing to it: {ownerOf path}"
         | :? IOException
         | :? UnauthorizedAccessException
         | :? ArgumentException as e -> refuse e.Message
@@ -167,6 +222,8 @@ type Settings =
         StopAt: float option
         /// The SHA-256 of the parameters of the saved policy that the run started from, if there was one.
         StartedFrom: string option
+        /// The number of iterations from one checkpoint to the next, if checkpoints are saved.
+        CheckpointEvery: int option
         /// The name and the text of every field of the configuration.
         Fields: (string * string) list
     }
@@ -189,12 +246,22 @@ let private settingsText settings =
     node.Add("stopAt", numberOrNull settings.StopAt)
     node.Add("startedFrom", textOrNull settings.StartedFrom)
 
+    settings.CheckpointEvery
+    |> Option.iter (fun every -> node.Add("checkpointEvery", JsonValue.Create every))
+
     node.Add("configuration", fields)
     print node
 
 let private settingsOf (node: JsonNode) =
     let known =
-        [ "environment"; "environmentFrom"; "seed"; "steps"; "stopAt"; "startedFrom"; "configuration" ]
+        [ "environment"
+          "environmentFrom"
+          "seed"
+          "steps"
+          "stopAt"
+          "startedFrom"
+          "checkpointEvery"
+          "configuration" ]
 
     let textOf name (node: JsonNode) =
         match node with
@@ -234,6 +301,10 @@ let private settingsOf (node: JsonNode) =
       Steps = Arguments.steps "steps" (string steps) |> orUnreadable
       StopAt = stopAt
       StartedFrom = textOrNone "startedFrom"
+      CheckpointEvery =
+        node["checkpointEvery"]
+        |> Option.ofObj
+        |> Option.map (fun every -> Arguments.iterations "checkpointEvery" (every.ToJsonString()) |> orUnreadable)
       Fields = [ for KeyValue(name, value) in (property "configuration").AsObject() -> name, textOf name value ] }
 
 /// The maximum size of a config.json in bytes.
@@ -306,9 +377,18 @@ let saving policy summary =
       Replace(policyFile, PolicyFile.print policy)
       Replace(summaryFile, summaryText summary) ]
 
+/// The writes when a run goes on from the checkpoint of an iteration.
+let resuming settings iteration policy summary =
+    [ Remove summaryFile
+      Replace(configurationFile, settingsText settings)
+      Continue(header, iteration)
+      Replace(policyFile, PolicyFile.print policy)
+      Replace(summaryFile, summaryText summary) ]
+
 /// The writes at the start of a run. They replace the files of an earlier run.
 let beginning settings policy summary =
     [ Remove summaryFile
+      Remove checkpointFile
       Remove progressFile
       Remove configurationFile
       Replace(policyFile, PolicyFile.print policy)

@@ -1,9 +1,11 @@
-/// The command `funtrpo train`: runs the iterations of training, prints a line for each, and saves the files of the run.
+/// Runs the iterations of training, prints a line for each, and saves the files of the run: for `funtrpo train` and `funtrpo resume`.
 module FunTrpo.Cli.Train
 
 open System
 open System.Diagnostics
 open System.IO
+open System.Text.Json
+open System.Text.Json.Nodes
 open FunTrpo
 
 type Options =
@@ -20,30 +22,32 @@ type Options =
         Folder: string
         /// The minimum time between two saves of the policy and the summary.
         SaveEvery: TimeSpan
+        /// The number of iterations from one checkpoint to the next; None for no checkpoints.
+        CheckpointEvery: int option
         Threads: int
         Configuration: Configuration
-        /// A saved policy to start from.
-        From: SavedPolicy option
+        /// The SHA-256 of the parameters of the saved policy that the run started from, if there was one.
+        StartedFrom: string option
     }
 
-/// The setup, the initial state and the folder of the run, or a fault.
-let private prepare options environment =
-    result {
-        let! setup = Setup.create options.Threads options.Configuration environment
-
-        let! state =
-            match options.From with
-            | Some saved -> TrainingState.startFrom setup options.Seed saved.Actor
-            | None -> Ok(TrainingState.start setup options.Seed)
-
-        let! folder = RunFiles.prepare options.Folder
-        return setup, state, folder
+/// Where a run stands.
+[<NoComparison>]
+type Position<'State when 'State: equality> =
+    {
+        State: TrainingState<'State>
+        /// True if the run has reached its goal, now or earlier.
+        IsSolved: bool
+        /// The time that the run has taken, of all processes together.
+        Elapsed: TimeSpan
     }
 
-/// The policy and the summary of a state, in the form that is saved.
-let private saved options (setup: Setup<'State>) solved (elapsed: TimeSpan) (state: TrainingState<'State>) =
+/// A run before its first iteration.
+let start state = { State = state; IsSolved = false; Elapsed = TimeSpan.Zero }
+
+/// The policy and the summary of a run, in the form that is saved.
+let private saved options (setup: Setup<'State>) position =
     let environment = setup.Environment
-
+    let state = position.State
     let policy = { Environment = environment.Id; Actor = TrainingState.actor setup state }
 
     let summary: RunFiles.Summary =
@@ -54,19 +58,21 @@ let private saved options (setup: Setup<'State>) solved (elapsed: TimeSpan) (sta
           Episodes = state.Episodes
           MeanReturn100 = TrainingState.meanReturn state
           BestMeanReturn100 = state.BestMeanReturn
-          Solved = solved
-          WallSeconds = Math.Round(elapsed.TotalSeconds, 3)
+          Solved = position.IsSolved
+          WallSeconds = Math.Round(position.Elapsed.TotalSeconds, 3)
           ParametersSha256 = Sha256.ofParameters state.PolicyParameters }
 
     policy, summary
 
+/// The settings of a run, as config.json keeps them.
 let private settings options id : RunFiles.Settings =
     { Environment = id
       Seed = options.Seed
       Steps = options.Steps
       StopAt = options.StopAt
       EnvironmentFrom = options.EnvironmentFrom
-      StartedFrom = options.From |> Option.map (fun saved -> Sha256.ofParameters saved.Actor.Parameters)
+      StartedFrom = options.StartedFrom
+      CheckpointEvery = options.CheckpointEvery
       Fields = [ for field in Configuration.fields -> field.Name, field.Get options.Configuration ] }
 
 /// The mean return at which the run counts as solved.
@@ -85,94 +91,214 @@ let private print (report: Report) (output: TextWriter) (errors: TextWriter) =
     for warning in report.Warnings do
         errors.WriteLine $"Warning in iteration {report.Iteration}: {Warning.message warning}"
 
+let private faultOf (result: Result<unit, Fault>) =
+    match result with
+    | Ok() -> None
+    | Error fault -> Some fault
+
 /// The last line of a run: how it ended, and what the policy reaches.
-let private conclusion options id isInterrupted isSolved (elapsed: TimeSpan) (state: TrainingState<'State>) =
+let private conclusion options id isInterrupted position =
+    let state = position.State
+
     let verdict =
         match goal options with
         | _ when isInterrupted -> "was interrupted"
         | None -> "was trained"
         | Some goal when options.SolvedAt <> Some goal ->
-            if isSolved then $"reached its goal of {goal}" else $"did not reach its goal of {goal}"
-        | _ -> if isSolved then "is solved" else "is not solved"
+            if position.IsSolved then $"reached its goal of {goal}" else $"did not reach its goal of {goal}"
+        | _ -> if position.IsSolved then "is solved" else "is not solved"
 
     let mean =
         TrainingState.meanReturn state
         |> Option.map (fun mean -> $"mean return {mean:F2} over the last {state.RecentReturns.Length} episodes")
         |> Option.defaultValue "no episode has finished"
 
-    $"{id} {verdict}: {mean}, after {state.Steps} steps and {elapsed.TotalSeconds:F1} s"
+    $"{id} {verdict}: {mean}, after {state.Steps} steps and {position.Elapsed.TotalSeconds:F1} s"
 
-/// Runs iterations until the steps are made, the goal is reached, a fault occurs, or the user interrupts the run. `write` changes
-/// the run's folder. Returns the exit code.
-let iterate
+/// Runs iterations until the steps are made, the goal is reached, a fault occurs, or the user interrupts the run. `write` changes the run's
+/// folder, and `keep` saves a checkpoint. Returns the exit code.
+let private iterate
     options
     (setup: Setup<'State>)
-    (initial: TrainingState<'State>)
+    (initial: Position<'State>)
     (write: RunFiles.Write -> unit)
+    (keep: Position<'State> -> Result<unit, Fault>)
     (output: TextWriter)
     (errors: TextWriter)
     =
     let id = setup.Environment.Id
-    let configuration = options.Configuration
     let clock = Stopwatch.StartNew()
-
-    saved options setup false TimeSpan.Zero initial
-    ||> RunFiles.beginning (settings options id)
-    |> List.iter write
-
     use interruption = new Interruption()
-    use iterations = (Training.runFor options.Steps setup initial).GetEnumerator()
-    let mutable state = initial
-    let mutable isSolved = false
+    use iterations = (Training.runFor options.Steps setup initial.State).GetEnumerator()
+    let checkpoints = Background keep
+    let mutable position = initial
     let mutable fault = None
     let mutable lastSaved = clock.Elapsed
 
-    let save now =
-        saved options setup isSolved now state ||> RunFiles.saving |> List.iter write
-        lastSaved <- now
+    let save () =
+        saved options setup position ||> RunFiles.saving |> List.iter write
+        lastSaved <- clock.Elapsed
 
-    output.WriteLine
-        $"{id}: seed {options.Seed}, {configuration.Environments} environments × {configuration.Horizon} steps an iteration, a policy of {initial.PolicyParameters.Length} parameters"
+    let isDue (every: int option) = every |> Option.exists (fun every -> position.State.Iteration % every = 0)
 
-    let continues () = fault.IsNone && not (isReached state options.StopAt) && not interruption.IsRequested
+    let continues () = fault.IsNone && not (isReached position.State options.StopAt) && not interruption.IsRequested
 
     try
         while continues () && iterations.MoveNext() do
             match iterations.Current with
             | Error found -> fault <- Some found
             | Ok(next, report) ->
-                let now = clock.Elapsed
                 // The line is written first: a saved state always has its line in progress.csv.
                 write (RunFiles.line report)
-                state <- next
-                isSolved <- isSolved || isReached state (goal options)
+
+                position <-
+                    { State = next
+                      IsSolved = position.IsSolved || isReached next (goal options)
+                      Elapsed = initial.Elapsed + clock.Elapsed }
+
                 print report output errors
 
-                if now - lastSaved >= options.SaveEvery then
-                    save now
-    finally
-        save clock.Elapsed
+                if isDue options.CheckpointEvery then
+                    fault <- checkpoints.Start position |> faultOf
 
-    output.WriteLine(conclusion options id interruption.IsRequested isSolved clock.Elapsed state)
+                if clock.Elapsed - lastSaved >= options.SaveEvery then
+                    save ()
+    finally
+        save ()
+
+    let lastCheckpoint =
+        if options.CheckpointEvery.IsSome then
+            checkpoints.Start position |> Result.bind checkpoints.Wait |> faultOf
+        else
+            None
+
+    output.WriteLine(conclusion options id interruption.IsRequested position)
     output.WriteLine $"The policy and the progress are in {options.Folder}"
 
-    match fault with
-    | Some fault ->
-        errors.WriteLine $"Training stopped after iteration {state.Iteration}: {Fault.message fault}"
-        1
-    | None -> if interruption.IsRequested then 130 else 0
+    for fault in Option.toList fault @ Option.toList lastCheckpoint |> List.distinct do
+        errors.WriteLine $"Training stopped after iteration {position.State.Iteration}: {Fault.message fault}"
 
-/// Trains a policy, prints a line for each iteration, and saves the files of the run. Returns the exit code: 0 for success, 1 for a
+    if fault.IsSome || lastCheckpoint.IsSome then 1
+    elif interruption.IsRequested then 130
+    else 0
+
+/// The first line of a run.
+let private introduction options (setup: Setup<'State>) (state: TrainingState<'State>) =
+    let configuration = setup.Configuration
+    $"{setup.Environment.Id}: seed {options.Seed}, {configuration.Environments} environments × {configuration.Horizon} steps an iteration, a policy of {state.PolicyParameters.Length} parameters"
+
+/// Runs from the beginning: writes the files of a new run, and then iterates. `write` changes the run's folder, and `keep` saves a
+/// checkpoint. Returns the exit code.
+let runFromStart options (setup: Setup<'State>) state write keep (output: TextWriter) (errors: TextWriter) =
+    let position = start state
+
+    saved options setup position
+    ||> RunFiles.beginning (settings options setup.Environment.Id)
+    |> List.iter write
+
+    output.WriteLine(introduction options setup state)
+
+    // With a checkpoint of the first state, a run that is killed early can be resumed, too.
+    match (if options.CheckpointEvery.IsSome then keep position else Ok()) with
+    | Ok() -> iterate options setup position write keep output errors
+    | Error fault ->
+        errors.WriteLine(Fault.message fault)
+        1
+
+/// The text that a checkpoint keeps beside the state.
+let private note position =
+    let node = JsonObject()
+    node.Add("solved", JsonValue.Create position.IsSolved)
+    node.Add("seconds", JsonValue.Create position.Elapsed.TotalSeconds)
+    node.ToJsonString()
+
+let private keepIn (folder: RunFiles.Folder) setup position = folder.Keep(setup, note position, position.State)
+
+/// The setup, the initial state and the folder of the run, or a fault.
+let private prepare options (from: SavedPolicy option) environment =
+    result {
+        let! setup = Setup.create options.Threads options.Configuration environment
+        do! if options.CheckpointEvery.IsSome then Checkpoint.requireCodec environment else Ok()
+
+        let! state =
+            match from with
+            | Some saved -> TrainingState.startFrom setup options.Seed saved.Actor
+            | None -> Ok(TrainingState.start setup options.Seed)
+
+        let! folder = RunFiles.prepare options.Folder
+        return setup, state, folder
+    }
+
+/// Trains a policy, a new one or the saved one to start `from`, prints a line for each iteration, and saves the files of the run. Returns the exit code: 0 for success, 1 for a
 /// fault during training, 2 for a configuration, policy or folder that cannot be used, 130 if the user interrupted the run.
-let run options (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
-    match prepare options environment with
+let run options from (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
+    match prepare options from environment with
     | Ok(setup, state, folder) ->
         use folder = folder
 
         if folder.IsReused then
             output.WriteLine $"The run that {folder.Path} holds is replaced."
 
-        iterate options setup state folder.Do output errors
+        runFromStart options setup state folder.Do (keepIn folder setup) output errors
     | Error fault ->
         errors.WriteLine(Fault.message fault)
         2
+
+/// The position of a checkpoint.
+let private positionOf path (checkpoint: Checkpoint<'State>) =
+    try
+        let note = JsonNode.Parse checkpoint.Note
+
+        Ok
+            { State = checkpoint.State
+              IsSolved = note["solved"].GetValue<bool>()
+              Elapsed = TimeSpan.FromSeconds(note["seconds"].GetValue<float>()) }
+    with
+    | :? JsonException
+    | :? InvalidOperationException
+    | :? NullReferenceException
+    | :? OverflowException -> Error(Damaged(path, "it was not saved by funtrpo train"))
+
+/// Goes on from the checkpoint in the folder of the options. The other options are those of the run. Returns the exit code, as `run`; 0 if
+/// the run is already finished.
+let resume options (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
+    let prepared =
+        result {
+            let! setup = Setup.create options.Threads options.Configuration environment
+            let! folder = RunFiles.prepare options.Folder
+
+            let! position =
+                Checkpoint.load folder.Checkpoint setup
+                |> Result.bind (positionOf folder.Checkpoint)
+                |> Result.mapError (fun fault ->
+                    (folder :> IDisposable).Dispose()
+                    fault)
+
+            return setup, position, folder
+        }
+
+    match prepared with
+    | Error fault ->
+        errors.WriteLine(Fault.message fault)
+        2
+    | Ok(setup, position, folder) ->
+        use folder = folder
+        let state = position.State
+
+        if state.Steps >= options.Steps || isReached state options.StopAt then
+            output.WriteLine
+                $"The run in {options.Folder} is finished: {conclusion options setup.Environment.Id false position}"
+
+            0
+        else
+            if state.VectorWidth <> FunTrpo.Kernels.Lanes.Width then
+                errors.WriteLine
+                    $"Warning: the run was begun on a processor with vectors of {state.VectorWidth} numbers, and this one has {FunTrpo.Kernels.Lanes.Width}. It goes on, but rounds differently than it would there."
+
+            saved options setup position
+            ||> RunFiles.resuming (settings options setup.Environment.Id) state.Iteration
+            |> List.iter folder.Do
+
+            output.WriteLine(introduction options setup state)
+            output.WriteLine $"It goes on after iteration {state.Iteration} ({state.Steps} steps)."
+            iterate options setup position folder.Do (keepIn folder setup) output errors

@@ -35,6 +35,11 @@ let private out =
 let private from = optional "--from" "A saved policy (policy.json) to start from, instead of a new one"
 let private threads = threadsOption ()
 
+let private checkpointEvery =
+    optional
+        "--checkpoint-every"
+        "Save a checkpoint after this many iterations, and at the end, from which `funtrpo resume` goes on [default: none]"
+
 let private set =
     Option<string[]>("--set", Description = "key=value: a field of the configuration; `funtrpo config` shows them")
 
@@ -115,7 +120,7 @@ let private configurationOf
             return configuration
     }
 
-/// The run that the options describe.
+/// The run that the options describe, and the saved policy that it starts from.
 let private runOptions
     (parsed: ParseResult)
     (recorded: Recorded)
@@ -129,6 +134,10 @@ let private runOptions
         let! threads = parseThreads (parsed.GetValue threads)
         let! steps = orRecorded parsed recorded steps (Arguments.steps "--steps") (_.Steps >> Some)
         let! stopAt = orRecorded parsed recorded stopAt (Arguments.number "--stop-at") _.StopAt
+
+        let! checkpointEvery =
+            orRecorded parsed recorded checkpointEvery (Arguments.iterations "--checkpoint-every") _.CheckpointEvery
+
         let! from = tryGet parsed from |> checkedOption (policyFor environment)
         do! requireStart recorded from
         let! configuration = configurationOf parsed recorded registered from
@@ -144,11 +153,12 @@ let private runOptions
               EnvironmentFrom = chosen.File |> Option.map Path.GetFileName
               Folder = folder
               SaveEvery = TimeSpan.FromSeconds 1.0
+              CheckpointEvery = checkpointEvery
               Threads = threads
               Configuration = configuration
-              From = from }
+              StartedFrom = from |> Option.map (fun saved -> Sha256.ofParameters saved.Actor.Parameters) }
 
-        return options
+        return options, from
     }
 
 let private run (parsed: ParseResult) =
@@ -162,12 +172,16 @@ let private run (parsed: ParseResult) =
                 { new EnvironmentUse<_> with
                     member _.With environment =
                         runOptions parsed recorded chosen environment
-                        |> Result.map (fun options -> Train.run options environment Console.Out Console.Error) }
+                        |> Result.map (fun (options, from) ->
+                            Train.run options from environment Console.Out Console.Error) }
     }
 
 let command =
     let command = Command("train", "Train a policy; without options: CartPole-v1 until it is solved")
-    let options: Option list = [ env; envFrom; seed; config; steps; stopAt; out; from; threads; set ]
+
+    let options: Option list =
+        [ env; envFrom; seed; config; steps; stopAt; out; checkpointEvery; from; threads; set ]
+
     options |> List.iter command.Options.Add
     command.SetAction(run >> orRefuse)
     command

@@ -315,7 +315,8 @@ let private training =
                         SaveEvery = TimeSpan.FromSeconds 1.0
                         Threads = 2
                         Configuration = registered.Preset
-                        From = None }
+                        CheckpointEvery = None
+                        StartedFrom = None }
 
                   use output = new StringWriter()
                   use errors = new StringWriter()
@@ -323,7 +324,7 @@ let private training =
                   let code =
                       registered.Use
                           { new EnvironmentUse<_> with
-                              member _.With environment = Train.run options environment output errors }
+                              member _.With environment = Train.run options None environment output errors }
 
                   Expect.equal (code, string errors) (0, "") registered.Id
                   let summary = expectConsistentFiles out
@@ -343,14 +344,17 @@ let private optionsFor folder steps : Train.Options =
       SaveEvery = TimeSpan.FromSeconds 1.0
       Threads = 1
       Configuration = small
-      From = None }
+      CheckpointEvery = None
+      StartedFrom = None }
 
-let private run options (environment: Environment<'State>) =
+let private runFrom from options (environment: Environment<'State>) =
     use output = new StringWriter()
     use errors = new StringWriter()
-    let code = Train.run options environment output errors
+    let code = Train.run options from environment output errors
 
     { Code = code; Output = string output; Errors = string errors }
+
+let private run options environment = runFrom None options environment
 
 let private failing = failingWith (fun () -> nan)
 
@@ -419,7 +423,7 @@ let private endings =
                         Parameters = parameters |> Vector.map (fun _ -> 5f)
                         Normaliser = Unnormalised } }
 
-              let ended = run { options with From = Some steep } blinding
+              let ended = runFrom (Some steep) options blinding
               Expect.equal ended.Code 1 "exit code"
 
               for part in [ "Blinding-v0"; "observation"; "3E+38"; "float32"; "step 3" ] do

@@ -33,12 +33,21 @@ let private apply (files: Files) write =
     | Replace(name, content) -> Map.add name content files
     | Start line -> Map.add "progress.csv" (line + "\n") files
     | Append line -> Map.add "progress.csv" (files["progress.csv"] + line + "\n") files
+    | Continue(header, iterations) ->
+        let lines = (files |> Map.tryFind "progress.csv" |> Option.defaultValue "").Split('\n') |> List.ofArray
+
+        let kept =
+            lines
+            |> List.filter (fun line ->
+                line <> "" && Char.IsAsciiDigit line[0] && int (line.Split(',')[0]) <= iterations)
+
+        Map.add "progress.csv" (header :: kept |> List.map (fun line -> line + "\n") |> String.concat "") files
 
 /// The files of a folder on disk, but for the one that says that a run is there.
 let private filesOf folder : Files =
     Map
         [ for path in Directory.GetFileSystemEntries folder do
-              if Path.GetFileName path <> ".running" then
+              if not (List.contains (Path.GetFileName path) [ ".running"; ".owner" ]) then
                   Path.GetFileName path, File.ReadAllText path ]
 
 let private small =
@@ -125,16 +134,20 @@ let private optionsFor folder seed saveEvery steps : Train.Options =
       EnvironmentFrom = None
       Folder = folder
       SaveEvery = saveEvery
+      CheckpointEvery = None
       Threads = 1
       Configuration = small
-      From = None }
+      StartedFrom = None }
 
 /// All that a run of so many iterations writes.
 let private writesOf seed saveEvery iterations =
     let writes = List<Write>()
     let options = optionsFor "" seed saveEvery (int64 (32 * iterations))
     let state = TrainingState.start setup.Value seed
-    let code = Train.iterate options setup.Value state writes.Add TextWriter.Null TextWriter.Null
+
+    let code =
+        Train.runFromStart options setup.Value state writes.Add (fun _ -> Ok()) TextWriter.Null TextWriter.Null
+
     Expect.equal code 0 "exit code"
     List.ofSeq writes
 
@@ -221,7 +234,7 @@ let private train folder steps =
     let options = optionsFor folder 1L (TimeSpan.FromHours 1.0) steps
     use output = new StringWriter()
     use errors = new StringWriter()
-    let code = Train.run options CartPole.environment output errors
+    let code = Train.run options None CartPole.environment output errors
     code, string errors
 
 let private isRegular path = isNull (FileInfo(path).LinkTarget) && (File.ReadAllText path).Length > 0

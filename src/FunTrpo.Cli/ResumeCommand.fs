@@ -1,0 +1,83 @@
+/// The command `funtrpo resume`: goes on with a run from its last checkpoint.
+module FunTrpo.Cli.ResumeCommand
+
+open System
+open System.CommandLine
+open System.IO
+open FunTrpo
+open FunTrpo.Environments
+open FunTrpo.Cli.CommandOptions
+
+let private folder =
+    Argument<string>("DIR", Description = "The folder of a run that was trained with --checkpoint-every")
+
+let private envFrom = envFromOption ()
+
+let private steps =
+    optional "--steps" "Environment steps of the whole run, from its beginning [default: those that the run was given]"
+
+let private threads = threadsOption ()
+
+/// The settings of the run in a folder, if it has a checkpoint.
+let private settingsOf path =
+    let configuration = Path.Combine(path, "config.json")
+
+    if File.Exists(RunFiles.checkpointIn path) then
+        RunFiles.settings configuration
+    else
+        Error(
+            Mismatch
+                $"there is no checkpoint in {path}. `funtrpo train` saves checkpoints with --checkpoint-every N; without one, a run can only be made again: `funtrpo train --config {configuration}`"
+        )
+
+let private environmentOf known (settings: RunFiles.Settings) =
+    EnvironmentFiles.find known settings.Environment
+    |> Result.mapError (fun fault ->
+        match settings.EnvironmentFrom with
+        | Some file ->
+            Mismatch $"the run trains on {settings.Environment} of {file}: say with --env-from where that is"
+        | None -> fault)
+
+let private runOptions (parsed: ParseResult) path (settings: RunFiles.Settings) (registered: Registered) =
+    result {
+        let! threads = parseThreads (parsed.GetValue threads)
+        let! steps = tryGet parsed steps |> checkedOption (Arguments.steps "--steps")
+        let! configuration = Arguments.fields Configuration.standard settings.Fields
+
+        let options: Train.Options =
+            { Seed = settings.Seed
+              Steps = defaultArg steps settings.Steps
+              StopAt = settings.StopAt
+              SolvedAt = registered.SolvedAt
+              EnvironmentFrom = settings.EnvironmentFrom
+              Folder = path
+              SaveEvery = TimeSpan.FromSeconds 1.0
+              CheckpointEvery = settings.CheckpointEvery
+              Threads = threads
+              Configuration = configuration
+              StartedFrom = settings.StartedFrom }
+
+        return options
+    }
+
+let private run (parsed: ParseResult) =
+    result {
+        let path = parsed.GetValue folder
+        let! settings = settingsOf path
+        let! known = knownEnvironments parsed envFrom
+        let! chosen = environmentOf known settings
+        let! options = runOptions parsed path settings chosen.Registered
+
+        return
+            chosen.Registered.Use
+                { new EnvironmentUse<_> with
+                    member _.With environment = Train.resume options environment Console.Out Console.Error }
+    }
+
+let command =
+    let command = Command("resume", "Go on with a run from its last checkpoint")
+    command.Arguments.Add folder
+    let options: Option list = [ envFrom; steps; threads ]
+    options |> List.iter command.Options.Add
+    command.SetAction(run >> orRefuse)
+    command
