@@ -1,4 +1,5 @@
 using System;
+using System.IO;
 using Microsoft.FSharp.Core;
 using Core = FunTrpo;
 
@@ -101,6 +102,8 @@ internal static class Faults
                 state
             ),
             Core.Fault.Mismatch => new ArgumentException(message),
+            Core.Fault.Damaged => new InvalidDataException(message),
+            Core.Fault.NotSaved => new IOException(message),
             _ => new TrainingException(message, state),
         };
     }

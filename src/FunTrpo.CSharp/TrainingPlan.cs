@@ -143,10 +143,28 @@ public sealed class TrainingPlan
     /// Training or a callback of <see cref="OnIteration"/> failed. The exception holds the last good state.
     /// </exception>
     /// <exception cref="ArgumentException">An option is out of its range, or does not fit the environment.</exception>
-    public TrainingResult Train(CancellationToken cancellation = default)
+    public TrainingResult Train(CancellationToken cancellation = default) => TrainFrom(Start(), cancellation);
+
+    /// <summary>
+    /// Continues training from a state, such as one that <see cref="TrainingState.Load"/> has read, with the options of this plan, and
+    /// returns the result. The seed of the state stays.
+    /// </summary>
+    /// <param name="state">The state to continue from. Its environments are disposed of in the end.</param>
+    /// <inheritdoc cref="Train(CancellationToken)"/>
+    /// <param name="cancellation"/>
+    public TrainingResult Train(TrainingState state, CancellationToken cancellation = default) =>
+        TrainFrom(Continued(state), cancellation);
+
+    /// <summary>Returns the state with the options of this plan, but its own seed.</summary>
+    private TrainingState Continued(TrainingState state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        return state.With(options => Options with { Seed = options.Seed });
+    }
+
+    private TrainingResult TrainFrom(TrainingState state, CancellationToken cancellation)
     {
         Stopwatch clock = Stopwatch.StartNew();
-        TrainingState state = Start();
         List<IterationReport> reports = [];
         return Release.Afterwards(Run, () => state.ReleaseEnvironments());
 
@@ -187,9 +205,14 @@ public sealed class TrainingPlan
     }
 
     /// <summary>Trains on another thread and returns the result.</summary>
-    /// <inheritdoc cref="Train"/>
+    /// <inheritdoc cref="Train(CancellationToken)"/>
     public Task<TrainingResult> TrainAsync(CancellationToken cancellation = default) =>
         Task.Run(() => Train(cancellation), CancellationToken.None);
+
+    /// <summary>Continues training from a state on another thread and returns the result.</summary>
+    /// <inheritdoc cref="Train(TrainingState, CancellationToken)"/>
+    public Task<TrainingResult> TrainAsync(TrainingState state, CancellationToken cancellation = default) =>
+        Task.Run(() => Train(state, cancellation), CancellationToken.None);
 
     /// <summary>
     /// Trains on another thread and returns each iteration as soon as it is complete. Training ends at
@@ -202,11 +225,23 @@ public sealed class TrainingPlan
     /// </exception>
     /// <exception cref="ArgumentException">An option is out of its range, or does not fit the environment.</exception>
     public IAsyncEnumerable<TrainingStep> IterateAsync(CancellationToken cancellation = default) =>
-        Iterate(cancellation);
+        Iterate(Start, cancellation);
 
-    private async IAsyncEnumerable<TrainingStep> Iterate([EnumeratorCancellation] CancellationToken cancellation)
+    /// <summary>
+    /// Continues training from a state on another thread and returns each iteration as soon as it is complete.
+    /// </summary>
+    /// <param name="state">The state to continue from. Its environments are disposed of in the end.</param>
+    /// <inheritdoc cref="IterateAsync(CancellationToken)"/>
+    /// <param name="cancellation"/>
+    public IAsyncEnumerable<TrainingStep> IterateAsync(TrainingState state, CancellationToken cancellation = default) =>
+        Iterate(() => Continued(state), cancellation);
+
+    private async IAsyncEnumerable<TrainingStep> Iterate(
+        Func<TrainingState> start,
+        [EnumeratorCancellation] CancellationToken cancellation
+    )
     {
-        TrainingState state = Start();
+        TrainingState state = start();
         using Releasing releasing = new(() => state);
         using IEnumerator<TrainingStep> iterations = state.Iterations().GetEnumerator();
         while (!state.HasReachedGoal && await Advance().ConfigureAwait(false))
@@ -276,6 +311,9 @@ public sealed class TrainingPlan
 
         return source.Open(new Starting(configuration, Options, first));
     }
+
+    /// <summary>Returns the state of a checkpoint.</summary>
+    internal TrainingState Load(string path) => source.Open(new Loading(Options.Validated(), Options, path));
 
     /// <summary>
     /// Returns the environment's preset, with the options that define the policy taken from <paramref name="policy"/>. The options that are
@@ -392,6 +430,21 @@ public sealed class TrainingPlan
                 ? Core.TrainingState.start(setup, Options.Seed)
                 : Core.TrainingState.startFrom(setup, Options.Seed, First.Saved.Actor).OrThrow();
             return new(Options, setup, state, release);
+        }
+    }
+
+    private sealed record Loading(Core.Configuration Configuration, TrainingOptions Options, string Path)
+        : IOpenedEnvironment<TrainingState>
+    {
+        public TrainingState With<T>(Core.Environment<T> environment, Action release) =>
+            Release.IfItFails(() => Load(environment, release), release);
+
+        private TrainingState<T> Load<T>(Core.Environment<T> environment, Action release)
+        {
+            Core.Setup<T> setup = Setup.create(Options.Threads, Configuration, environment).OrThrow();
+            Core.Checkpoint<T> checkpoint = Core.Checkpoint.load(Path, setup).OrThrow();
+            long seed = SavedSeed.Of(checkpoint.Note) ?? Options.Seed;
+            return new(Options with { Seed = seed }, setup, checkpoint.State, release);
         }
     }
 

@@ -1,6 +1,8 @@
 using System;
 using System.Collections.Generic;
+using System.IO;
 using System.Text.Json.Serialization;
+using System.Threading;
 using Microsoft.FSharp.Core;
 using Core = FunTrpo;
 
@@ -80,8 +82,41 @@ public abstract class TrainingState : IEquatable<TrainingState>
     public abstract TrainingState With(Func<TrainingOptions, TrainingOptions> change);
 
     /// <summary>
+    /// Writes the state to a file, from which <see cref="Load"/> continues in this or another process, with the same bits as if training had
+    /// not been interrupted.
+    /// </summary>
+    /// <remarks>
+    /// The file is replaced atomically, and is on the disk when the method returns: after a crash or a power cut at any moment, it is the
+    /// old one or the new one. Of an environment of your own, the file keeps the seed and the actions of the episode; training that
+    /// continues resets the environment with the seed and repeats the actions.
+    /// </remarks>
+    /// <exception cref="IOException">The file cannot be written. The old file is unchanged.</exception>
+    /// <exception cref="ArgumentException">
+    /// An episode is so long that its actions are not kept (more than about a million numbers).
+    /// </exception>
+    public abstract void Save(string path);
+
+    /// <summary>Reads a state that <see cref="Save"/> or <c>funtrpo train --checkpoint-every</c> wrote.</summary>
+    /// <param name="path">The path of the file.</param>
+    /// <param name="plan">
+    /// A plan with the same environment. Its options apply from here on, except for the seed, which is that of the file; those that
+    /// <see cref="With"/> cannot change must be those that the state was saved with.
+    /// </param>
+    /// <exception cref="IOException">The file does not exist (<see cref="FileNotFoundException"/>).</exception>
+    /// <exception cref="InvalidDataException">The file cannot be read, or is not a checkpoint, or is damaged.</exception>
+    /// <exception cref="ArgumentException">The file belongs to another environment, or to other options.</exception>
+    public static TrainingState Load(string path, TrainingPlan plan)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        ArgumentNullException.ThrowIfNull(plan);
+        return File.Exists(path)
+            ? plan.Load(path)
+            : throw new FileNotFoundException($"There is no checkpoint {path}.", path);
+    }
+
+    /// <summary>
     /// Disposes of the environments that are <see cref="IDisposable"/>, for all states of this training. You can still continue from a
-    /// state; new environments are then made. <see cref="TrainingPlan.Train"/> and the asynchronous methods call this themselves.
+    /// state; new environments are then made. <see cref="TrainingPlan.Train(CancellationToken)"/> and the asynchronous methods call this themselves.
     /// </summary>
     /// <exception cref="TrainingException">An environment threw an exception when it was disposed of.</exception>
     public abstract void ReleaseEnvironments();
@@ -160,6 +195,12 @@ internal sealed class TrainingState<T>(
             changed.Seed == Options.Seed ? state : Core.TrainingState.reseed(changed.Seed, state),
             release
         );
+    }
+
+    public override void Save(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        Core.Checkpoint.save(path, setup, SavedSeed.Note(Options.Seed), state).OrThrow(this);
     }
 
     public override void ReleaseEnvironments()

@@ -206,13 +206,14 @@ let runFromStart options (setup: Setup<'State>) state write keep (output: TextWr
         1
 
 /// The text that a checkpoint keeps beside the state.
-let private note position =
+let private note options position =
     let node = JsonObject()
+    node.Add("seed", JsonValue.Create options.Seed)
     node.Add("solved", JsonValue.Create position.IsSolved)
     node.Add("seconds", JsonValue.Create position.Elapsed.TotalSeconds)
     node.ToJsonString()
 
-let private keepIn (folder: RunFiles.Folder) setup position = folder.Keep(setup, note position, position.State)
+let private keepIn (folder: RunFiles.Folder) options setup position = folder.Keep(setup, note options position, position.State)
 
 /// The setup, the initial state and the folder of the run, or a fault.
 let private prepare options (from: SavedPolicy option) environment =
@@ -239,7 +240,7 @@ let run options from (environment: Environment<'State>) (output: TextWriter) (er
         if folder.IsReused then
             output.WriteLine $"The run that {folder.Path} holds is replaced."
 
-        runFromStart options setup state folder.Do (keepIn folder setup) output errors
+        runFromStart options setup state folder.Do (keepIn folder options setup) output errors
     | Error fault ->
         errors.WriteLine(Fault.message fault)
         2
@@ -301,4 +302,4 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
 
             output.WriteLine(introduction options setup state)
             output.WriteLine $"It goes on after iteration {state.Iteration} ({state.Steps} steps)."
-            iterate options setup position folder.Do (keepIn folder setup) output errors
+            iterate options setup position folder.Do (keepIn folder options setup) output errors
