@@ -51,6 +51,7 @@ let private others =
       EvaluationTests.tests
       SuggestionTests.tests
       PolicyFileTests.tests
+      PolicyFileTextTests.tests
       CheckTests.tests
       CommandTests.tests
       EnvironmentFilesTests.tests
