@@ -230,7 +230,7 @@ module internal ConfigurationFields =
               (fun v c -> { c with NormaliseObservations = v })
           boolean
               "normaliseReturns"
-              "whether the critic's network predicts standardised returns, so that the unit of the reward does not matter"
+              "whether the critic's network predicts standardised returns, so that the unit of the reward does not matter; without normaliseAdvantages, advantages are then divided by the deviation of the returns"
               _.NormaliseReturns
               (fun v c -> { c with NormaliseReturns = v })
           boolean

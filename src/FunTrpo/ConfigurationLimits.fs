@@ -4,11 +4,11 @@ namespace FunTrpo
 module internal ConfigurationLimits =
 
     /// The maximum number of activations of one batch. A larger number is almost certainly a typing error: 4 · 10⁹ float32 take 15 GiB,
-    /// and their derivatives take as much again.
+    /// or 30 GiB if the layers store their derivatives, too.
     let private maxActivations = 4_000_000_000L
 
-    /// The maximum number of weights of one network: 10⁸ float32 take 0.4 GB. Parameters, gradient, and the vectors of conjugate gradient
-    /// take as much each.
+    /// The maximum number of weights of one network: 10⁸ float32 take 0.4 GB. The gradient and each vector of conjugate gradient take as
+    /// much again.
     let maxWeights = 100_000_000L
 
     /// The maximum number of elements in the rows of one batch. The last iteration may have up to half as many rows more:
