@@ -52,6 +52,7 @@ let private others =
       SuggestionTests.tests
       PolicyFileTests.tests
       PolicyFileTextTests.tests
+      AtomicFileResultTests.tests
       CheckTests.tests
       CommandTests.tests
       EnvironmentFilesTests.tests
