@@ -16,8 +16,10 @@ let state =
     |> Seq.map (orFail >> fst)
     |> Seq.last
 
-let batch, _ = Stages.rollout configuration.Horizon setup state |> orFail
-let surrogate = Stages.advantageBatch setup state batch |> Stages.surrogate setup state batch
+let batch, instances = Stages.rollout configuration.Horizon setup state |> orFail
+let advantages = Stages.advantageBatch setup state batch
+let rows = Stages.updateBatch setup state batch advantages instances |> orFail
+let surrogate = Stages.surrogate setup state rows
 let gradient = Surrogate.gradient surrogate
 printfn "CartPole-v1 after %d steps: %d rows, %d parameters" state.Steps batch.Rewards.Length gradient.Length
 printfn "‖g‖ = %.4f" (Vector.norm gradient)

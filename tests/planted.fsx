@@ -356,8 +356,12 @@ let all =
               [ slip "a bootstrap shows what the one before wrote" "following.AsSpan().Clear()" "()" ]
           core
               [ "Warnings" ]
-              "Warning.fs"
-              [ slip "every streak is told" "2 * streak.Told" "streak.Told"
+              "Streaks.fs"
+              [ slip "every streak is reported" "2 * streak.LongestReported" "streak.LongestReported"
+                slip
+                    "a policy with a single action is told to explore"
+                    "Discrete count -> count > 1"
+                    "Discrete _ -> true"
                 slip "a refused step is a move" "        improvement.Outcome.IsMoved" "        true" ]
           core
               [ "an iteration"; "Warnings" ]
@@ -370,7 +374,11 @@ let all =
           core
               [ "report" ]
               "Report.fs"
-              [ slip "the largest KL of a report is the mean" "(comparison r).MaxKl" "(comparison r).MeanKl" ]
+              [ slip "the largest KL of a report is the mean" "(comparison r).MaxKl" "(comparison r).MeanKl"
+                slip
+                    "a fixed step has used nothing of its trust region"
+                    "if Double.IsInfinity report.Delta then nan"
+                    "if false then nan" ]
           core
               [ "setup" ]
               "Setup.fs"
@@ -394,6 +402,7 @@ let all =
                     "for i in last - window + 1 .. last do"
                     "for i in max 0 (last - window) .. last do"
                 slip "a goal is reached by the first episode" "state.RecentReturns.Length >= window" "true"
+                slip "a normaliser of any width will do" "moments.Width <> Space.width space" "false"
                 slip
                     "a start from a policy forgets its normaliser"
                     "PolicyParameters = actor.Parameters; Normaliser = actor.Normaliser"
@@ -418,8 +427,23 @@ let all =
               "Evaluation.fs"
               [ slip "the deviation is the variance" "Std = sqrt (returns" "Std = (returns"
                 slip "returns are in reverse" "List.rev >> Array.ofList" "Array.ofList"
-                slip "the last reward of an episode is lost" "Return = total + next.Reward;" "Return = total;"
-                slip "all episodes are the same" "nonFinite i (Key.at (int64 i) key)" "nonFinite i key" ]
+                slip
+                    "the last reward of an episode is lost"
+                    "total <- total + next.Reward"
+                    "total <- if isOver then total else total + next.Reward"
+                slip "all episodes are the same" "choose i (Key.at (int64 i) key)" "choose i key"
+                slip "an abandoned episode keeps its resource" "Releasable.release state" "ignore state"
+                slip
+                    "an action of another width reaches the environment"
+                    "Space.contains space clipped.Span && Vector.isFinite clipped"
+                    "true" ]
+          core
+              [ "Check" ]
+              "Check.fs"
+              [ slip
+                    "a checked episode keeps its resource after a fault"
+                    "current |> ValueOption.iter Releasable.release"
+                    "if fault.IsNone then current |> ValueOption.iter Releasable.release" ]
           core
               [ "Policy file" ]
               "PolicyFile.fs"

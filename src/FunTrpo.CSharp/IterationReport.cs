@@ -191,8 +191,11 @@ public sealed record IterationReport
     /// </summary>
     public double SurrogateGainError { get; init; }
 
-    /// <summary>The fraction of the trust region that the step used: <see cref="MeanKl"/> / <see cref="Delta"/>.</summary>
-    public double KlOverDelta => MeanKl / Delta;
+    /// <summary>
+    /// The fraction of the trust region that the step used: <see cref="MeanKl"/> / <see cref="Delta"/>. NaN for fixed steps, which have no
+    /// trust region.
+    /// </summary>
+    public double KlOverDelta => double.IsInfinity(Delta) ? double.NaN : MeanKl / Delta;
 
     /// <summary>Warnings about a run that may be stuck, as sentences; usually empty.</summary>
     public IReadOnlyList<string> Warnings

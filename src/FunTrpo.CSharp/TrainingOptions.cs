@@ -313,7 +313,10 @@ public sealed record TrainingOptions
     /// </summary>
     public bool NormaliseReturns { get; init; }
 
-    /// <summary>Whether advantages are standardised over each batch. Default true.</summary>
+    /// <summary>
+    /// Whether advantages are standardised over each batch. If false, they are divided by the standard deviation of the returns with
+    /// <see cref="NormaliseReturns"/>, and otherwise stay in the unit of the reward. Default true.
+    /// </summary>
     public bool NormaliseAdvantages { get; init; }
 
     /// <summary>

@@ -468,11 +468,13 @@ public sealed class TrainingPlan
             {
                 Converter<Core.Vector, Core.Vector> choose = new RuleOf(Rule!, new(environment.ActionSpace)).Choose;
                 var rule = FSharpFunc<Core.Vector, Core.Vector>.FromConverter(choose);
-                return new(Evaluation.playUntil(Cancellation, Threads, environment, rule, Episodes, key).OrThrow());
+                return new(
+                    Evaluation.playCancellable(Cancellation, Threads, environment, rule, Episodes, key).OrThrow()
+                );
             }
 
             Core.Actor actor = PolicyFile.requireFit("the policy", environment, Policy.Saved).OrThrow().Actor;
-            return new(Evaluation.runUntil(Cancellation, Threads, environment, actor, Episodes, key).OrThrow());
+            return new(Evaluation.runCancellable(Cancellation, Threads, environment, actor, Episodes, key).OrThrow());
         }
     }
 

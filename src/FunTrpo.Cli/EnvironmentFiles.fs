@@ -99,7 +99,7 @@ let private load (path: string) =
     let damaged why = Error(Damaged(path, why))
 
     try
-        match OrdinaryFile.reasonAgainst path with
+        match RegularFile.reasonAgainst path with
         | Some reason -> damaged $"it {reason}"
         | None when not (File.Exists path) -> damaged "there is no such file"
         | None ->

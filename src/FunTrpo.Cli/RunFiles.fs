@@ -178,7 +178,7 @@ let prepare (path: string) =
     let refuse why = Error(InvalidSetting("--out", path, $"it must be a folder that can be written to ({why})"))
 
     let reasonAgainst name =
-        OrdinaryFile.reasonAgainst (Path.Combine(path, name))
+        RegularFile.reasonAgainst (Path.Combine(path, name))
         |> Option.map (fun reason -> $"its {name} {reason}")
 
     let names =
@@ -322,7 +322,7 @@ let settings path =
         | _ -> damaged "it is not the config.json of a run"
 
     try
-        match OrdinaryFile.read largestSettings path with
+        match RegularFile.read largestSettings path with
         | Ok bytes -> parse bytes
         | Error why -> damaged why
     with

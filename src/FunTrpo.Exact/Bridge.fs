@@ -81,12 +81,17 @@ let stateAt (setup: Setup<int>) (values: Values) seed =
     |> withExactCritic values
     |> withVisitedStates values (Key.named "visited" state.Key)
 
-/// Returns the surrogate of a rollout of the policy (the single-path procedure), or the fault of the rollout.
+/// Returns the surrogate of a rollout of the policy (the single-path procedure), or the fault of a stage.
 let singlePath (setup: Setup<int>) (values: Values) seed =
     let state = stateAt setup values seed
+    let setup = { setup with Configuration = { setup.Configuration with Branches = 0 } }
 
-    Stages.rollout setup.Configuration.Horizon setup state
-    |> Result.map (fun (batch, _) -> Stages.advantageBatch setup state batch |> Stages.surrogate setup state batch)
+    result {
+        let! batch, instances = Stages.rollout setup.Configuration.Horizon setup state
+        let advantages = Stages.advantageBatch setup state batch
+        let! rows = Stages.updateBatch setup state batch advantages instances
+        return Stages.surrogate setup state rows
+    }
 
 /// Returns the surrogate of a vine that takes every action in each instance's state, and its number of environment steps; or the fault
 /// of a rollout.

@@ -25,6 +25,9 @@ module Architecture =
           "swish", Activation.Swish
           "identity", Activation.Identity ]
 
+    /// The activation with this name, if there is one.
+    let tryActivation name = activations |> List.tryFind (fst >> (=) name) |> Option.map snd
+
     /// The name of an activation. A value of the enumeration without a name is printed as its number, which `parse` refuses.
     let internal nameOf activation =
         activations

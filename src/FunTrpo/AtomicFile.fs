@@ -4,53 +4,59 @@ open System
 open System.IO
 open System.Text
 
-/// Creates and replaces files atomically: a reader never sees a part of a new file, and a crash leaves the old one. The file is written
-/// under a temporary name and then renamed. After an error, the temporary file is deleted.
+/// Creates and replaces files atomically: a reader never sees a part of a new file, and if the process ends at any moment, the old file is
+/// still there. The new file is written under a temporary name in the same folder and then renamed. After an error, the temporary file is
+/// deleted.
+///
+/// After a power failure this holds only if the bytes reach the disk before the new name does: let the writer end with
+/// `FileStream.Flush(true)`.
 module internal AtomicFile =
 
-    /// Creates a file, in place of the file or link that has this name. `create` receives the temporary name; it creates the file and writes
-    /// to it. Returns the stream of `create`; if that is still open, it writes to the file after its renaming, too.
-    let create (path: string) (create: string -> FileStream) =
-        let written = $"{path}.{Path.GetRandomFileName()}"
+    /// Creates a file, in place of the file or link that has this name. `write` receives the temporary name, creates a file of that name and
+    /// writes to it. Returns the result of `write`. If that is an open stream, it stays valid after the rename. If the rename fails, the
+    /// result is disposed of.
+    let create (path: string) (write: string -> 'Result) =
+        let temporary = $"{path}.{Path.GetRandomFileName()}"
 
         try
-            let file = create written
+            let result = write temporary
 
             try
-                File.Move(written, path, true)
-                file
+                File.Move(temporary, path, true)
+                result
             with _ ->
-                file.Dispose()
+                match box result with
+                | :? IDisposable as disposable -> disposable.Dispose()
+                | _ -> ()
+
                 reraise ()
         with _ ->
-            if File.Exists written then
-                File.Delete written
+            if File.Exists temporary then
+                File.Delete temporary
 
             reraise ()
 
-    /// Creates and writes a new file, with the permissions of `mode` if there are any. Returns its stream, closed.
-    let private writeNew (mode: UnixFileMode voption) (write: Stream -> unit) path =
+    /// Creates and writes a new file, with the permissions of `mode` if there are any. Returns the result of `write`.
+    let private writeNew (mode: UnixFileMode voption) (write: FileStream -> 'Result) path =
         let options = FileStreamOptions(Mode = FileMode.CreateNew, Access = FileAccess.Write)
         mode |> ValueOption.iter (fun mode -> options.UnixCreateMode <- mode)
         use stream = new FileStream(path, options)
         // The process's umask may have removed permissions from the mode when the file was created.
         mode |> ValueOption.iter (fun mode -> File.SetUnixFileMode(stream.SafeFileHandle, mode))
         write stream
-        stream
 
-    /// Replaces a file with the bytes that `write` writes. The new file keeps the mode of the old one. A symbolic link is kept, and its target
-    /// is replaced. Throws the exceptions of the file system, and an `IOException` if the path is no ordinary file: to replace a folder, device,
-    /// pipe or socket would destroy it.
-    let replace (path: string) write =
-        OrdinaryFile.reasonAgainst path
-        |> Option.iter (fun reason -> raise (IOException $"{path} {reason}"))
+    /// Replaces a file with the bytes that `write` writes, and returns the result of `write`. The new file keeps the mode of the old one. A
+    /// symbolic link is kept, and its target is replaced. Throws the exceptions of the file system, and an `IOException` if the path is no
+    /// regular file: to replace a folder, device, pipe or socket would destroy it.
+    let replace (path: string) (write: FileStream -> 'Result) =
+        RegularFile.reasonAgainst path |> Option.iter (fun reason -> raise (IOException $"{path} {reason}"))
 
-        let file = OrdinaryFile.resolveLinks path
+        let file = RegularFile.resolveLinks path
 
         let mode =
             if file.Exists && not (OperatingSystem.IsWindows()) then ValueSome file.UnixFileMode else ValueNone
 
-        create file.FullName (writeNew mode write) |> ignore
+        create file.FullName (writeNew mode write)
 
     /// Replaces a file with the text in UTF-8, as `replace` does.
     let replaceText path (content: string) =

@@ -15,7 +15,7 @@ module internal ConfigurationFields =
           number "gamma" "discount of future rewards, γ" (closed 0.0 1.0) _.Gamma (fun v c -> { c with Gamma = v })
           number "lambda" "bias against variance of the advantages, λ of GAE" (closed 0.0 1.0) _.Lambda (fun v c ->
               { c with Lambda = v })
-          countOrNone
+          branchCount
               "branches"
               "number of actions tried from the state of each environment after the horizon (a vine); the policy is then improved on these branches alone; 0 tries none"
               1000
@@ -76,7 +76,7 @@ module internal ConfigurationFields =
               (fun v c -> { c with Delta = v })
           integer
               "deltaHalfLife"
-              "environment steps in which delta shrinks to a half, so that late steps follow the noise of a batch less; 0 keeps it"
+              "environment steps in which delta shrinks to a half, so that late steps are smaller and less noisy; 0 keeps it"
               0
               Int32.MaxValue
               _.DeltaHalfLife
@@ -90,7 +90,7 @@ module internal ConfigurationFields =
               (fun v c -> { c with PreviousSteps = v })
           number
               "learningRate"
-              "length of a fixed step, used where step is fixed: about 1 along the gradient, 0.3 along the natural gradient"
+              "length of a fixed step, as a multiple of the direction, used where step is fixed; the standard value is cautious: try 1 along the gradient, 0.3 along the natural gradient"
               (above 0.0)
               _.LearningRate
               (fun v c -> { c with LearningRate = v })
@@ -106,7 +106,7 @@ module internal ConfigurationFields =
               (closed 0.0 1e6)
               _.Damping
               (fun v c -> { c with Damping = v })
-          truth
+          boolean
               "dampedLength"
               "whether the damping also shortens the step; if false, the length is chosen so that the mean KL, to second order, is delta"
               _.DampedLength
@@ -120,7 +120,7 @@ module internal ConfigurationFields =
               { closed 0.0 1.0 with LowIncluded = false }
               _.FisherFraction
               (fun v c -> { c with FisherFraction = v })
-          integer "cgIterations" "conjugate-gradient iterations at most" 1 10_000 _.CgIterations (fun v c ->
+          integer "cgIterations" "maximum number of conjugate-gradient iterations" 1 10_000 _.CgIterations (fun v c ->
               { c with CgIterations = v })
           number
               "cgTolerance"
@@ -130,7 +130,7 @@ module internal ConfigurationFields =
               (fun v c -> { c with CgTolerance = v })
           integer
               "lineSearchTries"
-              "step lengths that the line search tries at most, the critic's too"
+              "maximum number of step lengths that the line search tries, the critic's too"
               1
               1000
               _.LineSearchTries
@@ -195,7 +195,7 @@ module internal ConfigurationFields =
               (above 0.0)
               _.CriticDelta
               (fun v c -> { c with CriticDelta = v })
-          integer "criticSteps" "Gauss-Newton steps in one iteration at most" 1 1000 _.CriticSteps (fun v c ->
+          integer "criticSteps" "maximum number of Gauss-Newton steps in one iteration" 1 1000 _.CriticSteps (fun v c ->
               { c with CriticSteps = v })
           number
               "criticDamping"
@@ -205,38 +205,44 @@ module internal ConfigurationFields =
               (fun v c -> { c with CriticDamping = v })
           integer
               "criticCgIterations"
-              "conjugate-gradient iterations of a Gauss-Newton step at most"
+              "maximum number of conjugate-gradient iterations of a Gauss-Newton step"
               1
               10_000
               _.CriticCgIterations
               (fun v c -> { c with CriticCgIterations = v }) ]
 
-    /// Warnings, and the scales of observations, returns, advantages and actions.
-    let private scaling =
+    /// The limits beyond which training warns.
+    let private warnings =
         [ integer
               "longEpisode"
               "steps of an episode after which training warns that it may never end"
               1
               Int32.MaxValue
               _.LongEpisode
-              (fun v c -> { c with LongEpisode = v })
-          truth
+              (fun v c -> { c with LongEpisode = v }) ]
+
+    /// The scales of observations, returns, advantages and actions.
+    let private scaling =
+        [ boolean
               "normaliseObservations"
-              "standardise observations by their running moments"
+              "whether observations are standardised by their running moments"
               _.NormaliseObservations
               (fun v c -> { c with NormaliseObservations = v })
-          truth
+          boolean
               "normaliseReturns"
-              "whether the critic's network predicts standardised returns, so that the unit of the reward does not matter"
+              "whether the critic's network predicts standardised returns, so that the unit of the reward does not matter; without normaliseAdvantages, advantages are then divided by the deviation of the returns"
               _.NormaliseReturns
               (fun v c -> { c with NormaliseReturns = v })
-          truth "normaliseAdvantages" "standardise advantages over each batch" _.NormaliseAdvantages (fun v c ->
-              { c with NormaliseAdvantages = v })
-          truth
+          boolean
+              "normaliseAdvantages"
+              "whether advantages are standardised over each batch; if false, they are divided by the standard deviation of the returns (normaliseReturns), or stay in the unit of the reward"
+              _.NormaliseAdvantages
+              (fun v c -> { c with NormaliseAdvantages = v })
+          boolean
               "scaleActions"
               "whether a Gaussian policy outputs bounded actions in scaled units: 0 is the middle of the range, and ±1 are the bounds"
               _.ScaleActions
               (fun v c -> { c with ScaleActions = v }) ]
 
     /// All fields, in the order in which they are shown.
-    let all = List.concat [ rollout; policy; step; solver; critic; criticFit; scaling ]
+    let all = List.concat [ rollout; policy; step; solver; critic; criticFit; warnings; scaling ]

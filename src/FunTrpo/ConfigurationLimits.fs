@@ -3,25 +3,28 @@ namespace FunTrpo
 /// Limits for combinations of settings, so that batches and networks fit into memory.
 module internal ConfigurationLimits =
 
-    /// Limits for the activations of one batch and the weights between the layers of one network. A larger number is almost
-    /// certainly a typing error: such a batch would take about 30 GiB.
-    let private mostActivations = 4_000_000_000L
-    let mostWeights = 100_000_000L
+    /// The maximum number of activations of one batch. A larger number is almost certainly a typing error: 4 · 10⁹ float32 take 15 GiB,
+    /// or 30 GiB if the layers store their derivatives, too.
+    let private maxActivations = 4_000_000_000L
 
-    /// The largest number of elements in the rows of one batch. The last iteration may have up to half as many rows more; they
-    /// still fit into one array.
-    let private mostNumbers = 1L <<< 29
+    /// The maximum number of weights of one network: 10⁸ float32 take 0.4 GB. The gradient and each vector of conjugate gradient take as
+    /// much again.
+    let maxWeights = 100_000_000L
+
+    /// The maximum number of elements in the rows of one batch. The last iteration may have up to half as many rows more:
+    /// 1.5 · 2²⁹ elements still fit into one array, which holds fewer than 2³¹.
+    let private maxBatchNumbers = 1L <<< 29
 
     /// The fault of a setting, with its name, its value and the allowed values.
     let refuse name limit configuration =
         let field = ConfigurationFields.all |> List.find (fun field -> field.Name = name)
         Error(InvalidSetting(name, field.Get configuration, limit))
 
-    /// Refuses batches of more than `most` rows. The message gives the reason `why` for this limit.
-    let private limitRows most why (configuration: Configuration) =
-        let isTooMuch each = int64 configuration.Environments * int64 each > most
+    /// Refuses batches of more than `maxRows` rows. The message gives the reason `why` for this limit.
+    let private limitRows maxRows why (configuration: Configuration) =
+        let isTooMuch each = int64 configuration.Environments * int64 each > maxRows
 
-        let refuseProduct name = configuration |> refuse name $"environments × {name} must be in [1, {most}], {why}"
+        let refuseProduct name = configuration |> refuse name $"environments × {name} must be in [1, {maxRows}], {why}"
 
         if isTooMuch configuration.Horizon then
             refuseProduct "horizon"
@@ -34,7 +37,7 @@ module internal ConfigurationLimits =
 
     /// Refuses batches that are too large for memory if each row has `width` numbers.
     let limitBatch (width: int64) configuration =
-        configuration |> limitRows (mostNumbers / width) $"for rows of {width} numbers"
+        configuration |> limitRows (maxBatchNumbers / width) $"for rows of {width} numbers"
 
     /// The field that describes the policy's hidden layers.
     let policyField (configuration: Configuration) =
@@ -44,14 +47,19 @@ module internal ConfigurationLimits =
     let criticField (configuration: Configuration) =
         if configuration.CriticArchitecture.IsEmpty then "criticHidden" else "criticArchitecture"
 
-    let private requireWeights name architecture configuration =
-        let weights =
-            Architecture.units architecture |> List.pairwise |> List.sumBy (fun (a, b) -> int64 a * int64 b)
-
-        if weights > mostWeights then
-            configuration |> refuse name $"there must be at most {mostWeights} weights between its layers"
+    /// Refuses a network with more than `maxWeights` weights. The fault names its field, and says which weights are counted (`these`).
+    let requireWeights name (weights: float) these configuration =
+        if weights > float maxWeights then
+            configuration |> refuse name $"{these} there must be at most {maxWeights} weights"
         else
             Ok configuration
+
+    /// Refuses hidden layers with too many weights between them.
+    let private requireHiddenWeights name architecture =
+        let weights =
+            Architecture.units architecture |> List.pairwise |> List.sumBy (fun (a, b) -> float a * float b)
+
+        requireWeights name weights "between its layers"
 
     /// Refuses batches and networks that are too large for memory, whatever the environment is.
     let requireMemory (configuration: Configuration) =
@@ -59,6 +67,6 @@ module internal ConfigurationLimits =
         let hidden = Architecture.units (policy @ critic) |> List.sumBy int64
 
         configuration
-        |> limitRows (mostActivations / (1L + hidden)) $"for {hidden} hidden units in all"
-        |> Result.bind (requireWeights (policyField configuration) policy)
-        |> Result.bind (requireWeights (criticField configuration) critic)
+        |> limitRows (maxActivations / (1L + hidden)) $"for {hidden} hidden units in all"
+        |> Result.bind (requireHiddenWeights (policyField configuration) policy)
+        |> Result.bind (requireHiddenWeights (criticField configuration) critic)

@@ -31,14 +31,14 @@ module Evaluation =
           Lengths = ImmutableArray.CreateRange(episodes |> Array.map _.Length) }
 
     /// An episode of this many steps counts as endless.
-    let private mostSteps = 1_000_000L
+    let private maxSteps = 1_000_000L
 
-    /// Plays one episode. `choose` returns the action for each observation, or none if it has no finite action.
+    /// Plays one episode. `choose` returns an action of the action space for each observation (raw, of the instance and at the step), or a
+    /// fault. If the episode is abandoned before its end, its last state is released.
     let private episode
         (cancellation: CancellationToken)
         (environment: Environment<'State>)
-        (choose: Vector -> Vector voption)
-        (nonFinite: Vector -> int -> int64 -> Fault)
+        (choose: Vector -> int -> int64 -> Result<Vector, Fault>)
         instance
         key
         =
@@ -61,44 +61,50 @@ module Evaluation =
                 if not (Space.isValidObservation environment.ObservationSpace observation.Span) then
                     return! Error(Environment.badObservation environment instance steps)
                 else
-                    let! action =
-                        match choose observation with
-                        | ValueSome action -> Ok action
-                        | ValueNone -> Error(nonFinite observation instance steps)
-
-                    let clipped = Vector.Create(action.Length, Fill(Space.clip environment.ActionSpace action.Span))
+                    let! action = choose observation instance steps
                     let key = Key.at steps stepKey
-                    let! next = attempt (steps + 1L) (fun () -> environment.Step(key, clipped.Span, state))
-
-                    return!
-                        if Environment.isReward next.Reward then
-                            Ok next
-                        else
-                            Error(Environment.badReward environment instance (steps + 1L) next.Reward)
+                    return! attempt (steps + 1L) (fun () -> environment.Step(key, action.Span, state))
             }
 
-        let rec play (state: 'State) steps total =
-            cancellation.ThrowIfCancellationRequested()
+        let play start =
+            let mutable state = start
+            let mutable isOver = false
+            let mutable fault = None
+            let mutable steps = 0L
+            let mutable total = 0.0
 
-            if steps >= mostSteps then
-                Error(EndlessEpisode(environment.Id, steps))
-            else
-                match step state steps with
-                | Error fault -> Error fault
-                | Ok next when next.Terminated || next.Truncated ->
-                    Ok { Return = total + next.Reward; Length = int steps + 1 }
-                | Ok next -> play next.State (steps + 1L) (total + next.Reward)
+            try
+                while not isOver && fault.IsNone do
+                    cancellation.ThrowIfCancellationRequested()
 
-        attempt 0L (fun () -> environment.Reset(Key.named "reset" key))
-        |> Result.bind (fun state -> play state 0L 0.0)
+                    match
+                        (if steps < maxSteps then step state steps else Error(EndlessEpisode(environment.Id, steps)))
+                    with
+                    | Error why -> fault <- Some why
+                    | Ok next ->
+                        state <- next.State
+                        isOver <- next.Terminated || next.Truncated
+                        steps <- steps + 1L
+                        total <- total + next.Reward
 
-    let private playWith cancellation threads (environment: Environment<'State>) choose nonFinite count (key: Key) =
+                        if not (Environment.isReward next.Reward) then
+                            fault <- Some(Environment.badReward environment instance steps next.Reward)
+            finally
+                if not isOver then
+                    Releasable.release state
+
+            match fault with
+            | Some why -> Error why
+            | None -> Ok { Return = total; Length = int steps }
+
+        attempt 0L (fun () -> environment.Reset(Key.named "reset" key)) |> Result.bind play
+
+    let private playWith cancellation threads (environment: Environment<'State>) choose count (key: Key) =
         if count < 1 then
             invalidArg "count" $"{count} episodes have no scores: it must be at least 1"
 
         let results =
-            Parallel.map threads count (fun i ->
-                episode cancellation environment choose nonFinite i (Key.at (int64 i) key))
+            Parallel.map threads count (fun i -> episode cancellation environment choose i (Key.at (int64 i) key))
 
         (Ok [], results)
         ||> Array.fold (fun soFar result ->
@@ -108,32 +114,57 @@ module Evaluation =
             | _, Error failure -> Error failure)
         |> Result.map (List.rev >> Array.ofList >> scores)
 
+    /// The action of a rule, clipped to the action space, or a `Mismatch` if it is none: a row of another width, an index that does not
+    /// exist, or a number that is not finite.
+    let private requireAction (environment: Environment<'State>) (action: Vector) instance (step: int64) =
+        let space = environment.ActionSpace
+        let hasWidth = action.Length = Space.width space
+
+        let clipped =
+            if hasWidth then
+                Vector.Create(action.Length, Fill(fun row -> Space.clip space action.Span row))
+            else
+                action
+
+        if Space.contains space clipped.Span && Vector.isFinite clipped then
+            Ok clipped
+        else
+            let numbers = Vector.toArray action |> Array.map string |> String.concat ", "
+
+            Error(
+                Mismatch
+                    $"the rule gave [{numbers}] (environment {instance}, step {step}), and actions of {environment.Id} are {Space.describe space}"
+            )
+
     /// Plays `count` episodes and returns their scores. `choose` returns the action for a raw observation, for example by a
-    /// handwritten rule. Each episode has its own key, so the scores do not depend on the number of threads, and evaluations with
-    /// the same key have the same start states.
+    /// handwritten rule; the coordinates of a box are clipped to their bounds. Each episode has its own key, so the scores do not depend on
+    /// the number of threads, and evaluations with the same key have the same start states.
     ///
-    /// Faults: `EndlessEpisode` for an episode of a million steps, and the faults of the environment and of actions. A cancellation
-    /// throws `OperationCanceledException` before the next step; a `count` below 1 throws `ArgumentException`.
-    let playUntil cancellation threads (environment: Environment<'State>) (choose: Vector -> Vector) count key =
-        let nonFinite _ instance steps = NonFinitePolicy(environment.Id, instance, steps)
-        playWith cancellation threads environment (choose >> ValueSome) nonFinite count key
+    /// Faults: `EndlessEpisode` for an episode of a million steps, `Mismatch` for an action outside the action space, and the faults of
+    /// the environment. A cancellation throws `OperationCanceledException` before the next step; a `count` below 1 throws
+    /// `ArgumentException`. A state whose episode is abandoned is released (`Releasable`).
+    let playCancellable cancellation threads (environment: Environment<'State>) (choose: Vector -> Vector) count key =
+        let choose observation = requireAction environment (choose observation)
+        playWith cancellation threads environment choose count key
 
-    /// Does the same as `playUntil` without cancellation.
+    /// Does the same as `playCancellable` without cancellation.
     let play threads environment choose count key =
-        playUntil CancellationToken.None threads environment choose count key
+        playCancellable CancellationToken.None threads environment choose count key
 
-    /// Does the same as `playUntil` with the most probable actions of the actor. The fault of `Policy.requireFit` if the actor's
-    /// spaces are not those of the environment.
-    let runUntil cancellation threads (environment: Environment<'State>) (actor: Actor) count key =
+    /// Does the same as `playCancellable` with the most probable actions of the actor. Faults: that of `Policy.requireFit` if the actor's
+    /// spaces are not those of the environment; `NonFinitePolicy` or `OversizedEnvironment` if the actor has no finite action.
+    let runCancellable cancellation threads (environment: Environment<'State>) (actor: Actor) count key =
         Policy.requireFit "the policy" environment actor.Policy
         |> Result.bind (fun () ->
-            let player = InferencePolicy actor
-            let choose observation = player.TryAct(observation, ValueNone)
+            let policy = InferencePolicy actor
 
-            let nonFinite (observation: Vector) instance steps =
-                Actor.nonFiniteAction environment actor observation.Span instance steps
+            let choose (observation: Vector) instance steps =
+                match policy.TryAct(observation, ValueNone) with
+                | ValueSome action -> Ok action
+                | ValueNone -> Error(Actor.nonFiniteAction environment actor observation.Span instance steps)
 
-            playWith cancellation threads environment choose nonFinite count key)
+            playWith cancellation threads environment choose count key)
 
-    /// Does the same as `runUntil` without cancellation.
-    let run threads environment actor count key = runUntil CancellationToken.None threads environment actor count key
+    /// Does the same as `runCancellable` without cancellation.
+    let run threads environment actor count key =
+        runCancellable CancellationToken.None threads environment actor count key

@@ -83,8 +83,8 @@ module internal Field =
             get
             set
 
-    /// 0, or at least 2: a single branch has no other branch as its baseline.
-    let countOrNone name meaning high get set =
+    /// A number of branches: 0, or at least 2, because a single branch has no other one as its baseline.
+    let branchCount name meaning high get set =
         let parse = parseInteger 0 high >> Option.filter ((<>) 1)
         field name meaning $"0, or an integer in [2, {string high}]" false (string: int -> string) parse get set
 
@@ -99,7 +99,8 @@ module internal Field =
 
         field name meaning (options |> List.map fst |> String.concat " | ") true print parse get set
 
-    let truth name meaning get set =
+    /// A Boolean, as true or false.
+    let boolean name meaning get set =
         let print value = if value then "true" else "false"
 
         let parse text =
@@ -111,7 +112,7 @@ module internal Field =
         field name meaning "true | false" false print parse get set
 
     /// The largest number of units of a layer.
-    let private mostUnits = 65536
+    let private maxUnits = 65536
 
     /// The units of each layer.
     let unitsOfLayers name meaning get set =
@@ -121,14 +122,14 @@ module internal Field =
             if text = "" then
                 Some []
             else
-                let units = text.Split ',' |> List.ofArray |> List.map (parseInteger 1 mostUnits)
+                let units = text.Split ',' |> List.ofArray |> List.map (parseInteger 1 maxUnits)
                 let areRight = units.Length <= Architecture.mostLayers && List.forall Option.isSome units
                 if areRight then Some(List.choose id units) else None
 
         field
             name
             meaning
-            $"the units of each layer, integers in [1, {string mostUnits}] with commas between, or nothing"
+            $"the units of each layer, integers in [1, {string maxUnits}] with commas between, or nothing"
             true
             print
             parse
@@ -138,10 +139,10 @@ module internal Field =
     /// An architecture in its text form.
     let architecture name meaning get set =
         let allowed =
-            $"nothing, or at most {string Architecture.mostLayers} layers of at most {string mostUnits} units with commas between: {Architecture.forms}"
+            $"nothing, or at most {string Architecture.mostLayers} layers of at most {string maxUnits} units with commas between: {Architecture.forms}"
 
         let requireUnits architecture =
-            match Architecture.units architecture |> List.tryFind (fun units -> units > mostUnits) with
+            match Architecture.units architecture |> List.tryFind (fun units -> units > maxUnits) with
             | None -> Ok architecture
             | Some units -> Error $"a layer has {string units} units"
 

@@ -7,15 +7,26 @@ open System.Buffers.Text
 open System.Text.Json
 open FunTrpo.Json
 
+/// Some of the parameters as bytes.
+[<Struct>]
+type internal ParameterPiece =
+    {
+        /// Little-endian float32, from the start of the array. The array is used again for the next piece.
+        Bytes: byte[]
+        /// The number of bytes.
+        Count: int
+        /// True for the last piece.
+        IsLast: bool
+    }
+
 /// Parameters as bytes: little-endian float32, one after another. They are converted piece by piece.
 module internal ParameterBytes =
 
     /// The number of parameters in a piece: a multiple of 3, so that the bytes of a piece are whole groups of base64.
-    let pieceLength = 3072
+    let private pieceLength = 3072
 
-    /// Calls `work` for each piece of the parameters: with the bytes (little-endian float32), their count, and true for the last
-    /// piece.
-    let forEachPiece (parameters: Vector) (work: byte[] -> int -> bool -> unit) =
+    /// Calls `work` for each piece of the parameters, in order. Without parameters there is one empty piece.
+    let forEachPiece (parameters: Vector) (work: ParameterPiece -> unit) =
         let bytes = Array.zeroCreate<byte>(4 * pieceLength)
         let mutable first = 0
         let mutable isLast = false
@@ -31,16 +42,16 @@ module internal ParameterBytes =
 
             first <- first + count
             isLast <- first >= parameters.Length
-            work bytes (4 * count) isLast
+            work { Bytes = bytes; Count = 4 * count; IsLast = isLast }
 
     /// Writes the parameters as the property `parameters` in base64. `Utf8JsonWriter` escapes the `+` of base64, as in every JSON string.
     let writeBase64 (writer: Utf8JsonWriter) (parameters: Vector) =
         let text = Array.zeroCreate<byte>(Base64.GetMaxEncodedToUtf8Length(4 * pieceLength))
         writer.WritePropertyName "parameters"
 
-        forEachPiece parameters (fun bytes count isLast ->
-            let _, _, written = Base64.EncodeToUtf8(ReadOnlySpan(bytes, 0, count), text.AsSpan())
-            writer.WriteStringValueSegment(ReadOnlySpan(text, 0, written), isLast)
+        forEachPiece parameters (fun piece ->
+            let _, _, written = Base64.EncodeToUtf8(ReadOnlySpan(piece.Bytes, 0, piece.Count), text.AsSpan())
+            writer.WriteStringValueSegment(ReadOnlySpan(text, 0, written), piece.IsLast)
             writer.Flush())
 
     /// The parameters of a base64 text, which is overwritten.

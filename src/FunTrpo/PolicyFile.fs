@@ -5,6 +5,7 @@ open System.Globalization
 open System.IO
 open System.Text
 open System.Text.Json
+open System.Text.Unicode
 open FunTrpo.Json
 
 /// A trained policy with all that is needed to act with it.
@@ -23,14 +24,15 @@ type SavedPolicy =
 /// Saves and loads policies as JSON files. The parameters are base64 of little-endian float32, and a checksum covers the whole
 /// file.
 ///
-/// Writing converts the parameters piece by piece. Reading holds the bytes of the file and decodes the parameters from them.
+/// Writing converts the parameters piece by piece. Reading holds the bytes of the file and decodes the parameters from them. Properties that
+/// this version does not know are ignored, so that a later one can add some (forward compatibility); the checksum covers them too.
 module PolicyFile =
 
     let private format = "funtrpo-policy"
     let private version = 3
 
     /// The maximum size of a file in bytes. It allows more parameters than training does, and fits into one array.
-    let private largest = 1_000_000_000L
+    let private maxFileSize = 1_000_000_000L
 
     let private writeNormaliser (writer: Utf8JsonWriter) normaliser =
         match normaliser with
@@ -132,8 +134,8 @@ module PolicyFile =
     let private activationOfJson node =
         let name = text "activation" node
 
-        match Architecture.activations |> List.tryFind (fun (known, _) -> known = name) with
-        | Some(_, activation) -> activation
+        match Architecture.tryActivation name with
+        | Some activation -> activation
         | None -> unreadable $"it names the unknown activation {name}"
 
     /// The architecture in either of the forms that `writeArchitecture` writes.
@@ -156,6 +158,9 @@ module PolicyFile =
 
             Architecture.uniform hidden (activationOfJson node)
 
+    /// The number of bytes of text that are hashed at a time.
+    let private textPieceLength = 4096
+
     /// SHA-256 of the JSON without its checksum and whitespace. `parameters` is the unescaped text of that property.
     let private checksumOf (node: JsonElement) (parameters: ReadOnlyMemory<byte>) =
         Sha256.ofJson (fun writer ->
@@ -165,8 +170,8 @@ module PolicyFile =
                 if property.NameEquals "parameters" then
                     writer.WritePropertyName "parameters"
 
-                    for first in 0 .. ParameterBytes.pieceLength .. max 0 (parameters.Length - 1) do
-                        let count = min ParameterBytes.pieceLength (parameters.Length - first)
+                    for first in 0..textPieceLength .. max 0 (parameters.Length - 1) do
+                        let count = min textPieceLength (parameters.Length - first)
 
                         writer.WriteStringValueSegment(
                             parameters.Span.Slice(first, count),
@@ -199,7 +204,7 @@ module PolicyFile =
     let private tries = 20
 
     /// Larger bounds count as infinite: many environments use the largest float32 if they know no bound.
-    let private farthest = 1e6f
+    let private maxBound = 1e6f
 
     /// Refuses a policy that has no finite action for the observation nearest to 0, or for some random observations of its space.
     /// This does not cover all observations: in an unbounded space some are too large for any policy.
@@ -208,8 +213,8 @@ module PolicyFile =
             match actor.Policy.ObservationSpace with
             | Box(low, high) ->
                 Box(
-                    low |> Vector.map (fun bound -> if bound < -farthest then Single.NegativeInfinity else bound),
-                    high |> Vector.map (fun bound -> if bound > farthest then Single.PositiveInfinity else bound)
+                    low |> Vector.map (fun bound -> if bound < -maxBound then Single.NegativeInfinity else bound),
+                    high |> Vector.map (fun bound -> if bound > maxBound then Single.PositiveInfinity else bound)
                 )
             | space -> space
 
@@ -217,12 +222,11 @@ module PolicyFile =
             let zero = Vector.zero (Space.width space)
             Vector.Create(zero.Length, Fill(fun row -> Space.clip space zero.Span row))
 
-        let player = InferencePolicy actor
+        let policy = InferencePolicy actor
         let key = Key.ofSeed 0L
 
         let canAct key observation =
-            player.TryAct(observation, ValueNone).IsSome && player.TryAct(observation, ValueSome key).IsSome
-
+            policy.TryAct(observation, ValueNone).IsSome && policy.TryAct(observation, ValueSome key).IsSome
 
         for i in 0 .. tries - 1 do
             let tryKey = Key.at (int64 i) key
@@ -235,7 +239,6 @@ module PolicyFile =
         let parameters = intactParameters node
         let observationSpace = SpaceJson.read "observation" node
         let actionSpace = SpaceJson.read "action" node
-
         let architecture = architectureOfJson node
 
         // Checked before arrays of that size are allocated.
@@ -259,12 +262,17 @@ module PolicyFile =
         let damaged why = Error(Damaged(name, why))
 
         try
+            // The parser accepts other bytes in strings, and throws where they are read or written.
+            if not (Utf8.IsValid bytes.Span) then
+                unreadable "it is not text"
+
             use document = JsonDocument.Parse(bytes, JsonDocumentOptions(AllowDuplicateProperties = false))
             Ok(ofJson document.RootElement)
         with
         | Unreadable why -> damaged why
         | :? JsonException -> damaged "it is not JSON, or not all of it"
-        | :? ArgumentException -> damaged "it is not text"
+        // A layer or a network refuses its sizes.
+        | :? ArgumentException as e -> damaged e.Message
         | :? FormatException
         | :? InvalidOperationException
         | :? OverflowException -> damaged "a field of it is not of the type that it should be"
@@ -284,13 +292,13 @@ module PolicyFile =
         |> Result.map (fun () -> saved)
 
     /// Writes a policy to a file, atomically. Throws the exceptions of the file system, and an `IOException` for a path that exists
-    /// and is no ordinary file, such as a device or a pipe.
+    /// and is no regular file, such as a device or a pipe.
     let save path saved = AtomicFile.replace path (fun stream -> write stream saved)
 
     /// Does the same as `load`, but throws the exceptions of the file system: `IOException`, `UnauthorizedAccessException` and
     /// `ArgumentException`.
     let read path =
-        OrdinaryFile.read largest path
+        RegularFile.read maxFileSize path
         |> Result.mapError (fun why -> Damaged(path, why))
         |> Result.bind (parseBytes path)
 

@@ -24,23 +24,29 @@ type StageSeconds =
 /// A summary of one iteration. `Report.fields` describes its quantities.
 type Report =
     {
+        /// The number of iterations so far, with this one.
         Iteration: int
-        /// All environment steps so far, and those of this iteration. Both include the steps of branches.
+        /// All environment steps so far, with those of branches.
         Steps: int64
+        /// The environment steps of this iteration, with those of branches.
         BatchSteps: int64
-        /// All episodes that have finished so far, and those that finished in this iteration.
+        /// The number of episodes that have finished so far.
         Episodes: int64
+        /// The episodes that finished in this iteration, in the order in which they ended.
         Finished: ImmutableArray<Episode>
         /// The mean return of the last 100 finished episodes, or of all if fewer have finished.
         MeanReturn: float option
+        /// The improvement of the policy.
         Improvement: Improvement
         /// The radius δ of the trust region in nats; ∞ for fixed steps.
         Delta: float
         /// 1 − Var(G − V) / Var(G), with the returns G of the batch and the values V of the critic before this iteration's fit.
         ExplainedVariance: float
-        /// The root mean squared error of V against G before the fit and after it, in the unit of the reward.
+        /// The root mean squared error of V against G before the critic's fit, in the unit of the reward.
         CriticErrorBefore: float
+        /// The same error after the fit.
         CriticErrorAfter: float
+        /// How long the iteration and its stages took.
         Seconds: StageSeconds
         /// Usually empty.
         Warnings: Warning list
@@ -105,6 +111,10 @@ module Report =
     let private comparison (report: Report) = report.Improvement.Comparison
     let private solution (report: Report) = report.Improvement.Solution
 
+    /// NaN for fixed steps, which have no trust region.
+    let private klOverDelta (report: Report) =
+        if Double.IsInfinity report.Delta then nan else (comparison report).MeanKl / report.Delta
+
     /// A number of the solution; NaN if conjugate gradient was not used.
     let private ofSolution (read: Solution -> float) report =
         solution report |> Option.map read |> Option.defaultValue nan
@@ -124,8 +134,7 @@ module Report =
           number "meanKl" "nats" "mean KL(old ‖ new) of the step over the batch" (fun r -> (comparison r).MeanKl)
           number "maxKl" "nats" "largest KL(old ‖ new) of the step over the batch" (fun r -> (comparison r).MaxKl)
           number "delta" "nats" "radius δ of the trust region" _.Delta
-          number "klOverDelta" "" "fraction of the trust region that the step used" (fun r ->
-              (comparison r).MeanKl / r.Delta)
+          number "klOverDelta" "" "fraction of the trust region that the step used" klOverDelta
           number "surrogateGain" "" "increase of the surrogate by the step" (fun r -> (comparison r).Gain)
           number "surrogateGainError" "" "standard error of that increase" (fun r -> (comparison r).GainError)
           number "gradientNorm" "" "norm of the surrogate's gradient" (fun r -> r.Improvement.GradientNorm)

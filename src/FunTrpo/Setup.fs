@@ -32,7 +32,7 @@ type Setup<'State> =
 
 module Setup =
 
-    let private requireProper (environment: Environment<'State>) =
+    let private requireValidSpaces (environment: Environment<'State>) =
         let require what space =
             match Space.invalidReason space with
             | None -> Ok()
@@ -41,62 +41,47 @@ module Setup =
         require "observation" environment.ObservationSpace
         |> Result.bind (fun () -> require "action" environment.ActionSpace)
 
-    /// Refuses an index space that needs more parameters than a network may have.
-    let private requireTables (configuration: Configuration) (environment: Environment<'State>) =
-        let struct (outputs, _) = Distribution.sizes environment.ActionSpace
+    /// Refuses a network that is too large for memory, before it is allocated. `name` is the field that describes its hidden layers. If the
+    /// observations are indices, the first layer has a row of weights for each, and too many of them are a `Mismatch`: no field is wrong.
+    let private requireNetwork name architecture outputs (environment: Environment<'State>) configuration =
+        let space = environment.ObservationSpace
 
-        let units layers outputs =
-            Architecture.units layers |> List.tryHead |> Option.map int64 |> Option.defaultValue outputs
+        let firstUnits =
+            Architecture.units architecture |> List.tryHead |> Option.map int64 |> Option.defaultValue outputs
 
-        let most =
-            ConfigurationLimits.mostWeights
-            / max (units configuration.PolicyLayers outputs) (units configuration.CriticLayers 1L)
+        let maxIndices = ConfigurationLimits.maxWeights / firstUnits
 
-        if Space.indexCount environment.ObservationSpace <= most then
-            Ok()
-        else
+        if Space.indexCount space > maxIndices then
             Error(
                 Mismatch
-                    $"the observation space of {environment.Id}, {Space.describe environment.ObservationSpace}, has more than the {most} indices that these networks can have parameters for"
+                    $"the observation space of {environment.Id}, {Space.describe space}, has more than the {maxIndices} indices that these networks can have parameters for"
             )
+        else
+            let struct (weights, _) = Architecture.sizes space outputs architecture
+            let these = $"with the observations {Space.describe space} and {outputs} outputs"
+            ConfigurationLimits.requireWeights name weights these configuration
 
-    /// Refuses networks and batches that are too large for memory, before any is allocated. The fault names the setting.
-    let private requireSizes (configuration: Configuration) (environment: Environment<'State>) =
-        let observationSpace = environment.ObservationSpace
+    /// Refuses networks and batches that are too large for memory, before any is allocated.
+    let private requireMemory (environment: Environment<'State>) (configuration: Configuration) =
         let struct (outputs, stateIndependent) = Distribution.sizes environment.ActionSpace
+        let policyField = ConfigurationLimits.policyField configuration
+        let criticField = ConfigurationLimits.criticField configuration
+        // Rows of distribution parameters are padded to whole vectors.
+        let paddedOutputs = outputs + stateIndependent + int64 FunTrpo.Kernels.Lanes.Width
+        let widest = max (int64 (Space.width environment.ObservationSpace)) paddedOutputs
 
-        let requireWeights name architecture outputs =
-            let struct (weights, _) = Architecture.sizes observationSpace outputs architecture
-
-            if weights > float ConfigurationLimits.mostWeights then
-                configuration
-                |> ConfigurationLimits.refuse
-                    name
-                    $"with the observations {Space.describe observationSpace} and {outputs} outputs there must be at most {ConfigurationLimits.mostWeights} weights"
-                |> Result.map ignore
-            else
-                Ok()
-
-        let widest =
-            // Rows of distribution parameters are padded to whole vectors.
-            [ int64 (Space.width observationSpace)
-              outputs + stateIndependent + int64 FunTrpo.Kernels.Lanes.Width ]
-            |> List.max
-
-        result {
-            do! requireWeights (ConfigurationLimits.policyField configuration) configuration.PolicyLayers outputs
-            do! requireWeights (ConfigurationLimits.criticField configuration) configuration.CriticLayers 1L
-            do! ConfigurationLimits.limitBatch widest configuration |> Result.map ignore
-        }
+        configuration
+        |> requireNetwork policyField configuration.PolicyLayers outputs environment
+        |> Result.bind (requireNetwork criticField configuration.CriticLayers 1L environment)
+        |> Result.bind (ConfigurationLimits.limitBatch widest)
 
     /// The setup for training in the environment. Returns a `Mismatch` if a space is invalid or too large, and an `InvalidSetting` if a field of
     /// the configuration is out of its range.
     let create threads configuration (environment: Environment<'State>) =
         result {
-            do! requireProper environment
+            do! requireValidSpaces environment
             let! configuration = Configuration.validate configuration
-            do! requireTables configuration environment
-            do! requireSizes configuration environment
+            let! configuration = requireMemory environment configuration
             let observationSpace = environment.ObservationSpace
             let onThreads = Network.onThreads threads
 

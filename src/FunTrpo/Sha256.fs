@@ -34,7 +34,7 @@ module Sha256 =
     /// Returns SHA-256 of the parameters as little-endian float32.
     let ofParameters parameters =
         use hash = IncrementalHash.CreateHash HashAlgorithmName.SHA256
-        ParameterBytes.forEachPiece parameters (fun bytes count _ -> hash.AppendData(bytes, 0, count))
+        ParameterBytes.forEachPiece parameters (fun piece -> hash.AppendData(piece.Bytes, 0, piece.Count))
         Convert.ToHexStringLower(hash.GetCurrentHash())
 
     /// Returns SHA-256 of the JSON that `write` writes, without whitespace.

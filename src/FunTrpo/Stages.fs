@@ -11,7 +11,8 @@ type AdvantageBatch =
         Observations: Matrix
         /// V(s), one a row.
         Values: ImmutableArray<float>
-        /// The GAE estimates of A(s, a), one a row. Standardised over the batch if `normaliseAdvantages` is set.
+        /// The GAE estimates of A(s, a), one a row. Standardised over the batch with `normaliseAdvantages`. Otherwise divided by the standard
+        /// deviation of the returns with `normaliseReturns`. Otherwise in the unit of the reward.
         Advantages: ImmutableArray<float>
         /// The λ-returns, one a row: the targets of the critic's fit.
         Returns: ImmutableArray<float>
@@ -27,33 +28,43 @@ type UpdateBatch =
     {
         /// Normalised, one row a sample.
         Observations: Matrix
+        /// As the policy drew them, one row a sample.
         Actions: Matrix
-        /// Estimates of A(s, a), one a row. Standardised over the rows if `normaliseAdvantages` is set.
+        /// Estimates of A(s, a), one a row. Scaled as those of the `AdvantageBatch`, over these rows.
         Advantages: ImmutableArray<float>
         /// The environment steps that these rows took in addition to those of the batch.
         Steps: int64
     }
 
-/// The stages of one iteration, in their order: rollout → advantages → update batch → surrogate → improvement, and the critic's fit.
-module Stages =
+/// What several stages need: keys, the normaliser of a batch, and checks of results.
+module private StageHelpers =
 
-    let private keyOf (state: TrainingState<'State>) =
-        state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
+    /// The key of the iteration that follows the state.
+    let keyOf (state: TrainingState<'State>) = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
+
+    /// The normaliser for a batch: that of the state, or the moments of the batch itself if the state has seen nothing yet.
+    let normaliserOf (state: TrainingState<'State>) (batch: Batch) =
+        Normaliser.orMomentsOf batch.Observations state.Normaliser
 
     /// The fault of a stage whose result is NaN, infinite, or too large for float32.
-    let private nonFinite (setup: Setup<'State>) (state: TrainingState<'State>) stage =
+    let nonFinite (setup: Setup<'State>) (state: TrainingState<'State>) stage =
         NonFiniteStage(stage, setup.Environment.Id, state.Iteration + 1)
 
-    let private requireFinite stage setup state isFinite = if isFinite then Ok() else Error(nonFinite setup state stage)
+    let requireFinite stage setup state isFinite = if isFinite then Ok() else Error(nonFinite setup state stage)
 
     /// Whether float32, in which the networks compute, can represent all numbers.
-    let private areFloat32 (numbers: ImmutableArray<float>) =
+    let fitFloat32 (numbers: ImmutableArray<float>) =
         let mutable all = true
 
         for number in numbers do
             all <- all && Single.IsFinite(float32 number)
 
         all
+
+/// The stages of one iteration, in their order: rollout → advantages → update batch → surrogate → improvement, and the critic's fit.
+module Stages =
+
+    open StageHelpers
 
     /// Collects a batch with the policy of the state: `horizon` steps of each environment. Also returns the environments after it.
     let rollout horizon (setup: Setup<'State>) (state: TrainingState<'State>) =
@@ -64,12 +75,9 @@ module Stages =
         | None ->
             setup.Collect setup.Environment (TrainingState.actor setup state) horizon setup.Threads key state.Instances
 
-    /// The normaliser for a batch: that of the state, or the moments of the batch itself if the state has seen nothing yet.
-    let private normaliserOf (state: TrainingState<'State>) (batch: Batch) =
-        Normaliser.orMomentsOf batch.Observations state.Normaliser
-
-    /// Standardises the advantages in place, or divides them by the deviation of the returns, as configured. The caller must own them.
-    let private standardise (setup: Setup<'State>) (unit: ReturnUnit) (advantages: ImmutableArray<float>) =
+    /// Standardises the advantages in place, or divides them by the deviation of the returns, or leaves them as they are, as configured. The
+    /// caller must own them.
+    let private scaleAdvantages (setup: Setup<'State>) (unit: ReturnUnit) (advantages: ImmutableArray<float>) =
         let numbers = ImmutableCollectionsMarshal.AsArray advantages
 
         if setup.Configuration.NormaliseAdvantages then
@@ -99,7 +107,7 @@ module Stages =
 
         { Observations = observations
           Values = values
-          Advantages = standardise setup critic.Unit gae.Advantages
+          Advantages = scaleAdvantages setup critic.Unit gae.Advantages
           Returns = gae.Returns
           ValueCritic = valueCritic
           Critic = critic }
@@ -112,7 +120,7 @@ module Stages =
           Steps = 0L }
 
     /// The rows of a vine from the states of the instances after the batch, under the critic of the state.
-    let vine
+    let private vine
         (setup: Setup<'State>)
         (state: TrainingState<'State>)
         (batch: Batch)
@@ -136,19 +144,20 @@ module Stages =
                     key
                     instances
 
-            do! requireFinite "branches' returns" setup state (areFloat32 vine.Returns)
+            do! requireFinite "branches' returns" setup state (fitFloat32 vine.Returns)
 
             return
                 { Observations = Normaliser.apply normaliser vine.Observations
                   Actions = vine.Actions
-                  Advantages = standardise setup advantageBatch.Critic.Unit (Vine.advantages actor vine)
+                  Advantages = scaleAdvantages setup advantageBatch.Critic.Unit (Vine.advantages actor vine)
                   Steps = vine.Steps }
         }
 
-    /// The rows for the surrogate: those of the batch or, with `branches`, those of a vine.
-    let internal updateBatch (setup: Setup<'State>) state batch advantageBatch instances =
+    /// The rows for the surrogate: those of the batch or, with `branches`, those of a vine from the states of `instances`, which are the
+    /// instances after the batch. Returns the fault of a rollout, or a `NonFiniteStage` if returns or advantages do not fit float32.
+    let updateBatch (setup: Setup<'State>) state batch advantageBatch instances =
         result {
-            do! requireFinite "returns" setup state (areFloat32 advantageBatch.Returns)
+            do! requireFinite "returns" setup state (fitFloat32 advantageBatch.Returns)
 
             let! updateBatch =
                 if setup.Configuration.Branches = 0 then
@@ -156,11 +165,12 @@ module Stages =
                 else
                     vine setup state batch advantageBatch instances
 
-            do! requireFinite "advantages" setup state (areFloat32 updateBatch.Advantages)
+            do! requireFinite "advantages" setup state (fitFloat32 updateBatch.Advantages)
             return updateBatch
         }
 
-    let private surrogateOf (setup: Setup<'State>) (state: TrainingState<'State>) (updateBatch: UpdateBatch) =
+    /// The surrogate of the rows at the policy of the state. The caller disposes of it.
+    let surrogate (setup: Setup<'State>) (state: TrainingState<'State>) (updateBatch: UpdateBatch) =
         Surrogate.create
             setup.Threads
             setup.Policy
@@ -169,15 +179,6 @@ module Stages =
             updateBatch.Advantages
             state.PolicyParameters
         |> Surrogate.withEntropyBonus setup.Configuration.EntropyBonus
-
-    /// The surrogate of the batch at the policy of the state. The caller disposes of it.
-    let surrogate
-        (setup: Setup<'State>)
-        (state: TrainingState<'State>)
-        (batch: Batch)
-        (advantageBatch: AdvantageBatch)
-        =
-        surrogateOf setup state (singlePath batch advantageBatch)
 
     /// The settings of the iteration's policy improvement, with the δ in force.
     let improvementSettings (setup: Setup<'State>) (state: TrainingState<'State>) =
@@ -195,7 +196,7 @@ module Stages =
 
     /// The improvement of the policy by the rule of the setup. Each log σ ends inside its bounds.
     let internal improve (setup: Setup<'State>) state updateBatch =
-        use surrogate = surrogateOf setup state updateBatch
+        use surrogate = surrogate setup state updateBatch
 
         result {
             let! improvement =

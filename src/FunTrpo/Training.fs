@@ -36,7 +36,7 @@ module Training =
         struct (result, Stopwatch.GetElapsedTime(started).TotalSeconds)
 
     /// The state after an iteration, without its streaks.
-    let private next
+    let private advance
         (state: TrainingState<'State>)
         (batch: Batch)
         instances
@@ -84,7 +84,7 @@ module Training =
             let! improvement = improvement
             let! critic, criticErrorAfter = critic
             let batchSteps = int64 batch.Rewards.Length + rows.Steps
-            let next = next state batch instances batchSteps improvement critic
+            let next = advance state batch instances batchSteps improvement critic
             let delta = deltaOf setup state
 
             let streaks, warnings =
@@ -115,19 +115,21 @@ module Training =
     /// One iteration with the configured horizon.
     let update (setup: Setup<'State>) state = updateFor setup.Configuration.Horizon setup state
 
-    /// The lazy sequence of results of `next`, each from the state of the one before. It ends with None, or after the first error.
+    /// The lazy sequence of results of `next`, each from the state of the one before. It ends when `next` returns None, or after the first
+    /// error.
     let private unfold next state =
-        Some(Ok state)
+        Ok state
         |> Seq.unfold (fun previous ->
             match previous with
-            | Some(Ok state) -> next state |> Option.map (fun result -> result, Some(Result.map fst result))
-            | Some(Error _)
-            | None -> None)
+            // The iteration after a state, or none if training is over.
+            | Ok state -> next state |> Option.map (fun result -> result, Result.map fst result)
+            // The fault was the last element.
+            | Error _ -> None)
 
     /// The iterations after a state: a lazy, endless sequence. If an iteration fails, its fault is the last element.
     let run (setup: Setup<'State>) state = unfold (fun state -> Some(update setup state)) state
 
-    /// The horizon of the next iteration if `remaining` steps of each environment are left, and the setup with the length of its branches.
+    /// The horizon of the next iteration, and the setup with its branch length cut to fit, when each environment has `remaining` steps left.
     let private withinBudget remaining (setup: Setup<'State>) =
         let configuration = setup.Configuration
         let horizon = int64 configuration.Horizon
@@ -136,11 +138,11 @@ module Training =
             int (if remaining < horizon + horizon / 2L then remaining else horizon), setup
         else
             // A branch may end early. The steps that it saves are left for the next iteration.
-            let own = min remaining horizon
+            let horizon = min remaining horizon
             let branches = Vine.branchesIn setup.Environment.ActionSpace configuration.Branches
-            let ofBranch = max 1L ((remaining - own) / int64 branches)
-            let branchSteps = int (min ofBranch (int64 configuration.BranchSteps))
-            int own, { setup with Configuration = { configuration with BranchSteps = branchSteps } }
+            let stepsPerBranch = max 1L ((remaining - horizon) / int64 branches)
+            let branchSteps = int (min stepsPerBranch (int64 configuration.BranchSteps))
+            int horizon, { setup with Configuration = { configuration with BranchSteps = branchSteps } }
 
     /// The iterations after a state until training has made `steps` environment steps since its start. The last iteration is shortened, or
     /// lengthened by less than half, so that the total is met to within one step of each environment, and no iteration has only a few rows.

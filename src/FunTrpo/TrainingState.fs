@@ -1,8 +1,8 @@
 namespace FunTrpo
 
-open System
 open System.Collections.Immutable
 open System.Runtime.InteropServices
+open FunTrpo.Kernels
 
 /// Everything that training knows between two iterations. A state is a value: a program can keep it, compare it, and continue training from
 /// it as often as it likes. The same state and setup always give the same next state. For another future, continue with another setup or
@@ -12,13 +12,19 @@ type TrainingState<'State when 'State: equality> =
     {
         /// The root of all randomness.
         Key: Key
-        /// The number of iterations so far. `Steps` counts environment steps, and `Episodes` finished episodes.
+        /// The number of iterations so far.
         Iteration: int
+        /// The number of environment steps so far, with those of branches.
         Steps: int64
+        /// The number of episodes that have finished so far.
         Episodes: int64
+        /// θ: the parameters of the policy's network, of length `Setup.Policy.Network.ParameterCount`.
         PolicyParameters: Vector
+        /// The critic, and the state of its optimiser.
         Critic: CriticState
+        /// The running moments of the observations, if they are standardised.
         Normaliser: Normaliser
+        /// The environments between two steps, one for each of `Configuration.Environments`.
         Instances: ImmutableArray<Instance<'State>>
         /// The returns of the last 100 finished episodes, oldest first.
         RecentReturns: ImmutableArray<float>
@@ -26,9 +32,11 @@ type TrainingState<'State when 'State: equality> =
         BestMeanReturn: float option
         /// For how many iterations training has been stuck, for each kind of warning.
         Streaks: Streaks
-        /// The float32 numbers in a vector register of the processor that made this state. With another width, rounding may differ.
+        /// The number of float32 in a vector of the kernels on the processor that made this state (`Lanes.Width`): 16, 8 or 4. With another
+        /// width, rounding may differ.
         VectorWidth: int
-        /// The fault that kept an environment from starting. The first iteration returns it. `Instances` holds no states then.
+        /// The fault that kept an environment from starting. The first iteration returns it. `Instances` then holds default
+        /// values that must not be used.
         Failure: Fault option
     }
 
@@ -68,7 +76,7 @@ module TrainingState =
           RecentReturns = ImmutableArray.Empty
           BestMeanReturn = None
           Streaks = Streaks.none
-          VectorWidth = Numerics.Vector<float32>.Count
+          VectorWidth = Lanes.Width
           Failure = failure }
 
     /// The same state with the key of another seed, so that all later random numbers differ.
@@ -85,13 +93,27 @@ module TrainingState =
         | Some field ->
             let value = if field.Get its = "" then "none" else field.Get its
 
-            ours
-            |> ConfigurationLimits.refuse field.Name $"the policy to start from has {value}"
-            |> Result.map ignore
+            ours |> ConfigurationLimits.refuse field.Name $"the policy to start from has {value}"
+
+    /// Refuses an actor whose normaliser does not fit its observations.
+    let private requireNormaliser (actor: Actor) =
+        let space = actor.Policy.ObservationSpace
+        let found = "the actor to start from has a normaliser for observations"
+
+        match actor.Normaliser with
+        | Standardise moments when Space.hasIndices space ->
+            Error(
+                Mismatch
+                    $"{found} of width {moments.Width}, but its observations are indices, which are never normalised"
+            )
+        | Standardise moments when moments.Width <> Space.width space ->
+            Error(Mismatch $"{found} of width {moments.Width}, but its observations have the width {Space.width space}")
+        | Standardise _
+        | Unnormalised -> Ok()
 
     /// The state before the first iteration, with the policy and the normaliser of an actor instead of new ones. Returns a `Mismatch` if the
-    /// spaces differ, and an `InvalidSetting` if `architecture`, `hidden`, `activation`, `scaleActions` or `normaliseObservations` differ from
-    /// those of the actor. `initialLogSigma` applies to new policies only.
+    /// spaces differ or if the actor's parameters or normaliser do not fit its policy, and an `InvalidSetting` if `architecture`, `hidden`,
+    /// `activation`, `scaleActions` or `normaliseObservations` differ from those of the actor. `initialLogSigma` applies to new policies only.
     let startFrom (setup: Setup<'State>) seed (actor: Actor) =
         let describe (policy: Policy) =
             $"observations {Space.describe policy.ObservationSpace}, actions {Space.describe policy.ActionSpace} and {policy.Network.ParameterCount} parameters"
@@ -107,6 +129,8 @@ module TrainingState =
                 else
                     let ours, theirs = describe setup.Policy, describe actor.Policy
                     Error(Mismatch $"the policy to start from has {theirs}, but this training needs one with {ours}")
+
+            do! requireNormaliser actor
 
             do!
                 if actor.Parameters.Length = setup.Policy.Network.ParameterCount then

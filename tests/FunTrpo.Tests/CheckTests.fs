@@ -9,6 +9,7 @@ open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.Tasks
 
 /// An environment in parts, so that each can be spoiled by itself. Its state is a position and a time.
 type private Parts =
@@ -276,4 +277,15 @@ let private silence =
                   Expect.contains allowed found $"{registered.Id}, seed {seed}"
       } ]
 
-let tests = testList "Check" [ testList "finds" findings; testList "is silent" silence ]
+let private releases =
+    property
+        "gives back what the states of abandoned episodes hold, also after a fault"
+        troubles
+        (fun (trouble, at, length) ->
+            let held = ref 0
+            // The second length is longer than all steps of a check.
+            for length in [ length; 10_000 ] do
+                Check.run (holding held length trouble at) 1L |> ignore
+                Expect.equal held.Value 0 "resources")
+
+let tests = testList "Check" [ releases; testList "finds" findings; testList "is silent" silence ]

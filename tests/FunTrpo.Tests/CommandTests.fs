@@ -746,7 +746,7 @@ let private refusals =
           counts
 
           if not (OperatingSystem.IsWindows()) then
-              inNewFolder "a configuration that is no ordinary file, at once" (fun folder ->
+              inNewFolder "a configuration that is no regular file, at once" (fun folder ->
                   withStrangeFiles folder (fun names ->
                       for name in names do
                           let path = Path.Combine(folder, name)
@@ -754,7 +754,7 @@ let private refusals =
                           Expect.isTrue (reading.Wait(TimeSpan.FromMinutes 1.0)) $"{name}: it ends"
 
                           match reading.Result with
-                          | Error fault -> Expect.stringContains (Fault.message fault) "no ordinary file" name
+                          | Error fault -> Expect.stringContains (Fault.message fault) "no regular file" name
                           | Ok _ -> failtest $"{name} was read"))
 
           inNewFolder "a folder that another run is writing to" (fun folder ->

@@ -1,8 +1,10 @@
 module FunTrpo.Tests.EvaluationTests
 
 open System
+open System.Threading
 open Expecto
 open FsCheck
+open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Kernels
 open FunTrpo.Tests.Generators
@@ -194,4 +196,89 @@ let tests =
               match Evaluation.run 1 environment actor 1 (Key.ofSeed 1L) with
               | Error(EndlessEpisode("Endless-v0", _)) -> ()
               | _ -> failtest "no error"
-          } ]
+          }
+
+          property
+              "releases the state in which an episode is abandoned, and no other"
+              (Gen.zip troubles (Gen.elements [ true; false ]))
+              (fun ((trouble, at, length), isCancelled) ->
+                  let held = ref 0
+                  use source = new CancellationTokenSource()
+                  let mutable actions = 0
+
+                  let choose _ =
+                      actions <- actions + 1
+
+                      if isCancelled && actions > 2 * at then
+                          source.Cancel()
+
+                      Vector.zero 1
+
+                  let play () =
+                      Evaluation.playCancellable
+                          source.Token
+                          1
+                          (holding held length trouble at)
+                          choose
+                          3
+                          (Key.ofSeed 1L)
+
+                  try
+                      play () |> ignore
+                  with :? OperationCanceledException ->
+                      Expect.isTrue isCancelled "a cancellation"
+
+                  Expect.equal held.Value 0 "resources")
+
+          test "releases the state of an endless episode, and of one whose rule throws" {
+              let held = ref 0
+              let endless = holding held Int32.MaxValue Untroubled 0
+              let result = Evaluation.play 1 endless (fun _ -> Vector.zero 1) 1 (Key.ofSeed 1L)
+              Expect.isTrue result.IsError "a fault"
+              Expect.equal held.Value 0 "resources"
+
+              Expect.throws
+                  (fun () -> Evaluation.play 1 endless (fun _ -> failwith "no idea") 1 (Key.ofSeed 1L) |> ignore)
+                  "the rule"
+
+              Expect.equal held.Value 0 "resources, after the rule"
+          }
+
+          property
+              "gives an environment nothing but actions: others of a rule are a fault"
+              (Gen.zip
+                  (Gen.oneof
+                      [ Gen.choose (1, 3) |> Gen.map Discrete
+                        Gen.constant (MultiDiscrete [ 2; 3 ])
+                        Gen.choose (1, 3) |> Gen.map MultiBinary
+                        Gen.choose (1, 3) |> Gen.map (fun width -> Space.box width -1.0 1.0)
+                        Gen.choose (1, 3) |> Gen.map (fun width -> Space.box width 0.0 infinity) ])
+                  (Gen.choose (0, 3)
+                   |> Gen.bind (fun width ->
+                       Gen.arrayOfLength width (Gen.elements [ 0f; 1f; 2f; -1f; 0.5f; nanf; infinityf; -infinityf ]))))
+              (fun (space, numbers) ->
+                  let isAction (row: float32[]) =
+                      Space.contains space (ReadOnlySpan row) && Array.forall Single.IsFinite row
+
+                  let environment =
+                      { new Wrapped<int>(failingWith (fun () -> 0.0) Int32.MaxValue) with
+                          override _.ActionSpace = space
+
+                          override this.Step(key, action, state) =
+                              Expect.isTrue (isAction (action.ToArray())) "an action"
+                              { State = state + 1; Reward = 1.0; Terminated = state = 2; Truncated = false } }
+
+                  // The coordinates of a box are clipped.
+                  let taken =
+                      match space with
+                      | Box(low, high) when low.Length = numbers.Length ->
+                          numbers
+                          |> Array.mapi (fun i x -> if Single.IsNaN x then x else Math.Clamp(x, low[i], high[i]))
+                      | _ -> numbers
+
+                  match
+                      isAction taken, Evaluation.play 1 environment (fun _ -> Vector.ofArray numbers) 1 (Key.ofSeed 1L)
+                  with
+                  | true, Ok scores -> Expect.equal scores.Mean 3.0 "return"
+                  | false, Error(Mismatch why) -> Expect.stringContains why (Space.describe space) "why"
+                  | _, other -> failtest $"{numbers}: %A{other}") ]

@@ -712,7 +712,7 @@ let private reading =
                           File.CreateSymbolicLink(Path.Combine(folder, "link"), pipe) |> ignore
                           [ pipe; Path.Combine(folder, "link"); "/dev/zero" ]
 
-                  for path, part in (large, "1000000001 bytes") :: [ for pipe in pipes -> pipe, "no ordinary file" ] do
+                  for path, part in (large, "1000000001 bytes") :: [ for pipe in pipes -> pipe, "no regular file" ] do
                       let allocated, result = allocating (fun () -> PolicyFile.load path)
                       Expect.stringContains (why result) part path
                       Expect.isLessThan allocated 1_000_000L "bytes")
@@ -781,10 +781,10 @@ let private saving =
                               for save in saves do
                                   Expect.throwsC save (fun error ->
                                       Expect.isTrue (error :? IOException) name
-                                      Expect.equal error.Message $"{path} is no ordinary file" name)
+                                      Expect.equal error.Message $"{path} is no regular file" name)
 
                               Expect.isTrue (isStrange path) name
-                              Expect.stringContains (PolicyFile.load path |> why) "it is no ordinary file" name
+                              Expect.stringContains (PolicyFile.load path |> why) "it is no regular file" name
 
                           Expect.equal (namesIn folder) before "what is there"))
               }

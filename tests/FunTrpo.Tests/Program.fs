@@ -53,6 +53,8 @@ let private others =
       PlainValueTests.tests
       CheckpointTests.tests
       PolicyFileTests.tests
+      PolicyFileTextTests.tests
+      AtomicFileResultTests.tests
       CheckTests.tests
       CommandTests.tests
       EnvironmentFilesTests.tests

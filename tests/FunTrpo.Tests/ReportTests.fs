@@ -44,6 +44,19 @@ let private quantities =
                   Expect.all report.Finished (fun episode -> float episode.Length = episode.Return) "lengths")
           propertyOf
               12
+              "shows the fraction of the trust region that the step used, and nothing without a trust region"
+              runs
+              (fun (configuration, seed) ->
+                  for _, (_, report) in snd (iterationsOf configuration seed) do
+                      let expected =
+                          match configuration.Step with
+                          | StepKind.Fixed -> ReportValue.Missing
+                          | StepKind.TrustRegion ->
+                              ReportValue.Number(report.Improvement.Comparison.MeanKl / configuration.Delta)
+
+                      Expect.equal (Report.value "klOverDelta" report) expected "fraction")
+          propertyOf
+              12
               "has the critic's errors as its values before and after the fit have them"
               runs
               (fun (configuration, seed) ->

@@ -268,7 +268,7 @@ let private names =
                           Expect.isTrue (ended.Wait(TimeSpan.FromMinutes 1.0)) $"{kind}, {name}: it ends"
                           let code, errors = ended.Result
                           Expect.equal code 2 $"{kind}, {name}: exit code"
-                          Expect.stringContains errors $"its {name} is no ordinary file" kind
+                          Expect.stringContains errors $"its {name} is no regular file" kind
                           Expect.isTrue (isStrange path) $"{kind}, {name}: it is what it was"
                           Expect.hasLength (Directory.GetFileSystemEntries run) 1 "what was there is there"))
 

@@ -4,6 +4,7 @@ module FunTrpo.Tests.Tasks
 open System
 open System.Threading
 open Expecto
+open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
@@ -91,6 +92,65 @@ let withSpaces name observations actions =
         override _.ObservationSpace = observations
         override _.ActionSpace = actions
         override _.Observe(time, observation) = observation.Fill(float32 time) }
+
+/// What goes wrong in an episode of `holding`.
+type Trouble =
+    | Untroubled
+    | NaNReward
+    | NaNObservation
+    | ThrowingStep
+    | ThrowingObserve
+
+/// A state that holds a resource, which `Held` counts.
+type HoldingState =
+    { Time: int
+      Held: int ref }
+
+    interface Releasable with
+        member this.Release() = Interlocked.Decrement(&this.Held.contents) |> ignore
+
+/// Episodes of `length` steps. Each holds a resource from its reset to its last step, or until its state is released. `held` counts the
+/// resources. The trouble begins with step `at` (0: with the reset).
+let holding (held: int ref) length trouble at =
+    { new Environment<HoldingState> with
+        member _.Id = "Holding-v0"
+        member _.ObservationSpace = Space.box 1 -1.0 1.0
+        member _.ActionSpace = Discrete 2
+
+        member _.Reset _ =
+            Interlocked.Increment(&held.contents) |> ignore
+            { Time = 0; Held = held }
+
+        member _.Step(_, _, state) =
+            let next = { state with Time = state.Time + 1 }
+            let isTroubled = next.Time >= at
+
+            if isTroubled && trouble = ThrowingStep then
+                failwith "broken"
+
+            if next.Time = length then
+                Interlocked.Decrement(&held.contents) |> ignore
+
+            { State = next
+              Reward = (if isTroubled && trouble = NaNReward then nan else float next.Time)
+              Terminated = (next.Time = length)
+              Truncated = false }
+
+        member _.Observe(state, observation) =
+            let isTroubled = state.Time >= at
+
+            if isTroubled && trouble = ThrowingObserve then
+                failwith "unseen"
+
+            observation[0] <-
+                (if isTroubled && trouble = NaNObservation then nanf else float32 (sin (float state.Time))) }
+
+/// A trouble, its step, and the length of an episode, which may be shorter.
+let troubles =
+    Gen.zip3
+        (Gen.elements [ Untroubled; NaNReward; NaNObservation; ThrowingStep; ThrowingObserve ])
+        (Gen.choose (0, 12))
+        (Gen.choose (1, 12))
 
 // ---- Training ----
 

@@ -1,4 +1,4 @@
-/// Fixtures, temporary folders, and files that are not ordinary ones.
+/// Fixtures, temporary folders, and files that are not regular ones.
 module FunTrpo.Tests.TestFiles
 
 open System
@@ -21,7 +21,7 @@ let inFolder (body: string -> 'T) =
 /// A test that has a folder of its own.
 let inNewFolder name body = testCase name (fun () -> inFolder body)
 
-/// Makes what is no ordinary file in a folder, as far as the system can, and calls `body` with the names: a pipe, a socket, a device, and a
+/// Makes what is no regular file in a folder, as far as the system can, and calls `body` with the names: a pipe, a socket, a device, and a
 /// link to a pipe.
 let withStrangeFiles folder (body: string list -> unit) =
     let at name = Path.Combine(folder, name)

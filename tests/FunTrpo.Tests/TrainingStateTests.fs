@@ -31,6 +31,12 @@ let private goals =
                   let expected = returns.Length = 100 && List.average returns >= goal
                   Expect.equal (TrainingState.hasReached goal (withReturns returns)) expected "reached") ]
 
+let private width =
+    test "a state records the width of the kernels' vectors" {
+        let state = TrainingState.start (onCartPole small) 1L
+        Expect.equal state.VectorWidth Lanes.Width "width"
+    }
+
 let private fitting =
     let other =
         [ "instances", { small with Environments = 4 }
@@ -177,6 +183,23 @@ let private starting =
               Expect.equal state.Normaliser Unnormalised "normaliser"
           }
 
+          property
+              "refuses an actor whose normaliser has another width than the observations, or is for indices"
+              (Gen.zip (Gen.choose (1, 5)) (Gen.elements [ true; false ]))
+              (fun (width, hasIndices) ->
+                  let observations = if hasIndices then Discrete 7 else Space.box 3 -1.0 1.0
+                  let setup = setupOf 1 small (withSpaces "Seen-v0" observations (Discrete 2))
+                  let actor = TrainingState.actor setup (TrainingState.start setup 1L)
+                  let actor = { actor with Normaliser = Standardise(Moments.empty width) }
+
+                  match TrainingState.startFrom setup 1L actor with
+                  | Ok state ->
+                      Expect.equal (width, hasIndices) (3, false) "accepted"
+                      Expect.equal state.Normaliser actor.Normaliser "normaliser"
+                  | Error fault ->
+                      Expect.notEqual (width, hasIndices) (3, false) "refused"
+                      Expect.stringContains (Fault.message fault) "normaliser" "why")
+
           test "refuses an actor for another action space or another observation, though its size be the same" {
               let spaced observations actions = withSpaces "Spaced-v0" (Space.box observations -1e3 1e3) actions
 
@@ -195,4 +218,4 @@ let private starting =
                   | _ -> failtest $"an actor for {Space.describe environment.ActionSpace} was taken"
           } ]
 
-let tests = testList "state" [ goals; fitting; starting ]
+let tests = testList "state" [ goals; width; fitting; starting ]

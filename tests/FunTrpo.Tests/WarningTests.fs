@@ -191,6 +191,40 @@ let tests =
                   Expect.isLessThan entropy 1e-3 "entropy"
           }
 
+          property
+              "a policy is warned of for its low entropy only if it has a choice"
+              (Gen.oneof
+                  [ Gen.choose (1, 3) |> Gen.map Discrete
+                    Gen.choose (1, 3)
+                    |> Gen.bind (fun length -> Gen.listOfLength length (Gen.choose (1, 2)))
+                    |> Gen.map MultiDiscrete
+                    Gen.choose (1, 2) |> Gen.map MultiBinary ])
+              (fun actions ->
+                  let policy = Policy.create [] 0.0 (Space.box 1 0.0 1.0) actions
+
+                  let improvement =
+                      { Parameters = policy.Network.Initialise(Key.ofSeed 1L)
+                        Outcome = Moved(1.0, 1)
+                        Comparison = { Gain = 0.0; GainError = 0.0; MeanKl = 0.01; MaxKl = 0.01; Entropy = 0.0 }
+                        GradientNorm = 1.0
+                        Solution = None }
+
+                  let warnings =
+                      (Streaks.none, [ 1..10 ])
+                      ||> List.mapFold (fun streaks _ ->
+                          let streaks, warnings = Streaks.next policy 0.01 0.0 improvement streaks
+                          warnings, streaks)
+                      |> fst
+                      |> List.concat
+
+                  let hasChoice =
+                      match actions with
+                      | Discrete count -> count > 1
+                      | MultiDiscrete counts -> List.max counts > 1
+                      | _ -> true
+
+                  Expect.equal warnings (if hasChoice then [ LowEntropy(10, 0.0) ] else []) "warnings")
+
           testProperty
               "an episode that goes on is a warning when it is as long as the configuration says, and when that has doubled"
           <| Prop.forAll (Gen.choose (3, 60) |> Arb.fromGen) (fun limit ->
