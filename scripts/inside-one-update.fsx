@@ -73,7 +73,7 @@ let search delta =
     printfn "\nδ = %-5g  fraction   mean KL  (model)      gain  (model)" delta
 
     let evaluate parameters =
-        let found = Surrogate.at surrogate parameters
+        let found = Surrogate.compare surrogate parameters
         let step = Vector.addScaled -1.0 surrogate.Parameters parameters
         let fraction = Vector.norm step / Vector.norm (Vector.scale length x)
         let modelKl = 0.5 * Vector.dot step (Fisher.product fisher step)

@@ -105,7 +105,7 @@ let improveWorst
           Solution = None }
 
     match WorstCase.step 1e-6 delta g rows with
-    | None -> ended NoCurvature old (Surrogate.at surrogate old)
+    | None -> ended NoCurvature old (Surrogate.compare surrogate old)
     | Some step ->
         let natural =
             let uniform = Array.create rows.Length (1.0 / float rows.Length)
@@ -119,10 +119,10 @@ let improveWorst
         let direction = step.X |> Array.map float32 |> Vector.ofArray
         let acceptable (c: Comparison) = TrustRegion.acceptable infinity c && c.MaxKl <= delta
 
-        match LineSearch.backtrack lineSearch (Surrogate.at surrogate) acceptable old 1.0 direction with
+        match LineSearch.backtrack lineSearch (Surrogate.compare surrogate) acceptable old 1.0 direction with
         | Accepted(parameters, comparison, fraction, tries) -> ended (Moved(fraction, tries)) parameters comparison
-        | Refused(_, tries) -> ended (LineSearchFailed tries) old (Surrogate.at surrogate old)
-        | NoLength -> ended NoCurvature old (Surrogate.at surrogate old)
+        | Refused(_, tries) -> ended (LineSearchFailed tries) old (Surrogate.compare surrogate old)
+        | InvalidCurvature -> ended NoCurvature old (Surrogate.compare surrogate old)
 
 // ---- The runs ----
 

@@ -246,11 +246,15 @@ let all =
               [ "trust region" ]
               "TrustRegion.fs"
               [ slip "a step that gains nothing is taken" "comparison.Gain > 0.0" "comparison.Gain >= 0.0"
-                slip "a step may have twice the KL" "comparison.MeanKl <= delta" "comparison.MeanKl <= 2.0 * delta" ]
+                slip "a step may have twice the KL" "comparison.MeanKl <= delta" "comparison.MeanKl <= 2.0 * delta"
+                slip
+                    "a fixed step of no length is a move"
+                    "if not (parameters.Span.SequenceEqual old.Span) then"
+                    "if true then" ]
           core
               [ "line search"; "trust region" ]
               "LineSearch.fs"
-              [ slip "a step is too short by √2" "2.0 * delta / curvature" "delta / curvature" ]
+              [ slip "a step is too short by √2" "2.0 * step.Delta / step.Curvature" "step.Delta / step.Curvature" ]
           core
               [ "Critic fit" ]
               "CriticFit.fs"
@@ -267,12 +271,16 @@ let all =
                     "Key.permutation observations.Rows (Key.at (int64 epoch) key)"
                     "Key.permutation observations.Rows (Key.at (int64 (min epoch 1)) key)"
                 slip "the critic's trust region is twice as large" "/ (2.0 * sigmaSquared)" "/ (4.0 * sigmaSquared)"
-                slip "the critic's trust region is not checked" "&& next.Distance <= delta" ""
-                slip "the critic's step is not damped" "float32 damping," "0f,"
-                slip "the critic's step may be lengthened" "delta 1.0 curvature x" "delta infinity curvature x" ]
+                slip "the critic's trust region is not checked" "&& next.Distance <= settings.Delta" ""
+                slip "the critic's step is not damped" "float32 settings.Damping," "0f,"
+                slip
+                    "a product of the critic that is not finite is no step"
+                    "| None -> Error \"critic's Gauss-Newton product\""
+                    "| None -> Ok None"
+                slip "the critic's step may be lengthened" "Longest = 1.0" "Longest = infinity" ]
           core
               [ "Rollout" ]
-              "Rollout.fs"
+              "RolloutWorker.fs"
               [ slip "bootstraps lie in the order of time" "(fun i -> bootstrapRows[i]) order" "(fun i -> i) order"
                 slip
                     "all instances have the chance of the first"
@@ -284,21 +292,28 @@ let all =
                     "environment.Reset(Key.at 0L resetKeys[i])"
                 slip "an episode's length is not counted" "Length = current[i].Length + 1" "Length = current[i].Length"
                 slip
-                    "an episode loses what it earned in earlier batches"
-                    "if reachesBatchStart then instances[instance].Return else 0.0"
-                    "0.0"
-                slip
                     "a truncation is a termination"
                     "elif next.Truncated then End.Truncated"
                     "elif next.Truncated then End.Terminated"
                 slip
                     "the batch has the clipped actions"
-                    "(Span.op_Implicit action) (clipped.AsSpan())"
-                    "(Span.op_Implicit action) action; action.CopyTo(clipped.AsSpan())"
+                    "(Span.op_Implicit (actionOf i t)) (clipped.AsSpan())"
+                    "(Span.op_Implicit (actionOf i t)) (actionOf i t); (actionOf i t).CopyTo(clipped.AsSpan())"
+                slip
+                    "an action that is not finite is taken"
+                    "if not (Reductions.AllFinite(Span.op_Implicit action)) then"
+                    "if false then"
                 slip
                     "the number of steps does not survive a reset"
                     "                      Steps = steps }\n                else"
                     "                      Steps = 1L }\n                else" ]
+          core
+              [ "Rollout" ]
+              "Rollout.fs"
+              [ slip
+                    "an episode loses what it earned in earlier batches"
+                    "if reachesBatchStart then instances[instance].Return else 0.0"
+                    "0.0" ]
           core
               [ "Vine" ]
               "Vine.fs"
@@ -317,7 +332,7 @@ let all =
                     "            ignore instance" ]
           core
               [ "Critic fit"; "One step" ]
-              "CriticFit.fs"
+              "ReturnUnit.fs"
               [ slip
                     "the unit of returns counts the first batches as the last"
                     "earlier.Count / (decay + 1.0)"
@@ -326,7 +341,7 @@ let all =
                 slip "the rows of the return unit are not counted" "earlier.Count + batch.Count" "batch.Count" ]
           core
               [ "Advantage" ]
-              "Advantage.fs"
+              "ReturnUnit.fs"
               [ slip
                     "the deviation of rewards goes on beyond the end of an episode"
                     "(if ends[t] = End.Continues then gamma * sum else 0.0)"
@@ -337,7 +352,7 @@ let all =
               [ slip "a log σ beyond its bound stays there" "logSigmas.ToArray() |> Array.exists isOutside" "false" ]
           core
               [ "Critic fit" ]
-              "Critic.fs"
+              "ReturnUnit.fs"
               [ slip "V lacks the mean of its unit" "mean + deviation * output" "deviation * output" ]
           core
               [ "distributions" ]
@@ -352,7 +367,7 @@ let all =
               [ slip "damping stays in the length" "damped - settings.Damping * Vector.dot direction direction" "damped" ]
           core
               [ "Rollout" ]
-              "Rollout.fs"
+              "RolloutWorker.fs"
               [ slip "a bootstrap shows what the one before wrote" "following.AsSpan().Clear()" "()" ]
           core
               [ "Warnings" ]

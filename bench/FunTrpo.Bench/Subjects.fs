@@ -130,7 +130,7 @@ module Subjects =
             use surrogate = surrogate ()
             TrustRegion.improve improvement surrogate |> Result.defaultWith failwith
 
-        let settings = CriticSettings.Adam(1e-3, epochs, minibatch)
+        let settings = MinibatchAdam { LearningRate = 1e-3; Epochs = epochs; BatchSize = minibatch }
         let fit () = CriticFit.fit settings critic observations returns (Key.ofSeed 5L) criticState
         let fisher = lazy (surrogate () |> Fisher.matrix improvement.Damping improvement.FisherFraction)
         let product = Array.zeroCreate<float32> v.Length

@@ -126,7 +126,7 @@ let private share mdp values = visits values / Values.horizon mdp values
 
 /// Returns the estimate of L.
 let localApproximation (values: Values) surrogate other =
-    values.Eta + visits values * (Surrogate.at surrogate (logits other)).Gain
+    values.Eta + visits values * (Surrogate.compare surrogate (logits other)).Gain
 
 /// Returns the estimate of ∇L = ∇η.
 let gradient mdp values surrogate = Surrogate.gradient surrogate |> Vector.scale (visits values) |> table mdp

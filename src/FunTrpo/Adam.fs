@@ -14,7 +14,7 @@ type AdamState =
     }
 
 /// Gradient descent with adaptive moments (Kingma and Ba 2014, "Adam: a method for stochastic optimization", algorithm 1), with
-/// β₁ = 0.9, β₂ = 0.999 and ε = 10⁻⁸.
+/// β₁ = 0.9, β₂ = 0.999 and ε = 10⁻⁸. The critic's fit makes the same steps in place, on packed parameters (`CriticFit`).
 module Adam =
 
     /// The state before the first step for parameters of this length.
@@ -22,7 +22,7 @@ module Adam =
         let zero = Vector.zero parameters.Length
         { FirstMoment = zero; SecondMoment = zero; Steps = 0L }
 
-    /// The parameters and the state after one step along the gradient of a loss.
+    /// The parameters and the state after one step of descent on a loss with this gradient.
     let update learningRate (gradient: Vector) (state: AdamState) (parameters: Vector) =
         let steps = state.Steps + 1L
         let mean, square = Vector.toArray state.FirstMoment, Vector.toArray state.SecondMoment

@@ -4,7 +4,7 @@ open System
 open System.Collections.Immutable
 open System.Runtime.InteropServices
 
-/// Estimates of how much better each action was than the policy on average: one number for each row of a batch.
+/// GAE advantages and λ-returns, one of each per row.
 type Advantages =
     {
         /// A(s, a) of each row.
@@ -20,11 +20,12 @@ module Advantage =
     ///
     ///     A_t = δ_t + γλ A_{t+1}
     ///
-    /// The code computes G_t − V(s_t) with the λ-return G_t = r_t + γ ((1 − λ) V(s_{t+1}) + λ G_{t+1}). This form has no
-    /// cancellation where values are much larger than rewards.
+    /// The code computes G_t − V(s_t) with the λ-return G_t = r_t + γ ((1 − λ) V(s_{t+1}) + λ G_{t+1}). The returns are computed directly
+    /// and not as A + V, so they keep their digits where values are much larger than rewards.
     ///
-    /// `values` holds V of each row. `bootstraps` holds V of the observation after each truncated or interrupted row, in the
-    /// order of those rows. After a termination V is 0. The sum never crosses the end of an episode.
+    /// `rewards`, `ends` and `values` (V of each row) have one element for each row, and the last row does not continue. `bootstraps`
+    /// holds V of the observation after each truncated or interrupted row, in the order of those rows. After a termination V is 0. The sum
+    /// never crosses the end of an episode. Throws an `IndexOutOfRangeException` if an array is too short.
     let gae
         gamma
         lambda
@@ -42,7 +43,7 @@ module Advantage =
                 match ends[t] with
                 | End.Continues -> (1.0 - lambda) * values[t + 1] + lambda * returns[t + 1]
                 | End.Terminated -> 0.0
-                | _ ->
+                | _ -> // truncated or interrupted
                     bootstrap <- bootstrap - 1
                     bootstraps[bootstrap]
 
@@ -52,7 +53,8 @@ module Advantage =
         { Advantages = ImmutableCollectionsMarshal.AsImmutableArray advantages
           Returns = ImmutableCollectionsMarshal.AsImmutableArray returns }
 
-    /// Numbers count as equal if their standard deviation is at most this fraction of their mean: they differ only by rounding.
+    /// Numbers count as equal if their standard deviation is at most this fraction of their mean: they differ only by rounding. The error of
+    /// a mean of n numbers is about √n · 2⁻⁵³ of it, which is 10⁻¹³ for 8 · 10⁵ rows.
     let private rounding = 1e-13
 
     /// The mean of the numbers f 0 … f (count − 1) and their standard deviation.
@@ -69,21 +71,6 @@ module Advantage =
             squares <- squares + (f i - mean) * (f i - mean)
 
         struct (mean, sqrt (squares / float count))
-
-    /// The standard deviation of the discounted sums of the rewards that follow each row in its episode, up to the end of the batch.
-    let deviationOfSums gamma (rewards: ImmutableArray<float>) (ends: ImmutableArray<End>) =
-        let mutable sum = 0.0
-        let mutable mean = 0.0
-        let mutable squares = 0.0
-
-        // Welford's recurrence, from the last row to the first.
-        for t in rewards.Length - 1 .. -1 .. 0 do
-            sum <- rewards[t] + (if ends[t] = End.Continues then gamma * sum else 0.0)
-            let difference = sum - mean
-            mean <- mean + difference / float (rewards.Length - t)
-            squares <- squares + difference * (sum - mean)
-
-        sqrt (squares / float rewards.Length)
 
     /// Does the same as `normalise` in place. The caller must be the only owner of the array.
     let internal normaliseInPlace (advantages: float[]) =

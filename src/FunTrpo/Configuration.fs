@@ -127,12 +127,14 @@ module Configuration =
     let critic configuration =
         match configuration.Critic with
         | CriticKind.Adam ->
-            Adam(configuration.CriticLearningRate, configuration.CriticEpochs, configuration.CriticBatchSize)
+            MinibatchAdam
+                { LearningRate = configuration.CriticLearningRate
+                  Epochs = configuration.CriticEpochs
+                  BatchSize = configuration.CriticBatchSize }
         | CriticKind.GaussNewton ->
-            GaussNewton(
-                configuration.CriticDelta,
-                configuration.CriticSteps,
-                configuration.CriticDamping,
-                conjugateGradient configuration.CriticCgIterations configuration.CgTolerance,
-                lineSearch configuration
-            )
+            GaussNewton
+                { Delta = configuration.CriticDelta
+                  Steps = configuration.CriticSteps
+                  Damping = configuration.CriticDamping
+                  ConjugateGradient = conjugateGradient configuration.CriticCgIterations configuration.CgTolerance
+                  LineSearch = lineSearch configuration }

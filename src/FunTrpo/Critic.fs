@@ -5,45 +5,6 @@ open System.Collections.Immutable
 open System.Runtime.InteropServices
 open FunTrpo.Kernels
 
-/// The unit of the outputs of a critic's network f.
-type ReturnUnit =
-    /// V(s) = f(s)
-    | Plain
-    /// V(s) = mean + deviation · f(s), with the moments of the returns seen so far. V is 0 before the first return.
-    | Standardised of Moments
-
-module ReturnUnit =
-
-    /// A deviation below this fraction of the mean is rounding error, and the returns were all equal.
-    let private rounding = 1e-12
-
-    /// The return unit before any return was seen.
-    let unknown = Standardised(Moments.empty 1)
-
-    /// The mean of the returns seen; 0 for `Plain`.
-    let mean unit =
-        match unit with
-        | Plain -> 0.0
-        | Standardised moments -> moments.Mean 0
-
-    /// The standard deviation of the returns seen, or 0 if they were all equal; 1 for `Plain`.
-    let deviation unit =
-        match unit with
-        | Plain -> 1.0
-        | Standardised moments ->
-            let deviation = sqrt (moments.Variance 0)
-            if deviation > rounding * abs (moments.Mean 0) then deviation else 0.0
-
-    /// Converts an output f of the network to a value V.
-    let toReturn unit =
-        let mean, deviation = mean unit, deviation unit
-        fun output -> mean + deviation * output
-
-    /// Converts a value V to an output f of the network. The deviation must not be 0.
-    let ofReturn unit =
-        let mean, deviation = mean unit, deviation unit
-        fun value -> (value - mean) / deviation
-
 /// A critic V: the parameters of its network, its return unit, and the state of the optimiser between fits.
 type CriticState = { Parameters: Vector; Unit: ReturnUnit; Optimiser: AdamState }
 

@@ -4,19 +4,39 @@ open System
 open System.Collections.Immutable
 open FunTrpo.Kernels
 
+/// The settings of minibatch gradient descent with Adam.
+[<RequireQualifiedAccess>]
+type MinibatchAdamSettings =
+    {
+        LearningRate: float
+        /// The number of passes over the rows, each in a random order of its own.
+        Epochs: int
+        /// The number of rows of a minibatch. The last one of an epoch may have fewer.
+        BatchSize: int
+    }
+
+/// The settings of Gauss–Newton steps within a trust region.
+[<RequireQualifiedAccess>]
+type GaussNewtonSettings =
+    {
+        /// δ: the maximum of (1/N) Σ (V(s) − V_old(s))² / 2σ².
+        Delta: float
+        /// The maximum number of steps.
+        Steps: int
+        /// The number that is added to the diagonal of JᵀJ/N.
+        Damping: float
+        ConjugateGradient: ConjugateGradientSettings
+        LineSearch: LineSearchSettings
+    }
+
 /// The method that fits the critic to the returns of a batch.
 type CriticSettings =
     /// Minibatch gradient descent with Adam (Kingma and Ba, 2014).
-    | Adam of learningRate: float * epochs: int * batchSize: int
+    | MinibatchAdam of MinibatchAdamSettings
     /// Gauss–Newton steps within a trust region (Schulman et al. 2015, "High-dimensional continuous control using
     /// generalized advantage estimation", section 5). They minimise the mean squared error subject to
     /// (1/N) Σ (V(s) − V_old(s))² / 2σ² ≤ δ, where σ² is the mean squared error of the old values.
-    | GaussNewton of
-        delta: float *
-        steps: int *
-        damping: float *
-        conjugateGradient: ConjugateGradientSettings *
-        lineSearch: LineSearchSettings
+    | GaussNewton of GaussNewtonSettings
 
 module CriticFit =
 
@@ -43,18 +63,16 @@ module CriticFit =
 
     let private asVector (memory: Memory<float32>) = Vector(Memory.op_Implicit memory)
 
-    /// Adam on the mean squared error, over `epochs` random orders of the rows.
+    /// Adam on the mean squared error.
     let private byAdam
-        learningRate
-        epochs
-        batchSize
+        (settings: MinibatchAdamSettings)
         (network: Network)
         (observations: Matrix)
         (target: int -> float)
         key
         (state: CriticState)
         =
-        let batchSize = min batchSize (max 1 observations.Rows)
+        let batchSize = min settings.BatchSize (max 1 observations.Rows)
         let moments = [ state.Optimiser.FirstMoment; state.Optimiser.SecondMoment ]
         use packed = new Network.Packed(network, state.Parameters, moments)
         let parameters, mean, square = packed.Parameters, packed.Companion 0, packed.Companion 1
@@ -76,14 +94,14 @@ module CriticFit =
             packed.ForEachPart(fun first count ->
                 FunTrpo.Kernels.Adam.Step(
                     steps,
-                    learningRate,
+                    settings.LearningRate,
                     Span.op_Implicit (gradient.Span.Slice(first, count)),
                     mean.Span.Slice(first, count),
                     square.Span.Slice(first, count),
                     parameters.Span.Slice(first, count)
                 ))
 
-        for epoch in 1..epochs do
+        for epoch in 1 .. settings.Epochs do
             let order = (Key.permutation observations.Rows (Key.at (int64 epoch) key)).AsMemory()
 
             for first in 0..batchSize .. order.Length - 1 do
@@ -105,7 +123,8 @@ module CriticFit =
         }
 
     /// The least-squares problem of a fit, with the memory for its steps.
-    type private LeastSquares(network: Network, observations: Matrix, target: int -> float, old: Vector) =
+    type private LeastSquares
+        (settings: GaussNewtonSettings, network: Network, observations: Matrix, target: int -> float, old: Vector) =
         let rows = float observations.Rows
         let rentColumn () = PooledBuffer.Rent observations.Rows
         let rentParameters () = PooledBuffer.Rent network.ParameterCount
@@ -128,13 +147,13 @@ module CriticFit =
         let evaluate parameters = fitOf (valuesAt parameters scratch)
 
         /// (1/N) JᵀJ v + damping · v
-        let gaussNewton damping (curvature: LinearMap) (v: Vector) (product: Memory<float32>) =
+        let productWith (curvature: LinearMap) (v: Vector) (product: Memory<float32>) =
             curvature v product
 
             Reductions.Combine(
                 float32 (1.0 / rows),
                 Span.op_Implicit product.Span,
-                float32 damping,
+                float32 settings.Damping,
                 v.Span,
                 product.Span
             )
@@ -143,113 +162,94 @@ module CriticFit =
         member _.SigmaSquared = sigmaSquared
 
         /// One step: minimises ½·(1/N)·‖V + J s − R‖² + ½·damping·‖s‖² over s, and shortens s to stay in the trust region. None if no step
-        /// reduces the error there.
-        member _.Step(delta, damping, conjugateGradient, lineSearch, parameters) =
+        /// reduces the error there. The error names a quantity that became NaN or infinite.
+        member _.Step parameters =
             use at = Network.linearize network parameters observations
             let values = Matrix.flatten at.Forward
             let fit = fitOf values
             differencesTo errors.Memory (-1.0 / rows) values target
             at.Pullback(asColumn errors.Memory, descent.Memory)
-            let gaussNewton = gaussNewton damping (at.Curvature Metric.identity)
-            let acceptable next = next.Error < fit.Error && next.Distance <= delta
+            let gaussNewtonProduct = productWith (at.Curvature Metric.identity)
+            let acceptable next = next.Error < fit.Error && next.Distance <= settings.Delta
 
-            let search (x: Vector) =
-                gaussNewton x product.Memory
-                let curvature = Vector.dot x (asVector product.Memory)
-                // The quadratic model of Distance at x is curvature / 2σ². A step is never longer than the Gauss–Newton step.
-                let delta = sigmaSquared * delta
+            let search (x: Vector) curvature =
+                // curvature = xᵀ(JᵀJ/N + damping I)x, so curvature / 2σ² is the quadratic model of Distance plus the damping. With damping
+                // the step is shorter. A step is never longer than the Gauss–Newton step.
+                let step: FullStep =
+                    { Delta = sigmaSquared * settings.Delta; Longest = 1.0; Curvature = curvature; Direction = x }
+
                 let buffer () = candidate.Memory
-                LineSearch.withinTrustRegionIn buffer lineSearch evaluate acceptable parameters delta 1.0 curvature x
 
-            ConjugateGradient.solveTo direction.Memory conjugateGradient gaussNewton (asVector descent.Memory)
-            |> Option.bind (fun solution ->
-                match search solution.X with
+                match LineSearch.withinTrustRegionIn buffer settings.LineSearch evaluate acceptable parameters step with
                 | Accepted(next, _, _, _) ->
                     next.Span.CopyTo current.Span
                     Some(asVector current.Memory)
                 | Refused _
-                | NoLength -> None)
+                | InvalidCurvature -> None
+
+            let solve () =
+                ConjugateGradient.solveTo
+                    direction.Memory
+                    settings.ConjugateGradient
+                    gaussNewtonProduct
+                    (asVector descent.Memory)
+
+            if not (Reductions.AllFinite(Span.op_Implicit descent.Span)) then
+                Error "critic's gradient"
+            else
+                match solve () with
+                | None -> Error "critic's Gauss-Newton product"
+                | Some solution ->
+                    gaussNewtonProduct solution.X product.Memory
+                    let curvature = Vector.dot solution.X (asVector product.Memory)
+
+                    if Double.IsFinite curvature then
+                        Ok(search solution.X curvature)
+                    else
+                        Error "critic's Gauss-Newton product"
 
         interface IDisposable with
             member _.Dispose() =
                 for buffer in [ oldScratch; scratch; errors; descent; direction; product; current; candidate ] do
                     buffer.Dispose()
 
-    let private byGaussNewton
-        delta
-        steps
-        damping
-        conjugateGradient
-        lineSearch
-        network
-        observations
-        target
-        (state: CriticState)
-        =
-        use problem = new LeastSquares(network, observations, target, state.Parameters)
+    let private byGaussNewton (settings: GaussNewtonSettings) network observations target (state: CriticState) =
+        use problem = new LeastSquares(settings, network, observations, target, state.Parameters)
 
         let rec improve remaining parameters =
             if remaining = 0 || problem.SigmaSquared = 0.0 then
-                parameters
+                Ok parameters
             else
-                match problem.Step(delta, damping, conjugateGradient, lineSearch, parameters) with
-                | Some next -> improve (remaining - 1) next
-                | None -> parameters
+                match problem.Step parameters with
+                | Ok(Some next) -> improve (remaining - 1) next
+                | Ok None -> Ok parameters
+                | Error what -> Error what
 
-        { state with Parameters = improve steps state.Parameters |> Vector.toArray |> Vector.adopt }
+        // A copy: the memory of `problem` is pooled.
+        improve settings.Steps state.Parameters
+        |> Result.map (fun parameters -> { state with Parameters = parameters |> Vector.toArray |> Vector.adopt })
 
     /// The critic fitted to one target for each row of the (normalised) observations. Targets are in the unit of its network.
     let private fitOutputs settings network observations (target: int -> float) key (state: CriticState) =
         match settings with
-        | Adam(learningRate, epochs, batchSize) ->
-            byAdam learningRate epochs batchSize network observations target key state
-        | GaussNewton(delta, steps, damping, conjugateGradient, lineSearch) ->
-            byGaussNewton delta steps damping conjugateGradient lineSearch network observations target state
+        | MinibatchAdam settings -> Ok(byAdam settings network observations target key state)
+        | GaussNewton settings -> byGaussNewton settings network observations target state
 
-    /// Returns the critic fitted to the returns of the batch: one for each row of the (normalised) observations. The key
-    /// determines the order of Adam's minibatches.
-    let fit settings network observations (returns: ImmutableArray<float>) key (state: CriticState) =
+    /// Returns the critic fitted to the returns of the batch: one for each row of the (normalised) observations. The key determines the order
+    /// of Adam's minibatches.
+    ///
+    /// Errors: "critic's gradient" and "critic's Gauss-Newton product", if one of these is NaN or infinite. If no Gauss–Newton step reduces the
+    /// error within the trust region, the result is the critic as it was. Adam has no errors, but its parameters may become NaN or infinite.
+    let fit
+        settings
+        network
+        observations
+        (returns: ImmutableArray<float>)
+        key
+        (state: CriticState)
+        : Result<CriticState, string> =
         if ReturnUnit.deviation state.Unit = 0.0 then
-            state // All returns seen so far are equal, and V(s) = mean is exact.
+            Ok state // All returns seen so far are equal, and V(s) = mean is exact.
         else
             let toUnit = ReturnUnit.ofReturn state.Unit
             fitOutputs settings network observations (fun row -> toUnit returns[row]) key state
-
-    /// If one deviation is larger than another by more than this factor, the returns have another scale.
-    let private otherScale = 1000.0
-
-    /// Returns the critic to be used on a batch. If its return unit is more than a thousand times larger than the rewards of the batch, as
-    /// after an enormous reward, the unit is unknown again and V is 0. Otherwise bootstraps would keep the large values for a hundred iterations.
-    let forRewards gamma (rewards: ImmutableArray<float>) (ends: ImmutableArray<End>) (state: CriticState) =
-        let before = ReturnUnit.deviation state.Unit
-
-        if state.Unit = Plain || before = 0.0 then
-            state
-        else
-            let now = Advantage.deviationOfSums gamma rewards ends
-            if now > 0.0 && before > otherScale * now then { state with Unit = ReturnUnit.unknown } else state
-
-    /// The exponent of the weights iterationᵑ with which batches count in the return unit.
-    let private decay = 3.0
-
-    /// Returns the critic with its return unit updated by the returns of a batch. Its network stays the same.
-    ///
-    /// The mean and the deviation average over all batches with polynomial decay (Shamir and Zhang 2013, "Stochastic gradient descent for
-    /// non-smooth optimization", section 3.2): about the last quarter of the batches counts. The first batches, in which V still approaches
-    /// its level, are forgotten, and later changes are small. The average starts again from the batch if its deviation is more than a
-    /// thousand times larger: at the first returns, and at an enormous reward.
-    let updateReturnUnit (returns: ImmutableArray<float>) (state: CriticState) =
-        match state.Unit with
-        | Plain -> state
-        | Standardised earlier ->
-            let batch = Moments.ofNumbers (returns.AsMemory())
-            let before = ReturnUnit.deviation state.Unit
-
-            let moments =
-                if before = 0.0 || ReturnUnit.deviation (Standardised batch) > otherScale * before then
-                    batch
-                else
-                    Moments.merge (Moments.withCount (earlier.Count / (decay + 1.0)) earlier) batch
-                    |> Moments.withCount (earlier.Count + batch.Count)
-
-            { state with Unit = Standardised moments }

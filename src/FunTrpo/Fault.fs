@@ -17,7 +17,7 @@ type Fault =
     | InvalidObservation of environment: string * instance: int * step: int64
     /// An environment threw an exception.
     | FailedEnvironment of error: exn * environment: string * instance: int * step: int64
-    /// The policy returned an action distribution whose parameters are NaN or infinite.
+    /// The policy returned an action distribution whose parameters are NaN or infinite, or it drew such an action.
     | NonFinitePolicy of environment: string * instance: int * step: int64
     /// A stage of an update produced a number that is NaN, infinite, or too large for float32: the stage, the id of the environment that
     /// training runs on, and the iteration.

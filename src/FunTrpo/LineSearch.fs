@@ -12,6 +12,21 @@ type LineSearchSettings =
         Ratio: float
     }
 
+/// The full step of a line search in a trust region: the longest step along x = `Direction` for which the quadratic model of the distance is at
+/// most δ and whose length is at most `Longest`.
+[<RequireQualifiedAccess>]
+type FullStep =
+    {
+        /// δ: the value of the quadratic model ½ s² xᵀHx of the distance at a step of length s.
+        Delta: float
+        /// The maximum length s in units of x; ∞ for no maximum.
+        Longest: float
+        /// xᵀHx
+        Curvature: float
+        /// x
+        Direction: Vector
+    }
+
 /// The result of a line search.
 type LineSearchResult<'Comparison> =
     /// The first acceptable point, its comparison, the fraction of the full step, and the number of tries.
@@ -19,7 +34,7 @@ type LineSearchResult<'Comparison> =
     /// No try was acceptable. Holds the comparison of the last point, and the number of tries.
     | Refused of last: 'Comparison * tries: int
     /// The curvature along the direction was zero, negative or not finite, so the full step has no length.
-    | NoLength
+    | InvalidCurvature
 
 module LineSearch =
 
@@ -46,33 +61,24 @@ module LineSearch =
         attempt 1 1.0
 
     /// Returns the first of the points θ + s, θ + ratio · s, θ + ratio² · s … that is acceptable, where s = length · direction.
-    /// `evaluate` compares a point with θ, and `acceptable` decides on that comparison.
+    /// `evaluate` compares a point with θ, and `acceptable` decides on that comparison. This is for scripts and rules of your own that find
+    /// the length of the step themselves; the library's own steps use `withinTrustRegion`.
     let backtrack settings evaluate acceptable (parameters: Vector) length direction =
         let candidate () = Array.zeroCreate<float32>(parameters.Length).AsMemory()
         backtrackIn candidate settings evaluate acceptable parameters length direction
 
     /// Does the same as `withinTrustRegion`, but writes each point to the memory that `candidate` returns.
-    let internal withinTrustRegionIn
-        candidate
-        settings
-        evaluate
-        acceptable
-        parameters
-        delta
-        longest
-        curvature
-        direction
-        =
-        if curvature > 0.0 && Double.IsFinite curvature then
-            let length = min longest (sqrt (2.0 * delta / curvature))
-            backtrackIn candidate settings evaluate acceptable parameters length direction
+    let internal withinTrustRegionIn candidate settings evaluate acceptable parameters (step: FullStep) =
+        if step.Curvature > 0.0 && Double.IsFinite step.Curvature then
+            let length = min step.Longest (sqrt (2.0 * step.Delta / step.Curvature))
+            backtrackIn candidate settings evaluate acceptable parameters length step.Direction
         else
-            NoLength
+            InvalidCurvature
 
     /// The line search of a trust-region step along x: length from curvature, then backtracking.
     ///
     /// The full step s x has the length s = √(2δ / xᵀHx), at which the quadratic model ½ s² xᵀHx of the distance is δ (Schulman et al. 2015,
-    /// "Trust region policy optimization", appendix C), but at most `longest`. `curvature` is xᵀHx.
-    let withinTrustRegion settings evaluate acceptable (parameters: Vector) delta longest curvature direction =
+    /// "Trust region policy optimization", appendix C), but at most `step.Longest`.
+    let withinTrustRegion settings evaluate acceptable (parameters: Vector) step =
         let candidate () = Array.zeroCreate<float32>(parameters.Length).AsMemory()
-        withinTrustRegionIn candidate settings evaluate acceptable parameters delta longest curvature direction
+        withinTrustRegionIn candidate settings evaluate acceptable parameters step

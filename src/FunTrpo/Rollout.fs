@@ -1,61 +1,7 @@
 namespace FunTrpo
 
-open System
-open System.Collections.Generic
 open System.Collections.Immutable
 open System.Runtime.InteropServices
-open FunTrpo.Kernels
-
-/// What follows a row of a batch.
-type End =
-    /// The next row belongs to the same episode.
-    | Continues = 0uy
-    /// The task ended: no reward follows.
-    | Terminated = 1uy
-    /// A time limit ended the episode: the value of what would have followed is bootstrapped.
-    | Truncated = 2uy
-    /// The rollout ended inside the episode, which the next rollout continues: the value of what follows is bootstrapped.
-    | Interrupted = 3uy
-
-/// The state of one of the environments that a rollout steps side by side, between two steps.
-[<Struct>]
-type Instance<'State> =
-    {
-        State: 'State
-        /// The sum of the rewards of the current episode so far.
-        Return: float
-        /// The number of steps of the current episode so far.
-        Length: int
-        /// The number of steps of this instance since training began.
-        Steps: int64
-    }
-
-/// An episode that ended during a rollout.
-[<Struct>]
-type Episode =
-    {
-        /// The undiscounted sum of the rewards.
-        Return: float
-        /// The number of steps.
-        Length: int
-    }
-
-/// The steps of a rollout as rows: instance after instance, and step after step within each instance.
-type Batch =
-    {
-        Instances: int
-        Horizon: int
-        /// The raw observations before each step.
-        Observations: Matrix
-        /// The actions as the policy drew them, before scaling and clipping.
-        Actions: Matrix
-        Rewards: ImmutableArray<float>
-        Ends: ImmutableArray<End>
-        /// The observation after each truncated or interrupted row, in the order of those rows.
-        BootstrapObservations: Matrix
-        /// The episodes that ended, in the order in which they ended.
-        Episodes: ImmutableArray<Episode>
-    }
 
 module Rollout =
 
@@ -81,177 +27,8 @@ module Rollout =
         | Some fault -> Error fault
         | None -> Ok(ImmutableCollectionsMarshal.AsImmutableArray instances)
 
-    /// The rows of a batch while they are written.
-    [<NoComparison; NoEquality>]
-    type private Rows = { Observations: float32[]; Actions: float32[]; Rewards: float[]; Ends: End[] }
-
-    /// Where a fault occurred: the time step, the phase (0: observation, 1: policy, 2: step) and the instance. The first fault in this
-    /// order is reported, so the report does not depend on the number of threads.
-    type private Place = (struct (int * int * int))
-
-    /// Steps the instances first … last − 1 side by side on one thread, so that the network evaluates all their observations at once.
-    type private RolloutWorker<'State>
-        (
-            environment: Environment<'State>,
-            actor: Actor,
-            network: NetworkAt,
-            horizon: int,
-            key: Key,
-            instances: ImmutableArray<Instance<'State>>,
-            rows: Rows,
-            first: int,
-            last: int
-        ) =
-        let width = last - first
-        let family = actor.Policy.Family
-        let observationWidth = Space.width environment.ObservationSpace
-        let parameterWidth = family.ParameterWidth
-        let actionWidth = family.ActionWidth
-        let current = Array.init width (fun i -> instances[first + i])
-
-        let keysNamed name = Array.init width (fun i -> key |> Key.at (int64 (first + i)) |> Key.named name)
-
-        let actionKeys = keysNamed "action"
-        let stepKeys = keysNamed "environment"
-        let resetKeys = keysNamed "reset"
-        let networkInputs = Array.zeroCreate<float32>(width * observationWidth)
-        let distributions = Array.zeroCreate<float32>(width * parameterWidth)
-        let clipped = Array.zeroCreate<float32> actionWidth
-        let following = Array.zeroCreate<float32> observationWidth
-        // In the order of time: `Bootstraps` sorts them by row.
-        let bootstrapRows = List<int>()
-        let bootstrapObservations = List<float32>()
-        let faults = List<struct (Place * Fault)>()
-        let rowOf i t = (first + i) * horizon + t
-
-        /// The instance and the phase of the current call to the environment, to which an exception is attributed. The instance is −1
-        /// while the network computes.
-        let mutable currentCall = struct (-1, 0)
-
-        let fail t phase i fault = faults.Add(struct (struct (t, phase, first + i), fault))
-
-        let failObservation t phase i steps = fail t phase i (Environment.badObservation environment (first + i) steps)
-
-        /// Writes the observation of the state to a row of a block. Returns whether it is valid.
-        let writeObservation state (block: float32[]) row =
-            let observation = block.AsSpan(row * observationWidth, observationWidth)
-            environment.Observe(state, observation)
-            Space.isValidObservation environment.ObservationSpace (Span.op_Implicit observation)
-
-        /// Writes the observations of all instances before step t: raw to the batch, and normalised to the inputs of the network.
-        let observe t =
-            for i in 0 .. width - 1 do
-                currentCall <- struct (i, 0)
-
-                if not (writeObservation current[i].State rows.Observations (rowOf i t)) then
-                    failObservation t 0 i current[i].Steps
-
-                rows.Observations
-                    .AsSpan(rowOf i t * observationWidth, observationWidth)
-                    .CopyTo(networkInputs.AsSpan(i * observationWidth))
-
-            Normaliser.applyTo actor.Normaliser (ReadOnlySpan networkInputs) (networkInputs.AsSpan())
-
-        let distributionOf i = ReadOnlySpan(distributions, i * parameterWidth, parameterWidth)
-
-        /// Computes the action distributions of all instances.
-        let forward t =
-            currentCall <- struct (-1, 1)
-            network.Forward(ReadOnlyMemory networkInputs, distributions.AsMemory())
-
-            for i in 0 .. width - 1 do
-                if not (Reductions.AllFinite(distributionOf i)) then
-                    let observation = ReadOnlySpan(rows.Observations, rowOf i t * observationWidth, observationWidth)
-                    fail t 1 i (Actor.nonFiniteAction environment actor observation (first + i) current[i].Steps)
-
-        /// Draws an action for instance i, records it, and takes it, scaled and clipped to the action space.
-        let act t i =
-            currentCall <- struct (i, 2)
-            let action = rows.Actions.AsSpan(rowOf i t * actionWidth, actionWidth)
-            family.Sample(distributionOf i, Key.at (int64 t) actionKeys[i], action)
-            Policy.toAction actor.Policy (Span.op_Implicit action) (clipped.AsSpan())
-            environment.Step(Key.at (int64 t) stepKeys[i], ReadOnlySpan clipped, current[i].State)
-
-        let endOf t (next: Transition<'State>) =
-            if next.Terminated then End.Terminated
-            elif next.Truncated then End.Truncated
-            elif t = horizon - 1 then End.Interrupted
-            else End.Continues
-
-        /// Records the transition of instance i in step t, and moves the instance to the next state or to a new episode.
-        let record t i (next: Transition<'State>) =
-            let row = rowOf i t
-            let steps = current[i].Steps + 1L
-            rows.Rewards[row] <- next.Reward
-            rows.Ends[row] <- endOf t next
-
-            if not (Environment.isReward next.Reward) then
-                fail t 2 i (Environment.badReward environment (first + i) steps next.Reward)
-
-            if rows.Ends[row] = End.Truncated || rows.Ends[row] = End.Interrupted then
-                following.AsSpan().Clear()
-
-                if not (writeObservation next.State following 0) then
-                    failObservation t 2 i steps
-
-                bootstrapRows.Add row
-                bootstrapObservations.AddRange following
-
-            current[i] <-
-                if next.Terminated || next.Truncated then
-                    { State = environment.Reset(Key.at (int64 t) resetKeys[i])
-                      Return = 0.0
-                      Length = 0
-                      Steps = steps }
-                else
-                    { State = next.State
-                      Return = current[i].Return + next.Reward
-                      Length = current[i].Length + 1
-                      Steps = steps }
-
-        member _.Current = current
-        member _.Faults = faults
-
-        /// The observations after truncated and interrupted rows, in the order of those rows.
-        member _.Bootstraps =
-            let order = Array.init bootstrapRows.Count id
-            Array.sortInPlaceBy (fun i -> bootstrapRows[i]) order
-
-            [| for i in order do
-                   for column in 0 .. observationWidth - 1 do
-                       bootstrapObservations[i * observationWidth + column] |]
-
-        /// Advances all instances by one step.
-        member private _.StepAll t =
-            observe t
-
-            if faults.Count = 0 then
-                forward t
-
-                if faults.Count = 0 then
-                    for i in 0 .. width - 1 do
-                        record t i (act t i)
-
-        /// Takes all steps of the horizon, or stops after the step with the first fault.
-        member this.Run() =
-            let mutable t = 0
-
-            while t < horizon && faults.Count = 0 do
-                try
-                    this.StepAll t
-                with error ->
-                    let struct (i, phase) = currentCall
-
-                    if i < 0 then
-                        reraise ()
-
-                    let steps = current[i].Steps + (if phase = 2 then 1L else 0L)
-                    fail t phase i (FailedEnvironment(error, environment.Id, first + i, steps))
-
-                t <- t + 1
-
     /// The episode that ends with the given row. Its first rows may lie in earlier batches.
-    let private episodeTo row horizon (instances: ImmutableArray<Instance<'State>>) rows =
+    let private episodeTo row horizon (instances: ImmutableArray<Instance<'State>>) (rows: BatchRows) =
         let instance = row / horizon
         let mutable first = row
 
@@ -268,7 +45,7 @@ module Rollout =
           Length = row - first + 1 + (if reachesBatchStart then instances[instance].Length else 0) }
 
     /// All episodes that ended, in the order in which they ended.
-    let private episodesOf horizon (instances: ImmutableArray<Instance<'State>>) rows =
+    let private episodesOf horizon (instances: ImmutableArray<Instance<'State>>) (rows: BatchRows) =
         let mutable count = 0
 
         for row in 0 .. rows.Ends.Length - 1 do
@@ -303,7 +80,7 @@ module Rollout =
         let observationWidth = Space.width environment.ObservationSpace
         let actionWidth = actor.Policy.Family.ActionWidth
 
-        let rows =
+        let rows: BatchRows =
             { Observations = Array.zeroCreate (Size.product total observationWidth)
               Actions = Array.zeroCreate (Size.product total actionWidth)
               Rewards = Array.zeroCreate total
@@ -312,10 +89,18 @@ module Rollout =
         let workerCount = min (max 1 threads) count
         use network = Network.at actor.Policy.Network actor.Parameters
 
+        let task: RolloutTask<'State> =
+            { Environment = environment
+              Actor = actor
+              Network = network
+              Horizon = horizon
+              Key = key
+              Instances = instances
+              Rows = rows }
+
         let workers =
             Parallel.map threads workerCount (fun s ->
-                let first, last = s * count / workerCount, (s + 1) * count / workerCount
-                let worker = RolloutWorker(environment, actor, network, horizon, key, instances, rows, first, last)
+                let worker = RolloutWorker(task, s * count / workerCount, (s + 1) * count / workerCount)
                 worker.Run()
                 worker)
 

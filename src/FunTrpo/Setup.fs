@@ -25,7 +25,7 @@ type Setup<'State> =
         /// Makes the batch of each iteration: `Rollout.collect`, or a collector of your own.
         Collect: Collector<'State>
         /// Improves the policy in each iteration: `TrustRegion.improve`, or a rule of your own.
-        Improve: Rule
+        Improve: ImprovementRule
         /// The number of threads. The results do not depend on it.
         Threads: int
     }

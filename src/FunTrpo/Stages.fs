@@ -17,9 +17,9 @@ type AdvantageBatch =
         /// The λ-returns, one a row: the targets of the critic's fit.
         Returns: ImmutableArray<float>
         /// The critic that gave the values.
-        ValueCritic: CriticState
+        CriticBefore: CriticState
         /// The same critic with the return unit for this fit.
-        Critic: CriticState
+        CriticToFit: CriticState
     }
 
 /// The rows that the surrogate is made of.
@@ -93,8 +93,12 @@ module Stages =
     /// Values, advantages and λ-returns of the rows of a batch, under the critic of the state.
     let advantageBatch (setup: Setup<'State>) (state: TrainingState<'State>) (batch: Batch) =
         let configuration = setup.Configuration
-        let valueCritic = CriticFit.forRewards configuration.Gamma batch.Rewards batch.Ends state.Critic
-        let valuesOf = Critic.values setup.Critic valueCritic
+
+        let criticBefore =
+            { state.Critic with
+                Unit = ReturnUnit.resetIfTooLarge configuration.Gamma batch.Rewards batch.Ends state.Critic.Unit }
+
+        let valuesOf = Critic.values setup.Critic criticBefore
         let normaliser = normaliserOf state batch
         let observations = Normaliser.apply normaliser batch.Observations
         let values = valuesOf observations
@@ -103,14 +107,14 @@ module Stages =
         let gae =
             Advantage.gae configuration.Gamma configuration.Lambda batch.Rewards batch.Ends values bootstraps
 
-        let critic = CriticFit.updateReturnUnit gae.Returns valueCritic
+        let unit = ReturnUnit.update gae.Returns criticBefore.Unit
 
         { Observations = observations
           Values = values
-          Advantages = scaleAdvantages setup critic.Unit gae.Advantages
+          Advantages = scaleAdvantages setup unit gae.Advantages
           Returns = gae.Returns
-          ValueCritic = valueCritic
-          Critic = critic }
+          CriticBefore = criticBefore
+          CriticToFit = { criticBefore with Unit = unit } }
 
     /// The rows of the batch itself: the single-path scheme of the TRPO paper.
     let private singlePath (batch: Batch) (advantageBatch: AdvantageBatch) : UpdateBatch =
@@ -130,7 +134,7 @@ module Stages =
         let configuration = setup.Configuration
         let normaliser = normaliserOf state batch
         let actor = { TrainingState.actor setup state with Normaliser = normaliser }
-        let valuesOf = Normaliser.apply normaliser >> Critic.values setup.Critic advantageBatch.ValueCritic
+        let valuesOf = Normaliser.apply normaliser >> Critic.values setup.Critic advantageBatch.CriticBefore
         let key = keyOf state |> Key.named "vine"
 
         result {
@@ -149,7 +153,7 @@ module Stages =
             return
                 { Observations = Normaliser.apply normaliser vine.Observations
                   Actions = vine.Actions
-                  Advantages = scaleAdvantages setup advantageBatch.Critic.Unit (Vine.advantages actor vine)
+                  Advantages = scaleAdvantages setup advantageBatch.CriticToFit.Unit (Vine.advantages actor vine)
                   Steps = vine.Steps }
         }
 
@@ -209,16 +213,17 @@ module Stages =
 
     /// The critic after its fit to the returns of the batch, and the root mean squared error of its values then.
     let internal fitCritic (setup: Setup<'State>) (state: TrainingState<'State>) advantageBatch =
-        let critic =
-            CriticFit.fit
-                (Configuration.critic setup.Configuration)
-                setup.Critic
-                advantageBatch.Observations
-                advantageBatch.Returns
-                (keyOf state |> Key.named "critic")
-                advantageBatch.Critic
-
         result {
+            let! critic =
+                CriticFit.fit
+                    (Configuration.critic setup.Configuration)
+                    setup.Critic
+                    advantageBatch.Observations
+                    advantageBatch.Returns
+                    (keyOf state |> Key.named "critic")
+                    advantageBatch.CriticToFit
+                |> Result.mapError (nonFinite setup state)
+
             do! requireFinite "critic" setup state (Vector.isFinite critic.Parameters)
             return critic, Critic.error setup.Critic critic advantageBatch.Observations advantageBatch.Returns
         }

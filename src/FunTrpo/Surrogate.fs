@@ -4,24 +4,32 @@ open System
 open System.Collections.Immutable
 open FunTrpo.Kernels
 
-/// The surrogate objective of one update: a batch, and the policy that collected it. Disposing of the surrogate returns the
-/// pooled memory of its linearization and log-probabilities.
+/// The surrogate objective of one update: N rows, and the policy that drew their actions. Disposing of the surrogate returns the pooled
+/// memory of its linearization and log-probabilities.
+///
+/// π_old is the policy at `Parameters` on the normalised `Observations`. In the first update it is not exactly the policy that acted: the
+/// first batch is collected with raw observations, because no moments are known before it, and then normalised by its own moments. The same
+/// holds until the first step is taken. This is a deliberate approximation: the ratios π_θ/π_old still start at 1, and what the update
+/// learns holds for the policy that follows, which sees normalised observations.
 [<NoComparison; NoEquality>]
 type Surrogate =
     {
         Policy: Policy
         /// θ_old, the parameters that collected the batch.
         Parameters: Vector
-        /// The observations as the network receives them (normalised), one in each row.
+        /// The observations as the network receives them (normalised): N × the inputs of the network.
         Observations: Matrix
+        /// The actions as drawn, before scaling and clipping: N × the action width of the family.
         Actions: Matrix
+        /// A(s, a) of each row: N numbers.
         Advantages: ImmutableArray<float>
         /// The network, linearized at θ_old on all observations.
         Linearization: Linearization
-        /// log π_old(a|s) of each row, in float64.
+        /// log π_old(a|s) of each row: N numbers of float64.
         LogProbabilities: PooledBuffer
         /// β, the weight of a nat of mean entropy in the objective; 0 in the TRPO paper.
         EntropyBonus: float
+        /// The number of threads. The results do not depend on it.
         Threads: int
     }
 
@@ -48,12 +56,30 @@ type Comparison =
 
 module Surrogate =
 
-    /// The rows of a block. Sums go block by block, so results do not depend on the number of threads.
-    let private blockRows = 256
+    /// The sums over the rows of a block that a comparison is made of. Blocks are added in order, so the rounding does not depend on the
+    /// number of threads.
+    [<Struct>]
+    type private Sums =
+        {
+            Gain: float
+            /// The sum of the squared gains of the rows.
+            Squares: float
+            Kl: float
+            /// The maximum of the KL of the rows.
+            MaxKl: float
+            Entropy: float
+        }
+
+    let private add a b =
+        { Gain = a.Gain + b.Gain
+          Squares = a.Squares + b.Squares
+          Kl = a.Kl + b.Kl
+          MaxKl = max a.MaxKl b.MaxKl
+          Entropy = a.Entropy + b.Entropy }
 
     /// Calls `work` with every row.
     let private forEachRow threads rows (work: int -> unit) =
-        Parallel.blocks threads blockRows rows (fun first count ->
+        Parallel.blocks threads Partition.blockRows rows (fun first count ->
             for row in first .. first + count - 1 do
                 work row)
         |> ignore
@@ -82,7 +108,7 @@ module Surrogate =
 
     /// Compares the policy at θ with the one that collected the batch (Schulman et al. 2015, "Trust region policy
     /// optimization", equation 14).
-    let at (surrogate: Surrogate) parameters =
+    let compare (surrogate: Surrogate) parameters =
         let family = surrogate.Policy.Family
         let rows = surrogate.Observations.Rows
         let before = surrogate.Linearization.Forward
@@ -92,7 +118,7 @@ module Surrogate =
         network.Forward(surrogate.Observations.Memory, outputs.Memory)
         let after = Matrix(rows, width, Memory.op_Implicit outputs.Memory)
 
-        let sums first count =
+        let sumsOf first count =
             let mutable gain = 0.0
             let mutable squares = 0.0
             let mutable kl = 0.0
@@ -119,24 +145,15 @@ module Surrogate =
                 maxKl <- max maxKl rowKl
                 entropy <- entropy + rowEntropy
 
-            { Gain = gain; GainError = squares; MeanKl = kl; MaxKl = maxKl; Entropy = entropy }
+            { Gain = gain; Squares = squares; Kl = kl; MaxKl = maxKl; Entropy = entropy }
 
-        let total =
-            Parallel.blocks surrogate.Threads blockRows rows sums
-            |> Array.reduce (fun a b ->
-                { Gain = a.Gain + b.Gain
-                  GainError = a.GainError + b.GainError
-                  MeanKl = a.MeanKl + b.MeanKl
-                  MaxKl = max a.MaxKl b.MaxKl
-                  Entropy = a.Entropy + b.Entropy })
-
+        let total = Parallel.blocks surrogate.Threads Partition.blockRows rows sumsOf |> Array.reduce add
         let mean sum = sum / float rows
-
         let gain = mean total.Gain
 
         { Gain = gain
-          GainError = sqrt (max 0.0 (mean total.GainError - gain * gain) / float rows)
-          MeanKl = mean total.MeanKl
+          GainError = sqrt (max 0.0 (mean total.Squares - gain * gain) / float rows)
+          MeanKl = mean total.Kl
           MaxKl = total.MaxKl
           Entropy = mean total.Entropy }
 
@@ -178,7 +195,8 @@ module Surrogate =
         gradientTo (gradient.AsMemory()) surrogate
         Vector.adopt gradient
 
-    /// Returns ∇L at any θ: (1/N) Jᵀ (π_θ/π_old · A · score + β ∇H), with J and the score at θ.
+    /// Returns ∇L at any θ: (1/N) Jᵀ (π_θ/π_old · A · score + β ∇H), with J and the score at θ. TRPO needs ∇L at θ_old only; this is for
+    /// rules of your own that take several steps on one batch.
     let gradientAt (surrogate: Surrogate) parameters =
         let family = surrogate.Policy.Family
         use linearization = Network.linearize surrogate.Policy.Network parameters surrogate.Observations

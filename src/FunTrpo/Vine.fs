@@ -107,7 +107,7 @@ module Vine =
         Matrix.adopt actions.Rows actions.Columns results
 
     /// The number of rows of an instance that belong to its branch: those up to the end of the episode.
-    let private length (batch: Batch) instance =
+    let private lengthOf (batch: Batch) instance =
         let mutable last = instance * batch.Horizon
 
         while batch.Ends[last] = End.Continues do
@@ -117,7 +117,7 @@ module Vine =
 
     /// The discounted return from the first row of each instance: GAE with λ = 1 and without a baseline. The rows after the end
     /// of an episode do not change its return.
-    let private returns gamma (valuesOf: Matrix -> ImmutableArray<float>) (batch: Batch) =
+    let private returnsOf gamma (valuesOf: Matrix -> ImmutableArray<float>) (batch: Batch) =
         let noValues =
             ImmutableCollectionsMarshal.AsImmutableArray(Array.zeroCreate<float> batch.Rewards.Length)
 
@@ -187,11 +187,11 @@ module Vine =
                     |> Rollout.collect (inBranches environment) actor settings.Steps threads (Key.named "play" key)
 
                 releaseStates ends
-                let returns = returns settings.Gamma valuesOf batch
+                let returns = returnsOf settings.Gamma valuesOf batch
 
                 for i in 0 .. instances.Length - 1 do
                     branchReturns[i * branches + branch] <- returns[i]
-                    lengths[i * branches + branch] <- length batch i
+                    lengths[i * branches + branch] <- lengthOf batch i
 
             return
                 { States = instances.Length
@@ -216,8 +216,8 @@ module Vine =
     ///     A_k = Q_k − (1/(K − 1)) Σ_{j ≠ k} Q_j = K/(K − 1) (Q_k − mean Q)
     ///
     /// This baseline does not depend on the action a_k, so the surrogate is unbiased. Equation 16 of the paper divides
-    /// Σ_k (π_θ/π_old) Q_k by Σ_k π_θ/π_old instead. Its gradient at θ_old is (1/K) Σ_k ∇log π(a_k|s) (Q_k − mean Q): on average
-    /// it is too short by the factor K/(K − 1).
+    /// Σ_k (π_θ/π_old) Q_k by Σ_k π_θ/π_old instead. Its gradient at θ_old is (1/K) Σ_k ∇log π(a_k|s) (Q_k − mean Q). Its
+    /// expectation is (K − 1)/K of the true gradient.
     let advantages (actor: Actor) (vine: Vine) =
         let branches = vine.Branches
         let family = actor.Policy.Family

@@ -126,7 +126,7 @@ let private estimation =
               let expected = sqrt (returns |> Seq.averageBy (fun x -> (x - mean) * (x - mean)))
               let size = returns |> Seq.map abs |> Seq.max
 
-              abs (Advantage.deviationOfSums case.Gamma rewards ends - expected)
+              abs (ReturnUnit.deviationOfDiscountedRewards case.Gamma rewards ends - expected)
               <= 1e-9 * (expected + 1e-3 * size))
 
           testProperty "λ = 0 is the TD error"

@@ -386,11 +386,19 @@ let private meaning =
                       LineSearchTries = 4
                       LineSearchRatio = 0.6 }
 
-              Expect.equal (Configuration.critic { c with Critic = CriticKind.Adam }) (Adam(0.01, 3, 5)) "Adam"
+              Expect.equal
+                  (Configuration.critic { c with Critic = CriticKind.Adam })
+                  (MinibatchAdam { LearningRate = 0.01; Epochs = 3; BatchSize = 5 })
+                  "Adam"
 
               Expect.equal
                   (Configuration.critic { c with Critic = CriticKind.GaussNewton })
-                  (GaussNewton(0.2, 6, 0.7, { Iterations = 8; Tolerance = 1e-3 }, { Tries = 4; Ratio = 0.6 }))
+                  (GaussNewton
+                      { Delta = 0.2
+                        Steps = 6
+                        Damping = 0.7
+                        ConjugateGradient = { Iterations = 8; Tolerance = 1e-3 }
+                        LineSearch = { Tries = 4; Ratio = 0.6 } })
                   "Gauss–Newton"
           } ]
 

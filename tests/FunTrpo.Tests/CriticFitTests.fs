@@ -42,8 +42,10 @@ let private begin' task = Critic.start Plain (task.Network.Initialise(Key.named 
 
 let private key task = Key.named "fit" (Key.ofSeed task.Seed)
 
-let private fit settings task state =
+let private tryFit settings task state =
     CriticFit.fit settings task.Network task.Observations task.Returns (key task) state
+
+let private fit settings task state = tryFit settings task state |> Result.defaultWith failtest
 
 let private values task (state: CriticState) = Critic.values task.Network state task.Observations
 
@@ -55,7 +57,13 @@ let private cg = { Iterations = 20; Tolerance = 1e-6 }
 
 let private lineSearch = { Tries = 10; Ratio = 0.5 }
 
-let private gaussNewton delta steps = GaussNewton(delta, steps, 1e-3, cg, lineSearch)
+let private adamWith learningRate epochs batchSize =
+    MinibatchAdam { LearningRate = learningRate; Epochs = epochs; BatchSize = batchSize }
+
+let private standardGaussNewton: GaussNewtonSettings =
+    { Delta = 0.1; Steps = 1; Damping = 1e-3; ConjugateGradient = cg; LineSearch = lineSearch }
+
+let private gaussNewton delta steps = GaussNewton { standardGaussNewton with Delta = delta; Steps = steps }
 
 let private close tolerance (expected: float) actual = abs (expected - actual) <= tolerance * max 1.0 (abs expected)
 
@@ -106,13 +114,13 @@ let private lowersError settings =
 let private adam =
     testList
         "Adam"
-        [ lowersError (Adam(1e-2, 20, 16))
+        [ lowersError (adamWith 1e-2 20 16)
 
           testProperty "takes the first step that the paper's formulas give: θ − α·g/(|g| + ε)"
           <| Prop.forAll linearTasks (fun task ->
               let start = begin' task
               let learningRate = 0.01
-              let after = fit (Adam(learningRate, 1, task.Returns.Length)) task start
+              let after = fit (adamWith learningRate 1 task.Returns.Length) task start
               let before = Oracle.floats start.Parameters
               let gradient = linearGradient task before
 
@@ -134,8 +142,8 @@ let private adam =
               let start = begin' task
               let all = task.Returns.Length
               let learningRate = 0.01
-              let atOnce = fit (Adam(learningRate, 10, all)) task start
-              let inTwo = start |> fit (Adam(learningRate, 4, all)) task |> fit (Adam(learningRate, 6, all)) task
+              let atOnce = fit (adamWith learningRate 10 all) task start
+              let inTwo = start |> fit (adamWith learningRate 4 all) task |> fit (adamWith learningRate 6 all) task
               let steps = Seq.replicate 10 (allRows task)
               let expected, _, _ = referenceAdam learningRate steps task (Oracle.floats start.Parameters)
 
@@ -152,7 +160,7 @@ let private adam =
                   let start = begin' task
                   // So short steps that a gradient which nearly vanishes, and whose sign rounding decides, changes no other one.
                   let learningRate = 1e-6
-                  let after = fit (Adam(learningRate, epochs, size)) task start
+                  let after = fit (adamWith learningRate epochs size) task start
 
                   let minibatches =
                       Seq.collect
@@ -179,12 +187,12 @@ let private adam =
 
           testProperty "steps once for each minibatch of each epoch, the last and shorter one too"
           <| Prop.forAll (Gen.zip (Arb.toGen linearTasks) (Gen.choose (1, 60)) |> Arb.fromGen) (fun (task, size) ->
-              let after = fit (Adam(1e-3, 3, size)) task (begin' task)
+              let after = fit (adamWith 1e-3 3 size) task (begin' task)
               after.Optimiser.Steps = 3L * int64 ((task.Returns.Length + size - 1) / size))
 
           testProperty "takes all rows at once where a minibatch could hold more"
           <| Prop.forAll linearTasks (fun task ->
-              let after size = fit (Adam(1e-2, 2, size)) task (begin' task)
+              let after size = fit (adamWith 1e-2 2 size) task (begin' task)
               after Int32.MaxValue = after task.Returns.Length)
 
           testPropertyWithConfig
@@ -193,7 +201,7 @@ let private adam =
           <| Prop.forAll tasks (fun task ->
               let under name =
                   CriticFit.fit
-                      (Adam(1e-2, 2, 4))
+                      (adamWith 1e-2 2 4)
                       task.Network
                       task.Observations
                       task.Returns
@@ -224,7 +232,13 @@ let private trustRegion =
           <| Prop.forAll tasks (fun task ->
               let start = begin' task
               let delta = 1e-6
-              let after = fit (GaussNewton(delta, 1, 1e-3, cg, { Tries = 10; Ratio = 0.9 })) task start
+
+              let after =
+                  fit
+                      (GaussNewton { standardGaussNewton with Delta = delta; LineSearch = { Tries = 10; Ratio = 0.9 } })
+                      task
+                      start
+
               let change = Seq.map2 (-) (values task after) (values task start) |> meanSquare
               // Once shortened, it is still at 0.81 of it.
               change / (2.0 * errorOf task start) > 0.7 * delta)
@@ -233,9 +247,14 @@ let private trustRegion =
               (few 50)
               "on a linear critic, without damping and with a huge δ, solves the least-squares problem"
           <| Prop.forAll linearTasks (fun task ->
-              let after =
-                  fit (GaussNewton(1e9, 4, 0.0, { Iterations = 50; Tolerance = 1e-10 }, lineSearch)) task (begin' task)
+              let settings =
+                  { standardGaussNewton with
+                      Delta = 1e9
+                      Steps = 4
+                      Damping = 0.0
+                      ConjugateGradient = { Iterations = 50; Tolerance = 1e-10 } }
 
+              let after = fit (GaussNewton settings) task (begin' task)
               let inputs = task.Observations.Columns
 
               let design =
@@ -258,8 +277,14 @@ let private trustRegion =
               (Gen.zip (Arb.toGen linearTasks) (Gen.elements [ 1e-2; 0.3; 2.0 ]) |> Arb.fromGen)
               (fun (task, damping) ->
                   let start = begin' task
-                  let settings = GaussNewton(1e9, 1, damping, { Iterations = 50; Tolerance = 1e-9 }, lineSearch)
-                  let after = fit settings task start
+
+                  let settings =
+                      { standardGaussNewton with
+                          Delta = 1e9
+                          Damping = damping
+                          ConjugateGradient = { Iterations = 50; Tolerance = 1e-9 } }
+
+                  let after = fit (GaussNewton settings) task start
                   let before = Oracle.floats start.Parameters
 
                   // (JᵀJ/N + c) s = Jᵀ(R − V)/N, and half of the gradient is −Jᵀ(R − V)/N.
@@ -285,16 +310,47 @@ let private trustRegion =
 
           testPropertyWithConfig (few 50) "leaves Adam's moments alone, and the key does not matter"
           <| Prop.forAll tasks (fun task ->
-              let start = fit (Adam(1e-3, 1, 32)) task (begin' task)
+              let start = fit (adamWith 1e-3 1 32) task (begin' task)
               let after = fit (gaussNewton 0.1 2) task start
 
               let otherwise =
                   CriticFit.fit (gaussNewton 0.1 2) task.Network task.Observations task.Returns (Key.ofSeed 0L) start
 
-              after = otherwise && after.Optimiser = start.Optimiser) ]
+              Ok after = otherwise && after.Optimiser = start.Optimiser)
+
+          testPropertyWithConfig
+              (few 50)
+              "a product or a gradient that is too large for float32 is an error, and no step"
+          <| Prop.forAll
+              (Gen.zip (Arb.toGen linearTasks) (Gen.elements [ 1.0; 1e3; 1e16; 1e25; 1e36 ]) |> Arb.fromGen)
+              (fun (task, scale) ->
+                  // V is 0, so the first gradient −JᵀR/N has the size of `scale`, and the first product that of `scale` cubed.
+                  let scaled =
+                      { task with
+                          Observations =
+                              Matrix.init task.Observations.Rows task.Observations.Columns (fun row column ->
+                                  float32 scale * task.Observations[row, column]) }
+
+                  let start = Critic.start Plain (Vector.zero task.Network.ParameterCount)
+
+                  match tryFit (gaussNewton 0.1 2) scaled start with
+                  | Ok _ -> scale <= 1e3
+                  | Error what -> scale > 1e3 && what = "critic's Gauss-Newton product")
+
+          testPropertyWithConfig (few 50) "a gradient that is NaN or infinite is an error"
+          <| Prop.forAll
+              (Gen.zip (Arb.toGen linearTasks) (Gen.elements [ nanf; infinityf; -infinityf ]) |> Arb.fromGen)
+              (fun (task, number) ->
+                  let poisoned =
+                      { task with
+                          Observations =
+                              Matrix.init task.Observations.Rows task.Observations.Columns (fun row column ->
+                                  if row = 0 && column = 0 then number else task.Observations[row, column]) }
+
+                  tryFit (gaussNewton 0.1 2) poisoned (begin' task) = Error "critic's gradient") ]
 
 let private either =
-    let settings = [ "Adam", Adam(1e-2, 3, 16); "Gauss–Newton", gaussNewton 0.1 2 ]
+    let settings = [ "Adam", adamWith 1e-2 3 16; "Gauss–Newton", gaussNewton 0.1 2 ]
 
     testList
         "either way"
@@ -338,6 +394,11 @@ let private changed factor shift (task: Task) : Task =
     { task with
         Returns = ImmutableArray.CreateRange(task.Returns |> Seq.map (fun r -> factor * (r + shift))) }
 
+let private updateUnit returns (state: CriticState) = { state with Unit = ReturnUnit.update returns state.Unit }
+
+let private resetUnit rewards ends (state: CriticState) =
+    { state with Unit = ReturnUnit.resetIfTooLarge 0.99 rewards ends state.Unit }
+
 /// A critic that has seen the returns of some tasks, one after the other, in the unit that suits each.
 let private inUnits settings (tasks: Task list) =
     (Critic.start ReturnUnit.unknown (begin' tasks.Head).Parameters, tasks)
@@ -345,13 +406,10 @@ let private inUnits settings (tasks: Task list) =
         let task = { task with Network = tasks.Head.Network; Observations = tasks.Head.Observations }
         let ends = ImmutableArray.CreateRange(Seq.replicate task.Returns.Length End.Terminated)
 
-        state
-        |> CriticFit.forRewards 0.99 task.Returns ends
-        |> CriticFit.updateReturnUnit task.Returns
-        |> fit settings task)
+        state |> resetUnit task.Returns ends |> updateUnit task.Returns |> fit settings task)
 
 let private units =
-    let settings = [ "Adam", Adam(1e-2, 3, 16); "Gauss–Newton", gaussNewton 0.1 2 ]
+    let settings = [ "Adam", adamWith 1e-2 3 16; "Gauss–Newton", gaussNewton 0.1 2 ]
     let deviationOf task = sqrt (meanSquare (task.Returns |> Seq.map (fun r -> r - Seq.average task.Returns)))
     let times count task = List.replicate count task
 
@@ -364,12 +422,9 @@ let private units =
           testProperty "stays the same, and counts the rows, while batches are the same"
           <| Prop.forAll (Gen.zip (Arb.toGen tasks) (Gen.choose (1, 20)) |> Arb.fromGen) (fun (task, count) ->
               let start = { begin' task with Unit = ReturnUnit.unknown }
-              let once = start |> CriticFit.updateReturnUnit task.Returns |> _.Unit
+              let once = start |> updateUnit task.Returns |> _.Unit
 
-              let often =
-                  (start, [ 1..count ])
-                  ||> List.fold (fun state _ -> CriticFit.updateReturnUnit task.Returns state)
-                  |> _.Unit
+              let often = (start, [ 1..count ]) ||> List.fold (fun state _ -> updateUnit task.Returns state) |> _.Unit
 
               let isNear (a: float) b = abs (a - b) <= 1e-9 * (abs (ReturnUnit.mean once) + ReturnUnit.deviation once)
 
@@ -396,7 +451,7 @@ let private units =
                               else
                                   state
 
-                          CriticFit.updateReturnUnit task.Returns state)
+                          updateUnit task.Returns state)
                       |> _.Unit
 
                   let shift = abs (Seq.average first.Returns - Seq.average task.Returns)
@@ -408,11 +463,10 @@ let private units =
               (Gen.zip (Arb.toGen tasks) (Gen.elements [ 1e-2; 1.0; 900.0; 1100.0; 1e9 ]) |> Arb.fromGen)
               (fun (task, factor) ->
                   let state =
-                      { begin' task with Unit = ReturnUnit.unknown }
-                      |> CriticFit.updateReturnUnit (changed factor 0.0 task).Returns
+                      { begin' task with Unit = ReturnUnit.unknown } |> updateUnit (changed factor 0.0 task).Returns
 
                   let ends = ImmutableArray.CreateRange(Seq.replicate task.Returns.Length End.Terminated)
-                  let now = CriticFit.forRewards 0.99 task.Returns ends state
+                  let now = resetUnit task.Returns ends state
                   if factor > 1000.0 then now.Unit = ReturnUnit.unknown else now = state)
 
           for name, settings in settings do

@@ -63,20 +63,20 @@ let tests =
 
           property "with a bonus, nothing is gained at θ_old" policyCase (fun case ->
               let surrogate = Surrogate.withEntropyBonus 0.7 case.Surrogate
-              Expect.equal (Surrogate.at surrogate case.Parameters).Gain 0.0 "gain")
+              Expect.equal (Surrogate.compare surrogate case.Parameters).Gain 0.0 "gain")
 
           property "a bonus of 0 changes no bit" policyCase (fun case ->
               let without = case.Surrogate
               let zero = Surrogate.withEntropyBonus 0.0 (Surrogate.withEntropyBonus 1.0 without)
               let elsewhere = Vector.scale 1.1 case.Parameters
               Expect.equal (Surrogate.gradient zero) (Surrogate.gradient without) "gradient"
-              Expect.equal (Surrogate.at zero elsewhere) (Surrogate.at without elsewhere) "comparison")
+              Expect.equal (Surrogate.compare zero elsewhere) (Surrogate.compare without elsewhere) "comparison")
 
           property "a bonus β adds β (H(θ) − H(θ_old)) to the gain" policyCase (fun case ->
               let beta = 0.3
               let elsewhere = Vector.scale 1.1 case.Parameters
-              let gain bonus = (Surrogate.at (Surrogate.withEntropyBonus bonus case.Surrogate) elsewhere).Gain
-              let entropy parameters = (Surrogate.at case.Surrogate parameters).Entropy
+              let gain bonus = (Surrogate.compare (Surrogate.withEntropyBonus bonus case.Surrogate) elsewhere).Gain
+              let entropy parameters = (Surrogate.compare case.Surrogate parameters).Entropy
 
               expectClose
                   1e-9
@@ -91,7 +91,7 @@ let tests =
               let gradient = Surrogate.gradient surrogate
               let direction = Vector.scale (1.0 / max 1e-3 (Vector.norm gradient)) gradient
 
-              let gain step = (Surrogate.at surrogate (Vector.addScaled step direction case.Parameters)).Gain
+              let gain step = (Surrogate.compare surrogate (Vector.addScaled step direction case.Parameters)).Gain
               let slope step = (gain step - gain -step) / (2.0 * step)
               // How far two slopes are apart tells what the third derivative makes of the wider one.
               let wide, narrow = slope 0.04, slope 0.02

@@ -138,12 +138,12 @@ let private surrogate =
     testList
         "surrogate"
         [ property "at θ_old the gain, the mean KL and the largest KL are 0, exactly" case (fun (case, _, _, _) ->
-              let it = Surrogate.at case.Surrogate case.Parameters
+              let it = Surrogate.compare case.Surrogate case.Parameters
               Expect.equal it.Gain 0.0 "gain"
               Expect.equal it.MeanKl 0.0 "mean KL"
               Expect.equal it.MaxKl 0.0 "largest KL")
           property "gain, KL and entropy are those of float64" moved (fun (case, parameters) ->
-              let it = Surrogate.at case.Surrogate parameters
+              let it = Surrogate.compare case.Surrogate parameters
               let theta = Oracle.constants (Vector.toArray parameters)
               let kls = Oracle.rowKls case theta |> Array.map _.X
               // The error of a ratio is that of a log-probability, times the ratio.
@@ -155,13 +155,13 @@ let private surrogate =
               expectClose (1e-4 * conditioning) it.MaxKl (Array.max kls) "largest KL"
               expectClose 1e-5 it.Entropy (Oracle.meanEntropy case theta).X "entropy")
           property "0 ≤ mean KL ≤ largest KL" moved (fun (case, parameters) ->
-              let it = Surrogate.at case.Surrogate parameters
+              let it = Surrogate.compare case.Surrogate parameters
               Expect.isGreaterThanOrEqual it.MeanKl 0.0 "mean KL"
               Expect.isLessThanOrEqual it.MeanKl (it.MaxKl * (1.0 + 1e-12)) "largest KL")
           property "the gain is linear in the advantages" moved (fun (case, parameters) ->
               let gainOf factor =
                   let advantages = ImmutableArray.CreateRange(case.Advantages |> Seq.map (fun a -> factor * a))
-                  (Surrogate.at { case with Advantages = advantages }.Surrogate parameters).Gain
+                  (Surrogate.compare { case with Advantages = advantages }.Surrogate parameters).Gain
 
               Expect.equal (gainOf 2.0) (2.0 * gainOf 1.0) "twice"
               Expect.equal (gainOf -1.0) -(gainOf 1.0) "negated"
@@ -177,7 +177,7 @@ let private surrogate =
                   let case = { case with Parameters = Vector.scale 0.3 case.Parameters }
                   let direction = Vector.scale (1.0 / (1e-3 + Vector.norm v)) v
 
-                  let gain step = (Surrogate.at case.Surrogate (Vector.addScaled step direction case.Parameters)).Gain
+                  let gain step = (Surrogate.compare case.Surrogate (Vector.addScaled step direction case.Parameters)).Gain
 
                   let slope step = (gain step - gain -step) / (2.0 * step)
                   // The distance between two slopes shows what the third derivative makes of the wider one. A tiny σ asks for short steps.
@@ -196,7 +196,7 @@ let private surrogate =
           property "a comparison with an infinite or undefined advantage is not finite" moved (fun (case, parameters) ->
               for advantage in [ nan; infinity; -infinity ] do
                   let advantages = case.Advantages.SetItem(0, advantage)
-                  let it = Surrogate.at { case with Advantages = advantages }.Surrogate parameters
+                  let it = Surrogate.compare { case with Advantages = advantages }.Surrogate parameters
                   Expect.isFalse (Double.IsFinite it.Gain) $"gain with {advantage}")
           propertyOf
               8
@@ -211,7 +211,7 @@ let private surrogate =
                       Array.init case.Observations.Rows (fun row ->
                           case.Policy.Family.Kl(before.Row row, after.Row row))
 
-                  let it = Surrogate.at case.Surrogate parameters
+                  let it = Surrogate.compare case.Surrogate parameters
                   Expect.equal it.MaxKl (Array.max kls) "largest KL"
                   expectClose (1e-9 * Array.max kls) it.MeanKl (Array.average kls) "mean KL")
           propertyOf
@@ -237,7 +237,7 @@ let private surrogate =
 
                   let numbersOf (case: PolicyCase) =
                       use surrogate = case.Surrogate
-                      let it = Surrogate.at surrogate parameters
+                      let it = Surrogate.compare surrogate parameters
 
                       Array.concat
                           [ [| it.Gain; it.MeanKl; it.Entropy |]
@@ -274,7 +274,7 @@ let private surrogate =
                               case.Advantages
                               case.Parameters
 
-                      Surrogate.at surrogate parameters,
+                      Surrogate.compare surrogate parameters,
                       Surrogate.gradient surrogate,
                       fisherProduct 0.1 0.5 surrogate parameters
 

@@ -103,10 +103,7 @@ let private withinTrustRegion =
                               evaluate
                               isAcceptable
                               parameters
-                              delta
-                              longest
-                              curvature
-                              direction)
+                              { Delta = delta; Longest = longest; Curvature = curvature; Direction = direction })
 
                   Expect.equal actual expected "result")
           property
@@ -119,11 +116,8 @@ let private withinTrustRegion =
                           (fun _ -> failtest "a point")
                           (fun () -> true)
                           parameters
-                          0.01
-                          infinity
-                          curvature
-                          direction
+                          { Delta = 0.01; Longest = infinity; Curvature = curvature; Direction = direction }
 
-                  Expect.equal result NoLength "result") ]
+                  Expect.equal result InvalidCurvature "result") ]
 
 let tests = testList "line search" [ backtracking; withinTrustRegion ]

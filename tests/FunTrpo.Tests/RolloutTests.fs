@@ -2,6 +2,7 @@ module FunTrpo.Tests.RolloutTests
 
 open System
 open System.Collections.Immutable
+open System.Threading
 open Expecto
 open FsCheck
 open FsCheck.FSharp
@@ -475,6 +476,36 @@ let private isError fault result =
     | Error found -> found = fault
     | Ok _ -> false
 
+let private unboundedActions = Space.box 1 Double.NegativeInfinity Double.PositiveInfinity
+
+/// An actor for observations (t, i) that draws `number` at the given places (t, i), and 0 elsewhere. All its distributions are finite.
+let private drawing number (places: Set<int * int>) =
+    let gaussian = Distribution.forSpace unboundedActions
+
+    let family =
+        { new Family with
+            member _.ParameterWidth = gaussian.ParameterWidth
+            member _.ActionWidth = gaussian.ActionWidth
+
+            member _.Sample(parameters, _, action) =
+                let place = int parameters[0] / 100, int parameters[0] % 100
+                action[0] <- if places.Contains place then number else 0f
+
+            member _.Mode(parameters, action) = gaussian.Mode(parameters, action)
+            member _.LogProbability(parameters, action) = gaussian.LogProbability(parameters, action)
+            member _.Score(parameters, action, score) = gaussian.Score(parameters, action, score)
+            member _.Entropy parameters = gaussian.Entropy parameters
+            member _.EntropyGradient(parameters, gradient) = gaussian.EntropyGradient(parameters, gradient)
+            member _.Kl(before, after) = gaussian.Kl(before, after)
+            member _.Metric = gaussian.Metric }
+
+    let policy = Policy.create [] 0.0 (numbersOf 2) unboundedActions
+
+    { Policy = { policy with Family = family }
+      // The mean is 100 t + i. The bias and log σ are 0.
+      Parameters = Vector.ofArray [| 100f; 1f; 0f; 0f |]
+      Normaliser = Unnormalised }
+
 let private failures =
     testList
         "a number that is not finite, or an exception,"
@@ -542,6 +573,49 @@ let private failures =
               (fun ((count, horizon), b) ->
                   let later = { b with Step = b.Step + horizon }
                   Result.isOk (collectBreaking [ later ] horizon 1 (numbered count)))
+
+          testProperty "that the policy draws as an action is reported, and no environment receives it"
+          <| Prop.forAll
+              (shapes
+               |> Gen.bind (fun (count, horizon) ->
+                   Gen.zip
+                       (Gen.constant (count, horizon))
+                       (Gen.nonEmptyListOf (Gen.zip (Gen.choose (0, horizon - 1)) (Gen.choose (0, count - 1)))))
+               |> Gen.zip (Gen.elements [ nanf; infinityf; -infinityf ])
+               |> Arb.fromGen)
+              (fun (number, ((count, horizon), places)) ->
+                  let received = ref 0
+
+                  let environment =
+                      { new Wrapped<Counter>(breaking []) with
+                          override _.ActionSpace = unboundedActions
+
+                          override _.Observe(state, observation) =
+                              observation[0] <- float32 state.Time
+                              observation[1] <- float32 state.Number
+
+                          override _.Step(_, action, state) =
+                              if not (Single.IsFinite action[0]) then
+                                  Interlocked.Increment &received.contents |> ignore
+
+                              { State = { state with Time = state.Time + 1 }
+                                Reward = 0.0
+                                Terminated = false
+                                Truncated = false } }
+
+                  let t, i = List.min places
+
+                  let isReported threads =
+                      Rollout.collect
+                          environment
+                          (drawing number (Set.ofList places))
+                          horizon
+                          threads
+                          (Key.ofSeed 2L)
+                          (numbered count)
+                      |> isError (NonFinitePolicy("Breaking-v0", i, int64 t))
+
+                  List.forall isReported [ 1; 2; 3; 8 ] && received.Value = 0)
 
           testProperty "that is the first of several is reported, and the same one on any number of threads"
           <| Prop.forAll

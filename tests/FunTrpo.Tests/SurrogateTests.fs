@@ -34,7 +34,7 @@ let private comparing =
                               Advantages =
                                   ImmutableArray.CreateRange(Seq.skip first case.Advantages |> Seq.truncate count) }
 
-                      Surrogate.at (Surrogate.withEntropyBonus bonus only.Surrogate) moved
+                      Surrogate.compare (Surrogate.withEntropyBonus bonus only.Surrogate) moved
 
                   let each = Array.init rows (fun row -> (gainOf row 1).Gain)
                   let all = gainOf 0 rows

@@ -189,7 +189,7 @@ let private byHand (setup: Setup<'State>) (state: TrainingState<'State>) =
 
     let observations = Normaliser.apply normaliser batch.Observations
 
-    let critic = CriticFit.updateReturnUnit estimated.Returns state.Critic
+    let critic = { state.Critic with Unit = ReturnUnit.update estimated.Returns state.Critic.Unit }
 
     let advantages =
         if configuration.NormaliseAdvantages then
@@ -213,6 +213,7 @@ let private byHand (setup: Setup<'State>) (state: TrainingState<'State>) =
             estimated.Returns
             (Key.named "critic" key)
             critic
+        |> Result.defaultWith failtest
 
     {| Improvement = improvement
        Critic = critic
@@ -532,6 +533,36 @@ let private failures =
               | [ Error(NonFiniteStage(stage, "CartPole-v1", iteration)) ] ->
                   Expect.equal (stage, iteration) ("policy", 1) "stage and iteration"
               | results -> failtest $"%A{results}"
+          }
+
+          test "a critic's fit that becomes infinite is an error that names the stage and the iteration" {
+              let inner = failing "nothing" 0
+
+              let large =
+                  { new Wrapped<int>(inner) with
+                      override _.Id = "Large-v0"
+
+                      override _.Observe(time, observation) =
+                          inner.Observe(time, observation)
+
+                          for i in 0 .. observation.Length - 1 do
+                              observation[i] <- 1e16f * (observation[i] + 1f) }
+
+              let unmoved: ImprovementRule =
+                  fun _ surrogate ->
+                      Ok
+                          { Parameters = surrogate.Parameters
+                            Outcome = NoGradient
+                            Comparison = Surrogate.compare surrogate surrogate.Parameters
+                            GradientNorm = 0.0
+                            Solution = None }
+
+              let configuration = { small with NormaliseObservations = false; CriticHidden = [] }
+              let setup = { setupOf 1 configuration large with Improve = unmoved }
+
+              match Training.update setup (TrainingState.start setup 1L) with
+              | Error(NonFiniteStage("critic's Gauss-Newton product", "Large-v0", 1)) -> ()
+              | result -> failtest $"%A{Result.map fst result}"
           }
 
           for reward in [ 3e38; 1e39; 1e308 ] do

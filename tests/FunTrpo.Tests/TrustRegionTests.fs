@@ -110,7 +110,7 @@ let private moves =
 
                   match it.Outcome, settings.StepRule with
                   | Moved(fraction, tries), TrustRegionStep(_, lineSearch) ->
-                      let again = Surrogate.at case.Surrogate it.Parameters
+                      let again = Surrogate.compare case.Surrogate it.Parameters
                       Expect.equal again it.Comparison "the comparison is that of the new parameters"
                       Expect.isGreaterThan again.Gain 0.0 "gain"
                       Expect.isLessThanOrEqual again.MeanKl delta "mean KL"
@@ -126,7 +126,7 @@ let private moves =
 
                       Expect.equal
                           it.Comparison
-                          (Surrogate.at surrogate case.Parameters)
+                          (Surrogate.compare surrogate case.Parameters)
                           "the comparison is with itself"
 
                       Expect.equal it.Comparison.MeanKl 0.0 "mean KL"
@@ -299,6 +299,25 @@ let private fixedSteps =
                       expectClose tolerance ((actual - x).L2Norm()) 0.0 "H⁻¹g"
                       let expected = Vector.addScaled learningRate solution case.Parameters
                       Expect.equal it.Parameters expected "θ + lr·x")
+          propertyOf
+              200
+              "that changes no parameter is not taken: there is no curvature, or the learning rate is too small"
+              (Gen.zip3
+                  (Gen.elements [ 0.0; 1e-300 ])
+                  (Gen.zip policyCase learningRate)
+                  (Gen.elements [ Gradient; accurate ]))
+              (fun (tiny, (case, learningRate), direction) ->
+                  let tooShort = improve (settings direction tiny 0.1 1.0) case.Surrogate
+                  isUnchanged case tooShort
+                  Expect.contains [ NoGradient; LineSearchFailed 1 ] tooShort.Outcome "outcome"
+
+                  // A negative damping makes every curvature negative, so conjugate gradient stops at x = 0.
+                  let flat = improve (settings accurate learningRate -1e6 1.0) case.Surrogate
+                  isUnchanged case flat
+
+                  if flat.Outcome <> NoGradient then
+                      Expect.equal flat.Outcome NoCurvature "outcome"
+                      Expect.isTrue (Vector.toArray flat.Solution.Value.X |> Array.forall ((=) 0f)) "x = 0")
           propertyOf
               60
               "gains as its slope promises where it is short"

@@ -316,7 +316,7 @@ let private surrogates =
                       |> Array.mapi (fun row change -> change * vine.Returns[row])
                       |> Array.sum
 
-                  let gain = (Surrogate.at seen.Surrogate theta).Gain
+                  let gain = (Surrogate.compare seen.Surrogate theta).Gain
                   let scale = 1.0 + (vine.Returns |> Seq.map abs |> Seq.max)
                   expectClose (2e-5 * scale) gain (expected / float vine.States) "gain")
 

@@ -73,7 +73,7 @@ let tests =
                   Ok
                       { Parameters = surrogate.Parameters
                         Outcome = LineSearchFailed 1
-                        Comparison = Surrogate.at surrogate surrogate.Parameters
+                        Comparison = Surrogate.compare surrogate surrogate.Parameters
                         GradientNorm = 1.0
                         Solution = None }
 

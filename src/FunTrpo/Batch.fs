@@ -1,0 +1,59 @@
+namespace FunTrpo
+
+open System.Collections.Immutable
+
+/// What follows a row of a batch.
+type End =
+    /// The next row belongs to the same episode.
+    | Continues = 0uy
+    /// The task ended: no reward follows.
+    | Terminated = 1uy
+    /// A time limit ended the episode: the value of what would have followed is bootstrapped.
+    | Truncated = 2uy
+    /// The rollout ended inside the episode, which the next rollout continues: the value of what follows is bootstrapped.
+    | Interrupted = 3uy
+
+/// The state of one of the environments that a rollout steps side by side, between two steps.
+[<Struct>]
+type Instance<'State> =
+    {
+        State: 'State
+        /// The sum of the rewards of the current episode so far.
+        Return: float
+        /// The number of steps of the current episode so far.
+        Length: int
+        /// The number of steps of this instance since training began.
+        Steps: int64
+    }
+
+/// An episode that ended during a rollout.
+[<Struct>]
+type Episode =
+    {
+        /// The undiscounted sum of the rewards.
+        Return: float
+        /// The number of steps.
+        Length: int
+    }
+
+/// The steps of a rollout as N = Instances · Horizon rows: instance after instance, and step after step within each instance. Row
+/// i · Horizon + t is step t of instance i.
+type Batch =
+    {
+        Instances: int
+        /// The number of steps of each instance.
+        Horizon: int
+        /// The raw observations before each step: N × the width of the observation space.
+        Observations: Matrix
+        /// The actions as the policy drew them, before scaling and clipping: N × the width of the action space.
+        Actions: Matrix
+        /// The reward of each step: N numbers.
+        Rewards: ImmutableArray<float>
+        /// What follows each row: N values.
+        Ends: ImmutableArray<End>
+        /// The raw observation after each truncated or interrupted row, in the order of those rows: M × the width of the observation
+        /// space, where M is the number of these rows.
+        BootstrapObservations: Matrix
+        /// The episodes that ended, in the order in which they ended.
+        Episodes: ImmutableArray<Episode>
+    }

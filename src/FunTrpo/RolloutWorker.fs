@@ -1,0 +1,208 @@
+namespace FunTrpo
+
+open System
+open System.Collections.Generic
+open System.Collections.Immutable
+open FunTrpo.Kernels
+
+/// The rows of a batch while they are written.
+[<NoComparison; NoEquality>]
+type internal BatchRows = { Observations: float32[]; Actions: float32[]; Rewards: float[]; Ends: End[] }
+
+/// What all workers of a rollout share.
+[<NoComparison; NoEquality; RequireQualifiedAccess>]
+type internal RolloutTask<'State> =
+    {
+        Environment: Environment<'State>
+        Actor: Actor
+        /// The network of the actor's policy at its parameters.
+        Network: NetworkAt
+        Horizon: int
+        Key: Key
+        Instances: ImmutableArray<Instance<'State>>
+        Rows: BatchRows
+    }
+
+/// The phases of one step of a rollout, in their order.
+type internal RolloutPhase =
+    /// The environments write their observations.
+    | Observation = 0
+    /// The policy computes distributions and draws actions. No environment is called.
+    | Policy = 1
+    /// The environments take the actions.
+    | Step = 2
+
+/// Where a fault occurred: the time step, the phase and the instance. The first fault in this order is reported, so the report does not
+/// depend on the number of threads.
+type internal RolloutPlace = (struct (int * RolloutPhase * int))
+
+/// Steps the instances first … last − 1 of a rollout side by side on one thread, so that the network evaluates all their observations at
+/// once.
+type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last: int) =
+    let environment, actor, network = task.Environment, task.Actor, task.Network
+    let horizon, rows = task.Horizon, task.Rows
+    let width = last - first
+    let family = actor.Policy.Family
+    let observationWidth = Space.width environment.ObservationSpace
+    let parameterWidth = family.ParameterWidth
+    let actionWidth = family.ActionWidth
+    let current = Array.init width (fun i -> task.Instances[first + i])
+
+    let keysNamed name = Array.init width (fun i -> task.Key |> Key.at (int64 (first + i)) |> Key.named name)
+
+    let actionKeys = keysNamed "action"
+    let stepKeys = keysNamed "environment"
+    let resetKeys = keysNamed "reset"
+    let networkInputs = Array.zeroCreate<float32>(width * observationWidth)
+    let distributions = Array.zeroCreate<float32>(width * parameterWidth)
+    let clipped = Array.zeroCreate<float32> actionWidth
+    let following = Array.zeroCreate<float32> observationWidth
+    // In the order of time: `Bootstraps` sorts them by row.
+    let bootstrapRows = List<int>()
+    let bootstrapObservations = List<float32>()
+    let faults = List<struct (RolloutPlace * Fault)>()
+    let rowOf i t = (first + i) * horizon + t
+
+    /// The current phase.
+    let mutable phase = RolloutPhase.Observation
+
+    /// The instance whose environment is called, to which an exception is attributed; without meaning in the phase `Policy`.
+    let mutable called = 0
+
+    let fail t phase i fault = faults.Add(struct (struct (t, phase, first + i), fault))
+
+    let failObservation t phase i steps = fail t phase i (Environment.badObservation environment (first + i) steps)
+
+    /// Writes the observation of the state to a row of a block. Returns whether it is valid.
+    let writeObservation state (block: float32[]) row =
+        let observation = block.AsSpan(row * observationWidth, observationWidth)
+        environment.Observe(state, observation)
+        Space.isValidObservation environment.ObservationSpace (Span.op_Implicit observation)
+
+    /// Writes the raw observations of all instances before step t to the batch and to the inputs of the network.
+    let observe t =
+        phase <- RolloutPhase.Observation
+
+        for i in 0 .. width - 1 do
+            called <- i
+
+            if not (writeObservation current[i].State rows.Observations (rowOf i t)) then
+                failObservation t RolloutPhase.Observation i current[i].Steps
+
+            rows.Observations
+                .AsSpan(rowOf i t * observationWidth, observationWidth)
+                .CopyTo(networkInputs.AsSpan(i * observationWidth))
+
+    let distributionOf i = ReadOnlySpan(distributions, i * parameterWidth, parameterWidth)
+
+    /// Computes the action distributions of all instances from their normalised observations.
+    let forward t =
+        phase <- RolloutPhase.Policy
+        Normaliser.applyTo actor.Normaliser (ReadOnlySpan networkInputs) (networkInputs.AsSpan())
+        network.Forward(ReadOnlyMemory networkInputs, distributions.AsMemory())
+
+        for i in 0 .. width - 1 do
+            if not (Reductions.AllFinite(distributionOf i)) then
+                let observation = ReadOnlySpan(rows.Observations, rowOf i t * observationWidth, observationWidth)
+
+                Actor.nonFiniteAction environment actor observation (first + i) current[i].Steps
+                |> fail t RolloutPhase.Policy i
+
+    let actionOf i t = rows.Actions.AsSpan(rowOf i t * actionWidth, actionWidth)
+
+    /// Draws an action for each instance and stores it in the batch. A distribution of the library with finite parameters only draws finite
+    /// actions; a family of a caller may not.
+    let draw t =
+        for i in 0 .. width - 1 do
+            let action = actionOf i t
+            family.Sample(distributionOf i, Key.at (int64 t) actionKeys[i], action)
+
+            if not (Reductions.AllFinite(Span.op_Implicit action)) then
+                fail t RolloutPhase.Policy i (NonFinitePolicy(environment.Id, first + i, current[i].Steps))
+
+    /// Steps the environment of instance i with its action of step t, scaled and clipped to the action space.
+    let act t i =
+        phase <- RolloutPhase.Step
+        called <- i
+        Policy.toAction actor.Policy (Span.op_Implicit (actionOf i t)) (clipped.AsSpan())
+        environment.Step(Key.at (int64 t) stepKeys[i], ReadOnlySpan clipped, current[i].State)
+
+    let endOf t (next: Transition<'State>) =
+        if next.Terminated then End.Terminated
+        elif next.Truncated then End.Truncated
+        elif t = horizon - 1 then End.Interrupted
+        else End.Continues
+
+    /// Records the transition of instance i in step t, and moves the instance to the next state or to a new episode.
+    let record t i (next: Transition<'State>) =
+        let row = rowOf i t
+        let steps = current[i].Steps + 1L
+        rows.Rewards[row] <- next.Reward
+        rows.Ends[row] <- endOf t next
+
+        if not (Environment.isReward next.Reward) then
+            fail t RolloutPhase.Step i (Environment.badReward environment (first + i) steps next.Reward)
+
+        if rows.Ends[row] = End.Truncated || rows.Ends[row] = End.Interrupted then
+            following.AsSpan().Clear()
+
+            if not (writeObservation next.State following 0) then
+                failObservation t RolloutPhase.Step i steps
+
+            bootstrapRows.Add row
+            bootstrapObservations.AddRange following
+
+        current[i] <-
+            if next.Terminated || next.Truncated then
+                { State = environment.Reset(Key.at (int64 t) resetKeys[i])
+                  Return = 0.0
+                  Length = 0
+                  Steps = steps }
+            else
+                { State = next.State
+                  Return = current[i].Return + next.Reward
+                  Length = current[i].Length + 1
+                  Steps = steps }
+
+    /// The instances after the last step taken.
+    member _.Current = current
+    member _.Faults = faults
+
+    /// The observations after truncated and interrupted rows, in the order of those rows.
+    member _.Bootstraps =
+        let order = Array.init bootstrapRows.Count id
+        Array.sortInPlaceBy (fun i -> bootstrapRows[i]) order
+
+        [| for i in order do
+               for column in 0 .. observationWidth - 1 do
+                   bootstrapObservations[i * observationWidth + column] |]
+
+    /// Advances all instances by one step, or up to the phase with a fault.
+    member private _.StepAll t =
+        observe t
+
+        if faults.Count = 0 then
+            forward t
+
+        if faults.Count = 0 then
+            draw t
+
+        if faults.Count = 0 then
+            for i in 0 .. width - 1 do
+                record t i (act t i)
+
+    /// Takes all steps of the horizon, or stops after the step with the first fault.
+    member this.Run() =
+        let mutable t = 0
+
+        while t < horizon && faults.Count = 0 do
+            try
+                this.StepAll t
+            with error ->
+                if phase = RolloutPhase.Policy then
+                    reraise () // No environment was called.
+
+                let steps = current[called].Steps + (if phase = RolloutPhase.Step then 1L else 0L)
+                fail t phase called (FailedEnvironment(error, environment.Id, first + called, steps))
+
+            t <- t + 1
