@@ -132,7 +132,7 @@ module Check =
             seen.Add observation
 
             if not (Space.isValidObservation environment.ObservationSpace observation.Span) then
-                fault <- Some(Environment.badObservation environment number step)
+                fault <- Some(Environment.observationFault environment number step)
 
         try
             let mutable state = environment.Reset(Key.named "reset" key)
@@ -147,8 +147,8 @@ module Check =
                 state <- next.State
                 rewards.Add next.Reward
 
-                if not (Environment.isReward next.Reward) then
-                    fault <- Some(Environment.badReward environment number step next.Reward)
+                if not (Environment.isValidReward next.Reward) then
+                    fault <- Some(Environment.rewardFault environment number step next.Reward)
 
                 observe state
 
@@ -306,7 +306,7 @@ module Check =
 
     let private improper (environment: Environment<'State>) =
         [ for what, space in [ "observation", environment.ObservationSpace; "action", environment.ActionSpace ] do
-              if not (Space.isProper space) then
+              if not (Space.isValid space) then
                   ImproperSpace(what, space) ]
 
     /// Plays several hundred random steps (at most 2,000) and returns the findings; an empty list means that nothing was found.

@@ -59,7 +59,7 @@ module Evaluation =
                 let! observation = attempt steps (fun () -> Environment.observation environment state)
 
                 if not (Space.isValidObservation environment.ObservationSpace observation.Span) then
-                    return! Error(Environment.badObservation environment instance steps)
+                    return! Error(Environment.observationFault environment instance steps)
                 else
                     let! action =
                         match choose observation with
@@ -71,10 +71,10 @@ module Evaluation =
                     let! next = attempt (steps + 1L) (fun () -> environment.Step(key, clipped.Span, state))
 
                     return!
-                        if Environment.isReward next.Reward then
+                        if Environment.isValidReward next.Reward then
                             Ok next
                         else
-                            Error(Environment.badReward environment instance (steps + 1L) next.Reward)
+                            Error(Environment.rewardFault environment instance (steps + 1L) next.Reward)
             }
 
         let rec play (state: 'State) steps total =
