@@ -27,8 +27,10 @@ type Environment<'State> =
     /// The name of the environment, such as `CartPole-v1`.
     abstract Id: string
 
+    /// The set of possible observations. It never changes.
     abstract ObservationSpace: Space
 
+    /// The set of possible actions. It never changes.
     abstract ActionSpace: Space
 
     /// Returns the start state of an episode. All randomness comes from `key`.
