@@ -51,7 +51,7 @@ let configuration delta = { Configuration.standard with Hidden = []; Delta = del
 /// The vectors a of each row with F = Σ a aᵀ: the rows of J times the square roots of the metric, which is diagonal for a Gaussian.
 let rowsOf (surrogate: Surrogate) : RowFisher.Row[] =
     let parameters = surrogate.Parameters.Length
-    let outputs = surrogate.Linearization.Forward
+    let outputs = surrogate.Linearization.Outputs
     let metric = Array.zeroCreate<float32>(outputs.Rows * outputs.Columns)
     surrogate.Policy.Family.Metric.Factors(outputs.Rows, outputs.Columns, outputs.Span, metric.AsSpan())
 

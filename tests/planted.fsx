@@ -149,7 +149,7 @@ let all =
                 slip
                     "the KL of categoricals is that of new and old"
                     "kl <- kl + exp oldLogP *"
-                    "kl <- kl - exp (float newLogits[i] - newTotal) *"
+                    "kl <- kl - exp (logProbability newLogits newTotal i) *"
                 slip "the score of log σ lacks −1" "float32 (z * z - 1.0)" "float32 (z * z)"
                 slip "the metric of log σ is 1" "<- 2f" "<- 1f"
                 slip
@@ -160,15 +160,15 @@ let all =
                 slip "a Gaussian's entropy lacks ½" "+ 0.5 + halfLogTwoPi" "+ halfLogTwoPi" ]
           core
               [ "Normaliser"; "an iteration" ]
-              "Normaliser.fs"
+              "Moments.fs"
               [ slip
                     "merged moments divide by the count twice"
-                    "a.Seen * b.Seen / count)"
-                    "a.Seen * b.Seen / (count * count))"
+                    "* b.RowCount / count) }"
+                    "* b.RowCount / (count * count)) }"
                 slip
                     "the variance divides by n − 1"
-                    "this.Squares[column] / this.Seen"
-                    "this.Squares[column] / (this.Seen - 1.0)" ]
+                    "this.SquaredDeviationSums[column] / this.RowCount"
+                    "this.SquaredDeviationSums[column] / (this.RowCount - 1.0)" ]
           core
               [ "Training" ]
               "Normaliser.fs"
@@ -214,7 +214,7 @@ let all =
           core
               [ "surrogate and Fisher" ]
               "Fisher.fs"
-              [ slip "the Fisher matrix is a sum and not a mean" "1f / float32 linearization.Value.Forward.Rows" "1f"
+              [ slip "the Fisher matrix is a sum and not a mean" "1f / float32 linearization.Value.Outputs.Rows" "1f"
                 slip "the Fisher matrix is not damped" "float32 damping, v.Span" "0f, v.Span"
                 slip
                     "a sample of the rows is the first of them"
@@ -468,8 +468,8 @@ let all =
                     "\"squaredDeviations\" moments.Variance"
                 slip
                     "scaled actions are forgotten by files"
-                    "IsScaled = (property \"scaledActions\" node).GetBoolean()"
-                    "IsScaled = ((property \"scaledActions\" node).GetBoolean() && false)" ]
+                    "let isScaled = (property \"scaledActions\" node).GetBoolean()"
+                    "let isScaled = (property \"scaledActions\" node).GetBoolean() && false" ]
           core
               [ "parallel work"; "surrogate and Fisher" ]
               "Parallel.fs"

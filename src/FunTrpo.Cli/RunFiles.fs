@@ -164,7 +164,7 @@ let private writeOwner path =
 /// The process that holds the lock, as it describes itself.
 let private ownerOf path =
     try
-        match OrdinaryFile.read 1000L (Path.Combine(path, ownerFile)) with
+        match RegularFile.read 1000L (Path.Combine(path, ownerFile)) with
         | Ok bytes -> Encoding.UTF8.GetString bytes.Span
         | Error _ -> "another process"
     with

@@ -35,7 +35,7 @@ module Architecture =
         |> Option.defaultWith (fun () -> string activation)
 
     /// The number of layers that a network may have. Layers are nested, so many more would overflow the stack.
-    let internal mostLayers = 1000
+    let internal maxLayers = 1000
 
     /// The architecture of dense layers with these units and a common activation.
     let uniform hidden activation : Architecture =
@@ -57,11 +57,8 @@ module Architecture =
     let private readDense arguments =
         match arguments with
         | [ (units: string); name ] ->
-            match
-                Int32.TryParse(units, NumberStyles.None, CultureInfo.InvariantCulture),
-                activations |> List.tryFind (fun (known, _) -> known = name)
-            with
-            | (true, units), Some(_, activation) when units > 0 -> Some(HiddenLayer.Dense(units, activation))
+            match Int32.TryParse(units, NumberStyles.None, CultureInfo.InvariantCulture), tryActivation name with
+            | (true, units), Some activation when units > 0 -> Some(HiddenLayer.Dense(units, activation))
             | _ -> None
         | _ -> None
 
@@ -95,8 +92,8 @@ module Architecture =
     let parse (text: string) : Result<Architecture, string> =
         let layers = if text = "" then [||] else text.Split ','
 
-        if layers.Length > mostLayers then
-            Error $"there are {layers.Length} layers, and at most {mostLayers} are allowed"
+        if layers.Length > maxLayers then
+            Error $"there are {layers.Length} layers, and at most {maxLayers} are allowed"
         else
             (layers, Ok [])
             ||> Array.foldBack (fun text later ->
@@ -104,7 +101,8 @@ module Architecture =
 
     /// A network for observations of the space. The hidden layers are followed by a linear layer with `outputs` outputs, whose weights are
     /// initialised with `gain`. After these come `stateIndependent` parameters as outputs, such as the log σ of a Gaussian policy.
-    /// They start at `initial`. If observations are indices, the first layer is an embedding.
+    /// They start at `initial`. If observations are indices, the first layer is an embedding. Throws an `ArgumentException` if a layer has
+    /// more parameters than fit into a pooled buffer.
     let network observationSpace gain outputs stateIndependent initial (architecture: Architecture) =
         let first =
             match observationSpace with
@@ -113,19 +111,17 @@ module Architecture =
             | Box _
             | MultiBinary _ -> Dense.withStateIndependent
 
-        let hidden (HiddenLayer.Dense(units, activation)) layer : LayerBuilder =
-            layer Dense.hiddenGain units activation 0 0.0
+        let hidden construct (HiddenLayer.Dense(units, activation)) : LayerBuilder =
+            construct Dense.hiddenGain units activation 0 0.0
 
-        let output layer : LayerBuilder = layer gain outputs Activation.Identity stateIndependent initial
+        let output construct : LayerBuilder = construct gain outputs Activation.Identity stateIndependent initial
 
         let layers =
             match architecture with
             | [] -> output first
-            | layer :: others ->
-                let deeper =
-                    List.foldBack (fun layer rest -> (>=>) (hidden layer Dense.withStateIndependent) rest) others
-
-                (>=>) (hidden layer first) (deeper (output Dense.withStateIndependent))
+            | head :: tail ->
+                let hiddenLayers = hidden first head :: List.map (hidden Dense.withStateIndependent) tail
+                List.foldBack (>=>) hiddenLayers (output Dense.withStateIndependent)
 
         Network.create (Space.width observationSpace) layers
 

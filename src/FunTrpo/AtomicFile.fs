@@ -63,4 +63,4 @@ module internal AtomicFile =
         replace path (fun stream -> stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes content)))
 
     /// As `replace`, and the new file is on the disk when the function returns.
-    let replaceDurably path (write: Stream -> unit) = replace path write
+    let replaceDurably path (write: Stream -> unit) = replace path (fun stream -> write stream)

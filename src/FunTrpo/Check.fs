@@ -46,7 +46,7 @@ module Check =
             if Space.isValidObservation environment.ObservationSpace observation.Span then
                 None
             else
-                Some(Environment.badObservation environment number step)
+                Some(Environment.observationFault environment number step)
 
         try
             try
@@ -64,8 +64,8 @@ module Check =
                     current <- if next.Terminated || next.Truncated then ValueNone else ValueSome state
                     rewards.Add next.Reward
 
-                    if not (Environment.isReward next.Reward) then
-                        fault <- Some(Environment.badReward environment number step next.Reward)
+                    if not (Environment.isValidReward next.Reward) then
+                        fault <- Some(Environment.rewardFault environment number step next.Reward)
 
                     fault <- observe step state |> Option.orElse fault
 
@@ -222,7 +222,7 @@ module Check =
 
     let private improper (environment: Environment<'State>) =
         [ for what, space in [ "observation", environment.ObservationSpace; "action", environment.ActionSpace ] do
-              if not (Space.isProper space) then
+              if not (Space.isValid space) then
                   ImproperSpace(what, space) ]
 
     /// Plays several hundred random steps (at most 2,000) and returns the findings; an empty list means that nothing was found.

@@ -74,7 +74,7 @@ module Checkpoint =
 
             for streak in [ state.Streaks.Unmoved; state.Streaks.LowEntropy; state.Streaks.SigmaBound ] do
                 writer.Write streak.Count
-                writer.Write streak.Told)
+                writer.Write streak.LongestReported)
 
     let private returnsSection (state: TrainingState<'State>) =
         Section.written "returns" (fun writer ->
@@ -225,7 +225,7 @@ module Checkpoint =
         configuration
 
     let private readStreak (reader: ByteReader) : Streak =
-        { Count = readSmallCount reader; Told = readSmallCount reader }
+        { Count = readSmallCount reader; LongestReported = readSmallCount reader }
 
     let private readInstance (codec: StateCodec<'State>) (reader: ByteReader) : Instance<'State> =
         let total = (readFloats reader 1)[0]
@@ -351,7 +351,7 @@ module Checkpoint =
     /// Opens the file and reads from it. What is wrong with the file is `Damaged`.
     let private reading path (read: SectionReader -> Result<'T, Fault>) =
         try
-            match OrdinaryFile.reasonAgainst path with
+            match RegularFile.reasonAgainst path with
             | Some reason -> Error(Damaged(path, $"it {reason}"))
             | None ->
                 use stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read ||| FileShare.Delete)

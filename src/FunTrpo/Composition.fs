@@ -7,8 +7,8 @@ open FunTrpo.Kernels
 [<AutoOpen>]
 module Composition =
 
-    /// The size of two layers together. More numbers than memory is lent for are refused; in 32 bits they would wrap around.
-    let private together (first: int) (second: int) =
+    /// first + second. Throws an `ArgumentException` if the sum exceeds the largest pooled buffer. Computed in 64 bits to avoid overflow.
+    let private checkedSum (first: int) (second: int) =
         let size = int64 first + int64 second
 
         if size > int64 PooledBuffer.Largest then
@@ -78,8 +78,8 @@ module Composition =
     /// First `first`, then `second` on its output. The parameters are those of the first, then those of the second.
     let private compose (first: PackedLayer) (second: PackedLayer) =
         let split = first.PackedCount
-        let parameterCount = together first.ParameterCount second.ParameterCount
-        let packedCount = together split second.PackedCount
+        let parameterCount = checkedSum first.ParameterCount second.ParameterCount
+        let packedCount = checkedSum split second.PackedCount
 
         { new PackedLayer() with
             member _.Inputs = first.Inputs
@@ -105,7 +105,7 @@ module Composition =
                 composeAt first.Stride split (first.At(packed.Slice(0, split))) (second.At(packed.Slice split)) }
 
     /// First one layer, then the other, on as many inputs as the first one has outputs. The parameters are those of the first, then those of
-    /// the second.
+    /// the second. The builder throws an `ArgumentException` if they are more than `PooledBuffer.Largest`.
     let (>=>) (first: LayerBuilder) (second: LayerBuilder) : LayerBuilder =
         fun inputs ->
             let first = first inputs

@@ -75,7 +75,7 @@ module CriticFit =
         let batchSize = min settings.BatchSize (max 1 observations.Rows)
         let moments = [ state.Optimiser.FirstMoment; state.Optimiser.SecondMoment ]
         use packed = new Network.Packed(network, state.Parameters, moments)
-        let parameters, mean, square = packed.Parameters, packed.Companion 0, packed.Companion 1
+        let parameters, mean, square = packed.Parameters, packed.Moment 0, packed.Moment 1
         use gradient = PooledBuffer.Rent packed.Count
         use inputs = PooledBuffer.Rent(batchSize, network.Inputs)
         use errors = PooledBuffer.Rent batchSize
@@ -86,7 +86,7 @@ module CriticFit =
             let minibatch = Matrix.gatherTo inputs.Memory rows observations
             let errors = errors.Memory.Slice(0, rows.Length)
             use at = packed.Linearize minibatch
-            let values = Matrix.flatten at.Forward
+            let values = Matrix.flatten at.Outputs
             differencesTo errors (2.0 / float rows.Length) values (fun row -> target rows.Span[row])
             at.PullbackPacked(asColumn errors, gradient.Memory)
             steps <- steps + 1L
@@ -109,8 +109,7 @@ module CriticFit =
 
         { state with
             Parameters = packed.UnpackParameters()
-            Optimiser =
-                { FirstMoment = packed.UnpackCompanion 0; SecondMoment = packed.UnpackCompanion 1; Steps = steps } }
+            Optimiser = { FirstMoment = packed.UnpackMoment 0; SecondMoment = packed.UnpackMoment 1; Steps = steps } }
 
     /// A comparison of a critic with the one before the fit.
     [<Struct>]
@@ -165,7 +164,7 @@ module CriticFit =
         /// reduces the error there. The error names a quantity that became NaN or infinite.
         member _.Step parameters =
             use at = Network.linearize network parameters observations
-            let values = Matrix.flatten at.Forward
+            let values = Matrix.flatten at.Outputs
             let fit = fitOf values
             differencesTo errors.Memory (-1.0 / rows) values target
             at.Pullback(asColumn errors.Memory, descent.Memory)

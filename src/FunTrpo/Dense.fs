@@ -41,18 +41,20 @@ module Dense =
     let private linearizeDense (kernel: DenseLayer) (packed: ReadOnlyMemory<float32>) (transposed: Lazy<PooledBuffer>) =
         fun rows (input: ReadOnlyMemory<float32>) inputStride ->
             let output = PooledBuffer.Rent(rows, kernel.Stride)
-            let isKept = not (kernel.IsLinear || kernel.IsTanh)
-            let derivative = PooledBuffer.Rent((if isKept then rows else 0), kernel.Stride)
+
+            // f′ of a linear layer is 1, and that of tanh follows from the output.
+            let storesDerivative = not (kernel.IsLinear || kernel.IsTanh)
+            let derivative = PooledBuffer.Rent((if storesDerivative then rows else 0), kernel.Stride)
             kernel.Forward(rows, packed.Span, input.Span, inputStride, output.Span, derivative.Span)
 
-            let slopes () =
+            let activationDerivatives () =
                 let kept = if kernel.IsTanh then output.Memory else derivative.Memory
                 ActivationDerivatives(Memory.op_Implicit kept, kernel.IsTanh)
 
             { new PackedLinearization with
                 member _.Output = Memory.op_Implicit output.Memory
-                member _.ActivationDerivatives = slopes ()
-                member _.Prefetch() = PrefetchQueue.Add((slopes ()).Kept)
+                member _.ActivationDerivatives = activationDerivatives ()
+                member _.Prefetch() = PrefetchQueue.Add((activationDerivatives ()).Kept)
 
                 member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
                     kernel.Pushforward(
@@ -60,7 +62,7 @@ module Dense =
                         packed.Span,
                         input.Span,
                         inputStride,
-                        (slopes ()).Kept,
+                        (activationDerivatives ()).Kept,
                         inputTangent,
                         parameterTangent,
                         outputTangent
@@ -105,8 +107,9 @@ module Dense =
                   if transposed.IsValueCreated then
                       transposed.Value.Dispose() }
 
-    /// A dense layer whose weights start orthogonal with the given gain, and whose biases start at zero. After its outputs come
-    /// `stateIndependent` more that depend on no input and are parameters themselves: they start at `initial`.
+    /// A dense layer whose initial weights are `gain` times an orthogonal matrix, and whose biases start at zero. After its outputs come
+    /// `stateIndependent` more that depend on no input (the log σ of a Gaussian policy, for instance). They are f of parameters that start at
+    /// `initial`; only linear layers use them.
     let withStateIndependent gain outputs activation stateIndependent (initial: float) : LayerBuilder =
         fun inputs ->
             let kernel = DenseLayer(inputs, outputs, outputs + stateIndependent, activation)
@@ -128,15 +131,11 @@ module Dense =
                 member _.Unpack(packed, parameters) = kernel.Unpack(packed, parameters)
                 member _.At packed = denseAt kernel packed }
 
-    /// A dense layer with a gain: its weights start `gain` times as long as an orthogonal matrix.
+    /// A dense layer whose initial weights are `gain` times an orthogonal matrix.
     let withGain gain outputs activation : LayerBuilder = withStateIndependent gain outputs activation 0 0.0
 
-    /// A linear layer with a gain, followed by `stateIndependent` outputs (the log σ of a Gaussian policy, for instance), which start
-    /// at `initial`.
-    let linearWithStateIndependent gain outputs stateIndependent initial : LayerBuilder =
-        withStateIndependent gain outputs Activation.Identity stateIndependent initial
-
-    /// The gain that keeps the scale of a layer's inputs through a non-linearity: √2.
+    /// The gain of hidden layers, √2. With ReLU it keeps the mean square of the activations from layer to layer (He, Zhang, Ren, Sun: "Delving
+    /// deep into rectifiers", 2015). For the other activations it is customary.
     let hiddenGain = sqrt 2.0
 
     /// A hidden layer: dense, with the gain √2.

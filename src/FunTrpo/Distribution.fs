@@ -3,59 +3,6 @@ namespace FunTrpo
 open System
 open FunTrpo.Kernels
 
-/// A symmetric matrix M for each row of a block, such as the Fisher information matrix of the distribution with the row's parameters.
-/// Each M is multiplied by many vectors u, so the factors of the products are computed once. Rows are `stride` numbers apart.
-type Metric =
-
-    /// Writes the factors that `Apply` needs, computed from each row of parameters. A row has as many factors as parameters.
-    abstract Factors: rows: int * stride: int * parameters: ReadOnlySpan<float32> * factors: Span<float32> -> unit
-
-    /// Replaces each row u by the product M u.
-    abstract Apply: rows: int * stride: int * factors: ReadOnlySpan<float32> * u: Span<float32> -> unit
-
-module Metric =
-
-    /// The identity, M = 1. It is the metric of a critic's values, whose distance is the squared difference.
-    let identity =
-        { new Metric with
-            member _.Factors(_, _, _, _) = ()
-            member _.Apply(_, _, _, _) = () }
-
-/// A family of action distributions. Each member computes a property of the distribution with the given row of parameters.
-///
-/// Rows are spans of float32. Sums, logarithms and exponentials are computed in float64. The KL is always KL(old ‖ new).
-type Family =
-
-    /// The number of parameters of a distribution, which is the number of outputs of the policy network.
-    abstract ParameterWidth: int
-
-    /// The number of float32 values in an action.
-    abstract ActionWidth: int
-
-    /// Draws an action from the distribution with `key`, and writes it to `action`.
-    abstract Sample: parameters: ReadOnlySpan<float32> * key: Key * action: Span<float32> -> unit
-
-    /// Writes the most probable action to `action`.
-    abstract Mode: parameters: ReadOnlySpan<float32> * action: Span<float32> -> unit
-
-    /// log p(action), or the logarithm of the density if actions are continuous.
-    abstract LogProbability: parameters: ReadOnlySpan<float32> * action: ReadOnlySpan<float32> -> float
-
-    /// Writes the score, ∂ log p(action) / ∂ parameters, to `score`.
-    abstract Score: parameters: ReadOnlySpan<float32> * action: ReadOnlySpan<float32> * score: Span<float32> -> unit
-
-    /// The entropy in nats; the differential entropy if actions are continuous.
-    abstract Entropy: parameters: ReadOnlySpan<float32> -> float
-
-    /// Writes ∂ entropy / ∂ parameters to `gradient`.
-    abstract EntropyGradient: parameters: ReadOnlySpan<float32> * gradient: Span<float32> -> unit
-
-    /// KL(old ‖ new) in nats.
-    abstract Kl: oldParameters: ReadOnlySpan<float32> * newParameters: ReadOnlySpan<float32> -> float
-
-    /// The Hessian of KL(old ‖ ·) in the parameters, at the old parameters: the Fisher information matrix.
-    abstract Metric: Metric
-
 module Distribution =
 
     /// log Σ exp of the logits. The largest logit is subtracted first, so no exponential overflows.
@@ -72,8 +19,12 @@ module Distribution =
 
         float largest + log sum
 
+    /// log p of the i-th alternative, where `total` is the log Σ exp of the logits.
+    let inline private logProbability (logits: ReadOnlySpan<float32>) (total: float) i = float logits[i] - total
+
     /// The softmax of the logits, separately for each of several independent choices. The i-th choice has `counts[i]` alternatives. The
-    /// logits and the returned probabilities are ordered choice after choice.
+    /// logits and the returned probabilities are ordered choice after choice. Throws an `ArgumentException` if there are fewer logits than
+    /// alternatives.
     let probabilities (counts: int list) (logits: ReadOnlySpan<float32>) =
         let all = Array.zeroCreate<float> logits.Length
         let mutable first = 0
@@ -83,7 +34,7 @@ module Distribution =
             let total = logSumExp choiceLogits
 
             for i in 0 .. count - 1 do
-                all[first + i] <- exp (float choiceLogits[i] - total)
+                all[first + i] <- exp (logProbability choiceLogits total i)
 
             first <- first + count
 
@@ -93,8 +44,8 @@ module Distribution =
     let private entropyOfLogits (logits: ReadOnlySpan<float32>) total =
         let mutable entropy = 0.0
 
-        for logit in logits do
-            let logP = float logit - total
+        for i in 0 .. logits.Length - 1 do
+            let logP = logProbability logits total i
             entropy <- entropy - exp logP * logP
 
         entropy
@@ -110,7 +61,7 @@ module Distribution =
                         let total = logSumExp logits
 
                         for i in 0 .. counts[c] - 1 do
-                            factors[first + i] <- float32 (exp (float logits[i] - total))
+                            factors[first + i] <- float32 (exp (logProbability logits total i))
 
             member _.Apply(rows, stride, factors, u) =
                 for c in 0 .. counts.Length - 1 do
@@ -121,11 +72,11 @@ module Distribution =
         let total = logSumExp logits
         let mutable remaining = Key.uniform key
         let mutable choice = 0
-        remaining <- remaining - exp (float logits[0] - total)
+        remaining <- remaining - exp (logProbability logits total 0)
 
         while remaining >= 0.0 && choice < logits.Length - 1 do
             choice <- choice + 1
-            remaining <- remaining - exp (float logits[choice] - total)
+            remaining <- remaining - exp (logProbability logits total choice)
 
         choice
 
@@ -145,7 +96,7 @@ module Distribution =
 
         for i in 0 .. logits.Length - 1 do
             let chosen = if i = choice then 1.0 else 0.0
-            score[i] <- float32 (chosen - exp (float logits[i] - total))
+            score[i] <- float32 (chosen - exp (logProbability logits total i))
 
     /// ∂H/∂logits = −p ⊙ (log p + H)
     let private entropyGradientOfLogits (logits: ReadOnlySpan<float32>) (gradient: Span<float32>) =
@@ -153,7 +104,7 @@ module Distribution =
         let entropy = entropyOfLogits logits total
 
         for i in 0 .. logits.Length - 1 do
-            let logP = float logits[i] - total
+            let logP = logProbability logits total i
             gradient[i] <- float32 (-(exp logP) * (logP + entropy))
 
     /// Σ p_old (log p_old − log p_new)
@@ -163,8 +114,8 @@ module Distribution =
         let mutable kl = 0.0
 
         for i in 0 .. oldLogits.Length - 1 do
-            let oldLogP = float oldLogits[i] - oldTotal
-            kl <- kl + exp oldLogP * (oldLogP - (float newLogits[i] - newTotal))
+            let oldLogP = logProbability oldLogits oldTotal i
+            kl <- kl + exp oldLogP * (oldLogP - logProbability newLogits newTotal i)
 
         kl
 

@@ -66,8 +66,8 @@ module Embedding =
         let outputs = tables.Outputs
         let stride = tables.Stride
 
-        /// Writes the outputs, and f′ to `derivatives` if that is not empty. f applies to the state-independent outputs too: a layer that
-        /// has such outputs is linear.
+        /// Writes the outputs, and f′ to `derivatives` if that is not empty. f is also applied to the state-independent outputs. Only linear
+        /// layers have such outputs.
         let forward
             rows
             (input: ReadOnlySpan<float32>)
@@ -122,7 +122,7 @@ module Embedding =
             member _.Dispose() = ()
 
     /// A layer for rows of indices, the i-th of which is less than `counts[i]`. It has `outputs` outputs, followed by `stateIndependent`
-    /// state-independent ones. The parameters of the indices are initialised with normal random numbers, scaled so that an output before f
+    /// outputs that depend on no index. The parameters of the indices are initialised with normal random numbers, scaled so that an output before f
     /// has the standard deviation `gain`. The state-independent parameters start at `initial`. Throws an `ArgumentException` if the tables
     /// have more than `PooledBuffer.Largest` parameters. The layer throws one if an input is not a valid index.
     let layer (counts: int list) gain outputs activation stateIndependent (initial: float) : LayerBuilder =

@@ -27,8 +27,10 @@ type Environment<'State> =
     /// The name of the environment, such as `CartPole-v1`.
     abstract Id: string
 
+    /// The set of possible observations. It never changes.
     abstract ObservationSpace: Space
 
+    /// The set of possible actions. It never changes.
     abstract ActionSpace: Space
 
     /// Returns the start state of an episode. All randomness comes from `key`.
@@ -55,7 +57,7 @@ module Releasable =
 
     /// Calls `Release` if the state implements `Releasable`.
     let release (state: 'State) =
-        // A struct without resources is not boxed, so that it costs no memory.
+        // Skip the boxing of structs that cannot be `Releasable`.
         if not typeof<'State>.IsValueType || typeof<Releasable>.IsAssignableFrom typeof<'State> then
             match box state with
             | :? Releasable as releasable -> releasable.Release()
@@ -78,8 +80,10 @@ module Environment =
             (fun elapsed inner -> { Inner = inner; Elapsed = elapsed })
             inner
 
+    // Generic in the type of `inner`: if that is a struct, the runtime compiles code for its type and can inline its members, so the wrapper
+    // costs no call.
+
     /// The environment `inner`, with its episodes truncated after `limit` steps. Throws an `ArgumentException` if `limit` is less than 1.
-    /// If `inner` is a struct, the runtime compiles code for its type and can inline its members, so the wrapper costs no call.
     let withTimeLimit limit (inner: 'Inner :> Environment<'State>) =
         if limit < 1 then
             invalidArg (nameof limit) $"an episode has at least 1 step, and the limit is {limit}"
@@ -111,17 +115,17 @@ module Environment =
               member _.StateCodec = StateCodec.ofEnvironment<'State> inner |> Result.map timedCodec }
 
     /// The fault for an observation that `Space.isValidObservation` rejects.
-    let badObservation (environment: Environment<'State>) instance step =
+    let observationFault (environment: Environment<'State>) instance step =
         if Space.hasIndices environment.ObservationSpace then
             InvalidObservation(environment.Id, instance, step)
         else
             NonFiniteEnvironment("observation", environment.Id, instance, step)
 
     /// Whether the reward is valid: a finite number that is also finite in float32.
-    let isReward (reward: float) = Single.IsFinite(float32 reward)
+    let isValidReward (reward: float) = Single.IsFinite(float32 reward)
 
-    /// The fault for a reward that `isReward` rejects.
-    let badReward (environment: Environment<'State>) instance step (reward: float) =
+    /// The fault for a reward that `isValidReward` rejects.
+    let rewardFault (environment: Environment<'State>) instance step (reward: float) =
         if Double.IsFinite reward then
             OversizedEnvironment("reward", reward, environment.Id, instance, step)
         else

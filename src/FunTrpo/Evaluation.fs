@@ -59,7 +59,7 @@ module Evaluation =
                 let! observation = attempt steps (fun () -> Environment.observation environment state)
 
                 if not (Space.isValidObservation environment.ObservationSpace observation.Span) then
-                    return! Error(Environment.badObservation environment instance steps)
+                    return! Error(Environment.observationFault environment instance steps)
                 else
                     let! action = choose observation instance steps
                     let key = Key.at steps stepKey
@@ -87,8 +87,8 @@ module Evaluation =
                         steps <- steps + 1L
                         total <- total + next.Reward
 
-                        if not (Environment.isReward next.Reward) then
-                            fault <- Some(Environment.badReward environment instance steps next.Reward)
+                        if not (Environment.isValidReward next.Reward) then
+                            fault <- Some(Environment.rewardFault environment instance steps next.Reward)
             finally
                 if not isOver then
                     Releasable.release state

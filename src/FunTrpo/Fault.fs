@@ -7,11 +7,11 @@ open System.Globalization
 type Fault =
     /// A configuration field has a value that is not allowed: the field, the value as text, and the allowed values.
     | InvalidSetting of field: string * value: string * allowed: string
-    /// An environment produced a number that is NaN or infinite: the kind of number ("observation" or "reward"), the environment's id, the
-    /// index of the instance, and the step of that instance.
+    /// An observation or a reward of an environment is NaN or infinite: which of the two ("observation" or "reward"), the environment's id,
+    /// the index of the instance (messages call it "environment 3"), and the step of that instance.
     | NonFiniteEnvironment of what: string * environment: string * instance: int * step: int64
-    /// An environment produced a finite number that is too large for calculations in float32: the kind of number, its value, and the place
-    /// as above.
+    /// An observation or a reward of an environment is finite, but too large for calculations in float32: which of the two, its value, and
+    /// the environment, instance and step as above.
     | OversizedEnvironment of what: string * value: float * environment: string * instance: int * step: int64
     /// An observation of an environment was not a valid index of its observation space.
     | InvalidObservation of environment: string * instance: int * step: int64
@@ -83,21 +83,3 @@ module Fault =
             |> Array.map printable
             |> String.concat "\n"
         | _ -> describe fault |> printable
-
-/// The builder of `result { … }`, which chains steps that each return a `Result`. The first error ends the chain and is its result.
-type ResultBuilder() =
-    member _.Bind(result, next) = Result.bind next result
-    member _.Return value = Ok value
-    member _.ReturnFrom(result: Result<'T, 'Error>) = result
-    member _.Zero() = Ok()
-    member _.Delay(rest: unit -> Result<'T, 'Error>) = rest
-    member _.Run(all: unit -> Result<'T, 'Error>) = all ()
-    member _.Combine(first, rest: unit -> Result<'T, 'Error>) = Result.bind rest first
-
-    member _.For(items: seq<'Item>, body: 'Item -> Result<unit, 'Error>) =
-        let failed = items |> Seq.map body |> Seq.tryFind Result.isError
-        defaultArg failed (Ok())
-
-[<AutoOpen>]
-module ResultExpression =
-    let result = ResultBuilder()

@@ -123,7 +123,7 @@ module internal Field =
                 Some []
             else
                 let units = text.Split ',' |> List.ofArray |> List.map (parseInteger 1 maxUnits)
-                let areRight = units.Length <= Architecture.mostLayers && List.forall Option.isSome units
+                let areRight = units.Length <= Architecture.maxLayers && List.forall Option.isSome units
                 if areRight then Some(List.choose id units) else None
 
         field
@@ -139,7 +139,7 @@ module internal Field =
     /// An architecture in its text form.
     let architecture name meaning get set =
         let allowed =
-            $"nothing, or at most {string Architecture.mostLayers} layers of at most {string maxUnits} units with commas between: {Architecture.forms}"
+            $"nothing, or at most {string Architecture.maxLayers} layers of at most {string maxUnits} units with commas between: {Architecture.forms}"
 
         let requireUnits architecture =
             match Architecture.units architecture |> List.tryFind (fun units -> units > maxUnits) with

@@ -21,7 +21,7 @@ type Fisher internal (damping: float, policy: Policy, linearize: unit -> Lineari
     member _.Product: LinearMap =
         fun v product ->
             curvature.Value v product
-            let weight = 1f / float32 linearization.Value.Forward.Rows
+            let weight = 1f / float32 linearization.Value.Outputs.Rows
             Reductions.Combine(weight, Span.op_Implicit product.Span, float32 damping, v.Span, product.Span)
 
     interface IDisposable with

@@ -69,10 +69,10 @@ module Key =
     /// The key of a seed.
     let ofSeed (seed: int64) = derive forIndex 0UL { K0 = uint64 seed; K1 = 0UL }
 
-    /// Derives the key with this index from the key.
+    /// Derives the key with this index from the key (as JAX's `fold_in`).
     let at (index: int64) key = derive forIndex (uint64 index) key
 
-    /// Derives the key with this name from the key.
+    /// Derives the key with this name from the key (as JAX's `fold_in` with a hash of the name).
     let named (name: string) key =
         // 64-bit FNV-1a over UTF-16 code units: unlike String.GetHashCode, it is the same on every machine and in every run.
         let mutable hash = 14695981039346656037UL
@@ -82,7 +82,7 @@ module Key =
 
         derive forName hash key
 
-    /// Derives two independent keys: those with the indices 0 and 1.
+    /// Derives two independent keys (as JAX's `split`): those with the indices 0 and 1.
     let split key = struct (at 0L key, at 1L key)
 
     /// Block number `index` of the key's random bits, as two 64-bit halves.
@@ -96,7 +96,7 @@ module Key =
         let struct (b, _) = bits 0UL key
         unitInterval b
 
-    /// One number, uniform in [low, high).
+    /// One number, uniform between `low` and `high`. Rounding can give `high` itself.
     let uniformIn low high key = low + (high - low) * uniform key
 
     /// The first `count` numbers of the sequence pair 0, pair 1, …

@@ -16,8 +16,14 @@ type LinearMap = Vector -> Memory<float32> -> unit
 ///
 /// This is all that a layer of your own needs. The layers of the library are faster than the contract requires: they are `PackedLayer`s.
 type Layer =
+
+    /// The length of a row of inputs.
     abstract Inputs: int
+
+    /// The length of a row of outputs.
     abstract Outputs: int
+
+    /// The length of the parameters θ.
     abstract ParameterCount: int
 
     /// Parameters to start from.
@@ -27,7 +33,7 @@ type Layer =
     abstract Forward:
         parameters: ReadOnlySpan<float32> * rows: int * input: ReadOnlySpan<float32> * output: Span<float32> -> unit
 
-    /// Writes the tangent of the output, J_x v_x + J_θ v_θ. An empty input tangent v_x stands for zero.
+    /// Writes the tangent of the output, J_x v_x + J_θ v_θ (the JVP). An empty input tangent v_x stands for zero.
     abstract Pushforward:
         parameters: ReadOnlySpan<float32> *
         rows: int *
@@ -37,8 +43,8 @@ type Layer =
         outputTangent: Span<float32> ->
             unit
 
-    /// For a cotangent u of the output: writes J_xᵀ u to the input cotangent, unless that is empty, and adds Σ_rows J_θᵀ u to the
-    /// parameter cotangent.
+    /// For a cotangent u of the output (the VJP): writes J_xᵀ u to the input cotangent, unless that is empty, and adds Σ_rows J_θᵀ u to
+    /// the parameter cotangent.
     abstract Pullback:
         parameters: ReadOnlySpan<float32> *
         rows: int *

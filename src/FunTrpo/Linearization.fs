@@ -4,10 +4,12 @@ open System
 open FunTrpo.Kernels
 
 /// A network at fixed parameters θ and on fixed observations: its outputs, and its derivatives in the parameters. J_n is the
-/// Jacobian of the outputs of row n. Everything is lent until it is disposed of, and one caller uses it at a time.
+/// Jacobian of the outputs of row n.
+///
+/// Its memory returns to a pool on `Dispose`: `Outputs` and `Curvature` must not be used afterwards. Not thread-safe.
 type Linearization
-    internal (layer: PackedLayer, threads: int, at: PackedLayerAt, ownedParameters: PooledBuffer, observations: Matrix)
-    =
+    internal
+    (layer: PackedLayer, threads: int, at: PackedLayerAt, ownedParameters: PooledBuffer voption, observations: Matrix) =
     let rows = observations.Rows
     let outputs = layer.Outputs
     let stride = layer.Stride
@@ -16,32 +18,32 @@ type Linearization
     let linearizations =
         strips |> Array.map (fun blocks -> Array.zeroCreate<PackedLinearization> blocks.Length)
 
-    let forward = PooledBuffer.Rent(rows, outputs)
-    let mutable factors: PooledBuffer list = []
+    let outputBuffer = PooledBuffer.Rent(rows, outputs)
+    let mutable factorBuffers: PooledBuffer list = []
 
     let part (block: Partition.Block) (memory: Memory<float32>) =
         memory.Slice(block.First * outputs, block.Count * outputs)
 
-    /// Does `work` with the number of each strip and of each block in it, strip by strip.
-    let forEachPlace (work: int -> int -> unit) =
+    /// Calls `work s b` for every block b of every strip s. Strips run in parallel.
+    let forEachIndex (work: int -> int -> unit) =
         Parallel.iter threads strips.Length (fun s ->
             for b in 0 .. strips[s].Length - 1 do
                 work s b)
 
     let forEachBlock (work: Partition.Block -> PackedLinearization -> unit) =
-        forEachPlace (fun s b -> work (strips[s][b]) (linearizations[s][b]))
+        forEachIndex (fun s b -> work (strips[s][b]) (linearizations[s][b]))
 
     do
         at.Prepare false
 
-        forEachPlace (fun s b ->
+        forEachIndex (fun s b ->
             let block = strips[s][b]
             let slice = observations.SliceRows(block.First, block.Count)
             let linearization = at.Linearize(block.Count, slice.Memory, observations.Columns)
             linearizations[s][b] <- linearization
-            PaddedRows.Unpad(block.Count, outputs, linearization.Output.Span, (part block forward.Memory).Span))
+            PaddedRows.Unpad(block.Count, outputs, linearization.Output.Span, (part block outputBuffer.Memory).Span))
 
-    /// Has the memory send what the derivatives of a block read, if there is such a block, and nothing else.
+    /// Queues for prefetching what the derivatives of block b read. Empties the queue if there is no such block.
     let prefetch s b =
         PrefetchQueue.Clear()
 
@@ -52,7 +54,7 @@ type Linearization
             PrefetchQueue.Add(rows.Span)
 
     /// Writes the packed Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block.
-    let pullback
+    let pullbackPacked
         (cotangents: Partition.Block -> PackedLinearization -> Memory<float32> -> unit)
         (sum: Memory<float32>)
         =
@@ -78,7 +80,7 @@ type Linearization
                     sum.Span
                 ))
 
-        // Every element's sum goes through the strips in order, whoever adds it up.
+        // Strips are added in order, so the rounding does not depend on the threads.
         Partition.forEachPart threads packedCount (fun first count ->
             let total = sum.Span.Slice(first, count)
 
@@ -86,10 +88,10 @@ type Linearization
                 let part = (sumOf strip).Span.Slice(first, count)
                 Reductions.AddScaled(1f, Span.op_Implicit part, Span.op_Implicit total, total))
 
-    /// As `pullback`, unpacked.
+    /// Writes Σ_n J_nᵀ u_n as a parameter vector.
     let pullbackTo (sum: Memory<float32>) cotangents =
         use packed = PooledBuffer.Rent layer.PackedCount
-        pullback cotangents packed.Memory
+        pullbackPacked cotangents packed.Memory
         layer.Unpack(Span.op_Implicit packed.Span, sum.Span)
 
     let requireLength what expected actual =
@@ -113,10 +115,11 @@ type Linearization
         fun (block: Partition.Block) (_: PackedLinearization) (padded: Memory<float32>) ->
             PaddedRows.Pad(block.Count, outputs, cotangents.SliceRows(block.First, block.Count).Span, padded.Span)
 
-    /// The outputs, one row a sample.
-    member _.Forward = Matrix(rows, outputs, Memory.op_Implicit forward.Memory)
+    /// The outputs, one row for each row of observations. Their memory is pooled: it is used for something else after `Dispose`.
+    member _.Outputs = Matrix(rows, outputs, Memory.op_Implicit outputBuffer.Memory)
 
-    /// J v: from a tangent of the parameters to those of the outputs.
+    /// J v (JVP): from a tangent of the parameters to those of the outputs, one row for each row of observations. Throws an
+    /// `ArgumentException` if the tangent does not have as many elements as the network has parameters.
     member _.Pushforward(tangent: Vector) =
         use packed = pack tangent
         let tangents = Array.zeroCreate<float32>(Size.product rows outputs)
@@ -134,28 +137,30 @@ type Linearization
 
         Matrix.adopt rows outputs tangents
 
-    /// Writes the packed Jᵀ u.
+    /// Writes the packed Jᵀ u. Throws as `Pullback` does.
     member internal _.PullbackPacked(cotangents: Matrix, sum: Memory<float32>) =
         requireCotangents cotangents
-        pullback (padded cotangents) sum
+        pullbackPacked (padded cotangents) sum
 
-    /// Writes Jᵀ u = Σ_n J_nᵀ u_n: from a cotangent of each row of outputs to that of the parameters.
+    /// Writes Jᵀ u = Σ_n J_nᵀ u_n (VJP): from a cotangent of each row of outputs to that of the parameters. Throws an `ArgumentException` if
+    /// the cotangents do not have the shape of `Outputs`, or `sum` not the length of the parameters.
     member _.Pullback(cotangents: Matrix, sum: Memory<float32>) =
         requireCotangents cotangents
         requireLength "sum" layer.ParameterCount sum.Length
         padded cotangents |> pullbackTo sum
 
-    /// Jᵀ u as a new vector.
+    /// Jᵀ u as a new vector. Throws an `ArgumentException` if the cotangents do not have the shape of `Outputs`.
     member this.Pullback cotangents =
         let sum = Array.zeroCreate layer.ParameterCount
         this.Pullback(cotangents, sum.AsMemory())
         Vector.adopt sum
 
     /// v ↦ Σ_n J_nᵀ M_n J_n v, with the metric M_n at the outputs of row n. Each block of rows is pushed forward, multiplied and
-    /// pulled back before the next is begun.
+    /// pulled back before the next is begun. The factors of the metric are in pooled memory, so the map must not be used after `Dispose`. It
+    /// throws an `ArgumentException` if v or the product does not have the length of the parameters.
     member _.Curvature(metric: Metric) : LinearMap =
         let ofRows = PooledBuffer.RentZeros(rows, stride)
-        factors <- ofRows :: factors
+        factorBuffers <- ofRows :: factorBuffers
         let factorsOf (block: Partition.Block) = ofRows.Memory.Slice(block.First * stride, block.Count * stride)
 
         forEachBlock (fun block linearization ->
@@ -176,8 +181,8 @@ type Linearization
                     linearization.Dispose()
 
             at.Dispose()
-            ownedParameters.Dispose()
-            forward.Dispose()
+            ownedParameters |> ValueOption.iter _.Dispose()
+            outputBuffer.Dispose()
 
-            for scratch in factors do
-                scratch.Dispose()
+            for buffer in factorBuffers do
+                buffer.Dispose()

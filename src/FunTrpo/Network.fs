@@ -3,16 +3,25 @@ namespace FunTrpo
 open System
 open FunTrpo.Kernels
 
-/// A network at fixed parameters, which are lent until it is disposed of. Several threads may use it at a time.
+/// A network at fixed parameters. Holds pooled memory until `Dispose`. Several threads may use it at a time.
 type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, parameters: PooledBuffer) =
 
-    /// The rows of observations, where there is room for their outputs.
-    let requireRows (observations: int) (outputs: int) =
-        let rows = observations / layer.Inputs
-        parameters.Memory |> ignore // Refuses if it has been given back.
+    let requireUndisposed () = parameters.Memory |> ignore
 
-        if observations <> rows * layer.Inputs then
-            invalidArg (nameof observations) $"{observations} numbers are not rows of {layer.Inputs}"
+    /// The number of rows. Throws an `ArgumentException` if the last one is incomplete, and an `ObjectDisposedException` after `Dispose`.
+    let rowCount (observations: int) =
+        requireUndisposed ()
+
+        if observations % layer.Inputs <> 0 then
+            invalidArg
+                (nameof observations)
+                $"{observations} numbers are not whole observations: each has {layer.Inputs}"
+
+        observations / layer.Inputs
+
+    /// The number of rows. Also throws an `ArgumentException` if `outputs` is too short.
+    let requireRows (observations: int) (outputs: int) =
+        let rows = rowCount observations
 
         if outputs < rows * layer.Outputs then
             invalidArg (nameof outputs) $"it has {outputs} elements, and must have {rows * layer.Outputs}"
@@ -25,9 +34,15 @@ type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, pa
         at.Forward(count, observations.Slice(first * layer.Inputs, count * layer.Inputs), layer.Inputs, padded.Span)
         PaddedRows.Unpad(count, layer.Outputs, Span.op_Implicit padded.Span, output)
 
-    /// Writes the outputs for rows of observations, both without gaps, on the calling thread.
+    /// The number of rows in so many numbers. Throws an `ArgumentException` if the last row is incomplete.
+    member internal _.RowCount observations = rowCount observations
+
+    /// Writes the outputs for rows of observations, both without gaps, on the calling thread. Throws an `ArgumentException` if the last row
+    /// is incomplete or `outputs` is too short, and an `ObjectDisposedException` after `Dispose`.
     member _.Forward(observations: ReadOnlySpan<float32>, outputs: Span<float32>) =
         let rows = requireRows observations.Length outputs.Length
+
+        // Not by `Parallel.iterBlocks`: a function cannot capture a span.
         let mutable first = 0
 
         while first < rows do
@@ -37,14 +52,9 @@ type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, pa
     /// The same, on the threads of the network.
     member _.Forward(observations: ReadOnlyMemory<float32>, outputs: Memory<float32>) =
         let rows = requireRows observations.Length outputs.Length
-        let blocks = (rows + Partition.blockRows - 1) / Partition.blockRows
 
-        if blocks = 1 then
-            forwardBlock observations.Span outputs.Span 0 rows
-        else
-            Parallel.iter threads blocks (fun block ->
-                let first = block * Partition.blockRows
-                forwardBlock observations.Span outputs.Span first (min Partition.blockRows (rows - first)))
+        Parallel.iterBlocks threads Partition.blockRows rows (fun first count ->
+            forwardBlock observations.Span outputs.Span first count)
 
     interface IDisposable with
         member _.Dispose() =
@@ -57,7 +67,7 @@ type Network =
     private
         {
             Layer: PackedLayer
-            /// How many threads work on a batch; the results do not depend on it.
+            /// The number of threads that work on a batch. The results do not depend on it.
             Threads: int
         }
 
@@ -94,12 +104,13 @@ module Network =
                 (nameof observations)
                 $"it is {observations.Rows} × {observations.Columns}, and must be {observations.Rows} × {network.Inputs}"
 
-    /// The network at parameters θ, to be evaluated many times.
+    /// The network at parameters θ, to be evaluated many times. Throws an `ArgumentException` if the network has another number of parameters.
     let at (network: Network) parameters =
         let packed = pack network parameters
         new NetworkAt(network.Layer, network.Threads, network.Layer.At(Memory.op_Implicit packed.Memory), packed)
 
-    /// The outputs at parameters θ, one row for each row of observations.
+    /// The outputs at parameters θ, one row for each row of observations. Throws an `ArgumentException` if the network has another number of
+    /// parameters or inputs.
     let forward (network: Network) parameters (observations: Matrix) =
         requireInputs network observations
         use at = at network parameters
@@ -112,15 +123,15 @@ module Network =
         requireInputs network observations
         new Linearization(network.Layer, network.Threads, network.Layer.At packed, owned, observations)
 
-    /// The network at parameters θ and on observations of one row a sample, with its derivatives.
+    /// The network at parameters θ and on observations of one row a sample, with its derivatives. Throws as `forward` does.
     let linearize (network: Network) parameters (observations: Matrix) =
         let packed = pack network parameters
-        linearizeAt network (Memory.op_Implicit packed.Memory) packed observations
+        linearizeAt network (Memory.op_Implicit packed.Memory) (ValueSome packed) observations
 
-    /// Parameters that are changed many times in a row and stay packed meanwhile, with what goes along with each of them.
-    type internal Packed(network: Network, parameters: Vector, companions: Vector list) =
+    /// Packed parameters and packed vectors of the same layout (Adam's moments), which an optimiser updates in place.
+    type internal Packed(network: Network, parameters: Vector, moments: Vector list) =
         let packed = pack network parameters
-        let others = companions |> List.map (pack network) |> Array.ofList
+        let packedMoments = moments |> List.map (pack network) |> Array.ofList
 
         let unpack (packed: PooledBuffer) =
             let values = Array.zeroCreate<float32> network.ParameterCount
@@ -130,20 +141,19 @@ module Network =
         member _.Count = network.Layer.PackedCount
 
         /// The network there, on observations of one row a sample.
-        member _.Linearize observations =
-            linearizeAt network (Memory.op_Implicit packed.Memory) Unchecked.defaultof<PooledBuffer> observations
+        member _.Linearize observations = linearizeAt network (Memory.op_Implicit packed.Memory) ValueNone observations
 
-        /// Does `work` with part after part of them: first, count.
+        /// Calls `work first count` for consecutive parts of the packed vectors, in parallel.
         member _.ForEachPart work = Partition.forEachPart network.Threads network.Layer.PackedCount work
 
         member _.Parameters = packed.Memory
-        member _.Companion i = others[i].Memory
+        member _.Moment i = packedMoments[i].Memory
         member _.UnpackParameters() = unpack packed
-        member _.UnpackCompanion i = unpack others[i]
+        member _.UnpackMoment i = unpack packedMoments[i]
 
         interface IDisposable with
             member _.Dispose() =
                 packed.Dispose()
 
-                for other in others do
-                    other.Dispose()
+                for moment in packedMoments do
+                    moment.Dispose()

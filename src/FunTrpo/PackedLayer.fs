@@ -8,9 +8,9 @@ open FunTrpo.Kernels
 // * It packs its parameters once into the order and padding that its kernels read.
 // * Its rows are padded to whole vectors: they lie `Stride` = `Lanes.Pad Outputs` numbers apart.
 // * It keeps its activations in a linearization, so that products need not compute them again.
-// * Its pullback begins behind its own non-linearity, and multiplies what it hands down by the activation derivatives of the layer below,
-//   in the same pass over memory.
-// * It names the memory that its derivatives will read, so that it can be prefetched.
+// * Its pullback takes the cotangent of z, where y = f(z). It returns the cotangent of the previous layer's z, that is, already multiplied
+//   by the previous layer's f′. This saves a pass over memory.
+// * It reports the memory that its derivatives will read, for prefetching.
 
 /// A packed layer at fixed parameters and on a fixed block of rows: its output and its two derivatives, which write into memory that the
 /// caller owns. Rows of outputs, their tangents and cotangents are `Stride` numbers apart. Rows of an input tangent are as far apart as
@@ -76,16 +76,16 @@ type internal PackedLayer() =
     /// The layer at packed parameters, which must not change while it is used.
     abstract At: packed: ReadOnlyMemory<float32> -> PackedLayerAt
 
-    member private this.Packed(parameters: ReadOnlySpan<float32>) =
+    member private this.RentPacked(parameters: ReadOnlySpan<float32>) =
         let packed = PooledBuffer.Rent this.PackedCount
         this.Pack(parameters, packed.Span)
         packed
 
-    /// A copy of the input, since a linearization may outlive a span.
-    member private _.Kept(input: ReadOnlySpan<float32>) =
-        let kept = PooledBuffer.Rent input.Length
-        input.CopyTo kept.Span
-        kept
+    /// A copy of the input, since a linearization needs memory and not a span.
+    static member private CopyOf(input: ReadOnlySpan<float32>) =
+        let copy = PooledBuffer.Rent input.Length
+        input.CopyTo copy.Span
+        copy
 
     interface Layer with
         member this.Inputs = this.Inputs
@@ -94,29 +94,29 @@ type internal PackedLayer() =
         member this.Initialise key = this.Initialise key
 
         member this.Forward(parameters, rows, input, output) =
-            use packed = this.Packed parameters
+            use packed = this.RentPacked parameters
             use at = this.At(Memory.op_Implicit packed.Memory)
             use padded = PooledBuffer.Rent(rows, this.Stride)
             at.Forward(rows, input, this.Inputs, padded.Span)
             PaddedRows.Unpad(rows, this.Outputs, Span.op_Implicit padded.Span, output)
 
         member this.Pushforward(parameters, rows, input, inputTangent, parameterTangent, outputTangent) =
-            use packed = this.Packed parameters
+            use packed = this.RentPacked parameters
             use at = this.At(Memory.op_Implicit packed.Memory)
-            use kept = this.Kept input
-            use linearization = at.Linearize(rows, Memory.op_Implicit kept.Memory, this.Inputs)
-            use tangent = this.Packed parameterTangent
+            use copy = PackedLayer.CopyOf input
+            use linearization = at.Linearize(rows, Memory.op_Implicit copy.Memory, this.Inputs)
+            use tangent = this.RentPacked parameterTangent
             use padded = PooledBuffer.Rent(rows, this.Stride)
             linearization.Pushforward(inputTangent, Span.op_Implicit tangent.Span, padded.Span)
             PaddedRows.Unpad(rows, this.Outputs, Span.op_Implicit padded.Span, outputTangent)
 
         member this.Pullback(parameters, rows, input, outputCotangent, inputCotangent, parameterCotangent) =
-            use packed = this.Packed parameters
+            use packed = this.RentPacked parameters
             use at = this.At(Memory.op_Implicit packed.Memory)
             let isInputWanted = not inputCotangent.IsEmpty
             at.Prepare isInputWanted
-            use kept = this.Kept input
-            use linearization = at.Linearize(rows, Memory.op_Implicit kept.Memory, this.Inputs)
+            use copy = PackedLayer.CopyOf input
+            use linearization = at.Linearize(rows, Memory.op_Implicit copy.Memory, this.Inputs)
             use padded = PooledBuffer.Rent(rows, this.Stride)
             PaddedRows.Pad(rows, this.Outputs, outputCotangent, padded.Span)
             linearization.ActivationDerivatives.Multiply padded.Span
@@ -139,10 +139,10 @@ type internal PackedLayer() =
                 parameterCotangent
             )
 
-/// Makes a packed layer of a layer that is none: its parameters stay as they are, and its rows are padded and unpadded around each call.
+/// Adapts a plain `Layer` to `PackedLayer`. Parameters are not reordered; rows are padded and unpadded around each call.
 module internal PackedLayer =
 
-    /// The rows without gaps, in a buffer. They are `stride` apart: as wide as a row, or padded.
+    /// A copy of the rows without padding. Input rows are `stride` numbers apart.
     let private unpadded rows width stride (input: ReadOnlySpan<float32>) =
         let compact = PooledBuffer.Rent(rows, width)
 
@@ -172,7 +172,7 @@ module internal PackedLayer =
         { new PackedLinearization with
             member _.Output = Memory.op_Implicit output.Memory
 
-            // The layer's own pullback goes through its non-linearity, so that nothing is left to multiply by.
+            // The layer's own pullback already includes f′.
             member _.ActivationDerivatives = ActivationDerivatives.One
             member _.Prefetch() = ()
 

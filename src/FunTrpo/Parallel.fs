@@ -16,7 +16,10 @@ module Parallel =
         static val mutable private current: Job
 
         let mutable next = -1
-        let mutable workers = 1
+
+        /// The number of threads that work on the job, the caller included.
+        let mutable joined = 1
+
         let mutable failedPiece = Int32.MaxValue
         let mutable failure: ExceptionDispatchInfo = null
 
@@ -35,10 +38,10 @@ module Parallel =
             not (isNull ancestor)
 
         /// Whether pieces are left and fewer threads work on the job than it may have.
-        member _.IsOpen = Volatile.Read &next < count - 1 && Volatile.Read &workers < threads
+        member _.IsOpen = Volatile.Read &next < count - 1 && Volatile.Read &joined < threads
 
         /// Whether the calling thread is the only one that works on the job.
-        member _.HasOnlyCaller = Volatile.Read &workers = 1
+        member _.HasOnlyCaller = Volatile.Read &joined = 1
 
         /// Runs pieces until none is left. After a failure no further piece is started.
         member job.Work() =
@@ -64,12 +67,12 @@ module Parallel =
         /// Joins the job and runs its pieces if it is open. Returns whether the thread has joined.
         member job.Join() =
             if job.IsOpen then
-                let isWanted = Interlocked.Increment &workers <= threads
+                let isWanted = Interlocked.Increment &joined <= threads
 
                 if isWanted then
                     job.Work()
 
-                Interlocked.Decrement &workers |> ignore
+                Interlocked.Decrement &joined |> ignore
                 isWanted
             else
                 false
@@ -97,12 +100,12 @@ module Parallel =
 
     /// The number of worker threads. They live as long as the process. A worker without work first spins, because the next job usually
     /// follows at once, and is then parked.
-    let mutable private workers = 0
+    let mutable private threadCount = 0
 
     let mutable private parked = 0
     let private parkingLock = obj ()
 
-    /// How often a worker looks for work before it is parked: about ten milliseconds.
+    /// The number of times a worker looks for work before it is parked, which takes about 10 ms.
     let private spinLimit = 20000
 
     let private park () =
@@ -134,11 +137,11 @@ module Parallel =
 
     /// Starts workers until there are at least `wanted`.
     let private startWorkers wanted =
-        if Volatile.Read &workers < wanted then
+        if Volatile.Read &threadCount < wanted then
             lock workQueue (fun () ->
-                while workers < wanted do
+                while threadCount < wanted do
                     Thread(runWorker, IsBackground = true, Name = "FunTrpo").Start()
-                    workers <- workers + 1)
+                    threadCount <- threadCount + 1)
 
     /// Puts the job into a free slot of the queue. Returns the slot, or −1 if the queue is full.
     let private enqueue (job: Job) =
@@ -198,9 +201,17 @@ module Parallel =
         iter threads count (fun i -> results[i] <- f i)
         results
 
-    /// Splits `total` items into blocks of `size` consecutive items, of which the last may be shorter. Returns f first count of each block,
-    /// in the order of the blocks, where the block has `count` items from item `first` on. Throws as `iter` does.
+    let private blockCount size total = (total + size - 1) / size
+
+    /// Splits `total` items into blocks of `size` consecutive items, of which the last may be shorter. Calls f first count for each block,
+    /// which has `count` items from item `first` on. Throws as `iter` does.
+    let iterBlocks threads size total (f: int -> int -> unit) =
+        iter threads (blockCount size total) (fun block ->
+            let first = block * size
+            f first (min size (total - first)))
+
+    /// Splits the items as `iterBlocks` does. Returns f first count of each block, in the order of the blocks. Throws as `iter` does.
     let blocks threads size total (f: int -> int -> 'T) =
-        map threads ((total + size - 1) / size) (fun block ->
+        map threads (blockCount size total) (fun block ->
             let first = block * size
             f first (min size (total - first)))

@@ -153,8 +153,8 @@ module PolicyFile =
         else
             let hidden = integers "hidden" node |> Array.map (requireAtLeast 1 "hidden") |> List.ofArray
 
-            if hidden.Length > Architecture.mostLayers then
-                unreadable $"it has {hidden.Length} hidden layers, and at most {Architecture.mostLayers} are allowed"
+            if hidden.Length > Architecture.maxLayers then
+                unreadable $"it has {hidden.Length} hidden layers, and at most {Architecture.maxLayers} are allowed"
 
             Architecture.uniform hidden (activationOfJson node)
 
@@ -248,10 +248,10 @@ module PolicyFile =
             let needed = count.ToString("F0", CultureInfo.InvariantCulture)
             unreadable $"its network needs {needed} parameters, and it holds {parameters.Length}"
 
-        let policy = Policy.create architecture 0.0 observationSpace actionSpace
+        let isScaled = (property "scaledActions" node).GetBoolean()
 
         let actor =
-            { Policy = { policy with IsScaled = (property "scaledActions" node).GetBoolean() }
+            { Policy = Policy.create architecture 0.0 isScaled observationSpace actionSpace
               Parameters = parameters
               Normaliser = normaliserOfJson observationSpace node }
 

@@ -71,9 +71,9 @@ type ReplayPoint
     member internal this.TryAcquire() = not (isNull instance) && instance.TryAcquire this
 
     /// The point after one more action. Only one successor may share the array of actions (`sharesActions`): the one that this point's own
-    /// instance reaches. At most `mostKept` numbers of actions are kept.
-    member internal this.Next(action: ReadOnlySpan<float32>, sharesActions, mostKept, observation, instance) =
-        let all = this.Remember(action, sharesActions, mostKept)
+    /// instance reaches. At most `maxActionNumbers` numbers of actions are kept.
+    member internal this.Next(action: ReadOnlySpan<float32>, sharesActions, maxActionNumbers, observation, instance) =
+        let all = this.Remember(action, sharesActions, maxActionNumbers)
         let count = if isNull all then 0 else actionNumbers + action.Length
         ReplayPoint(seed, steps + 1, all, count, traced trace action, observation, instance)
 
@@ -82,8 +82,8 @@ type ReplayPoint
         bits(ReadOnlySpan observation).SequenceEqual(bits (ReadOnlySpan numbers))
 
     /// An array of the actions up to this point and one more, or null if they are too many to keep.
-    member private this.Remember(action: ReadOnlySpan<float32>, sharesActions, mostKept) =
-        if isNull actions || action.Length > mostKept - actionNumbers then
+    member private this.Remember(action: ReadOnlySpan<float32>, sharesActions, maxActionNumbers) =
+        if isNull actions || action.Length > maxActionNumbers - actionNumbers then
             null
         else
             let count = actionNumbers + action.Length
@@ -92,7 +92,7 @@ type ReplayPoint
                 if sharesActions && count <= actions.Length then
                     actions
                 else
-                    let larger = Array.zeroCreate (max count (min mostKept (max 16 (2 * actionNumbers))))
+                    let larger = Array.zeroCreate (max count (min maxActionNumbers (max 16 (2 * actionNumbers))))
                     this.Actions.CopyTo(larger.AsSpan())
                     larger
 
@@ -146,10 +146,10 @@ and [<Sealed; AllowNullLiteral>] internal SimulatorInstance
 module internal ReplayPoint =
 
     /// The seed, the number of actions, the actions and the observation. Throws an `InvalidOperationException` if the actions are not kept.
-    let encode maxKept (point: ReplayPoint) =
+    let encode maxActionNumbers (point: ReplayPoint) =
         if point.IsForgotten then
             invalidOp
-                $"an episode has gone on for {point.Steps} steps, and the actions of an episode are kept up to {maxKept} numbers. Give it a time limit"
+                $"an episode has gone on for {point.Steps} steps, and the actions of an episode are kept up to {maxActionNumbers} numbers. Give it a time limit"
 
         use stream = new MemoryStream()
         use writer = new BinaryWriter(stream)

@@ -71,7 +71,7 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
 
     let fail t phase i fault = faults.Add(struct (struct (t, phase, first + i), fault))
 
-    let failObservation t phase i steps = fail t phase i (Environment.badObservation environment (first + i) steps)
+    let failObservation t phase i steps = fail t phase i (Environment.observationFault environment (first + i) steps)
 
     /// Writes the observation of the state to a row of a block. Returns whether it is valid.
     let writeObservation state (block: float32[]) row =
@@ -140,8 +140,8 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
         rows.Rewards[row] <- next.Reward
         rows.Ends[row] <- endOf t next
 
-        if not (Environment.isReward next.Reward) then
-            fail t RolloutPhase.Step i (Environment.badReward environment (first + i) steps next.Reward)
+        if not (Environment.isValidReward next.Reward) then
+            fail t RolloutPhase.Step i (Environment.rewardFault environment (first + i) steps next.Reward)
 
         if rows.Ends[row] = End.Truncated || rows.Ends[row] = End.Interrupted then
             following.AsSpan().Clear()

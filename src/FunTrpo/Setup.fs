@@ -89,13 +89,14 @@ module Setup =
                 Policy.create
                     configuration.PolicyLayers
                     configuration.InitialLogSigma
+                    configuration.ScaleActions
                     observationSpace
                     environment.ActionSpace
 
             return
                 { Environment = environment
                   Configuration = configuration
-                  Policy = { policy with Network = onThreads policy.Network; IsScaled = configuration.ScaleActions }
+                  Policy = { policy with Network = onThreads policy.Network }
                   Critic = Critic.create configuration.CriticLayers observationSpace |> onThreads
                   Collect = Rollout.collect
                   Improve = TrustRegion.improve

@@ -6,6 +6,7 @@ open System
 [<Struct>]
 type SimulatorStep =
     {
+        /// The reward of the step, finite also in float32.
         Reward: float
         /// The task ended with this step: no reward follows, and the value of what would follow is 0.
         Terminated: bool
@@ -13,8 +14,8 @@ type SimulatorStep =
         Truncated: bool
     }
 
-/// A simulator that you implement as a mutable class, in the manner of Gymnasium. `Simulator.environment` makes an environment with
-/// immutable states of it. A simulator that implements `IDisposable` is disposed of with that environment.
+/// A simulator that you implement as a mutable class, in the manner of Gymnasium. `Simulator.environment` (in `SimulatorEnvironment.fs`)
+/// makes an environment with immutable states of it. A simulator that implements `IDisposable` is disposed of with that environment.
 ///
 /// Several instances are stepped side by side. No two threads use an instance at the same time. An exception ends training with a
 /// `FailedEnvironment`.

@@ -12,10 +12,10 @@ open System.Runtime.ExceptionServices
 /// environment to dispose of the simulators that are `IDisposable`. If some of their disposals throw, the first exception is thrown in the
 /// end. States can still be continued afterwards: their episodes are played again with new simulators.
 [<Sealed>]
-type SimulatorEnvironment internal (make: Func<Simulator>, mostKept: int) =
+type SimulatorEnvironment internal (factory: Func<Simulator>, maxActionNumbers: int) =
 
     /// The lock that is held while the factory runs, because the factory may use shared state.
-    let making = obj ()
+    let factoryLock = obj ()
 
     /// Instances whose episodes are over.
     let idle = ConcurrentBag<SimulatorInstance>()
@@ -24,7 +24,7 @@ type SimulatorEnvironment internal (make: Func<Simulator>, mostKept: int) =
     let disposable = HashSet<SimulatorInstance>()
 
     /// All simulators that were made and are still alive, to detect a factory that returns the same one twice.
-    let made = ConditionalWeakTable<Simulator, SimulatorInstance>()
+    let knownSimulators = ConditionalWeakTable<Simulator, SimulatorInstance>()
 
     let addInstance (simulator: Simulator) =
         if isNull (box simulator) then
@@ -32,7 +32,7 @@ type SimulatorEnvironment internal (make: Func<Simulator>, mostKept: int) =
 
         let instance = SimulatorInstance(simulator, idle)
 
-        if not (made.TryAdd(simulator, instance)) then
+        if not (knownSimulators.TryAdd(simulator, instance)) then
             invalidOp "the factory gave the same instance a second time; it must make a new one each time"
 
         if simulator :? IDisposable then
@@ -41,7 +41,7 @@ type SimulatorEnvironment internal (make: Func<Simulator>, mostKept: int) =
         instance
 
     /// Calls the factory, one thread at a time.
-    let makeInstance () = lock making (fun () -> addInstance (make.Invoke()))
+    let createInstance () = lock factoryLock (fun () -> addInstance (factory.Invoke()))
 
     /// Disposes of an instance that is not used again, if it is disposable and has not been disposed of before.
     let discard (instance: SimulatorInstance) =
@@ -51,7 +51,7 @@ type SimulatorEnvironment internal (make: Func<Simulator>, mostKept: int) =
             with _ ->
                 () // The caller throws the earlier exception, because of which the instance is discarded.
 
-    let first = makeInstance ()
+    let first = createInstance ()
 
     let id, observationSpace, actionSpace =
         try
@@ -64,8 +64,9 @@ type SimulatorEnvironment internal (make: Func<Simulator>, mostKept: int) =
     let actionWidth = Space.width actionSpace
     do idle.Add first
 
-    let makeAnother () =
-        let another = makeInstance ()
+    /// Creates an instance whose spaces are those of the first one.
+    let createChecked () =
+        let another = createInstance ()
 
         try
             let simulator = another.Simulator
@@ -83,7 +84,7 @@ type SimulatorEnvironment internal (make: Func<Simulator>, mostKept: int) =
         let instance =
             match idle.TryTake() with
             | true, waiting -> waiting
-            | _ -> makeAnother ()
+            | _ -> createChecked ()
 
         try
             instance.Simulator.Reset(seed, observation.AsSpan())
@@ -100,11 +101,14 @@ type SimulatorEnvironment internal (make: Func<Simulator>, mostKept: int) =
             discard instance
             reraise ()
 
+    /// Throws the exception of a state that cannot be continued a second time, and why.
+    let refuseReplay why = invalidOp $"it cannot be continued from this state a second time: {why}"
+
     /// Returns an instance at the given point, by playing its episode again with the same seed and actions.
     let replay (point: ReplayPoint) =
         if point.IsForgotten then
-            invalidOp
-                $"it cannot be continued from this state a second time: its episode has gone on for {point.Steps} steps, and of one whose actions are more than {mostKept} numbers they are not kept. Give it a time limit."
+            refuseReplay
+                $"its episode has had {point.Steps} steps, and at most {maxActionNumbers} numbers of actions are kept. Give it a time limit."
 
         let observation = Array.zeroCreate observationWidth
         let instance = beginEpisode point.Seed observation
@@ -114,13 +118,16 @@ type SimulatorEnvironment internal (make: Func<Simulator>, mostKept: int) =
             stepOrDiscard instance (point.Actions.Slice(i * actionWidth, actionWidth)) observation |> ignore
 
         if not (point.Shows observation) then
-            invalidOp
-                $"it cannot be continued from this state a second time: reset with the same seed ({point.Seed}) and given the same {point.Steps} actions, it showed something else. All its randomness must come from the seed of Reset."
+            // It is at no replay point, but another episode can begin with it.
+            instance.MakeIdle()
+
+            refuseReplay
+                $"reset with the same seed ({point.Seed}) and given the same {point.Steps} actions, it showed something else. All its randomness must come from the seed of Reset."
 
         instance
 
     /// At most 2²⁰ numbers of actions (4 MB) are kept for an episode. If an episode has more, none are kept.
-    new(make) = new SimulatorEnvironment(make, 1 <<< 20)
+    new(factory) = new SimulatorEnvironment(factory, 1 <<< 20)
 
     interface Environment<ReplayPoint> with
         member _.Id = id
@@ -143,7 +150,7 @@ type SimulatorEnvironment internal (make: Func<Simulator>, mostKept: int) =
             let result = stepOrDiscard instance action observation
             let isOver = result.Terminated || result.Truncated
             let following = if isOver then null else instance
-            let next = state.Next(action, isFirst, mostKept, observation, following)
+            let next = state.Next(action, isFirst, maxActionNumbers, observation, following)
 
             if isOver then instance.MakeIdle() else instance.MoveTo next
 
@@ -159,7 +166,7 @@ type SimulatorEnvironment internal (make: Func<Simulator>, mostKept: int) =
         member _.StateCodec =
             Ok
                 { new StateCodec<ReplayPoint> with
-                    member _.Encode point = ReplayPoint.encode mostKept point
+                    member _.Encode point = ReplayPoint.encode maxActionNumbers point
                     member _.Decode bytes = ReplayPoint.decode observationWidth actionWidth bytes }
 
     interface IDisposable with

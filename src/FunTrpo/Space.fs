@@ -38,8 +38,8 @@ module Space =
         low <= high && low < Single.PositiveInfinity && high > Single.NegativeInfinity
 
     /// The reason why the space is invalid, or `None` if it is valid. A valid space has at least one choice or dimension, at least one
-    /// alternative in each choice, and at most 2²⁴ of each. The corners of a box have equal widths, and in every dimension low ≤ high and a
-    /// finite number lies between them.
+    /// alternative in each choice, and at most 2²⁴ choices, dimensions, or alternatives of a choice. The corners of a box have equal widths,
+    /// and in every dimension low ≤ high and a finite number lies between them.
     let invalidReason space =
         let isTooMuch count = count > maxCount
         let tooMuch = Some "has more than 2²⁴ alternatives, or numbers"
@@ -51,19 +51,19 @@ module Space =
         | Discrete count
         | MultiBinary count when count >= 1 -> None
         | MultiDiscrete(_ :: _ as counts) when counts |> List.forall (fun count -> count >= 1) -> None
-        | Box(low, high) when
-            low.Length >= 1
-            && low.Length = high.Length
-            && Array.forall2 holdsNumber (Vector.toArray low) (Vector.toArray high)
-            ->
-            None
+        | Box(low, high) when low.Length <> high.Length -> Some "has corners of different lengths"
+        | Box(low, high) when low.Length >= 1 ->
+            if Array.forall2 holdsNumber (Vector.toArray low) (Vector.toArray high) then
+                None
+            else
+                Some "has no finite number between the bounds of a coordinate"
         | Discrete _
         | MultiBinary _
         | MultiDiscrete _
         | Box _ -> Some "has no elements"
 
     /// Whether the space is valid, as `invalidReason` defines it.
-    let isProper space = (invalidReason space).IsNone
+    let isValid space = (invalidReason space).IsNone
 
     let private isIndex count (x: float32) = x >= 0f && x < float32 count && MathF.Floor x = x
 
@@ -152,8 +152,8 @@ module Space =
         | MultiDiscrete _
         | MultiBinary _ -> ()
 
-    /// A random element of the space. Indices, switches, and coordinates with two finite bounds are uniform. The distance of a coordinate
-    /// from its only finite bound is exponential with mean 1. A coordinate without finite bounds is standard normal.
+    /// A random element of the space. Indices, switches, and coordinates with two finite bounds are uniform. A coordinate with one finite
+    /// bound is that bound plus or minus an exponential random number with mean 1. A coordinate without finite bounds is standard normal.
     let sample space key =
         let coordinate (low: float) (high: float) key =
             match Double.IsFinite low, Double.IsFinite high with

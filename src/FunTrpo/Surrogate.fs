@@ -87,7 +87,7 @@ module Surrogate =
     /// Returns the surrogate of a batch that the policy collected at `parameters`, without entropy bonus. The caller disposes of it.
     let create threads (policy: Policy) observations (actions: Matrix) advantages parameters =
         let linearization = Network.linearize policy.Network parameters observations
-        let distributions = linearization.Forward
+        let distributions = linearization.Outputs
         let logProbabilities = PooledBuffer.RentDoubles actions.Rows
 
         forEachRow threads actions.Rows (fun row ->
@@ -111,7 +111,7 @@ module Surrogate =
     let compare (surrogate: Surrogate) parameters =
         let family = surrogate.Policy.Family
         let rows = surrogate.Observations.Rows
-        let before = surrogate.Linearization.Forward
+        let before = surrogate.Linearization.Outputs
         let width = before.Columns
         use outputs = PooledBuffer.Rent(rows, width)
         use network = Network.at surrogate.Policy.Network parameters
@@ -165,7 +165,7 @@ module Surrogate =
         (ratio: int -> float)
         =
         let family = surrogate.Policy.Family
-        let distributions = linearization.Forward
+        let distributions = linearization.Outputs
         let rows, width = distributions.Rows, distributions.Columns
         use cotangents = PooledBuffer.Rent(rows, width)
         use entropyGradients = PooledBuffer.RentZeros(rows, width)
@@ -200,7 +200,7 @@ module Surrogate =
     let gradientAt (surrogate: Surrogate) parameters =
         let family = surrogate.Policy.Family
         use linearization = Network.linearize surrogate.Policy.Network parameters surrogate.Observations
-        let distributions = linearization.Forward
+        let distributions = linearization.Outputs
 
         let ratio row =
             exp (

@@ -1,7 +1,6 @@
 namespace FunTrpo
 
 open System
-open System.Collections.Immutable
 open System.Runtime.InteropServices
 
 /// Writes the numbers of a new vector or matrix into the span. The span is valid only during the call.
@@ -15,9 +14,13 @@ module internal Size =
         let size = int64 rows * int64 columns
 
         if rows < 0 || columns < 0 || size > int64 Array.MaxLength then
-            invalidArg (nameof rows) $"{rows} rows of {columns} numbers are not what an array can hold"
+            invalidArg (nameof rows) $"{rows} rows of {columns} numbers exceed the largest array"
 
         int size
+
+    /// Throws for an index outside of a matrix. It is a function of its own so that the check in front of it is inlined.
+    let throwOutside (row: int) (column: int) (rows: int) (columns: int) : unit =
+        raise (IndexOutOfRangeException $"there is no element [{row}, {column}] in a matrix of {rows} × {columns}")
 
 module internal Bits =
     let same (a: ReadOnlySpan<float32>) (b: ReadOnlySpan<float32>) =
@@ -36,15 +39,18 @@ type Vector internal (memory: ReadOnlyMemory<float32>) =
     member _.Length = memory.Length
     member _.Memory = memory
     member _.Span = memory.Span
+
+    /// The element with the index. Throws an `IndexOutOfRangeException` if there is none.
     member _.Item(index: int) = memory.Span[index]
 
-    /// A new vector of the given length. It holds zeros, and then `fill` writes its elements.
+    /// A new vector of the given length. It holds zeros, and then `fill` writes its elements. Throws if `length` is negative.
     static member Create(length: int, fill: Fill) =
         let values = Array.zeroCreate<float32> length
         fill.Invoke(values.AsSpan())
         Vector(ReadOnlyMemory values)
 
-    /// Elements `offset … offset + length − 1`. The memory is shared, not copied.
+    /// Elements `offset … offset + length − 1`. The memory is shared, not copied. Throws an `ArgumentOutOfRangeException` if the vector does
+    /// not have all of them.
     member _.Slice(offset: int, length: int) = Vector(memory.Slice(offset, length))
 
     member _.Equals(other: Vector) = Bits.same memory.Span other.Span
@@ -58,44 +64,6 @@ type Vector internal (memory: ReadOnlyMemory<float32>) =
     override _.ToString() = $"Vector of {memory.Length}"
 
     interface IEquatable<Vector> with
-        member this.Equals other = this.Equals other
-
-/// A row-major, read-only matrix of float32, with one row for each sample.
-/// Two matrices are equal if they have the same shape and the same bits.
-[<Struct; CustomEquality; NoComparison>]
-type Matrix internal (rows: int, columns: int, memory: ReadOnlyMemory<float32>) =
-
-    member _.Rows = rows
-    member _.Columns = columns
-    member _.Memory = memory
-    member _.Span = memory.Span
-
-    member _.Item
-        with get (row: int, column: int) = memory.Span[row * columns + column]
-
-    member _.Row(row: int) = memory.Span.Slice(row * columns, columns)
-
-    /// A new matrix of the given shape. It holds zeros, and then `fill` writes its elements, row after row.
-    static member Create(rows: int, columns: int, fill: Fill) =
-        let values = Array.zeroCreate<float32>(Size.product rows columns)
-        fill.Invoke(values.AsSpan())
-        Matrix(rows, columns, ReadOnlyMemory values)
-
-    /// Rows `first … first + count − 1`. The memory is shared, not copied.
-    member _.SliceRows(first: int, count: int) = Matrix(count, columns, memory.Slice(first * columns, count * columns))
-
-    member _.Equals(other: Matrix) = rows = other.Rows && columns = other.Columns && Bits.same memory.Span other.Span
-
-    override this.Equals(other: obj) =
-        match other with
-        | :? Matrix as matrix -> this.Equals matrix
-        | _ -> false
-
-    override _.GetHashCode() = HashCode.Combine(rows, columns, Bits.hash memory.Span)
-
-    override _.ToString() = $"Matrix {rows} × {columns}"
-
-    interface IEquatable<Matrix> with
         member this.Equals other = this.Equals other
 
 module Vector =
@@ -129,16 +97,16 @@ module Vector =
         adopt joined
 
     let map (f: float32 -> float32) (v: Vector) =
-        let span = v.Memory
-        init v.Length (fun i -> f span.Span[i])
+        let memory = v.Memory
+        init v.Length (fun i -> f memory.Span[i])
 
-    /// ⟨a, b⟩, summed in float64.
+    /// ⟨a, b⟩, summed in float64. Throws an `ArgumentException` if the lengths differ.
     let dot (a: Vector) (b: Vector) = FunTrpo.Kernels.Reductions.Dot(a.Span, b.Span)
 
     /// The Euclidean norm, summed in float64.
     let norm v = sqrt (dot v v)
 
-    /// y + α x, with α rounded to float32.
+    /// y + α x, with α rounded to float32. Throws an `ArgumentException` if the lengths of x and y differ.
     let addScaled (alpha: float) (x: Vector) (y: Vector) =
         let sum = Array.zeroCreate<float32> y.Length
         FunTrpo.Kernels.Reductions.AddScaled(float32 alpha, x.Span, y.Span, sum.AsSpan())
@@ -147,36 +115,5 @@ module Vector =
     /// α x, with α rounded to float32.
     let scale (alpha: float) (x: Vector) = map (fun xi -> float32 alpha * xi) x
 
-    /// Whether no element is NaN or infinite.
+    /// True if every element is finite.
     let isFinite (v: Vector) = FunTrpo.Kernels.Reductions.AllFinite v.Span
-
-module Matrix =
-
-    /// A matrix that uses the array without copying it. The caller must not write to the array afterwards.
-    let internal adopt rows columns (values: float32[]) = Matrix(rows, columns, ReadOnlyMemory values)
-
-    let zero rows columns = adopt rows columns (Array.zeroCreate (Size.product rows columns))
-
-    let init rows columns (f: int -> int -> float32) =
-        adopt rows columns (Array.init (Size.product rows columns) (fun i -> f (i / columns) (i % columns)))
-
-    /// A copy of the rows, which must have equal lengths.
-    let ofRows (rows: float32[][]) =
-        let columns = if rows.Length = 0 then 0 else rows[0].Length
-        adopt rows.Length columns (Array.concat rows)
-
-    /// The numbers of the matrix as one vector, row after row.
-    let flatten (m: Matrix) = Vector m.Memory
-
-    /// Like `gather`, but writes the rows to `target`. The matrix shares that memory.
-    let internal gatherTo (target: Memory<float32>) (indices: ReadOnlyMemory<int>) (m: Matrix) =
-        let gathered = target.Slice(0, indices.Length * m.Columns)
-        FunTrpo.Kernels.Rows.Gather(indices.Span, m.Columns, m.Span, gathered.Span)
-        Matrix(indices.Length, m.Columns, Memory.op_Implicit gathered)
-
-    /// The rows with the given indices, in that order.
-    let gather (indices: ImmutableArray<int>) (m: Matrix) =
-        gatherTo (Array.zeroCreate<float32>(Size.product indices.Length m.Columns).AsMemory()) (indices.AsMemory()) m
-
-    /// Whether no element is NaN or infinite.
-    let isFinite (m: Matrix) = FunTrpo.Kernels.Reductions.AllFinite m.Span

@@ -671,7 +671,8 @@ let private refusals =
           (fun folder ->
               let space = Discrete 2
 
-              let policy = Policy.create (Architecture.uniform [] Activation.Tanh) 0.0 (Space.box 4 -10.0 10.0) space
+              let policy =
+                  Policy.create (Architecture.uniform [] Activation.Tanh) 0.0 false (Space.box 4 -10.0 10.0) space
 
               let text =
                   PolicyFile.print

@@ -49,7 +49,7 @@ let tests =
                   isOrthogonal inputs outputs (sqrt 2.0) ((Dense.hidden outputs Activation.Relu inputs).Initialise key)
                   isOrthogonal inputs outputs 1.0 ((Dense.linear outputs inputs).Initialise key))
           property "free outputs start where they are told" initialCase (fun (inputs, outputs, initial, key) ->
-              let layer = Dense.linearWithStateIndependent 1.0 outputs 3 initial inputs
+              let layer = Dense.withStateIndependent 1.0 outputs Activation.Identity 3 initial inputs
               let parameters = layer.Initialise key
               Expect.equal parameters.Length layer.ParameterCount "length"
               let free = parameters.Slice(parameters.Length - 3, 3)

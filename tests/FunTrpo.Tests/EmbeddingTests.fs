@@ -80,7 +80,7 @@ let private matrixOf rows columns (values: float32[]) =
     Matrix.init rows columns (fun row column -> values[row * columns + column])
 
 let private policyOn space hidden =
-    let policy = Policy.create (Architecture.uniform hidden Activation.Tanh) 0.0 space (Discrete 3)
+    let policy = Policy.create (Architecture.uniform hidden Activation.Tanh) 0.0 false space (Discrete 3)
 
     { Policy = policy
       Parameters = policy.Network.Initialise(Key.ofSeed 1L)
@@ -107,11 +107,11 @@ let tests =
               (fun case ->
                   use lookup = Network.linearize case.Embedding case.Parameters case.Indices
                   use dense = Network.linearize case.Dense (case.ToDense case.Parameters) case.OneHot
-                  close "forward" dense.Forward.Span lookup.Forward.Span
+                  close "forward" dense.Outputs.Span lookup.Outputs.Span
 
                   close
                       "forward alone"
-                      dense.Forward.Span
+                      dense.Outputs.Span
                       (Network.forward case.Embedding case.Parameters case.Indices).Span
 
                   let tangent = normals "tangent" case.Parameters.Length case |> Vector.ofArray
@@ -134,7 +134,7 @@ let tests =
                   use it = Network.linearize (Network.onThreads threads case.Embedding) case.Parameters case.Indices
 
                   let outputs =
-                      Matrix.init it.Forward.Rows it.Forward.Columns (fun row column -> it.Forward[row, column])
+                      Matrix.init it.Outputs.Rows it.Outputs.Columns (fun row column -> it.Outputs[row, column])
 
                   outputs, it.Pullback outputs
 

@@ -34,6 +34,7 @@ let tests =
             Policy.create
                 (Architecture.uniform [ 3 ] Activation.Tanh)
                 1.0
+                false
                 (Space.box 2 -10.0 10.0)
                 (Space.box 1 -0.01 0.01)
 
@@ -123,7 +124,12 @@ let tests =
           test "of an environment that gives NaN, or throws, is an error that names it and the step" {
               let discrete =
                   let policy =
-                      Policy.create (Architecture.uniform [] Activation.Tanh) 0.0 (Space.box 1 -10.0 10.0) (Discrete 2)
+                      Policy.create
+                          (Architecture.uniform [] Activation.Tanh)
+                          0.0
+                          false
+                          (Space.box 1 -10.0 10.0)
+                          (Discrete 2)
 
                   { Policy = policy
                     Parameters = policy.Network.Initialise(Key.ofSeed 1L)
@@ -146,6 +152,7 @@ let tests =
                   Policy.create
                       (Architecture.uniform [] Activation.Tanh)
                       0.0
+                      false
                       (Space.box 1 -1.0 1.0)
                       (Space.box 1 -1.0 1.0)
 

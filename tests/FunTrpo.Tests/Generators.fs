@@ -105,7 +105,8 @@ module Layers =
         match layers with
         | Dense(outputs, Activation.Identity) -> Dense.linear outputs
         | Dense(outputs, activation) -> Dense.hidden outputs activation
-        | LinearThenStateIndependent(outputs, free) -> Dense.linearWithStateIndependent 1.0 outputs free 0.5
+        | LinearThenStateIndependent(outputs, free) ->
+            Dense.withStateIndependent 1.0 outputs Activation.Identity free 0.5
         | Then(first, second) -> builder first >=> builder second
         | BehindContract layers -> builder layers >> plain
 

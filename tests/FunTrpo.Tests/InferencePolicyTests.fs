@@ -17,7 +17,7 @@ let private cases =
         let! key = key
         let! isStandardised = Gen.elements [ true; false ]
         let! isScaled = Gen.elements [ true; false ]
-        let policy = { Policy.create architecture 0.5 (numbersOf width) actionSpace with IsScaled = isScaled }
+        let policy = Policy.create architecture 0.5 isScaled (numbersOf width) actionSpace
 
         let normals name scale count =
             Key.named name key |> Key.normals count |> Array.map (fun x -> float32 (scale * x))
@@ -146,7 +146,8 @@ let private properties =
           | space, distribution -> failtest $"{Space.describe space} has {distribution}") ]
 
 let private someActor space =
-    let policy = Policy.create (Architecture.uniform [ 64; 64 ] Activation.Tanh) 0.0 (numbersOf 4) space
+    let policy =
+        Policy.create (Architecture.uniform [ 64; 64 ] Activation.Tanh) 0.0 false (numbersOf 4) space
 
     { Policy = policy
       Parameters = policy.Network.Initialise(Key.ofSeed 1L)

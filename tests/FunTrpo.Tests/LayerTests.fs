@@ -275,7 +275,7 @@ let private contract =
               })
               (fun (network, parameters, tangent, cotangents, observations) ->
                   use linearization = Network.linearize network parameters observations
-                  Expect.equal (Network.forward network parameters observations) linearization.Forward "forward"
+                  Expect.equal (Network.forward network parameters observations) linearization.Outputs "forward"
 
                   // J v against a difference quotient of the outputs.
                   let at step = Network.forward network (Vector.addScaled step tangent parameters) observations

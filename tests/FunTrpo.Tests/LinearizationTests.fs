@@ -31,7 +31,9 @@ let private sizedNetworks =
       Network.create 3 (Dense.hidden 21 Activation.Tanh >=> Dense.hidden 9 Activation.Tanh >=> Dense.linear 4),
       Distribution.categorical 4
       "free outputs",
-      Network.create 5 (Dense.hidden 17 Activation.Swish >=> Dense.linearWithStateIndependent 1.0 2 2 -0.5),
+      Network.create
+          5
+          (Dense.hidden 17 Activation.Swish >=> Dense.withStateIndependent 1.0 2 Activation.Identity 2 -0.5),
       Distribution.diagonalGaussian 2
       "one layer", Network.create 2 (Dense.linear 5), Distribution.categoricals [ 2; 3 ] ]
 
@@ -47,7 +49,7 @@ let private everything
     poisonMemory ()
     use at = Network.linearize (Network.onThreads threads it.Network) it.Parameters it.Observations
 
-    {| Forward = Vector.ofArray (at.Forward.Span.ToArray()) // Its memory will be used again.
+    {| Forward = Vector.ofArray (at.Outputs.Span.ToArray()) // Its memory will be used again.
        Alone = Network.forward (Network.onThreads threads it.Network) it.Parameters it.Observations
        Pushforward = at.Pushforward it.Tangent
        Pullback = at.Pullback it.Cotangent
@@ -97,7 +99,7 @@ let private curvature =
                   use at = Network.linearize case.Policy.Network case.Parameters case.Observations
 
                   for metric in [ case.Policy.Family.Metric; Metric.identity ] do
-                      let expected = at.Pushforward v |> metricTimes metric at.Forward |> at.Pullback
+                      let expected = at.Pushforward v |> metricTimes metric at.Outputs |> at.Pullback
                       Expect.equal (applied (at.Curvature metric) v) expected "product")
           property "in the metric of values it is Σ JᵀJ v by dual numbers" networkCase (fun case ->
               use at = linearization case
@@ -149,7 +151,7 @@ let private memory =
               let results () =
                   use it = linearization case
 
-                  it.Forward.Span.ToArray() |> bitsOf,
+                  it.Outputs.Span.ToArray() |> bitsOf,
                   it.Pushforward case.Tangent,
                   it.Pullback case.Cotangent,
                   applied (it.Curvature Metric.identity) case.Tangent
@@ -167,7 +169,7 @@ let private memory =
 
                   let refusesAll () =
                       areEnded
-                          [ "forward", (fun () -> it.Forward |> ignore)
+                          [ "forward", (fun () -> it.Outputs |> ignore)
                             "pushforward", (fun () -> it.Pushforward case.Tangent |> ignore)
                             "pullback", (fun () -> it.Pullback case.Cotangent |> ignore)
                             "curvature", (fun () -> it.Curvature Metric.identity |> ignore)

@@ -57,7 +57,7 @@ let private whole =
                   outputsOf case (Oracle.along v (Array.zeroCreate v.Length) (Oracle.floats case.Parameters))
 
               let it = linearization case
-              expectAllClose 2e-5 (it.Forward.Span.ToArray()) (expected |> Array.map _.X) "forward"
+              expectAllClose 2e-5 (it.Outputs.Span.ToArray()) (expected |> Array.map _.X) "forward"
               let jv = expected |> Array.map _.E1
               let scale = Array.fold (fun largest x -> max largest (abs x)) 1.0 jv
               expectAllClose (3e-5 * scale) ((it.Pushforward case.Tangent).Span.ToArray()) jv "pushforward")
@@ -86,7 +86,7 @@ let private whole =
               networkCase
               (fun case ->
                   let it = linearization case
-                  let forward = it.Forward
+                  let forward = it.Outputs
                   let pushed, pulled = it.Pushforward case.Tangent, it.Pullback case.Cotangent
 
                   it.Pullback(Matrix.init case.Observations.Rows case.Network.Outputs (fun _ _ -> nanf)) |> ignore
@@ -94,15 +94,15 @@ let private whole =
 
                   Expect.equal (it.Pullback case.Cotangent) pulled "pullback"
                   Expect.equal (it.Pushforward case.Tangent) pushed "pushforward"
-                  Expect.equal it.Forward forward "forward"
-                  Expect.equal (linearization case).Forward forward "forward of another linearization"
+                  Expect.equal it.Outputs forward "forward"
+                  Expect.equal (linearization case).Outputs forward "forward of another linearization"
 
                   Expect.equal
                       ((linearization case).Pullback case.Cotangent)
                       pulled
                       "pullback of another linearization")
           property "an observation has the same outputs, bit for bit, whatever the others are" networkCase (fun case ->
-              let forward = (linearization case).Forward
+              let forward = (linearization case).Outputs
 
               for row in 0 .. case.Observations.Rows - 1 do
                   let alone = Network.forward case.Network case.Parameters (case.Observations.SliceRows(row, 1))
@@ -137,7 +137,7 @@ let private whole =
                   Expect.equal case.Network.ParameterCount (inner.ParameterCount + outer.ParameterCount) "parameters"
                   let hidden = Network.forward inner (case.Parameters.Slice(0, inner.ParameterCount)) case.Observations
                   let rest = case.Parameters.Slice(inner.ParameterCount, outer.ParameterCount)
-                  Expect.equal (linearization case).Forward (Network.forward outer rest hidden) "forward"
+                  Expect.equal (linearization case).Outputs (Network.forward outer rest hidden) "forward"
               | _ -> ())
           property
               "parameters, observations, tangents and cotangents of another shape are refused"
@@ -162,7 +162,8 @@ let private whole =
                           refuses "a tangent" (fun () -> it.Pushforward(resized case.Tangent))
 
                       for more in [ -1; 1 ] do
-                          let observations = Matrix.zero case.Observations.Rows (case.Network.Inputs + more)
+                          let observations =
+                              Matrix.init case.Observations.Rows (case.Network.Inputs + more) (fun _ _ -> 0f)
 
                           refuses "a block of observations" (fun () ->
                               Network.linearize case.Network case.Parameters observations)
@@ -171,10 +172,14 @@ let private whole =
                               Network.forward case.Network case.Parameters observations)
 
                           refuses "a cotangent with other rows" (fun () ->
-                              it.Pullback(Matrix.zero (case.Observations.Rows + more) case.Network.Outputs))
+                              it.Pullback(
+                                  Matrix.init (case.Observations.Rows + more) case.Network.Outputs (fun _ _ -> 0f)
+                              ))
 
                           refuses "a cotangent with other columns" (fun () ->
-                              it.Pullback(Matrix.zero case.Observations.Rows (case.Network.Outputs + more)))) ]
+                              it.Pullback(
+                                  Matrix.init case.Observations.Rows (case.Network.Outputs + more) (fun _ _ -> 0f)
+                              ))) ]
 
 let private gathered =
     property
@@ -183,6 +188,6 @@ let private gathered =
         (fun (case, step) ->
             let rows = ImmutableArray.CreateRange [ 0..step .. case.Observations.Rows - 1 ]
             let some = Network.forward case.Network case.Parameters (Matrix.gather rows case.Observations)
-            Expect.equal some (Matrix.gather rows (linearization case).Forward) "forward")
+            Expect.equal some (Matrix.gather rows (linearization case).Outputs) "forward")
 
 let tests = testList "whole networks" [ whole; gathered ]

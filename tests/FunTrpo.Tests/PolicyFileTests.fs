@@ -87,7 +87,7 @@ let private policies =
 
         let! name = names
         let! isScaled = Gen.elements [ true; false ]
-        let policy = { Policy.create architecture -0.5 observationSpace space with IsScaled = isScaled }
+        let policy = Policy.create architecture -0.5 isScaled observationSpace space
 
         let! parameters =
             Gen.frequency
@@ -326,7 +326,7 @@ let private oddities =
 let private example =
     let space = Box(Vector.ofArray [| -1f |], Vector.ofArray [| 1f |])
     let architecture = (Architecture.uniform [ 2 ] Activation.Tanh)
-    let policy = Policy.create architecture 0.0 (numbersOf 2) space
+    let policy = Policy.create architecture 0.0 false (numbersOf 2) space
 
     { Environment = "Example-v0"
       Actor =
@@ -629,7 +629,7 @@ let private able =
           test "but not one whose space is as wide as float32, and who acts where anybody is" {
               for bound in [ Single.MaxValue; Single.PositiveInfinity ] do
                   let space = Box(Vector.ofArray [| -bound; 1e30f |], Vector.ofArray [| bound; Single.MaxValue |])
-                  let policy = Policy.create example.Architecture 0.0 space (Space.box 1 -1.0 1.0)
+                  let policy = Policy.create example.Architecture 0.0 false space (Space.box 1 -1.0 1.0)
 
                   let saved =
                       { example with
@@ -643,7 +643,7 @@ let private able =
 
           test "and one with as many layers as are allowed is kept" {
               let architecture = Architecture.uniform (List.replicate 1000 1) Activation.Tanh
-              let policy = Policy.create architecture 0.0 (numbersOf 2) (Discrete 2)
+              let policy = Policy.create architecture 0.0 false (numbersOf 2) (Discrete 2)
 
               let saved =
                   { example with
@@ -658,7 +658,7 @@ let private able =
           test "and the actions of any box lie inside of it, however wide" {
               let space = Box(Vector.ofArray [| Single.MinValue; 5f |], Vector.ofArray [| Single.MaxValue; 5f |])
 
-              let policy = { Policy.create example.Architecture 0.0 (numbersOf 2) space with IsScaled = true }
+              let policy = Policy.create example.Architecture 0.0 true (numbersOf 2) space
 
               let player =
                   InferencePolicy
@@ -678,7 +678,7 @@ let private reading =
               inFolder (fun folder ->
                   let path = Path.Combine(folder, "policy.json")
                   let architecture = (Architecture.uniform [ 500; 500 ] Activation.Tanh)
-                  let policy = Policy.create architecture 0.0 (numbersOf 500) (Discrete 5)
+                  let policy = Policy.create architecture 0.0 false (numbersOf 500) (Discrete 5)
                   let parameters = Vector.init policy.Network.ParameterCount (fun i -> float32 (i % 101) / 1000f)
 
                   let saved =

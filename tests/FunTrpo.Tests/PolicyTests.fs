@@ -19,7 +19,7 @@ let tests =
                   return architecture, space, inputs, key
               })
               (fun (architecture, space, inputs, key) ->
-                  let policy = Policy.create architecture -0.75 (numbersOf inputs) space
+                  let policy = Policy.create architecture -0.75 false (numbersOf inputs) space
                   let parameters = policy.Network.Initialise key
                   let width = policy.Family.ParameterWidth
                   Expect.equal policy.Network.Outputs width "outputs"

@@ -22,6 +22,7 @@ let private others =
       LinearizationTests.threads
       EmbeddingTests.tests
       VectorWidthTests.tests
+      MatrixTests.tests
       KeyTests.tests
       SpaceTests.tests
       EnvironmentTests.tests
@@ -29,6 +30,7 @@ let private others =
       DistributionTests.tests
       EntropyTests.tests
       NormaliserTests.tests
+      ActorTests.tests
       InferencePolicyTests.tests
       RolloutTests.tests
       AdvantageTests.tests

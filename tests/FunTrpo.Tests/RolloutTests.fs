@@ -76,7 +76,7 @@ let private read (row: ReadOnlySpan<float32>) = { Tag = row[0]; Time = int row[1
 
 let private actorFor observationWidth space key =
     let policy =
-        Policy.create (Architecture.uniform [ 3 ] Activation.Tanh) 0.0 (numbersOf observationWidth) space
+        Policy.create (Architecture.uniform [ 3 ] Activation.Tanh) 0.0 false (numbersOf observationWidth) space
 
     let initial = policy.Network.Initialise key
 

@@ -82,8 +82,8 @@ let private forgetting =
     property
         "an episode that never ends can be continued again as long as its actions are kept, and then no more"
         (Gen.zip (Gen.choose (1, 30)) (Gen.choose (1, 60)))
-        (fun (mostKept, steps) ->
-            let walks () = new SimulatorEnvironment((fun () -> new Walk(ignore) :> Simulator), mostKept)
+        (fun (maxActionNumbers, steps) ->
+            let walks () = new SimulatorEnvironment((fun () -> new Walk(ignore) :> Simulator), maxActionNumbers)
             let environment = walks ()
             let action i = if i % 3 = 0 then -1f else 0.25f
 
@@ -101,7 +101,7 @@ let private forgetting =
             for i, state in List.indexed known do
                 let again () = (step (action (i + 1)) state environment).State
 
-                if i <= mostKept then
+                if i <= maxActionNumbers then
                     let next = again ()
 
                     if i < steps then
@@ -314,6 +314,30 @@ let private refusals =
                       "what to do")
           } ]
 
+let private refusedReplays =
+    property "a simulator that has shown something else is used again" (Gen.choose (1, 20)) (fun attempts ->
+        let made = ref 0
+        let resets = ref 0
+        let show () = float32 (Interlocked.Increment resets)
+
+        use environment =
+            Simulator.environment (fun () ->
+                Interlocked.Increment made |> ignore
+                idling show)
+
+        let start = (environment :> Environment<_>).Reset key
+
+        let continues () =
+            (environment :> Environment<_>).Step(key, ReadOnlySpan(Array.zeroCreate<float32> 16), start)
+            |> ignore
+
+        continues ()
+
+        for _ in 1..attempts do
+            Expect.throwsT<InvalidOperationException> continues "it does not come from the seed"
+
+        Expect.equal made.Value 2 "one simulator is at the state that follows, and the other one is played again")
+
 let private making =
     test "the factory is called by one thread at a time" {
         let busy = ref 0
@@ -334,4 +358,4 @@ let private making =
     }
 
 let tests =
-    testList "Simulator" [ continuing; forgetting; memory; training; reuse; failing; refusals; making ]
+    testList "Simulator" [ continuing; forgetting; memory; training; reuse; failing; refusals; refusedReplays; making ]

@@ -222,9 +222,7 @@ let private halfWidths =
                   let expected = middle + half * float unit
                   Generators.expectClose (1e-6 * (1.0 + abs middle + 4.0 * half)) (float scaled[i]) expected $"{i}"
 
-              let policy =
-                  { Policy.create (Architecture.uniform [] Activation.Tanh) 0.0 (Space.box 1 -1.0 1.0) box with
-                      IsScaled = true }
+              let policy = Policy.create (Architecture.uniform [] Activation.Tanh) 0.0 true (Space.box 1 -1.0 1.0) box
 
               let action = Vector.Create(row.Length, Fill(fun action -> Policy.toAction policy row.Span action))
               Expect.equal action (clip box scaled) "a policy that counts in them acts in the box")
@@ -244,7 +242,7 @@ let private anyBox =
 
 let private properness =
     testList
-        "isProper"
+        "isValid"
         [ testProperty "of a box is whether each coordinate holds a finite number, the one nearest to 0"
           <| Prop.forAll (Arb.fromGen anyBox) (fun box ->
               match box with
@@ -258,14 +256,30 @@ let private properness =
                       Single.IsFinite nearest && low <= nearest && nearest <= high
 
                   let expected = low.Length > 0 && Array.forall2 holdsNumber (Vector.toArray low) (Vector.toArray high)
-                  Space.isProper box = expected && (Space.invalidReason box).IsNone = expected
+                  Space.isValid box = expected && (Space.invalidReason box).IsNone = expected
               | _ -> false)
 
           testProperty "of a proper space, elements drawn are finite"
           <| Prop.forAll (Gen.zip anyBox keys |> Arb.fromGen) (fun (box, key) ->
-              not (Space.isProper box)
+              not (Space.isValid box)
               || (let row = Space.sample box key
                   Vector.isFinite row && contains box row))
+
+          property
+              "of a box says whether its corners fit together, whether it has any, or whether a number lies between them"
+              (Gen.two (Gen.choose (0, 4)))
+              (fun (lows, highs) ->
+                  let corner length x = Vector.init length (fun _ -> x)
+
+                  let expected low high =
+                      if lows <> highs then Some "has corners of different lengths"
+                      elif lows = 0 then Some "has no elements"
+                      elif low > high then Some "has no finite number between the bounds of a coordinate"
+                      else None
+
+                  for low, high in [ 1f, 2f; 2f, 1f ] do
+                      let reason = Space.invalidReason (Box(corner lows low, corner highs high))
+                      Expect.equal reason (expected low high) "the reason")
 
           test "has an end: of alternatives, and of the numbers of a row" {
               let most = Space.maxCount
@@ -285,7 +299,7 @@ let private properness =
                     MultiDiscrete(List.replicate (most + 1) 1), false
                     Space.box most 0.0 1.0, true
                     Space.box (most + 1) 0.0 1.0, false ] do
-                  Expect.equal (Space.isProper space) expected $"%A{space}"
+                  Expect.equal (Space.isValid space) expected $"%A{space}"
           } ]
 
 let private units =

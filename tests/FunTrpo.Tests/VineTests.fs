@@ -94,11 +94,17 @@ let private casesOn spaces =
 let private cases = casesOn actionSpace
 
 let private actorOf (case: Case) =
-    let policy = Policy.create (Architecture.uniform [ 4 ] Activation.Tanh) -0.3 (numbersOf 2) case.Space
+    let policy =
+        Policy.create
+            (Architecture.uniform [ 4 ] Activation.Tanh)
+            -0.3
+            (Key.uniform (case.Keyed "scaled") < 0.5)
+            (numbersOf 2)
+            case.Space
 
     let initial = policy.Network.Initialise(case.Keyed "policy")
 
-    { Policy = { policy with IsScaled = Key.uniform (case.Keyed "scaled") < 0.5 }
+    { Policy = policy
       // Outputs of a fair size, so that actions depend on observations.
       Parameters = Vector.map (fun x -> 8f * x) initial
       Normaliser = Standardise(Moments.create 10.0 [ 0.2; 0.3 ] [ 4.0; 0.9 ]) }

@@ -1,0 +1,41 @@
+namespace FunTrpo
+
+open System
+open FunTrpo.Kernels
+
+/// A policy with its parameters and the normaliser of its observations: everything that is needed to act.
+type Actor = { Policy: Policy; Parameters: Vector; Normaliser: Normaliser }
+
+module Actor =
+
+    /// The parameters of the action distributions for raw observations, one row for each observation. Throws an `ArgumentException` if the
+    /// observations do not have the width that the policy is for.
+    let distributions (actor: Actor) (observations: Matrix) =
+        Network.forward actor.Policy.Network actor.Parameters (Normaliser.apply actor.Normaliser observations)
+
+    /// The fault to report if the actor's distribution or action for this raw observation is not finite. The fault names the instance of the
+    /// environment and the steps that it has made. If the distribution becomes finite
+    /// when the normalised observation is clipped to ±1, the observation is too large: `OversizedEnvironment`. Otherwise, and for indices,
+    /// the policy is at fault: `NonFinitePolicy`.
+    let nonFiniteAction
+        (environment: Environment<'State>)
+        (actor: Actor)
+        (observation: ReadOnlySpan<float32>)
+        instance
+        steps
+        =
+        let clipped = Array.zeroCreate<float32> observation.Length
+        Normaliser.applyTo actor.Normaliser observation (clipped.AsSpan())
+
+        for j in 0 .. clipped.Length - 1 do
+            clipped[j] <- Math.Clamp(clipped[j], -1f, 1f)
+
+        let parameters = Array.zeroCreate<float32> actor.Policy.Family.ParameterWidth
+        use network = Network.at actor.Policy.Network actor.Parameters
+        network.Forward(ReadOnlySpan clipped, parameters.AsSpan())
+
+        if not (Reductions.AllFinite(ReadOnlySpan parameters)) || Space.hasIndices environment.ObservationSpace then
+            NonFinitePolicy(environment.Id, instance, steps)
+        else
+            let largest = observation.ToArray() |> Array.maxBy abs
+            OversizedEnvironment("observation", float largest, environment.Id, instance, steps)

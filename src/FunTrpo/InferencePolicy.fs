@@ -1,0 +1,154 @@
+namespace FunTrpo
+
+open System
+open System.Collections.Immutable
+open System.Runtime.InteropServices
+open FunTrpo.Kernels
+
+/// The distribution from which a policy draws its actions for an observation, in the units of the action space.
+[<RequireQualifiedAccess>]
+type ActionDistribution =
+    /// The probability of each alternative. If there are several choices, their probabilities follow one another.
+    | Choices of probabilities: ImmutableArray<float>
+    /// The means and standard deviations of independent normal distributions. Drawn actions outside the action space are clipped to it.
+    | Normals of means: ImmutableArray<float> * deviations: ImmutableArray<float>
+
+/// An actor that is prepared to act many times: its network is packed once. Its actions lie in the action space. Several threads may use it
+/// at the same time, and the methods that write into spans allocate no memory. All methods throw an `ArithmeticException` if the policy's
+/// distribution or action for an observation is not finite, and an `ArgumentException` if the length of a span does not fit.
+///
+/// It is not `IDisposable`, although it holds pooled memory: values need no disposal, and the garbage collector frees that memory.
+[<Sealed>]
+type InferencePolicy(actor: Actor) =
+    let policy = actor.Policy
+    let family = policy.Family
+    let network = Network.at policy.Network actor.Parameters
+
+    /// The number of rows of observations. Throws an `ArgumentException` if the last row is incomplete, or if the output does not have `width`
+    /// numbers for each row.
+    let requireRows (observations: int) (written: int) width =
+        let rows = network.RowCount observations
+
+        if written <> rows * width then
+            invalidArg
+                (nameof observations)
+                $"{observations} numbers are {rows} observations of {policy.Network.Inputs}, for which {rows * width} numbers are written; there is room for {written}"
+
+        rows
+
+    /// Throws an `ArgumentException` if the numbers are not one observation.
+    let requireOne (observation: int) =
+        if observation <> policy.Network.Inputs then
+            invalidArg (nameof observation) $"it has {observation} numbers, and must have {policy.Network.Inputs}"
+
+    /// Writes the parameters of the distributions. Returns whether they are finite.
+    let distributions (observations: ReadOnlySpan<float32>) (parameters: Span<float32>) =
+        use normalised = PooledBuffer.Rent observations.Length
+        Normaliser.applyTo actor.Normaliser observations normalised.Span
+        network.Forward(Span.op_Implicit normalised.Span, parameters)
+        Reductions.AllFinite(Span.op_Implicit parameters)
+
+    /// Writes the action for each row: the most probable one, or one drawn with the key. Returns whether all distributions and actions are
+    /// finite.
+    let tryAct (observations: ReadOnlySpan<float32>) (key: Key voption) (actions: Span<float32>) =
+        let rows = requireRows observations.Length actions.Length family.ActionWidth
+        use parameters = PooledBuffer.Rent(rows, family.ParameterWidth)
+        let isFinite = distributions observations parameters.Span
+
+        for row in 0 .. rows - 1 do
+            let action = actions.Slice(row * family.ActionWidth, family.ActionWidth)
+
+            let rowParameters =
+                Span.op_Implicit (parameters.Span.Slice(row * family.ParameterWidth, family.ParameterWidth))
+
+            match key with
+            | ValueNone -> family.Mode(rowParameters, action)
+            | ValueSome key -> family.Sample(rowParameters, Key.at (int64 row) key, action)
+
+            Policy.toAction policy (Span.op_Implicit action) action
+
+        isFinite && Reductions.AllFinite(Span.op_Implicit actions)
+
+    /// Throws if a distribution or action is not finite. Without this check, logits that are all NaN would yield an action that looks
+    /// valid.
+    let requireFinite isFinite =
+        if not isFinite then
+            raise (
+                ArithmeticException
+                    "The policy gives no finite action distribution for this observation: the numbers of one or of both are too large."
+            )
+
+    let act observations key actions = tryAct observations key actions |> requireFinite
+
+    /// The factor from drawn actions to the units of the action space in coordinate i.
+    let scaleOf (low: Vector) (high: Vector) i =
+        let width = float high[i] - float low[i]
+        if policy.IsScaled && Double.IsFinite width then 0.5 * width else 1.0
+
+    /// The means of drawn actions, in the units of the action space.
+    let toMeans (drawn: ReadOnlySpan<float32>) =
+        let means = Array.zeroCreate<float32> drawn.Length
+
+        if policy.IsScaled then
+            Space.unscale policy.ActionSpace drawn (means.AsSpan())
+        else
+            drawn.CopyTo(means.AsSpan())
+
+        Array.map float means
+
+    member _.Actor = actor
+
+    /// Writes the parameters of the action distributions for raw observations, one row for each observation.
+    member _.Distributions(observations: ReadOnlySpan<float32>, parameters: Span<float32>) =
+        requireRows observations.Length parameters.Length family.ParameterWidth |> ignore
+        distributions observations parameters |> requireFinite
+
+    /// Writes the most probable action for each row of raw observations.
+    member _.Act(observations: ReadOnlySpan<float32>, actions: Span<float32>) = act observations ValueNone actions
+
+    /// Writes an action drawn with `key` for each row of raw observations. Row i uses the key `Key.at i key`.
+    member _.Sample(observations: ReadOnlySpan<float32>, key: Key, actions: Span<float32>) =
+        act observations (ValueSome key) actions
+
+    /// The action for one raw observation: the most probable one, or one drawn with the key. `ValueNone` if it or its distribution is not
+    /// finite.
+    member internal _.TryAct(observation: Vector, key) =
+        let action = Array.zeroCreate family.ActionWidth
+
+        if tryAct observation.Span key (action.AsSpan()) then ValueSome(Vector.adopt action) else ValueNone
+
+    /// The most probable action for one raw observation.
+    member _.Act(observation: Vector) =
+        Vector.Create(family.ActionWidth, Fill(fun action -> act observation.Span ValueNone action))
+
+    /// An action drawn for one raw observation. As for the first of several rows, the key is `Key.at 0L key`.
+    member _.Sample(observation: Vector, key: Key) =
+        Vector.Create(family.ActionWidth, Fill(fun action -> act observation.Span (ValueSome key) action))
+
+    /// The distribution of the actions for one raw observation.
+    member _.Distribution(observation: ReadOnlySpan<float32>) =
+        requireOne observation.Length
+        let parameters = Array.zeroCreate<float32> family.ParameterWidth
+        distributions observation (parameters.AsSpan()) |> requireFinite
+
+        let choices counts =
+            ActionDistribution.Choices(
+                Distribution.probabilities counts (ReadOnlySpan parameters)
+                |> ImmutableCollectionsMarshal.AsImmutableArray
+            )
+
+        match policy.ActionSpace with
+        | Discrete count -> choices [ count ]
+        | MultiDiscrete counts -> choices counts
+        | MultiBinary count -> choices (List.replicate count 2)
+        | Box(low, high) ->
+            let means = toMeans (ReadOnlySpan(parameters, 0, low.Length))
+
+            let deviations =
+                Array.init low.Length (fun i ->
+                    scaleOf low high i * exp (float (Distribution.boundLogSigma parameters[low.Length + i])))
+
+            ActionDistribution.Normals(
+                ImmutableCollectionsMarshal.AsImmutableArray means,
+                ImmutableCollectionsMarshal.AsImmutableArray deviations
+            )

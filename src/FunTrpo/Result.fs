@@ -1,0 +1,19 @@
+namespace FunTrpo
+
+/// The builder of `result { … }`, which chains steps that each return a `Result`. The first error ends the chain and is its result.
+type ResultBuilder() =
+    member _.Bind(result, next) = Result.bind next result
+    member _.Return value = Ok value
+    member _.ReturnFrom(result: Result<'T, 'Error>) = result
+    member _.Zero() = Ok()
+    member _.Delay(rest: unit -> Result<'T, 'Error>) = rest
+    member _.Run(all: unit -> Result<'T, 'Error>) = all ()
+    member _.Combine(first, rest: unit -> Result<'T, 'Error>) = Result.bind rest first
+
+    member _.For(items: seq<'Item>, body: 'Item -> Result<unit, 'Error>) =
+        let failed = items |> Seq.map body |> Seq.tryFind Result.isError
+        defaultArg failed (Ok())
+
+[<AutoOpen>]
+module ResultExpression =
+    let result = ResultBuilder()
