@@ -213,7 +213,8 @@ let private note options position =
     node.Add("seconds", JsonValue.Create position.Elapsed.TotalSeconds)
     node.ToJsonString()
 
-let private keepIn (folder: RunFiles.Folder) options setup position = folder.Keep(setup, note options position, position.State)
+let private keepIn (folder: RunFiles.Folder) options setup position =
+    folder.Keep(setup, note options position, position.State)
 
 /// The setup, the initial state and the folder of the run, or a fault.
 let private prepare options (from: SavedPolicy option) environment =

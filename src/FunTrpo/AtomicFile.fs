@@ -45,22 +45,45 @@ module internal AtomicFile =
         mode |> ValueOption.iter (fun mode -> File.SetUnixFileMode(stream.SafeFileHandle, mode))
         write stream
 
-    /// Replaces a file with the bytes that `write` writes, and returns the result of `write`. The new file keeps the mode of the old one. A
-    /// symbolic link is kept, and its target is replaced. Throws the exceptions of the file system, and an `IOException` if the path is no
-    /// regular file: to replace a folder, device, pipe or socket would destroy it.
-    let replace (path: string) (write: FileStream -> 'Result) =
+    /// The file that is to be replaced: that of the path, or the one that a symbolic link leads to; and its mode, if it has one. Throws an
+    /// `IOException` if it is no regular file.
+    let private targetOf (path: string) =
         RegularFile.reasonAgainst path |> Option.iter (fun reason -> raise (IOException $"{path} {reason}"))
-
         let file = RegularFile.resolveLinks path
 
         let mode =
             if file.Exists && not (OperatingSystem.IsWindows()) then ValueSome file.UnixFileMode else ValueNone
 
-        create file.FullName (writeNew mode write)
+        struct (file.FullName, mode)
+
+    /// Replaces a file with the bytes that `write` writes, and returns the result of `write`. The new file keeps the mode of the old one. A
+    /// symbolic link is kept, and its target is replaced. Throws the exceptions of the file system, and an `IOException` if the path is no
+    /// regular file: to replace a folder, device, pipe or socket would destroy it.
+    let replace (path: string) (write: FileStream -> 'Result) =
+        let struct (target, mode) = targetOf path
+        create target (writeNew mode write)
 
     /// Replaces a file with the text in UTF-8, as `replace` does.
     let replaceText path (content: string) =
         replace path (fun stream -> stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes content)))
 
-    /// As `replace`, and the new file is on the disk when the function returns.
-    let replaceDurably path (write: Stream -> unit) = replace path (fun stream -> write stream)
+    /// Replaces the file on the disk so that the new file survives a power cut after the function has returned, and the old or the new file
+    /// one at any moment before: the bytes are flushed before the file has its name, and then the name is. After an error, the temporary
+    /// file is deleted.
+    let replaceOn (disk: Disk) (path: string) mode write =
+        let temporary = $"{path}.{Path.GetRandomFileName()}"
+
+        try
+            disk.Create(temporary, mode, write)
+            disk.Flush temporary
+            disk.Rename(temporary, path)
+        with _ ->
+            disk.Delete temporary
+            reraise ()
+
+        disk.FlushFolder(Path.GetDirectoryName path)
+
+    /// As `replace`, and the new file is on the disk when the function returns (`replaceOn`).
+    let replaceDurably path (write: Stream -> unit) =
+        let struct (target, mode) = targetOf path
+        replaceOn Disk.real target mode write

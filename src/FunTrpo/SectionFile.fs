@@ -36,7 +36,8 @@ module internal Section =
                 if BitConverter.IsLittleEndian then
                     emit.Invoke(MemoryMarshal.AsBytes vector.Span)
                 else
-                    ParameterBytes.forEachPiece vector (fun piece -> emit.Invoke(ReadOnlySpan(piece.Bytes, 0, piece.Count))) }
+                    ParameterBytes.forEachPiece vector (fun piece ->
+                        emit.Invoke(ReadOnlySpan(piece.Bytes, 0, piece.Count))) }
 
 /// A binary file of sections: a mark, a version, the number of sections, and for each section its name, its length, its bytes and the SHA-256
 /// of name and bytes. All numbers are little-endian. docs/checkpoint-format.md describes it.

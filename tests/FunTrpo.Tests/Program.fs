@@ -52,6 +52,7 @@ let private others =
       VineTests.tests
       EvaluationTests.tests
       SuggestionTests.tests
+      DiskTests.tests
       PlainValueTests.tests
       CheckpointTests.tests
       PolicyFileTests.tests

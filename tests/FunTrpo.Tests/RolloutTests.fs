@@ -499,7 +499,7 @@ let private drawing number (places: Set<int * int>) =
             member _.Kl(before, after) = gaussian.Kl(before, after)
             member _.Metric = gaussian.Metric }
 
-    let policy = Policy.create [] 0.0 (numbersOf 2) unboundedActions
+    let policy = Policy.create [] 0.0 false (numbersOf 2) unboundedActions
 
     { Policy = { policy with Family = family }
       // The mean is 100 t + i. The bias and log σ are 0.

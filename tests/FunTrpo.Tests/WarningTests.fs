@@ -200,7 +200,7 @@ let tests =
                     |> Gen.map MultiDiscrete
                     Gen.choose (1, 2) |> Gen.map MultiBinary ])
               (fun actions ->
-                  let policy = Policy.create [] 0.0 (Space.box 1 0.0 1.0) actions
+                  let policy = Policy.create [] 0.0 false (Space.box 1 0.0 1.0) actions
 
                   let improvement =
                       { Parameters = policy.Network.Initialise(Key.ofSeed 1L)
