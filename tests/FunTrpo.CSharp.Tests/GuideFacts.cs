@@ -100,6 +100,35 @@ public sealed class GuideFacts
         Assert.NotEqual(bold, lucky);
     }
 
+    public async Task Interrupting()
+    {
+        string folder = Directory.CreateTempSubdirectory("funtrpo-").FullName;
+        string path = Path.Combine(folder, "run.checkpoint");
+        TrainingResult? last = null;
+
+        // As if the program had been ended after 3 of 5 iterations, the third of which was not saved.
+        foreach (long steps in new[] { 600L, 1000L })
+        {
+            TrainingPlan plan = Plans.ShortLine().With(options => options with { TotalSteps = steps });
+
+            TrainingState state = File.Exists(path) ? TrainingState.Load(path, plan) : plan.Start();
+
+            await foreach (TrainingStep step in plan.IterateAsync(state))
+            {
+                Console.WriteLine(step.Report);
+                if (step.State.Iteration % 2 == 0)
+                {
+                    step.State.Save(path); // from here on, the run survives whatever happens
+                }
+            }
+
+            last = await plan.TrainAsync(TrainingState.Load(path, plan));
+        }
+
+        Assert.Equal(Plans.ShortLine().Train().State, last!.State);
+        Directory.Delete(folder, recursive: true);
+    }
+
     public void Playing()
     {
         Policy policy = Plans.ShortLine().Train().Policy;

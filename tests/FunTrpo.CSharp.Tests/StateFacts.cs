@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.IO;
 using System.Linq;
 using Xunit;
 
@@ -48,6 +49,63 @@ public sealed class StateFacts
         Assert.True(state == state.With(o => o with { }));
         Assert.True(state != next);
         Assert.Contains("2 iterations", state.ToString(), StringComparison.Ordinal);
+    }
+
+    public void A_saved_state_comes_back_and_has_the_same_future()
+    {
+        string path = Path.GetTempFileName();
+        foreach (
+            TrainingPlan plan in new[]
+            {
+                Plans.ShortLine(),
+                Trpo.For("CartPole-v1").Short(),
+                Trpo.For(() => new PushedLine()).Short().WithTimeLimit(15),
+            }
+        )
+        {
+            foreach (TrainingState state in plan.States(4))
+            {
+                state.Save(path);
+                TrainingState loaded = TrainingState.Load(path, plan.With(options => options with { Threads = 1 }));
+                Assert.Equal(state, loaded);
+                Assert.Equal(state.Options.Seed, loaded.Options.Seed);
+                Assert.Equal(state.Next().State, loaded.Next().State);
+            }
+        }
+
+        File.Delete(path);
+    }
+
+    public void Training_goes_on_from_a_state_with_the_options_of_the_plan()
+    {
+        TrainingPlan plan = Plans.ShortLine();
+        TrainingState state = plan.States(3)[^1];
+        List<int> iterations = [];
+        TrainingResult result = plan.With(options => options with { Seed = 77 })
+            .OnIteration(report => iterations.Add(report.Iteration))
+            .Train(state);
+        Assert.Equal([3, 4, 5], iterations);
+        Assert.Equal(plan.Train().State, result.State);
+        Assert.Throws<ArgumentOutOfRangeException>(() =>
+            plan.With(options => options with { Hidden = [9] }).Train(state)
+        );
+    }
+
+    public void Files_that_are_no_checkpoints_of_the_plan_are_refused()
+    {
+        TrainingPlan plan = Plans.ShortLine();
+        string path = Path.GetTempFileName();
+        Assert.Throws<InvalidDataException>(() => TrainingState.Load(path, plan));
+        plan.Start().Save(path);
+        Assert.Throws<ArgumentException>(() => TrainingState.Load(path, Trpo.For("CartPole-v1").Short()));
+        byte[] bytes = File.ReadAllBytes(path);
+        bytes[bytes.Length / 2] ^= 1;
+        File.WriteAllBytes(path, bytes);
+        InvalidDataException damaged = Assert.Throws<InvalidDataException>(() => TrainingState.Load(path, plan));
+        Assert.Contains("section", damaged.Message, StringComparison.Ordinal);
+        File.Delete(path);
+        Assert.Throws<FileNotFoundException>(() => TrainingState.Load(path, plan));
+        Assert.Throws<IOException>(() => plan.Start().Save(Path.Combine(path, "no", "folder")));
     }
 
     public void What_shapes_the_state_cannot_change()
