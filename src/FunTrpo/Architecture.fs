@@ -111,7 +111,7 @@ module Architecture =
             | Box _
             | MultiBinary _ -> Dense.withStateIndependent
 
-        let hidden construct (HiddenLayer.Dense(units, activation)) : LayerBuilder =
+        let hidden (HiddenLayer.Dense(units, activation)) construct : LayerBuilder =
             construct Dense.hiddenGain units activation 0 0.0
 
         let output construct : LayerBuilder = construct gain outputs Activation.Identity stateIndependent initial
@@ -120,7 +120,10 @@ module Architecture =
             match architecture with
             | [] -> output first
             | head :: tail ->
-                let hiddenLayers = hidden first head :: List.map (hidden Dense.withStateIndependent) tail
+                // A lambda, because the native compiler of .NET fails on a partial application of `hidden`.
+                let hiddenLayers =
+                    hidden head first :: List.map (fun layer -> hidden layer Dense.withStateIndependent) tail
+
                 List.foldBack (>=>) hiddenLayers (output Dense.withStateIndependent)
 
         Network.create (Space.width observationSpace) layers
