@@ -305,8 +305,8 @@ let all =
                     "if false then"
                 slip
                     "the number of steps does not survive a reset"
-                    "                      Steps = steps }\n                else"
-                    "                      Steps = 1L }\n                else" ]
+                    "                  Steps = steps }\n            else"
+                    "                  Steps = 1L }\n            else" ]
           core
               [ "Rollout" ]
               "Rollout.fs"

@@ -14,7 +14,7 @@ type LineSearchSettings =
 
 /// The full step of a line search in a trust region: the longest step along x = `Direction` for which the quadratic model of the distance is at
 /// most δ and whose length is at most `Longest`.
-[<RequireQualifiedAccess>]
+[<Struct; RequireQualifiedAccess>]
 type FullStep =
     {
         /// δ: the value of the quadratic model ½ s² xᵀHx of the distance at a step of length s.
