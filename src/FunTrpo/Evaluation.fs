@@ -56,14 +56,17 @@ module Evaluation =
         /// The transition after the chosen action.
         let step state steps =
             result {
+                if steps >= maxSteps then
+                    return! Error(EndlessEpisode(environment.Id, steps))
+
                 let! observation = attempt steps (fun () -> Environment.observation environment state)
 
                 if not (Space.isValidObservation environment.ObservationSpace observation.Span) then
                     return! Error(Environment.observationFault environment instance steps)
-                else
-                    let! action = choose observation instance steps
-                    let key = Key.at steps stepKey
-                    return! attempt (steps + 1L) (fun () -> environment.Step(key, action.Span, state))
+
+                let! action = choose observation instance steps
+                let key = Key.at steps stepKey
+                return! attempt (steps + 1L) (fun () -> environment.Step(key, action.Span, state))
             }
 
         let play start =
@@ -77,9 +80,7 @@ module Evaluation =
                 while not isOver && fault.IsNone do
                     cancellation.ThrowIfCancellationRequested()
 
-                    match
-                        (if steps < maxSteps then step state steps else Error(EndlessEpisode(environment.Id, steps)))
-                    with
+                    match step state steps with
                     | Error why -> fault <- Some why
                     | Ok next ->
                         state <- next.State
