@@ -177,7 +177,8 @@ let private surrogate =
                   let case = { case with Parameters = Vector.scale 0.3 case.Parameters }
                   let direction = Vector.scale (1.0 / (1e-3 + Vector.norm v)) v
 
-                  let gain step = (Surrogate.compare case.Surrogate (Vector.addScaled step direction case.Parameters)).Gain
+                  let gain step =
+                      (Surrogate.compare case.Surrogate (Vector.addScaled step direction case.Parameters)).Gain
 
                   let slope step = (gain step - gain -step) / (2.0 * step)
                   // The distance between two slopes shows what the third derivative makes of the wider one. A tiny σ asks for short steps.
