@@ -1,9 +1,6 @@
 namespace FunTrpo
 
-open System
-open System.ComponentModel
 open System.IO
-open System.Runtime.InteropServices
 
 /// The operations that a durable write needs of a disk. Tests put a disk here that loses what was not flushed when the power is cut.
 type internal Disk =
@@ -23,37 +20,9 @@ type internal Disk =
     /// Deletes the file, if it exists.
     abstract Delete: path: string -> unit
 
-/// The functions of the C library that .NET has no equal for: it cannot flush a folder.
-module private LibC =
-
-    [<DllImport("libc", EntryPoint = "open", SetLastError = true)>]
-    extern int openFile(string path, int flags)
-
-    [<DllImport("libc", SetLastError = true)>]
-    extern int fsync(int file)
-
-    [<DllImport("libc", SetLastError = true)>]
-    extern int close(int file)
-
-    /// The error code of a file system that cannot flush folders.
-    let invalid = 22
-
 module internal Disk =
 
-    let private flushFolder (path: string) =
-        let folder = LibC.openFile (path, 0)
-
-        if folder < 0 then
-            raise (IOException($"{path} cannot be opened", Win32Exception()))
-
-        let flushed = LibC.fsync folder
-        let code = Marshal.GetLastPInvokeError()
-        LibC.close folder |> ignore
-
-        if flushed < 0 && code <> LibC.invalid then
-            raise (IOException($"{path} cannot be flushed", Win32Exception code))
-
-    /// The disk of this machine. Windows flushes the names of files with their bytes.
+    /// The disk of this machine.
     let real =
         { new Disk with
             member _.Create(path, mode, write) =
@@ -70,8 +39,6 @@ module internal Disk =
 
             member _.Rename(path, target) = File.Move(path, target, true)
 
-            member _.FlushFolder path =
-                if not (OperatingSystem.IsWindows()) then
-                    flushFolder path
+            member _.FlushFolder path = FunTrpo.Kernels.Folder.Flush path
 
             member _.Delete path = File.Delete path }
