@@ -638,8 +638,8 @@ let all =
               "Train.fs"
               [ slip
                     "a run that was solved is not in the end"
-                    "isSolved <- isSolved || isReached"
-                    "isSolved <- isReached" ]
+                    "IsSolved = position.IsSolved || isReached"
+                    "IsSolved = isReached" ]
           command
               "RunFiles.fs"
               [ slip

@@ -282,6 +282,14 @@ module Checkpoint =
         else
             Setup.requireSameStates origin.Configuration setup
 
+    type private Counters =
+        { Key: Key
+          Iteration: int
+          Steps: int64
+          Episodes: int64
+          VectorWidth: int
+          Streaks: Streaks }
+
     let private readCounters (reader: ByteReader) =
         let key = { K0 = reader.UInt64(); K1 = reader.UInt64() }
         let iteration = readSmallCount reader
@@ -290,12 +298,12 @@ module Checkpoint =
         let unmoved, lowEntropy, sigmaBound = readStreak reader, readStreak reader, readStreak reader
         reader.End()
 
-        {| Key = key
+        { Key = key
            Iteration = iteration
            Steps = steps
            Episodes = episodes
            VectorWidth = vectorWidth
-           Streaks = { Unmoved = unmoved; LowEntropy = lowEntropy; SigmaBound = sigmaBound } |}
+           Streaks = { Unmoved = unmoved; LowEntropy = lowEntropy; SigmaBound = sigmaBound } }
 
     /// The recent returns, and the best mean return.
     let private readReturns (reader: ByteReader) =
