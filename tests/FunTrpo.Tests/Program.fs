@@ -3,24 +3,36 @@ module FunTrpo.Tests.Program
 open System
 open Expecto
 
+let private kernels =
+    testList
+        "kernels"
+        [ KernelTests.tests
+          ReductionsTests.tests
+          ColumnSumsTests.tests
+          ActivationTests.tests
+          ActivationDerivativesTests.tests
+          SoftmaxTests.tests
+          AdamKernelTests.tests
+          RowsTests.tests
+          PaddedRowsTests.tests
+          DenseLayerTests.tests ]
+
+let private networks =
+    testList
+        "networks"
+        [ LayerTests.tests
+          DenseTests.tests
+          NetworkTests.tests
+          LinearizationTests.tests
+          PolicyTests.tests ]
+
 let private others =
     [ AssemblyTests.tests
       FaultTests.tests
+      SuggestionTests.tests
       PooledBufferTests.tests
       ParallelTests.tests
-      VectorWidthTests.numerics
-          [ KernelTests.tests
-            RemainderTests.tests
-            testList
-                "networks"
-                [ LayerTests.tests
-                  DenseTests.tests
-                  NetworkTests.tests
-                  LinearizationTests.tests
-                  PolicyTests.tests ] ]
-      PartitionTests.tests
-      LinearizationTests.threads
-      EmbeddingTests.tests
+      VectorWidthTests.numerics [ kernels; RemainderTests.tests; networks ]
       VectorWidthTests.tests
       KeyTests.tests
       SpaceTests.tests
@@ -28,8 +40,13 @@ let private others =
       SimulatorTests.tests
       DistributionTests.tests
       EntropyTests.tests
+      PartitionTests.tests
+      LinearizationTests.threads
+      EmbeddingTests.tests
       NormaliserTests.tests
       InferencePolicyTests.tests
+      ArchitectureTests.tests
+      AdamTests.tests
       RolloutTests.tests
       AdvantageTests.tests
       SurrogateTests.tests
@@ -37,21 +54,18 @@ let private others =
       ConjugateGradientTests.tests
       LineSearchTests.tests
       TrustRegionTests.tests
-      AdamTests.tests
       CriticFitTests.tests
-      ArchitectureTests.tests
       ConfigurationTests.tests
+      WarningTests.tests
       SetupTests.tests
       TrainingStateTests.tests
       ReportTests.tests
       TrainingTests.tests
       OneStepTests.tests
-      WarningTests.tests
       VineTests.tests
       EvaluationTests.tests
-      SuggestionTests.tests
-      PolicyFileTests.tests
       CheckTests.tests
+      PolicyFileTests.tests
       CommandTests.tests
       EnvironmentFilesTests.tests
       RunFilesTests.tests
