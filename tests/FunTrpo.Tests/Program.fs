@@ -26,6 +26,18 @@ let private networks =
           LinearizationTests.tests
           PolicyTests.tests ]
 
+let private command =
+    testList
+        "Command"
+        [ CommandTests.tests
+          ArgumentsTests.tests
+          TrainTests.tests
+          TrainCommandTests.tests
+          EvaluateCommandTests.tests
+          CheckCommandTests.tests
+          ListCommandTests.tests
+          ConfigCommandTests.tests ]
+
 let private others =
     [ AssemblyTests.tests
       FaultTests.tests
@@ -65,8 +77,15 @@ let private others =
       VineTests.tests
       EvaluationTests.tests
       CheckTests.tests
+      OrdinaryFileTests.tests
+      AtomicFileTests.tests
+      JsonTests.tests
+      SpaceJsonTests.tests
+      ParameterBytesTests.tests
+      Sha256Tests.tests
       PolicyFileTests.tests
-      CommandTests.tests
+      PolicyFileRefusalTests.tests
+      command
       EnvironmentFilesTests.tests
       RunFilesTests.tests
       FacadeTests.tests
