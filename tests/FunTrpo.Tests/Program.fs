@@ -49,7 +49,8 @@ let private others =
       KeyTests.tests
       SpaceTests.tests
       EnvironmentTests.tests
-      SimulatorTests.tests
+      ReplayPointTests.tests
+      SimulatorEnvironmentTests.tests
       DistributionTests.tests
       EntropyTests.tests
       PartitionTests.tests
@@ -67,6 +68,9 @@ let private others =
       LineSearchTests.tests
       TrustRegionTests.tests
       CriticFitTests.tests
+      FieldTests.tests
+      ConfigurationFieldsTests.tests
+      ConfigurationLimitsTests.tests
       ConfigurationTests.tests
       WarningTests.tests
       SetupTests.tests
@@ -75,6 +79,7 @@ let private others =
       TrainingTests.tests
       OneStepTests.tests
       VineTests.tests
+      VineTrainingTests.tests
       EvaluationTests.tests
       CheckTests.tests
       OrdinaryFileTests.tests
@@ -89,11 +94,16 @@ let private others =
       EnvironmentFilesTests.tests
       RunFilesTests.tests
       FacadeTests.tests
-      ExactMdpTests.tests
+      ExactFiniteMdpTests.tests
+      ExactBuildersTests.tests
+      ExactTabularPolicyTests.tests
+      ExactValuesTests.tests
       ExactBoundTests.tests
       ExactDualTests.tests
       ExactWorstCaseTests.tests
       ExactAlgorithmsTests.tests
+      ExactSoftmaxTests.tests
+      ExactPolicySequenceTests.tests
       ExactBridgeTests.tests
       DocumentationTests.tests
       PackageTests.tests ]
