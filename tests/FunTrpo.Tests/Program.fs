@@ -21,7 +21,9 @@ let private networks =
     testList
         "networks"
         [ LayerTests.tests
+          PackedLayerTests.tests
           DenseTests.tests
+          CompositionTests.tests
           NetworkTests.tests
           LinearizationTests.tests
           PolicyTests.tests ]
@@ -44,7 +46,7 @@ let private others =
       SuggestionTests.tests
       PooledBufferTests.tests
       ParallelTests.tests
-      VectorWidthTests.numerics [ kernels; RemainderTests.tests; networks ]
+      VectorWidthTests.numerics [ kernels; RemainderTests.tests; VectorTests.tests; networks ]
       VectorWidthTests.tests
       KeyTests.tests
       SpaceTests.tests
@@ -60,6 +62,7 @@ let private others =
       InferencePolicyTests.tests
       ArchitectureTests.tests
       AdamTests.tests
+      CriticTests.tests
       RolloutTests.tests
       AdvantageTests.tests
       SurrogateTests.tests
@@ -75,6 +78,7 @@ let private others =
       WarningTests.tests
       SetupTests.tests
       TrainingStateTests.tests
+      StagesTests.tests
       ReportTests.tests
       TrainingTests.tests
       OneStepTests.tests
