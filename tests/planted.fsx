@@ -170,7 +170,7 @@ let all =
                     "this.SquaredDeviationSums[column] / this.RowCount"
                     "this.SquaredDeviationSums[column] / (this.RowCount - 1.0)" ]
           core
-              [ "Training" ]
+              [ "Stages" ]
               "Normaliser.fs"
               [ slip
                     "the first batch is seen as it is"
@@ -351,9 +351,13 @@ let all =
               "Policy.fs"
               [ slip "a log σ beyond its bound stays there" "logSigmas.ToArray() |> Array.exists isOutside" "false" ]
           core
-              [ "Critic fit" ]
+              [ "Critic" ]
               "ReturnUnit.fs"
               [ slip "V lacks the mean of its unit" "mean + deviation * output" "deviation * output" ]
+          core
+              [ "Critic" ]
+              "Critic.fs"
+              [ slip "the error is the mean square" "sqrt (sum / float values.Length)" "sum / float values.Length" ]
           core
               [ "distributions" ]
               "Distribution.fs"
@@ -423,13 +427,17 @@ let all =
                     "PolicyParameters = actor.Parameters; Normaliser = actor.Normaliser"
                     "PolicyParameters = actor.Parameters" ]
           core
-              [ "Training"; "Vine" ]
+              [ "Stages"; "Vine" ]
               "Stages.fs"
               [ slip "every iteration has the same keys" "Key.at (int64 state.Iteration)" "Key.at 0L"
                 slip
                     "the Fisher matrix has as many rows of a vine as of a batch"
                     "settings.FisherFraction / float rowsPerState"
-                    "settings.FisherFraction" ]
+                    "settings.FisherFraction"
+                slip
+                    "advantages keep the unit of the reward"
+                    "elif ReturnUnit.deviation unit > 0.0 then"
+                    "elif false then" ]
           core
               [ "Configuration" ]
               "Configuration.fs"
@@ -470,6 +478,34 @@ let all =
                     "scaled actions are forgotten by files"
                     "let isScaled = (property \"scaledActions\" node).GetBoolean()"
                     "let isScaled = (property \"scaledActions\" node).GetBoolean() && false" ]
+          core
+              [ "Atomic file" ]
+              "AtomicFile.fs"
+              [ slip "a write that fails leaves its file behind" "File.Delete temporary" "()" ]
+          core
+              [ "Regular file" ]
+              "RegularFile.fs"
+              [ slip "the mark of the encoding is read as well" "if isMarked then text.Slice mark else text" "text" ]
+          core
+              [ "spaces as JSON" ]
+              "SpaceJson.fs"
+              [ slip "a lower bound without end is an upper one" "bounds Single.NegativeInfinity" "bounds infinityf" ]
+          core
+              [ "parameters as bytes" ]
+              "ParameterBytes.fs"
+              [ slip "half a number is left out" "|| count % 4 <> 0" "|| count % 2 <> 0" ]
+          core
+              [ "vectors and matrices" ]
+              "Vector.fs"
+              [ slip "a vector changes with its array" "adopt (Array.copy values)" "adopt values"
+                slip "a size wraps around in 32 bits" "int64 rows * int64 columns" "int64 (rows * columns)" ]
+          core
+              [ "compositions" ]
+              "Composition.fs"
+              [ slip
+                    "a count of parameters wraps around in 32 bits"
+                    "int64 first + int64 second"
+                    "int64 (first + second)" ]
           core
               [ "parallel work"; "surrogate and Fisher" ]
               "Parallel.fs"

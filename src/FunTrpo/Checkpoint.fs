@@ -282,14 +282,7 @@ module Checkpoint =
         else
             Setup.requireSameStates origin.Configuration setup
 
-    type private Counters =
-        { Key: Key
-          Iteration: int
-          Steps: int64
-          Episodes: int64
-          VectorWidth: int
-          Streaks: Streaks }
-
+    /// The key, the iterations, the steps, the episodes, the vector width and the streaks.
     let private readCounters (reader: ByteReader) =
         let key = { K0 = reader.UInt64(); K1 = reader.UInt64() }
         let iteration = readSmallCount reader
@@ -298,12 +291,8 @@ module Checkpoint =
         let unmoved, lowEntropy, sigmaBound = readStreak reader, readStreak reader, readStreak reader
         reader.End()
 
-        { Key = key
-           Iteration = iteration
-           Steps = steps
-           Episodes = episodes
-           VectorWidth = vectorWidth
-           Streaks = { Unmoved = unmoved; LowEntropy = lowEntropy; SigmaBound = sigmaBound } }
+        let streaks = { Unmoved = unmoved; LowEntropy = lowEntropy; SigmaBound = sigmaBound }
+        key, iteration, steps, episodes, vectorWidth, streaks
 
     /// The recent returns, and the best mean return.
     let private readReturns (reader: ByteReader) =
@@ -334,7 +323,7 @@ module Checkpoint =
 
     /// The state of the sections after the configuration.
     let private readState (setup: Setup<'State>) codec (sections: SectionReader) =
-        let counters = sections.Bytes "counters" |> readCounters
+        let key, iteration, steps, episodes, vectorWidth, streaks = sections.Bytes "counters" |> readCounters
         let returns, best = sections.Bytes "returns" |> readReturns
         let policy = sections.Vector("policy", setup.Policy.Network.ParameterCount)
         let width = Space.width setup.Environment.ObservationSpace
@@ -342,18 +331,18 @@ module Checkpoint =
         let critic = readCritic setup.Critic.ParameterCount sections
         let instances = sections.Bytes "instances" |> readInstances codec setup.Configuration.Environments
 
-        { Key = counters.Key
-          Iteration = counters.Iteration
-          Steps = counters.Steps
-          Episodes = counters.Episodes
+        { Key = key
+          Iteration = iteration
+          Steps = steps
+          Episodes = episodes
           PolicyParameters = policy
           Critic = critic
           Normaliser = normaliser |> Option.map Standardise |> Option.defaultValue Unnormalised
           Instances = instances
           RecentReturns = returns
           BestMeanReturn = best
-          Streaks = counters.Streaks
-          VectorWidth = counters.VectorWidth
+          Streaks = streaks
+          VectorWidth = vectorWidth
           Failure = None }
 
     /// Opens the file and reads from it. What is wrong with the file is `Damaged`.

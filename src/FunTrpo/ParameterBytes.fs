@@ -23,7 +23,7 @@ type internal ParameterPiece =
 module internal ParameterBytes =
 
     /// The number of parameters in a piece: a multiple of 3, so that the bytes of a piece are whole groups of base64.
-    let private pieceLength = 3072
+    let pieceLength = 3072
 
     /// Calls `work` for each piece of the parameters, in order. Without parameters there is one empty piece.
     let forEachPiece (parameters: Vector) (work: ParameterPiece -> unit) =

@@ -97,15 +97,16 @@ let private isSafe flushes (contents: byte[] list, operations, chooseNames, choo
 
     match disk.AfterPowerCut("/run/file", chooseNames, chooseLength) with
     | None -> whole = 0
-    | Some found ->
-        (whole > 0 && found = contents[whole - 1])
-        || (whole < contents.Length && found = contents[whole])
+    | Some found -> (whole > 0 && found = contents[whole - 1]) || (whole < contents.Length && found = contents[whole])
 
 let tests =
     testList
         "disks"
-        [ propertyOf 1000 "after a power cut at any operation, a file is the old one or the new one" powerCuts (fun case ->
-              Expect.isTrue (isSafe true case) "it is safe")
+        [ propertyOf
+              1000
+              "after a power cut at any operation, a file is the old one or the new one"
+              powerCuts
+              (fun case -> Expect.isTrue (isSafe true case) "it is safe")
 
           // The property sees what it is for.
           test "on a disk that does not flush bytes, the property fails" {

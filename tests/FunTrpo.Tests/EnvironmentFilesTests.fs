@@ -11,7 +11,7 @@ open Expecto
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Cli
-open FunTrpo.Tests.CommandTests
+open FunTrpo.Tests.CommandRuns
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.TestFiles
 

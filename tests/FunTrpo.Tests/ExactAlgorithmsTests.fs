@@ -4,31 +4,30 @@ open System
 open System.Numerics
 open Expecto
 open FsCheck.FSharp
-open MathNet.Numerics.LinearAlgebra
 open FunTrpo
 open FunTrpo.Exact
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.ExactCases
 
 /// What an algorithm makes of the values of a policy, where it steps.
-let private stepOf (algorithm: Algorithm) mdp values =
+let stepOf (algorithm: Algorithm) mdp values =
     match expectOk (algorithm.Step mdp values) with
     | Stepped(next, certificate) -> Some(next, certificate)
     | Stopped
     | BelowRounding _ -> None
 
-let private isStopped algorithm mdp values = stepOf algorithm mdp values = None
+let isStopped algorithm mdp values = stepOf algorithm mdp values = None
 
 /// The size of L: max |Q| Σ ρ.
 let private sizeOfL (values: Values) = Seq.max (numbersOf (Table.map abs values.Q)) * (1e-9 + Seq.sum values.Visitation)
 
 /// Whether no policy gains more than rounding over this one.
-let private isSettled (values: Values) =
+let isSettled (values: Values) =
     let gain = Values.policyAdvantage values (TabularPolicy.greedy values.Advantages)
     gain <= 1.0001e-12 * Seq.max (numbersOf (Table.map abs values.Q))
 
-let private klMax mdp (values: Values) other = Divergence.maximum mdp (Divergence.kl values.Policy other)
-let private klMean mdp (values: Values) other = Divergence.mean mdp values (Divergence.kl values.Policy other)
+let klMax mdp (values: Values) other = Divergence.maximum mdp (Divergence.kl values.Policy other)
+let klMean mdp (values: Values) other = Divergence.mean mdp values (Divergence.kl values.Policy other)
 
 /// Policies to compare with, all the way from the old one to others: mixtures and tilts.
 let private candidates (mdp: FiniteMdp) (values: Values) key =
@@ -61,12 +60,12 @@ let private asFarAs limit (measure: TabularPolicy -> float) (values: Values) oth
 
         at low
 
-let private cautious =
+let cautious =
     [ Algorithms.conservativePolicyIteration 0.0
       Algorithms.minorizationMaximization
       Algorithms.minorizationMaximizationPinsker ]
 
-let private constrained =
+let constrained =
     [ Algorithms.maximumKl 0.01
       Algorithms.meanKl 0.01
       Algorithms.naturalPolicyGradient 0.1
@@ -312,7 +311,7 @@ let private conservative =
                   | Stopped -> Expect.isTrue (isSettled values) "above the threshold") ]
 
 /// An exponent of ten, to scale a price or a limit by.
-let private tens low high = Gen.choose (10 * low, 10 * high) |> Gen.map (fun n -> 10.0 ** (float n / 10.0))
+let tens low high = Gen.choose (10 * low, 10 * high) |> Gen.map (fun n -> 10.0 ** (float n / 10.0))
 
 /// What maximisers may leave: a state whose advantages differ by less than 10⁻¹² of the largest |Q| stays as it is, as rounding could have made them differ.
 let private leftAlone values = 1.1e-12 * sizeOfL values
@@ -374,38 +373,8 @@ let private optimising =
                       | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
                       | Some(_, certificate) -> expectClose (1e-8 * delta) (spent certificate) delta algorithm.Name) ]
 
-/// The Fisher matrix of the logits, from the outer products of ∇ log π.
-let private fisherOf (mdp: FiniteMdp) (values: Values) =
-    let actions = mdp.Actions
-    let fisher = Matrix<float>.Build.Dense(mdp.States * actions, mdp.States * actions)
-
-    for state in going mdp do
-        for taken in 0 .. actions - 1 do
-            let score a = (if a = taken then 1.0 else 0.0) - values.Policy[state, a]
-            let weight = (1.0 - mdp.Gamma) * values.Visitation[state] * values.Policy[state, taken]
-
-            for a in 0 .. actions - 1 do
-                for b in 0 .. actions - 1 do
-                    let i, j = state * actions + a, state * actions + b
-                    fisher[i, j] <- fisher[i, j] + weight * score a * score b
-
-    fisher
-
-/// ∂η/∂θ by central differences through the softmax, for logits θ.
-let private gradientOf mdp (logits: Table) =
-    let eta shift index =
-        let shifted =
-            Table.init logits.Rows logits.Columns (fun state action ->
-                logits[state, action] + (if state * logits.Columns + action = index then shift else 0.0))
-
-        (Values.ofPolicy mdp (TabularPolicy.ofLogits shifted)).Eta
-
-    Array.init (logits.Rows * logits.Columns) (fun index ->
-        let difference h = (eta h index - eta -h index) / (2.0 * h)
-        (4.0 * difference 1e-3 - difference 2e-3) / 3.0)
-
 /// A process of one step or several, γ = 1, with something to gain.
-let private once =
+let once =
     FiniteMdp.create "once" 1.0 2 [| 0.5; 0.5; 0.0 |] [| false; false; true |] (fun _ action ->
         [ { Next = 1; Probability = 0.3; Reward = 0.0 }
           { Next = 2; Probability = 0.7; Reward = float action } ])
@@ -526,220 +495,4 @@ let private limiting =
                       | Some a, Some b -> expectSame 1e-9 (numbersOf b.Table) (numbersOf a.Table) algorithm.Name
                       | a, b -> Expect.equal b.IsSome a.IsSome $"{algorithm.Name}: both step, or none") ]
 
-/// xᵀF x by its meaning: how much x varies as the policy draws actions, on average.
-let private spread (mdp: FiniteMdp) (values: Values) (x: Table) =
-    going mdp
-    |> List.sumBy (fun state ->
-        let p, x = TabularPolicy.rowArray values.Policy state, Table.rowArray x state
-        let mean = Array.sum (Array.map2 (*) p x)
-        let variance = Array.sum (Array.map2 (fun pi xi -> pi * (xi - mean) ** 2.0) p x)
-        (1.0 - mdp.Gamma) * values.Visitation[state] * variance)
-
-let private natural =
-    testList
-        "natural gradient"
-        [ property
-              "the length of a damped step spends δ by the curvature that it is measured by"
-              (Gen.zip (casesOf 0.9 interior) (Gen.zip (tens -4 1) (tens -9 -6)))
-              (fun ({ Mdp = mdp; Values = values }, (damping, delta)) ->
-                  for length in [ Curvature.Damped; Curvature.Undamped ] do
-                      match
-                          Algorithms.trustRegionStep mdp { Delta = delta; Damping = damping; Length = length } values
-                      with
-                      | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
-                      | Some step ->
-                          let square = Array.sumBy (fun x -> x * x) (numbersOf step)
-
-                          let own =
-                              0.5 * spread mdp values step
-                              + (if length = Curvature.Damped then 0.5 * damping * square else 0.0)
-
-                          let direction, _ = Softmax.naturalGradient mdp damping values
-                          let cosine = Array.sum (Array.map2 (*) (numbersOf step) (numbersOf direction))
-
-                          expectClose
-                              (1e-9 * cosine)
-                              (cosine * cosine)
-                              (square * Array.sumBy (fun x -> x * x) (numbersOf direction))
-                              "along the damped natural gradient"
-
-                          // All of δ, or what some tries of the line search leave of it.
-                          let tries = log (own / delta) / (2.0 * log 0.8)
-                          expectClose 1e-6 tries (round tries) $"{own} of {delta}"
-                          Expect.isTrue (tries < 19.5) "within its tries")
-
-          property
-              "F x = ∇η, and xᵀFx is what the step is measured by"
-              (casesOf 0.9 (softmax 1.0 >> fun make -> Gen.map make key))
-              (fun { Mdp = mdp; Values = values } ->
-                  let direction, quadratic = Softmax.naturalGradient mdp 0.0 values
-                  let x = Vector<float>.Build.Dense(numbersOf direction)
-                  let fisher = fisherOf mdp values
-                  let gradient = gradientOf mdp (Table.map log values.Policy.Table)
-                  let tolerance = 1e-7 * (1.0 + size mdp) / (1.0 - mdp.Gamma) ** 2.0
-                  expectSame tolerance (fisher * x) gradient "F x"
-                  expectClose (1e-9 * quadratic + 1e-20) quadratic (x * fisher * x) "xᵀFx"
-
-                  for state in 0 .. mdp.States - 1 do
-                      let row = Table.rowArray direction state
-
-                      expectClose
-                          (1e-12 * (1.0 + Array.max row))
-                          (Array.sum row)
-                          0.0
-                          "the smallest solution has mean 0")
-
-          property
-              "a fixed step adds its multiple of x to the logits"
-              (Gen.zip (casesOf 0.9 interior) (tens -3 1))
-              (fun ({ Mdp = mdp; Values = values }, rate) ->
-                  match stepOf (Algorithms.naturalPolicyGradient rate) mdp values with
-                  | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
-                  | Some(next, _) ->
-                      let direction, _ = Softmax.naturalGradient mdp 0.0 values
-
-                      let expected =
-                          TabularPolicy.ofLogits (
-                              Table.map2 (fun p x -> log p + rate * x) values.Policy.Table direction
-                          )
-
-                      expectSame 1e-12 (numbersOf next.Policy.Table) (numbersOf expected.Table) "π")
-
-          property
-              "TRPO's step keeps its limit and gains, by the longest of its tries"
-              (Gen.zip (cases 0.95) (tens -6 0))
-              (fun ({ Mdp = mdp; Values = values }, delta) ->
-                  let direction, _ = Softmax.naturalGradient mdp 0.0 values
-                  let full = sqrt (2.0 * delta / spread mdp values direction)
-
-                  let tried n =
-                      TabularPolicy.tilt (Table.map (fun x -> full * 0.8 ** float n * x) direction) values.Policy
-
-                  let isGood policy = Values.policyAdvantage values policy > 0.0 && klMean mdp values policy <= delta
-
-                  match stepOf (Algorithms.trustRegion delta) mdp values with
-                  | Some(next, certificate) ->
-                      Expect.isTrue (certificate.KlMean <= delta) "mean KL"
-                      Expect.isTrue (Values.policyAdvantage values next.Policy > 0.0) "gain"
-                      let n = Seq.initInfinite id |> Seq.find (tried >> isGood)
-                      expectSame 1e-10 (numbersOf next.Policy.Table) (numbersOf (tried n).Table) $"try {n}"
-                  | None ->
-                      let isNew policy = policy <> values.Policy
-                      let all = if Double.IsFinite full then List.init 20 tried |> List.filter isNew else []
-                      Expect.isTrue (isSettled values || not (List.exists isGood all)) "no try was good")
-
-          property
-              "for a small limit all of it is spent, by the quadratic model"
-              (casesOf 0.9 interior)
-              (fun { Mdp = mdp; Values = values } ->
-                  // so small that no logit changes by more than 0.001
-                  let direction, quadratic = Softmax.naturalGradient mdp 0.0 values
-                  let largest = Seq.max (numbersOf (Table.map abs direction))
-                  let delta = 0.5 * quadratic * (1e-3 / (1e-20 + largest)) ** 2.0
-
-                  match (if delta > 0.0 then stepOf (Algorithms.trustRegion delta) mdp values else None) with
-                  | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
-                  | Some(_, certificate) ->
-                      Expect.isTrue (certificate.KlMean >= 0.63 * delta) $"{certificate.KlMean} of {delta}") ]
-
-let private sequences =
-    testList
-        "policy sequences"
-        [ property
-              "start at the uniform policy, count from 0, and each step goes on from the last"
-              (processes 0.9)
-              (fun mdp ->
-                  for algorithm in cautious @ constrained do
-                      let sequence =
-                          PolicySequence.run mdp algorithm |> Seq.truncate 4 |> Seq.map expectOk |> List.ofSeq
-
-                      Expect.equal [ for step in sequence -> step.Iteration ] [ 0 .. sequence.Length - 1 ] "iterations"
-                      Expect.equal sequence.Head.Values.Policy (TabularPolicy.uniform mdp) "start"
-                      Expect.equal sequence.Head.Certificate None "nothing certifies the start"
-
-                      for before, after in List.pairwise sequence do
-                          let next, certificate = (stepOf algorithm mdp before.Values).Value
-                          Expect.equal after.Values.Policy next.Policy "the policy"
-                          Expect.equal after.Certificate (Some certificate) "its certificate"
-
-                      if sequence.Length < 4 then
-                          Expect.isTrue
-                              (isStopped algorithm mdp (List.last sequence).Values)
-                              "it ends where the algorithm stops")
-
-          property "take no step that nobody asked for" (Gen.choose (0, 6)) (fun asked ->
-              let mutable steps = 0
-              let algorithm = Algorithms.conservativePolicyIteration 0.0
-
-              let counting =
-                  { algorithm with
-                      Step =
-                          fun mdp values ->
-                              steps <- steps + 1
-                              algorithm.Step mdp values }
-
-              let sequence = PolicySequence.run (Builders.chain4 0.9) counting
-              Expect.equal steps 0 "before the first"
-              Expect.equal (sequence |> Seq.truncate asked |> Seq.length) asked "as many as asked for"
-              Expect.equal steps (max 0 (asked - 1)) "one between each and the next")
-
-          property "end with what went wrong" (Gen.choose (0, 6)) (fun good ->
-              let fault = BrokenGuarantee("test", "it had to come")
-              let algorithm = Algorithms.conservativePolicyIteration 0.0
-
-              let mutable taken = 0
-
-              let failing =
-                  { algorithm with
-                      Step =
-                          fun mdp values ->
-                              taken <- taken + 1
-                              if taken > good then Error fault else algorithm.Step mdp values }
-
-              let sequence = PolicySequence.run (Builders.chain4 0.9) failing |> Seq.truncate 20 |> List.ofSeq
-              Expect.equal sequence.Length (good + 2) "the start, the good ones, and the error"
-              Expect.all (List.take (good + 1) sequence) Result.isOk "good ones"
-
-              match List.last sequence with
-              | Error found -> Expect.equal (string found) (string fault) "the error"
-              | Ok _ -> failtest "no error")
-
-          testCase "γ = 1: what only bounds could allow does not move, the others gain"
-          <| fun () ->
-              for algorithm in cautious do
-                  let sequence = PolicySequence.run once algorithm |> Seq.truncate 10 |> Seq.map expectOk |> List.ofSeq
-                  Expect.equal sequence.Length 1 algorithm.Name
-
-              for algorithm in Algorithms.policyIteration :: constrained do
-                  let sequence = PolicySequence.run once algorithm |> Seq.truncate 10 |> Seq.map expectOk |> List.ofSeq
-                  Expect.isGreaterThan sequence.Length 1 algorithm.Name
-                  Expect.isGreaterThan (List.last sequence).Values.Eta sequence.Head.Values.Eta algorithm.Name
-
-                  for step in sequence.Tail do
-                      Expect.equal step.Certificate.Value.Lower -infinity "without a bound"
-                      Expect.isFalse (Double.IsNaN step.Certificate.Value.KlMean) "KL"
-
-          testCase "a deterministic policy that a price holds is where MM stops"
-          <| fun () ->
-              // Leaving a sure action costs KL from the first bit on, at a price that is beyond what it gains.
-              let mdp = Builders.frozenLake4 0.99 true
-              let policy = deterministic mdp (Key.ofSeed 3L)
-
-              for algorithm in [ Algorithms.minorizationMaximization; Algorithms.minorizationMaximizationPinsker ] do
-                  Expect.equal
-                      (PolicySequence.runFrom policy mdp algorithm |> Seq.truncate 3 |> Seq.length)
-                      1
-                      algorithm.Name
-
-          testCase "MM on the ice of 4 × 4, at γ = 0.9, is worth what its curve shows"
-          <| fun () ->
-              let mdp = Builders.frozenLake4 0.9 true
-              let after algorithm = (PolicySequence.run mdp algorithm |> Seq.item 50 |> expectOk).Values.Eta
-
-              let full, half =
-                  after Algorithms.minorizationMaximization, after Algorithms.minorizationMaximizationPinsker
-
-              Expect.isTrue (0.004477 < full && full < half && half < 0.06889) $"{full} < {half}" ]
-
-let tests =
-    testList "Exact algorithms" [ monotone; conservative; optimising; limiting; natural; sequences ]
+let tests = testList "Exact algorithms" [ monotone; conservative; optimising; limiting ]

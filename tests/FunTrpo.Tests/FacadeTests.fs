@@ -39,9 +39,12 @@ let private facts =
 // ---- Thin ----
 
 let private options =
-    property "options are the configuration, field by field" ConfigurationTests.configurations (fun configuration ->
-        Expect.equal (TrainingOptions(configuration).ToCore()) configuration "there and back"
-        Expect.equal (TrainingOptions(configuration).Validated()) configuration "and valid")
+    property
+        "options are the configuration, field by field"
+        ConfigurationFieldsTests.configurations
+        (fun configuration ->
+            Expect.equal (TrainingOptions(configuration).ToCore()) configuration "there and back"
+            Expect.equal (TrainingOptions(configuration).Validated()) configuration "and valid")
 
 let private training =
     test "training through it is that of the pipeline, bit for bit" {

@@ -76,7 +76,7 @@ let private whole =
               let it = linearization case
               let u = Matrix.flatten case.Cotangent
 
-              LayerTests.expectAdjoint
+              LayerCases.expectAdjoint
                   u
                   (Matrix.flatten (it.Pushforward case.Tangent))
                   (it.Pullback case.Cotangent)
@@ -123,22 +123,12 @@ let private whole =
               let rows = List.init case.Observations.Rows ofRow
               let sum = List.fold (Vector.addScaled 1.0) (Vector.zero case.Tangent.Length) rows
               let scale = rows |> List.sumBy Vector.norm
-              LayerTests.expectSame ((linearization case).Pullback case.Cotangent) sum scale "pullback")
+              LayerCases.expectSame ((linearization case).Pullback case.Cotangent) sum scale "pullback")
           property "the same key gives the same initial parameters" (Gen.zip networkCase key) (fun (case, key) ->
               let initial = case.Network.Initialise key
               Expect.equal initial.Length case.Network.ParameterCount "length"
               Expect.isTrue (Vector.isFinite initial) "finite"
               Expect.equal (case.Network.Initialise key) initial "the same key")
-          property "a network is the same as its layers one after another" networkCase (fun case ->
-              match case.Layers with
-              | Then(first, second) ->
-                  let inner = Layers.network case.Network.Inputs first
-                  let outer = Layers.network inner.Outputs second
-                  Expect.equal case.Network.ParameterCount (inner.ParameterCount + outer.ParameterCount) "parameters"
-                  let hidden = Network.forward inner (case.Parameters.Slice(0, inner.ParameterCount)) case.Observations
-                  let rest = case.Parameters.Slice(inner.ParameterCount, outer.ParameterCount)
-                  Expect.equal (linearization case).Outputs (Network.forward outer rest hidden) "forward"
-              | _ -> ())
           property
               "parameters, observations, tangents and cotangents of another shape are refused"
               networkCase

@@ -3,35 +3,69 @@ module FunTrpo.Tests.Program
 open System
 open Expecto
 
+let private kernels =
+    testList
+        "kernels"
+        [ KernelTests.tests
+          ReductionsTests.tests
+          ColumnSumsTests.tests
+          ActivationTests.tests
+          ActivationDerivativesTests.tests
+          SoftmaxTests.tests
+          AdamKernelTests.tests
+          RowsTests.tests
+          PaddedRowsTests.tests
+          DenseLayerTests.tests ]
+
+let private networks =
+    testList
+        "networks"
+        [ LayerTests.tests
+          PackedLayerTests.tests
+          DenseTests.tests
+          CompositionTests.tests
+          NetworkTests.tests
+          LinearizationTests.tests
+          PolicyTests.tests ]
+
+let private command =
+    testList
+        "Command"
+        [ CommandTests.tests
+          ArgumentsTests.tests
+          TrainTests.tests
+          TrainCommandTests.tests
+          ResumeCommandTests.tests
+          EvaluateCommandTests.tests
+          CheckCommandTests.tests
+          ListCommandTests.tests
+          ConfigCommandTests.tests ]
+
 let private others =
     [ AssemblyTests.tests
       FaultTests.tests
+      SuggestionTests.tests
       PooledBufferTests.tests
       ParallelTests.tests
-      VectorWidthTests.numerics
-          [ KernelTests.tests
-            RemainderTests.tests
-            testList
-                "networks"
-                [ LayerTests.tests
-                  DenseTests.tests
-                  NetworkTests.tests
-                  LinearizationTests.tests
-                  PolicyTests.tests ] ]
-      PartitionTests.tests
-      LinearizationTests.threads
-      EmbeddingTests.tests
+      VectorWidthTests.numerics [ kernels; RemainderTests.tests; VectorTests.tests; networks ]
       VectorWidthTests.tests
       MatrixTests.tests
       KeyTests.tests
       SpaceTests.tests
       EnvironmentTests.tests
-      SimulatorTests.tests
+      ReplayPointTests.tests
+      SimulatorEnvironmentTests.tests
       DistributionTests.tests
       EntropyTests.tests
+      PartitionTests.tests
+      LinearizationTests.threads
+      EmbeddingTests.tests
       NormaliserTests.tests
       ActorTests.tests
       InferencePolicyTests.tests
+      ArchitectureTests.tests
+      AdamTests.tests
+      CriticTests.tests
       RolloutTests.tests
       AdvantageTests.tests
       SurrogateTests.tests
@@ -39,35 +73,49 @@ let private others =
       ConjugateGradientTests.tests
       LineSearchTests.tests
       TrustRegionTests.tests
-      AdamTests.tests
       CriticFitTests.tests
-      ArchitectureTests.tests
+      FieldTests.tests
+      ConfigurationFieldsTests.tests
+      ConfigurationLimitsTests.tests
       ConfigurationTests.tests
+      WarningTests.tests
       SetupTests.tests
       TrainingStateTests.tests
+      StagesTests.tests
       ReportTests.tests
       TrainingTests.tests
       OneStepTests.tests
-      WarningTests.tests
       VineTests.tests
+      VineTrainingTests.tests
       EvaluationTests.tests
-      SuggestionTests.tests
+      CheckTests.tests
+      RegularFileTests.tests
       DiskTests.tests
+      AtomicFileResultTests.tests
+      AtomicFileTests.tests
+      JsonTests.tests
+      SpaceJsonTests.tests
+      ParameterBytesTests.tests
+      Sha256Tests.tests
+      PolicyFileTests.tests
+      PolicyFileRefusalTests.tests
+      PolicyFileTextTests.tests
       PlainValueTests.tests
       CheckpointTests.tests
-      PolicyFileTests.tests
-      PolicyFileTextTests.tests
-      AtomicFileResultTests.tests
-      CheckTests.tests
-      CommandTests.tests
+      command
       EnvironmentFilesTests.tests
       RunFilesTests.tests
       FacadeTests.tests
-      ExactMdpTests.tests
+      ExactFiniteMdpTests.tests
+      ExactBuildersTests.tests
+      ExactTabularPolicyTests.tests
+      ExactValuesTests.tests
       ExactBoundTests.tests
       ExactDualTests.tests
       ExactWorstCaseTests.tests
       ExactAlgorithmsTests.tests
+      ExactSoftmaxTests.tests
+      ExactPolicySequenceTests.tests
       ExactBridgeTests.tests
       DocumentationTests.tests
       PackageTests.tests ]

@@ -118,7 +118,7 @@ let private vectors =
               Activations.Apply(activation, Span y, Span derivative)
 
               for i in 0 .. length - 1 do
-                  let value, slope = KernelTests.definition activation (float x[i])
+                  let value, slope = ActivationTests.definition activation (float x[i])
 
                   if not (abs (float y[i] - value) <= 1e-6 && abs (float derivative[i] - slope) <= 1e-6) then
                       failtest $"element {i} {what}: {y[i]} and {derivative[i]}, and not {value} and {slope}") ]

@@ -11,13 +11,28 @@ open FunTrpo.Tests.CommandRuns
 open FunTrpo.Tests.TestFiles
 
 let private train every out =
-    [ "train"; "--env"; "CartPole-v1"; "--steps"; "24k"; "--seed"; "7"; "--out"; out; "--checkpoint-every"; every ]
+    [ "train"
+      "--env"
+      "CartPole-v1"
+      "--steps"
+      "24k"
+      "--seed"
+      "7"
+      "--out"
+      out
+      "--checkpoint-every"
+      every ]
 
 /// progress.csv without the columns that hold times.
 let private withoutTimes folder =
     let columns, rows = progressOf folder
     let isTime (column: string) = column.EndsWith("econds", StringComparison.Ordinal) || column = "stepsPerSecond"
-    let kept = [ for i in 0 .. columns.Length - 1 do if not (isTime columns[i]) then i ]
+
+    let kept =
+        [ for i in 0 .. columns.Length - 1 do
+              if not (isTime columns[i]) then
+                  i ]
+
     [ for row in rows -> [ for i in kept -> row[i] ] ]
 
 let private succeeded what (ended: Ended) =
@@ -92,7 +107,10 @@ let private interruptions =
 let private ends =
     [ inNewFolder "that is finished is left as it is" (fun folder ->
           funtrpo folder (train "2" "done") |> succeeded "train" |> ignore
-          let files () = [ for path in Directory.GetFiles(Path.Combine(folder, "done")) -> path, File.ReadAllText path ]
+
+          let files () =
+              [ for path in Directory.GetFiles(Path.Combine(folder, "done")) -> path, File.ReadAllText path ]
+
           let before = files ()
           let again = funtrpo folder [ "resume"; "done" ] |> succeeded "resume"
           Expect.stringContains again.Output "is finished" "what it says"

@@ -19,7 +19,7 @@ open FunTrpo.Cli.RunFiles
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.TestFiles
 open FunTrpo.Tests.Tasks
-open FunTrpo.Tests.CommandTests
+open FunTrpo.Tests.CommandRuns
 
 // ---- What runs leave, said twice ----
 
@@ -456,41 +456,18 @@ let private killed =
                       Expect.equal (ended.Code, ended.Errors) (0, "") "a run after them"
                       expectConsistentFiles run |> ignore) ])
 
-let private atomic =
-    [ inNewFolder
-          "never shows a part of a file: who has opened the old one reads on in it, and its name is always there"
-          (fun folder ->
-              let path = Path.Combine(folder, "file")
-              let content (letter: char) = String(letter, 200_000)
-              AtomicFile.replaceText path (content 'a')
+let private settings =
+    [ if not (OperatingSystem.IsWindows()) then
+          inNewFolder "a configuration that is no regular file, at once" (fun folder ->
+              withStrangeFiles folder (fun names ->
+                  for name in names do
+                      let path = Path.Combine(folder, name)
+                      let reading = Tasks.Task.Run(fun () -> RunFiles.settings path)
+                      Expect.isTrue (reading.Wait(TimeSpan.FromMinutes 1.0)) $"{name}: it ends"
 
-              use old =
-                  new StreamReader(
-                      new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite ||| FileShare.Delete)
-                  )
-
-              AtomicFile.replaceText path (content 'b')
-              Expect.equal (old.ReadToEnd()) (content 'a') "the old file, whole"
-              Expect.equal (File.ReadAllText path) (content 'b') "the new file, whole"
-
-              use stop = new CancellationTokenSource()
-
-              let reader =
-                  System.Threading.Tasks.Task.Run(fun () ->
-                      while not stop.IsCancellationRequested do
-                          let text = File.ReadAllText path
-
-                          Expect.equal
-                              (text.Length, Seq.length (Seq.distinct text))
-                              (200_000, 1)
-                              "one of the files, whole")
-
-              for i in 1..200 do
-                  AtomicFile.replaceText path (content (if i % 2 = 0 then 'a' else 'b'))
-
-              stop.Cancel()
-              reader.Wait()
-              Expect.hasLength (Directory.GetFileSystemEntries folder) 1 "files") ]
+                      match reading.Result with
+                      | Error fault -> Expect.stringContains (Fault.message fault) "no regular file" name
+                      | Ok _ -> failtest $"{name} was read")) ]
 
 let tests =
     testList
@@ -498,5 +475,5 @@ let tests =
         [ testList "the sequence of writes" sequence
           testList "names" names
           testList "disks" disks
-          testList "replacing a file" atomic
+          testList "settings" settings
           killed ]

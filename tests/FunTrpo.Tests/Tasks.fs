@@ -167,6 +167,26 @@ let small =
         NormaliseObservations = true
         NormaliseReturns = true }
 
+let adam = { small with Critic = CriticKind.Adam }
+
+let naturalGradient = { small with Step = StepKind.Fixed; LearningRate = 0.05 }
+
+let reinforce =
+    { small with Direction = DirectionKind.Gradient; Step = StepKind.Fixed; LearningRate = 0.1 }
+
+/// The small configuration and others: each way to step, to fit the critic, and to normalise.
+let variants =
+    [ "TRPO, Gauss–Newton critic", small
+      "TRPO, Adam critic", adam
+      "TRPO, Fisher matrix of a sample", { small with FisherFraction = 0.3 }
+      "TRPO, entropy bonus", { small with EntropyBonus = 0.1 }
+      "TRPO, shrinking trust region", { small with DeltaHalfLife = 100 }
+      "natural gradient", naturalGradient
+      "REINFORCE", reinforce
+      "advantages in the deviation of returns", { small with NormaliseAdvantages = false }
+      "nothing normalised",
+      { small with NormaliseObservations = false; NormaliseReturns = false; NormaliseAdvantages = false } ]
+
 /// A configuration with one hidden layer of four units in each network.
 let withFourUnits environments horizon =
     { Configuration.standard with

@@ -1,35 +1,12 @@
 module FunTrpo.Tests.TrainingTests
 
 open System
-open System.Collections.Immutable
 open Expecto
-open FsCheck
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.Tasks
-
-let private adam = { small with Critic = CriticKind.Adam }
-
-let private naturalGradient = { small with Step = StepKind.Fixed; LearningRate = 0.05 }
-
-let private reinforce =
-    { small with Direction = DirectionKind.Gradient; Step = StepKind.Fixed; LearningRate = 0.1 }
-
-let private sampledFisher = { small with FisherFraction = 0.3 }
-
-let private variants =
-    [ "TRPO, Gauss–Newton critic", small
-      "TRPO, Adam critic", adam
-      "TRPO, Fisher matrix of a sample", sampledFisher
-      "TRPO, entropy bonus", { small with EntropyBonus = 0.1 }
-      "TRPO, shrinking trust region", { small with DeltaHalfLife = 100 }
-      "natural gradient", naturalGradient
-      "REINFORCE", reinforce
-      "advantages in the deviation of returns", { small with NormaliseAdvantages = false }
-      "nothing normalised",
-      { small with NormaliseObservations = false; NormaliseReturns = false; NormaliseAdvantages = false } ]
 
 /// Episodes of one step, with the rewards that a function gives one after another.
 let private oneStep (reward: unit -> float) =
@@ -156,99 +133,10 @@ let private values =
               Expect.equal solutions [ true; true; false ] "conjugate gradient was used"
           } ]
 
-/// One iteration, put together once more from the stages.
-let private byHand (setup: Setup<'State>) (state: TrainingState<'State>) =
-    let configuration = setup.Configuration
-    let key = state.Key |> Key.named "iteration" |> Key.at (int64 state.Iteration)
-
-    let batch, instances =
-        Rollout.collect
-            setup.Environment
-            (TrainingState.actor setup state)
-            configuration.Horizon
-            1
-            (Key.named "rollout" key)
-            state.Instances
-        |> expectOk
-
-    // The first batch is seen by its own moments.
-    let normaliser = Normaliser.orMomentsOf batch.Observations state.Normaliser
-
-    let values observations = Critic.values setup.Critic state.Critic (Normaliser.apply normaliser observations)
-
-    let baseline = values batch.Observations
-
-    let estimated =
-        Advantage.gae
-            configuration.Gamma
-            configuration.Lambda
-            batch.Rewards
-            batch.Ends
-            baseline
-            (values batch.BootstrapObservations)
-
-    let observations = Normaliser.apply normaliser batch.Observations
-
-    let critic = { state.Critic with Unit = ReturnUnit.update estimated.Returns state.Critic.Unit }
-
-    let advantages =
-        if configuration.NormaliseAdvantages then
-            Advantage.normalise estimated.Advantages
-        elif configuration.NormaliseReturns then
-            ImmutableArray.CreateRange(estimated.Advantages |> Seq.map (fun a -> a / ReturnUnit.deviation critic.Unit))
-        else
-            estimated.Advantages
-
-    let improvement =
-        Surrogate.create 1 setup.Policy observations batch.Actions advantages state.PolicyParameters
-        |> Surrogate.withEntropyBonus configuration.EntropyBonus
-        |> TrustRegion.improve (Configuration.improvement state.Steps configuration)
-        |> Result.defaultWith failtest
-
-    let critic =
-        CriticFit.fit
-            (Configuration.critic configuration)
-            setup.Critic
-            observations
-            estimated.Returns
-            (Key.named "critic" key)
-            critic
-        |> Result.defaultWith failtest
-
-    {| Improvement = improvement
-       Critic = critic
-       Normaliser = Normaliser.observe batch.Observations state.Normaliser
-       Instances = List.ofSeq instances
-       Returns = batch.Episodes |> Seq.map _.Return |> List.ofSeq
-       ExplainedVariance = Advantage.explainedVariance estimated.Returns baseline |}
-
-let private composition =
+let private normalising =
     testList
         "an iteration"
-        [ for name, configuration in variants do
-              everywhere
-                  $"is improve ∘ estimate ∘ rollout, to the last bit: {name}"
-                  { new OnEnvironment with
-                      member _.Check environment =
-                          let setup = setupOf 2 configuration environment
-                          let start = TrainingState.start setup 17L
-                          let results = iterations 30 setup start
-
-                          for before, (after, report) in withBefore start results do
-                              let parts = byHand setup before
-                              Expect.isTrue (same report.Improvement parts.Improvement) "improvement"
-                              Expect.equal after.PolicyParameters parts.Improvement.Parameters "policy"
-                              Expect.isTrue (same after.Critic parts.Critic) "critic"
-                              Expect.isTrue (same after.Normaliser parts.Normaliser) "normaliser"
-                              Expect.equal (List.ofSeq after.Instances) parts.Instances "instances"
-
-                              let returns = List.ofSeq before.RecentReturns @ parts.Returns
-                              let recent = returns |> List.skip (max 0 (returns.Length - TrainingState.window))
-                              Expect.equal (List.ofSeq after.RecentReturns) recent "returns"
-
-                              Expect.isTrue (same report.ExplainedVariance parts.ExplainedVariance) "explained variance" }
-
-          testPropertyWithConfig
+        [ testPropertyWithConfig
               (few 10)
               "has a normaliser of all that was ever observed, however long training goes on, but for what a refused step saw"
           <| Prop.forAll (Gen.zip (Gen.choose (0, 1000)) (Gen.choose (1, 80)) |> Arb.fromGen) (fun (seed, count) ->
@@ -524,65 +412,7 @@ let private failures =
                   let healthy = setupOf 1 small (failing "nothing" 0)
                   Expect.isOk (Training.update healthy state |> Result.map ignore) "the state goes on elsewhere"
               | _ -> failtest $"{results.Length} results"
-          }
-
-          test "a step that makes the policy infinite is an error that names the stage and the iteration" {
-              let setup = setupOf 1 { reinforce with LearningRate = 1e300 } CartPole.environment
-
-              match Training.run setup (TrainingState.start setup 1L) |> Seq.truncate 5 |> List.ofSeq with
-              | [ Error(NonFiniteStage(stage, "CartPole-v1", iteration)) ] ->
-                  Expect.equal (stage, iteration) ("policy", 1) "stage and iteration"
-              | results -> failtest $"%A{results}"
-          }
-
-          test "a critic's fit that becomes infinite is an error that names the stage and the iteration" {
-              let inner = failing "nothing" 0
-
-              let large =
-                  { new Wrapped<int>(inner) with
-                      override _.Id = "Large-v0"
-
-                      override _.Observe(time, observation) =
-                          inner.Observe(time, observation)
-
-                          for i in 0 .. observation.Length - 1 do
-                              observation[i] <- 1e16f * (observation[i] + 1f) }
-
-              let unmoved: ImprovementRule =
-                  fun _ surrogate ->
-                      Ok
-                          { Parameters = surrogate.Parameters
-                            Outcome = NoGradient
-                            Comparison = Surrogate.compare surrogate surrogate.Parameters
-                            GradientNorm = 0.0
-                            Solution = None }
-
-              let configuration = { small with NormaliseObservations = false; CriticHidden = [] }
-              let setup = { setupOf 1 configuration large with Improve = unmoved }
-
-              match Training.update setup (TrainingState.start setup 1L) with
-              | Error(NonFiniteStage("critic's Gauss-Newton product", "Large-v0", 1)) -> ()
-              | result -> failtest $"%A{Result.map fst result}"
-          }
-
-          for reward in [ 3e38; 1e39; 1e308 ] do
-              test
-                  $"rewards of {reward}, which do not fit into float32 or whose returns do not, are an error that says so" {
-                  let inner = failing "nothing" 0
-
-                  let huge =
-                      { new Wrapped<int>(inner) with
-                          override _.Id = "Huge-v0"
-                          override _.Step(key, action, time) = { inner.Step(key, action, time) with Reward = reward } }
-
-                  let setup = setupOf 1 { small with NormaliseReturns = false } huge
-
-                  match Training.update setup (TrainingState.start setup 1L) with
-                  | Error(NonFiniteStage("returns", "Huge-v0", 1)) -> Expect.equal reward 3e38 "a reward that fits"
-                  | Error fault ->
-                      Expect.equal fault (OversizedEnvironment("reward", reward, "Huge-v0", 0, 1L)) "the fault"
-                  | other -> failtest $"%A{Result.map fst other}"
-              } ]
+          } ]
 
 // ---- The trust region, and learning ----
 
@@ -644,16 +474,6 @@ let private learning =
                       Expect.isGreaterThan final 45.0 "mean return of the last 100 episodes"
                   } ]
 
-let private firstBatch =
-    testProperty "the first batch is seen by its own moments, and so as it will be seen afterwards"
-    <| fun (seed: int64) ->
-        let setup = setupOf 1 small CartPole.environment
-        let start = TrainingState.start setup seed
-        let batch, _ = Stages.rollout small.Horizon setup start |> expectOk
-        let next, _ = Training.update setup start |> expectOk
-        let seen = (Stages.advantageBatch setup start batch).Observations
-        seen = Normaliser.apply next.Normaliser batch.Observations && seen <> batch.Observations
-
 let private named =
     testList
         "what is not finite is named:"
@@ -673,6 +493,4 @@ let private named =
           } ]
 
 let tests =
-    testList
-        "Training"
-        [ determinism; values; composition; sequences; failures; trustRegion; learning; firstBatch; named ]
+    testList "Training" [ determinism; values; normalising; sequences; failures; trustRegion; learning; named ]

@@ -1,0 +1,145 @@
+/// Runs of the command as a process, and what must hold of the files that they leave.
+module FunTrpo.Tests.CommandRuns
+
+open System
+open System.Diagnostics
+open System.Globalization
+open System.IO
+open System.Text.Json.Nodes
+open Expecto
+open FunTrpo
+open FunTrpo.Tests.Generators
+open FunTrpo.Tests.TestFiles
+
+type Ended = { Code: int; Output: string; Errors: string }
+
+let private host =
+    match Environment.GetEnvironmentVariable "DOTNET_HOST_PATH" with
+    | null
+    | "" -> "dotnet"
+    | path -> path
+
+/// The program lies beside the tests.
+let private program = Path.Combine(AppContext.BaseDirectory, "FunTrpo.Cli.dll")
+
+let private startProgram folder (name: string) (arguments: string list) variables =
+    let start =
+        ProcessStartInfo(
+            name,
+            arguments,
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        )
+
+    for variable, value in variables do
+        start.Environment[variable] <- value
+
+    Process.Start start
+
+let private ended (running: Process) =
+    let output = running.StandardOutput.ReadToEndAsync()
+    let errors = running.StandardError.ReadToEndAsync()
+    running.WaitForExit()
+
+    { Code = running.ExitCode; Output = output.Result; Errors = errors.Result }
+
+/// `funtrpo …`, started as its users start it.
+let start folder arguments = startProgram folder host (program :: arguments) []
+
+/// `funtrpo …`, from its start to its end.
+let funtrpo folder arguments =
+    use running = start folder arguments
+    ended running
+
+/// What stands for `funtrpo` in a line of a shell.
+let commandLine = $"'{host}' '{program}'"
+
+/// A line of a shell, from its start to its end.
+let shell line variables =
+    use running = startProgram (Path.GetTempPath()) "/bin/sh" [ "-c"; line ] variables
+    ended running
+
+let json path = JsonNode.Parse(File.ReadAllText path).AsObject()
+
+let get<'T> (name: string) (node: JsonObject) = node[name].GetValue<'T>()
+
+let loaded folder = PolicyFile.load (Path.Combine(folder, "policy.json")) |> expectOk
+
+let summaryFields =
+    [ "environment"
+      "seed"
+      "steps"
+      "iterations"
+      "episodes"
+      "meanReturn100"
+      "bestMeanReturn100"
+      "solved"
+      "wallSeconds"
+      "parametersSha256" ]
+
+let progressOf folder =
+    let lines = File.ReadAllLines(Path.Combine(folder, "progress.csv")) |> Array.map _.Split(',')
+    lines[0], Array.tail lines
+
+/// What must hold of the files of any run.
+let expectConsistentFiles folder =
+    let names =
+        [| for path in Directory.GetFileSystemEntries folder -> Path.GetFileName path |] |> Array.sort
+
+    Expect.equal names [| "config.json"; "policy.json"; "progress.csv"; "summary.json" |] "files"
+
+    let summary = json (Path.Combine(folder, "summary.json"))
+    Expect.equal [ for field in summary -> field.Key ] summaryFields "fields of summary.json"
+
+    let saved = loaded folder
+    let parameters = saved.Actor.Parameters
+    Expect.equal (get<string> "parametersSha256" summary) (Sha256.ofParameters parameters) "checksum of the parameters"
+    Expect.equal saved.Environment (get<string> "environment" summary) "environment"
+    Expect.isGreaterThanOrEqual (get<float> "wallSeconds" summary) 0.0 "wall seconds"
+
+    let columns, rows = progressOf folder
+    Expect.equal columns[0..3] [| "iteration"; "steps"; "episodes"; "batchSteps" |] "first columns"
+    Expect.equal (Array.distinct columns) columns "columns"
+    Expect.hasLength rows (get<int> "iterations" summary) "lines of progress.csv"
+
+    for number, row in Array.indexed rows do
+        Expect.hasLength row columns.Length "numbers in a line"
+        Expect.equal row[0] (string (number + 1)) "iteration"
+
+        for column, text in Array.zip columns row do
+            if column <> "outcome" && column <> "cgStop" && text <> "" then
+                Expect.isTrue
+                    (fst (Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture)))
+                    $"{column} = {text} is a number"
+
+    if rows.Length > 0 then
+        let last = Array.last rows
+        Expect.equal last[1] (string (get<int64> "steps" summary)) "steps"
+        Expect.equal last[2] (string (get<int64> "episodes" summary)) "episodes"
+
+    summary
+
+/// Writes a file into a folder; returns its path.
+let file folder name (text: string) =
+    let path = Path.Combine(folder, name)
+    File.WriteAllText(path, text)
+    path
+
+/// The command refuses these arguments, which are made for a folder that may be used, and its errors have these parts.
+let refusals (cases: (string * (string -> string list) * string list) list) =
+    testList
+        "exits with 2, and errors that name the field, the value and the range, at"
+        [ for name, arguments, parts in cases do
+              inNewFolder name (fun folder ->
+                  let working = Path.Combine(folder, "working")
+                  Directory.CreateDirectory working |> ignore
+                  let ended = funtrpo working (arguments folder)
+                  Expect.equal ended.Code 2 $"exit code; {ended.Errors}"
+                  Expect.equal ended.Output "" "output"
+                  Expect.isFalse (ended.Errors.Contains "   at ") "a stack trace"
+
+                  for part in parts do
+                      Expect.stringContains ended.Errors part "errors"
+
+                  Expect.isEmpty (Directory.GetFileSystemEntries working) "files left behind") ]
