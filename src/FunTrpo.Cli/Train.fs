@@ -121,6 +121,7 @@ let private iterate
     options
     (setup: Setup<'State>)
     (initial: Position<'State>)
+    (interruption: Interruption)
     (write: RunFiles.Write -> unit)
     (keep: Position<'State> -> Result<unit, Fault>)
     (output: TextWriter)
@@ -128,7 +129,6 @@ let private iterate
     =
     let id = setup.Environment.Id
     let clock = Stopwatch.StartNew()
-    use interruption = new Interruption()
     use iterations = (Training.runFor options.Steps setup initial.State).GetEnumerator()
     let checkpoints = Background keep
     let mutable position = initial
@@ -190,6 +190,7 @@ let private introduction options (setup: Setup<'State>) (state: TrainingState<'S
 /// Runs from the beginning: writes the files of a new run, and then iterates. `write` changes the run's folder, and `keep` saves a
 /// checkpoint. Returns the exit code.
 let runFromStart options (setup: Setup<'State>) state write keep (output: TextWriter) (errors: TextWriter) =
+    use interruption = new Interruption()
     let position = start state
 
     saved options setup position
@@ -200,7 +201,7 @@ let runFromStart options (setup: Setup<'State>) state write keep (output: TextWr
 
     // With a checkpoint of the first state, a run that is killed early can be resumed, too.
     match (if options.CheckpointEvery.IsSome then keep position else Ok()) with
-    | Ok() -> iterate options setup position write keep output errors
+    | Ok() -> iterate options setup position interruption write keep output errors
     | Error fault ->
         errors.WriteLine(Fault.message fault)
         1
@@ -285,6 +286,7 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
         2
     | Ok(setup, position, folder) ->
         use folder = folder
+        use interruption = new Interruption()
         let state = position.State
 
         if state.Steps >= options.Steps || isReached state options.StopAt then
@@ -303,4 +305,4 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
 
             output.WriteLine(introduction options setup state)
             output.WriteLine $"It goes on after iteration {state.Iteration} ({state.Steps} steps)."
-            iterate options setup position folder.Do (keepIn folder options setup) output errors
+            iterate options setup position interruption folder.Do (keepIn folder options setup) output errors
