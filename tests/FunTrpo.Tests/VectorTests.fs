@@ -198,7 +198,9 @@ let private matrices =
                       expectRefused "the product" (fun () -> Size.product rows columns |> ignore)
                       expectRefused "zeros" (fun () -> Matrix.zero rows columns |> ignore)
                       expectRefused "elements" (fun () -> Matrix.init rows columns (fun _ _ -> 0f) |> ignore)
-                      expectRefused "filled" (fun () -> Matrix.Create(rows, columns, Fill(fun _ -> ())) |> ignore)
+
+                      expectRefused "filled" (fun () ->
+                          Matrix.Create(rows, columns, Fill(fun all -> all.Clear())) |> ignore)
                   else
                       Expect.equal (bigint (Size.product rows columns)) exact "the product") ]
 
