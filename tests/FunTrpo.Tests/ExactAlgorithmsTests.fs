@@ -75,16 +75,6 @@ let constrained =
 let private worstState mdp (values: Values) (other: TabularPolicy) =
     going mdp |> List.map (Table.rowDot other.Table values.Advantages) |> List.min
 
-/// Processes with any γ from 0.9 to 1 − 10⁻¹², and a policy.
-let private patient =
-    gen {
-        let! mdp = processes 0.9
-        let! tenths = Gen.choose (10, 120)
-        let mdp = FiniteMdp.withGamma (1.0 - 10.0 ** (-float tenths / 10.0)) mdp |> expectOk
-        let! policy = policies mdp
-        return { Mdp = mdp; Values = Values.ofPolicy mdp policy }
-    }
-
 let private risesBy mdp (before: Values) (after: Values) = exactEta mdp after.Policy - exactEta mdp before.Policy
 
 let private monotone =
@@ -93,7 +83,7 @@ let private monotone =
         [ propertyOf
               200
               "however near γ is to 1, a step that its bound promises to gain has gained, to 512 places"
-              patient
+              (patient 0.9)
               (fun { Mdp = mdp; Values = values } ->
                   for algorithm in cautious do
                       match expectOk (algorithm.Step mdp values) with
@@ -108,7 +98,7 @@ let private monotone =
           propertyOf
               200
               "however near γ is to 1, no step that no state is to lose by loses more than rounding"
-              patient
+              (patient 0.9)
               (fun { Mdp = mdp; Values = values } ->
                   for algorithm in Algorithms.policyIteration :: constrained do
                       match expectOk (algorithm.Step mdp values) with

@@ -201,6 +201,16 @@ let casesOf most (policies: FiniteMdp -> FsCheck.Gen<TabularPolicy>) =
 
 let cases most = casesOf most policies
 
+/// Processes with any γ from `least` to 1 − 10⁻¹², and a policy.
+let patient least =
+    gen {
+        let! mdp = processes 0.9
+        let! tenths = Gen.choose (int (round (-10.0 * log10 (1.0 - least))), 120)
+        let mdp = FiniteMdp.withGamma (1.0 - 10.0 ** (-float tenths / 10.0)) mdp |> expectOk
+        let! policy = policies mdp
+        return { Mdp = mdp; Values = Values.ofPolicy mdp policy }
+    }
+
 /// A case and another policy, near or far.
 let pairs most =
     gen {

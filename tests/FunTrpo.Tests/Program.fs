@@ -67,6 +67,7 @@ let private others =
       AdamTests.tests
       CriticTests.tests
       RolloutTests.tests
+      RolloutFailureTests.tests
       AdvantageTests.tests
       SurrogateTests.tests
       FisherTests.tests

@@ -7,16 +7,7 @@ open Expecto
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Tests.Generators
-
-/// Two arrays of one length, and a factor.
-let private pairs =
-    gen {
-        let! length = Gen.choose (0, 100)
-        let! a = numbers 1e3 length
-        let! b = numbers 1e3 length
-        let! alpha = number
-        return a, b, alpha
-    }
+open FunTrpo.Tests.ReductionsTests
 
 /// Numbers in which 0, −0, NaN and infinities are common.
 let private anyNumbers =
@@ -38,7 +29,7 @@ let private ofTable (rows, columns, values: float32[]) =
 let private elements =
     testList
         "a vector"
-        [ property "holds the numbers that it is made of, in their order" pairs (fun (a, _, _) ->
+        [ property "holds the numbers that it is made of, in their order" vectors (fun (a, _, _) ->
               let filled = Vector.Create(a.Length, Fill(fun values -> (ReadOnlySpan a).CopyTo values))
 
               for vector in [ Vector.ofArray a; Vector.ofSeq a; Vector.init a.Length (Array.get a); filled ] do
@@ -47,7 +38,7 @@ let private elements =
                   Expect.equal (Array.init a.Length (fun i -> vector[i])) a "one by one")
           property
               "does not change with the array that it was made of, nor with the one that it was made into"
-              pairs
+              vectors
               (fun (a, _, _) ->
                   let before = Array.copy a
                   let vector = Vector.ofArray a
@@ -92,7 +83,7 @@ let private elements =
 
                   for part, start in List.zip parts (List.truncate parts.Length starts) do
                       Expect.equal (whole.Slice(start, part.Length)) (Vector.ofArray part) $"from {start} on")
-          property "of which a part beyond its ends is asked for refuses" pairs (fun (a, _, _) ->
+          property "of which a part beyond its ends is asked for refuses" vectors (fun (a, _, _) ->
               for offset, length in [ 0, a.Length + 1; a.Length, 1; -1, 1 ] do
                   expectRefused $"{length} from {offset} on" (fun () ->
                       (Vector.ofArray a).Slice(offset, length) |> ignore)) ]
@@ -100,25 +91,28 @@ let private elements =
 let private arithmetic =
     testList
         "arithmetic"
-        [ property "⟨a, b⟩ is the sum in float64, symmetric, and ‖a‖² = ⟨a, a⟩" pairs (fun (a, b, _) ->
+        [ property "⟨a, b⟩ is the sum in float64, symmetric, and ‖a‖² = ⟨a, a⟩" vectors (fun (a, b, _) ->
               let terms = Array.map2 (fun x y -> float x * float y) a b
               let dot = Vector.dot (Vector.ofArray a) (Vector.ofArray b)
               expectClose (1e-14 * Array.sumBy abs terms) dot (Array.sum terms) "dot"
               Expect.equal (Vector.dot (Vector.ofArray b) (Vector.ofArray a)) dot "symmetric"
               let square = a |> Array.sumBy (fun x -> float x * float x)
               expectClose (1e-14 * square) (Vector.norm (Vector.ofArray a) ** 2.0) square "norm")
-          property "y + α x has the bits of one rounding of each number, and leaves x and y" pairs (fun (x, y, alpha) ->
-              let vectorX, vectorY = Vector.ofArray x, Vector.ofArray y
-              let sum = Vector.addScaled (float alpha) vectorX vectorY
-              Expect.equal (Vector.toArray sum) (Array.map2 (fused alpha) x y) "sum"
-              Expect.equal (vectorX, vectorY) (Vector.ofArray x, Vector.ofArray y) "x and y")
-          property "α is rounded to float32 first" pairs (fun (x, y, alpha) ->
+          property
+              "y + α x has the bits of one rounding of each number, and leaves x and y"
+              vectors
+              (fun (x, y, alpha) ->
+                  let vectorX, vectorY = Vector.ofArray x, Vector.ofArray y
+                  let sum = Vector.addScaled (float alpha) vectorX vectorY
+                  Expect.equal (Vector.toArray sum) (Array.map2 (fused alpha) x y) "sum"
+                  Expect.equal (vectorX, vectorY) (Vector.ofArray x, Vector.ofArray y) "x and y")
+          property "α is rounded to float32 first" vectors (fun (x, y, alpha) ->
               let exact = float alpha / 3.0
               let rounded = float (float32 exact)
               let x, y = Vector.ofArray x, Vector.ofArray y
               Expect.equal (Vector.addScaled exact x y) (Vector.addScaled rounded x y) "y + α x"
               Expect.equal (Vector.scale exact x) (Vector.scale rounded x) "α x")
-          property "α x and f(x) are those of each number" pairs (fun (x, _, alpha) ->
+          property "α x and f(x) are those of each number" vectors (fun (x, _, alpha) ->
               let vector = Vector.ofArray x
 
               Expect.equal
@@ -131,7 +125,7 @@ let private arithmetic =
               Expect.equal (Vector.isFinite (Vector.ofArray a)) (Array.forall Single.IsFinite a) "vector"
               let matrix = Matrix.init 1 a.Length (fun _ column -> a[column])
               Expect.equal (Matrix.isFinite matrix) (Array.forall Single.IsFinite a) "matrix")
-          property "of vectors of different lengths is refused" pairs (fun (a, _, alpha) ->
+          property "of vectors of different lengths is refused" vectors (fun (a, _, alpha) ->
               let vector, longer = Vector.ofArray a, Vector.zero (a.Length + 1)
               expectRefused "dot" (fun () -> Vector.dot vector longer |> ignore)
               expectRefused "x longer" (fun () -> Vector.addScaled (float alpha) longer vector |> ignore)
@@ -203,7 +197,9 @@ let private matrices =
                   if rows < 0 || columns < 0 || exact > bigint Array.MaxLength then
                       expectRefused "the product" (fun () -> Size.product rows columns |> ignore)
                       expectRefused "elements" (fun () -> Matrix.init rows columns (fun _ _ -> 0f) |> ignore)
-                      expectRefused "filled" (fun () -> Matrix.Create(rows, columns, Fill(fun _ -> ())) |> ignore)
+
+                      expectRefused "filled" (fun () ->
+                          Matrix.Create(rows, columns, Fill(fun all -> all.Clear())) |> ignore)
                   else
                       Expect.equal (bigint (Size.product rows columns)) exact "the product") ]
 
