@@ -14,7 +14,7 @@ open FunTrpo.Tests.TestFiles
 // ---- Environments with states of every kind ----
 
 /// A mutable simulator: a walk on a line that ends at its edges.
-type private Walk() =
+type Walk() =
     let mutable x = 0f
 
     interface Simulator with
@@ -31,10 +31,10 @@ type private Walk() =
             observation[0] <- x
             { Reward = float x; Terminated = (abs x > 1.4f); Truncated = false }
 
-type private Board = { Cells: int[]; Moves: (int * bool) list; Last: string }
+type Board = { Cells: int[]; Moves: (int * bool) list; Last: string }
 
 /// A task whose states are records of arrays and lists, and whose actions are several choices.
-let private board =
+let board =
     { new Environment<Board> with
         member _.Id = "Board"
         member _.ObservationSpace = MultiDiscrete [ 3; 3; 3 ]

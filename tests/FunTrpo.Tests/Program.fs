@@ -103,6 +103,7 @@ let private others =
       PolicyFileTextTests.tests
       PlainValueTests.tests
       CheckpointTests.tests
+      FuzzTests.tests
       command
       EnvironmentFilesTests.tests
       RunFilesTests.tests
