@@ -375,6 +375,12 @@ let plantFaults arguments =
     restore ()
     run root dotnet ("fsi" :: at "tests/faults.fsx" :: arguments)
 
+/// Kills runs, fills disks, changes files and trains for long, to see whether the promises of docs/reliability.md hold.
+let torture arguments =
+    ensureTests ()
+    ensureCommand ()
+    run root dotnet ("fsi" :: at "tests/torture.fsx" :: arguments)
+
 let bench arguments =
     ensureBench ()
     ensureCommand () // one row starts its process
@@ -608,8 +614,10 @@ let help () =
   test       run the tests; arguments go to the test program, as in: test --filter-test-list GAE
   faults     plant faults in a copy of the sources, one after another, and see whether the tests find them, which takes an hour;
              --only NAME plants those whose name has it, --list shows them all
+  torture    kill runs, fill disks, change files and train for long; --minutes N (10) sets how much, --markdown FILE keeps the table
   compare    COMMIT: train every preset with five seeds there and here, and compare the parameters bit for bit
   train      run `funtrpo train` with the arguments
+  resume     run `funtrpo resume` with the arguments
   evaluate   run `funtrpo evaluate` with the arguments
   bench      measure the speed against the machine and PyTorch; --quick is rough, --json FILE and --markdown FILE keep the numbers,
              --shape 376-256-256-17 --family gaussian --batch 4096 measures your own, micro runs BenchmarkDotNet
@@ -638,7 +646,8 @@ let start arguments =
     | "faults" :: rest -> plantFaults rest
     | [ "compare"; commit ] -> compare commit
     | "bench" :: rest -> bench rest
-    | ("train" | "evaluate") :: _ -> command arguments
+    | "torture" :: rest -> torture rest
+    | ("train" | "resume" | "evaluate") :: _ -> command arguments
     | "pack" :: rest -> pack None (at "artifacts") false rest
     | [ "docs" ] -> docs ()
     | [ "format" ] -> format ()
@@ -649,8 +658,10 @@ let start arguments =
             [ "build"
               "test"
               "faults"
+              "torture"
               "compare"
               "train"
+              "resume"
               "evaluate"
               "bench"
               "pack"
