@@ -141,6 +141,10 @@ let private iterate
 
     let isDue (every: int option) = every |> Option.exists (fun every -> position.State.Iteration % every = 0)
 
+    // With a checkpoint of the first state, a run that is killed early can be resumed, too.
+    if options.CheckpointEvery.IsSome then
+        fault <- checkpoints.Start position |> faultOf
+
     let continues () = fault.IsNone && not (isReached position.State options.StopAt) && not interruption.IsRequested
 
     try
@@ -199,12 +203,7 @@ let runFromStart options (setup: Setup<'State>) state write keep (output: TextWr
 
     output.WriteLine(introduction options setup state)
 
-    // With a checkpoint of the first state, a run that is killed early can be resumed, too.
-    match (if options.CheckpointEvery.IsSome then keep position else Ok()) with
-    | Ok() -> iterate options setup position interruption write keep output errors
-    | Error fault ->
-        errors.WriteLine(Fault.message fault)
-        1
+    iterate options setup position interruption write keep output errors
 
 /// The text that a checkpoint keeps beside the state.
 let private note options position =

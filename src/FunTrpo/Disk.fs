@@ -26,7 +26,7 @@ module internal Disk =
     let real =
         { new Disk with
             member _.Create(path, mode, write) =
-                let options = FileStreamOptions(Mode = FileMode.CreateNew, Access = FileAccess.Write, BufferSize = 0)
+                let options = FileStreamOptions(Mode = FileMode.CreateNew, Access = FileAccess.Write)
                 mode |> ValueOption.iter (fun mode -> options.UnixCreateMode <- mode)
                 use stream = new FileStream(path, options)
                 // The process's umask may have removed permissions from the mode when the file was created.

@@ -22,10 +22,10 @@ type CheckpointableEnvironment<'State> =
     /// The codec of the states, or the reason why they cannot be written: the rest of a sentence.
     abstract StateCodec: Result<StateCodec<'State>, string>
 
-module StateCodec =
-
-    /// The codec of states that are plain values, or the reason why they are not.
-    let plain<'State> () : Result<StateCodec<'State>, string> =
+/// The codec of plain values of a type. It is made once, because its reflection takes longer than writing a small state.
+[<AbstractClass; Sealed>]
+type private PlainCodec<'State> private () =
+    static let made: Result<StateCodec<'State>, string> =
         PlainValue.codec<'State>()
         |> Result.map (fun struct (write, read) ->
             { new StateCodec<'State> with
@@ -41,6 +41,13 @@ module StateCodec =
                     let state = read reader
                     reader.End()
                     state })
+
+    static member Made = made
+
+module StateCodec =
+
+    /// The codec of states that are plain values, or the reason why they are not.
+    let plain<'State> () = PlainCodec<'State>.Made
 
     /// The codec of the states of an environment: its own, or that of plain values.
     let ofEnvironment<'State> (environment: obj) =
