@@ -115,6 +115,18 @@ let private conclusion options id isInterrupted position =
 
     $"{id} {verdict}: {mean}, after {state.Steps} steps and {position.Elapsed.TotalSeconds:F1} s"
 
+/// Prints how a run ended, and returns its exit code.
+let private finish options id isInterrupted position faults (output: TextWriter) (errors: TextWriter) =
+    output.WriteLine(conclusion options id isInterrupted position)
+    output.WriteLine $"The policy and the progress are in {options.Folder}"
+
+    for fault in List.distinct faults do
+        errors.WriteLine $"Training stopped after iteration {position.State.Iteration}: {Fault.message fault}"
+
+    if not (List.isEmpty faults) then 1
+    elif isInterrupted then 130
+    else 0
+
 /// Runs iterations until the steps are made, the goal is reached, a fault occurs, or the user interrupts the run. `write` changes the run's
 /// folder, and `keep` saves a checkpoint. Returns the exit code.
 let private iterate
@@ -176,15 +188,14 @@ let private iterate
         else
             None
 
-    output.WriteLine(conclusion options id interruption.IsRequested position)
-    output.WriteLine $"The policy and the progress are in {options.Folder}"
-
-    for fault in Option.toList fault @ Option.toList lastCheckpoint |> List.distinct do
-        errors.WriteLine $"Training stopped after iteration {position.State.Iteration}: {Fault.message fault}"
-
-    if fault.IsSome || lastCheckpoint.IsSome then 1
-    elif interruption.IsRequested then 130
-    else 0
+    finish
+        options
+        id
+        interruption.IsRequested
+        position
+        (Option.toList fault @ Option.toList lastCheckpoint)
+        output
+        errors
 
 /// The first line of a run.
 let private introduction options (setup: Setup<'State>) (state: TrainingState<'State>) =

@@ -33,6 +33,15 @@ module Evaluation =
     /// An episode of this many steps counts as endless.
     let private maxSteps = 1_000_000L
 
+    /// The result of a call to the environment, or a fault with the exception that it throws. A requested cancellation is not a fault, and
+    /// its exception passes through.
+    let private attemptIn (cancellation: CancellationToken) (environment: Environment<'State>) instance steps call =
+        try
+            Ok(call ())
+        with
+        | :? OperationCanceledException when cancellation.IsCancellationRequested -> reraise ()
+        | error -> Error(FailedEnvironment(error, environment.Id, instance, steps))
+
     /// Plays one episode. `choose` returns an action of the action space for each observation (raw, of the instance and at the step), or a
     /// fault. If the episode is abandoned before its end, its last state is released.
     let private episode
@@ -44,14 +53,7 @@ module Evaluation =
         =
         let stepKey = Key.named "environment" key
 
-        /// The result of a call to the environment, or a fault with the exception that it throws. A requested cancellation is not
-        /// a fault, and its exception passes through.
-        let attempt steps call =
-            try
-                Ok(call ())
-            with
-            | :? OperationCanceledException when cancellation.IsCancellationRequested -> reraise ()
-            | error -> Error(FailedEnvironment(error, environment.Id, instance, steps))
+        let attempt steps call = attemptIn cancellation environment instance steps call
 
         /// The transition after the chosen action.
         let step state steps =

@@ -28,6 +28,19 @@ module TrustRegion =
         else
             max (damped - settings.Damping * Vector.dot direction direction) (resolution * damped)
 
+    /// The line search of a trust-region step along the direction.
+    let private searchWithin delta lineSearch curvature (surrogate: Surrogate) direction =
+        // A comparison holds no parameters, so each try may overwrite the memory of the last.
+        let candidate = Array.zeroCreate<float32>(surrogate.Parameters.Length).AsMemory()
+
+        LineSearch.withinTrustRegionIn
+            (fun () -> candidate)
+            lineSearch
+            (Surrogate.compare surrogate)
+            (acceptable delta)
+            surrogate.Parameters
+            { Delta = delta; Longest = infinity; Curvature = curvature; Direction = direction }
+
     /// Improves the policy by one step. A trust-region step along H⁻¹∇L is TRPO, a fixed step along H⁻¹∇L the natural policy gradient (Kakade
     /// 2001), and a fixed step along ∇L REINFORCE (Williams 1992), where H = F + damping · I.
     ///
@@ -65,24 +78,9 @@ module TrustRegion =
                 unchanged (LineSearchFailed 1) // The step is lost in the rounding of the parameters.
 
         let stepWithin delta lineSearch direction =
-            // A comparison holds no parameters, so each try may overwrite the memory of the last.
-            let candidate = Array.zeroCreate<float32>(old.Length).AsMemory()
+            let curvature = curvatureOf settings dampedFisher direction
 
-            let step: FullStep =
-                { Delta = delta
-                  Longest = infinity
-                  Curvature = curvatureOf settings dampedFisher direction
-                  Direction = direction }
-
-            match
-                LineSearch.withinTrustRegionIn
-                    (fun () -> candidate)
-                    lineSearch
-                    (Surrogate.compare surrogate)
-                    (acceptable delta)
-                    old
-                    step
-            with
+            match searchWithin delta lineSearch curvature surrogate direction with
             | Accepted(parameters, comparison, fraction, tries) -> ended (Moved(fraction, tries)) parameters comparison
             | Refused(_, tries) -> unchanged (LineSearchFailed tries)
             | InvalidCurvature -> unchanged NoCurvature
