@@ -63,6 +63,14 @@ let knownEnvironments (parsed: ParseResult) (envFrom: Option<string[]>) =
     |> List.ofArray
     |> EnvironmentFiles.known
 
+/// The environment of a recorded run. That of a file is not found without the file: the fault begins with `what`, such as "the run trains on".
+let recordedEnvironment what known (settings: RunFiles.Settings) =
+    EnvironmentFiles.find known settings.Environment
+    |> Result.mapError (fun fault ->
+        match settings.EnvironmentFrom with
+        | Some file -> Mismatch $"{what} {settings.Environment} of {file}: say with --env-from where that is"
+        | None -> fault)
+
 /// Loads a saved policy. If the path is a folder, the fault suggests the policy file inside it.
 let loadPolicy path =
     let inside = Path.Combine(path, "policy.json")

@@ -30,14 +30,6 @@ let private settingsOf path =
                 $"there is no checkpoint in {path}. `funtrpo train` saves checkpoints with --checkpoint-every N; without one, a run can only be made again: `funtrpo train --config {configuration}`"
         )
 
-let private environmentOf known (settings: RunFiles.Settings) =
-    EnvironmentFiles.find known settings.Environment
-    |> Result.mapError (fun fault ->
-        match settings.EnvironmentFrom with
-        | Some file ->
-            Mismatch $"the run trains on {settings.Environment} of {file}: say with --env-from where that is"
-        | None -> fault)
-
 let private runOptions (parsed: ParseResult) path (settings: RunFiles.Settings) (registered: Registered) =
     result {
         let! threads = parseThreads (parsed.GetValue threads)
@@ -65,7 +57,7 @@ let private run (parsed: ParseResult) =
         let path = parsed.GetValue folder
         let! settings = settingsOf path
         let! known = knownEnvironments parsed envFrom
-        let! chosen = environmentOf known settings
+        let! chosen = recordedEnvironment "the run trains on" known settings
         let! options = runOptions parsed path settings chosen.Registered
 
         return

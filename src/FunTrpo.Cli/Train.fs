@@ -242,8 +242,9 @@ let private prepare options (from: SavedPolicy option) environment =
         return setup, state, folder
     }
 
-/// Trains a policy, a new one or the saved one to start `from`, prints a line for each iteration, and saves the files of the run. Returns the exit code: 0 for success, 1 for a
-/// fault during training, 2 for a configuration, policy or folder that cannot be used, 130 if the user interrupted the run.
+/// Trains a policy, a new one or the saved one to start `from`, prints a line for each iteration, and saves the files of the run. Returns
+/// the exit code: 0 for success, 1 for a fault during training, 2 for a configuration, policy or folder that cannot be used, 130 if the user
+/// interrupted the run.
 let run options from (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
     match prepare options from environment with
     | Ok(setup, state, folder) ->

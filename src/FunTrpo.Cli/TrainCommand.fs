@@ -67,14 +67,7 @@ let private chooseEnvironment (recorded: Recorded) known id =
     match id, recorded with
     | Some id, _ -> EnvironmentFiles.find known id
     | None, None -> EnvironmentFiles.standard known
-    | None, Some recorded ->
-        EnvironmentFiles.find known recorded.Environment
-        |> Result.mapError (fun fault ->
-            match recorded.EnvironmentFrom with
-            | Some file ->
-                Mismatch
-                    $"the run of --config trained on {recorded.Environment} of {file}: say with --env-from where that is"
-            | None -> fault)
+    | None, Some recorded -> recordedEnvironment "the run of --config trained on" known recorded
 
 /// The steps of a run if none are given. Without a goal, more steps than the preset is tuned for would only cost time.
 let private standardSteps (registered: Registered) =

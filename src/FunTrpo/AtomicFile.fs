@@ -8,8 +8,7 @@ open System.Text
 /// still there. The new file is written under a temporary name in the same folder and then renamed. After an error, the temporary file is
 /// deleted.
 ///
-/// After a power failure this holds only if the bytes reach the disk before the new name does: let the writer end with
-/// `FileStream.Flush(true)`.
+/// `replaceDurably` also survives a power cut: the bytes reach the disk before the new name does.
 module internal AtomicFile =
 
     /// Creates a file, in place of the file or link that has this name. `write` receives the temporary name, creates a file of that name and
@@ -38,11 +37,7 @@ module internal AtomicFile =
 
     /// Creates and writes a new file, with the permissions of `mode` if there are any. Returns the result of `write`.
     let private writeNew (mode: UnixFileMode voption) (write: FileStream -> 'Result) path =
-        let options = FileStreamOptions(Mode = FileMode.CreateNew, Access = FileAccess.Write)
-        mode |> ValueOption.iter (fun mode -> options.UnixCreateMode <- mode)
-        use stream = new FileStream(path, options)
-        // The process's umask may have removed permissions from the mode when the file was created.
-        mode |> ValueOption.iter (fun mode -> File.SetUnixFileMode(stream.SafeFileHandle, mode))
+        use stream = Disk.createNew mode path
         write stream
 
     /// The file that is to be replaced: that of the path, or the one that a symbolic link leads to; and its mode, if it has one. Throws an

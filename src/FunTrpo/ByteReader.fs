@@ -2,10 +2,28 @@ namespace FunTrpo
 
 open System
 open System.Buffers.Binary
+open System.IO
 open System.Text
 
 /// Thrown where the content of a file does not have the expected form, and caught where the file is read.
 exception internal Unreadable of why: string
+
+/// Writes numbers and texts as bytes, in little-endian order: what `ByteReader` reads.
+module internal ByteWriter =
+
+    /// The bytes that `write` writes.
+    let bytes (write: BinaryWriter -> unit) =
+        use stream = new MemoryStream()
+        use writer = new BinaryWriter(stream, Encoding.UTF8)
+        write writer
+        writer.Flush()
+        stream.ToArray()
+
+    /// Writes a text: its number of bytes, and the text in UTF-8.
+    let writeText (writer: BinaryWriter) (text: string) =
+        let utf8 = Encoding.UTF8.GetBytes text
+        writer.Write utf8.Length
+        writer.Write utf8
 
 /// Reads numbers and texts from bytes, in little-endian order. A read beyond the end throws `Unreadable` with the name of the bytes and the
 /// offset in them.

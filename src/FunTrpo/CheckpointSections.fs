@@ -20,11 +20,6 @@ module internal CheckpointSections =
 
     // ---- Writing ----
 
-    let private writeText (writer: BinaryWriter) (text: string) =
-        let utf8 = Encoding.UTF8.GetBytes text
-        writer.Write utf8.Length
-        writer.Write utf8
-
     let private writeFloats (writer: BinaryWriter) (numbers: seq<float>) =
         for number in numbers do
             writer.Write number
@@ -38,17 +33,17 @@ module internal CheckpointSections =
     /// What the state belongs to: the environment and its spaces.
     let private environmentSection (environment: Environment<'State>) =
         Section.written "environment" (fun writer ->
-            writeText writer environment.Id
-            writeText writer (Space.describe environment.ObservationSpace)
-            writeText writer (Space.describe environment.ActionSpace))
+            ByteWriter.writeText writer environment.Id
+            ByteWriter.writeText writer (Space.describe environment.ObservationSpace)
+            ByteWriter.writeText writer (Space.describe environment.ActionSpace))
 
     let private configurationSection configuration =
         Section.written "configuration" (fun writer ->
             writer.Write Configuration.fields.Length
 
             for field in Configuration.fields do
-                writeText writer field.Name
-                writeText writer (field.Get configuration))
+                ByteWriter.writeText writer field.Name
+                ByteWriter.writeText writer (field.Get configuration))
 
     let private countersSection (state: TrainingState<'State>) =
         Section.written "counters" (fun writer ->
@@ -70,21 +65,25 @@ module internal CheckpointSections =
             writer.Write state.BestMeanReturn.IsSome
             writer.Write(defaultArg state.BestMeanReturn 0.0))
 
+    /// Whether there are moments, and the moments.
+    let private momentsSection name (moments: Moments option) =
+        Section.written name (fun writer ->
+            writer.Write moments.IsSome
+            moments |> Option.iter (writeMoments writer))
+
     let private unitSection unit =
-        Section.written "return unit" (fun writer ->
-            match unit with
-            | Plain -> writer.Write false
-            | Standardised moments ->
-                writer.Write true
-                writeMoments writer moments)
+        momentsSection
+            "return unit"
+            (match unit with
+             | Plain -> None
+             | Standardised moments -> Some moments)
 
     let private normaliserSection normaliser =
-        Section.written "normaliser" (fun writer ->
-            match normaliser with
-            | Unnormalised -> writer.Write false
-            | Standardise moments ->
-                writer.Write true
-                writeMoments writer moments)
+        momentsSection
+            "normaliser"
+            (match normaliser with
+             | Unnormalised -> None
+             | Standardise moments -> Some moments)
 
     let private instancesSection (codec: StateCodec<'State>) (instances: ImmutableArray<Instance<'State>>) =
         Section.written "instances" (fun writer ->

@@ -22,15 +22,25 @@ type internal Disk =
 
 module internal Disk =
 
+    /// Creates a new file, with the permissions of `mode` if there are any.
+    let createNew (mode: UnixFileMode voption) (path: string) =
+        let options = FileStreamOptions(Mode = FileMode.CreateNew, Access = FileAccess.Write)
+        mode |> ValueOption.iter (fun mode -> options.UnixCreateMode <- mode)
+        let stream = new FileStream(path, options)
+
+        try
+            // The process's umask may have removed permissions from the mode when the file was created.
+            mode |> ValueOption.iter (fun mode -> File.SetUnixFileMode(stream.SafeFileHandle, mode))
+            stream
+        with _ ->
+            stream.Dispose()
+            reraise ()
+
     /// The disk of this machine.
     let real =
         { new Disk with
             member _.Create(path, mode, write) =
-                let options = FileStreamOptions(Mode = FileMode.CreateNew, Access = FileAccess.Write)
-                mode |> ValueOption.iter (fun mode -> options.UnixCreateMode <- mode)
-                use stream = new FileStream(path, options)
-                // The process's umask may have removed permissions from the mode when the file was created.
-                mode |> ValueOption.iter (fun mode -> File.SetUnixFileMode(stream.SafeFileHandle, mode))
+                use stream = createNew mode path
                 write stream
 
             member _.Flush path =

@@ -7,7 +7,6 @@ open System.Collections.Immutable
 open System.IO
 open System.Reflection
 open System.Runtime.InteropServices
-open System.Text
 open FSharp.Reflection
 
 /// Makes immutable arrays of a type that is known only at run time.
@@ -66,9 +65,7 @@ module internal PlainValue =
                 writer.Write(not (isNull value))
 
                 if not (isNull value) then
-                    let utf8 = Encoding.UTF8.GetBytes(unbox<string> value)
-                    writer.Write utf8.Length
-                    writer.Write utf8
+                    ByteWriter.writeText writer (unbox<string> value)
           Read = fun reader _ -> if reader.Bool() then box (reader.Text()) else null }
 
     let private writeFields (codecs: Codec[]) (writer: BinaryWriter) depth (fields: obj[]) =
@@ -107,12 +104,8 @@ module internal PlainValue =
                     item.Write writer depth one
           Read =
             fun reader depth ->
-                let count = reader.Int32()
-
                 // Each item has at least one byte, unless its type has a single value.
-                if count < 0 || count > reader.Remaining then
-                    reader.Fail $"it has {count} items, and {reader.Remaining} bytes are left"
-
+                let count = reader.Count 1
                 make (Array.init count (fun _ -> item.Read reader depth)) }
 
     let private toArray (item: Type) (items: obj[]) =

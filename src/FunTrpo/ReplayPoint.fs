@@ -2,7 +2,6 @@ namespace FunTrpo
 
 open System
 open System.Collections.Concurrent
-open System.IO
 open System.Numerics
 open System.Runtime.InteropServices
 open System.Threading
@@ -151,19 +150,15 @@ module internal ReplayPoint =
             invalidOp
                 $"an episode has gone on for {point.Steps} steps, and the actions of an episode are kept up to {maxActionNumbers} numbers. Give it a time limit"
 
-        use stream = new MemoryStream()
-        use writer = new BinaryWriter(stream)
-        writer.Write point.Seed
-        writer.Write point.Steps
+        ByteWriter.bytes (fun writer ->
+            writer.Write point.Seed
+            writer.Write point.Steps
 
-        for number in point.Actions do
-            writer.Write number
+            for number in point.Actions do
+                writer.Write number
 
-        for number in point.Observation do
-            writer.Write number
-
-        writer.Flush()
-        stream.ToArray()
+            for number in point.Observation do
+                writer.Write number)
 
     /// The point of the bytes. Throws `Unreadable` if they are not those of a point with these widths.
     let decode observationWidth actionWidth bytes =

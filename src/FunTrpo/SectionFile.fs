@@ -20,12 +20,7 @@ module internal Section =
         { Name = name; Length = int64 bytes.Length; Write = fun emit -> emit.Invoke(ReadOnlySpan bytes) }
 
     /// A section that a writer writes: small, because it is held in memory.
-    let written name (write: BinaryWriter -> unit) =
-        use stream = new MemoryStream()
-        use writer = new BinaryWriter(stream, Encoding.UTF8)
-        write writer
-        writer.Flush()
-        ofBytes name (stream.ToArray())
+    let written name write = ofBytes name (ByteWriter.bytes write)
 
     /// A section of float32 numbers, which are not copied.
     let ofVector name (vector: Vector) =
@@ -42,8 +37,6 @@ module internal Section =
 /// A binary file of sections: a mark, a version, the number of sections, and for each section its name, its length, its bytes and the SHA-256
 /// of name and bytes. All numbers are little-endian. docs/checkpoint-format.md describes it.
 module internal SectionFile =
-
-    let private hashLength = SHA256.HashSizeInBytes
 
     let private writeSection (stream: Stream) section =
         use hash = IncrementalHash.CreateHash HashAlgorithmName.SHA256

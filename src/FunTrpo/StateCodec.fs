@@ -2,8 +2,6 @@ namespace FunTrpo
 
 open System
 open System.Buffers.Binary
-open System.IO
-open System.Text
 
 /// Turns the states of an environment into bytes and back, for checkpoints.
 type StateCodec<'State> =
@@ -29,12 +27,7 @@ type private PlainCodec<'State> private () =
         PlainValue.codec<'State>()
         |> Result.map (fun struct (write, read) ->
             { new StateCodec<'State> with
-                member _.Encode state =
-                    use stream = new MemoryStream()
-                    use writer = new BinaryWriter(stream, Encoding.UTF8)
-                    write writer state
-                    writer.Flush()
-                    stream.ToArray()
+                member _.Encode state = ByteWriter.bytes (fun writer -> write writer state)
 
                 member _.Decode bytes =
                     let reader = ByteReader("state", bytes)
