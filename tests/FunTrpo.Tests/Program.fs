@@ -89,6 +89,7 @@ let private others =
       VineTests.tests
       VineTrainingTests.tests
       EvaluationTests.tests
+      PictureTests.tests
       EvaluationHistoryTests.tests
       CheckTests.tests
       RegularFileTests.tests
