@@ -304,15 +304,11 @@ let private readOwner (path: string) =
         | other -> failtest $"%A{other}")
 
 let private runFile name original change read =
-    { Name = name
-      Original = original
-      Change = change
-      Seal = id
-      Read = read
-      Reason = anyReason }
+    { Name = name; Original = original; Change = change; Seal = id; Read = read; Reason = anyReason }
 
 /// A class is no plain value: mutable simulators are kept as replay points.
-let private walks = Simulator.environment (fun () -> CheckpointTests.Walk()) |> Environment.withTimeLimit 30
+let private walks =
+    Simulator.environment (fun () -> CheckpointTests.Walk()) |> Environment.withTimeLimit 30
 
 let private box width = Space.box width -1.0 1.0
 let private dense units activation = HiddenLayer.Dense(units, activation)
@@ -322,7 +318,10 @@ let private mixed = [ dense 3 Activation.Tanh; dense 2 Activation.Relu ]
 let kinds =
     [ checkpoint "CartPole-v1" CartPole.environment small
       checkpoint "Pendulum-v1 with Adam" Pendulum.environment { small with Critic = CriticKind.Adam }
-      checkpoint "CartPole-v1 without normalisers" CartPole.environment { small with NormaliseObservations = false; NormaliseReturns = false }
+      checkpoint
+          "CartPole-v1 without normalisers"
+          CartPole.environment
+          { small with NormaliseObservations = false; NormaliseReturns = false }
       checkpoint "records of arrays and lists" CheckpointTests.board small
       checkpoint "mutable simulators" walks small
       policy "one choice" (box 4) (Discrete 2) (Architecture.uniform [ 3 ] Activation.Tanh) true
