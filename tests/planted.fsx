@@ -476,8 +476,8 @@ let all =
                     "\"squaredDeviations\" moments.Variance"
                 slip
                     "scaled actions are forgotten by files"
-                    "let isScaled = (property \"scaledActions\" node).GetBoolean()"
-                    "let isScaled = (property \"scaledActions\" node).GetBoolean() && false" ]
+                    "(property \"scaledActions\" node).GetBoolean()"
+                    "(property \"scaledActions\" node).GetBoolean() && false" ]
           core
               [ "Atomic file" ]
               "AtomicFile.fs"

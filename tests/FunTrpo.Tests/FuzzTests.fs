@@ -7,10 +7,10 @@ open Expecto
 open FunTrpo.Tests.HostileFiles
 open FunTrpo.Tests.TestFiles
 
-/// The number of changed files of each kind: 400 in the ordinary run, and more if the environment variable says so.
+/// The number of changed files of each kind: 500 in the ordinary run, and more if the environment variable says so.
 let private count =
     match Environment.GetEnvironmentVariable "FUNTRPO_TESTS_MUTANTS" with
-    | null -> 400
+    | null -> 500
     | number -> int number
 
 let private harmless kind =

@@ -168,7 +168,7 @@ let private checkpoint name (environment: Environment<'State>) configuration =
       Change = changeSection
       Seal = sealCheckpoint
       Read = read
-      Reason = anyReason }
+      Reason = Regex @"^(section [a-z ]+|header|the end), byte \d+: ." }
 
 // ---- JSON ----
 
@@ -213,6 +213,22 @@ let private sealPolicy (bytes: byte[]) =
     | :? NullReferenceException
     | :? InvalidOperationException -> bytes
 
+/// What can be wrong with a policy file as a whole.
+let private ofTheWhole =
+    String.concat
+        "|"
+        [ "it is empty"
+          "it is not text"
+          "it is not a FunTrpo policy"
+          "it has version"
+          "it is not what was saved"
+          "it has an architecture twice"
+          "it has a property twice"
+          @"it has no \w+$"
+          "it has .* hidden layers"
+          "its network needs"
+          "it gives no finite action" ]
+
 let private policy name (observationSpace: Space) actionSpace architecture isNormalised =
     let original =
         lazy
@@ -238,7 +254,7 @@ let private policy name (observationSpace: Space) actionSpace architecture isNor
       Change = changeTree
       Seal = sealPolicy
       Read = read
-      Reason = anyReason }
+      Reason = Regex $@"\(line \d+, byte \d+\)|^({ofTheWhole})" }
 
 // ---- The other files of a run ----
 
