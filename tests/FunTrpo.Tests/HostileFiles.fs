@@ -94,7 +94,7 @@ let private anyReason = Regex "."
 // ---- Checkpoints ----
 
 /// The sections of a checkpoint: name and content. Throws where the bytes have no such form.
-let private sectionsOf (bytes: byte[]) =
+let sectionsOf (bytes: byte[]) =
     let mutable offset = 16
 
     [ while offset < bytes.Length do

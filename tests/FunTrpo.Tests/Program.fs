@@ -47,7 +47,8 @@ let private others =
       SuggestionTests.tests
       PooledBufferTests.tests
       ParallelTests.tests
-      VectorWidthTests.numerics [ kernels; RemainderTests.tests; VectorTests.tests; networks ]
+      VectorWidthTests.numerics
+          [ kernels; RemainderTests.tests; VectorTests.tests; networks; CheckpointGoldenTests.tests ]
       VectorWidthTests.tests
       MatrixTests.tests
       KeyTests.tests
@@ -104,6 +105,7 @@ let private others =
       PlainValueTests.tests
       CheckpointTests.tests
       FuzzTests.tests
+      ErrorPlaceTests.tests
       command
       EnvironmentFilesTests.tests
       RunFilesTests.tests
