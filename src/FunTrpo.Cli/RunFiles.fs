@@ -134,7 +134,14 @@ type Folder(path: string, isReused: bool, hold: FileStream) =
     interface IDisposable with
         member _.Dispose() =
             close ()
-            File.Delete(at ownerFile)
+
+            try
+                File.Delete(at ownerFile)
+            with
+            // What went wrong with the folder before is what matters.
+            | :? IOException
+            | :? UnauthorizedAccessException -> ()
+
             hold.Dispose()
 
 /// Recognises a temporary file that a killed process could not rename to its final name.

@@ -146,10 +146,19 @@ let private iterate
     let mutable position = initial
     let mutable fault = None
     let mutable lastSaved = clock.Elapsed
+    let mutable lastSave = None
 
     let save () =
         saved options setup position ||> RunFiles.saving |> List.iter write
         lastSaved <- clock.Elapsed
+
+    /// Saves at the end of the run. If it cannot, that is one more fault, beside the one that ended the run.
+    let trySave () =
+        try
+            save ()
+            None
+        with error when FileFailure.isOfFiles error ->
+            Some(NotSaved(options.Folder, FileFailure.reasonOfWrite (RunFiles.checkpointIn options.Folder) error))
 
     let isDue (every: int option) = every |> Option.exists (fun every -> position.State.Iteration % every = 0)
 
@@ -180,7 +189,7 @@ let private iterate
                 if clock.Elapsed - lastSaved >= options.SaveEvery then
                     save ()
     finally
-        save ()
+        lastSave <- trySave ()
 
     let lastCheckpoint =
         if options.CheckpointEvery.IsSome then
@@ -193,7 +202,7 @@ let private iterate
         id
         interruption.IsRequested
         position
-        (Option.toList fault @ Option.toList lastCheckpoint)
+        (List.choose id [ fault; lastSave; lastCheckpoint ])
         output
         errors
 

@@ -143,10 +143,10 @@ let private failures =
     testList
         "a checkpoint whose write fails"
         [ for name, error, part in
-              [ "because the disk is full", noSpace, "the disk is full. Make room, or save elsewhere"
+              [ "because the disk is full", noSpace, "is full. Make room, or save elsewhere"
                 "because the file system is read-only", readOnlySystem, "is read-only. Save elsewhere"
-                "because it is not allowed", denied, "forbid it. Change them, or save elsewhere"
-                "because its folder was removed", gone, "Was it removed or moved? Make it again, or save elsewhere"
+                "because it is not allowed", denied, "forbid it. Change the permissions, or save elsewhere"
+                "because its folder was removed", gone, "was it removed or moved? Make the folder again, or save elsewhere"
                 "because the disk is broken", broken, "Input/output error" ] do
               for operations in [ [ Create ]; [ Create; Delete ]; [ Rename ]; [ Rename; Delete ] ] do
                   inNewFolder
