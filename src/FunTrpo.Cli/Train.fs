@@ -134,7 +134,7 @@ let private iterate
     (setup: Setup<'State>)
     (initial: Position<'State>)
     (interruption: Interruption)
-    (write: RunFiles.Write -> unit)
+    (write: RunFolder.Write -> unit)
     (keep: Position<'State> -> Result<unit, Fault>)
     (output: TextWriter)
     (errors: TextWriter)
@@ -152,18 +152,18 @@ let private iterate
         saved options setup position ||> RunFiles.saving |> List.iter write
         lastSaved <- clock.Elapsed
 
-    /// Saves at the end of the run. If it cannot, that is one more fault, beside the one that ended the run.
+    /// Saves, and returns the fault if it cannot.
     let trySave () =
         try
             save ()
             None
         with error when FileFailure.isOfFiles error ->
-            Some(NotSaved(options.Folder, FileFailure.reasonOfWrite (RunFiles.checkpointIn options.Folder) error))
+            Some(NotSaved(options.Folder, FileFailure.reasonOfWrite (RunFolder.checkpointIn options.Folder) error))
 
     let isDue (every: int option) = every |> Option.exists (fun every -> position.State.Iteration % every = 0)
 
-    // With a checkpoint of the first state, a run that is killed early can be resumed, too.
-    if options.CheckpointEvery.IsSome then
+    // With a checkpoint of the first state, a run that is killed early can be resumed, too. A resumed run has one.
+    if options.CheckpointEvery.IsSome && initial.State.Iteration = 0 then
         fault <- checkpoints.Start position |> faultOf
 
     let continues () = fault.IsNone && not (isReached position.State options.StopAt) && not interruption.IsRequested
@@ -187,7 +187,7 @@ let private iterate
                     fault <- checkpoints.Start position |> faultOf
 
                 if clock.Elapsed - lastSaved >= options.SaveEvery then
-                    save ()
+                    fault <- fault |> Option.orElseWith trySave
     finally
         lastSave <- trySave ()
 
@@ -202,7 +202,7 @@ let private iterate
         id
         interruption.IsRequested
         position
-        (List.choose id [ fault; lastSave; lastCheckpoint ])
+        (List.collect Option.toList [ fault; lastSave; lastCheckpoint ])
         output
         errors
 
@@ -233,7 +233,7 @@ let private note options position =
     node.Add("seconds", JsonValue.Create position.Elapsed.TotalSeconds)
     node.ToJsonString()
 
-let private keepIn (folder: RunFiles.Folder) options setup position =
+let private keepIn (folder: RunFolder.Folder) options setup position =
     folder.Keep(setup, note options position, position.State)
 
 /// The setup, the initial state and the folder of the run, or a fault.
@@ -247,7 +247,7 @@ let private prepare options (from: SavedPolicy option) environment =
             | Some saved -> TrainingState.startFrom setup options.Seed saved.Actor
             | None -> Ok(TrainingState.start setup options.Seed)
 
-        let! folder = RunFiles.prepare options.Folder
+        let! folder = RunFolder.prepare options.Folder
         return setup, state, folder
     }
 
@@ -288,7 +288,7 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
     let prepared =
         result {
             let! setup = Setup.create options.Threads options.Configuration environment
-            let! folder = RunFiles.prepare options.Folder
+            let! folder = RunFolder.prepare options.Folder
 
             let! position =
                 Checkpoint.load folder.Checkpoint setup

@@ -146,7 +146,9 @@ let private failures =
               [ "because the disk is full", noSpace, "is full. Make room, or save elsewhere"
                 "because the file system is read-only", readOnlySystem, "is read-only. Save elsewhere"
                 "because it is not allowed", denied, "forbid it. Change the permissions, or save elsewhere"
-                "because its folder was removed", gone, "was it removed or moved? Make the folder again, or save elsewhere"
+                "because its folder was removed",
+                gone,
+                "was it removed or moved? Make the folder again, or save elsewhere"
                 "because the disk is broken", broken, "Input/output error" ] do
               for operations in [ [ Create ]; [ Create; Delete ]; [ Rename ]; [ Rename; Delete ] ] do
                   inNewFolder

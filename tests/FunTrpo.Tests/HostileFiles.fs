@@ -267,11 +267,11 @@ let private readProgress (path: string) =
     let file = Path.Combine(folder, "progress.csv")
     File.Move(path, file, true)
 
-    RunFiles.prepare folder
+    RunFolder.prepare folder
     |> Result.map (fun run ->
         use run = run
-        run.Do(RunFiles.Continue("iteration,steps", 2))
-        run.Do(RunFiles.Append "3,30")
+        run.Do(RunFolder.Continue("iteration,steps", 2))
+        run.Do(RunFolder.Append "3,30")
         let lines = File.ReadAllText(file).Split '\n'
         Expect.equal (lines[0], Array.last lines) ("iteration,steps", "") "the first and the last line"
         Expect.equal lines[lines.Length - 2] "3,30" "the new line"
@@ -309,12 +309,12 @@ let private readSettings path =
 let private readOwner (path: string) =
     let folder = Path.GetDirectoryName path
 
-    RunFiles.prepare folder
+    RunFolder.prepare folder
     |> Result.map (fun run ->
         use _ = run
         File.Move(path, Path.Combine(folder, ".owner"), true)
 
-        match RunFiles.prepare folder with
+        match RunFolder.prepare folder with
         | Error(InvalidSetting _ as fault) ->
             Expect.all (Fault.message fault) (Char.IsControl >> not) "no control character"
         | other -> failtest $"%A{other}")

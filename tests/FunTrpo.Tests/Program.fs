@@ -36,6 +36,7 @@ let private command =
           TrainTests.tests
           TrainCommandTests.tests
           ResumeCommandTests.tests
+          FileFaultTests.tests
           EvaluateCommandTests.tests
           CheckCommandTests.tests
           ListCommandTests.tests
