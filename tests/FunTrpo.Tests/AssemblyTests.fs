@@ -58,9 +58,10 @@ let private calledAt (assembly: Assembly) (code: byte[]) i =
             let owners = Array.create 9 typeof<obj>
             Option.ofObj (assembly.ManifestModule.ResolveMethod(BitConverter.ToInt32(code, i + 1), owners, owners))
         with
-        // What follows is no call, but another instruction's bytes.
+        // A member of a generic type with constraints, or no call at all but bytes of another instruction.
         | :? ArgumentException
-        | :? BadImageFormatException -> None
+        | :? BadImageFormatException
+        | :? TypeLoadException -> None
 
 let private readersOfTheTime (assembly: Assembly) =
     [ for owner, method, code in bodies assembly do
