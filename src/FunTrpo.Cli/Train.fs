@@ -127,6 +127,14 @@ let private finish options id isInterrupted position faults (output: TextWriter)
     elif isInterrupted then 130
     else 0
 
+/// The fault if files of the run cannot be written.
+let private faultOfWrites options (writes: unit -> unit) =
+    try
+        writes ()
+        None
+    with error when FileFailure.isOfFiles error ->
+        Some(NotSaved(options.Folder, FileFailure.reasonOfWrite (RunFolder.checkpointIn options.Folder) error))
+
 /// Runs iterations until the steps are made, the goal is reached, a fault occurs, or the user interrupts the run. `write` changes the run's
 /// folder, and `keep` saves a checkpoint. Returns the exit code.
 let private iterate
@@ -149,16 +157,11 @@ let private iterate
     let mutable lastSave = None
 
     let save () =
-        saved options setup position ||> RunFiles.saving |> List.iter write
-        lastSaved <- clock.Elapsed
+        let fault =
+            faultOfWrites options (fun () -> saved options setup position ||> RunFiles.saving |> List.iter write)
 
-    /// Saves, and returns the fault if it cannot.
-    let trySave () =
-        try
-            save ()
-            None
-        with error when FileFailure.isOfFiles error ->
-            Some(NotSaved(options.Folder, FileFailure.reasonOfWrite (RunFolder.checkpointIn options.Folder) error))
+        lastSaved <- clock.Elapsed
+        fault
 
     let isDue (every: int option) = every |> Option.exists (fun every -> position.State.Iteration % every = 0)
 
@@ -187,9 +190,9 @@ let private iterate
                     fault <- checkpoints.Start position |> faultOf
 
                 if clock.Elapsed - lastSaved >= options.SaveEvery then
-                    fault <- fault |> Option.orElseWith trySave
+                    fault <- fault |> Option.orElseWith save
     finally
-        lastSave <- trySave ()
+        lastSave <- save ()
 
     let lastCheckpoint =
         if options.CheckpointEvery.IsSome then
@@ -197,14 +200,8 @@ let private iterate
         else
             None
 
-    finish
-        options
-        id
-        interruption.IsRequested
-        position
-        (List.collect Option.toList [ fault; lastSave; lastCheckpoint ])
-        output
-        errors
+    let faults = List.collect Option.toList [ fault; lastSave; lastCheckpoint ]
+    finish options id interruption.IsRequested position faults output errors
 
 /// The first line of a run.
 let private introduction options (setup: Setup<'State>) (state: TrainingState<'State>) =

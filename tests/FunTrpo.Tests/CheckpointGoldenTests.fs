@@ -9,7 +9,7 @@ open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Kernels
 open FunTrpo.Tests.Generators
-open FunTrpo.Tests.HostileFiles
+open FunTrpo.Tests.FileChanges
 open FunTrpo.Tests.Tasks
 open FunTrpo.Tests.TestFiles
 

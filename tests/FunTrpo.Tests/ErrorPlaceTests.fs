@@ -12,7 +12,7 @@ open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
-open FunTrpo.Tests.HostileFiles
+open FunTrpo.Tests.FileChanges
 open FunTrpo.Tests.PolicyFileCases
 open FunTrpo.Tests.Tasks
 open FunTrpo.Tests.TestFiles

@@ -5,10 +5,7 @@ module FunTrpo.Tests.HostileFiles
 open System
 open System.Diagnostics
 open System.IO
-open System.Security.Cryptography
 open System.Text
-open System.Text.Json
-open System.Text.Json.Nodes
 open System.Text.RegularExpressions
 open Expecto
 open FunTrpo
@@ -17,7 +14,7 @@ open FunTrpo.Environments
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.Tasks
 open FunTrpo.Tests.TestFiles
-open FunTrpo.Tests.PolicyFileCases
+open FunTrpo.Tests.FileChanges
 
 type Kind =
     {
@@ -34,108 +31,9 @@ type Kind =
         Reason: Regex
     }
 
-// ---- Changes of any bytes ----
-
-let private interesting =
-    [| 0UL
-       1UL
-       0x7FUL
-       0x80UL
-       0xFFUL
-       0x7FFFFFFFUL
-       0x80000000UL
-       0xFFFFFFFFUL
-       0x7FFFFFFFFFFFFFFFUL
-       UInt64.MaxValue
-       0x7FF8000000000000UL
-       0x7F800000UL
-       0x7FC00000UL |]
-
-/// One random change: a bit, a number, a piece that is cut, repeated or moved, or random bytes.
-let private changeBytes (random: Random) (bytes: byte[]) =
-    let place limit = random.Next(max 1 limit)
-    let changed = Array.copy bytes
-
-    if bytes.Length = 0 then
-        [| byte (random.Next 256) |]
-    else
-        match random.Next 7 with
-        | 0 ->
-            let i = place bytes.Length
-            changed[i] <- changed[i] ^^^ byte (1 <<< random.Next 8)
-            changed
-        | 1 ->
-            changed[place bytes.Length] <- byte (random.Next 256)
-            changed
-        | 2 ->
-            let size = min bytes.Length (1 <<< random.Next 4)
-            let number = BitConverter.GetBytes interesting[random.Next interesting.Length]
-            Array.blit number 0 changed (place (bytes.Length - size + 1)) size
-            changed
-        | 3 -> Array.truncate (place bytes.Length) bytes
-        | 4 ->
-            let first = place bytes.Length
-            let length = random.Next(min 64 (bytes.Length - first)) + 1
-            Array.concat [ bytes[.. first + length - 1]; bytes[first..] ]
-        | 5 ->
-            let first = place bytes.Length
-            let length = random.Next(min 64 (bytes.Length - first)) + 1
-            Array.append bytes[.. first - 1] bytes[first + length ..]
-        | _ ->
-            let first = place bytes.Length
-            random.NextBytes(changed.AsSpan(first, min 16 (bytes.Length - first)))
-            changed
-
-let private changes (random: Random) bytes =
-    Seq.fold (fun bytes _ -> changeBytes random bytes) bytes (seq { 1 .. 1 + random.Next 3 })
-
 let private anyReason = Regex "."
 
 // ---- Checkpoints ----
-
-/// The sections of a checkpoint: name and content. Throws where the bytes have no such form.
-let sectionsOf (bytes: byte[]) =
-    let mutable offset = 16
-
-    [ while offset < bytes.Length do
-          let nameLength = int bytes[offset]
-          let name = bytes[offset + 1 .. offset + nameLength]
-          let length = BitConverter.ToInt64(bytes, offset + 1 + nameLength)
-          let first = offset + 9 + nameLength
-
-          if length < 0L || length > int64 (bytes.Length - first - 32) then
-              invalidOp "no section"
-
-          name, bytes[first .. first + int length - 1]
-          offset <- first + int length + 32 ]
-
-/// A file of these sections whose hashes fit.
-let private fileOf (header: byte[]) sections =
-    Array.concat
-        [ header
-          for name: byte[], content: byte[] in sections do
-              [| byte name.Length |]
-              name
-              BitConverter.GetBytes(int64 content.Length)
-              content
-              SHA256.HashData(Array.append name content) ]
-
-let private sealCheckpoint (bytes: byte[]) =
-    try
-        fileOf bytes[..15] (sectionsOf bytes)
-    with
-    | :? InvalidOperationException
-    | :? ArgumentException
-    | :? IndexOutOfRangeException -> bytes
-
-/// Changes the bytes of one section.
-let private changeSection (random: Random) (bytes: byte[]) =
-    let sections = sectionsOf bytes
-    let chosen = random.Next sections.Length
-
-    sections
-    |> List.mapi (fun i (name, content) -> name, (if i = chosen then changes random content else content))
-    |> fileOf bytes[..15]
 
 /// Acts, if the observation is one of the space. The action is finite, or it is said that there is none.
 let private act (actor: Actor) (observation: Vector) =
@@ -170,48 +68,7 @@ let private checkpoint name (environment: Environment<'State>) configuration =
       Read = read
       Reason = Regex @"^(section [a-z ]+|header|the end), byte \d+: ." }
 
-// ---- JSON ----
-
-let private oddities =
-    [| "null"
-       "true"
-       "0"
-       "-1"
-       "1.5"
-       "1e308"
-       "1e-320"
-       "99999999999"
-       "2147483647"
-       "\"\""
-       "\"x\""
-       "[]"
-       "[null]"
-       "[[1]]"
-       "{}"
-       "[1,1,1,1]" |]
-
-/// Puts odd values in one to three places of a tree.
-let private changeTree (random: Random) (bytes: byte[]) =
-    let node = JsonNode.Parse(ReadOnlySpan bytes)
-
-    for _ in 0 .. random.Next 3 do
-        let places = places node
-        put oddities[random.Next oddities.Length] places[random.Next places.Length] node
-
-    Encoding.UTF8.GetBytes(node.ToJsonString())
-
-let private sealPolicy (bytes: byte[]) =
-    try
-        let options = JsonDocumentOptions(AllowDuplicateProperties = false)
-        let node = JsonNode.Parse(ReadOnlySpan bytes, documentOptions = options).AsObject()
-        node.Remove "checksum" |> ignore
-        let hash = SHA256.HashData(Encoding.UTF8.GetBytes(node.ToJsonString()))
-        node["checksum"] <- JsonValue.Create(Convert.ToHexStringLower hash)
-        Encoding.UTF8.GetBytes(node.ToJsonString())
-    with
-    | :? JsonException
-    | :? NullReferenceException
-    | :? InvalidOperationException -> bytes
+// ---- Policies ----
 
 /// What can be wrong with a policy file as a whole.
 let private ofTheWhole =
@@ -322,7 +179,7 @@ let private readOwner (path: string) =
 let private runFile name original change read =
     { Name = name; Original = original; Change = change; Seal = id; Read = read; Reason = anyReason }
 
-/// A class is no plain value: mutable simulators are kept as replay points.
+/// Mutable simulators, whose states are kept as replay points.
 let private walks =
     Simulator.environment (fun () -> CheckpointTests.Walk()) |> Environment.withTimeLimit 30
 
