@@ -77,8 +77,11 @@ let private startLines (path: string) line =
 /// The header and the lines of the first iterations of progress.csv. Lines that are missing, or not whole, are left out.
 let private earlierLines path header iterations =
     let isEarlier (line: string) =
-        match Int32.TryParse(line.Split(',')[0], CultureInfo.InvariantCulture) with
-        | true, iteration -> iteration >= 1 && iteration <= iterations
+        let first = line.Split(',')[0]
+
+        match Int32.TryParse(first, CultureInfo.InvariantCulture) with
+        // .NET also reads numbers with spaces and zero bytes around them.
+        | true, iteration -> iteration >= 1 && iteration <= iterations && string iteration = first
         | _ -> false
 
     let lines = if File.Exists path then (File.ReadAllText path).Split('\n') |> List.ofArray else []

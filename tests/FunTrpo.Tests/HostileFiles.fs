@@ -134,7 +134,7 @@ let private readProgress (path: string) =
         Expect.equal lines[lines.Length - 2] "3,30" "the new line"
 
         for line in lines[1 .. lines.Length - 3] do
-            Expect.isTrue (int (line.Split(',')[0]) <= 2) $"the line {line}")
+            Expect.contains [ "1"; "2" ] (line.Split(',')[0]) "the iteration of a line")
 
 let private settings =
     lazy
