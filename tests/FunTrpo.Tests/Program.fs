@@ -88,6 +88,8 @@ let private others =
       OneStepTests.tests
       VineTests.tests
       VineTrainingTests.tests
+      HostileNumericsTests.tests
+      HostileStepTests.tests
       EvaluationTests.tests
       CheckTests.tests
       RegularFileTests.tests
