@@ -118,7 +118,7 @@ let private constants =
     testList
         "constants"
         [ property
-              "an observation that never changes is close to 0 after normalisation, however large it is, as it was to the policy before"
+              "an observation that never changes is close to 0 after normalisation, however large it is"
               (Gen.zip (Gen.choose (-380, 384)) (Gen.nonEmptyListOf (Gen.choose (1, 300))))
               (fun (exponent, blocks) ->
                   let value = float32 (1.3 * 10.0 ** (float exponent / 10.0))
