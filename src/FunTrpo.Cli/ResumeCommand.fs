@@ -22,7 +22,7 @@ let private threads = threadsOption ()
 let private settingsOf path =
     let configuration = Path.Combine(path, "config.json")
 
-    if File.Exists(RunFiles.checkpointIn path) then
+    if File.Exists(RunFolder.checkpointIn path) then
         RunFiles.settings configuration
     else
         Error(

@@ -134,7 +134,7 @@ let private iterate
     (setup: Setup<'State>)
     (initial: Position<'State>)
     (interruption: Interruption)
-    (write: RunFiles.Write -> unit)
+    (write: RunFolder.Write -> unit)
     (keep: Position<'State> -> Result<unit, Fault>)
     (output: TextWriter)
     (errors: TextWriter)
@@ -153,8 +153,8 @@ let private iterate
 
     let isDue (every: int option) = every |> Option.exists (fun every -> position.State.Iteration % every = 0)
 
-    // With a checkpoint of the first state, a run that is killed early can be resumed, too.
-    if options.CheckpointEvery.IsSome then
+    // With a checkpoint of the first state, a run that is killed early can be resumed, too. A resumed run has one.
+    if options.CheckpointEvery.IsSome && initial.State.Iteration = 0 then
         fault <- checkpoints.Start position |> faultOf
 
     let continues () = fault.IsNone && not (isReached position.State options.StopAt) && not interruption.IsRequested
@@ -224,7 +224,7 @@ let private note options position =
     node.Add("seconds", JsonValue.Create position.Elapsed.TotalSeconds)
     node.ToJsonString()
 
-let private keepIn (folder: RunFiles.Folder) options setup position =
+let private keepIn (folder: RunFolder.Folder) options setup position =
     folder.Keep(setup, note options position, position.State)
 
 /// The setup, the initial state and the folder of the run, or a fault.
@@ -238,7 +238,7 @@ let private prepare options (from: SavedPolicy option) environment =
             | Some saved -> TrainingState.startFrom setup options.Seed saved.Actor
             | None -> Ok(TrainingState.start setup options.Seed)
 
-        let! folder = RunFiles.prepare options.Folder
+        let! folder = RunFolder.prepare options.Folder
         return setup, state, folder
     }
 
@@ -279,7 +279,7 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
     let prepared =
         result {
             let! setup = Setup.create options.Threads options.Configuration environment
-            let! folder = RunFiles.prepare options.Folder
+            let! folder = RunFolder.prepare options.Folder
 
             let! position =
                 Checkpoint.load folder.Checkpoint setup

@@ -15,6 +15,7 @@ open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Cli
+open FunTrpo.Cli.RunFolder
 open FunTrpo.Cli.RunFiles
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.TestFiles

@@ -226,7 +226,7 @@ let private refusals =
         [ inNewFolder "a folder that another run is writing to" (fun folder ->
               let path = Path.Combine(folder, "run")
 
-              match FunTrpo.Cli.RunFiles.prepare path with
+              match FunTrpo.Cli.RunFolder.prepare path with
               | Error fault -> failtest (Fault.message fault)
               | Ok held ->
                   use _ = held
