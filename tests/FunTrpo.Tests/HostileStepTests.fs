@@ -97,6 +97,39 @@ let private collapsed =
                   let fault = OversizedEnvironment("observation", float 1e30f, "Hostile-v0", 0, 0L)
                   updates 2 setup (startScaled 1e20f 1f 1L setup) |> expectFault what ((=) fault)) ]
 
+/// Up to five logits of this size, of which several may be equal.
+let private logitsOf (size: float32) count =
+    Gen.arrayOfLength count (Gen.oneof [ Gen.elements [ size; -size; 0f ]; number |> Gen.map (fun x -> x * size) ])
+
+let private logits =
+    property
+        "logits of any size have the probabilities, the entropy and the KL that float64 gives them"
+        (gen {
+            let! exponent = Gen.choose (-20, 38)
+            let! count = Gen.choose (1, 5)
+            let! p, q = Gen.two (logitsOf (float32 (10.0 ** float exponent)) count)
+            return count, p, q
+        })
+        (fun (count, p, q) ->
+            let space, family = Discrete count, Distribution.categorical count
+            let oracleP, oracleQ = Oracle.constants p, Oracle.constants q
+
+            let expectSame (actual: float) (expected: Oracle.HyperDual) =
+                expectClose (1e-12 * (1.0 + abs expected.X)) actual expected.X
+
+            for action in 0 .. count - 1 do
+                let action = [| float32 action |]
+                let expected = Oracle.logProbability space oracleP action
+                expectSame (family.LogProbability(ReadOnlySpan p, ReadOnlySpan action)) expected "log p"
+
+            expectSame
+                (Distribution.probabilities [ count ] (ReadOnlySpan p) |> Array.sum)
+                (Oracle.constant 1.0)
+                "sum of p"
+
+            expectSame (family.Entropy(ReadOnlySpan p)) (Oracle.entropy space oracleP) "entropy"
+            expectSame (family.Kl(ReadOnlySpan p, ReadOnlySpan q)) (Oracle.kl space oracleP oracleQ) "KL")
+
 // ---- The Fisher matrix ----
 
 let private fisher =
@@ -292,4 +325,4 @@ let private mixtures =
                       Expect.isGreaterThan (Oracle.gain case theta).X -rounding "gain"
                   | Ok it -> Expect.equal it.Parameters case.Parameters "the old parameters") ]
 
-let tests = testList "Hostile numerics of steps" [ collapsed; fisher; few; unlimited; mixtures ]
+let tests = testList "Hostile numerics of steps" [ collapsed; logits; fisher; few; unlimited; mixtures ]
