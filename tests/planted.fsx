@@ -439,21 +439,21 @@ let all =
                     "elif ReturnUnit.deviation unit > 0.0 then"
                     "elif false then" ]
           core
-              [ "Hostile numerics of environments" ]
+              [ "Hostile numbers in environments" ]
               "Normaliser.fs"
               [ slip
                     "a huge column that never varies is divided by its rounding error"
                     "(rounding * abs (moments.Mean column))"
                     "0.0" ]
           core
-              [ "Hostile numerics of environments" ]
+              [ "Hostile numbers in environments" ]
               "Critic.fs"
               [ slip
                     "an infinite moment of the critic's optimiser is not seen"
                     "[ critic.Parameters; optimiser.FirstMoment; optimiser.SecondMoment ]"
                     "[ critic.Parameters; optimiser.FirstMoment ]" ]
           core
-              [ "Hostile numerics of steps"; "Hostile numerics of environments" ]
+              [ "Hostile numbers in steps"; "Hostile numbers in environments" ]
               "Stages.fs"
               [ slip
                     "a fixed step may lead to a policy that acts NaN"
@@ -461,7 +461,7 @@ let all =
                     "&& true"
                 slip "a critic may have values that are NaN" "&& Double.IsFinite error" "&& true" ]
           core
-              [ "Hostile numerics of steps" ]
+              [ "Hostile numbers in steps" ]
               "Streaks.fs"
               [ slip
                     "the warning of a certain policy blames its batch"

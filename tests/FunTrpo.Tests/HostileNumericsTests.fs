@@ -79,12 +79,8 @@ let private huge =
 
                   test $"a reward of {value}, {often}, trains on without any normalisation, or is a fault of the critic" {
                       for actions in heads do
-                          let results = resultsIn { healthy actions with Reward = reward } 5 unnormalised
-
-                          match List.last results with
-                          | Error(NonFiniteStage(stage, _, _)) -> Expect.stringContains stage "critic" "stage"
-                          | Error fault -> failtest (Fault.message fault)
-                          | Ok _ -> expectTrains often results
+                          resultsIn { healthy actions with Reward = reward } 5 unnormalised
+                          |> expectStageIfAny often [ "critic's gradient"; "critic's Gauss-Newton product" ]
                   }
 
           forEach
@@ -107,11 +103,12 @@ let private huge =
                       (fun what actions configuration ->
                           resultsIn { healthy actions with Observe = observe } 5 configuration |> expectTrains what)
 
+                  // Which of the two depends on the vector width of the processor: other sums overflow.
                   test
-                      $"an observation of {value}, {often}, is a fault of the Fisher-vector product without normalisation" {
+                      $"an observation of {value}, {often}, trains on without any normalisation, or is a fault of a product" {
                       for actions in heads do
                           resultsIn { healthy actions with Observe = observe } 5 unnormalised
-                          |> expectStage often [ "Fisher-vector product" ]
+                          |> expectStageIfAny often [ "Fisher-vector product"; "critic's Gauss-Newton product" ]
                   } ]
 
 let private constants =
@@ -251,4 +248,4 @@ let private criticism =
                       updates 2 setup (startScaled 1f scale 1L setup) |> expectStage what stages) ]
 
 let tests =
-    testList "Hostile numerics of environments" [ notFinite; huge; constants; short; idle; criticism ]
+    testList "Hostile numbers in environments" [ notFinite; huge; constants; short; idle; criticism ]

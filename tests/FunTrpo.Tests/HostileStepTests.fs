@@ -70,15 +70,12 @@ let private collapsed =
           forEachOf
               discrete
               normalisedVariants
-              "by weights whose products are beyond float32 is a fault that names the stage, or stays as it is"
+              "by weights whose products are beyond float32 is a fault that names the stage, or goes on"
               (fun what actions configuration ->
                   let setup = setupIn (healthy actions) configuration
 
-                  match updates 5 setup (startScaled 1e30f 1f 1L setup) |> List.last with
-                  | Error(NonFiniteStage(stage, _, _)) ->
-                      Expect.contains [ "Fisher-vector product"; "policy" ] stage what
-                  | Error fault -> failtest $"{what}: {Fault.message fault}"
-                  | Ok(_, report) -> Expect.equal report.Improvement.Outcome NoGradient what)
+                  updates 5 setup (startScaled 1e30f 1f 1L setup)
+                  |> expectStageIfAny what [ "Fisher-vector product"; "policy" ])
 
           forEach
               [ "two layers", { unnormalised with Hidden = [ 6; 6 ]; Activation = Activation.Relu } ]
@@ -325,4 +322,4 @@ let private mixtures =
                       Expect.isGreaterThan (Oracle.gain case theta).X -rounding "gain"
                   | Ok it -> Expect.equal it.Parameters case.Parameters "the old parameters") ]
 
-let tests = testList "Hostile numerics of steps" [ collapsed; logits; fisher; few; unlimited; mixtures ]
+let tests = testList "Hostile numbers in steps" [ collapsed; logits; fisher; few; unlimited; mixtures ]
