@@ -91,6 +91,7 @@ let private others =
       HostileNumericsTests.tests
       HostileStepTests.tests
       EvaluationTests.tests
+      PictureTests.tests
       EvaluationHistoryTests.tests
       CheckTests.tests
       RegularFileTests.tests
