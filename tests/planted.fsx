@@ -690,8 +690,8 @@ let all =
               "Train.fs"
               [ slip
                     "a run that was solved is not in the end"
-                    "IsSolved = position.IsSolved || isReached"
-                    "IsSolved = isReached" ]
+                    "isSolved = position.IsSolved || isReached"
+                    "isSolved = isReached" ]
           command
               "RunFiles.fs"
               [ slip

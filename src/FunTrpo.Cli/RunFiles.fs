@@ -35,9 +35,21 @@ type Settings =
         StartedFrom: string option
         /// The number of iterations from one checkpoint to the next, if checkpoints are saved.
         CheckpointEvery: int option
+        /// How the policy is evaluated while it trains, if it is.
+        Evaluation: EvaluationPlan option
         /// The name and the text of every field of the configuration.
         Fields: (string * string) list
     }
+
+let private evaluationNode (plan: EvaluationPlan) =
+    let node = JsonObject()
+    node.Add("every", JsonValue.Create plan.Every)
+    node.Add("episodes", JsonValue.Create plan.Episodes)
+    node.Add("stopAt", numberOrNull plan.StopAt)
+
+    node.Add("patience", plan.Patience |> Option.map (fun n -> JsonValue.Create n :> JsonNode) |> Option.toObj)
+
+    node
 
 let private settingsText settings =
     let isText = Configuration.fields |> List.map (fun field -> field.Name, field.IsText) |> Map
@@ -60,6 +72,8 @@ let private settingsText settings =
     settings.CheckpointEvery
     |> Option.iter (fun every -> node.Add("checkpointEvery", JsonValue.Create every))
 
+    settings.Evaluation |> Option.iter (fun plan -> node.Add("evaluation", evaluationNode plan))
+
     node.Add("configuration", fields)
     print node
 
@@ -72,6 +86,7 @@ let private settingsOf (node: JsonNode) =
           "stopAt"
           "startedFrom"
           "checkpointEvery"
+          "evaluation"
           "configuration" ]
 
     let textOf name (node: JsonNode) =
@@ -97,12 +112,26 @@ let private settingsOf (node: JsonNode) =
 
     let steps = (property "steps").GetValue<int64>()
 
-    let stopAt =
+    let goalOf (node: JsonNode) =
         node["stopAt"]
         |> Option.ofObj
         |> Option.map (fun goal ->
             goal.GetValue<float>() |> ignore
             Arguments.number "stopAt" (goal.ToJsonString()) |> orUnreadable)
+
+    let evaluationOf (node: JsonNode) : EvaluationPlan =
+        let valueOf (name: string) check =
+            match node[name] with
+            | null -> None
+            | value -> Some(check name (value.ToJsonString()) |> orUnreadable)
+
+        match valueOf "every" Arguments.steps, valueOf "episodes" Arguments.episodes with
+        | Some every, Some episodes ->
+            { Every = every
+              Episodes = episodes
+              StopAt = goalOf node
+              Patience = valueOf "patience" Arguments.evaluations }
+        | _ -> Json.unreadable "its evaluation has no every or no episodes"
 
     let textOrNone (name: string) = node[name] |> Option.ofObj |> Option.map _.GetValue<string>()
 
@@ -110,12 +139,13 @@ let private settingsOf (node: JsonNode) =
       EnvironmentFrom = textOrNone "environmentFrom"
       Seed = (property "seed").GetValue<int64>()
       Steps = Arguments.steps "steps" (string steps) |> orUnreadable
-      StopAt = stopAt
+      StopAt = goalOf node
       StartedFrom = textOrNone "startedFrom"
       CheckpointEvery =
         node["checkpointEvery"]
         |> Option.ofObj
         |> Option.map (fun every -> Arguments.iterations "checkpointEvery" (every.ToJsonString()) |> orUnreadable)
+      Evaluation = node["evaluation"] |> Option.ofObj |> Option.map evaluationOf
       Fields = [ for KeyValue(name, value) in (property "configuration").AsObject() -> name, textOf name value ] }
 
 /// The maximum size of a config.json in bytes.
@@ -158,9 +188,27 @@ type Summary =
         /// The best mean return of 100 consecutive finished episodes, if at least 100 have finished.
         BestMeanReturn100: float option
         Solved: bool
+        /// The best evaluation during training, if there were any.
+        Best: EvaluationMeans option
         WallSeconds: float
         ParametersSha256: string
     }
+
+/// The best evaluation, in summary.json and in the note of a checkpoint.
+let bestNode (best: EvaluationMeans) =
+    let node = JsonObject()
+    node.Add("iteration", JsonValue.Create best.Iteration)
+    node.Add("steps", JsonValue.Create best.Steps)
+    node.Add("mean", JsonValue.Create best.Deterministic)
+    node.Add("sampledMean", JsonValue.Create best.Sampled)
+    node
+
+/// The best evaluation that `bestNode` has written. Throws the exceptions of System.Text.Json.
+let bestOf (node: JsonNode) : EvaluationMeans =
+    { Iteration = node["iteration"].GetValue<int>()
+      Steps = node["steps"].GetValue<int64>()
+      Deterministic = node["mean"].GetValue<float>()
+      Sampled = node["sampledMean"].GetValue<float>() }
 
 let private summaryText summary =
     let node = JsonObject()
@@ -172,15 +220,48 @@ let private summaryText summary =
     node.Add("meanReturn100", numberOrNull summary.MeanReturn100)
     node.Add("bestMeanReturn100", numberOrNull summary.BestMeanReturn100)
     node.Add("solved", JsonValue.Create summary.Solved)
+    summary.Best |> Option.iter (fun best -> node.Add("best", bestNode best))
     node.Add("wallSeconds", JsonValue.Create summary.WallSeconds)
     node.Add("parametersSha256", JsonValue.Create summary.ParametersSha256)
     print node
 
 let private header = Report.fields |> List.map _.Name |> String.concat ","
 
+let private scoreColumns: (string * (Scores -> float)) list =
+    [ "mean", _.Mean; "std", _.Std; "min", _.Min; "max", _.Max ]
+
+/// The columns of evaluations.csv: the scores of the most probable actions, and those of drawn actions.
+let private evaluationsHeader =
+    let names = scoreColumns |> List.map fst
+
+    [ "iteration"; "steps"; "episodes" ]
+    @ names
+    @ (names |> List.map (fun name -> "sampled" + string (Char.ToUpperInvariant name[0]) + name[1..]))
+    |> String.concat ","
+
 /// Appends the line of one iteration to progress.csv, with a column for each of `Report.fields`.
 let line (report: Report) =
-    Append(Report.fields |> List.map (fun field -> Report.toText (field.Read report)) |> String.concat ",")
+    Append(
+        progressFile,
+        Report.fields |> List.map (fun field -> Report.toText (field.Read report)) |> String.concat ","
+    )
+
+/// Appends the line of an evaluation to evaluations.csv.
+let evaluationLine (evaluation: TrainingEvaluation) =
+    let numbers scores = scoreColumns |> List.map (fun (_, read) -> Report.toText (ReportValue.Number(read scores)))
+
+    Append(
+        evaluationsFile,
+        [ string evaluation.Iteration
+          string evaluation.Steps
+          string evaluation.Deterministic.Returns.Length ]
+        @ numbers evaluation.Deterministic
+        @ numbers evaluation.Sampled
+        |> String.concat ","
+    )
+
+/// The write that keeps the policy with the best evaluation.
+let best policy = Replace(bestFile, PolicyFile.print policy)
 
 /// The writes that save a policy and its summary during a run.
 let saving policy summary =
@@ -192,7 +273,9 @@ let saving policy summary =
 let resuming settings iteration policy summary =
     [ Remove summaryFile
       Replace(configurationFile, settingsText settings)
-      Continue(header, iteration)
+      Continue(progressFile, header, iteration)
+      if settings.Evaluation.IsSome then
+          Continue(evaluationsFile, evaluationsHeader, iteration)
       Replace(policyFile, PolicyFile.print policy)
       Replace(summaryFile, summaryText summary) ]
 
@@ -201,8 +284,12 @@ let beginning settings policy summary =
     [ Remove summaryFile
       Remove checkpointFile
       Remove progressFile
+      Remove evaluationsFile
+      Remove bestFile
       Remove configurationFile
       Replace(policyFile, PolicyFile.print policy)
       Replace(configurationFile, settingsText settings)
-      Start header
+      Start(progressFile, header)
+      if settings.Evaluation.IsSome then
+          Start(evaluationsFile, evaluationsHeader)
       Replace(summaryFile, summaryText summary) ]

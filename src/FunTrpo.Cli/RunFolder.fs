@@ -5,6 +5,7 @@
 module FunTrpo.Cli.RunFolder
 
 open System
+open System.Collections.Generic
 open System.Globalization
 open System.IO
 open System.Text
@@ -15,6 +16,13 @@ let policyFile = "policy.json"
 let configurationFile = "config.json"
 let progressFile = "progress.csv"
 let summaryFile = "summary.json"
+
+/// The scores of the evaluations during training.
+let evaluationsFile = "evaluations.csv"
+
+/// The policy with the best evaluation.
+let bestFile = "best.policy"
+
 let private holdFile = ".running"
 
 /// Names the process that holds the lock.
@@ -26,18 +34,28 @@ let checkpointFile = "checkpoint"
 /// The path of the last checkpoint in a run's folder.
 let checkpointIn folder = Path.Combine(folder, checkpointFile)
 
+/// The files that a run leaves.
+let private contents =
+    [ policyFile
+      configurationFile
+      progressFile
+      summaryFile
+      evaluationsFile
+      bestFile
+      checkpointFile ]
+
 /// One change of a run's folder.
 type Write =
     /// Removes a file, if it exists.
     | Remove of file: string
     /// Creates or replaces a file.
     | Replace of file: string * content: string
-    /// Creates or replaces progress.csv, with this line alone.
-    | Start of line: string
-    /// Adds a line to progress.csv.
-    | Append of line: string
-    /// Keeps the header and the lines of this many iterations in progress.csv, for more lines behind them.
-    | Continue of header: string * iterations: int
+    /// Creates or replaces a table, with this line alone.
+    | Start of file: string * line: string
+    /// Adds a line to a table.
+    | Append of file: string * line: string
+    /// Keeps the header and the lines of this many iterations in a table, for more lines behind them.
+    | Continue of file: string * header: string * iterations: int
 
 /// Appends a line to a file. If the whole line cannot be written, for example because the disk is full, the file stays unchanged
 /// and an `IOException` is thrown.
@@ -74,7 +92,7 @@ let private startLines (path: string) line =
             file.Dispose()
             reraise ())
 
-/// The header and the lines of the first iterations of progress.csv. Lines that are missing, or not whole, are left out.
+/// The header and the lines of the first iterations of a table, whose first column is the iteration. Lines that are missing, or not whole, are left out.
 let private earlierLines path header iterations =
     let isEarlier (line: string) =
         let first = line.Split(',')[0]
@@ -92,11 +110,19 @@ let private earlierLines path header iterations =
 /// The folder of a run. The run holds a lock on it until it is disposed of, because two runs in one folder would mix their files.
 type Folder(path: string, isReused: bool, hold: FileStream) =
     let at name = Path.Combine(path, name)
-    let mutable progress: FileStream option = None
+    /// The tables that lines are added to.
+    let tables = Dictionary<string, FileStream>()
 
-    let close () =
-        progress |> Option.iter _.Dispose()
-        progress <- None
+    let close name =
+        match tables.TryGetValue name with
+        | true, table ->
+            table.Dispose()
+            tables.Remove name |> ignore
+        | _ -> ()
+
+    let openTable name text =
+        close name
+        tables[name] <- startLines (at name) text
 
     member _.Path = path
 
@@ -109,31 +135,25 @@ type Folder(path: string, isReused: bool, hold: FileStream) =
     member _.Do write =
         match write with
         | Remove name ->
-            if name = progressFile then
-                close ()
-
+            close name
             File.Delete(at name)
         | Replace(name, content) -> AtomicFile.replaceText (at name) content
-        | Start line ->
-            close ()
-            progress <- Some(startLines (at progressFile) line)
-        | Append line ->
-            match progress with
-            | Some file -> addLine file line
-            | None -> invalidOp $"{progressFile} has not been started"
-        | Continue(header, iterations) ->
-            close ()
-            let lines = earlierLines (at progressFile) header iterations
-            progress <- Some(startLines (at progressFile) (String.concat "\n" lines))
+        | Start(name, line) -> openTable name line
+        | Append(name, line) ->
+            match tables.TryGetValue name with
+            | true, table -> addLine table line
+            | _ -> invalidOp $"{name} has not been started"
+        | Continue(name, header, iterations) ->
+            earlierLines (at name) header iterations |> String.concat "\n" |> openTable name
 
-    /// Saves a checkpoint of the state. The lines of its iterations in progress.csv are on the disk before it.
+    /// Saves a checkpoint of the state. The lines of its iterations in the tables are on the disk before it.
     member _.Keep(setup: Setup<'State>, note, state: TrainingState<'State>) =
-        Option.iter flush progress
+        tables.Values |> Seq.iter flush
         Checkpoint.save (at checkpointFile) setup note state
 
     interface IDisposable with
         member _.Dispose() =
-            close ()
+            tables.Keys |> List.ofSeq |> List.iter close
 
             try
                 File.Delete(at ownerFile)
@@ -144,10 +164,7 @@ type Folder(path: string, isReused: bool, hold: FileStream) =
 
 /// Recognises a temporary file that a killed process could not rename to its final name.
 let private isLeftOver (path: string) =
-    let names =
-        [ policyFile; configurationFile; progressFile; summaryFile; checkpointFile; ownerFile ]
-        |> List.map Regex.Escape
-        |> String.concat "|"
+    let names = (ownerFile :: contents) |> List.map Regex.Escape |> String.concat "|"
 
     Regex.IsMatch(Path.GetFileName path, $@"^({names})\.[a-z0-9]{{8}}\.[a-z0-9]{{3}}$")
 
@@ -186,8 +203,7 @@ let prepare (path: string) =
         RegularFile.reasonAgainst (Path.Combine(path, name))
         |> Option.map (fun reason -> $"its {name} {reason}")
 
-    let names =
-        [ policyFile; configurationFile; progressFile; summaryFile; checkpointFile; holdFile; ownerFile ]
+    let names = holdFile :: ownerFile :: contents
 
     if path = "" then
         refuse "it has no name"

@@ -15,7 +15,7 @@ open FunTrpo.Tests.CommandRuns
 
 let small = withFourUnits 2 20
 
-let optionsFor folder steps : Train.Options =
+let optionsFor folder steps : Run.Options =
     { Seed = 1L
       Steps = steps
       StopAt = None
@@ -26,6 +26,7 @@ let optionsFor folder steps : Train.Options =
       Threads = 1
       Configuration = small
       CheckpointEvery = None
+      Evaluation = None
       StartedFrom = None }
 
 let private runFrom from options (environment: Environment<'State>) =
