@@ -92,6 +92,7 @@ let private others =
       VineTrainingTests.tests
       HostileNumericsTests.tests
       HostileStepTests.tests
+      StatisticsTests.tests
       EvaluationTests.tests
       PictureTests.tests
       EvaluationHistoryTests.tests
