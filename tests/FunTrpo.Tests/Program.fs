@@ -90,6 +90,8 @@ let private others =
       OneStepTests.tests
       VineTests.tests
       VineTrainingTests.tests
+      HostileNumericsTests.tests
+      HostileStepTests.tests
       EvaluationTests.tests
       PictureTests.tests
       EvaluationHistoryTests.tests
