@@ -140,11 +140,11 @@ let packageFaults () =
               found.Groups[1].Value.ToLowerInvariant() ]
 
     let twice = List.countBy id >> List.filter (fun (_, count) -> count > 1) >> List.map fst
-    let locked = packages @"^    (\S+) \("
+    let locked = packages @"^    (\S+ \(\S+\))" "paket.lock" |> List.distinct |> List.map (fun it -> it.Split(' ')[0])
     let declared = packages @"^\s*nuget\s+(\S+)"
     let referenced = packages @"^\s*(?!group\s)([\w.-]+)"
 
-    [ for package in twice (locked "paket.lock") do
+    [ for package in twice locked do
           $"paket.lock: {package} has more than one version"
       for package in twice (declared "paket.dependencies") do
           $"paket.dependencies: {package} is listed twice"

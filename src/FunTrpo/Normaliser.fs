@@ -12,10 +12,13 @@ type Normaliser =
 
 module Normaliser =
 
-    let private clip = 10f
+    let internal clip = 10f
 
     /// Added to each variance, so that a column that never varies is not divided by 0.
     let private epsilon = 1e-12
+
+    /// The factor of a column's deviations from its mean.
+    let internal scale (moments: Moments) column = 1.0 / sqrt (moments.Variance column + epsilon)
 
     /// Writes the normalised rows of `source` to `target`. Both hold whole rows without gaps, of the width of the moments. They may be the
     /// same memory. Throws if `target` is shorter than `source`.
@@ -26,7 +29,7 @@ module Normaliser =
 
             for column in 0 .. width - 1 do
                 let mean = moments.Mean column
-                let scale = 1.0 / sqrt (moments.Variance column + epsilon)
+                let scale = scale moments column
                 let mutable i = column
 
                 while i < source.Length do

@@ -120,6 +120,7 @@ let private others =
       ExactPolicySequenceTests.tests
       ExactBridgeTests.tests
       DocumentationTests.tests
+      OnnxTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])
