@@ -119,15 +119,6 @@ let private expectSameChoices counts (logits: float32[]) (actions: float32[]) (f
 
     Expect.isLessThan ties (1 + found.Length / 1000) "ties are rare"
 
-/// What the coordinates of actions are counted in: half the width of a coordinate, if the policy scales it.
-let private unitsOf (saved: SavedPolicy) =
-    match saved.ActionSpace with
-    | Box(low, high) when saved.Actor.Policy.IsScaled ->
-        [| for i in 0 .. low.Length - 1 do
-               let half = 0.5 * (float high[i] - float low[i])
-               if Double.IsFinite half then half else 1.0 |]
-    | _ -> [| 1.0 |]
-
 let private expectSame (saved: SavedPolicy) (observations: Matrix) =
     use session = session (bytesOf saved)
     let found = run session observations
@@ -146,7 +137,7 @@ let private expectSame (saved: SavedPolicy) (observations: Matrix) =
 
         let all part = normals |> Seq.collect part |> Array.ofSeq
         Expect.equal (shape "mean", shape "std") ([ rows; low.Length ], [ rows; low.Length ]) "the shapes"
-        let units = unitsOf saved
+        let units = PlayingCases.unitsOf saved
         expectCloseIn units "mean" (all fst) found.Floats["mean"]
         expectCloseIn units "std" (all snd |> Array.map (min (float Single.MaxValue))) found.Floats["std"]
         expectCloseIn units "action" (Array.map float actions) found.Actions
@@ -238,7 +229,7 @@ let private rows =
 
             for KeyValue(name, floats) in together.Floats do
                 let ofSingle = single |> Array.collect (fun found -> found.Floats[name])
-                expectCloseIn (unitsOf case.Saved) name (Array.map float ofSingle) floats
+                expectCloseIn (PlayingCases.unitsOf case.Saved) name (Array.map float ofSingle) floats
 
             let none = run session (case.Observations.SliceRows(0, 0))
             Expect.isEmpty none.Actions "no rows"

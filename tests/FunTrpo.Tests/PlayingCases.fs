@@ -3,6 +3,7 @@ module FunTrpo.Tests.PlayingCases
 
 open System
 open FunTrpo
+open FunTrpo.Kernels
 
 type Case =
     {
@@ -11,6 +12,15 @@ type Case =
         /// Rows of raw observations that a policy can act on.
         Observations: Matrix
     }
+
+/// What the coordinates of actions are counted in: half the width of a coordinate, if the policy scales it.
+let unitsOf (saved: SavedPolicy) =
+    match saved.ActionSpace with
+    | Box(low, high) when saved.Actor.Policy.IsScaled ->
+        [| for i in 0 .. low.Length - 1 do
+               let half = 0.5 * (float high[i] - float low[i])
+               if Double.IsFinite half then half else 1.0 |]
+    | _ -> [| 1.0 |]
 
 let private normals name count key = Key.normals count (Key.named name key)
 
@@ -123,3 +133,22 @@ let all rows =
                       { Name = name
                         Saved = { Environment = "Case-v0"; Actor = actor }
                         Observations = observationsOf seen rows key } ]
+
+/// The largest number, for each observation, that the last layer of the case's network multiplies with its weights. What rounding does to
+/// outputs is proportional to it.
+let scales (case: Case) =
+    let actor = case.Saved.Actor
+    let normalised = Normaliser.apply actor.Normaliser case.Observations
+    let space = actor.Policy.ObservationSpace
+
+    let last =
+        match List.rev actor.Policy.Architecture with
+        | [] -> normalised
+        | HiddenLayer.Dense(units, activation) :: earlier ->
+            let network = Architecture.network space 1.0 units 0 0.0 (List.rev earlier)
+            let outputs = Network.forward network (actor.Parameters.Slice(0, network.ParameterCount)) normalised
+            let values = outputs.Memory.ToArray()
+            Activations.Apply(activation, values.AsSpan(), Span.Empty)
+            Matrix.adopt outputs.Rows outputs.Columns values
+
+    Array.init last.Rows (fun row -> float (last.Row(row).ToArray() |> Array.map abs |> Array.max))

@@ -87,7 +87,7 @@ let private damage =
               isSafe policy without && isSafe policy twice) ]
 
 /// Every place in a tree of JSON, as the names and indices that lead there.
-let rec private places (node: JsonNode) : string list list =
+let rec places (node: JsonNode) : string list list =
     match node with
     | :? JsonObject as fields ->
         [ for field in fields do
@@ -103,7 +103,8 @@ let rec private places (node: JsonNode) : string list list =
                   yield string i :: rest ]
     | _ -> []
 
-let rec private put (value: string) (place: string list) (node: JsonNode) =
+/// Puts the value at a place.
+let rec put (value: string) (place: string list) (node: JsonNode) =
     match node, place with
     | (:? JsonObject as fields), [ name ] -> fields[name] <- JsonNode.Parse value
     | (:? JsonArray as items), [ index ] -> items[Int32.Parse index] <- JsonNode.Parse value
@@ -111,7 +112,8 @@ let rec private put (value: string) (place: string list) (node: JsonNode) =
     | (:? JsonArray as items), index :: rest -> put value rest items[Int32.Parse index]
     | _ -> ()
 
-let private oddities =
+/// Values that are seldom meant.
+let oddities =
     [ "null"
       "true"
       "-1"
@@ -234,7 +236,7 @@ let private foreign =
 let private policyFixture name = fixture [ "policies"; name ]
 
 /// Counts of which some products and sums wrap around in 32 bits.
-let private hugeCounts =
+let hugeCounts =
     Gen.frequency
         [ 3, Gen.choose (1 <<< 20, Int32.MaxValue)
           2, Gen.elements [ 16777216; 16777217; 16777223; 65536; 1 <<< 30; Int32.MaxValue; 1_000_000_000 ]

@@ -121,6 +121,8 @@ let private others =
       ExactBridgeTests.tests
       DocumentationTests.tests
       OnnxTests.tests
+      InferenceTests.tests
+      PolicyFormatTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])
