@@ -11,13 +11,7 @@ open FunTrpo
 open FunTrpo.Tests.DocumentationTests
 open FunTrpo.Tests.TestFiles
 
-/// The path of a program, if it is here.
-let private tryFind (program: string) =
-    (Environment.GetEnvironmentVariable "PATH").Split Path.PathSeparator
-    |> Seq.map (fun folder -> Path.Combine(folder, program))
-    |> Seq.tryFind File.Exists
-
-let private python = tryFind "python3"
+let private python = tryFindProgram "python3"
 
 let private code = blocks "python" "docs/policy-format.md" |> List.exactlyOne |> snd
 

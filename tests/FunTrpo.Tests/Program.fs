@@ -123,6 +123,7 @@ let private others =
       OnnxTests.tests
       InferenceTests.tests
       PolicyFormatTests.tests
+      WebExampleTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])
