@@ -162,6 +162,16 @@ let private anyPolicy =
             File.WriteAllBytes(path, Array.append (Encoding.UTF8.GetPreamble()) file)
             Expect.equal (Small.Load path).EnvironmentName saved.Environment "with the mark of its encoding"))
 
+let private anyName =
+    test "the name of an environment may have any characters" {
+        let isHalf code = code >= 0xD800 && code <= 0xDFFF
+        let characters = [ for code in 0..0x2FF -> code ] @ [ for code in 0xA00..0x101..0x10FFFF -> code ]
+
+        for some in characters |> List.filter (isHalf >> not) |> List.chunkBySize 100 do
+            let name = some |> List.map Char.ConvertFromUtf32 |> String.concat ""
+            Expect.equal (loadedBy { example with Environment = name }).EnvironmentName name "the name"
+    }
+
 /// The library and the package accept the same texts. Only the library tries whether a policy can act.
 let private expectAgreement what (text: string) =
     let library = PolicyFile.parse "it" text
@@ -401,6 +411,7 @@ let tests =
           rows
           olderNet
           anyPolicy
+          anyName
           damaged
           rewritten
           odd
