@@ -114,11 +114,22 @@ let kills () =
 
     $"{kills} kills in {runs} runs", "the parameters of the undisturbed run each time"
 
+/// Runs tests, with an environment variable that says how many cases they try.
+let test variable (count: int) filter =
+    let program = Path.Combine(root, "tests", "FunTrpo.Tests", "bin", "Release", "net10.0", "FunTrpo.Tests")
+    succeed [ (variable, string count) ] program [ "--filter"; filter ]
+
 let changedFiles () =
     let count = trials 15_000
-    let program = Path.Combine(root, "tests", "FunTrpo.Tests", "bin", "Release", "net10.0", "FunTrpo.Tests")
-    succeed [ ("FUNTRPO_TESTS_MUTANTS", string count) ] program [ "--filter"; "FunTrpo.changed files" ]
+    test "FUNTRPO_TESTS_MUTANTS" count "FunTrpo.changed files"
     $"{7 * count:N0} changed files of 7 kinds", "all refused or loaded"
+
+let cancellations () =
+    let count = trials 2_000
+    test "FUNTRPO_TESTS_CANCELLATIONS" count "FunTrpo.Facade.in C#.CancellationFacts"
+
+    $"{count:N0} cancellations; 5 while a simulator does not answer",
+    "a state of the undisturbed training each time, and no wait for the simulator"
 
 let fullDisk () =
     let disk = Path.Combine(folder, "small")
@@ -248,6 +259,8 @@ let rows =
       "A full disk ends a run with a message, and loses nothing that was saved", fullDisk
       "A file that was changed, also so that its checksums fit, is refused or loads: no crash, no hang, memory of at most ten times the file, no NaN",
       changedFiles
+      "A cancellation at any moment, also while a simulator does not answer, gives the last complete iteration",
+      cancellations
       "Resuming is exact on any processor, with one core, a starved thread pool, and constant garbage collection",
       machines
       "A long run needs no more memory, handles or time for an iteration at its end than at its beginning", longRun

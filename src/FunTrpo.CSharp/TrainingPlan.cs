@@ -5,6 +5,7 @@ using System.Runtime.CompilerServices;
 using System.Threading;
 using System.Threading.Tasks;
 using Microsoft.FSharp.Core;
+using static System.FormattableString;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
@@ -43,20 +44,23 @@ public sealed class TrainingPlan
     private readonly EnvironmentSource source;
     private readonly Action<IterationReport>? report;
     private readonly Policy? first;
+    private readonly TimeSpan patience;
 
     internal TrainingPlan(EnvironmentSource source)
-        : this(source, source.Preset, null, null) { }
+        : this(source, source.Preset, null, null, TimeSpan.FromSeconds(30)) { }
 
     private TrainingPlan(
         EnvironmentSource source,
         TrainingOptions options,
         Action<IterationReport>? report,
-        Policy? first
+        Policy? first,
+        TimeSpan patience
     )
     {
         this.source = source;
         this.report = report;
         this.first = first;
+        this.patience = patience;
         Options = options;
     }
 
@@ -73,7 +77,7 @@ public sealed class TrainingPlan
         ArgumentNullException.ThrowIfNull(change);
         TrainingOptions changed =
             change(Options) ?? throw new ArgumentException("The options became null.", nameof(change));
-        return new(source, changed, report, first);
+        return new(source, changed, report, first, patience);
     }
 
     /// <summary>Returns the plan with a time limit: episodes are truncated after <paramref name="steps"/> steps.</summary>
@@ -82,7 +86,7 @@ public sealed class TrainingPlan
     public TrainingPlan WithTimeLimit(int steps)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1);
-        return new(source with { Limit = steps }, Options, report, first);
+        return new(source with { Limit = steps }, Options, report, first, patience);
     }
 
     /// <summary>Returns the plan, but training starts from a trained policy instead of a new one.</summary>
@@ -111,7 +115,7 @@ public sealed class TrainingPlan
                 trained.NormaliseObservations
             ),
         };
-        return new(source, options, report, policy);
+        return new(source, options, report, policy, patience);
 
         static T Unset<T>(T old, T set, T trained)
             where T : struct => set.Equals(old) ? trained : set;
@@ -124,7 +128,7 @@ public sealed class TrainingPlan
     public TrainingPlan OnIteration(Action<IterationReport> action)
     {
         ArgumentNullException.ThrowIfNull(action);
-        return new(source, Options, report + action, first);
+        return new(source, Options, report + action, first, patience);
     }
 
     /// <summary>Returns the plan with a progress object that receives a report after every iteration.</summary>
@@ -132,6 +136,29 @@ public sealed class TrainingPlan
     {
         ArgumentNullException.ThrowIfNull(progress);
         return OnIteration(progress.Report);
+    }
+
+    /// <summary>
+    /// Returns the plan with another time that environments have to answer after a cancellation, 30 seconds by default. If one of them does
+    /// not return from a call within this time, the asynchronous methods end without it. Its thread waits on.
+    /// </summary>
+    /// <remarks>
+    /// <see cref="TrainAsync(CancellationToken)"/> then returns the last complete iteration, with <see cref="StopReason.Abandoned"/>. The
+    /// streams and <see cref="EvaluateAsync(Policy, int, long, CancellationToken)"/> throw the <see cref="OperationCanceledException"/>. The
+    /// environments of training are not released, because one of them is in use: call
+    /// <see cref="TrainingState.ReleaseEnvironments"/> when it is safe.
+    /// </remarks>
+    /// <param name="time">The time, at least zero; <see cref="Timeout.InfiniteTimeSpan"/> to wait for ever.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The time is negative, or longer than 49 days.</exception>
+    public TrainingPlan WithCancellationTimeout(TimeSpan time)
+    {
+        if (time != Timeout.InfiniteTimeSpan)
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(time, TimeSpan.Zero);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(time, TimeSpan.FromMilliseconds(uint.MaxValue - 1));
+        }
+
+        return new(source, Options, report, first, time);
     }
 
     /// <summary>Trains and returns the result. The calling thread and worker threads do the work.</summary>
@@ -162,57 +189,51 @@ public sealed class TrainingPlan
         return state.With(options => Options with { Seed = options.Seed });
     }
 
-    private TrainingResult TrainFrom(TrainingState state, CancellationToken cancellation)
-    {
-        Stopwatch clock = Stopwatch.StartNew();
-        List<IterationReport> reports = [];
-        return Release.Afterwards(Run, () => state.ReleaseEnvironments());
-
-        TrainingResult Run()
-        {
-            using IEnumerator<TrainingStep> iterations = state.Iterations().GetEnumerator();
-            StopReason? reason = null;
-            while (reason is null)
-            {
-                reason =
-                    cancellation.IsCancellationRequested ? StopReason.Cancelled
-                    : state.HasReachedGoal ? StopReason.GoalReached
-                    : Advance(iterations);
-            }
-
-            return new(state, reason.Value, reports, clock.Elapsed);
-        }
-
-        StopReason? Advance(IEnumerator<TrainingStep> iterations)
-        {
-            try
-            {
-                if (!iterations.MoveNext())
-                {
-                    return StopReason.TotalStepsReached;
-                }
-
-                state = iterations.Current.State;
-                reports.Add(iterations.Current.Report);
-                Notify(iterations.Current);
-                return null;
-            }
-            catch (TrainingException error) when (IsCancelled(error, cancellation))
-            {
-                return StopReason.Cancelled;
-            }
-        }
-    }
+    private TrainingResult TrainFrom(TrainingState state, CancellationToken cancellation) =>
+        new TrainingRun(state, Notify, cancellation).Train();
 
     /// <summary>Trains on another thread and returns the result.</summary>
+    /// <remarks>
+    /// If an environment does not answer within the time of <see cref="WithCancellationTimeout"/> after a cancellation, training is
+    /// abandoned: the result is that of the last complete iteration.
+    /// </remarks>
     /// <inheritdoc cref="Train(CancellationToken)"/>
     public Task<TrainingResult> TrainAsync(CancellationToken cancellation = default) =>
-        Task.Run(() => Train(cancellation), CancellationToken.None);
+        TrainFromAsync(Start, cancellation);
 
     /// <summary>Continues training from a state on another thread and returns the result.</summary>
+    /// <remarks><inheritdoc cref="TrainAsync(CancellationToken)" path="/remarks"/></remarks>
     /// <inheritdoc cref="Train(TrainingState, CancellationToken)"/>
     public Task<TrainingResult> TrainAsync(TrainingState state, CancellationToken cancellation = default) =>
-        Task.Run(() => Train(state, cancellation), CancellationToken.None);
+        TrainFromAsync(() => Continued(state), cancellation);
+
+    private async Task<TrainingResult> TrainFromAsync(Func<TrainingState> start, CancellationToken cancellation)
+    {
+        TrainingState state = await OrAbandoned(start, cancellation).ConfigureAwait(false);
+        TrainingRun run = new(state, Notify, cancellation);
+        Task<TrainingResult> training = Task.Run(run.Train, CancellationToken.None);
+        return await Patience.WaitAsync(training, patience, cancellation).ConfigureAwait(false)
+            ? await training.ConfigureAwait(false)
+            : run.Abandon();
+    }
+
+    /// <summary>
+    /// Returns the result of the work, which runs on another thread. Throws an <see cref="OperationCanceledException"/> if the work does not
+    /// end in time after a cancellation.
+    /// </summary>
+    private async Task<T> OrAbandoned<T>(Func<T> work, CancellationToken cancellation)
+    {
+        Task<T> running = Task.Run(work, CancellationToken.None);
+        return await Patience.WaitAsync(running, patience, cancellation).ConfigureAwait(false)
+            ? await running.ConfigureAwait(false)
+            : throw DidNotAnswer(cancellation);
+    }
+
+    private OperationCanceledException DidNotAnswer(CancellationToken cancellation) =>
+        new(
+            Invariant($"{EnvironmentName} did not answer within {patience.TotalSeconds} s after the cancellation."),
+            cancellation
+        );
 
     /// <summary>
     /// Trains on another thread and returns each iteration as soon as it is complete. Training ends at
@@ -241,9 +262,10 @@ public sealed class TrainingPlan
         [EnumeratorCancellation] CancellationToken cancellation
     )
     {
+        cancellation.ThrowIfCancellationRequested();
         TrainingState state = start();
-        using Releasing releasing = new(() => state);
-        using IEnumerator<TrainingStep> iterations = state.Iterations().GetEnumerator();
+        IEnumerator<TrainingStep> iterations = state.Iterations().GetEnumerator();
+        using Releasing releasing = new(iterations, () => state);
         while (!state.HasReachedGoal && await Advance().ConfigureAwait(false))
         {
             yield return iterations.Current;
@@ -255,7 +277,15 @@ public sealed class TrainingPlan
         {
             try
             {
-                if (!await Task.Run(iterations.MoveNext, cancellation).ConfigureAwait(false))
+                cancellation.ThrowIfCancellationRequested();
+                Task<bool> moving = Task.Run(iterations.MoveNext, CancellationToken.None);
+                if (!await Patience.WaitAsync(moving, patience, cancellation).ConfigureAwait(false))
+                {
+                    releasing.IsAbandoned = true;
+                    throw DidNotAnswer(cancellation);
+                }
+
+                if (!await moving.ConfigureAwait(false))
                 {
                     return false;
                 }
@@ -264,7 +294,7 @@ public sealed class TrainingPlan
                 Notify(iterations.Current);
                 return true;
             }
-            catch (TrainingException error) when (IsCancelled(error, cancellation))
+            catch (TrainingException error) when (TrainingRun.IsCancelled(error, cancellation))
             {
                 throw new OperationCanceledException(error.Message, error, cancellation);
             }
@@ -286,10 +316,6 @@ public sealed class TrainingPlan
             );
         }
     }
-
-    /// <summary>Returns whether the error comes from code that observes the same token, such as an environment, and threw first.</summary>
-    private static bool IsCancelled(TrainingException error, CancellationToken cancellation) =>
-        cancellation.IsCancellationRequested && error.InnerException is OperationCanceledException;
 
     /// <summary>
     /// Returns the state before the first iteration, for a training loop of your own. Dispose of the environments with
@@ -370,7 +396,7 @@ public sealed class TrainingPlan
         int episodes = 100,
         long seed = 0,
         CancellationToken cancellation = default
-    ) => Task.Run(() => Evaluate(policy, episodes, seed, cancellation), cancellation);
+    ) => OrAbandoned(() => Evaluate(policy, episodes, seed, cancellation), cancellation);
 
     /// <summary>
     /// Plays episodes with a rule of your own in place of a policy, on another thread, and returns their returns and lengths.
@@ -381,7 +407,7 @@ public sealed class TrainingPlan
         int episodes = 100,
         long seed = 0,
         CancellationToken cancellation = default
-    ) => Task.Run(() => Evaluate(rule, episodes, seed, cancellation), cancellation);
+    ) => OrAbandoned(() => Evaluate(rule, episodes, seed, cancellation), cancellation);
 
     private Scores Evaluate(Evaluating evaluation)
     {
@@ -400,17 +426,25 @@ public sealed class TrainingPlan
     public IReadOnlyList<Finding> Check(long seed = 0) => source.Open(new Checking(Options.Validated(), seed));
 
     /// <summary>
-    /// Releases the environments of a state on disposal. An exception of the release is ignored unless <see cref="Throws"/> is set, so that
-    /// it does not hide an earlier exception.
+    /// Ends the iterations and releases the environments of a state on disposal, unless training has been abandoned. An exception of the
+    /// release is ignored unless <see cref="Throws"/> is set, so that it does not hide an earlier exception.
     /// </summary>
-    private sealed class Releasing(Func<TrainingState> state) : IDisposable
+    private sealed class Releasing(IEnumerator<TrainingStep> iterations, Func<TrainingState> state) : IDisposable
     {
         public bool Throws { get; set; }
 
+        public bool IsAbandoned { get; set; }
+
         public void Dispose()
         {
+            if (IsAbandoned)
+            {
+                return;
+            }
+
             try
             {
+                iterations.Dispose();
                 state().ReleaseEnvironments();
             }
             catch (TrainingException) when (!Throws) { }

@@ -17,6 +17,12 @@ public enum StopReason
 
     /// <summary>The caller cancelled training. The result is that of the last complete iteration.</summary>
     Cancelled,
+
+    /// <summary>
+    /// The caller cancelled training, and an environment did not answer in time (<see cref="TrainingPlan.WithCancellationTimeout"/>). The
+    /// result is that of the last complete iteration. The environments are not released.
+    /// </summary>
+    Abandoned,
 }
 
 /// <summary>The result of training: the final state, why training ended, and a report for each iteration.</summary>

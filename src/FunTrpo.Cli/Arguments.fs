@@ -52,6 +52,12 @@ let steps name text = count name 1L 1_000_000_000_000L text
 /// A number of iterations from one checkpoint to the next.
 let iterations name text = count name 1L 1_000_000_000L text |> Result.map int
 
+/// A number of episodes.
+let episodes name text = count name 1L 1_000_000L text |> Result.map int
+
+/// A number of evaluations.
+let evaluations name text = count name 1L 1_000_000_000L text |> Result.map int
+
 /// A finite number.
 let number name (text: string) =
     match Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture) with

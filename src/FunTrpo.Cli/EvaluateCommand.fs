@@ -41,11 +41,11 @@ let private json (scores: Scores) =
 let private evaluate (parsed: ParseResult) (environment: Environment<'State>) =
     result {
         let! saved = policyFor environment (parsed.GetValue policy)
-        let! episodes = Arguments.count "--episodes" 1L 1_000_000L (parsed.GetValue episodes)
+        let! episodes = Arguments.episodes "--episodes" (parsed.GetValue episodes)
         let! seed = parseSeed (parsed.GetValue seed)
         let! threads = parseThreads (parsed.GetValue threads)
 
-        match Evaluation.run threads environment saved.Actor (int episodes) (Key.ofSeed seed) with
+        match Evaluation.run threads environment saved.Actor episodes (Key.ofSeed seed) with
         | Ok scores ->
             Console.Out.WriteLine(json scores)
             return ok

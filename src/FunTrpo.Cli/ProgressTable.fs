@@ -43,3 +43,10 @@ let header = row (fun heading _ -> heading)
 
 /// The line of an iteration.
 let line report = row (fun _ cell -> cell report)
+
+/// The line of an evaluation during training.
+let evaluation (evaluation: TrainingEvaluation) isBest =
+    let text (scores: Scores) = $"{scores.Mean:F2} ± {scores.Std:F2}"
+    let verdict = if isBest then ", the best so far" else ""
+
+    $"Evaluation after {evaluation.Steps} steps: mean return {text evaluation.Deterministic}, with drawn actions {text evaluation.Sampled}{verdict}"

@@ -22,7 +22,7 @@ let private threads = threadsOption ()
 let private settingsOf path =
     let configuration = Path.Combine(path, "config.json")
 
-    if File.Exists(RunFiles.checkpointIn path) then
+    if File.Exists(RunFolder.checkpointIn path) then
         RunFiles.settings configuration
     else
         Error(
@@ -36,7 +36,7 @@ let private runOptions (parsed: ParseResult) path (settings: RunFiles.Settings) 
         let! steps = tryGet parsed steps |> checkedOption (Arguments.steps "--steps")
         let! configuration = Arguments.fields Configuration.standard settings.Fields
 
-        let options: Train.Options =
+        let options: Run.Options =
             { Seed = settings.Seed
               Steps = defaultArg steps settings.Steps
               StopAt = settings.StopAt
@@ -45,6 +45,7 @@ let private runOptions (parsed: ParseResult) path (settings: RunFiles.Settings) 
               Folder = path
               SaveEvery = TimeSpan.FromSeconds 1.0
               CheckpointEvery = settings.CheckpointEvery
+              Evaluation = settings.Evaluation
               Threads = threads
               Configuration = configuration
               StartedFrom = settings.StartedFrom }

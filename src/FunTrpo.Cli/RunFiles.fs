@@ -1,7 +1,6 @@
-/// The files that a training run writes to its folder, and the order in which it writes them.
+/// The texts of the files that a training run writes to its folder, and the order in which it writes them.
 ///
-/// A process can end at any moment, and the files must be consistent then. So every change of the folder is a `Write`, and each
-/// `Write` is atomic. Their order guarantees that after each of them
+/// A process can end at any moment. The order guarantees that after each `Write`
 ///
 /// - all files belong to one run;
 /// - if there is a summary.json, which is written last and removed first, policy.json is the policy that it describes, and
@@ -10,199 +9,11 @@
 module FunTrpo.Cli.RunFiles
 
 open System
-open System.Globalization
 open System.IO
-open System.Text
 open System.Text.Json
 open System.Text.Json.Nodes
-open System.Text.RegularExpressions
 open FunTrpo
-
-let private policyFile = "policy.json"
-let private configurationFile = "config.json"
-let private progressFile = "progress.csv"
-let private summaryFile = "summary.json"
-let private holdFile = ".running"
-
-/// Names the process that holds the lock.
-let private ownerFile = ".owner"
-
-/// The file of the last checkpoint.
-let private checkpointFile = "checkpoint"
-
-/// The path of the last checkpoint in a run's folder.
-let checkpointIn folder = Path.Combine(folder, checkpointFile)
-
-/// One change of a run's folder.
-type Write =
-    /// Removes a file, if it exists.
-    | Remove of file: string
-    /// Creates or replaces a file.
-    | Replace of file: string * content: string
-    /// Creates or replaces progress.csv, with this line alone.
-    | Start of line: string
-    /// Adds a line to progress.csv.
-    | Append of line: string
-    /// Keeps the header and the lines of this many iterations in progress.csv, for more lines behind them.
-    | Continue of header: string * iterations: int
-
-/// Appends a line to a file. If the whole line cannot be written, for example because the disk is full, the file stays unchanged
-/// and an `IOException` is thrown.
-let addLine (file: Stream) (line: string) =
-    let before = file.Length
-    file.Seek(0L, SeekOrigin.End) |> ignore
-
-    try
-        file.Write(ReadOnlySpan(Encoding.UTF8.GetBytes(line + "\n")))
-        file.Flush()
-    with error ->
-        file.SetLength before
-
-        match error with
-        | :? IOException -> reraise ()
-        // .NET throws another type of exception if the file would exceed its size limit.
-        | _ -> raise (IOException(error.Message, error))
-
-/// Creates or replaces a file with its first line, and keeps it open for more lines. A link of this name is replaced, not
-/// followed.
-let private startLines (path: string) line =
-    AtomicFile.create path (fun written ->
-        let file =
-            new FileStream(written, FileMode.CreateNew, FileAccess.Write, FileShare.Read ||| FileShare.Delete, 0)
-
-        try
-            addLine file line
-            file
-        with _ ->
-            file.Dispose()
-            reraise ())
-
-/// The header and the lines of the first iterations of progress.csv. Lines that are missing, or not whole, are left out.
-let private earlierLines path header iterations =
-    let isEarlier (line: string) =
-        match Int32.TryParse(line.Split(',')[0], CultureInfo.InvariantCulture) with
-        | true, iteration -> iteration <= iterations
-        | _ -> false
-
-    let lines = if File.Exists path then (File.ReadAllText path).Split('\n') |> List.ofArray else []
-    // What follows the last line break is no whole line.
-    let whole = List.truncate (lines.Length - 1) lines
-    header :: (whole |> List.filter isEarlier)
-
-/// The folder of a run. The run holds a lock on it until it is disposed of, because two runs in one folder would mix their files.
-type Folder(path: string, isReused: bool, hold: FileStream) =
-    let at name = Path.Combine(path, name)
-    let mutable progress: FileStream option = None
-
-    let close () =
-        progress |> Option.iter _.Dispose()
-        progress <- None
-
-    member _.Path = path
-
-    /// The path of the file of the last checkpoint.
-    member _.Checkpoint = at checkpointFile
-
-    /// True if the folder has the files of an earlier run, which this run replaces.
-    member _.IsReused = isReused
-
-    member _.Do write =
-        match write with
-        | Remove name ->
-            if name = progressFile then
-                close ()
-
-            File.Delete(at name)
-        | Replace(name, content) -> AtomicFile.replaceText (at name) content
-        | Start line ->
-            close ()
-            progress <- Some(startLines (at progressFile) line)
-        | Append line ->
-            match progress with
-            | Some file -> addLine file line
-            | None -> invalidOp $"{progressFile} has not been started"
-        | Continue(header, iterations) ->
-            close ()
-            let lines = earlierLines (at progressFile) header iterations
-            progress <- Some(startLines (at progressFile) (String.concat "\n" lines))
-
-    /// Saves a checkpoint of the state. The lines of its iterations in progress.csv are on the disk before it.
-    member _.Keep(setup: Setup<'State>, note, state: TrainingState<'State>) =
-        progress |> Option.iter (fun file -> RandomAccess.FlushToDisk file.SafeFileHandle)
-        Checkpoint.save (at checkpointFile) setup note state
-
-    interface IDisposable with
-        member _.Dispose() =
-            close ()
-            File.Delete(at ownerFile)
-            hold.Dispose()
-
-/// Recognises a temporary file that a killed process could not rename to its final name.
-let private isLeftOver (path: string) =
-    let names =
-        [ policyFile; configurationFile; progressFile; summaryFile; checkpointFile; ownerFile ]
-        |> List.map Regex.Escape
-        |> String.concat "|"
-
-    Regex.IsMatch(Path.GetFileName path, $@"^({names})\.[a-z0-9]{{8}}\.[a-z0-9]{{3}}$")
-
-/// Opens the lock file of a run, so that no other run can open it. A link of this name is deleted, not followed.
-let private holdOf path =
-    let name = Path.Combine(path, holdFile)
-
-    if not (isNull (FileInfo(name).LinkTarget)) then
-        File.Delete name
-
-    new FileStream(name, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose)
-
-/// Describes this process to another one that finds the folder locked.
-let private writeOwner path =
-    let time = DateTime.UtcNow.ToString("u", CultureInfo.InvariantCulture)
-    let owner = $"process {Environment.ProcessId} on {Environment.MachineName}, since {time}"
-    AtomicFile.replaceText (Path.Combine(path, ownerFile)) owner
-
-/// The process that holds the lock, as it describes itself.
-let private ownerOf path =
-    try
-        match RegularFile.read 1000L (Path.Combine(path, ownerFile)) with
-        | Ok bytes -> Encoding.UTF8.GetString bytes.Span
-        | Error _ -> "another process"
-    with
-    | :? IOException
-    | :? UnauthorizedAccessException -> "another process"
-
-/// Returns the folder at this path, locked for this run, or `InvalidSetting`. If another process holds the lock, the fault names it; the lock
-/// of a process that has ended is free. It creates the folder if necessary, and deletes the
-/// temporary files of killed runs.
-let prepare (path: string) =
-    let refuse why = Error(InvalidSetting("--out", path, $"it must be a folder that can be written to ({why})"))
-
-    let reasonAgainst name =
-        RegularFile.reasonAgainst (Path.Combine(path, name))
-        |> Option.map (fun reason -> $"its {name} {reason}")
-
-    let names =
-        [ policyFile; configurationFile; progressFile; summaryFile; checkpointFile; holdFile; ownerFile ]
-
-    if path = "" then
-        refuse "it has no name"
-    else
-        try
-            Directory.CreateDirectory path |> ignore
-
-            match List.tryPick reasonAgainst names with
-            | Some reason -> refuse reason
-            | None ->
-                let hold = holdOf path
-                writeOwner path
-                Directory.GetFiles path |> Array.filter isLeftOver |> Array.iter File.Delete
-                Ok(new Folder(path, File.Exists(Path.Combine(path, policyFile)), hold))
-        with
-        | :? IOException as e when e.HResult = 11 || e.Message.Contains "being used" ->
-            refuse $"another run is writing to it: {ownerOf path}"
-        | :? IOException
-        | :? UnauthorizedAccessException
-        | :? ArgumentException as e -> refuse e.Message
+open FunTrpo.Cli.RunFolder
 
 let private print (node: JsonObject) = node.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n"
 
@@ -224,9 +35,21 @@ type Settings =
         StartedFrom: string option
         /// The number of iterations from one checkpoint to the next, if checkpoints are saved.
         CheckpointEvery: int option
+        /// How the policy is evaluated while it trains, if it is.
+        Evaluation: EvaluationPlan option
         /// The name and the text of every field of the configuration.
         Fields: (string * string) list
     }
+
+let private evaluationNode (plan: EvaluationPlan) =
+    let node = JsonObject()
+    node.Add("every", JsonValue.Create plan.Every)
+    node.Add("episodes", JsonValue.Create plan.Episodes)
+    node.Add("stopAt", numberOrNull plan.StopAt)
+
+    node.Add("patience", plan.Patience |> Option.map (fun n -> JsonValue.Create n :> JsonNode) |> Option.toObj)
+
+    node
 
 let private settingsText settings =
     let isText = Configuration.fields |> List.map (fun field -> field.Name, field.IsText) |> Map
@@ -249,6 +72,8 @@ let private settingsText settings =
     settings.CheckpointEvery
     |> Option.iter (fun every -> node.Add("checkpointEvery", JsonValue.Create every))
 
+    settings.Evaluation |> Option.iter (fun plan -> node.Add("evaluation", evaluationNode plan))
+
     node.Add("configuration", fields)
     print node
 
@@ -261,6 +86,7 @@ let private settingsOf (node: JsonNode) =
           "stopAt"
           "startedFrom"
           "checkpointEvery"
+          "evaluation"
           "configuration" ]
 
     let textOf name (node: JsonNode) =
@@ -286,12 +112,26 @@ let private settingsOf (node: JsonNode) =
 
     let steps = (property "steps").GetValue<int64>()
 
-    let stopAt =
+    let goalOf (node: JsonNode) =
         node["stopAt"]
         |> Option.ofObj
         |> Option.map (fun goal ->
             goal.GetValue<float>() |> ignore
             Arguments.number "stopAt" (goal.ToJsonString()) |> orUnreadable)
+
+    let evaluationOf (node: JsonNode) : EvaluationPlan =
+        let valueOf (name: string) check =
+            match node[name] with
+            | null -> None
+            | value -> Some(check name (value.ToJsonString()) |> orUnreadable)
+
+        match valueOf "every" Arguments.steps, valueOf "episodes" Arguments.episodes with
+        | Some every, Some episodes ->
+            { Every = every
+              Episodes = episodes
+              StopAt = goalOf node
+              Patience = valueOf "patience" Arguments.evaluations }
+        | _ -> Json.unreadable "its evaluation has no every or no episodes"
 
     let textOrNone (name: string) = node[name] |> Option.ofObj |> Option.map _.GetValue<string>()
 
@@ -299,12 +139,13 @@ let private settingsOf (node: JsonNode) =
       EnvironmentFrom = textOrNone "environmentFrom"
       Seed = (property "seed").GetValue<int64>()
       Steps = Arguments.steps "steps" (string steps) |> orUnreadable
-      StopAt = stopAt
+      StopAt = goalOf node
       StartedFrom = textOrNone "startedFrom"
       CheckpointEvery =
         node["checkpointEvery"]
         |> Option.ofObj
         |> Option.map (fun every -> Arguments.iterations "checkpointEvery" (every.ToJsonString()) |> orUnreadable)
+      Evaluation = node["evaluation"] |> Option.ofObj |> Option.map evaluationOf
       Fields = [ for KeyValue(name, value) in (property "configuration").AsObject() -> name, textOf name value ] }
 
 /// The maximum size of a config.json in bytes.
@@ -347,9 +188,27 @@ type Summary =
         /// The best mean return of 100 consecutive finished episodes, if at least 100 have finished.
         BestMeanReturn100: float option
         Solved: bool
+        /// The best evaluation during training, if there were any.
+        Best: EvaluationMeans option
         WallSeconds: float
         ParametersSha256: string
     }
+
+/// The best evaluation, in summary.json and in the note of a checkpoint.
+let bestNode (best: EvaluationMeans) =
+    let node = JsonObject()
+    node.Add("iteration", JsonValue.Create best.Iteration)
+    node.Add("steps", JsonValue.Create best.Steps)
+    node.Add("mean", JsonValue.Create best.Deterministic)
+    node.Add("sampledMean", JsonValue.Create best.Sampled)
+    node
+
+/// The best evaluation that `bestNode` has written. Throws the exceptions of System.Text.Json.
+let bestOf (node: JsonNode) : EvaluationMeans =
+    { Iteration = node["iteration"].GetValue<int>()
+      Steps = node["steps"].GetValue<int64>()
+      Deterministic = node["mean"].GetValue<float>()
+      Sampled = node["sampledMean"].GetValue<float>() }
 
 let private summaryText summary =
     let node = JsonObject()
@@ -361,15 +220,48 @@ let private summaryText summary =
     node.Add("meanReturn100", numberOrNull summary.MeanReturn100)
     node.Add("bestMeanReturn100", numberOrNull summary.BestMeanReturn100)
     node.Add("solved", JsonValue.Create summary.Solved)
+    summary.Best |> Option.iter (fun best -> node.Add("best", bestNode best))
     node.Add("wallSeconds", JsonValue.Create summary.WallSeconds)
     node.Add("parametersSha256", JsonValue.Create summary.ParametersSha256)
     print node
 
 let private header = Report.fields |> List.map _.Name |> String.concat ","
 
+let private scoreColumns: (string * (Scores -> float)) list =
+    [ "mean", _.Mean; "std", _.Std; "min", _.Min; "max", _.Max ]
+
+/// The columns of evaluations.csv: the scores of the most probable actions, and those of drawn actions.
+let private evaluationsHeader =
+    let names = scoreColumns |> List.map fst
+
+    [ "iteration"; "steps"; "episodes" ]
+    @ names
+    @ (names |> List.map (fun name -> "sampled" + string (Char.ToUpperInvariant name[0]) + name[1..]))
+    |> String.concat ","
+
 /// Appends the line of one iteration to progress.csv, with a column for each of `Report.fields`.
 let line (report: Report) =
-    Append(Report.fields |> List.map (fun field -> Report.toText (field.Read report)) |> String.concat ",")
+    Append(
+        progressFile,
+        Report.fields |> List.map (fun field -> Report.toText (field.Read report)) |> String.concat ","
+    )
+
+/// Appends the line of an evaluation to evaluations.csv.
+let evaluationLine (evaluation: TrainingEvaluation) =
+    let numbers scores = scoreColumns |> List.map (fun (_, read) -> Report.toText (ReportValue.Number(read scores)))
+
+    Append(
+        evaluationsFile,
+        [ string evaluation.Iteration
+          string evaluation.Steps
+          string evaluation.Deterministic.Returns.Length ]
+        @ numbers evaluation.Deterministic
+        @ numbers evaluation.Sampled
+        |> String.concat ","
+    )
+
+/// The write that keeps the policy with the best evaluation.
+let best policy = Replace(bestFile, PolicyFile.print policy)
 
 /// The writes that save a policy and its summary during a run.
 let saving policy summary =
@@ -381,7 +273,9 @@ let saving policy summary =
 let resuming settings iteration policy summary =
     [ Remove summaryFile
       Replace(configurationFile, settingsText settings)
-      Continue(header, iteration)
+      Continue(progressFile, header, iteration)
+      if settings.Evaluation.IsSome then
+          Continue(evaluationsFile, evaluationsHeader, iteration)
       Replace(policyFile, PolicyFile.print policy)
       Replace(summaryFile, summaryText summary) ]
 
@@ -390,8 +284,12 @@ let beginning settings policy summary =
     [ Remove summaryFile
       Remove checkpointFile
       Remove progressFile
+      Remove evaluationsFile
+      Remove bestFile
       Remove configurationFile
       Replace(policyFile, PolicyFile.print policy)
       Replace(configurationFile, settingsText settings)
-      Start header
+      Start(progressFile, header)
+      if settings.Evaluation.IsSome then
+          Start(evaluationsFile, evaluationsHeader)
       Replace(summaryFile, summaryText summary) ]

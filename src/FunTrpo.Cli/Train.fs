@@ -4,82 +4,8 @@ module FunTrpo.Cli.Train
 open System
 open System.Diagnostics
 open System.IO
-open System.Text.Json
-open System.Text.Json.Nodes
 open FunTrpo
-
-type Options =
-    {
-        Seed: int64
-        /// The maximum number of environment steps.
-        Steps: int64
-        /// The mean return of the last 100 episodes at which training stops early.
-        StopAt: float option
-        /// The mean return of the last 100 episodes at which the run counts as solved, if there is one.
-        SolvedAt: float option
-        /// The name of the caller's assembly that registers the environment, if it is not one of the library.
-        EnvironmentFrom: string option
-        Folder: string
-        /// The minimum time between two saves of the policy and the summary.
-        SaveEvery: TimeSpan
-        /// The number of iterations from one checkpoint to the next; None for no checkpoints.
-        CheckpointEvery: int option
-        Threads: int
-        Configuration: Configuration
-        /// The SHA-256 of the parameters of the saved policy that the run started from, if there was one.
-        StartedFrom: string option
-    }
-
-/// Where a run stands.
-[<NoComparison>]
-type Position<'State when 'State: equality> =
-    {
-        State: TrainingState<'State>
-        /// True if the run has reached its goal, now or earlier.
-        IsSolved: bool
-        /// The time that the run has taken, of all processes together.
-        Elapsed: TimeSpan
-    }
-
-/// A run before its first iteration.
-let start state = { State = state; IsSolved = false; Elapsed = TimeSpan.Zero }
-
-/// The policy and the summary of a run, in the form that is saved.
-let private saved options (setup: Setup<'State>) position =
-    let environment = setup.Environment
-    let state = position.State
-    let policy = { Environment = environment.Id; Actor = TrainingState.actor setup state }
-
-    let summary: RunFiles.Summary =
-        { Environment = environment.Id
-          Seed = options.Seed
-          Steps = state.Steps
-          Iterations = state.Iteration
-          Episodes = state.Episodes
-          MeanReturn100 = TrainingState.meanReturn state
-          BestMeanReturn100 = state.BestMeanReturn
-          Solved = position.IsSolved
-          WallSeconds = Math.Round(position.Elapsed.TotalSeconds, 3)
-          ParametersSha256 = Sha256.ofParameters state.PolicyParameters }
-
-    policy, summary
-
-/// The settings of a run, as config.json keeps them.
-let private settings options id : RunFiles.Settings =
-    { Environment = id
-      Seed = options.Seed
-      Steps = options.Steps
-      StopAt = options.StopAt
-      EnvironmentFrom = options.EnvironmentFrom
-      StartedFrom = options.StartedFrom
-      CheckpointEvery = options.CheckpointEvery
-      Fields = [ for field in Configuration.fields -> field.Name, field.Get options.Configuration ] }
-
-/// The mean return at which the run counts as solved.
-let private goal options = options.StopAt |> Option.orElse options.SolvedAt
-
-let private isReached (state: TrainingState<'State>) goal =
-    goal |> Option.exists (fun goal -> TrainingState.hasReached goal state)
+open FunTrpo.Cli.Run
 
 /// Prints the line and the warnings of an iteration, under a header every 25 iterations.
 let private print (report: Report) (output: TextWriter) (errors: TextWriter) =
@@ -115,9 +41,21 @@ let private conclusion options id isInterrupted position =
 
     $"{id} {verdict}: {mean}, after {state.Steps} steps and {position.Elapsed.TotalSeconds:F1} s"
 
+/// The line of the best evaluation, and why the evaluations have ended the run, if they have.
+let private evaluationConclusion options position =
+    let reason =
+        match evaluationsEnd options position with
+        | Some reason -> $"; training stopped because {reason}"
+        | None -> ""
+
+    position.Evaluations.Best
+    |> Option.map (fun best ->
+        $"The best policy had a mean return of {best.Deterministic:F2} ({best.Sampled:F2} with drawn actions) after {best.Steps} steps{reason}")
+
 /// Prints how a run ended, and returns its exit code.
 let private finish options id isInterrupted position faults (output: TextWriter) (errors: TextWriter) =
     output.WriteLine(conclusion options id isInterrupted position)
+    evaluationConclusion options position |> Option.iter output.WriteLine
     output.WriteLine $"The policy and the progress are in {options.Folder}"
 
     for fault in List.distinct faults do
@@ -127,6 +65,22 @@ let private finish options id isInterrupted position faults (output: TextWriter)
     elif isInterrupted then 130
     else 0
 
+/// Evaluates the policy if that is due, writes the scores, and keeps the policy if it is the best so far.
+let private evaluate options (setup: Setup<'State>) (before: int64) write (output: TextWriter) position =
+    match options.Evaluation with
+    | Some plan when EvaluationHistory.isDue plan before position.State.Steps ->
+        EvaluationHistory.evaluate plan options.Seed setup position.State
+        |> Result.map (fun evaluation ->
+            let isBest = EvaluationHistory.isBest evaluation position.Evaluations
+            write (RunFiles.evaluationLine evaluation)
+
+            if isBest then
+                write (RunFiles.best (policyOf setup position.State))
+
+            output.WriteLine(ProgressTable.evaluation evaluation isBest)
+            { position with Evaluations = EvaluationHistory.add evaluation position.Evaluations })
+    | _ -> Ok position
+
 /// Runs iterations until the steps are made, the goal is reached, a fault occurs, or the user interrupts the run. `write` changes the run's
 /// folder, and `keep` saves a checkpoint. Returns the exit code.
 let private iterate
@@ -134,68 +88,64 @@ let private iterate
     (setup: Setup<'State>)
     (initial: Position<'State>)
     (interruption: Interruption)
-    (write: RunFiles.Write -> unit)
+    (write: RunFolder.Write -> unit)
     (keep: Position<'State> -> Result<unit, Fault>)
     (output: TextWriter)
     (errors: TextWriter)
     =
-    let id = setup.Environment.Id
     let clock = Stopwatch.StartNew()
     use iterations = (Training.runFor options.Steps setup initial.State).GetEnumerator()
     let checkpoints = Background keep
     let mutable position = initial
     let mutable fault = None
     let mutable lastSaved = clock.Elapsed
+    let elapsed () = initial.Elapsed + clock.Elapsed
 
     let save () =
         saved options setup position ||> RunFiles.saving |> List.iter write
         lastSaved <- clock.Elapsed
 
-    let isDue (every: int option) = every |> Option.exists (fun every -> position.State.Iteration % every = 0)
+    let checkpoint () =
+        options.CheckpointEvery
+        |> Option.iter (fun _ -> fault <- checkpoints.Start position |> faultOf |> Option.orElse fault)
 
-    // With a checkpoint of the first state, a run that is killed early can be resumed, too.
-    if options.CheckpointEvery.IsSome then
-        fault <- checkpoints.Start position |> faultOf
+    let isDue every = position.State.Iteration % every = 0
 
-    let continues () = fault.IsNone && not (isReached position.State options.StopAt) && not interruption.IsRequested
+    let advance next report =
+        // The line is written first: a saved state always has its line in progress.csv.
+        write (RunFiles.line report)
+        let before = position.State.Steps
+        let isSolved = position.IsSolved || isReached next (goal options)
+        position <- { position with State = next; IsSolved = isSolved; Elapsed = elapsed () }
+        print report output errors
+
+        match evaluate options setup before write output position with
+        | Ok evaluated -> position <- { evaluated with Elapsed = elapsed () }
+        | Error found -> fault <- Some found
+
+        if options.CheckpointEvery |> Option.exists isDue then
+            checkpoint ()
+
+        if clock.Elapsed - lastSaved >= options.SaveEvery then
+            save ()
+
+    // With a checkpoint of the first state, a run that is killed early can be resumed, too. A resumed run has one.
+    if initial.State.Iteration = 0 then
+        checkpoint ()
+
+    let continues () = fault.IsNone && not (isOver options position) && not interruption.IsRequested
 
     try
         while continues () && iterations.MoveNext() do
             match iterations.Current with
+            | Ok(next, report) -> advance next report
             | Error found -> fault <- Some found
-            | Ok(next, report) ->
-                // The line is written first: a saved state always has its line in progress.csv.
-                write (RunFiles.line report)
-
-                position <-
-                    { State = next
-                      IsSolved = position.IsSolved || isReached next (goal options)
-                      Elapsed = initial.Elapsed + clock.Elapsed }
-
-                print report output errors
-
-                if isDue options.CheckpointEvery then
-                    fault <- checkpoints.Start position |> faultOf
-
-                if clock.Elapsed - lastSaved >= options.SaveEvery then
-                    save ()
     finally
         save ()
 
-    let lastCheckpoint =
-        if options.CheckpointEvery.IsSome then
-            checkpoints.Start position |> Result.bind checkpoints.Wait |> faultOf
-        else
-            None
-
-    finish
-        options
-        id
-        interruption.IsRequested
-        position
-        (Option.toList fault @ Option.toList lastCheckpoint)
-        output
-        errors
+    checkpoint ()
+    let faults = Option.toList fault @ Option.toList (checkpoints.Wait() |> faultOf)
+    finish options setup.Environment.Id interruption.IsRequested position faults output errors
 
 /// The first line of a run.
 let private introduction options (setup: Setup<'State>) (state: TrainingState<'State>) =
@@ -216,15 +166,7 @@ let runFromStart options (setup: Setup<'State>) state write keep (output: TextWr
 
     iterate options setup position interruption write keep output errors
 
-/// The text that a checkpoint keeps beside the state.
-let private note options position =
-    let node = JsonObject()
-    node.Add("seed", JsonValue.Create options.Seed)
-    node.Add("solved", JsonValue.Create position.IsSolved)
-    node.Add("seconds", JsonValue.Create position.Elapsed.TotalSeconds)
-    node.ToJsonString()
-
-let private keepIn (folder: RunFiles.Folder) options setup position =
+let private keepIn (folder: RunFolder.Folder) options setup position =
     folder.Keep(setup, note options position, position.State)
 
 /// The setup, the initial state and the folder of the run, or a fault.
@@ -238,7 +180,7 @@ let private prepare options (from: SavedPolicy option) environment =
             | Some saved -> TrainingState.startFrom setup options.Seed saved.Actor
             | None -> Ok(TrainingState.start setup options.Seed)
 
-        let! folder = RunFiles.prepare options.Folder
+        let! folder = RunFolder.prepare options.Folder
         return setup, state, folder
     }
 
@@ -258,28 +200,13 @@ let run options from (environment: Environment<'State>) (output: TextWriter) (er
         errors.WriteLine(Fault.message fault)
         2
 
-/// The position of a checkpoint.
-let private positionOf path (checkpoint: Checkpoint<'State>) =
-    try
-        let note = JsonNode.Parse checkpoint.Note
-
-        Ok
-            { State = checkpoint.State
-              IsSolved = note["solved"].GetValue<bool>()
-              Elapsed = TimeSpan.FromSeconds(note["seconds"].GetValue<float>()) }
-    with
-    | :? JsonException
-    | :? InvalidOperationException
-    | :? NullReferenceException
-    | :? OverflowException -> Error(Damaged(path, "it was not saved by funtrpo train"))
-
 /// Goes on from the checkpoint in the folder of the options. The other options are those of the run. Returns the exit code, as `run`; 0 if
 /// the run is already finished.
 let resume options (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
     let prepared =
         result {
             let! setup = Setup.create options.Threads options.Configuration environment
-            let! folder = RunFiles.prepare options.Folder
+            let! folder = RunFolder.prepare options.Folder
 
             let! position =
                 Checkpoint.load folder.Checkpoint setup
@@ -300,7 +227,7 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
         use interruption = new Interruption()
         let state = position.State
 
-        if state.Steps >= options.Steps || isReached state options.StopAt then
+        if state.Steps >= options.Steps || isOver options position then
             output.WriteLine
                 $"The run in {options.Folder} is finished: {conclusion options setup.Environment.Id false position}"
 

@@ -40,6 +40,22 @@ let private checkpointEvery =
         "--checkpoint-every"
         "Save a checkpoint after this many iterations, and at the end, from which `funtrpo resume` goes on [default: none]"
 
+let private evaluateEvery =
+    optional
+        "--evaluate-every"
+        "Evaluate the policy after this many environment steps, and keep the best one [default: never]"
+
+let private evaluateEpisodes =
+    optional "--evaluate-episodes" "How many episodes an evaluation plays [default: 20]"
+
+let private evaluateStopAt =
+    optional "--evaluate-stop-at" "Stop when an evaluation has at least this mean return [default: never]"
+
+let private patience =
+    optional
+        "--patience"
+        "Stop after this many evaluations in a row that are not better than the best one [default: never]"
+
 let private set =
     Option<string[]>("--set", Description = "key=value: a field of the configuration; `funtrpo config` shows them")
 
@@ -113,6 +129,33 @@ let private configurationOf
             return configuration
     }
 
+/// How the policy is evaluated while it trains: as recorded, except for what the options say.
+let private evaluationOf parsed (recorded: Recorded) =
+    result {
+        let plan = recorded |> Option.bind _.Evaluation
+        let get option check = tryGet parsed option |> checkedOption check
+        let! every = get evaluateEvery (Arguments.steps "--evaluate-every")
+        let! episodes = get evaluateEpisodes (Arguments.episodes "--evaluate-episodes")
+        let! stopAt = get evaluateStopAt (Arguments.number "--evaluate-stop-at")
+        let! patience = get patience (Arguments.evaluations "--patience")
+
+        match every |> Option.orElse (plan |> Option.map _.Every) with
+        | Some every ->
+            return
+                Some
+                    { Every = every
+                      Episodes = episodes |> Option.orElse (plan |> Option.map _.Episodes) |> Option.defaultValue 20
+                      StopAt = stopAt |> Option.orElse (plan |> Option.bind _.StopAt)
+                      Patience = patience |> Option.orElse (plan |> Option.bind _.Patience) }
+        | None when episodes.IsSome || stopAt.IsSome || patience.IsSome ->
+            return!
+                Error(
+                    Mismatch
+                        "--evaluate-episodes, --evaluate-stop-at and --patience are about evaluations: say with --evaluate-every after how many steps there is one"
+                )
+        | None -> return None
+    }
+
 /// The run that the options describe, and the saved policy that it starts from.
 let private runOptions
     (parsed: ParseResult)
@@ -131,6 +174,8 @@ let private runOptions
         let! checkpointEvery =
             orRecorded parsed recorded checkpointEvery (Arguments.iterations "--checkpoint-every") _.CheckpointEvery
 
+        let! evaluation = evaluationOf parsed recorded
+
         let! from = tryGet parsed from |> checkedOption (policyFor environment)
         do! requireStart recorded from
         let! configuration = configurationOf parsed recorded registered from
@@ -138,7 +183,7 @@ let private runOptions
         let folder =
             tryGet parsed out |> Option.defaultWith (fun () -> Path.Combine("runs", $"{registered.Id}-{seed}"))
 
-        let options: Train.Options =
+        let options: Run.Options =
             { Seed = seed
               Steps = defaultArg steps (standardSteps registered)
               StopAt = if steps.IsNone && stopAt.IsNone then registered.SolvedAt else stopAt
@@ -147,6 +192,7 @@ let private runOptions
               Folder = folder
               SaveEvery = TimeSpan.FromSeconds 1.0
               CheckpointEvery = checkpointEvery
+              Evaluation = evaluation
               Threads = threads
               Configuration = configuration
               StartedFrom = from |> Option.map (fun saved -> Sha256.ofParameters saved.Actor.Parameters) }
@@ -173,7 +219,21 @@ let command =
     let command = Command("train", "Train a policy; without options: CartPole-v1 until it is solved")
 
     let options: Option list =
-        [ env; envFrom; seed; config; steps; stopAt; out; checkpointEvery; from; threads; set ]
+        [ env
+          envFrom
+          seed
+          config
+          steps
+          stopAt
+          out
+          checkpointEvery
+          evaluateEvery
+          evaluateEpisodes
+          evaluateStopAt
+          patience
+          from
+          threads
+          set ]
 
     options |> List.iter command.Options.Add
     command.SetAction(run >> orRefuse)

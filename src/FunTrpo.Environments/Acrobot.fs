@@ -122,6 +122,23 @@ let private observationSpace =
 
 let private actionSpace = Discrete 3
 
+/// The two links, and the height that the tip has to pass.
+let private picture state =
+    let x1, y1 = length1 * sin state.Angle1, -length1 * cos state.Angle1
+    let angle = state.Angle1 + state.Angle2
+    let x2, y2 = x1 + 2.0 * centre2 * sin angle, y1 - 2.0 * centre2 * cos angle
+
+    { Left = -2.2
+      Right = 2.2
+      Bottom = -2.2
+      Top = 2.2
+      Shapes =
+        [ Shape.Line([ struct (-2.2, 1.0); (2.2, 1.0) ], 0.02, Colour.Goal)
+          Shape.Line([ struct (0.0, 0.0); (x1, y1) ], 0.15, Colour.Body)
+          Shape.Line([ struct (x1, y1); (x2, y2) ], 0.15, Colour.Accent)
+          Shape.Circle(struct (0.0, 0.0), 0.1, Colour.Ink)
+          Shape.Circle(struct (x1, y1), 0.1, Colour.Ink) ] }
+
 /// The environment without its time limit.
 [<Struct>]
 type private Untimed =
@@ -154,5 +171,8 @@ type private Untimed =
             observation[3] <- float32 (sin state.Angle2)
             observation[4] <- float32 state.Velocity1
             observation[5] <- float32 state.Velocity2
+
+    interface PicturedEnvironment<State> with
+        member _.Picture state = Some(picture state)
 
 let environment = Untimed() |> Environment.withTimeLimit 500

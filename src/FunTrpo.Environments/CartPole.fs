@@ -71,6 +71,24 @@ let private observationSpace =
 
 let private actionSpace = Discrete 2
 
+/// The track, the cart, and the pole in its full length.
+let private picture state =
+    let struct (sine, cosine) = Math.SinCos state.Angle
+    let x = state.Position
+    let tip = struct (x + 2.0 * halfLength * sine, 0.1 + 2.0 * halfLength * cosine)
+
+    { Left = -positionLimit - 0.3
+      Right = positionLimit + 0.3
+      Bottom = -0.6
+      Top = 1.5
+      Shapes =
+        [ Shape.Line([ struct (-positionLimit, -0.2); (positionLimit, -0.2) ], 0.02, Colour.Muted)
+          Picture.rectangle (x - 0.25) -0.15 (x + 0.25) 0.1 Colour.Body
+          Shape.Circle(struct (x - 0.15, -0.15), 0.05, Colour.Ink)
+          Shape.Circle(struct (x + 0.15, -0.15), 0.05, Colour.Ink)
+          Shape.Line([ struct (x, 0.1); tip ], 0.08, Colour.Accent)
+          Shape.Circle(struct (x, 0.1), 0.04, Colour.Ink) ] }
+
 /// The environment without its time limit.
 [<Struct>]
 type private Untimed =
@@ -97,5 +115,8 @@ type private Untimed =
             observation[1] <- float32 state.Velocity
             observation[2] <- float32 state.Angle
             observation[3] <- float32 state.AngularVelocity
+
+    interface PicturedEnvironment<State> with
+        member _.Picture state = Some(picture state)
 
 let environment = Untimed() |> Environment.withTimeLimit 500

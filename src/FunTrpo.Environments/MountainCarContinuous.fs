@@ -44,6 +44,8 @@ let private observationSpace =
 
 let private actionSpace = Space.box 1 -1.0 1.0
 
+let private picture state = Hill.picture leftWall rightEnd goal state.Position
+
 /// The environment without its time limit.
 [<Struct>]
 type private Untimed =
@@ -68,5 +70,8 @@ type private Untimed =
         member _.Observe(state, observation) =
             observation[0] <- float32 state.Position
             observation[1] <- float32 state.Velocity
+
+    interface PicturedEnvironment<State> with
+        member _.Picture state = Some(picture state)
 
 let environment = Untimed() |> Environment.withTimeLimit 999

@@ -53,6 +53,19 @@ let private observationSpace =
 
 let private actionSpace = Space.box 1 -torqueLimit torqueLimit
 
+/// The pendulum, and its pivot.
+let private picture state =
+    let struct (sine, cosine) = Math.SinCos state.Angle
+
+    { Left = -1.3
+      Right = 1.3
+      Bottom = -1.3
+      Top = 1.3
+      Shapes =
+        [ Shape.Circle(struct (0.0, length), 0.05, Colour.Goal)
+          Shape.Line([ struct (0.0, 0.0); (length * -sine, length * cosine) ], 0.15, Colour.Accent)
+          Shape.Circle(struct (0.0, 0.0), 0.06, Colour.Ink) ] }
+
 /// The environment without its time limit.
 [<Struct>]
 type private Untimed =
@@ -80,5 +93,8 @@ type private Untimed =
             observation[0] <- float32 (cos state.Angle)
             observation[1] <- float32 (sin state.Angle)
             observation[2] <- float32 state.AngularVelocity
+
+    interface PicturedEnvironment<State> with
+        member _.Picture state = Some(picture state)
 
 let environment = Untimed() |> Environment.withTimeLimit 200

@@ -22,6 +22,48 @@ let inline private draw count total ([<InlineIfLambda>] weight: int -> float) u 
 
     chosen
 
+/// The states as cells in reading order, in a square if their number allows it. Terminal states are marked: those that are entered with a
+/// reward are goals.
+let private picture (mdp: FiniteMdp) =
+    let root = int (sqrt (float mdp.States))
+    let columns = if root * root = mdp.States then root else min mdp.States 10
+    let rows = (mdp.States + columns - 1) / columns
+    let place state = float (state % columns), float (rows - 1 - state / columns)
+
+    let isGoal =
+        let goals = System.Collections.Generic.HashSet<int>()
+
+        for state in 0 .. mdp.States - 1 do
+            for action in 0 .. mdp.Actions - 1 do
+                for branch in mdp.Branches(state, action).ToArray() do
+                    if branch.Reward > 0.0 then
+                        goals.Add branch.Next |> ignore
+
+        goals.Contains
+
+    let cells =
+        [ for state in 0 .. mdp.States - 1 do
+              let x, y = place state
+
+              let colour =
+                  if not (mdp.IsTerminal state) then Colour.Muted
+                  elif isGoal state then Colour.Goal
+                  else Colour.Danger
+
+              Picture.rectangle (x - 0.46) (y - 0.46) (x + 0.46) (y + 0.46) colour ]
+
+    fun state ->
+        let x, y = place state
+
+        { Left = -0.6
+          Right = float columns - 0.4
+          Bottom = -0.6
+          Top = float rows - 0.4
+          Shapes = cells @ [ Shape.Circle(struct (x, y), 0.25, Colour.Accent) ] }
+
+/// The largest number of states that are drawn.
+let private mostDrawn = 400
+
 /// The process as an environment. `endOf` determines the end of a step that does not lead to a terminal state, from the key `end` of the
 /// step.
 let private environment (endOf: Key -> End) (mdp: FiniteMdp) =
@@ -30,6 +72,8 @@ let private environment (endOf: Key -> End) (mdp: FiniteMdp) =
 
     if started = 0.0 then
         invalidArg (nameof mdp) $"{mdp.Name} starts in terminal states alone: it has no steps"
+
+    let drawing = lazy (picture mdp)
 
     { new Environment<int> with
         member _.Id = mdp.Name
@@ -49,7 +93,9 @@ let private environment (endOf: Key -> End) (mdp: FiniteMdp) =
               Terminated = (ending = End.Terminated)
               Truncated = (ending = End.Truncated) }
 
-        member _.Observe(state, observation) = observation[0] <- float32 state }
+        member _.Observe(state, observation) = observation[0] <- float32 state
+      interface PicturedEnvironment<int> with
+          member _.Picture state = if mdp.States <= mostDrawn then Some(drawing.Value state) else None }
 
 /// Returns the process as an environment for training. The rewards are not discounted: the learner applies the γ of its configuration.
 /// Episodes start only in states that are not terminal, so mean returns are those of the process divided by 1 − μ(terminal). An

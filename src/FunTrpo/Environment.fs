@@ -112,7 +112,9 @@ module Environment =
 
             member _.Observe(state, observation) = inner.Observe(state.Inner, observation)
           interface CheckpointableEnvironment<Timed<'State>> with
-              member _.StateCodec = StateCodec.ofEnvironment<'State> inner |> Result.map timedCodec }
+              member _.StateCodec = StateCodec.ofEnvironment<'State> inner |> Result.map timedCodec
+          interface PicturedEnvironment<Timed<'State>> with
+              member _.Picture state = Picture.ofState inner state.Inner }
 
     /// The fault for an observation that `Space.isValidObservation` rejects.
     let observationFault (environment: Environment<'State>) instance step =

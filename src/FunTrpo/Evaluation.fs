@@ -154,20 +154,36 @@ module Evaluation =
     let play threads environment choose count key =
         playCancellable CancellationToken.None threads environment choose count key
 
-    /// Does the same as `playCancellable` with the most probable actions of the actor. Faults: that of `Policy.requireFit` if the actor's
-    /// spaces are not those of the environment; `NonFinitePolicy` or `OversizedEnvironment` if the actor has no finite action.
-    let runCancellable cancellation threads (environment: Environment<'State>) (actor: Actor) count key =
+    /// Plays with the actor's actions, which are drawn with the key of the instance and step that `draw` returns, or are the most probable ones
+    /// if it returns none.
+    let private act cancellation threads (environment: Environment<'State>) (actor: Actor) count key draw =
         Policy.requireFit "the policy" environment actor.Policy
         |> Result.bind (fun () ->
             let policy = InferencePolicy actor
 
             let choose (observation: Vector) instance steps =
-                match policy.TryAct(observation, ValueNone) with
+                match policy.TryAct(observation, draw instance steps) with
                 | ValueSome action -> Ok action
                 | ValueNone -> Error(Actor.nonFiniteAction environment actor observation.Span instance steps)
 
             playWith cancellation threads environment choose count key)
 
+    /// Does the same as `playCancellable` with the most probable actions of the actor. Faults: that of `Policy.requireFit` if the actor's
+    /// spaces are not those of the environment; `NonFinitePolicy` or `OversizedEnvironment` if the actor has no finite action.
+    let runCancellable cancellation threads (environment: Environment<'State>) (actor: Actor) count key =
+        act cancellation threads environment actor count key (fun _ _ -> ValueNone)
+
     /// Does the same as `runCancellable` without cancellation.
     let run threads environment actor count key =
         runCancellable CancellationToken.None threads environment actor count key
+
+    /// Does the same as `runCancellable` with actions that are drawn from the policy's distribution, as in training.
+    let sampleCancellable cancellation threads (environment: Environment<'State>) (actor: Actor) count (key: Key) =
+        let actionKey = Key.named "action" key
+
+        act cancellation threads environment actor count key (fun instance steps ->
+            ValueSome(actionKey |> Key.at (int64 instance) |> Key.at steps))
+
+    /// Does the same as `sampleCancellable` without cancellation.
+    let sample threads environment actor count key =
+        sampleCancellable CancellationToken.None threads environment actor count key

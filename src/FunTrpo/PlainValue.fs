@@ -116,11 +116,22 @@ module internal PlainValue =
     let private itemsOf item (value: obj) =
         value :?> Collections.IEnumerable |> Seq.cast<obj> |> Array.ofSeq |> toArray item
 
+    // FSharp.Reflection's precomputed readers and constructors compile expression trees, which takes longer than to save a small state a
+    // thousand times. The reflection of .NET reads and constructs the same values without.
+
+    let private fieldsOf (fields: PropertyInfo[]) (value: obj) = fields |> Array.map _.GetValue(value)
+
+    let private construct (constructor: ConstructorInfo) (values: obj[]) = constructor.Invoke values
+
+    let private constructCase case =
+        let constructor = FSharpValue.PreComputeUnionConstructorInfo(case, true)
+        fun (values: obj[]) -> constructor.Invoke(null, values)
+
     /// A union: the number of the case in a byte, and the fields of the case.
     let private union (kind: Type) (cases: (UnionCaseInfo * Codec[])[]) =
         let tagOf = FSharpValue.PreComputeUnionTagReader(kind, true)
-        let readers = cases |> Array.map (fun (case, _) -> FSharpValue.PreComputeUnionReader(case, true))
-        let makers = cases |> Array.map (fun (case, _) -> FSharpValue.PreComputeUnionConstructor(case, true))
+        let readers = cases |> Array.map (fun (case, _) -> fieldsOf (case.GetFields()))
+        let makers = cases |> Array.map (fst >> constructCase)
 
         { Write =
             fun writer depth value ->
@@ -165,7 +176,7 @@ module internal PlainValue =
     let private list (kind: Type) (item: Type) codec =
         let cases = FSharpType.GetUnionCases kind
         let empty = FSharpValue.MakeUnion(cases[0], [||])
-        let cons = FSharpValue.PreComputeUnionConstructor cases[1]
+        let cons = constructCase cases[1]
 
         sequence codec (itemsOf item) (fun items -> Array.foldBack (fun one rest -> cons [| one; rest |]) items empty)
 
@@ -221,12 +232,11 @@ module internal PlainValue =
             |> Result.map (fun codecs ->
                 product codecs (FSharpValue.PreComputeTupleReader kind) (FSharpValue.PreComputeTupleConstructor kind))
         elif FSharpType.IsRecord(kind, true) then
-            all known (FSharpType.GetRecordFields(kind, true) |> Array.map _.PropertyType)
+            let fields = FSharpType.GetRecordFields(kind, true)
+
+            all known (fields |> Array.map _.PropertyType)
             |> Result.map (fun codecs ->
-                product
-                    codecs
-                    (FSharpValue.PreComputeRecordReader(kind, true))
-                    (FSharpValue.PreComputeRecordConstructor(kind, true)))
+                product codecs (fieldsOf fields) (construct (FSharpValue.PreComputeRecordConstructorInfo(kind, true))))
         elif FSharpType.IsUnion(kind, true) then
             let cases = FSharpType.GetUnionCases(kind, true)
 

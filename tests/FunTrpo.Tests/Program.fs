@@ -89,6 +89,8 @@ let private others =
       VineTests.tests
       VineTrainingTests.tests
       EvaluationTests.tests
+      PictureTests.tests
+      EvaluationHistoryTests.tests
       CheckTests.tests
       RegularFileTests.tests
       DiskTests.tests

@@ -15,6 +15,7 @@ open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Cli
+open FunTrpo.Cli.RunFolder
 open FunTrpo.Cli.RunFiles
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.TestFiles
@@ -31,17 +32,17 @@ let private apply (files: Files) write =
     match write with
     | Remove name -> Map.remove name files
     | Replace(name, content) -> Map.add name content files
-    | Start line -> Map.add "progress.csv" (line + "\n") files
-    | Append line -> Map.add "progress.csv" (files["progress.csv"] + line + "\n") files
-    | Continue(header, iterations) ->
-        let lines = (files |> Map.tryFind "progress.csv" |> Option.defaultValue "").Split('\n') |> List.ofArray
+    | Start(file, line) -> Map.add file (line + "\n") files
+    | Append(file, line) -> Map.add file (files[file] + line + "\n") files
+    | Continue(file, header, iterations) ->
+        let lines = (files |> Map.tryFind file |> Option.defaultValue "").Split('\n') |> List.ofArray
 
         let kept =
             lines
             |> List.filter (fun line ->
                 line <> "" && Char.IsAsciiDigit line[0] && int (line.Split(',')[0]) <= iterations)
 
-        Map.add "progress.csv" (header :: kept |> List.map (fun line -> line + "\n") |> String.concat "") files
+        Map.add file (header :: kept |> List.map (fun line -> line + "\n") |> String.concat "") files
 
 /// The files of a folder on disk, but for the one that says that a run is there.
 let private filesOf folder : Files =
@@ -126,7 +127,7 @@ let private expectFitting (runs: Run list) (files: Files) =
             Expect.equal (get<int64> "steps" summary, get<int64> "episodes" summary) (steps, episodes) "its numbers"
             Expect.isGreaterThanOrEqual (defaultArg rows [||]).Length iterations "lines of progress.csv"
 
-let private optionsFor folder seed saveEvery steps : Train.Options =
+let private optionsFor folder seed saveEvery steps : Run.Options =
     { Seed = seed
       Steps = steps
       StopAt = None
@@ -135,6 +136,7 @@ let private optionsFor folder seed saveEvery steps : Train.Options =
       Folder = folder
       SaveEvery = saveEvery
       CheckpointEvery = None
+      Evaluation = None
       Threads = 1
       Configuration = small
       StartedFrom = None }
@@ -207,7 +209,8 @@ let private sequence =
       <| fun (steps: (byte * NonNull<string>) list) ->
           inFolder (fun folder ->
               use held = prepare folder |> expectOk
-              let names = [| "policy.json"; "config.json"; "progress.csv"; "summary.json" |]
+              let names = [| "policy.json"; "evaluations.csv"; "progress.csv"; "summary.json" |]
+              let isTable (name: string) = name.EndsWith ".csv"
 
               let line (text: string) =
                   String [| for c in text -> if Char.IsSurrogate c || Char.IsControl c then '.' else c |]
@@ -220,9 +223,10 @@ let private sequence =
                   let write =
                       match kind % 4uy with
                       | 0uy -> Remove name
-                      | 1uy when name <> "progress.csv" -> Replace(name, line text)
-                      | 2uy when files.ContainsKey "progress.csv" -> Append(line text)
-                      | _ -> Start(line text)
+                      | 1uy when not (isTable name) -> Replace(name, line text)
+                      | 2uy when isTable name && files.ContainsKey name -> Append(name, line text)
+                      | _ when isTable name -> Start(name, line text)
+                      | _ -> Remove name
 
                   held.Do write
                   files <- apply files write

@@ -180,7 +180,7 @@ let private training =
           for registered in Registry.all do
               let out = Path.Combine(folder, registered.Id)
 
-              let options: Train.Options =
+              let options: Run.Options =
                   { Seed = 1L
                     Steps = 128L
                     StopAt = None
@@ -191,6 +191,7 @@ let private training =
                     Threads = 2
                     Configuration = registered.Preset
                     CheckpointEvery = None
+                    Evaluation = None
                     StartedFrom = None }
 
               use output = new StringWriter()

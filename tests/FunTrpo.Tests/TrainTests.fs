@@ -15,7 +15,7 @@ open FunTrpo.Tests.CommandRuns
 
 let small = withFourUnits 2 20
 
-let optionsFor folder steps : Train.Options =
+let optionsFor folder steps : Run.Options =
     { Seed = 1L
       Steps = steps
       StopAt = None
@@ -26,6 +26,7 @@ let optionsFor folder steps : Train.Options =
       Threads = 1
       Configuration = small
       CheckpointEvery = None
+      Evaluation = None
       StartedFrom = None }
 
 let private runFrom from options (environment: Environment<'State>) =
@@ -226,7 +227,7 @@ let private refusals =
         [ inNewFolder "a folder that another run is writing to" (fun folder ->
               let path = Path.Combine(folder, "run")
 
-              match FunTrpo.Cli.RunFiles.prepare path with
+              match FunTrpo.Cli.RunFolder.prepare path with
               | Error fault -> failtest (Fault.message fault)
               | Ok held ->
                   use _ = held

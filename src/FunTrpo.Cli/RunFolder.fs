@@ -1,0 +1,218 @@
+/// The folder of a training run: its lock, and the changes of its files.
+///
+/// A process can end at any moment, and the files must be consistent then. So every change of the folder is a `Write`, and each
+/// `Write` is atomic.
+module FunTrpo.Cli.RunFolder
+
+open System
+open System.Collections.Generic
+open System.Globalization
+open System.IO
+open System.Text
+open System.Text.RegularExpressions
+open FunTrpo
+
+let policyFile = "policy.json"
+let configurationFile = "config.json"
+let progressFile = "progress.csv"
+let summaryFile = "summary.json"
+
+/// The scores of the evaluations during training.
+let evaluationsFile = "evaluations.csv"
+
+/// The policy with the best evaluation.
+let bestFile = "best.policy"
+
+let private holdFile = ".running"
+
+/// Names the process that holds the lock.
+let private ownerFile = ".owner"
+
+/// The file of the last checkpoint.
+let checkpointFile = "checkpoint"
+
+/// The path of the last checkpoint in a run's folder.
+let checkpointIn folder = Path.Combine(folder, checkpointFile)
+
+/// The files that a run leaves.
+let private contents =
+    [ policyFile
+      configurationFile
+      progressFile
+      summaryFile
+      evaluationsFile
+      bestFile
+      checkpointFile ]
+
+/// One change of a run's folder.
+type Write =
+    /// Removes a file, if it exists.
+    | Remove of file: string
+    /// Creates or replaces a file.
+    | Replace of file: string * content: string
+    /// Creates or replaces a table, with this line alone.
+    | Start of file: string * line: string
+    /// Adds a line to a table.
+    | Append of file: string * line: string
+    /// Keeps the header and the lines of this many iterations in a table, for more lines behind them.
+    | Continue of file: string * header: string * iterations: int
+
+/// Appends a line to a file. If the whole line cannot be written, for example because the disk is full, the file stays unchanged
+/// and an `IOException` is thrown.
+let addLine (file: Stream) (line: string) =
+    let before = file.Length
+    file.Seek(0L, SeekOrigin.End) |> ignore
+
+    try
+        file.Write(ReadOnlySpan(Encoding.UTF8.GetBytes(line + "\n")))
+        file.Flush()
+    with error ->
+        file.SetLength before
+
+        match error with
+        | :? IOException -> reraise ()
+        // .NET throws another type of exception if the file would exceed its size limit.
+        | _ -> raise (IOException(error.Message, error))
+
+/// Returns when the lines are on the disk.
+let private flush (file: FileStream) = RandomAccess.FlushToDisk file.SafeFileHandle
+
+/// Creates or replaces a file with its first line, and keeps it open for more lines. The line is on the disk before the file has its name. A
+/// link of this name is replaced, not followed.
+let private startLines (path: string) line =
+    AtomicFile.create path (fun written ->
+        let file =
+            new FileStream(written, FileMode.CreateNew, FileAccess.Write, FileShare.Read ||| FileShare.Delete, 0)
+
+        try
+            addLine file line
+            flush file
+            file
+        with _ ->
+            file.Dispose()
+            reraise ())
+
+/// The header and the lines of the first iterations of a table, whose first column is the iteration. Lines that are missing, or not whole, are left out.
+let private earlierLines path header iterations =
+    let isEarlier (line: string) =
+        match Int32.TryParse(line.Split(',')[0], CultureInfo.InvariantCulture) with
+        | true, iteration -> iteration <= iterations
+        | _ -> false
+
+    let lines = if File.Exists path then (File.ReadAllText path).Split('\n') |> List.ofArray else []
+    // What follows the last line break is no whole line.
+    let whole = List.truncate (lines.Length - 1) lines
+    header :: (whole |> List.filter isEarlier)
+
+/// The folder of a run. The run holds a lock on it until it is disposed of, because two runs in one folder would mix their files.
+type Folder(path: string, isReused: bool, hold: FileStream) =
+    let at name = Path.Combine(path, name)
+    /// The tables that lines are added to.
+    let tables = Dictionary<string, FileStream>()
+
+    let close name =
+        match tables.TryGetValue name with
+        | true, table ->
+            table.Dispose()
+            tables.Remove name |> ignore
+        | _ -> ()
+
+    let openTable name text =
+        close name
+        tables[name] <- startLines (at name) text
+
+    member _.Path = path
+
+    /// The path of the file of the last checkpoint.
+    member _.Checkpoint = at checkpointFile
+
+    /// True if the folder has the files of an earlier run, which this run replaces.
+    member _.IsReused = isReused
+
+    member _.Do write =
+        match write with
+        | Remove name ->
+            close name
+            File.Delete(at name)
+        | Replace(name, content) -> AtomicFile.replaceText (at name) content
+        | Start(name, line) -> openTable name line
+        | Append(name, line) ->
+            match tables.TryGetValue name with
+            | true, table -> addLine table line
+            | _ -> invalidOp $"{name} has not been started"
+        | Continue(name, header, iterations) ->
+            earlierLines (at name) header iterations |> String.concat "\n" |> openTable name
+
+    /// Saves a checkpoint of the state. The lines of its iterations in the tables are on the disk before it.
+    member _.Keep(setup: Setup<'State>, note, state: TrainingState<'State>) =
+        tables.Values |> Seq.iter flush
+        Checkpoint.save (at checkpointFile) setup note state
+
+    interface IDisposable with
+        member _.Dispose() =
+            tables.Keys |> List.ofSeq |> List.iter close
+            File.Delete(at ownerFile)
+            hold.Dispose()
+
+/// Recognises a temporary file that a killed process could not rename to its final name.
+let private isLeftOver (path: string) =
+    let names = (ownerFile :: contents) |> List.map Regex.Escape |> String.concat "|"
+
+    Regex.IsMatch(Path.GetFileName path, $@"^({names})\.[a-z0-9]{{8}}\.[a-z0-9]{{3}}$")
+
+/// Opens the lock file of a run, so that no other run can open it. A link of this name is deleted, not followed.
+let private holdOf path =
+    let name = Path.Combine(path, holdFile)
+
+    if not (isNull (FileInfo(name).LinkTarget)) then
+        File.Delete name
+
+    new FileStream(name, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose)
+
+/// Describes this process to another one that finds the folder locked.
+let private writeOwner path =
+    let time = DateTime.UtcNow.ToString("u", CultureInfo.InvariantCulture)
+    let owner = $"process {Environment.ProcessId} on {Environment.MachineName}, since {time}"
+    AtomicFile.replaceText (Path.Combine(path, ownerFile)) owner
+
+/// The process that holds the lock, as it describes itself.
+let private ownerOf path =
+    try
+        match RegularFile.read 1000L (Path.Combine(path, ownerFile)) with
+        | Ok bytes -> Encoding.UTF8.GetString bytes.Span
+        | Error _ -> "another process"
+    with
+    | :? IOException
+    | :? UnauthorizedAccessException -> "another process"
+
+/// Returns the folder at this path, locked for this run, or `InvalidSetting`. If another process holds the lock, the fault names it; the lock
+/// of a process that has ended is free. It creates the folder if necessary, and deletes the
+/// temporary files of killed runs.
+let prepare (path: string) =
+    let refuse why = Error(InvalidSetting("--out", path, $"it must be a folder that can be written to ({why})"))
+
+    let reasonAgainst name =
+        RegularFile.reasonAgainst (Path.Combine(path, name))
+        |> Option.map (fun reason -> $"its {name} {reason}")
+
+    let names = holdFile :: ownerFile :: contents
+
+    if path = "" then
+        refuse "it has no name"
+    else
+        try
+            Directory.CreateDirectory path |> ignore
+
+            match List.tryPick reasonAgainst names with
+            | Some reason -> refuse reason
+            | None ->
+                let hold = holdOf path
+                writeOwner path
+                Directory.GetFiles path |> Array.filter isLeftOver |> Array.iter File.Delete
+                Ok(new Folder(path, File.Exists(Path.Combine(path, policyFile)), hold))
+        with
+        | :? IOException as e when e.HResult = 11 || e.Message.Contains "being used" ->
+            refuse $"another run is writing to it: {ownerOf path}"
+        | :? IOException
+        | :? UnauthorizedAccessException
+        | :? ArgumentException as e -> refuse e.Message
