@@ -34,10 +34,10 @@ let private expectClose (units: float[]) what scale (expected: seq<float>) (foun
     for i in 0 .. found.Length - 1 do
         let unit = units[i % units.Length] * max 1.0 scale
 
-        if
-            expected[i] <> found[i]
-            && not (abs (expected[i] - found[i]) <= tolerance * max unit (abs expected[i]))
-        then
+        let isClose =
+            expected[i] = found[i] || abs (expected[i] - found[i]) <= tolerance * max unit (abs expected[i])
+
+        if not isClose then
             failtest $"{what}: {expected[i]} and {found[i]} at {i}"
 
 let private actionsOf (act: Fill) count = Vector.Create(count, act) |> Vector.toArray
