@@ -480,12 +480,28 @@ let all =
                     "\"squaredDeviations\" moments.Variance"
                 slip
                     "scaled actions are forgotten by files"
-                    "let isScaled = (property \"scaledActions\" node).GetBoolean()"
-                    "let isScaled = (property \"scaledActions\" node).GetBoolean() && false" ]
+                    "(property \"scaledActions\" node).GetBoolean()"
+                    "(property \"scaledActions\" node).GetBoolean() && false" ]
           core
               [ "Atomic file" ]
               "AtomicFile.fs"
               [ slip "a write that fails leaves its file behind" "File.Delete temporary" "()" ]
+          core
+              [ "disks" ]
+              "AtomicFile.fs"
+              [ slip "a name that the disk did not confirm goes unnoticed" "raise (NotConfirmed error.Message)" "()" ]
+          core
+              [ "the place of what is wrong" ]
+              "ByteReader.fs"
+              [ slip "an offset is that in the section, and not in the file" "first + int64 last" "int64 last" ]
+          core
+              [ "the place of what is wrong" ]
+              "Json.fs"
+              [ slip "lines are counted from 0" "1 + before.Count" "0 + before.Count" ]
+          core
+              [ "a checkpoint of version 1" ]
+              "CheckpointSections.fs"
+              [ slip "the best mean return is forgotten" "if hasBest then Some best else None" "None" ]
           core
               [ "Regular file" ]
               "RegularFile.fs"

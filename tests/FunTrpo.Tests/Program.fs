@@ -36,6 +36,7 @@ let private command =
           TrainTests.tests
           TrainCommandTests.tests
           ResumeCommandTests.tests
+          FileFaultTests.tests
           EvaluateCommandTests.tests
           CheckCommandTests.tests
           ListCommandTests.tests
@@ -47,7 +48,8 @@ let private others =
       SuggestionTests.tests
       PooledBufferTests.tests
       ParallelTests.tests
-      VectorWidthTests.numerics [ kernels; RemainderTests.tests; VectorTests.tests; networks ]
+      VectorWidthTests.numerics
+          [ kernels; RemainderTests.tests; VectorTests.tests; networks; CheckpointGoldenTests.tests ]
       VectorWidthTests.tests
       MatrixTests.tests
       KeyTests.tests
@@ -106,6 +108,7 @@ let private others =
       PlainValueTests.tests
       CheckpointTests.tests
       FuzzTests.tests
+      ErrorPlaceTests.tests
       command
       EnvironmentFilesTests.tests
       RunFilesTests.tests
