@@ -722,8 +722,8 @@ let all =
               "Train.fs"
               [ slip
                     "a run that was solved is not in the end"
-                    "IsSolved = position.IsSolved || isReached"
-                    "IsSolved = isReached" ]
+                    "let isSolved = position.IsSolved || isReached"
+                    "let isSolved = isReached" ]
           command
               "RunFiles.fs"
               [ slip
