@@ -140,11 +140,16 @@ let packageFaults () =
               found.Groups[1].Value.ToLowerInvariant() ]
 
     let twice = List.countBy id >> List.filter (fun (_, count) -> count > 1) >> List.map fst
-    let locked = packages @"^    (\S+) \("
+
+    let locked =
+        packages @"^    (\S+ \(\S+\))" "paket.lock"
+        |> List.distinct
+        |> List.map (fun it -> it.Split(' ')[0])
+
     let declared = packages @"^\s*nuget\s+(\S+)"
     let referenced = packages @"^\s*(?!group\s)([\w.-]+)"
 
-    [ for package in twice (locked "paket.lock") do
+    [ for package in twice locked do
           $"paket.lock: {package} has more than one version"
       for package in twice (declared "paket.dependencies") do
           $"paket.dependencies: {package} is listed twice"
@@ -240,8 +245,14 @@ let versionOfCommit () =
         | Some height -> $"0.1.0-alpha.0.{height}"
         | None -> fail "The version comes from git, and this is no checkout: give one with --version."
 
-/// What packaging/ calls the folders that three projects are built to: what they need lies in them, too.
-let packed = [ "libraries", "FunTrpo.CSharp"; "exact", "FunTrpo.Exact"; "command", "FunTrpo.Cli" ]
+/// What packaging/ calls the folders that projects are built to, for one framework: what they need lies in them, too.
+let packed =
+    [ "libraries", "FunTrpo.CSharp", "net10.0"
+      "exact", "FunTrpo.Exact", "net10.0"
+      "onnx", "FunTrpo.Onnx", "net10.0"
+      "command", "FunTrpo.Cli", "net10.0"
+      "inference", "FunTrpo.Inference", "net10.0"
+      "older", "FunTrpo.Inference", "netstandard2.1" ]
 
 /// What users of an assembly see: its public types, and the public and protected members of each, as XML documentation names them.
 let visibleNames (assembly: string) =
@@ -321,7 +332,7 @@ let documentationForUsers (assembly: string) =
     document
 
 /// Makes the packages that packaging/ describes, from the folders to which the projects were built.
-let makePackages (version: string) (folderOf: string -> string) (output: string) =
+let makePackages (version: string) (folderOf: string -> string -> string) (output: string) =
     let locked package =
         Regex.Match(File.ReadAllText(at "paket.lock"), $@"(?m)^    {Regex.Escape package} \((\S+)\)").Groups[1].Value
 
@@ -330,8 +341,8 @@ let makePackages (version: string) (folderOf: string -> string) (output: string)
     Directory.CreateDirectory documentation |> ignore
 
     // Those of the libraries come last: an earlier project's copies of them may be older.
-    for _, project in List.rev packed do
-        for assembly in Directory.GetFiles(at (folderOf project), "FunTrpo*.dll") do
+    for _, project, framework in List.rev packed do
+        for assembly in Directory.GetFiles(at (folderOf project framework), "FunTrpo*.dll") do
             if File.Exists(Path.ChangeExtension(assembly, ".xml")) then
                 let name = Path.ChangeExtension(Path.GetFileName assembly, ".xml")
                 (documentationForUsers assembly).Save(Path.Combine(documentation, name))
@@ -346,9 +357,10 @@ let makePackages (version: string) (folderOf: string -> string) (output: string)
               output
               $"""-p:fsharpcore={locked "FSharp.Core"}"""
               $"""-p:mathnet={locked "MathNet.Numerics"}"""
+              $"""-p:protobuf={locked "Google.Protobuf"}"""
               $"-p:documentation={documentation}"
-              for name, project in packed do
-                  $"-p:{name}={at (folderOf project)}" ]
+              for name, project, framework in packed do
+                  $"-p:{name}={at (folderOf project framework)}" ]
 
         let id = Path.GetFileNameWithoutExtension description
         printfn "%s" (Path.Combine(output, $"{id}.{version}.nupkg"))
@@ -446,19 +458,24 @@ let packBuilt version output =
     remove (at apart)
     restore ()
 
-    for _, project in packed do
+    for project in packed |> List.map (fun (_, project, _) -> project) |> List.distinct do
         quietly (
             [ "build"; $"src/{project}"; "--artifacts-path"; at apart; $"-p:Version={version}" ]
             @ [ "-p:ContinuousIntegrationBuild=true"; "-p:UseCurrentRuntimeIdentifier=false" ]
             @ release
         )
 
-    makePackages version (fun project -> $"{apart}/bin/{project}/release") output
+    /// Only a project for several frameworks has a folder for each.
+    let folderOf project framework =
+        let built = $"{apart}/bin/{project}/release"
+        if Directory.Exists(at built) then built else $"{built}_{framework}"
+
+    makePackages version folderOf output
 
 /// Packages of what the last build left, whatever its version: quick, to try them.
 let packAsBuilt version output =
-    let lastBuilt project =
-        let folder = at (Path.Combine("src", project, "bin", "Release"))
+    let lastBuilt project (framework: string) =
+        let folder = at (Path.Combine("src", project, "bin", "Release", framework))
 
         if not (Directory.Exists folder) then
             fail $"{folder} is not there: build first."
@@ -487,7 +504,13 @@ let documentation = "artifacts/docs"
 /// The guide pages and the reference as a site that can stand anywhere: every link is relative, and leads somewhere.
 let docs () =
     let projects =
-        [ "FunTrpo"; "FunTrpo.Environments"; "FunTrpo.Exact"; "FunTrpo.CSharp"; "FunTrpo.Kernels" ]
+        [ "FunTrpo"
+          "FunTrpo.Environments"
+          "FunTrpo.Exact"
+          "FunTrpo.CSharp"
+          "FunTrpo.Onnx"
+          "FunTrpo.Inference"
+          "FunTrpo.Kernels" ]
 
     let file project = Directory.GetFiles(at $"src/{project}", "*proj") |> Array.exactlyOne
     let site = at documentation
@@ -648,10 +671,10 @@ let help () =
   train      run `funtrpo train` with the arguments
   resume     run `funtrpo resume` with the arguments
   evaluate   run `funtrpo evaluate` with the arguments
+  export     run `funtrpo export` with the arguments
   bench      measure the speed against the machine and PyTorch; --quick is rough, --json FILE and --markdown FILE keep the numbers,
              --shape 376-256-256-17 --family gaussian --batch 4096 measures your own, micro runs BenchmarkDotNet
-  pack       make the packages FunTrpo, FunTrpo.CSharp, FunTrpo.Exact and FunTrpo.Tool in artifacts/, their version from the last git
-             tag (v1.2.3); --version and --output say otherwise, --as-built takes what the last build left
+  pack       make the packages of packaging/ in artifacts/, their version from the last git tag (v1.2.3); --version and --output say otherwise, --as-built takes what the last build left
   docs       build the guide pages and the API reference into artifacts/docs
   format     format all F# and C#
   check      check format, lint and packages, and change nothing
@@ -677,7 +700,7 @@ let start arguments =
     | "bench" :: rest -> bench rest
     | "torture" :: rest -> torture rest
     | "fuzz" :: rest -> fuzz rest
-    | ("train" | "resume" | "evaluate") :: _ -> command arguments
+    | ("train" | "resume" | "evaluate" | "export") :: _ -> command arguments
     | "pack" :: rest -> pack None (at "artifacts") false rest
     | [ "docs" ] -> docs ()
     | [ "format" ] -> format ()
@@ -694,6 +717,7 @@ let start arguments =
               "train"
               "resume"
               "evaluate"
+              "export"
               "bench"
               "pack"
               "docs"

@@ -29,6 +29,10 @@ let private environment file = faultsIn [ "agrees with Gymnasium"; "edges" ] $"s
 
 let private facade lists file = faultsIn lists $"src/FunTrpo.CSharp/{file}"
 
+let private onnx file = faultsIn [ "ONNX" ] $"src/FunTrpo.Onnx/{file}"
+
+let private inference file = faultsIn [ "Inference" ] $"src/FunTrpo.Inference/{file}"
+
 let private command file = faultsIn [ "Command" ] $"src/FunTrpo.Cli/{file}"
 
 let all =
@@ -709,6 +713,34 @@ let all =
               [ "Facade" ]
               "TrainingPlan.cs"
               [ slip "every evaluation has the same seed" "KeyModule.ofSeed(Seed)" "KeyModule.ofSeed(0)" ]
+
+          onnx
+              "NetworkNodes.cs"
+              [ slip
+                    "a mean is rounded to float32"
+                    "(float)(moments.Mean(i) - mean[i])"
+                    "0f * (float)(moments.Mean(i) - mean[i])"
+                slip "the table of the second choice is that of the first" "next += count" "next += 0 * count" ]
+          onnx
+              "HeadNodes.cs"
+              [ slip
+                    "exported actions are not clipped from below"
+                    "\"Max\", \"mean\", low"
+                    "\"Max\", \"mean\", \"mean\""
+                slip "exported deviations are in half-widths" "half[i] * Math.Exp" "Math.Exp" ]
+          inference
+              "Normaliser.cs"
+              [ slip "normalised observations are not clipped" "-Clip, Clip" "-1000f * Clip, 1000f * Clip" ]
+          inference "CanonicalHash.cs" [ slip "an apostrophe is hashed as it is" "\"\\\"&'+<>`\"" "\"\\\"&+<>`\"" ]
+          inference
+              "Json.cs"
+              [ slip "a name may occur twice" "return names.Add(name) ?" "return names.Add(name) || true ?" ]
+          inference
+              "GaussianHead.cs"
+              [ slip
+                    "actions of the package are clipped to half of the box"
+                    "space.LowSpan[coordinate], space.HighSpan[coordinate]"
+                    "0.5f * space.LowSpan[coordinate], 0.5f * space.HighSpan[coordinate]" ]
 
           command
               "TrainCommand.fs"

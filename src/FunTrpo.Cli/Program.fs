@@ -37,6 +37,7 @@ let main arguments =
         [ TrainCommand.command
           ResumeCommand.command
           EvaluateCommand.command
+          ExportCommand.command
           CheckCommand.command
           ListCommand.command
           ConfigCommand.command ] do

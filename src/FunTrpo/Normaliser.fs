@@ -12,7 +12,7 @@ type Normaliser =
 
 module Normaliser =
 
-    let private clip = 10f
+    let internal clip = 10f
 
     /// Added to each variance, so that a column that never varies is not divided by 0.
     let private epsilon = 1e-12
@@ -21,9 +21,9 @@ module Normaliser =
     /// this limit, a column that is always 10¹² would be divided by the rounding error of its mean.
     let private rounding = 1e-12
 
-    /// What a column is divided by.
-    let private spread (moments: Moments) column =
-        max (sqrt (moments.Variance column + epsilon)) (rounding * abs (moments.Mean column))
+    /// The factor of a column's deviations from its mean.
+    let internal scale (moments: Moments) column =
+        1.0 / max (sqrt (moments.Variance column + epsilon)) (rounding * abs (moments.Mean column))
 
     /// Writes the normalised rows of `source` to `target`. Both hold whole rows without gaps, of the width of the moments. They may be the
     /// same memory. Throws if `target` is shorter than `source`.
@@ -34,7 +34,7 @@ module Normaliser =
 
             for column in 0 .. width - 1 do
                 let mean = moments.Mean column
-                let scale = 1.0 / spread moments column
+                let scale = scale moments column
                 let mutable i = column
 
                 while i < source.Length do

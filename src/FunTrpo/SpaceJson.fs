@@ -1,6 +1,8 @@
 namespace FunTrpo
 
 open System
+open System.Buffers
+open System.Text
 open System.Text.Json
 open FunTrpo.Json
 
@@ -16,11 +18,10 @@ module internal SpaceJson =
 
         writer.WriteEndArray()
 
-    /// Writes a space as the property `name`.
-    let write (writer: Utf8JsonWriter) (name: string) space =
+    let private writeObject (writer: Utf8JsonWriter) space =
         let kind (kind: string) = writer.WriteString("kind", kind)
         let count (count: int) = writer.WriteNumber("count", count)
-        writer.WriteStartObject name
+        writer.WriteStartObject()
 
         match space with
         | Discrete alternatives ->
@@ -38,6 +39,19 @@ module internal SpaceJson =
             writeBounds writer "high" high
 
         writer.WriteEndObject()
+
+    /// Writes a space as the property `name`.
+    let write (writer: Utf8JsonWriter) (name: string) space =
+        writer.WritePropertyName name
+        writeObject writer space
+
+    /// A space as a text of its own.
+    let print space =
+        let text = ArrayBufferWriter<byte>()
+        use writer = new Utf8JsonWriter(text)
+        writeObject writer space
+        writer.Flush()
+        Encoding.UTF8.GetString text.WrittenSpan
 
     /// The bounds of a box, with `infinite` in place of null.
     let private bounds infinite name node =

@@ -86,7 +86,8 @@ let private damage =
               let twice = lines |> List.insertAt at lines[at] |> String.concat "\n"
               isSafe policy without && isSafe policy twice) ]
 
-let private oddities =
+/// Values that are seldom meant.
+let oddities =
     [ "null"
       "true"
       "-1"
@@ -209,7 +210,7 @@ let private foreign =
 let private policyFixture name = fixture [ "policies"; name ]
 
 /// Counts of which some products and sums wrap around in 32 bits.
-let private hugeCounts =
+let hugeCounts =
     Gen.frequency
         [ 3, Gen.choose (1 <<< 20, Int32.MaxValue)
           2, Gen.elements [ 16777216; 16777217; 16777223; 65536; 1 <<< 30; Int32.MaxValue; 1_000_000_000 ]

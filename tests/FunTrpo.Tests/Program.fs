@@ -128,6 +128,10 @@ let private others =
       ExactPolicySequenceTests.tests
       ExactBridgeTests.tests
       DocumentationTests.tests
+      OnnxTests.tests
+      InferenceTests.tests
+      PolicyFormatTests.tests
+      WebExampleTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])

@@ -21,6 +21,12 @@ let inFolder (body: string -> 'T) =
 /// A test that has a folder of its own.
 let inNewFolder name body = testCase name (fun () -> inFolder body)
 
+/// The path of a program, if it is here.
+let tryFindProgram (program: string) =
+    (Environment.GetEnvironmentVariable "PATH").Split Path.PathSeparator
+    |> Seq.map (fun folder -> Path.Combine(folder, program))
+    |> Seq.tryFind File.Exists
+
 /// Makes what is no regular file in a folder, as far as the system can, and calls `body` with the names: a pipe, a socket, a device, and a
 /// link to a pipe.
 let withStrangeFiles folder (body: string list -> unit) =

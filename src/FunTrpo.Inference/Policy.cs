@@ -1,0 +1,317 @@
+using System;
+using System.Buffers;
+using System.IO;
+using System.Text;
+
+namespace FunTrpo.Inference;
+
+/// <summary>
+/// A trained policy that chooses actions for observations. It is immutable, and several threads may use it at the same time. Choosing an
+/// action allocates no memory.
+/// </summary>
+/// <remarks>
+/// Pass observations as the environment returns them, one after another without gaps: if training standardised them, the policy does so
+/// too. Actions lie in the action space; continuous actions are clipped to it. An <see cref="ArithmeticException"/> is thrown if an
+/// observation is so large that the distribution of actions is not finite. The methods are those of <c>Policy</c> in FunTrpo.CSharp, and
+/// most probable actions, means and probabilities agree with it up to the rounding of float32.
+/// </remarks>
+public sealed class Policy
+{
+    private const long MaxFileSize = 1_000_000_000;
+
+    private readonly Network network;
+    private readonly Head head;
+
+    internal Policy(string environmentName, Space observations, Space actions, Network network, Head head)
+    {
+        EnvironmentName = environmentName;
+        ObservationSpace = observations;
+        ActionSpace = actions;
+        this.network = network;
+        this.head = head;
+    }
+
+    /// <summary>The name of the environment that the policy was trained on.</summary>
+    public string EnvironmentName { get; }
+
+    /// <summary>The number of numbers in one observation.</summary>
+    public int ObservationWidth => ObservationSpace.Width;
+
+    /// <summary>The observation space of the environment that the policy was trained on.</summary>
+    public Space ObservationSpace { get; }
+
+    /// <summary>The action space of the environment that the policy was trained on.</summary>
+    public Space ActionSpace { get; }
+
+    /// <summary>Reads a policy from a file.</summary>
+    /// <param name="path">
+    /// The path of a file that FunTrpo wrote (<c>policy.json</c>), of at most 1 GB. The file may come from anybody; a path that does should
+    /// not lead to a pipe, which would block.
+    /// </param>
+    /// <exception cref="InvalidDataException">The path is a folder, or the file is not a policy or is damaged.</exception>
+    /// <exception cref="IOException">The file cannot be read, or does not exist (<see cref="FileNotFoundException"/>).</exception>
+    /// <exception cref="ArgumentException">The path is not a valid file name.</exception>
+    public static Policy Load(string path)
+    {
+        Require(path, nameof(path));
+        if (Directory.Exists(path))
+        {
+            throw new InvalidDataException($"{path} is a folder, and not a file.");
+        }
+
+        try
+        {
+            using FileStream stream = new(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+            return PolicyReader.Read(WithoutMark(ReadAll(stream)));
+        }
+        catch (InvalidDataException wrong)
+        {
+            throw new InvalidDataException($"{path} is no policy: {wrong.Message}", wrong);
+        }
+        catch (UnauthorizedAccessException refused)
+        {
+            throw new IOException(refused.Message, refused);
+        }
+    }
+
+    /// <summary>Reads a policy from the text of its file, for instance from an embedded resource or a <c>TextAsset</c> of Unity.</summary>
+    /// <exception cref="InvalidDataException">The text is not a policy, or is damaged.</exception>
+    public static Policy FromJson(string json)
+    {
+        Require(json, nameof(json));
+        try
+        {
+            return PolicyReader.Read(WithoutMark(new UTF8Encoding(false, true).GetBytes(json)));
+        }
+        catch (EncoderFallbackException wrong)
+        {
+            throw new InvalidDataException("It is not text.", wrong);
+        }
+    }
+
+    /// <summary>Returns the index of the most probable action for one observation, if actions are discrete.</summary>
+    /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
+    public int Act(ReadOnlySpan<float> observation)
+    {
+        Span<int> action = stackalloc int[1];
+        RequireIndex();
+        Act(observation, action);
+        return action[0];
+    }
+
+    /// <summary>Writes the most probable action for each row of observations as indices, if actions are not continuous.</summary>
+    /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
+    /// <param name="actions">For each row, as many indices as the action space is wide.</param>
+    /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
+    public void Act(ReadOnlySpan<float> observations, Span<int> actions) => ActByIndex(observations, null, actions);
+
+    /// <summary>Writes the most probable action for each row of observations as numbers.</summary>
+    /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
+    /// <param name="actions">For each row, as many numbers as the action space is wide.</param>
+    public void Act(ReadOnlySpan<float> observations, Span<float> actions) => Act(observations, null, actions);
+
+    /// <summary>Returns the index of an action sampled from the policy for one observation, if actions are discrete.</summary>
+    /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
+    public int Sample(ReadOnlySpan<float> observation, Random random)
+    {
+        Span<int> action = stackalloc int[1];
+        RequireIndex();
+        Sample(observation, random, action);
+        return action[0];
+    }
+
+    /// <summary>Samples an action for each row of observations and writes the actions as indices, if actions are not continuous.</summary>
+    /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
+    /// <param name="random">The generator from which the actions are drawn. One thread at a time may use a generator.</param>
+    /// <param name="actions">For each row, as many indices as the action space is wide.</param>
+    /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
+    public void Sample(ReadOnlySpan<float> observations, Random random, Span<int> actions)
+    {
+        Require(random, nameof(random));
+        ActByIndex(observations, random, actions);
+    }
+
+    /// <summary>Samples an action for each row of observations and writes the actions as numbers.</summary>
+    /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
+    /// <param name="random">The generator from which the actions are drawn. One thread at a time may use a generator.</param>
+    /// <param name="actions">For each row, as many numbers as the action space is wide.</param>
+    public void Sample(ReadOnlySpan<float> observations, Random random, Span<float> actions)
+    {
+        Require(random, nameof(random));
+        Act(observations, random, actions);
+    }
+
+    /// <summary>Returns the distribution of actions for one observation. The result is allocated.</summary>
+    public ActionDistribution Distribution(ReadOnlySpan<float> observation)
+    {
+        RequireObservation(observation);
+        float[] outputs = new float[network.Outputs];
+        network.Forward(observation, outputs);
+        RequireFinite(outputs);
+        return head.Distribution(outputs);
+    }
+
+    /// <summary>Returns the environment's name and the spaces in one line.</summary>
+    public override string ToString() =>
+        $"Policy for {EnvironmentName}: observations {ObservationSpace}, actions {ActionSpace}";
+
+    private static byte[] ReadAll(FileStream stream)
+    {
+        if (!stream.CanSeek || stream.Length == 0)
+        {
+            throw new InvalidDataException("It is empty, or no regular file.");
+        }
+
+        if (stream.Length > MaxFileSize)
+        {
+            throw new InvalidDataException($"It has {stream.Length} bytes, and at most {MaxFileSize} are read.");
+        }
+
+        byte[] bytes = new byte[stream.Length];
+        int count = 0;
+        int read;
+        do
+        {
+            read = stream.Read(bytes, count, bytes.Length - count);
+            count += read;
+        } while (read > 0);
+
+        Array.Resize(ref bytes, count);
+        return bytes;
+    }
+
+    /// <summary>The bytes without the mark of their encoding.</summary>
+    private static ReadOnlyMemory<byte> WithoutMark(byte[] bytes)
+    {
+        bool isMarked = bytes.Length >= 3 && bytes[0] == 0xEF && bytes[1] == 0xBB && bytes[2] == 0xBF;
+        return bytes.AsMemory(isMarked ? 3 : 0);
+    }
+
+    private void ActByIndex(ReadOnlySpan<float> observations, Random? random, Span<int> actions)
+    {
+        if (ActionSpace.Kind == SpaceKind.Box)
+        {
+            throw new InvalidOperationException(
+                $"The actions of this policy, {ActionSpace}, are no indices: take a span of float."
+            );
+        }
+
+        float[] numbers = ArrayPool<float>.Shared.Rent(actions.Length);
+        try
+        {
+            Act(observations, random, numbers.AsSpan(0, actions.Length));
+            for (int i = 0; i < actions.Length; i++)
+            {
+                actions[i] = (int)numbers[i];
+            }
+        }
+        finally
+        {
+            ArrayPool<float>.Shared.Return(numbers);
+        }
+    }
+
+    /// <summary>Writes the most probable action for each row, or one that is drawn with the generator.</summary>
+    private void Act(ReadOnlySpan<float> observations, Random? random, Span<float> actions)
+    {
+        int rows = Math.DivRem(observations.Length, ObservationWidth, out int rest);
+        if (rest != 0 || actions.Length != (long)rows * ActionSpace.Width)
+        {
+            throw new ArgumentException(
+                $"There are {observations.Length} numbers for observations of {ObservationWidth}, and room for {actions.Length} for actions of {ActionSpace.Width}.",
+                nameof(observations)
+            );
+        }
+
+        float[] rented = ArrayPool<float>.Shared.Rent(network.Outputs);
+        try
+        {
+            Span<float> outputs = rented.AsSpan(0, network.Outputs);
+            for (int row = 0; row < rows; row++)
+            {
+                ReadOnlySpan<float> observation = observations.Slice(row * ObservationWidth, ObservationWidth);
+                Span<float> action = actions.Slice(row * ActionSpace.Width, ActionSpace.Width);
+                RequireObservation(observation);
+                network.Forward(observation, outputs);
+                RequireFinite(outputs);
+                Choose(outputs, random, action);
+                RequireFinite(action);
+            }
+        }
+        finally
+        {
+            ArrayPool<float>.Shared.Return(rented);
+        }
+    }
+
+    private void Choose(ReadOnlySpan<float> outputs, Random? random, Span<float> action)
+    {
+        if (random is null)
+        {
+            head.Mode(outputs, action);
+        }
+        else
+        {
+            head.Sample(outputs, random, action);
+        }
+    }
+
+    /// <summary>Throws unless this is one observation that a network can take: indices of the space, or finite numbers.</summary>
+    private void RequireObservation(ReadOnlySpan<float> observation)
+    {
+        if (observation.Length != ObservationWidth)
+        {
+            throw new ArgumentException(
+                $"It has {observation.Length} numbers, and must have {ObservationWidth}.",
+                nameof(observation)
+            );
+        }
+
+        for (int i = 0; i < observation.Length; i++)
+        {
+            float number = observation[i];
+            bool isValid = ObservationSpace.HasIndices
+                ? number >= 0f && number < ObservationSpace.Count(i) && number == MathF.Floor(number)
+                : float.IsFinite(number);
+            if (!isValid)
+            {
+                throw new ArgumentException(
+                    FormattableString.Invariant($"{number} is not finite, or not an index of {ObservationSpace}."),
+                    nameof(observation)
+                );
+            }
+        }
+    }
+
+    /// <summary>Throws if a distribution or an action is not finite.</summary>
+    private static void RequireFinite(ReadOnlySpan<float> numbers)
+    {
+        foreach (float number in numbers)
+        {
+            if (!float.IsFinite(number))
+            {
+                throw new ArithmeticException(
+                    "The policy gives no finite action distribution for this observation: the numbers of one or of both are too large."
+                );
+            }
+        }
+    }
+
+    private void RequireIndex()
+    {
+        if (ActionSpace.Kind != SpaceKind.Discrete)
+        {
+            throw new InvalidOperationException(
+                $"An action of this policy is not one index: it is {ActionSpace}, written to a span."
+            );
+        }
+    }
+
+    private static void Require(object? value, string name)
+    {
+        if (value is null)
+        {
+            throw new ArgumentNullException(name);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+using System.IO;
+
+namespace FunTrpo.Inference;
+
+/// <summary>Reads the spaces of a policy's file.</summary>
+internal static class SpaceReader
+{
+    /// <summary>Returns the space of a member, such as <c>actionSpace</c>.</summary>
+    public static Space Read(JsonNode root, string name)
+    {
+        JsonNode node = root[name];
+        return node.Text("kind") switch
+        {
+            "Discrete" => Counted(SpaceKind.Discrete, name, node.Integer("count")),
+            "MultiBinary" => Space.OfSwitches(AtMost(name, node.Integer("count"))),
+            "MultiDiscrete" => Counted(SpaceKind.MultiDiscrete, name, node.Integers("counts")),
+            "Box" => Bounded(
+                name,
+                node.Bounds("low", float.NegativeInfinity),
+                node.Bounds("high", float.PositiveInfinity)
+            ),
+            string kind => throw new InvalidDataException($"Its {name} is of the unknown kind {kind}."),
+        };
+    }
+
+    private static Space Counted(SpaceKind kind, string name, params int[] counts)
+    {
+        if (counts.Length == 0)
+        {
+            throw new InvalidDataException($"Its {name} has no elements.");
+        }
+
+        foreach (int count in counts)
+        {
+            AtMost(name, count);
+        }
+
+        return Space.OfCounts(kind, counts);
+    }
+
+    private static int AtMost(string name, int count) =>
+        count is >= 1 and <= Space.MaxCount
+            ? count
+            : throw new InvalidDataException($"Its {name} has {count} alternatives, or numbers.");
+
+    private static Space Bounded(string name, float[] low, float[] high)
+    {
+        if (low.Length == 0 || low.Length != high.Length)
+        {
+            throw new InvalidDataException($"Its {name} has corners of {low.Length} and {high.Length} numbers.");
+        }
+
+        for (int i = 0; i < low.Length; i++)
+        {
+            bool holdsNumber = low[i] <= high[i] && low[i] < float.PositiveInfinity && high[i] > float.NegativeInfinity;
+            if (!holdsNumber)
+            {
+                throw new InvalidDataException(
+                    $"Its {name} has no finite number between the bounds of coordinate {i}."
+                );
+            }
+        }
+
+        return Space.OfBounds(low, high);
+    }
+}

@@ -1,0 +1,160 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using Core = FunTrpo;
+
+namespace FunTrpo.Onnx;
+
+/// <summary>
+/// The nodes from the outputs of the network to the outputs of the model, as <c>Distribution.fs</c> and <c>Policy.fs</c> compute them.
+/// </summary>
+internal static class HeadNodes
+{
+    /// <summary>What the network's outputs are called.</summary>
+    public static string NetworkOutput(Core.Policy policy)
+    {
+        bool isContinuous = policy.ActionSpace.IsBox;
+        return !isContinuous ? "logits"
+            : policy.IsScaled ? "drawnMean"
+            : "mean";
+    }
+
+    /// <summary>Adds the nodes after the network, and the outputs.</summary>
+    public static void Add(GraphBuilder graph, Core.Actor actor)
+    {
+        switch (actor.Policy.ActionSpace)
+        {
+            case Core.Space.Box box:
+                AddGaussian(graph, actor, box);
+                break;
+            case Core.Space.MultiBinary switches:
+                AddSwitches(graph, switches.count);
+                break;
+            case Core.Space.MultiDiscrete choices:
+                AddChoices(graph, [.. choices.counts.Select(count => (long)count)]);
+                break;
+            case Core.Space.Discrete choice:
+                AddChoices(graph, [choice.count]);
+                break;
+        }
+    }
+
+    /// <summary>Several choices, each with a softmax over logits of its own. The logits are ordered choice after choice.</summary>
+    private static void AddChoices(GraphBuilder graph, long[] counts)
+    {
+        if (counts.Length == 1)
+        {
+            AddChoice(graph, "logits", "probabilities", "action");
+        }
+        else
+        {
+            string[] logits = Names("logits");
+            string[] probabilities = Names("probabilities");
+            string[] actions = Names("action");
+            graph.SplitColumns("logits", logits, counts);
+            for (int i = 0; i < counts.Length; i++)
+            {
+                AddChoice(graph, logits[i], probabilities[i], actions[i]);
+            }
+
+            graph.Node("probabilities", "Concat", probabilities, ("axis", 1));
+            graph.Node("action", "Concat", actions, ("axis", 1));
+        }
+
+        AddOutputs(graph, counts.Length, counts.Sum());
+
+        string[] Names(string name) => [.. counts.Select((_, i) => $"{name}.{i}")];
+    }
+
+    private static void AddChoice(GraphBuilder graph, string logits, string probabilities, string action)
+    {
+        graph.Node(probabilities, "Softmax", [logits], ("axis", 1));
+        // The first of the largest logits, as in Distribution.fs.
+        graph.Node(action, "ArgMax", [logits], ("axis", 1), ("keepdims", 1));
+    }
+
+    /// <summary>Independent switches: choices of two alternatives each, so many that they are not split.</summary>
+    private static void AddSwitches(GraphBuilder graph, long count)
+    {
+        string pairs = graph.Node("pairs", "Reshape", "logits", graph.Integers("pairs.shape", -1, count, 2));
+        string softmax = graph.Node("pairs.softmax", "Softmax", [pairs], ("axis", 2));
+        graph.Node("probabilities", "Reshape", softmax, graph.Integers("probabilities.shape", -1, 2 * count));
+        graph.Node("action", "ArgMax", [pairs], ("axis", 2), ("keepdims", 0));
+        AddOutputs(graph, count, 2 * count);
+    }
+
+    private static void AddOutputs(GraphBuilder graph, long actions, long logits)
+    {
+        graph.IndexOutput("action", actions, "The most probable action: an index for each choice");
+        graph.Output("logits", logits, "The logits of the alternatives, choice after choice");
+        graph.Output("probabilities", logits, "The probabilities of the alternatives, choice after choice");
+    }
+
+    /// <summary>Independent normal distributions, in the units of the action space. The action is the mean, clipped to the space.</summary>
+    private static void AddGaussian(GraphBuilder graph, Core.Actor actor, Core.Space.Box box)
+    {
+        int width = box.low.Length;
+        (float[] middle, float[] half) = Units(actor.Policy, box);
+        if (actor.Policy.IsScaled)
+        {
+            string scaled = graph.Node("scaledMean", "Mul", "drawnMean", graph.Constant("halfWidth", half, width));
+            graph.Node("mean", "Add", scaled, graph.Constant("middle", middle, width));
+        }
+
+        string low = graph.Constant("low", Finite(box.low), width);
+        string high = graph.Constant("high", Finite(box.high), width);
+        graph.Node("action", "Min", graph.Node("atLeastLow", "Max", "mean", low), high);
+
+        string deviations = graph.Constant("deviations", Deviations(actor, half), 1, width);
+        graph.Node("std", "Expand", deviations, graph.Node("mean.shape", "Shape", "mean"));
+
+        graph.Output("action", width, "The most probable action: the mean, clipped to the action space");
+        graph.Output("mean", width, "The mean of each coordinate, in its own unit");
+        graph.Output("std", width, "The standard deviation of each coordinate before clipping, in its own unit");
+    }
+
+    /// <summary>
+    /// The middle and half the width of each coordinate, which map drawn actions to the units of the space: 0 and 1 if actions are not
+    /// scaled, or a bound is infinite. Computed in float64, because the width may exceed float32.
+    /// </summary>
+    private static (float[] Middle, float[] Half) Units(Core.Policy policy, Core.Space.Box box)
+    {
+        float[] middle = new float[box.low.Length];
+        float[] half = new float[box.low.Length];
+        for (int i = 0; i < middle.Length; i++)
+        {
+            double low = box.low.Span[i];
+            double high = box.high.Span[i];
+            bool isScaled = policy.IsScaled && double.IsFinite(low) && double.IsFinite(high);
+            middle[i] = isScaled ? (float)(0.5 * (low + high)) : 0f;
+            half[i] = isScaled ? (float)(0.5 * (high - low)) : 1f;
+        }
+
+        return (middle, half);
+    }
+
+    private static float[] Deviations(Core.Actor actor, float[] half)
+    {
+        ReadOnlySpan<float> logSigmas = PolicyModule.logSigmas(actor.Policy, actor.Parameters).Span;
+        float[] deviations = new float[half.Length];
+        for (int i = 0; i < half.Length; i++)
+        {
+            double deviation = half[i] * Math.Exp(Core.Distribution.boundLogSigma(logSigmas[i]));
+            deviations[i] = (float)Math.Min(deviation, float.MaxValue);
+        }
+
+        return deviations;
+    }
+
+    /// <summary>Bounds with the largest float32 in place of an infinity, which not every engine has.</summary>
+    private static float[] Finite(Core.Vector bounds)
+    {
+        float[] finite = bounds.Span.ToArray();
+        for (int i = 0; i < finite.Length; i++)
+        {
+            finite[i] = Math.Clamp(finite[i], float.MinValue, float.MaxValue);
+        }
+
+        return finite;
+    }
+}

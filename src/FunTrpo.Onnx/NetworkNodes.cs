@@ -1,0 +1,165 @@
+using System;
+using System.Globalization;
+using FunTrpo.Kernels;
+using Core = FunTrpo;
+
+namespace FunTrpo.Onnx;
+
+/// <summary>The nodes from an observation to the outputs of the network, as <c>Normaliser.fs</c> and <c>Architecture.fs</c> compute them.</summary>
+internal static class NetworkNodes
+{
+    /// <summary>Adds the nodes of the normaliser. Returns what the network reads.</summary>
+    /// <remarks>
+    /// clip((x − mean) · scale) is computed in float64 by the library, and in float32 here, because Unity's engine has no float64. So the mean is
+    /// a sum of two float32 numbers, of which the first is subtracted first: x − mean is then as exact as float32 can hold it, even if
+    /// the mean is much larger than the deviations.
+    /// </remarks>
+    /// <exception cref="NotSupportedException">A mean is beyond float32.</exception>
+    public static string Normalise(GraphBuilder graph, Core.Normaliser normaliser, string observation)
+    {
+        if (normaliser is not Core.Normaliser.Standardise { Item: { Count: > 0 } moments })
+        {
+            return observation;
+        }
+
+        float[] mean = new float[moments.Width];
+        float[] rest = new float[moments.Width];
+        float[] scale = new float[moments.Width];
+        for (int i = 0; i < moments.Width; i++)
+        {
+            mean[i] = (float)moments.Mean(i);
+            rest[i] = (float)(moments.Mean(i) - mean[i]);
+            scale[i] = (float)NormaliserModule.scale(moments, i);
+            if (!float.IsFinite(mean[i]))
+            {
+                throw new NotSupportedException(
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"The mean of column {i} of the observations is {moments.Mean(i)}, and an ONNX model holds float32."
+                    )
+                );
+            }
+        }
+
+        string deviation = graph.Node(
+            "deviation",
+            "Sub",
+            observation,
+            graph.Constant("mean.float32", mean, mean.Length)
+        );
+        string exact = graph.Node("deviation.exact", "Sub", deviation, graph.Constant("mean.rest", rest, rest.Length));
+        string scaled = graph.Node("deviation.scaled", "Mul", exact, graph.Constant("scale", scale, scale.Length));
+        string low = graph.Constant("clip.low", [-NormaliserModule.clip]);
+        string high = graph.Constant("clip.high", [NormaliserModule.clip]);
+        return graph.Node("normalised", "Clip", scaled, low, high);
+    }
+
+    /// <summary>
+    /// Adds the nodes of the hidden layers and of the linear layer after them, whose outputs get the name <paramref name="output"/>. The
+    /// parameters that depend on no observation are not among these outputs.
+    /// </summary>
+    public static void Network(GraphBuilder graph, Core.Actor actor, string observation, string output)
+    {
+        Core.Space space = actor.Policy.ObservationSpace;
+        (long outputs, _) = Core.Distribution.sizes(actor.Policy.ActionSpace);
+        ReadOnlySpan<float> parameters = actor.Parameters.Span;
+        string current = observation;
+        long inputs = SpaceModule.inputCount(space);
+        int number = 1;
+        foreach (Core.HiddenLayer layer in actor.Policy.Architecture)
+        {
+            current = Layer($"hidden{number}", layer.units, parameters, out parameters);
+            current = Activate(graph, layer.activation, current);
+            inputs = layer.units;
+            number++;
+        }
+
+        _ = Layer(output, outputs, parameters, out _);
+
+        string Layer(string name, long units, ReadOnlySpan<float> parameters, out ReadOnlySpan<float> rest) =>
+            number == 1 && SpaceModule.hasIndices(space)
+                ? Embedding(graph, space, current, name, units, parameters, out rest)
+                : Dense(graph, current, name, inputs, units, parameters, out rest);
+    }
+
+    /// <summary>W x + b. The parameters are W, input by input, and then b.</summary>
+    private static string Dense(
+        GraphBuilder graph,
+        string input,
+        string name,
+        long inputs,
+        long outputs,
+        ReadOnlySpan<float> parameters,
+        out ReadOnlySpan<float> rest
+    )
+    {
+        int weights = checked((int)(inputs * outputs));
+        int biases = (int)outputs;
+        rest = parameters[(weights + biases)..];
+        return graph.Node(
+            name,
+            "Gemm",
+            input,
+            graph.Constant($"{name}.weights", parameters[..weights], inputs, outputs),
+            graph.Constant($"{name}.biases", parameters.Slice(weights, biases), outputs)
+        );
+    }
+
+    /// <summary>The sum of the rows of the indices of an observation. The tables of its columns follow one another in the parameters.</summary>
+    private static string Embedding(
+        GraphBuilder graph,
+        Core.Space space,
+        string observation,
+        string name,
+        long outputs,
+        ReadOnlySpan<float> parameters,
+        out ReadOnlySpan<float> rest
+    )
+    {
+        const int Int64 = (int)Messages.TensorProto.Types.DataType.Int64;
+        long rows = SpaceModule.inputCount(space);
+        int size = checked((int)(rows * outputs));
+        rest = parameters[size..];
+        string table = graph.Constant($"{name}.table", parameters[..size], rows, outputs);
+        string index = graph.Node("index", "Cast", [observation], ("to", Int64));
+        string row = graph.Node("row", "Add", index, graph.Integers("firstRows", FirstRows(space)));
+        string vectors = graph.Node($"{name}.rows", "Gather", [table, row], ("axis", 0));
+        return graph.Node(name, "ReduceSum", [vectors, graph.Integers("columns", 1)], ("keepdims", 0));
+    }
+
+    /// <summary>The row of the table at which each column's indices begin.</summary>
+    private static long[] FirstRows(Core.Space space)
+    {
+        if (space is not Core.Space.MultiDiscrete choices)
+        {
+            return [0];
+        }
+
+        long[] first = new long[choices.counts.Length];
+        long next = 0;
+        int column = 0;
+        foreach (int count in choices.counts)
+        {
+            first[column++] = next;
+            next += count;
+        }
+
+        return first;
+    }
+
+    private static string Activate(GraphBuilder graph, Activation activation, string input) =>
+        activation switch
+        {
+            Activation.Identity => input,
+            Activation.Swish => graph.Node($"{input}.swish", "Mul", input, Simple(graph, "Sigmoid", input)),
+            Activation.Tanh => Simple(graph, "Tanh", input),
+            Activation.Relu => Simple(graph, "Relu", input),
+            Activation.Sigmoid => Simple(graph, "Sigmoid", input),
+            Activation.Elu => Simple(graph, "Elu", input),
+            Activation.Softplus => Simple(graph, "Softplus", input),
+            _ => throw new ArgumentOutOfRangeException(nameof(activation), activation, null),
+        };
+
+    private static string Simple(GraphBuilder graph, string operation, string input) =>
+        graph.Node($"{input}.{operation}", operation, input);
+}

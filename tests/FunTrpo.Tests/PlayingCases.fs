@@ -1,0 +1,154 @@
+/// Policies of every kind as training leaves them, with observations to play: what every program that plays a policy must agree on.
+module FunTrpo.Tests.PlayingCases
+
+open System
+open FunTrpo
+open FunTrpo.Kernels
+
+type Case =
+    {
+        Name: string
+        Saved: SavedPolicy
+        /// Rows of raw observations that a policy can act on.
+        Observations: Matrix
+    }
+
+/// What the coordinates of actions are counted in: half the width of a coordinate, if the policy scales it.
+let unitsOf (saved: SavedPolicy) =
+    match saved.ActionSpace with
+    | Box(low, high) when saved.Actor.Policy.IsScaled ->
+        [| for i in 0 .. low.Length - 1 do
+               let half = 0.5 * (float high[i] - float low[i])
+               if Double.IsFinite half then half else 1.0 |]
+    | _ -> [| 1.0 |]
+
+let private normals name count key = Key.normals count (Key.named name key)
+
+/// Observations of a box whose columns differ: the second is far from 0 for its deviation, and the last is always the same.
+let private means = [| 0.0; 1000.1; -3.0; 0.25 |]
+let private deviations = [| 1.0; 0.01; 20.0; 0.0 |]
+
+let private moments =
+    Moments.create 5000.0 means (deviations |> Array.map (fun deviation -> 5000.0 * deviation * deviation))
+
+let private width = means.Length
+
+type private Seen =
+    | Standardised
+    | Raw
+    | Indexed of Space
+    | Switched
+
+let private spaceOf seen =
+    match seen with
+    | Standardised -> Space.box width Double.NegativeInfinity Double.PositiveInfinity
+    | Raw -> Space.box width -1.0 1.0
+    | Indexed space -> space
+    | Switched -> MultiBinary 3
+
+/// Rows of observations. Of those that are standardised, some are far beyond what is clipped, up to the largest float32.
+let private observationsOf seen rows key =
+    match seen with
+    | Indexed _
+    | Switched ->
+        let space = spaceOf seen
+        let key = Key.named "observations" key
+        Matrix.ofRows (Array.init rows (fun i -> Vector.toArray (Space.sample space (Key.at (int64 i) key))))
+    | Raw
+    | Standardised ->
+        let numbers = normals "observations" (rows * width) key
+
+        Matrix.init rows width (fun row column ->
+            let number = numbers[row * width + column]
+
+            match seen with
+            | Standardised when row % 50 = 1 && (row / 50 + column) % 3 = 0 ->
+                MathF.CopySign(Single.MaxValue, float32 number)
+            | Standardised when row % 10 = 2 -> float32 (means[column] + 20.0 * number * (deviations[column] + 1.0))
+            | Standardised -> float32 (means[column] + number * deviations[column])
+            | _ -> float32 (3.0 * number))
+
+/// Parameters as large as those of a network that has learned: layer by layer, normal random numbers for as many inputs.
+let private parametersOf (policy: Policy) key =
+    let inputs = int (Space.inputCount policy.ObservationSpace)
+    let struct (outputs, _) = Distribution.sizes policy.ActionSpace
+    let sizes = inputs :: Architecture.units policy.Architecture @ [ int outputs ]
+    let hasBiases layer = layer > 0 || not (Space.hasIndices policy.ObservationSpace)
+
+    let scales =
+        [ for layer, (inputs, outputs) in List.indexed (List.pairwise sizes) do
+              let isTable = layer = 0 && Space.hasIndices policy.ObservationSpace
+              yield! List.replicate (inputs * outputs) (if isTable then 1.0 else 1.5 / sqrt (float inputs))
+
+              if hasBiases layer then
+                  yield! List.replicate outputs 0.3 ]
+
+    let numbers = normals "parameters" policy.Network.ParameterCount key
+    let scales = Array.ofList scales
+    Vector.init numbers.Length (fun i -> float32 (numbers[i] * if i < scales.Length then scales[i] else 0.5))
+
+let private heads =
+    [ "choice", Discrete 5, false
+      "choices", MultiDiscrete [ 3; 1; 7 ], false
+      "switches", MultiBinary 4, false
+      "box", Space.box 2 -2.0 2.0, false
+      // Narrow and far from 0, as wide as float32, and open on one side.
+      "scaled box",
+      Box(
+          Vector.ofArray [| -2f; 999f; Single.MinValue; 0f |],
+          Vector.ofArray [| 2f; 1001f; Single.MaxValue; Single.PositiveInfinity |]
+      ),
+      true ]
+
+let private networks =
+    [ "no layers", []
+      "64, 64 tanh", Architecture.uniform [ 64; 64 ] Activation.Tanh
+      "mixed", [ HiddenLayer.Dense(17, Activation.Softplus); HiddenLayer.Dense(5, Activation.Identity) ]
+      for name, activation in Architecture.activations do
+          $"12 {name}", Architecture.uniform [ 12 ] activation ]
+
+let private seen =
+    [ "standardised", Standardised
+      "raw", Raw
+      "index", Indexed(Discrete 6)
+      "indices", Indexed(MultiDiscrete [ 4; 2; 3 ])
+      "switches", Switched ]
+
+/// Every network with every head on standardised observations, and every kind of observations with every head. `rows` is the number of
+/// observations of each case.
+let all rows =
+    [ for networkName, architecture in networks do
+          for seenName, seen in seen do
+              for headName, actionSpace, isScaled in heads do
+                  if seen = Standardised || architecture.Length <> 1 then
+                      let name = $"{seenName} → {networkName} → {headName}"
+                      let key = Key.named name (Key.ofSeed 1L)
+                      let policy = Policy.create architecture 0.0 isScaled (spaceOf seen) actionSpace
+
+                      let actor =
+                          { Policy = policy
+                            Parameters = parametersOf policy key
+                            Normaliser = if seen = Standardised then Standardise moments else Unnormalised }
+
+                      { Name = name
+                        Saved = { Environment = "Case-v0"; Actor = actor }
+                        Observations = observationsOf seen rows key } ]
+
+/// The largest number, for each observation, that the last layer of the case's network multiplies with its weights. What rounding does to
+/// outputs is proportional to it.
+let scales (case: Case) =
+    let actor = case.Saved.Actor
+    let normalised = Normaliser.apply actor.Normaliser case.Observations
+    let space = actor.Policy.ObservationSpace
+
+    let last =
+        match List.rev actor.Policy.Architecture with
+        | [] -> normalised
+        | HiddenLayer.Dense(units, activation) :: earlier ->
+            let network = Architecture.network space 1.0 units 0 0.0 (List.rev earlier)
+            let outputs = Network.forward network (actor.Parameters.Slice(0, network.ParameterCount)) normalised
+            let values = outputs.Memory.ToArray()
+            Activations.Apply(activation, values.AsSpan(), Span.Empty)
+            Matrix.adopt outputs.Rows outputs.Columns values
+
+    Array.init last.Rows (fun row -> float (last.Row(row).ToArray() |> Array.map abs |> Array.max))
