@@ -47,10 +47,10 @@ public sealed record Scores
 
     /// <summary>The 95 % confidence interval of the mean, by the bootstrap. It depends on the returns alone.</summary>
     /// <exception cref="ArgumentException">There are no returns.</exception>
-    public (double Low, double High) MeanInterval()
+    public ConfidenceInterval MeanInterval()
     {
         Core.Interval interval = Core.Statistics.meanInterval([.. Returns]);
-        return (interval.Low, interval.High);
+        return new(interval.Low, interval.High);
     }
 
     /// <summary>The smallest return.</summary>
@@ -73,3 +73,8 @@ public sealed record Scores
         init => field = ValueList.Of(value);
     } = ValueList.Of<int>([]);
 }
+
+/// <summary>A confidence interval.</summary>
+/// <param name="Low">The lower end.</param>
+/// <param name="High">The upper end.</param>
+public sealed record ConfidenceInterval(double Low, double High);
