@@ -97,8 +97,9 @@ let private removed =
       inNewFolder "ends a run with a message, and what was saved goes on elsewhere" (fun folder ->
           let elsewhere = Path.Combine(folder, "elsewhere")
 
+          // A checkpoint that is written at that moment may have its name, but is not confirmed.
           disturbed folder (train "50M" "run") "checkpoint" (fun run -> Directory.Move(run, elsewhere))
-          |> expectStopped [ Path.Combine("run", "checkpoint") + " could not be written"; notThere ]
+          |> expectStopped [ Path.Combine("run", "checkpoint"); notThere ]
 
           let state = Path.Combine(elsewhere, "checkpoint")
           Expect.equal (Checkpoint.origin state |> expectOk).Environment "CartPole-v1" "the last checkpoint"
