@@ -93,6 +93,7 @@ let private others =
       HostileNumericsTests.tests
       HostileStepTests.tests
       StatisticsTests.tests
+      LongRunTests.tests
       EvaluationTests.tests
       PictureTests.tests
       EvaluationHistoryTests.tests
