@@ -18,6 +18,14 @@ type PageSetting =
         Preset: string
     }
 
+/// An episode of the trained policy, or why there is none.
+type PageEpisode =
+    | Recorded of Recording
+    /// The environment does not draw its states.
+    | NotDrawn
+    /// The episode failed, for this reason.
+    | NotRecorded of reason: string
+
 /// What the report page of a run shows.
 type ReportPage =
     {
@@ -30,8 +38,7 @@ type ReportPage =
         /// Empty if the policy was not evaluated while it trained.
         Evaluations: EvaluationPoint list
         Settings: PageSetting list
-        /// An episode of the policy, if there is one.
-        Episode: Recording option
+        Episode: PageEpisode
     }
 
 /// The report page of a run: one HTML file with all that it needs. It loads nothing from anywhere.
@@ -89,12 +96,19 @@ module ReportPage =
         items |> List.iter (write writer)
         writer.WriteEndArray()
 
+    /// The episode, if all of its states are drawn.
+    let private drawnEpisode page =
+        match page.Episode with
+        | Recorded recording when EpisodeJson.isDrawn recording -> Some recording
+        | _ -> None
+
     let private episodeText page =
         match page.Episode with
-        | Some recording when EpisodeJson.isDrawn recording ->
-            "An episode with the most probable actions of the trained policy. It does not belong to the training."
+        | Recorded recording when EpisodeJson.isDrawn recording ->
+            "An episode with the most probable actions of the trained policy."
+        | NotRecorded reason -> $"The policy could not be shown: {reason}"
         | _ ->
-            $"{page.Environment} does not draw its states. An environment that implements PicturedEnvironment is shown here while the policy plays."
+            $"{page.Environment} does not draw its states. If it implemented PicturedEnvironment, the policy would play here."
 
     let private isChanged (setting: PageSetting) = setting.Value <> setting.Preset
 
@@ -114,8 +128,7 @@ module ReportPage =
             writeAll writer "settings" writeSetting (changed @ others)
             writer.WriteString("episodeText", episodeText page)
 
-            page.Episode
-            |> Option.filter EpisodeJson.isDrawn
+            drawnEpisode page
             |> Option.iter (fun recording ->
                 writer.WritePropertyName "episode"
                 EpisodeJson.write writer recording)
