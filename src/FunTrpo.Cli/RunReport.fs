@@ -35,8 +35,8 @@ let private verdict goal (summary: RunFiles.Summary) =
     | None -> $"Trained without a goal, {ending}."
 
 let private facts (summary: RunFiles.Summary) =
-    [ "Mean return, last 100 episodes", decimalOrNone summary.MeanReturn100
-      "Best mean of 100 episodes", decimalOrNone summary.BestMeanReturn100
+    [ "Mean of the last 100", decimalOrNone summary.MeanReturn100
+      "Best mean of 100", decimalOrNone summary.BestMeanReturn100
       match summary.Best with
       | Some best -> "Best evaluation", decimal best.Deterministic
       | None -> ()

@@ -18,7 +18,7 @@ let private keptSteps count =
     let every = max 1 ((count + mostFrames - 2) / (mostFrames - 1))
     [| yield! [| 0..every .. count - 1 |]; count |]
 
-/// The decimals to which coordinates are rounded: a several-thousandth of the frame, less than a pixel.
+/// The decimals to which coordinates are rounded: at most a two-thousandth of the frame, less than a pixel.
 let private decimalsOf picture =
     let size = max (picture.Right - picture.Left) (picture.Top - picture.Bottom)
 
