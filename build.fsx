@@ -395,6 +395,11 @@ let torture arguments =
     ensureCommand ()
     run root dotnet ("fsi" :: at "tests/torture.fsx" :: arguments)
 
+/// Changes files guided by the code that each change reaches.
+let fuzz arguments =
+    ensureTests ()
+    run root dotnet ("fsi" :: at "tests/fuzz/run.fsx" :: arguments)
+
 let bench arguments =
     ensureBench ()
     ensureCommand () // one row starts its process
@@ -663,6 +668,8 @@ let help () =
   faults     plant faults in a copy of the sources, one after another, and see whether the tests find them, which takes an hour;
              --only NAME plants those whose name has it, --list shows them all
   torture    kill runs, fill disks, change files and train for long; --minutes N (10) sets how much, --markdown FILE keeps the table
+  fuzz       change files guided by the code that they reach, with SharpFuzz and AFL++, which must be installed; --minutes N (10) sets
+             for how long, --only TEXT takes the kinds of files with this text in their names
   compare    COMMIT: train every preset with five seeds there and here, and compare the parameters bit for bit
   train      run `funtrpo train` with the arguments
   resume     run `funtrpo resume` with the arguments
@@ -696,6 +703,7 @@ let start arguments =
     | [ "compare"; commit ] -> compare commit
     | "bench" :: rest -> bench rest
     | "torture" :: rest -> torture rest
+    | "fuzz" :: rest -> fuzz rest
     | ("train" | "resume" | "evaluate" | "export" | "report") :: _ -> command arguments
     | "pack" :: rest -> pack None (at "artifacts") false rest
     | [ "docs" ] -> docs ()
@@ -708,6 +716,7 @@ let start arguments =
               "test"
               "faults"
               "torture"
+              "fuzz"
               "compare"
               "train"
               "resume"

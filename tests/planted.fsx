@@ -443,6 +443,39 @@ let all =
                     "elif ReturnUnit.deviation unit > 0.0 then"
                     "elif false then" ]
           core
+              [ "Hostile numbers in environments" ]
+              "Normaliser.fs"
+              [ slip
+                    "a huge column that never varies is divided by its rounding error"
+                    "(rounding * abs (moments.Mean column))"
+                    "0.0" ]
+          core
+              [ "Hostile numbers in environments" ]
+              "Critic.fs"
+              [ slip
+                    "an infinite moment of the critic's optimiser is not seen"
+                    "[ critic.Parameters; optimiser.FirstMoment; optimiser.SecondMoment ]"
+                    "[ critic.Parameters; optimiser.FirstMoment ]" ]
+          core
+              [ "Hostile numbers in steps"; "Hostile numbers in environments" ]
+              "Stages.fs"
+              [ slip
+                    "a fixed step may lead to a policy that acts NaN"
+                    "&& Double.IsFinite improvement.Comparison.MeanKl"
+                    "&& true"
+                slip "a critic may have values that are NaN" "&& Double.IsFinite error" "&& true" ]
+          core
+              [ "Hostile numbers in steps" ]
+              "Streaks.fs"
+              [ slip
+                    "the warning of a certain policy blames its batch"
+                    "| _ when improvement.Comparison.Entropy < littleEntropy ->"
+                    "| _ when false ->"
+                slip
+                    "the warning of a fixed step speaks of a trust region"
+                    "| LineSearchFailed _, _ when Double.IsInfinity delta ->"
+                    "| LineSearchFailed _, _ when false ->" ]
+          core
               [ "Configuration" ]
               "Configuration.fs"
               [ slip
@@ -480,12 +513,28 @@ let all =
                     "\"squaredDeviations\" moments.Variance"
                 slip
                     "scaled actions are forgotten by files"
-                    "let isScaled = (property \"scaledActions\" node).GetBoolean()"
-                    "let isScaled = (property \"scaledActions\" node).GetBoolean() && false" ]
+                    "(property \"scaledActions\" node).GetBoolean()"
+                    "(property \"scaledActions\" node).GetBoolean() && false" ]
           core
               [ "Atomic file" ]
               "AtomicFile.fs"
               [ slip "a write that fails leaves its file behind" "File.Delete temporary" "()" ]
+          core
+              [ "disks" ]
+              "AtomicFile.fs"
+              [ slip "a name that the disk did not confirm goes unnoticed" "raise (NotConfirmed error.Message)" "()" ]
+          core
+              [ "the place of what is wrong" ]
+              "ByteReader.fs"
+              [ slip "an offset is that in the section, and not in the file" "first + int64 last" "int64 last" ]
+          core
+              [ "the place of what is wrong" ]
+              "Json.fs"
+              [ slip "lines are counted from 0" "1 + before.Count" "0 + before.Count" ]
+          core
+              [ "a checkpoint of version 1" ]
+              "CheckpointSections.fs"
+              [ slip "the best mean return is forgotten" "if hasBest then Some best else None" "None" ]
           core
               [ "Regular file" ]
               "RegularFile.fs"
@@ -706,8 +755,8 @@ let all =
               "Train.fs"
               [ slip
                     "a run that was solved is not in the end"
-                    "IsSolved = position.IsSolved || isReached"
-                    "IsSolved = isReached" ]
+                    "let isSolved = position.IsSolved || isReached"
+                    "let isSolved = isReached" ]
           command
               "RunFiles.fs"
               [ slip

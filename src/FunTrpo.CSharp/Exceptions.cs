@@ -103,7 +103,7 @@ internal static class Faults
             ),
             Core.Fault.Mismatch => new ArgumentException(message),
             Core.Fault.Damaged => new InvalidDataException(message),
-            Core.Fault.NotSaved => new IOException(message),
+            Core.Fault.NotSaved or Core.Fault.NotConfirmed => new IOException(message),
             _ => new TrainingException(message, state),
         };
     }

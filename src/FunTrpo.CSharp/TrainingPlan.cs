@@ -41,34 +41,36 @@ public static class Trpo
 /// </summary>
 public sealed class TrainingPlan
 {
-    private readonly EnvironmentSource source;
-    private readonly Action<IterationReport>? report;
-    private readonly Policy? first;
-    private readonly TimeSpan patience;
+    private readonly Parts parts;
 
     internal TrainingPlan(EnvironmentSource source)
-        : this(source, source.Preset, null, null, TimeSpan.FromSeconds(30)) { }
+        : this(new Parts(source, source.Preset)) { }
 
-    private TrainingPlan(
-        EnvironmentSource source,
-        TrainingOptions options,
-        Action<IterationReport>? report,
-        Policy? first,
-        TimeSpan patience
-    )
+    private TrainingPlan(Parts parts) => this.parts = parts;
+
+    /// <summary>What a plan consists of.</summary>
+    private sealed record Parts(EnvironmentSource Source, TrainingOptions Options)
     {
-        this.source = source;
-        this.report = report;
-        this.first = first;
-        this.patience = patience;
-        Options = options;
+        public Action<IterationReport>? Report { get; init; }
+
+        public Action<TrainingEvaluation>? Evaluated { get; init; }
+
+        /// <summary>The policy to start from.</summary>
+        public Policy? First { get; init; }
+
+        public Core.EvaluationPlan? Evaluation { get; init; }
+
+        /// <summary>The time that environments have to answer after a cancellation.</summary>
+        public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(30);
     }
 
+    private EnvironmentSource Source => parts.Source;
+
     /// <summary>The options of training.</summary>
-    public TrainingOptions Options { get; }
+    public TrainingOptions Options => parts.Options;
 
     /// <summary>The name of the environment.</summary>
-    public string EnvironmentName => source.Id;
+    public string EnvironmentName => Source.Id;
 
     /// <summary>Returns the plan with other options: <c>.With(options => options with { Seed = 7 })</c>.</summary>
     /// <param name="change">Returns the new options, given the old ones.</param>
@@ -77,7 +79,7 @@ public sealed class TrainingPlan
         ArgumentNullException.ThrowIfNull(change);
         TrainingOptions changed =
             change(Options) ?? throw new ArgumentException("The options became null.", nameof(change));
-        return new(source, changed, report, first, patience);
+        return new(parts with { Options = changed });
     }
 
     /// <summary>Returns the plan with a time limit: episodes are truncated after <paramref name="steps"/> steps.</summary>
@@ -86,7 +88,7 @@ public sealed class TrainingPlan
     public TrainingPlan WithTimeLimit(int steps)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1);
-        return new(source with { Limit = steps }, Options, report, first, patience);
+        return new(parts with { Source = Source with { Limit = steps } });
     }
 
     /// <summary>Returns the plan, but training starts from a trained policy instead of a new one.</summary>
@@ -100,7 +102,7 @@ public sealed class TrainingPlan
     public TrainingPlan StartingFrom(Policy policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        TrainingOptions old = OptionsOf(first);
+        TrainingOptions old = OptionsOf(parts.First);
         TrainingOptions trained = OptionsOf(policy);
         bool isHiddenOld = Options.Hidden is null || Options.Hidden.Equals(old.Hidden);
         TrainingOptions options = Options with
@@ -115,7 +117,7 @@ public sealed class TrainingPlan
                 trained.NormaliseObservations
             ),
         };
-        return new(source, options, report, policy, patience);
+        return new(parts with { Options = options, First = policy });
 
         static T Unset<T>(T old, T set, T trained)
             where T : struct => set.Equals(old) ? trained : set;
@@ -128,7 +130,7 @@ public sealed class TrainingPlan
     public TrainingPlan OnIteration(Action<IterationReport> action)
     {
         ArgumentNullException.ThrowIfNull(action);
-        return new(source, Options, report + action, first, patience);
+        return new(parts with { Report = parts.Report + action });
     }
 
     /// <summary>Returns the plan with a progress object that receives a report after every iteration.</summary>
@@ -136,6 +138,60 @@ public sealed class TrainingPlan
     {
         ArgumentNullException.ThrowIfNull(progress);
         return OnIteration(progress.Report);
+    }
+
+    /// <summary>
+    /// Returns the plan with evaluations during training: each plays whole episodes, once with the most probable actions and once with
+    /// drawn ones. The result then has the policy with the best evaluation (<see cref="TrainingResult.Best"/>).
+    /// </summary>
+    /// <remarks>
+    /// Evaluations have their own random numbers, and begin with the same states each time. Training does not notice them: the parameters
+    /// are the same bits as without. Training that continues from a saved state begins to compare anew.
+    /// </remarks>
+    /// <param name="steps">The number of environment steps from one evaluation to the next, at least 1.</param>
+    /// <param name="episodes">The number of episodes of an evaluation, at least 1.</param>
+    /// <param name="stopAt">
+    /// Training ends when the most probable actions have at least this mean return, with <see cref="StopReason.GoalReached"/>.
+    /// </param>
+    /// <param name="tries">
+    /// Training ends after this many evaluations in a row that are not better than the best one, with
+    /// <see cref="StopReason.NoImprovement"/>; at least 1.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is less than 1, or the goal is not finite.</exception>
+    public TrainingPlan EvaluateEvery(long steps, int episodes = 20, double? stopAt = null, int? tries = null)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(episodes, 1);
+        if (stopAt is double goal && !double.IsFinite(goal))
+        {
+            throw new ArgumentOutOfRangeException(nameof(stopAt), goal, "It must be a finite number.");
+        }
+
+        if (tries is int patience)
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(patience, 1, nameof(tries));
+        }
+
+        return new(
+            parts with
+            {
+                Evaluation = new Core.EvaluationPlan(
+                    steps,
+                    episodes,
+                    OptionModule.OfNullable(stopAt),
+                    OptionModule.OfNullable(tries)
+                ),
+            }
+        );
+    }
+
+    /// <summary>
+    /// Returns the plan with a callback that is called after every evaluation of <see cref="EvaluateEvery"/>, on the training thread.
+    /// </summary>
+    public TrainingPlan OnEvaluation(Action<TrainingEvaluation> action)
+    {
+        ArgumentNullException.ThrowIfNull(action);
+        return new(parts with { Evaluated = parts.Evaluated + action });
     }
 
     /// <summary>
@@ -158,7 +214,7 @@ public sealed class TrainingPlan
             ArgumentOutOfRangeException.ThrowIfGreaterThan(time, TimeSpan.FromMilliseconds(uint.MaxValue - 1));
         }
 
-        return new(source, Options, report, first, time);
+        return new(parts with { Patience = time });
     }
 
     /// <summary>Trains and returns the result. The calling thread and worker threads do the work.</summary>
@@ -190,7 +246,7 @@ public sealed class TrainingPlan
     }
 
     private TrainingResult TrainFrom(TrainingState state, CancellationToken cancellation) =>
-        new TrainingRun(state, Notify, cancellation).Train();
+        new TrainingRun(state, NewEvaluator(state), Notify, cancellation).Train();
 
     /// <summary>Trains on another thread and returns the result.</summary>
     /// <remarks>
@@ -210,9 +266,9 @@ public sealed class TrainingPlan
     private async Task<TrainingResult> TrainFromAsync(Func<TrainingState> start, CancellationToken cancellation)
     {
         TrainingState state = await OrAbandoned(start, cancellation).ConfigureAwait(false);
-        TrainingRun run = new(state, Notify, cancellation);
+        TrainingRun run = new(state, NewEvaluator(state), Notify, cancellation);
         Task<TrainingResult> training = Task.Run(run.Train, CancellationToken.None);
-        return await Patience.WaitAsync(training, patience, cancellation).ConfigureAwait(false)
+        return await Patience.WaitAsync(training, parts.Patience, cancellation).ConfigureAwait(false)
             ? await training.ConfigureAwait(false)
             : run.Abandon();
     }
@@ -224,14 +280,16 @@ public sealed class TrainingPlan
     private async Task<T> OrAbandoned<T>(Func<T> work, CancellationToken cancellation)
     {
         Task<T> running = Task.Run(work, CancellationToken.None);
-        return await Patience.WaitAsync(running, patience, cancellation).ConfigureAwait(false)
+        return await Patience.WaitAsync(running, parts.Patience, cancellation).ConfigureAwait(false)
             ? await running.ConfigureAwait(false)
             : throw DidNotAnswer(cancellation);
     }
 
     private OperationCanceledException DidNotAnswer(CancellationToken cancellation) =>
         new(
-            Invariant($"{EnvironmentName} did not answer within {patience.TotalSeconds} s after the cancellation."),
+            Invariant(
+                $"{EnvironmentName} did not answer within {parts.Patience.TotalSeconds} s after the cancellation."
+            ),
             cancellation
         );
 
@@ -264,22 +322,31 @@ public sealed class TrainingPlan
     {
         cancellation.ThrowIfCancellationRequested();
         TrainingState state = start();
+        Evaluator evaluator = NewEvaluator(state);
         IEnumerator<TrainingStep> iterations = state.Iterations().GetEnumerator();
+        TrainingStep? step = null;
         using Releasing releasing = new(iterations, () => state);
-        while (!state.HasReachedGoal && await Advance().ConfigureAwait(false))
+        while (!state.HasReachedGoal && evaluator.Ends is null && await Advance().ConfigureAwait(false))
         {
-            yield return iterations.Current;
+            yield return step!;
         }
 
         releasing.Throws = true;
+
+        bool Move()
+        {
+            bool hasMoved = iterations.MoveNext();
+            step = hasMoved ? evaluator.After(iterations.Current) : null;
+            return hasMoved;
+        }
 
         async Task<bool> Advance()
         {
             try
             {
                 cancellation.ThrowIfCancellationRequested();
-                Task<bool> moving = Task.Run(iterations.MoveNext, CancellationToken.None);
-                if (!await Patience.WaitAsync(moving, patience, cancellation).ConfigureAwait(false))
+                Task<bool> moving = Task.Run(Move, CancellationToken.None);
+                if (!await Patience.WaitAsync(moving, parts.Patience, cancellation).ConfigureAwait(false))
                 {
                     releasing.IsAbandoned = true;
                     throw DidNotAnswer(cancellation);
@@ -290,8 +357,8 @@ public sealed class TrainingPlan
                     return false;
                 }
 
-                state = iterations.Current.State;
-                Notify(iterations.Current);
+                state = step!.State;
+                Notify(step);
                 return true;
             }
             catch (TrainingException error) when (TrainingRun.IsCancelled(error, cancellation))
@@ -301,11 +368,17 @@ public sealed class TrainingPlan
         }
     }
 
+    private Evaluator NewEvaluator(TrainingState state) => new(parts.Evaluation, state);
+
     private void Notify(TrainingStep step)
     {
         try
         {
-            report?.Invoke(step.Report);
+            parts.Report?.Invoke(step.Report);
+            if (step.Evaluation is not null)
+            {
+                parts.Evaluated?.Invoke(step.Evaluation);
+            }
         }
         catch (Exception error)
         {
@@ -326,7 +399,7 @@ public sealed class TrainingPlan
     public TrainingState Start()
     {
         Core.Configuration configuration = Options.Validated();
-        if (first is not null && Options.InitialLogSigma != source.Preset.InitialLogSigma)
+        if (parts.First is not null && Options.InitialLogSigma != Source.Preset.InitialLogSigma)
         {
             throw new ArgumentOutOfRangeException(
                 nameof(TrainingOptions.InitialLogSigma),
@@ -335,18 +408,18 @@ public sealed class TrainingPlan
             );
         }
 
-        return source.Open(new Starting(configuration, Options, first));
+        return Source.Open(new Starting(configuration, Options, parts.First));
     }
 
     /// <summary>Returns the state of a checkpoint.</summary>
-    internal TrainingState Load(string path) => source.Open(new Loading(Options.Validated(), Options, path));
+    internal TrainingState Load(string path) => Source.Open(new Loading(Options.Validated(), Options, path));
 
     /// <summary>
     /// Returns the environment's preset, with the options that define the policy taken from <paramref name="policy"/>. The options that are
     /// no fields of the configuration have their default values.
     /// </summary>
     private TrainingOptions OptionsOf(Policy? policy) =>
-        policy is null ? source.Preset : new(ConfigurationModule.ofActor(policy.Saved.Actor, source.Preset.ToCore()));
+        policy is null ? Source.Preset : new(ConfigurationModule.ofActor(policy.Saved.Actor, Source.Preset.ToCore()));
 
     /// <summary>Plays episodes with the most probable actions of a policy and returns their returns and lengths.</summary>
     /// <param name="policy">The policy to evaluate.</param>
@@ -412,7 +485,7 @@ public sealed class TrainingPlan
     private Scores Evaluate(Evaluating evaluation)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(evaluation.Episodes, 1, "episodes");
-        return source.Open(evaluation);
+        return Source.Open(evaluation);
     }
 
     /// <summary>
@@ -423,7 +496,7 @@ public sealed class TrainingPlan
     /// <param name="seed">The seed of the actions and of the episodes.</param>
     /// <exception cref="ArgumentException">An option is out of its range.</exception>
     /// <exception cref="EnvironmentException">The environment could not be made.</exception>
-    public IReadOnlyList<Finding> Check(long seed = 0) => source.Open(new Checking(Options.Validated(), seed));
+    public IReadOnlyList<Finding> Check(long seed = 0) => Source.Open(new Checking(Options.Validated(), seed));
 
     /// <summary>
     /// Ends the iterations and releases the environments of a state on disposal, unless training has been abandoned. An exception of the

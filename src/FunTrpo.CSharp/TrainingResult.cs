@@ -12,8 +12,16 @@ public enum StopReason
     /// <summary>Training has made <see cref="TrainingOptions.TotalSteps"/>.</summary>
     TotalStepsReached,
 
-    /// <summary>The mean return of the last 100 episodes has reached <see cref="TrainingOptions.StopAtReturn"/>.</summary>
+    /// <summary>
+    /// The mean return of the last 100 episodes has reached <see cref="TrainingOptions.StopAtReturn"/>, or an evaluation has reached the
+    /// goal of <see cref="TrainingPlan.EvaluateEvery"/>.
+    /// </summary>
     GoalReached,
+
+    /// <summary>
+    /// As many evaluations in a row as <see cref="TrainingPlan.EvaluateEvery"/> says were not better than the best one.
+    /// </summary>
+    NoImprovement,
 
     /// <summary>The caller cancelled training. The result is that of the last complete iteration.</summary>
     Cancelled,
@@ -39,6 +47,21 @@ public sealed record TrainingResult(
 {
     /// <summary>The trained policy.</summary>
     public Policy Policy { get; } = State.Policy;
+
+    /// <summary>The trained policy: the same as <see cref="Policy"/>.</summary>
+    public Policy Last => Policy;
+
+    /// <summary>
+    /// The policy with the best evaluation; null without <see cref="TrainingPlan.EvaluateEvery"/>, or if no evaluation was due.
+    /// </summary>
+    public BestPolicy? Best { get; init; }
+
+    /// <summary>The evaluations during training.</summary>
+    public IReadOnlyList<TrainingEvaluation> Evaluations
+    {
+        get;
+        init => field = ValueList.Of(value);
+    } = ValueList.Of<TrainingEvaluation>([]);
 
     /// <summary>One report for each iteration.</summary>
     public IReadOnlyList<IterationReport> Reports { get; init; } = ValueList.Of(Reports);

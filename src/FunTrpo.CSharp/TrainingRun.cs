@@ -10,14 +10,22 @@ namespace FunTrpo.CSharp;
 /// it if a simulator does not answer.
 /// </summary>
 /// <param name="first">The state to start from.</param>
+/// <param name="evaluator">Evaluates the policy after the iterations where that is due.</param>
 /// <param name="notify">Is called after every iteration.</param>
 /// <param name="cancellation">Ends training after the current iteration.</param>
-internal sealed class TrainingRun(TrainingState first, Action<TrainingStep> notify, CancellationToken cancellation)
+internal sealed class TrainingRun(
+    TrainingState first,
+    Evaluator evaluator,
+    Action<TrainingStep> notify,
+    CancellationToken cancellation
+)
 {
     private readonly Lock gate = new();
     private readonly Stopwatch clock = Stopwatch.StartNew();
     private readonly List<IterationReport> reports = [];
+    private readonly List<TrainingEvaluation> evaluations = [];
     private TrainingState state = first;
+    private BestPolicy? best;
 
     /// <summary>The result, as soon as training has ended or has been abandoned.</summary>
     private TrainingResult? result;
@@ -36,7 +44,7 @@ internal sealed class TrainingRun(TrainingState first, Action<TrainingStep> noti
                 reason =
                     cancellation.IsCancellationRequested ? StopReason.Cancelled
                     : state.HasReachedGoal ? StopReason.GoalReached
-                    : Advance(iterations);
+                    : evaluator.Ends ?? Advance(iterations);
             }
 
             return End(reason.Value);
@@ -58,7 +66,7 @@ internal sealed class TrainingRun(TrainingState first, Action<TrainingStep> noti
     {
         lock (gate)
         {
-            return result ??= new(state, reason, reports, clock.Elapsed);
+            return result ??= new(state, reason, reports, clock.Elapsed) { Evaluations = evaluations, Best = best };
         }
     }
 
@@ -79,12 +87,13 @@ internal sealed class TrainingRun(TrainingState first, Action<TrainingStep> noti
                 return StopReason.TotalStepsReached;
             }
 
-            if (!Keep(iterations.Current))
+            TrainingStep step = evaluator.After(iterations.Current);
+            if (!Keep(step))
             {
                 return StopReason.Abandoned;
             }
 
-            notify(iterations.Current);
+            notify(step);
             return null;
         }
         catch (TrainingException error) when (IsCancelled(error, cancellation))
@@ -102,6 +111,11 @@ internal sealed class TrainingRun(TrainingState first, Action<TrainingStep> noti
             {
                 state = step.State;
                 reports.Add(step.Report);
+                best = evaluator.Best;
+                if (step.Evaluation is not null)
+                {
+                    evaluations.Add(step.Evaluation);
+                }
             }
 
             return result is null;

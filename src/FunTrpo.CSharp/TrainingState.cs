@@ -11,7 +11,11 @@ namespace FunTrpo.CSharp;
 /// <summary>The result of one training iteration.</summary>
 /// <param name="State">The state after the iteration.</param>
 /// <param name="Report">The statistics of the iteration.</param>
-public sealed record TrainingStep(TrainingState State, IterationReport Report);
+public sealed record TrainingStep(TrainingState State, IterationReport Report)
+{
+    /// <summary>The evaluation of the policy after the iteration; null if none was due.</summary>
+    public TrainingEvaluation? Evaluation { get; init; }
+}
 
 /// <summary>
 /// The complete state of training between two iterations, as an immutable value. You can store it, compare it, and continue from it as
@@ -121,6 +125,9 @@ public abstract class TrainingState : IEquatable<TrainingState>
     /// <exception cref="TrainingException">An environment threw an exception when it was disposed of.</exception>
     public abstract void ReleaseEnvironments();
 
+    /// <summary>Plays the episodes of an evaluation with the policy at this state.</summary>
+    internal abstract Core.TrainingEvaluation Evaluate(Core.EvaluationPlan plan);
+
     /// <summary>Returns whether the other state is equal, bit for bit. Equal states give equal following iterations.</summary>
     public abstract bool Equals(TrainingState? other);
 
@@ -202,6 +209,9 @@ internal sealed class TrainingState<T>(
         ArgumentNullException.ThrowIfNull(path);
         Core.Checkpoint.save(path, setup, SavedSeed.Note(Options.Seed), state).OrThrow(this);
     }
+
+    internal override Core.TrainingEvaluation Evaluate(Core.EvaluationPlan plan) =>
+        EvaluationHistoryModule.evaluate(plan, Options.Seed, setup, state).OrThrow(this);
 
     public override void ReleaseEnvironments()
     {

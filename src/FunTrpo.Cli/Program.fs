@@ -61,5 +61,7 @@ let main arguments =
             failed
         | :? IOException
         | :? UnauthorizedAccessException as e ->
-            Console.Error.WriteLine $"A file or the output could not be written or read: {e.Message}"
+            let remedy = FileFailure.remedy e
+            let sentences = e.Message.TrimEnd('.') + (if remedy = "" then "" else $". {remedy}")
+            Console.Error.WriteLine $"A file or the output could not be written or read: {sentences}"
             failed

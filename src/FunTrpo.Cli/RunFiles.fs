@@ -168,7 +168,7 @@ let private readObject (name: string) (parse: JsonNode -> 'T) path =
         | Error why -> damaged why
     with
     | Unreadable why -> damaged why
-    | :? JsonException -> damaged "it is not JSON, or not all of it"
+    | :? JsonException as error -> damaged (Json.notJson error)
     | :? FormatException
     | :? InvalidOperationException -> damaged "a field of it is not of the type that it should be"
     | :? IOException

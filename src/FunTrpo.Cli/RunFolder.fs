@@ -113,8 +113,11 @@ let private startLines (path: string) line =
 /// The header and the lines of the first iterations of a table, whose first column is the iteration. Lines that are missing, or not whole, are left out.
 let private earlierLines path header iterations =
     let isEarlier (line: string) =
-        match Int32.TryParse(line.Split(',')[0], CultureInfo.InvariantCulture) with
-        | true, iteration -> iteration <= iterations
+        let first = line.Split(',')[0]
+
+        match Int32.TryParse(first, CultureInfo.InvariantCulture) with
+        // .NET also reads numbers with spaces and zero bytes around them.
+        | true, iteration -> iteration >= 1 && iteration <= iterations && string iteration = first
         | _ -> false
 
     let lines = if File.Exists path then (File.ReadAllText path).Split('\n') |> List.ofArray else []
@@ -169,7 +172,12 @@ type Folder(path: string, isReused: bool, hold: FileStream) =
     interface IDisposable with
         member _.Dispose() =
             tables.Keys |> List.ofSeq |> List.iter close
-            File.Delete(at ownerFile)
+
+            try
+                File.Delete(at ownerFile)
+            with error when FileFailure.isOfFiles error ->
+                () // What went wrong with the folder before is what matters.
+
             hold.Dispose()
 
 /// Recognises a temporary file that a killed process could not rename to its final name.

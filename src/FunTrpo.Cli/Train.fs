@@ -81,6 +81,14 @@ let private evaluate options (setup: Setup<'State>) (before: int64) write (outpu
             { position with Evaluations = EvaluationHistory.add evaluation position.Evaluations })
     | _ -> Ok position
 
+/// The fault if files of the run cannot be written.
+let private faultOfWrites options (writes: unit -> unit) =
+    try
+        writes ()
+        None
+    with error when FileFailure.isOfFiles error ->
+        Some(NotSaved(options.Folder, FileFailure.reasonOfWrite (RunFolder.checkpointIn options.Folder) error))
+
 /// Runs iterations until the steps are made, the goal is reached, a fault occurs, or the user interrupts the run. `write` changes the run's
 /// folder, and `keep` saves a checkpoint. Returns the exit code.
 let private iterate
@@ -97,17 +105,18 @@ let private iterate
     use iterations = (Training.runFor options.Steps setup initial.State).GetEnumerator()
     let checkpoints = Background keep
     let mutable position = initial
-    let mutable fault = None
+    let mutable faults = []
     let mutable lastSaved = clock.Elapsed
     let elapsed () = initial.Elapsed + clock.Elapsed
+    let fail (found: Fault option) = faults <- faults @ Option.toList found
 
     let save () =
-        saved options setup position ||> RunFiles.saving |> List.iter write
+        fail (faultOfWrites options (fun () -> saved options setup position ||> RunFiles.saving |> List.iter write))
         lastSaved <- clock.Elapsed
 
     let checkpoint () =
-        options.CheckpointEvery
-        |> Option.iter (fun _ -> fault <- checkpoints.Start position |> faultOf |> Option.orElse fault)
+        if options.CheckpointEvery.IsSome then
+            fail (checkpoints.Start position |> faultOf)
 
     let isDue every = position.State.Iteration % every = 0
 
@@ -121,7 +130,7 @@ let private iterate
 
         match evaluate options setup before write output position with
         | Ok evaluated -> position <- { evaluated with Elapsed = elapsed () }
-        | Error found -> fault <- Some found
+        | Error found -> fail (Some found)
 
         if options.CheckpointEvery |> Option.exists isDue then
             checkpoint ()
@@ -133,18 +142,18 @@ let private iterate
     if initial.State.Iteration = 0 then
         checkpoint ()
 
-    let continues () = fault.IsNone && not (isOver options position) && not interruption.IsRequested
+    let continues () = faults.IsEmpty && not (isOver options position) && not interruption.IsRequested
 
     try
         while continues () && iterations.MoveNext() do
             match iterations.Current with
             | Ok(next, report) -> advance next report
-            | Error found -> fault <- Some found
+            | Error found -> fail (Some found)
     finally
         save ()
 
     checkpoint ()
-    let faults = Option.toList fault @ Option.toList (checkpoints.Wait() |> faultOf)
+    fail (checkpoints.Wait() |> faultOf)
     finish options setup.Environment.Id interruption.IsRequested position faults output errors
 
 /// The first line of a run.

@@ -45,7 +45,11 @@ let private yAxis (panel: Panel) number range =
     | Scale.Within(low, high) -> made |> LinearAxis.style (Range = StyleParam.Range.ofMinMax (low, high))
     | Scale.Logarithmic ->
         made
-        |> LinearAxis.style (AxisType = StyleParam.AxisType.Log, ExponentFormat = StyleParam.ExponentFormat.Power)
+        |> LinearAxis.style (
+            AxisType = StyleParam.AxisType.Log,
+            ExponentFormat = StyleParam.ExponentFormat.Power,
+            NTicks = 4
+        )
 
 let private legend () =
     Legend.init (Orientation = StyleParam.Orientation.Horizontal, YAnchor = StyleParam.YAnchorPosition.Bottom)

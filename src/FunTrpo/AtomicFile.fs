@@ -11,6 +11,9 @@ open System.Text
 /// `replaceDurably` also survives a power cut: the bytes reach the disk before the new name does.
 module internal AtomicFile =
 
+    /// Thrown if a new file is in its place, but the disk did not confirm its name: after a power cut, the old file may be there again.
+    exception NotConfirmed of why: string
+
     /// Creates a file, in place of the file or link that has this name. `write` receives the temporary name, creates a file of that name and
     /// writes to it. Returns the result of `write`. If that is an open stream, it stays valid after the rename. If the rename fails, the
     /// result is disposed of.
@@ -62,23 +65,32 @@ module internal AtomicFile =
     let replaceText path (content: string) =
         replace path (fun stream -> stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes content)))
 
+    /// Deletes a temporary file, if the disk lets it: the error that came before matters more.
+    let private tryDelete (disk: Disk) temporary =
+        try
+            disk.Delete temporary
+        with error when FileFailure.isOfFiles error ->
+            ()
+
     /// Replaces the file on the disk so that the new file survives a power cut after the function has returned, and the old or the new file
     /// one at any moment before: the bytes are flushed before the file has its name, and then the name is. After an error, the temporary
-    /// file is deleted.
+    /// file is deleted. Throws `NotConfirmed` if the name cannot be flushed; after any other exception, the old file is unchanged.
     let replaceOn (disk: Disk) (path: string) mode write =
         let temporary = $"{path}.{Path.GetRandomFileName()}"
 
         try
             disk.Create(temporary, mode, write)
-            disk.Flush temporary
             disk.Rename(temporary, path)
         with _ ->
-            disk.Delete temporary
+            tryDelete disk temporary
             reraise ()
 
-        disk.FlushFolder(Path.GetDirectoryName path)
+        try
+            disk.FlushFolder(Path.GetDirectoryName path)
+        with error when FileFailure.isOfFiles error ->
+            raise (NotConfirmed error.Message)
 
     /// As `replace`, and the new file is on the disk when the function returns (`replaceOn`).
-    let replaceDurably path (write: Stream -> unit) =
+    let replaceDurably disk path (write: Stream -> unit) =
         let struct (target, mode) = targetOf path
-        replaceOn Disk.real target mode write
+        replaceOn disk target mode write

@@ -26,19 +26,26 @@ module internal ByteWriter =
         writer.Write utf8
 
 /// Reads numbers and texts from bytes, in little-endian order. A read beyond the end throws `Unreadable` with the name of the bytes and the
-/// offset in them.
+/// offset. `first` is the offset of the first byte: 0, or its place in the file that the bytes are from.
 [<Sealed>]
-type internal ByteReader(name: string, bytes: ReadOnlyMemory<byte>) =
+type internal ByteReader(name: string, bytes: ReadOnlyMemory<byte>, first: int64) =
     let mutable offset = 0
 
-    /// Throws `Unreadable`: "section x, byte n: why".
-    member _.Fail(why: string) : 'T = raise (Unreadable $"{name}, byte {offset}: {why}")
+    /// Where the value begins that was read last.
+    let mutable last = 0
+
+    new(name, bytes) = ByteReader(name, bytes, 0L)
+
+    /// Throws `Unreadable`: "section x, byte n: why", with the offset of the value that was read last.
+    member _.Fail(why: string) : 'T = raise (Unreadable $"{name}, byte {first + int64 last}: {why}")
 
     /// The number of bytes that have not been read.
     member _.Remaining = bytes.Length - offset
 
     /// The next `count` bytes. They are not copied.
     member this.Take count =
+        last <- offset
+
         if count < 0 || count > this.Remaining then
             this.Fail $"it needs {count} more bytes, and {this.Remaining} are left"
 
@@ -81,5 +88,7 @@ type internal ByteReader(name: string, bytes: ReadOnlyMemory<byte>) =
 
     /// Throws `Unreadable` if bytes are left.
     member this.End() =
+        last <- offset
+
         if this.Remaining > 0 then
             this.Fail $"{this.Remaining} bytes are left over"

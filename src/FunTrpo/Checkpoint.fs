@@ -31,15 +31,6 @@ module Checkpoint =
     /// Returns a `Mismatch` if checkpoints cannot keep the states of the environment. It says what to implement.
     let requireCodec environment = codecOf environment |> Result.map ignore
 
-    /// The exceptions of the file system, and those of .NET for paths that the file system cannot have.
-    let private (|FileFailure|_|) (error: exn) =
-        match error with
-        | :? IOException
-        | :? UnauthorizedAccessException
-        | :? ArgumentException
-        | :? NotSupportedException -> Some error.Message
-        | _ -> None
-
     let private trySections setup codec note state =
         try
             Ok(CheckpointSections.ofState setup codec note state)
@@ -56,18 +47,24 @@ module Checkpoint =
             return! trySections setup codec note state
         }
 
+    /// Does the same as `save`, on a disk.
+    let internal saveOn disk path (setup: Setup<'State>) note (state: TrainingState<'State>) =
+        prepare setup note state
+        |> Result.bind (fun sections ->
+            try
+                Ok(AtomicFile.replaceDurably disk path (SectionFile.write mark version sections))
+            with
+            | AtomicFile.NotConfirmed why -> Error(NotConfirmed(path, why))
+            | error when FileFailure.isOfFiles error -> Error(NotSaved(path, FileFailure.reasonOfWrite path error)))
+
     /// Saves the state to a file, with a text that belongs to it. The file is replaced atomically, and the new one is on the disk when the
     /// function returns: after a crash or a power cut at any moment, the file is the old one or the new one. The setup is that with which
     /// training goes on.
     ///
-    /// Returns a `Mismatch` if the state does not fit the setup or cannot be written, and `NotSaved` with the reason of the file system.
-    let save path (setup: Setup<'State>) note (state: TrainingState<'State>) =
-        prepare setup note state
-        |> Result.bind (fun sections ->
-            try
-                Ok(AtomicFile.replaceDurably path (SectionFile.write mark version sections))
-            with FileFailure why ->
-                Error(NotSaved(path, why)))
+    /// Returns a `Mismatch` if the state does not fit the setup or cannot be written; `NotSaved`, with the reason and a remedy, if the file
+    /// system refuses the file, and then an earlier file is unchanged; and `NotConfirmed` if the new file is there, but may not survive a power
+    /// cut.
+    let save path (setup: Setup<'State>) note (state: TrainingState<'State>) = saveOn Disk.real path setup note state
 
     /// Refuses the file of another training.
     let private requireOrigin (setup: Setup<'State>) origin =
@@ -94,7 +91,7 @@ module Checkpoint =
                 read (SectionReader(stream, mark, version))
         with
         | Unreadable why -> Error(Damaged(path, why))
-        | FileFailure why -> Error(Damaged(path, why))
+        | error when FileFailure.isOfFiles error -> Error(Damaged(path, error.Message))
 
     /// What the file says about its training: enough to make the setup that `load` needs.
     let origin path = reading path (CheckpointSections.readOrigin >> Ok)

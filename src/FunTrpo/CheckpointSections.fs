@@ -117,14 +117,15 @@ module internal CheckpointSections =
 
     // ---- Reading ----
 
-    let private readFloats (reader: ByteReader) count =
-        Array.init count (fun _ ->
-            let number = reader.Float()
+    let private readFloat (reader: ByteReader) =
+        let number = reader.Float()
 
-            if not (Double.IsFinite number) then
-                reader.Fail "the number is not finite"
+        if not (Double.IsFinite number) then
+            reader.Fail $"the number is {number}, which is not finite"
 
-            number)
+        number
+
+    let private readFloats reader count = Array.init count (fun _ -> readFloat reader)
 
     let private atLeast smallest (reader: ByteReader) (number: int64) =
         if number < smallest then
@@ -141,13 +142,17 @@ module internal CheckpointSections =
         if found <> width then
             reader.Fail $"it has {found} columns, and {width} are expected"
 
-        let count = (readFloats reader 1)[0]
+        let readPositive () =
+            let number = readFloat reader
+
+            if number < 0.0 then
+                reader.Fail $"a number of rows or a sum of squares is {number}"
+
+            number
+
+        let count = readPositive ()
         let means = readFloats reader width
-        let squares = readFloats reader width
-
-        if count < 0.0 || Array.exists (fun square -> square < 0.0) squares then
-            reader.Fail "a count or a sum of squares is negative"
-
+        let squares = Array.init width (fun _ -> readPositive ())
         Moments.create count means squares
 
     let private readConfiguration (reader: ByteReader) =
@@ -167,7 +172,7 @@ module internal CheckpointSections =
         { Count = readSmallCount reader; LongestReported = readSmallCount reader }
 
     let private readInstance (codec: StateCodec<'State>) (reader: ByteReader) : Instance<'State> =
-        let total = (readFloats reader 1)[0]
+        let total = readFloat reader
         let length = readSmallCount reader
         let steps = readCount reader
         let bytes = reader.Take(reader.Count 1)
@@ -228,7 +233,7 @@ module internal CheckpointSections =
 
         let returns = ImmutableArray.Create<float>(readFloats reader count)
         let hasBest = reader.Bool()
-        let best = (readFloats reader 1)[0]
+        let best = readFloat reader
         reader.End()
         returns, (if hasBest then Some best else None)
 

@@ -5,11 +5,9 @@ open System.IO
 /// The operations that a durable write needs of a disk. Tests put a disk here that loses what was not flushed when the power is cut.
 type internal Disk =
 
-    /// Creates a new file of this name, with the permissions of `mode` if there are any, and writes it.
+    /// Creates a new file of this name, with the permissions of `mode` if there are any, and writes it. Returns when its bytes are on the
+    /// disk.
     abstract Create: path: string * mode: UnixFileMode voption * write: (Stream -> unit) -> unit
-
-    /// Returns when the bytes of the file are on the disk.
-    abstract Flush: path: string -> unit
 
     /// Gives the file the name `target`. A file of that name is replaced.
     abstract Rename: path: string * target: string -> unit
@@ -42,13 +40,12 @@ module internal Disk =
             member _.Create(path, mode, write) =
                 use stream = createNew mode path
                 write stream
-
-            member _.Flush path =
-                use handle = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite)
-                RandomAccess.FlushToDisk handle
+                stream.Flush true
 
             member _.Rename(path, target) = File.Move(path, target, true)
 
             member _.FlushFolder path = FunTrpo.Kernels.Folder.Flush path
 
-            member _.Delete path = File.Delete path }
+            member _.Delete path =
+                if File.Exists path then
+                    File.Delete path }

@@ -30,6 +30,9 @@ type Fault =
     | Damaged of file: string * why: string
     /// A file cannot be written: its name, and why. If there was a file of this name, it is unchanged.
     | NotSaved of file: string * why: string
+    /// A file was written, and has replaced the one of its name if there was one, but the disk did not confirm it: its name, and why. After
+    /// a power cut, the earlier file may be there again.
+    | NotConfirmed of file: string * why: string
 
 module Fault =
 
@@ -72,6 +75,8 @@ module Fault =
         | Mismatch what -> what
         | Damaged(file, why) -> $"{file} cannot be used: {why}"
         | NotSaved(file, why) -> $"{file} could not be written: {why}"
+        | NotConfirmed(file, why) ->
+            $"{file} was written, but after a power cut the earlier file may be there again, because the disk did not confirm the new one ({why}). Save again, or elsewhere"
 
     /// A sentence that describes the fault to a user, made safe by `printable`. A `FailedEnvironment` keeps the line breaks of the
     /// exception's message.

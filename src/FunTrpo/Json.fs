@@ -10,6 +10,21 @@ module internal Json =
 
     let unreadable why = raise (Unreadable why)
 
+    /// What is wrong with a text that is not JSON. Lines and bytes are counted from 1.
+    let notJson (error: JsonException) =
+        if error.LineNumber.HasValue && error.BytePositionInLine.HasValue then
+            $"it is not JSON, or not all of it (line {error.LineNumber.Value + 1L}, byte {error.BytePositionInLine.Value + 1L})"
+        else
+            // The parser gives no place for a name that an object has twice.
+            "it has a property twice"
+
+    /// The line of a value in the text that it is from, and its first byte in this line. Both are counted from 1.
+    let placeOf (text: ReadOnlyMemory<byte>) (value: JsonElement) =
+        let mutable offset = 0
+        text.Span.Overlaps(JsonMarshal.GetRawUtf8Value value, &offset) |> ignore
+        let before = text.Span.Slice(0, offset)
+        struct (1 + before.Count(byte '\n'), offset - before.LastIndexOf(byte '\n'))
+
     /// The value of a property that is there and not null.
     let property (name: string) (node: JsonElement) =
         match node.TryGetProperty name with

@@ -68,6 +68,9 @@ module internal ParameterBytes =
         let parameters = Vector.init (count / 4) read
 
         if not (Vector.isFinite parameters) then
-            unreadable "its parameters are not all finite"
+            let bad = Seq.findIndex (Single.IsFinite >> not) (Seq.init parameters.Length (fun i -> parameters[i]))
+
+            unreadable
+                $"its parameters are not all finite: number {bad}, at byte {4 * bad} of them, is {parameters[bad]}"
 
         parameters

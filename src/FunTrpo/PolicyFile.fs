@@ -103,6 +103,23 @@ module PolicyFile =
         write stream saved
         Encoding.UTF8.GetString(stream.GetBuffer(), 0, int stream.Length)
 
+    /// Reads a property of the object in a file's text. What is wrong gets the place of the property, if it is there.
+    let private reading text (node: JsonElement) (name: string) (read: JsonElement -> 'T) =
+        let fail why =
+            match node.TryGetProperty name with
+            | true, value ->
+                let struct (line, first) = placeOf text value
+                unreadable $"{name} (line {line}, byte {first}): {why}"
+            | _ -> unreadable why
+
+        try
+            read node
+        with
+        | Unreadable why -> fail why
+        | :? FormatException
+        | :? InvalidOperationException
+        | :? OverflowException -> fail "it, or a part of it, is not of the type that it should be"
+
     let private normaliserOfJson space (node: JsonElement) =
         let width = Space.width space
 
@@ -139,24 +156,27 @@ module PolicyFile =
         | None -> unreadable $"it names the unknown activation {name}"
 
     /// The architecture in either of the forms that `writeArchitecture` writes.
-    let private architectureOfJson (node: JsonElement) =
+    let private architectureOfJson file (node: JsonElement) =
+        let reading name read = reading file node name read
         let has (name: string) = fst (node.TryGetProperty name)
 
         if has "architecture" then
             if has "hidden" || has "activation" then
                 unreadable "it has an architecture twice: as architecture, and as hidden or activation"
 
-            match Architecture.parse (text "architecture" node) with
-            | Ok architecture -> architecture
-            | Error why ->
-                unreadable $"its architecture must be layers with commas between: {Architecture.forms}; {why}"
+            reading "architecture" (fun node ->
+                match Architecture.parse (text "architecture" node) with
+                | Ok architecture -> architecture
+                | Error why ->
+                    unreadable $"its architecture must be layers with commas between: {Architecture.forms}; {why}")
         else
-            let hidden = integers "hidden" node |> Array.map (requireAtLeast 1 "hidden") |> List.ofArray
+            let hidden =
+                reading "hidden" (integers "hidden" >> Array.map (requireAtLeast 1 "hidden") >> List.ofArray)
 
             if hidden.Length > Architecture.maxLayers then
                 unreadable $"it has {hidden.Length} hidden layers, and at most {Architecture.maxLayers} are allowed"
 
-            Architecture.uniform hidden (activationOfJson node)
+            Architecture.uniform hidden (reading "activation" activationOfJson)
 
     /// The number of bytes of text that are hashed at a time.
     let private textPieceLength = 4096
@@ -183,22 +203,22 @@ module PolicyFile =
             writer.WriteEndObject())
 
     /// The parameters, after the format, the version and the checksum are verified.
-    let private intactParameters (node: JsonElement) =
-        if node.ValueKind <> JsonValueKind.Object || text "format" node <> format then
+    let private intactParameters file (node: JsonElement) =
+        if node.ValueKind <> JsonValueKind.Object || reading file node "format" (text "format") <> format then
             unreadable "it is not a FunTrpo policy"
 
-        let found = integer "version" node
+        let found = reading file node "version" (integer "version")
 
         if found <> version then
             unreadable $"it has version {found}, and only version {version} is known"
 
-        let stored = text "checksum" node
-        let parameters = Json.utf8 (property "parameters" node)
+        let stored = reading file node "checksum" (text "checksum")
+        let parameters = reading file node "parameters" (property "parameters" >> Json.utf8)
 
         if checksumOf node (Memory.op_Implicit parameters) <> stored then
             unreadable "it is not what was saved (its checksum differs)"
 
-        ParameterBytes.ofBase64 parameters
+        reading file node "parameters" (fun _ -> ParameterBytes.ofBase64 parameters)
 
     /// The number of observations at which a loaded policy is tried.
     let private tries = 20
@@ -235,11 +255,12 @@ module PolicyFile =
             if not (canAct (Key.named "action" tryKey) observation) then
                 unreadable "it gives no finite action for an observation of its space: its parameters are too large"
 
-    let private ofJson (node: JsonElement) =
-        let parameters = intactParameters node
-        let observationSpace = SpaceJson.read "observation" node
-        let actionSpace = SpaceJson.read "action" node
-        let architecture = architectureOfJson node
+    let private ofJson file (node: JsonElement) =
+        let parameters = intactParameters file node
+        let reading name read = reading file node name read
+        let observationSpace = reading "observationSpace" (SpaceJson.read "observation")
+        let actionSpace = reading "actionSpace" (SpaceJson.read "action")
+        let architecture = architectureOfJson file node
 
         // Checked before arrays of that size are allocated.
         let count = Policy.parameterCount architecture observationSpace actionSpace
@@ -248,15 +269,15 @@ module PolicyFile =
             let needed = count.ToString("F0", CultureInfo.InvariantCulture)
             unreadable $"its network needs {needed} parameters, and it holds {parameters.Length}"
 
-        let isScaled = (property "scaledActions" node).GetBoolean()
+        let isScaled = reading "scaledActions" (fun node -> (property "scaledActions" node).GetBoolean())
 
         let actor =
             { Policy = Policy.create architecture 0.0 isScaled observationSpace actionSpace
               Parameters = parameters
-              Normaliser = normaliserOfJson observationSpace node }
+              Normaliser = reading "normaliser" (normaliserOfJson observationSpace) }
 
         requireValid actor
-        { Environment = text "environment" node; Actor = actor }
+        { Environment = reading "environment" (text "environment"); Actor = actor }
 
     let private parseBytes name (bytes: ReadOnlyMemory<byte>) =
         let damaged why = Error(Damaged(name, why))
@@ -267,10 +288,10 @@ module PolicyFile =
                 unreadable "it is not text"
 
             use document = JsonDocument.Parse(bytes, JsonDocumentOptions(AllowDuplicateProperties = false))
-            Ok(ofJson document.RootElement)
+            Ok(ofJson bytes document.RootElement)
         with
         | Unreadable why -> damaged why
-        | :? JsonException -> damaged "it is not JSON, or not all of it"
+        | :? JsonException as error -> damaged (notJson error)
         // A layer or a network refuses its sizes.
         | :? ArgumentException as e -> damaged e.Message
         | :? FormatException

@@ -75,7 +75,10 @@ module internal SectionFile =
 [<Sealed>]
 type internal SectionReader(stream: Stream, mark: string, version: int) =
 
-    let fail section (why: string) : 'T = raise (Unreadable $"{section}, byte {stream.Position}: {why}")
+    /// Throws `Unreadable`, with the offset of what is wrong.
+    let failAt section (offset: int64) (why: string) : 'T = raise (Unreadable $"{section}, byte {offset}: {why}")
+
+    let fail section why : 'T = failAt section stream.Position why
 
     let read section (count: int) =
         let bytes = Array.zeroCreate<byte> count
@@ -90,12 +93,15 @@ type internal SectionReader(stream: Stream, mark: string, version: int) =
         let start = Array.zeroCreate<byte> expected.Length
 
         if stream.ReadAtLeast(start.AsSpan(), start.Length, false) < start.Length || start <> expected then
-            raise (Unreadable "it does not begin as such a file does")
+            failAt "header" 0L "it does not begin as such a file does"
 
         let found = BinaryPrimitives.ReadInt32LittleEndian(read "header" 4)
 
         if found <> version then
-            raise (Unreadable $"it has version {found} of the format, and this FunTrpo reads version {version}")
+            failAt
+                "header"
+                (int64 expected.Length)
+                $"it has version {found} of the format, and this FunTrpo reads version {version}"
 
         BinaryPrimitives.ReadInt32LittleEndian(read "header" 4)
 
@@ -108,23 +114,26 @@ type internal SectionReader(stream: Stream, mark: string, version: int) =
 
         remaining <- remaining - 1
         let section = $"section {name}"
+        let nameAt = stream.Position
         let nameLength = read section 1
         let found = read section (int nameLength[0]) |> Encoding.ASCII.GetString
 
         if found <> name then
-            fail section $"it is expected here, and there is {Fault.printable found}"
+            failAt section nameAt $"it is expected here, and there is {Fault.printable found}"
 
+        let lengthAt = stream.Position
         let length = BinaryPrimitives.ReadInt64LittleEndian(read section 8)
         let left = stream.Length - stream.Position - int64 SHA256.HashSizeInBytes
 
         if length < 0L || length > left || length > int64 Array.MaxLength then
-            fail section $"it has {length} bytes, and the file has {max 0L left} more"
+            failAt section lengthAt $"it has {length} bytes, and the file has {max 0L left} more"
 
         int length
 
-    /// Reads the bytes of the section, and compares them with its hash.
+    /// Reads the bytes of the section, and compares them with its hash. Returns the offset of the first one.
     let fill name (bytes: Span<byte>) =
         let section = $"section {name}"
+        let first = stream.Position
 
         if stream.ReadAtLeast(bytes, bytes.Length, false) < bytes.Length then
             fail section "the file ends here"
@@ -134,35 +143,38 @@ type internal SectionReader(stream: Stream, mark: string, version: int) =
         hash.AppendData(Span.op_Implicit bytes: ReadOnlySpan<byte>)
 
         if hash.GetHashAndReset() <> read section SHA256.HashSizeInBytes then
-            fail section "its bytes do not have the SHA-256 that follows them"
+            failAt section first "its bytes do not have the SHA-256 that follows them"
+
+        first
 
     /// The bytes of the next section.
     member _.Bytes name =
         let bytes = Array.zeroCreate<byte>(start name)
-        fill name (bytes.AsSpan())
-        ByteReader($"section {name}", bytes.AsMemory())
+        let first = fill name (bytes.AsSpan())
+        ByteReader($"section {name}", bytes.AsMemory(), first)
 
     /// The float32 numbers of the next section, all of them finite.
     member _.Vector(name, count) =
         let length = start name
+        let first = stream.Position
 
         if int64 length <> 4L * int64 count then
-            fail $"section {name}" $"it has {length} bytes, and {count} numbers of four bytes are expected"
+            failAt $"section {name}" first $"it has {length} bytes, and {count} numbers of four bytes are expected"
 
         let numbers = Array.zeroCreate<float32> count
         let bytes = MemoryMarshal.AsBytes(numbers.AsSpan())
-        fill name bytes
+        fill name bytes |> ignore
 
         if not BitConverter.IsLittleEndian then
             for i in 0 .. count - 1 do
                 bytes.Slice(4 * i, 4).Reverse()
 
-        let vector = Vector.adopt numbers
+        let bad = Array.FindIndex(numbers, (fun number -> not (Single.IsFinite number)))
 
-        if not (Vector.isFinite vector) then
-            fail $"section {name}" "not all of its numbers are finite"
+        if bad >= 0 then
+            failAt $"section {name}" (first + 4L * int64 bad) $"its number {bad} is {numbers[bad]}, which is not finite"
 
-        vector
+        Vector.adopt numbers
 
     /// Throws `Unreadable` if there are more sections or bytes.
     member _.End() =

@@ -1,24 +1,20 @@
 /// What must hold for the compiled libraries as such.
 module FunTrpo.Tests.AssemblyTests
 
+open System
 open System.Reflection
 open Expecto
 open FunTrpo
 open FunTrpo.Environments
 
-/// The names of the methods whose code holds a tail call: the prefix FE 14, and then call, calli or callvirt.
-let private tailCalls (assembly: Assembly) =
+/// The type, the name and the code of each method.
+let private bodies (assembly: Assembly) =
     let everything =
         BindingFlags.Public
         ||| BindingFlags.NonPublic
         ||| BindingFlags.Static
         ||| BindingFlags.Instance
         ||| BindingFlags.DeclaredOnly
-
-    let isTailCall (code: byte[]) i =
-        code[i] = 0xFEuy
-        && code[i + 1] = 0x14uy
-        && (code[i + 2] = 0x28uy || code[i + 2] = 0x29uy || code[i + 2] = 0x6Fuy)
 
     [ for owner in assembly.GetTypes() do
           let methods = owner.GetMethods everything |> Seq.cast<MethodBase>
@@ -27,11 +23,58 @@ let private tailCalls (assembly: Assembly) =
           for method in Seq.append methods constructors do
               match method.GetMethodBody() with
               | null -> ()
-              | body ->
-                  let code = body.GetILAsByteArray()
+              | body -> owner.FullName, method.Name, body.GetILAsByteArray() ]
 
-                  if Seq.exists (isTailCall code) (seq { 0 .. code.Length - 3 }) then
-                      $"{owner.FullName}.{method.Name}" ]
+/// The names of the methods whose code holds a tail call: the prefix FE 14, and then call, calli or callvirt.
+let private tailCalls (assembly: Assembly) =
+    let isTailCall (code: byte[]) i =
+        code[i] = 0xFEuy
+        && code[i + 1] = 0x14uy
+        && (code[i + 2] = 0x28uy || code[i + 2] = 0x29uy || code[i + 2] = 0x6Fuy)
+
+    [ for owner, method, code in bodies assembly do
+          if Seq.exists (isTailCall code) (seq { 0 .. code.Length - 3 }) then
+              $"{owner}.{method}" ]
+
+/// Whether a member tells the time of day, or the times of a file. Those can jump, and forwards or backwards.
+let private tellsTime (method: MethodBase) =
+    let names = [ "get_Now"; "get_UtcNow"; "get_Today"; "GetUtcNow"; "GetLocalNow" ]
+    let fileTimes = [ "LastWriteTime"; "LastAccessTime"; "CreationTime" ]
+
+    match method.DeclaringType with
+    | null -> false
+    | owner when owner = typeof<DateTime> || owner = typeof<DateTimeOffset> || owner = typeof<TimeProvider> ->
+        List.contains method.Name names
+    | owner when owner.Namespace = "System.IO" -> fileTimes |> List.exists method.Name.Contains
+    | _ -> false
+
+/// The member of another assembly that the code calls at a place: call or callvirt, and a token of the table of such members (0A).
+let private calledAt (assembly: Assembly) (code: byte[]) i =
+    if (code[i] <> 0x28uy && code[i] <> 0x6Fuy) || code[i + 4] <> 0x0Auy then
+        None
+    else
+        try
+            // Members of generic types are not sought, but must be resolved as well.
+            let owners = Array.create 9 typeof<obj>
+            Option.ofObj (assembly.ManifestModule.ResolveMethod(BitConverter.ToInt32(code, i + 1), owners, owners))
+        with
+        // A member of a generic type with constraints, or no call at all but bytes of another instruction.
+        | :? ArgumentException
+        | :? BadImageFormatException
+        | :? TypeLoadException -> None
+
+let private readersOfTheTime (assembly: Assembly) =
+    [ for owner, method, code in bodies assembly do
+          let isReader i = calledAt assembly code i |> Option.exists tellsTime
+
+          if Seq.exists isReader (seq { 0 .. code.Length - 5 }) then
+              $"{owner}.{method}" ]
+
+let private libraries =
+    [ typeof<Key>.Assembly
+      typeof<FunTrpo.Kernels.Lanes>.Assembly
+      typeof<Registered>.Assembly
+      typeof<FunTrpo.CSharp.Space>.Assembly ]
 
 let tests =
     testList
@@ -41,4 +84,17 @@ let tests =
               // collection, that no longer pointed to its array: a few wrong observations in 10⁸.
               test $"{assembly.GetName().Name} makes no tail call" {
                   Expect.isEmpty (tailCalls assembly) "methods with tail calls"
-              } ]
+              }
+
+          // A clock that goes backwards cannot hurt what does not read it: durations come from `Stopwatch`, which never does.
+          for assembly in libraries do
+              test $"{assembly.GetName().Name} does not read the time of day" {
+                  Expect.isEmpty (readersOfTheTime assembly) "methods that do"
+              }
+
+          test "the command reads the time of day only to tell who holds a folder since when" {
+              Expect.equal
+                  (readersOfTheTime typeof<Cli.RunFiles.Summary>.Assembly)
+                  [ "FunTrpo.Cli.RunFolder.writeOwner" ]
+                  "methods that do"
+          } ]

@@ -6,6 +6,7 @@ open System.IO
 open Expecto
 open FsCheck.FSharp
 open FunTrpo
+open FunTrpo.Environments
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.TestFiles
 
@@ -48,8 +49,7 @@ type private FragileDisk(operations: int, flushes: bool) =
             use stream = new MemoryStream()
             write stream
             change (Map.add path { Seen = stream.ToArray(); Flushed = None } names)
-
-        member _.Flush path =
+            // The power may be cut between the write and the flush.
             operate ()
 
             if flushes then
@@ -99,6 +99,90 @@ let private isSafe flushes (contents: byte[] list, operations, chooseNames, choo
     | None -> whole = 0
     | Some found -> (whole > 0 && found = contents[whole - 1]) || (whole < contents.Length && found = contents[whole])
 
+/// The operations of a durable write.
+type private Operation =
+    | Create
+    | Rename
+    | FlushFolder
+    | Delete
+
+/// The disk of this machine, on which some operations fail.
+let private failing (error: unit -> exn) (operations: Operation list) =
+    let attempt operation (work: unit -> unit) =
+        if List.contains operation operations then
+            raise (error ())
+
+        work ()
+
+    { new Disk with
+        member _.Create(path, mode, write) = attempt Create (fun () -> Disk.real.Create(path, mode, write))
+        member _.Rename(path, target) = attempt Rename (fun () -> Disk.real.Rename(path, target))
+        member _.FlushFolder path = attempt FlushFolder (fun () -> Disk.real.FlushFolder path)
+        member _.Delete path = attempt Delete (fun () -> Disk.real.Delete path) }
+
+/// Saves a checkpoint over an older one, on a disk on which these operations fail. Returns the fault and the two states, and the one that is
+/// there after it.
+let private saveOver folder error operations =
+    let path = Path.Combine(folder, "checkpoint")
+    let setup = Tasks.setupOf 1 Tasks.small CartPole.environment
+    let first = TrainingState.start setup 1L
+    let second = Tasks.iterations 1 setup first |> Tasks.last
+    Checkpoint.save path setup "" first |> expectOk
+    let result = Checkpoint.saveOn (failing error operations) path setup "" second
+    let there = (Checkpoint.load path setup |> expectOk).State
+    result, (if there.Iteration = 0 then "the old one" else "the new one")
+
+let private noSpace () = IOException("No space left on device", 28) :> exn
+let private readOnlySystem () = IOException("Read-only file system", 30) :> exn
+let private denied () = UnauthorizedAccessException "Access to the path is denied." :> exn
+let private gone () = DirectoryNotFoundException "Could not find a part of the path." :> exn
+let private removed () = FileNotFoundException "Could not find file." :> exn
+let private broken () = IOException "Input/output error" :> exn
+
+/// Every operation that fails, with each error: what is there afterwards, and what the message says.
+let private failures =
+    testList
+        "a checkpoint whose write fails"
+        [ for name, error, part in
+              [ "because the disk is full", noSpace, "is full. Make room, or save elsewhere"
+                "because the file system is read-only", readOnlySystem, "is read-only. Save elsewhere"
+                "because it is not allowed", denied, "forbid it. Change the permissions, or save elsewhere"
+                "because its folder was removed",
+                gone,
+                "was it removed or moved? Make the folder again, or save elsewhere"
+                "because its new file was removed",
+                removed,
+                "was it removed or moved? Make the folder again, or save elsewhere"
+                "because the disk is broken", broken, "Input/output error" ] do
+              for operations in [ [ Create ]; [ Create; Delete ]; [ Rename ]; [ Rename; Delete ] ] do
+                  inNewFolder
+                      $"%A{operations}, {name}: the old one is unchanged, and the message says what to do"
+                      (fun folder ->
+                          match saveOver folder error operations with
+                          | Error(NotSaved(path, _) as fault), there ->
+                              Expect.equal there "the old one" "what is there"
+
+                              Expect.stringStarts
+                                  (Fault.message fault)
+                                  $"{path} could not be written: "
+                                  "what happened"
+
+                              Expect.stringContains (Fault.message fault) part "what to do"
+                              let left = if List.contains Delete operations && operations.Head = Rename then 2 else 1
+                              Expect.hasLength (Directory.GetFiles folder) left "files"
+                          | other -> failtest $"%A{other}")
+
+              inNewFolder $"after it has its name, {name}: the new one is there, and the message says so" (fun folder ->
+                  match saveOver folder error [ FlushFolder ] with
+                  | Error(NotConfirmed(path, why) as fault), there ->
+                      Expect.equal there "the new one" "what is there"
+
+                      Expect.equal
+                          (Fault.message fault)
+                          $"{path} was written, but after a power cut the earlier file may be there again, because the disk did not confirm the new one ({why}). Save again, or elsewhere"
+                          "what happened, and what to do"
+                  | other -> failtest $"%A{other}") ]
+
 let tests =
     testList
         "disks"
@@ -121,7 +205,7 @@ let tests =
               if not (OperatingSystem.IsWindows()) then
                   File.SetUnixFileMode(path, mode)
 
-              AtomicFile.replaceDurably path (fun stream -> stream.Write(ReadOnlySpan "new"B))
+              AtomicFile.replaceDurably Disk.real path (fun stream -> stream.Write(ReadOnlySpan "new"B))
               Expect.equal (File.ReadAllText path) "new" "the content"
               Expect.hasLength (Directory.GetFiles folder) 1 "files"
 
@@ -133,8 +217,10 @@ let tests =
               File.WriteAllText(path, "old")
 
               Expect.throwsT<InvalidOperationException>
-                  (fun () -> AtomicFile.replaceDurably path (fun _ -> invalidOp "no"))
+                  (fun () -> AtomicFile.replaceDurably Disk.real path (fun _ -> invalidOp "no"))
                   "the exception"
 
               Expect.equal (File.ReadAllText path) "old" "the content"
-              Expect.hasLength (Directory.GetFiles folder) 1 "files") ]
+              Expect.hasLength (Directory.GetFiles folder) 1 "files")
+
+          failures ]

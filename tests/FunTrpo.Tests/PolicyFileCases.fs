@@ -166,3 +166,28 @@ let allocating (call: unit -> 'T) =
     let before = GC.GetAllocatedBytesForCurrentThread()
     let result = call ()
     GC.GetAllocatedBytesForCurrentThread() - before, result
+
+/// Every place in a tree of JSON, as the names and indices that lead there.
+let rec places (node: JsonNode) : string list list =
+    match node with
+    | :? JsonObject as fields ->
+        [ for field in fields do
+              yield [ field.Key ]
+
+              for rest in places field.Value do
+                  yield field.Key :: rest ]
+    | :? JsonArray as items ->
+        [ for i in 0 .. items.Count - 1 do
+              yield [ string i ]
+
+              for rest in places items[i] do
+                  yield string i :: rest ]
+    | _ -> []
+
+let rec put (value: string) (place: string list) (node: JsonNode) =
+    match node, place with
+    | (:? JsonObject as fields), [ name ] -> fields[name] <- JsonNode.Parse value
+    | (:? JsonArray as items), [ index ] -> items[Int32.Parse index] <- JsonNode.Parse value
+    | (:? JsonObject as fields), name :: rest -> put value rest fields[name]
+    | (:? JsonArray as items), index :: rest -> put value rest items[Int32.Parse index]
+    | _ -> ()

@@ -36,6 +36,7 @@ let private command =
           TrainTests.tests
           TrainCommandTests.tests
           ResumeCommandTests.tests
+          FileFaultTests.tests
           EvaluateCommandTests.tests
           CheckCommandTests.tests
           ListCommandTests.tests
@@ -47,7 +48,8 @@ let private others =
       SuggestionTests.tests
       PooledBufferTests.tests
       ParallelTests.tests
-      VectorWidthTests.numerics [ kernels; RemainderTests.tests; VectorTests.tests; networks ]
+      VectorWidthTests.numerics
+          [ kernels; RemainderTests.tests; VectorTests.tests; networks; CheckpointGoldenTests.tests ]
       VectorWidthTests.tests
       MatrixTests.tests
       KeyTests.tests
@@ -88,6 +90,9 @@ let private others =
       OneStepTests.tests
       VineTests.tests
       VineTrainingTests.tests
+      HostileNumericsTests.tests
+      HostileStepTests.tests
+      StatisticsTests.tests
       EvaluationTests.tests
       PictureTests.tests
       EvaluationHistoryTests.tests
@@ -106,6 +111,7 @@ let private others =
       PlainValueTests.tests
       CheckpointTests.tests
       FuzzTests.tests
+      ErrorPlaceTests.tests
       command
       EnvironmentFilesTests.tests
       RunFilesTests.tests
