@@ -133,6 +133,10 @@ let private others =
       InferenceTests.tests
       PolicyFormatTests.tests
       WebExampleTests.tests
+      ProgressTests.tests
+      ReportPageTests.tests
+      ReportCommandTests.tests
+      ReportBrowserTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])
