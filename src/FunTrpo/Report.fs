@@ -127,17 +127,12 @@ module Report =
     let private batchReturn (report: Report) =
         if report.Finished.IsEmpty then nan else report.Finished |> Seq.averageBy _.Return
 
-    /// The return below which this fraction of the episodes that finished in the iteration lie, with linear interpolation between two
-    /// returns; NaN if none finished.
+    /// A quantile of the returns of the episodes that finished in the iteration; NaN if none finished.
     let private returnQuantile fraction (report: Report) =
         if report.Finished.IsEmpty then
             nan
         else
-            let returns = report.Finished |> Seq.map _.Return |> Array.ofSeq |> Array.sort
-            let place = fraction * float (returns.Length - 1)
-            let below = int place
-            let above = min (below + 1) (returns.Length - 1)
-            returns[below] + (place - float below) * (returns[above] - returns[below])
+            report.Finished |> Seq.map _.Return |> Array.ofSeq |> Statistics.quantile fraction
 
     let private comparison (report: Report) = report.Improvement.Comparison
     let private solution (report: Report) = report.Improvement.Solution
