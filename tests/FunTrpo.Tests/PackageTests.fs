@@ -175,9 +175,7 @@ let private expected =
       library "FunTrpo.Exact",
       [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "MathNet.Numerics" ]
       "FunTrpo.Onnx", library "FunTrpo.Onnx", [ "FunTrpo.CSharp", $"[{version}]"; locked "Google.Protobuf" ]
-      "FunTrpo.Plots",
-      library "FunTrpo.Plots",
-      [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "Plotly.NET" ]
+      "FunTrpo.Plots", library "FunTrpo.Plots", [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "Plotly.NET" ]
       "FunTrpo.Inference",
       [ "net10.0"; "netstandard2.1" ]
       |> List.collect (fun framework -> libraryFor framework "FunTrpo.Inference"),
