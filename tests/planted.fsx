@@ -443,6 +443,39 @@ let all =
                     "elif ReturnUnit.deviation unit > 0.0 then"
                     "elif false then" ]
           core
+              [ "Hostile numbers in environments" ]
+              "Normaliser.fs"
+              [ slip
+                    "a huge column that never varies is divided by its rounding error"
+                    "(rounding * abs (moments.Mean column))"
+                    "0.0" ]
+          core
+              [ "Hostile numbers in environments" ]
+              "Critic.fs"
+              [ slip
+                    "an infinite moment of the critic's optimiser is not seen"
+                    "[ critic.Parameters; optimiser.FirstMoment; optimiser.SecondMoment ]"
+                    "[ critic.Parameters; optimiser.FirstMoment ]" ]
+          core
+              [ "Hostile numbers in steps"; "Hostile numbers in environments" ]
+              "Stages.fs"
+              [ slip
+                    "a fixed step may lead to a policy that acts NaN"
+                    "&& Double.IsFinite improvement.Comparison.MeanKl"
+                    "&& true"
+                slip "a critic may have values that are NaN" "&& Double.IsFinite error" "&& true" ]
+          core
+              [ "Hostile numbers in steps" ]
+              "Streaks.fs"
+              [ slip
+                    "the warning of a certain policy blames its batch"
+                    "| _ when improvement.Comparison.Entropy < littleEntropy ->"
+                    "| _ when false ->"
+                slip
+                    "the warning of a fixed step speaks of a trust region"
+                    "| LineSearchFailed _, _ when Double.IsInfinity delta ->"
+                    "| LineSearchFailed _, _ when false ->" ]
+          core
               [ "Configuration" ]
               "Configuration.fs"
               [ slip

@@ -8,6 +8,9 @@ internal static class SavedSeed
 {
     private const string Name = "seed";
 
+    /// <summary>Otherwise a name that is there twice throws an <see cref="System.ArgumentException"/> when it is looked up.</summary>
+    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
+
     /// <summary>Returns the text for a seed.</summary>
     public static string Note(long seed) => new JsonObject { [Name] = seed }.ToJsonString();
 
@@ -17,7 +20,7 @@ internal static class SavedSeed
         try
         {
             return
-                JsonNode.Parse(note) is JsonObject node
+                JsonNode.Parse(note, documentOptions: Strict) is JsonObject node
                 && node[Name] is JsonValue value
                 && value.TryGetValue(out long seed)
                 ? seed

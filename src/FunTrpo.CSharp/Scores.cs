@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using System.Text.Json.Serialization;
 using static System.FormattableString;
@@ -33,6 +34,25 @@ public sealed record Scores
     /// <summary>The population standard deviation of the returns.</summary>
     public double StandardDeviation { get; init; }
 
+    /// <summary>The median of the returns.</summary>
+    /// <exception cref="ArgumentException">There are no returns.</exception>
+    public double Median() => Core.Statistics.median([.. Returns]);
+
+    /// <summary>
+    /// The interquartile mean: the mean of the returns without the lowest and the highest quarter. It depends less on outliers than the
+    /// mean, and less on single episodes than the median.
+    /// </summary>
+    /// <exception cref="ArgumentException">There are no returns.</exception>
+    public double InterquartileMean() => Core.Statistics.interquartileMean([.. Returns]);
+
+    /// <summary>The 95 % confidence interval of the mean, by the bootstrap. It depends on the returns alone.</summary>
+    /// <exception cref="ArgumentException">There are no returns.</exception>
+    public ConfidenceInterval MeanInterval()
+    {
+        Core.Interval interval = Core.Statistics.meanInterval([.. Returns]);
+        return new(interval.Low, interval.High);
+    }
+
     /// <summary>The smallest return.</summary>
     public double Min { get; init; }
 
@@ -53,3 +73,8 @@ public sealed record Scores
         init => field = ValueList.Of(value);
     } = ValueList.Of<int>([]);
 }
+
+/// <summary>A confidence interval.</summary>
+/// <param name="Low">The lower end.</param>
+/// <param name="High">The upper end.</param>
+public sealed record ConfidenceInterval(double Low, double High);

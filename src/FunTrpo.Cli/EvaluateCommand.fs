@@ -29,9 +29,15 @@ let private environmentOf path (known: EnvironmentFiles.Known list) (saved: Save
         )
 
 let private json (scores: Scores) =
+    let returns = Seq.toArray scores.Returns
+    let interval = Statistics.meanInterval returns
     let node = JsonObject()
     node.Add("mean", JsonValue.Create scores.Mean)
+    node.Add("meanLow95", JsonValue.Create interval.Low)
+    node.Add("meanHigh95", JsonValue.Create interval.High)
     node.Add("std", JsonValue.Create scores.Std)
+    node.Add("median", JsonValue.Create(Statistics.median returns))
+    node.Add("interquartileMean", JsonValue.Create(Statistics.interquartileMean returns))
     node.Add("min", JsonValue.Create scores.Min)
     node.Add("max", JsonValue.Create scores.Max)
     node.Add("episodes", JsonValue.Create scores.Returns.Length)

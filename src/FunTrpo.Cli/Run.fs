@@ -122,7 +122,9 @@ let private evaluationsOf (note: JsonNode) =
 /// The position of a checkpoint.
 let positionOf path (checkpoint: Checkpoint<'State>) =
     try
-        let note = JsonNode.Parse checkpoint.Note
+        // Otherwise a name that is there twice throws an `ArgumentException` later.
+        let note =
+            JsonNode.Parse(checkpoint.Note, documentOptions = JsonDocumentOptions(AllowDuplicateProperties = false))
 
         Ok
             { State = checkpoint.State

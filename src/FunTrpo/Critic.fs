@@ -22,6 +22,11 @@ module Critic =
     /// A critic with the given parameters and unit, and with the optimiser in its initial state.
     let start unit parameters = { Parameters = parameters; Unit = unit; Optimiser = Adam.init parameters }
 
+    /// Whether all parameters, and the moments of the optimiser, are finite.
+    let isFinite critic =
+        let optimiser = critic.Optimiser
+        [ critic.Parameters; optimiser.FirstMoment; optimiser.SecondMoment ] |> List.forall Vector.isFinite
+
     /// Writes V of each row of normalised observations to `values`.
     let private valuesTo (values: Span<float>) (network: Network) (critic: CriticState) (observations: Matrix) =
         use column = PooledBuffer.Rent observations.Rows

@@ -5,7 +5,8 @@ open FunTrpo.Kernels
 
 module Distribution =
 
-    /// log Σ exp of the logits. The largest logit is subtracted first, so no exponential overflows.
+    /// The largest of the logits, and log Σ exp(logit − largest). Their sum is log Σ exp of the logits. No exponential overflows, and nothing
+    /// is lost: beyond 10¹⁶ the sum of the two would be the largest logit again.
     let private logSumExp (logits: ReadOnlySpan<float32>) =
         let mutable largest = Single.NegativeInfinity
 
@@ -17,10 +18,11 @@ module Distribution =
         for logit in logits do
             sum <- sum + exp (float logit - float largest)
 
-        float largest + log sum
+        struct (float largest, log sum)
 
-    /// log p of the i-th alternative, where `total` is the log Σ exp of the logits.
-    let inline private logProbability (logits: ReadOnlySpan<float32>) (total: float) i = float logits[i] - total
+    /// log p of the i-th alternative, given the `logSumExp` of the logits.
+    let inline private logProbability (logits: ReadOnlySpan<float32>) (struct (largest, rest)) i =
+        (float logits[i] - largest) - rest
 
     /// The softmax of the logits, separately for each of several independent choices. The i-th choice has `counts[i]` alternatives. The
     /// logits and the returned probabilities are ordered choice after choice. Throws an `ArgumentException` if there are fewer logits than
@@ -40,7 +42,7 @@ module Distribution =
 
         all
 
-    /// The entropy −Σ p log p of the softmax of the logits, where `total` is their log Σ exp.
+    /// The entropy −Σ p log p of the softmax of the logits, where `total` is their `logSumExp`.
     let private entropyOfLogits (logits: ReadOnlySpan<float32>) total =
         let mutable entropy = 0.0
 
@@ -143,7 +145,7 @@ module Distribution =
 
                 for c in 0 .. counts.Length - 1 do
                     let logits = parameters.Slice(starts[c], counts[c])
-                    sum <- sum + float logits[int action[c]] - logSumExp logits
+                    sum <- sum + logProbability logits (logSumExp logits) (int action[c])
 
                 sum
 

@@ -15,7 +15,8 @@ module internal FileFailure =
     /// What to do about an exception when a file was written: a sentence, or nothing.
     let remedy (error: exn) =
         match error with
-        | :? DirectoryNotFoundException -> "Make the folder again, or save elsewhere"
+        | :? DirectoryNotFoundException
+        | :? FileNotFoundException -> "Make the folder again, or save elsewhere"
         | :? UnauthorizedAccessException -> "Change the permissions, or save elsewhere"
         | :? IOException as error when isFull error.HResult -> "Make room, or save elsewhere"
         | :? IOException as error when isReadOnly error.HResult -> "Save elsewhere"
@@ -28,6 +29,7 @@ module internal FileFailure =
 
         match error with
         | :? DirectoryNotFoundException -> $"the folder {folder ()} is not there; was it removed or moved?"
+        | :? FileNotFoundException -> $"the new file in {folder ()} is not there; was it removed or moved?"
         | :? UnauthorizedAccessException -> $"the permissions of the file or of its folder {folder ()} forbid it."
         | :? IOException as error when isFull error.HResult -> $"the disk of {folder ()} is full."
         | :? IOException as error when isReadOnly error.HResult -> $"the file system of {folder ()} is read-only."

@@ -6,8 +6,8 @@ open System
 type Normaliser =
     /// Observations are not changed.
     | Unnormalised
-    /// (x − mean) / √(variance + 10⁻¹²), clipped to ±10, with the moments of the observations that training has seen so far. Before the
-    /// first observation nothing is changed.
+    /// (x − mean) / √(variance + 10⁻¹²), clipped to ±10, with the moments of the observations that training has seen so far. The root is at
+    /// least 10⁻¹² |mean|. Before the first observation nothing is changed.
     | Standardise of Moments
 
 module Normaliser =
@@ -17,8 +17,13 @@ module Normaliser =
     /// Added to each variance, so that a column that never varies is not divided by 0.
     let private epsilon = 1e-12
 
+    /// A deviation below this fraction of the mean is rounding error: different float32 differ by 6 · 10⁻⁸ of themselves at least. Without
+    /// this limit, a column that is always 10¹² would be divided by the rounding error of its mean.
+    let private rounding = 1e-12
+
     /// The factor of a column's deviations from its mean.
-    let internal scale (moments: Moments) column = 1.0 / sqrt (moments.Variance column + epsilon)
+    let internal scale (moments: Moments) column =
+        1.0 / max (sqrt (moments.Variance column + epsilon)) (rounding * abs (moments.Mean column))
 
     /// Writes the normalised rows of `source` to `target`. Both hold whole rows without gaps, of the width of the moments. They may be the
     /// same memory. Throws if `target` is shorter than `source`.

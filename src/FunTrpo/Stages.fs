@@ -198,7 +198,8 @@ module Stages =
 
         { settings with FisherFraction = settings.FisherFraction / float rowsPerState }
 
-    /// The improvement of the policy by the rule of the setup. Each log σ ends inside its bounds.
+    /// The improvement of the policy by the rule of the setup. Each log σ ends inside its bounds. The fault of the stage "policy" if the new
+    /// parameters, or the distributions that they give for the rows, are not finite: a fixed step checks neither.
     let internal improve (setup: Setup<'State>) state updateBatch =
         use surrogate = surrogate setup state updateBatch
 
@@ -207,11 +208,14 @@ module Stages =
                 setup.Improve (improvementSettings setup state) surrogate |> Result.mapError (nonFinite setup state)
 
             let parameters = Policy.boundLogSigmas setup.Policy improvement.Parameters
-            do! requireFinite "policy" setup state (Vector.isFinite parameters)
+            // The KL is finite only if all distributions are.
+            let isFinite = Vector.isFinite parameters && Double.IsFinite improvement.Comparison.MeanKl
+            do! requireFinite "policy" setup state isFinite
             return { improvement with Parameters = parameters }
         }
 
-    /// The critic after its fit to the returns of the batch, and the root mean squared error of its values then.
+    /// The critic after its fit to the returns of the batch, and the root mean squared error of its values then. The fault of the stage
+    /// "critic" if its parameters, its values of the batch, or the moments of its optimiser are not finite.
     let internal fitCritic (setup: Setup<'State>) (state: TrainingState<'State>) advantageBatch =
         result {
             let! critic =
@@ -224,6 +228,7 @@ module Stages =
                     advantageBatch.CriticToFit
                 |> Result.mapError (nonFinite setup state)
 
-            do! requireFinite "critic" setup state (Vector.isFinite critic.Parameters)
-            return critic, Critic.error setup.Critic critic advantageBatch.Observations advantageBatch.Returns
+            let error = Critic.error setup.Critic critic advantageBatch.Observations advantageBatch.Returns
+            do! requireFinite "critic" setup state (Critic.isFinite critic && Double.IsFinite error)
+            return critic, error
         }

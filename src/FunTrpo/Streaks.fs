@@ -49,16 +49,6 @@ module Streaks =
         improvement.Outcome.IsMoved
         && (Double.IsInfinity delta || improvement.Comparison.MeanKl >= 1e-3 * delta)
 
-    let private reason (improvement: Improvement) =
-        match improvement.Outcome, improvement.Solution with
-        | NoGradient, _ -> "there is no gradient, because all rows of a batch have the same advantage"
-        | NoCurvature, _ -> "there is no curvature along the step"
-        | LineSearchFailed tries, _ ->
-            $"none of {tries} step lengths gains within the trust region; the remaining gain may be noise: try larger batches"
-        | Moved _, Some { Stop = VanishingCurvature _ } ->
-            "steps are tiny, because curvatures differ by more than float32 can represent: sigma or the entropy is very small"
-        | Moved _, _ -> "steps are less than a thousandth of delta"
-
     /// The dimension and value of the first log σ that is at a bound.
     let private boundSigma policy parameters =
         let logSigmas = (Policy.logSigmas policy parameters).Span
@@ -79,6 +69,28 @@ module Streaks =
         | MultiBinary _ -> true
         | Box _ -> false
 
+    /// Why the gradient of the surrogate was 0.
+    let private reasonOfNoGradient (policy: Policy) (improvement: Improvement) =
+        match policy.ActionSpace, boundSigma policy improvement.Parameters with
+        | Box _, ValueSome(struct (_, logSigma)) when logSigma < 0.0 ->
+            "float32 cannot distinguish the actions of so small a sigma"
+        | Box _, _ -> "all rows of a batch have the same advantage"
+        | actions, _ when not (canExplore actions) -> "there is only one action"
+        | _ when improvement.Comparison.Entropy < littleEntropy -> "the policy is certain of its actions"
+        | _ -> "all rows of a batch have the same advantage"
+
+    /// Why the policy did not move, or hardly. `delta` is ∞ for fixed steps.
+    let private reason policy delta (improvement: Improvement) =
+        match improvement.Outcome, improvement.Solution with
+        | NoGradient, _ -> $"there is no gradient, because {reasonOfNoGradient policy improvement}"
+        | NoCurvature, _ -> "there is no curvature along the step"
+        | LineSearchFailed _, _ when Double.IsInfinity delta -> "the fixed step is too short to change a parameter"
+        | LineSearchFailed tries, _ ->
+            $"none of {tries} step lengths gains within the trust region; the remaining gain may be noise: try larger batches"
+        | Moved _, Some { Stop = VanishingCurvature _ } ->
+            "steps are tiny, because curvatures differ by more than float32 can represent: sigma or the entropy is very small"
+        | Moved _, _ -> "steps are less than a thousandth of delta"
+
     /// Returns the streaks after one more iteration and the warnings to report. `delta` is the radius of the trust region (∞ for
     /// fixed steps).
     let next (policy: Policy) delta entropyBonus (improvement: Improvement) streaks =
@@ -92,7 +104,7 @@ module Streaks =
 
         let warnings =
             [ if isNewlyReported streaks.Unmoved now.Unmoved then
-                  NotMoving(now.Unmoved.Count, reason improvement)
+                  NotMoving(now.Unmoved.Count, reason policy delta improvement)
               if isNewlyReported streaks.LowEntropy now.LowEntropy then
                   LowEntropy(now.LowEntropy.Count, entropy)
               match sigma with

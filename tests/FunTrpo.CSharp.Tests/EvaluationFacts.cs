@@ -131,4 +131,15 @@ public sealed class EvaluationFacts
 
         public void Dispose() => counted.Dispose();
     }
+
+    public void Scores_have_robust_statistics()
+    {
+        Scores scores = new() { Returns = [0, 0, 1, 2, 3, 4, 9, 9] };
+        Assert.Equal(2.5, scores.Median());
+        Assert.Equal(2.5, scores.InterquartileMean());
+        ConfidenceInterval interval = scores.MeanInterval();
+        Assert.InRange(interval.Low, 0.5, 2);
+        Assert.InRange(interval.High, 5, 7);
+        Assert.Throws<ArgumentException>(() => new Scores().Median());
+    }
 }

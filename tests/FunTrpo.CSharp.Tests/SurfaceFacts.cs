@@ -64,6 +64,7 @@ public sealed class SurfaceFacts
                 "Activation",
                 "AgentAction",
                 "BestPolicy",
+                "ConfidenceInterval",
                 "ConjugateGradientStop",
                 "CriticMethod",
                 "EnvironmentException",

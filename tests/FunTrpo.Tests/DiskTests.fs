@@ -136,6 +136,7 @@ let private noSpace () = IOException("No space left on device", 28) :> exn
 let private readOnlySystem () = IOException("Read-only file system", 30) :> exn
 let private denied () = UnauthorizedAccessException "Access to the path is denied." :> exn
 let private gone () = DirectoryNotFoundException "Could not find a part of the path." :> exn
+let private removed () = FileNotFoundException "Could not find file." :> exn
 let private broken () = IOException "Input/output error" :> exn
 
 /// Every operation that fails, with each error: what is there afterwards, and what the message says.
@@ -148,6 +149,9 @@ let private failures =
                 "because it is not allowed", denied, "forbid it. Change the permissions, or save elsewhere"
                 "because its folder was removed",
                 gone,
+                "was it removed or moved? Make the folder again, or save elsewhere"
+                "because its new file was removed",
+                removed,
                 "was it removed or moved? Make the folder again, or save elsewhere"
                 "because the disk is broken", broken, "Input/output error" ] do
               for operations in [ [ Create ]; [ Create; Delete ]; [ Rename ]; [ Rename; Delete ] ] do

@@ -97,8 +97,9 @@ let private removed =
       inNewFolder "ends a run with a message, and what was saved goes on elsewhere" (fun folder ->
           let elsewhere = Path.Combine(folder, "elsewhere")
 
+          // A checkpoint that is written at that moment may have its name, but is not confirmed.
           disturbed folder (train "50M" "run") "checkpoint" (fun run -> Directory.Move(run, elsewhere))
-          |> expectStopped [ Path.Combine("run", "checkpoint") + " could not be written"; notThere ]
+          |> expectStopped [ Path.Combine("run", "checkpoint"); notThere ]
 
           let state = Path.Combine(elsewhere, "checkpoint")
           Expect.equal (Checkpoint.origin state |> expectOk).Environment "CartPole-v1" "the last checkpoint"
@@ -275,7 +276,8 @@ let private hostile =
             "bytes that are no text", Array.init 3000 (fun i -> byte (i * 37))
             "zeros", Array.zeroCreate 5000
             "an endless line", Array.create 2_000_000 (byte '9')
-            "lines of other iterations", Encoding.UTF8.GetBytes "iteration\n-1,x\n99999999999,y\n1,a\n 1,b\n,\n1 \u0000,c\n\n2"
+            "lines of other iterations",
+            Encoding.UTF8.GetBytes "iteration\n-1,x\n99999999999,y\n1,a\n 1,b\n,\n1 \u0000,c\n\n2"
             "deep JSON", Array.create 100_000 (byte '[')
             "characters that control a terminal", Encoding.UTF8.GetBytes "\u001b[2J\r\n\u202e1,2" ] do
           inNewFolder name (fun folder ->

@@ -29,4 +29,17 @@ let private harmless kind =
         // The changes are small enough that some files still load, and large enough that others do not.
         Expect.isGreaterThan loaded 0 "files that load")
 
-let tests = testList "changed files" (kinds |> List.map harmless)
+/// Names that an object has twice: the parser of .NET accepts them, and throws where one is looked up.
+let private twice =
+    testList
+        "a property twice"
+        [ for kind in kinds do
+              if kind.Original.Value.Length > 0 && kind.Original.Value[0] = byte '{' then
+                  inNewFolder kind.Name (fun folder ->
+                      let text = Text.Encoding.UTF8.GetString(kind.Original.Value).TrimEnd()
+                      let name = text.Split('"')[1]
+                      let bytes = Text.Encoding.UTF8.GetBytes($"{text.Substring(0, text.Length - 1)}, \"{name}\": 1}}")
+                      let loads = expectHarmless kind "the file" (Path.Combine(folder, "file")) bytes
+                      Expect.isFalse loads "it is refused") ]
+
+let tests = testList "changed files" (twice :: (kinds |> List.map harmless))

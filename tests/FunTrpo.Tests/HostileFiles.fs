@@ -136,26 +136,39 @@ let private readProgress (path: string) =
         for line in lines[1 .. lines.Length - 3] do
             Expect.contains [ "1"; "2" ] (line.Split(',')[0]) "the iteration of a line")
 
+let private options folder : Run.Options =
+    { Seed = 1L
+      Steps = 50L
+      StopAt = Some 2.5
+      SolvedAt = None
+      EnvironmentFrom = Some "x.dll"
+      Folder = folder
+      SaveEvery = TimeSpan.FromHours 1.0
+      CheckpointEvery = Some 3
+      Evaluation = Some { Every = 20L; Episodes = 1; StopAt = Some 1e9; Patience = Some 9 }
+      Threads = 1
+      Configuration = small
+      StartedFrom = Some "0123" }
+
 let private settings =
     lazy
         (inFolder (fun folder ->
-            let options: Run.Options =
-                { Seed = 1L
-                  Steps = 50L
-                  StopAt = Some 2.5
-                  SolvedAt = None
-                  EnvironmentFrom = Some "x.dll"
-                  Folder = folder
-                  SaveEvery = TimeSpan.FromHours 1.0
-                  CheckpointEvery = Some 3
-                  Evaluation = Some { Every = 20L; Episodes = 1; StopAt = Some 1e6; Patience = Some 5 }
-                  Threads = 1
-                  Configuration = small
-                  StartedFrom = Some "0123" }
-
             use output = new StringWriter()
-            Train.run options None CartPole.environment output output |> ignore
+            Train.run (options folder) None CartPole.environment output output |> ignore
             File.ReadAllBytes(Path.Combine(folder, "config.json"))))
+
+let private start = lazy (TrainingState.start (setupOf 1 small CartPole.environment) 1L)
+
+/// What the command keeps beside the state of a checkpoint.
+let private note =
+    lazy
+        (let best = { Iteration = 1; Steps = 20L; Deterministic = 9.5; Sampled = 9.0 }
+         let position = { Run.start start.Value with Evaluations = { Best = Some best; SinceBest = 2 } }
+         Encoding.UTF8.GetBytes(Run.note (options "run") position))
+
+let private readNote path =
+    let checkpoint = { State = start.Value; Note = File.ReadAllText path }
+    Run.positionOf path checkpoint |> Result.map ignore
 
 /// The configuration of a run, as `resume` and `train --config` read it.
 let private readSettings path =
@@ -176,6 +189,13 @@ let private readOwner (path: string) =
         | Error(InvalidSetting _ as fault) ->
             Expect.all (Fault.message fault) (Char.IsControl >> not) "no control character"
         | other -> failtest $"%A{other}")
+
+/// What the facade keeps beside the state of a checkpoint, and reads.
+let private seedNote = lazy (Encoding.UTF8.GetBytes(FunTrpo.CSharp.SavedSeed.Note 7L))
+
+let private readSeed path =
+    let seed = FunTrpo.CSharp.SavedSeed.Of(File.ReadAllText path)
+    if seed.HasValue then Ok() else Error(Damaged(path, "it has no seed"))
 
 let private runFile name original change read =
     { Name = name; Original = original; Change = change; Seal = id; Read = read; Reason = anyReason }
@@ -206,6 +226,8 @@ let kinds =
       policy "indices" (Discrete 5) (Discrete 3) (Architecture.uniform [ 4 ] Activation.Tanh) false
       policy "several indices" (MultiDiscrete [ 2; 3 ]) (box 1) mixed false
       runFile "config.json" settings changeTree readSettings
+      runFile "note of a checkpoint" note changeTree readNote
+      runFile "note of the facade" seedNote changeTree readSeed
       runFile "progress.csv" (lazy progress) changes readProgress
       runFile ".owner" (lazy "process 1 on a machine"B) changes readOwner ]
 

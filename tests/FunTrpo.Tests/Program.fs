@@ -90,6 +90,9 @@ let private others =
       OneStepTests.tests
       VineTests.tests
       VineTrainingTests.tests
+      HostileNumericsTests.tests
+      HostileStepTests.tests
+      StatisticsTests.tests
       EvaluationTests.tests
       PictureTests.tests
       EvaluationHistoryTests.tests

@@ -90,8 +90,8 @@ let project tests sharpFuzz =
 </Project>
 """
 
-/// The library and the command: what reads the files.
-let instrumented = [ "FunTrpo.dll"; "FunTrpo.Cli.dll" ]
+/// The library, the facade and the command: what reads the files.
+let instrumented = [ "FunTrpo.dll"; "FunTrpo.CSharp.dll"; "FunTrpo.Cli.dll" ]
 
 let makeTarget () =
     let folder, target = at [ "project" ], at [ "target" ]
