@@ -16,7 +16,7 @@ open FunTrpo.Tests.TestFiles
 
 // ---- Well-formed graphs ----
 
-/// The operators that models use: each exists in the operator set 13 in this form, and in the list that Unity's engine supports.
+/// The operators that models use: plain ones, which engines have. None works on float64, which not every engine has.
 let private operators =
     set
         [ "Sub"
