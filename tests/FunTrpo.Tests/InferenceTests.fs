@@ -6,6 +6,7 @@ open System.IO
 open System.Runtime.Intrinsics.Arm
 open System.Runtime.Intrinsics.X86
 open System.Runtime.Loader
+open System.Security.Cryptography
 open System.Text
 open System.Text.Encodings.Web
 open System.Text.Json
@@ -229,6 +230,20 @@ let private odd =
                         example |> resealed (put oddity place) |> expectAgreement described
     }
 
+let private twice =
+    test "a name that occurs twice in an object is refused, also where nothing reads it and the checksum fits" {
+        let node = JsonNode.Parse(PolicyFile.print example) :?> JsonObject
+        node.Remove "checksum" |> ignore
+        let members = node.ToJsonString().Substring 1
+
+        for addition, isAccepted in [ """ "x":{"a":1,"b":2}, """, true; """ "x":{"a":1,"a":2}, """, false ] do
+            let text = "{" + addition.Trim() + members
+            let hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes text))
+            let sealedText = $"""{text.Substring(0, text.Length - 1)},"checksum":"{hash}"}}"""
+            Expect.equal (PolicyFile.parse "it" sealedText).IsOk isAccepted addition
+            expectAgreement addition sealedText
+    }
+
 let private foreign =
     testList
         "what is no policy is refused:"
@@ -415,6 +430,7 @@ let tests =
           damaged
           rewritten
           odd
+          twice
           foreign
           hostile
           drawing
