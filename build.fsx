@@ -250,6 +250,7 @@ let packed =
     [ "libraries", "FunTrpo.CSharp", "net10.0"
       "exact", "FunTrpo.Exact", "net10.0"
       "onnx", "FunTrpo.Onnx", "net10.0"
+      "plots", "FunTrpo.Plots", "net10.0"
       "command", "FunTrpo.Cli", "net10.0"
       "inference", "FunTrpo.Inference", "net10.0"
       "older", "FunTrpo.Inference", "netstandard2.1" ]
@@ -358,6 +359,7 @@ let makePackages (version: string) (folderOf: string -> string -> string) (outpu
               $"""-p:fsharpcore={locked "FSharp.Core"}"""
               $"""-p:mathnet={locked "MathNet.Numerics"}"""
               $"""-p:protobuf={locked "Google.Protobuf"}"""
+              $"""-p:plotly={locked "Plotly.NET"}"""
               $"-p:documentation={documentation}"
               for name, project, framework in packed do
                   $"-p:{name}={at (folderOf project framework)}" ]
@@ -510,6 +512,7 @@ let docs () =
           "FunTrpo.CSharp"
           "FunTrpo.Onnx"
           "FunTrpo.Inference"
+          "FunTrpo.Plots"
           "FunTrpo.Kernels" ]
 
     let file project = Directory.GetFiles(at $"src/{project}", "*proj") |> Array.exactlyOne
@@ -672,6 +675,7 @@ let help () =
   resume     run `funtrpo resume` with the arguments
   evaluate   run `funtrpo evaluate` with the arguments
   export     run `funtrpo export` with the arguments
+  report     run `funtrpo report` with the arguments
   bench      measure the speed against the machine and PyTorch; --quick is rough, --json FILE and --markdown FILE keep the numbers,
              --shape 376-256-256-17 --family gaussian --batch 4096 measures your own, micro runs BenchmarkDotNet
   pack       make the packages of packaging/ in artifacts/, their version from the last git tag (v1.2.3); --version and --output say otherwise, --as-built takes what the last build left
@@ -700,7 +704,7 @@ let start arguments =
     | "bench" :: rest -> bench rest
     | "torture" :: rest -> torture rest
     | "fuzz" :: rest -> fuzz rest
-    | ("train" | "resume" | "evaluate" | "export") :: _ -> command arguments
+    | ("train" | "resume" | "evaluate" | "export" | "report") :: _ -> command arguments
     | "pack" :: rest -> pack None (at "artifacts") false rest
     | [ "docs" ] -> docs ()
     | [ "format" ] -> format ()
@@ -718,6 +722,7 @@ let start arguments =
               "resume"
               "evaluate"
               "export"
+              "report"
               "bench"
               "pack"
               "docs"

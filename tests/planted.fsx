@@ -33,6 +33,8 @@ let private onnx file = faultsIn [ "ONNX" ] $"src/FunTrpo.Onnx/{file}"
 
 let private inference file = faultsIn [ "Inference"; "Inference files" ] $"src/FunTrpo.Inference/{file}"
 
+let private plots lists file = faultsIn lists $"src/FunTrpo.Plots/{file}"
+
 let private command file = faultsIn [ "Command" ] $"src/FunTrpo.Cli/{file}"
 
 let all =
@@ -713,6 +715,44 @@ let all =
               [ "Facade" ]
               "TrainingPlan.cs"
               [ slip "every evaluation has the same seed" "KeyModule.ofSeed(Seed)" "KeyModule.ofSeed(0)" ]
+
+          core
+              [ "report" ]
+              "Report.fs"
+              [ slip "the upper quartile is the lower one" "(returnQuantile 0.75)" "(returnQuantile 0.25)" ]
+          plots
+              [ "Progress" ]
+              "CsvTable.fs"
+              [ slip "the page of a long run lacks its last iteration" "i % every = 0" "i % every = every - 1" ]
+          plots
+              [ "Report page" ]
+              "Charts.fs"
+              [ slip "the page shows the realised gain with the wrong sign" "-> after - before" "-> before - after" ]
+          plots
+              [ "Report page" ]
+              "EpisodeJson.fs"
+              [ slip
+                    "the page shows the first picture only"
+                    "index < before.Length && before[index] = shape"
+                    "index < before.Length" ]
+          plots
+              [ "Report page" ]
+              "ReportPage.fs"
+              [ slip
+                    "the page has names as markup in its title"
+                    "WebUtility.HtmlEncode $\"{page.Environment} – training report\""
+                    "$\"{page.Environment} – training report\"" ]
+          plots
+              [ "Report in a browser" ]
+              "Page/player.js"
+              [ slip "the page does not pause" "if (!isPlaying) return;" "" ]
+          faultsIn
+              [ "report command" ]
+              "src/FunTrpo.Cli/RunReport.fs"
+              [ slip
+                    "the page compares the settings with themselves"
+                    "Preset = field.Get preset"
+                    "Preset = field.Get configuration" ]
 
           onnx
               "NetworkNodes.cs"

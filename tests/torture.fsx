@@ -69,7 +69,8 @@ let train steps out seed =
       "--out"
       out
       "--checkpoint-every"
-      "1" ]
+      "1"
+      "--no-report" ]
 
 let whole = train "100k"
 

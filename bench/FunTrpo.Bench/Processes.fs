@@ -46,7 +46,16 @@ module Processes =
         let folder = Path.Combine(Path.GetTempPath(), $"funtrpo-bench-{Environment.ProcessId}")
 
         let arguments =
-            [ "train"; "--env"; "CartPole-v1"; "--stop-at"; "475"; "--seed"; string seed; "--out"; folder ]
+            [ "train"
+              "--env"
+              "CartPole-v1"
+              "--stop-at"
+              "475"
+              "--seed"
+              string seed
+              "--no-report"
+              "--out"
+              folder ]
 
         let mutable outcome = None
         let seconds = Timing.seconds (fun () -> outcome <- tryRun command arguments [])

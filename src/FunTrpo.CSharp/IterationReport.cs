@@ -78,6 +78,9 @@ public sealed record IterationReport
         FinishedEpisodes = report.Finished.Length;
         MeanEpisodeLength = report.Finished.IsEmpty ? null : report.Finished.Average(episode => episode.Length);
         MeanReturn = OptionModule.ToNullable(report.MeanReturn);
+        BatchReturn = Quantity("batchReturn", report);
+        BatchReturnLow = Quantity("batchReturnLow", report);
+        BatchReturnHigh = Quantity("batchReturnHigh", report);
         ExplainedVariance = report.ExplainedVariance;
         MeanKl = comparison.MeanKl;
         MaxKl = comparison.MaxKl;
@@ -114,6 +117,10 @@ public sealed record IterationReport
         }
     }
 
+    /// <summary>The number that the pipeline reports under this name; null if it is missing.</summary>
+    private static double? Quantity(string name, Core.Report report) =>
+        Core.ReportModule.value(name, report) is Core.ReportValue.Number number ? number.Item : null;
+
     /// <summary>Returns the main numbers in one line.</summary>
     public override string ToString() =>
         Invariant(
@@ -142,6 +149,15 @@ public sealed record IterationReport
     /// The mean return of the last 100 finished episodes, or of all finished episodes if there are fewer; null if no episode has finished.
     /// </summary>
     public double? MeanReturn { get; init; }
+
+    /// <summary>The mean return of the episodes that finished in this iteration; null if none did.</summary>
+    public double? BatchReturn { get; init; }
+
+    /// <summary>The lower quartile of the returns of the episodes that finished in this iteration; null if none did.</summary>
+    public double? BatchReturnLow { get; init; }
+
+    /// <summary>The upper quartile of the returns of the episodes that finished in this iteration; null if none did.</summary>
+    public double? BatchReturnHigh { get; init; }
 
     /// <summary>
     /// The fraction of the variance of the returns that the critic predicted before it was fitted in this iteration: 1 is perfect, below 0

@@ -48,6 +48,8 @@ let parseSeed = Arguments.integer "--seed" Int64.MinValue Int64.MaxValue
 
 let parseThreads text = Arguments.integer "--threads" 1L 1024L text |> Result.map int
 
+let noReportOption () = Option<bool>("--no-report", Description = "Write no report.html at the end")
+
 let envFromOption () =
     Option<string[]>(
         "--env-from",

@@ -36,6 +36,7 @@ let main arguments =
     for command in
         [ TrainCommand.command
           ResumeCommand.command
+          ReportCommand.command
           EvaluateCommand.command
           ExportCommand.command
           CheckCommand.command

@@ -17,6 +17,7 @@ let private steps =
     optional "--steps" "Environment steps of the whole run, from its beginning [default: those that the run was given]"
 
 let private threads = threadsOption ()
+let private noReport = noReportOption ()
 
 /// The settings of the run in a folder, if it has a checkpoint.
 let private settingsOf path =
@@ -48,6 +49,8 @@ let private runOptions (parsed: ParseResult) path (settings: RunFiles.Settings) 
               Evaluation = settings.Evaluation
               Threads = threads
               Configuration = configuration
+              Preset = registered.Preset
+              HasReport = not (parsed.GetValue noReport)
               StartedFrom = settings.StartedFrom }
 
         return options
@@ -70,7 +73,7 @@ let private run (parsed: ParseResult) =
 let command =
     let command = Command("resume", "Go on with a run from its last checkpoint")
     command.Arguments.Add folder
-    let options: Option list = [ envFrom; steps; threads ]
+    let options: Option list = [ envFrom; steps; noReport; threads ]
     options |> List.iter command.Options.Add
     command.SetAction(run >> orRefuse)
     command

@@ -26,6 +26,10 @@ type Options =
         Evaluation: EvaluationPlan option
         Threads: int
         Configuration: Configuration
+        /// The configuration that is tuned for the environment, with which the report compares that of the run.
+        Preset: Configuration
+        /// Whether a report is written at the end.
+        HasReport: bool
         /// The SHA-256 of the parameters of the saved policy that the run started from, if there was one.
         StartedFrom: string option
     }

@@ -151,20 +151,20 @@ let private settingsOf (node: JsonNode) =
 /// The maximum size of a config.json in bytes.
 let private largestSettings = 1_000_000L
 
-/// Returns the settings in a config.json, or `Damaged`.
-let settings path =
+/// What `parse` makes of the object in a JSON file of a run, or `Damaged`.
+let private readObject (name: string) (parse: JsonNode -> 'T) path =
     let damaged why = Error(Damaged(path, why))
 
-    let parse (bytes: ReadOnlyMemory<byte>) =
+    let parseBytes (bytes: ReadOnlyMemory<byte>) =
         let options = JsonDocumentOptions(AllowDuplicateProperties = false)
 
         match JsonNode.Parse(bytes.Span, documentOptions = options) with
-        | :? JsonObject as node -> Ok(settingsOf node)
-        | _ -> damaged "it is not the config.json of a run"
+        | :? JsonObject as node -> Ok(parse node)
+        | _ -> damaged $"it is not the {name} of a run"
 
     try
         match RegularFile.read largestSettings path with
-        | Ok bytes -> parse bytes
+        | Ok bytes -> parseBytes bytes
         | Error why -> damaged why
     with
     | Unreadable why -> damaged why
@@ -174,6 +174,9 @@ let settings path =
     | :? IOException
     | :? ArgumentException
     | :? UnauthorizedAccessException as e -> damaged e.Message
+
+/// Returns the settings in a config.json, or `Damaged`.
+let settings path = readObject configurationFile settingsOf path
 
 /// The result of a run, as in summary.json.
 type Summary =
@@ -225,6 +228,29 @@ let private summaryText summary =
     node.Add("parametersSha256", JsonValue.Create summary.ParametersSha256)
     print node
 
+let private summaryOf (node: JsonNode) =
+    let property (name: string) =
+        match node[name] with
+        | null -> Json.unreadable $"it has no {name}"
+        | value -> value
+
+    let numberOrNone (name: string) = node[name] |> Option.ofObj |> Option.map _.GetValue<float>()
+
+    { Environment = (property "environment").GetValue<string>()
+      Seed = (property "seed").GetValue<int64>()
+      Steps = (property "steps").GetValue<int64>()
+      Iterations = (property "iterations").GetValue<int>()
+      Episodes = (property "episodes").GetValue<int64>()
+      MeanReturn100 = numberOrNone "meanReturn100"
+      BestMeanReturn100 = numberOrNone "bestMeanReturn100"
+      Solved = (property "solved").GetValue<bool>()
+      Best = node["best"] |> Option.ofObj |> Option.map bestOf
+      WallSeconds = (property "wallSeconds").GetValue<float>()
+      ParametersSha256 = (property "parametersSha256").GetValue<string>() }
+
+/// Returns the summary in a summary.json, or `Damaged`.
+let summary path = readObject summaryFile summaryOf path
+
 let private header = Report.fields |> List.map _.Name |> String.concat ","
 
 let private scoreColumns: (string * (Scores -> float)) list =
@@ -272,6 +298,7 @@ let saving policy summary =
 /// The writes when a run goes on from the checkpoint of an iteration.
 let resuming settings iteration policy summary =
     [ Remove summaryFile
+      Remove reportFile
       Replace(configurationFile, settingsText settings)
       Continue(progressFile, header, iteration)
       if settings.Evaluation.IsSome then
@@ -286,6 +313,7 @@ let beginning settings policy summary =
       Remove progressFile
       Remove evaluationsFile
       Remove bestFile
+      Remove reportFile
       Remove configurationFile
       Replace(policyFile, PolicyFile.print policy)
       Replace(configurationFile, settingsText settings)

@@ -23,6 +23,9 @@ let evaluationsFile = "evaluations.csv"
 /// The policy with the best evaluation.
 let bestFile = "best.policy"
 
+/// The page that shows the run.
+let reportFile = "report.html"
+
 let private holdFile = ".running"
 
 /// Names the process that holds the lock.
@@ -42,7 +45,22 @@ let private contents =
       summaryFile
       evaluationsFile
       bestFile
+      reportFile
       checkpointFile ]
+
+/// The text of a file in a run's folder, which another process may be writing to; none if there is no such file. Throws the exceptions of the
+/// file system.
+let tryText folder name =
+    let path = Path.Combine(folder, name)
+
+    if File.Exists path && (RegularFile.reasonAgainst path).IsNone then
+        use stream =
+            new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite ||| FileShare.Delete)
+
+        use reader = new StreamReader(stream)
+        Some(reader.ReadToEnd())
+    else
+        None
 
 /// One change of a run's folder.
 type Write =

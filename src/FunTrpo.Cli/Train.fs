@@ -178,6 +178,11 @@ let runFromStart options (setup: Setup<'State>) state write keep (output: TextWr
 let private keepIn (folder: RunFolder.Folder) options setup position =
     folder.Keep(setup, note options position, position.State)
 
+/// Writes the report of a run that has ended, unless it is to have none.
+let private report options folder environment output errors =
+    if options.HasReport then
+        RunReport.tryWrite options.SolvedAt options.Preset folder environment output errors
+
 /// The setup, the initial state and the folder of the run, or a fault.
 let private prepare options (from: SavedPolicy option) environment =
     result {
@@ -204,7 +209,9 @@ let run options from (environment: Environment<'State>) (output: TextWriter) (er
         if folder.IsReused then
             output.WriteLine $"The run that {folder.Path} holds is replaced."
 
-        runFromStart options setup state folder.Do (keepIn folder options setup) output errors
+        let code = runFromStart options setup state folder.Do (keepIn folder options setup) output errors
+        report options folder environment output errors
+        code
     | Error fault ->
         errors.WriteLine(Fault.message fault)
         2
@@ -252,4 +259,9 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
 
             output.WriteLine(introduction options setup state)
             output.WriteLine $"It goes on after iteration {state.Iteration} ({state.Steps} steps)."
-            iterate options setup position interruption folder.Do (keepIn folder options setup) output errors
+
+            let code =
+                iterate options setup position interruption folder.Do (keepIn folder options setup) output errors
+
+            report options folder environment output errors
+            code

@@ -56,6 +56,8 @@ let private patience =
         "--patience"
         "Stop after this many evaluations in a row that are not better than the best one [default: never]"
 
+let private noReport = noReportOption ()
+
 let private set =
     Option<string[]>("--set", Description = "key=value: a field of the configuration; `funtrpo config` shows them")
 
@@ -195,6 +197,8 @@ let private runOptions
               Evaluation = evaluation
               Threads = threads
               Configuration = configuration
+              Preset = registered.Preset
+              HasReport = not (parsed.GetValue noReport)
               StartedFrom = from |> Option.map (fun saved -> Sha256.ofParameters saved.Actor.Parameters) }
 
         return options, from
@@ -231,6 +235,7 @@ let command =
           evaluateEpisodes
           evaluateStopAt
           patience
+          noReport
           from
           threads
           set ]

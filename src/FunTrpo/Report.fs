@@ -69,12 +69,28 @@ type ReportField =
         /// The unit, such as "nats" or "s"; empty for plain numbers and texts.
         Unit: string
         Read: Report -> ReportValue
+        /// The value that a text of `Report.toText` stands for, which is not empty; none if it is no value of this quantity.
+        Parse: string -> ReportValue option
     }
 
 module Report =
 
+    let private parseWhole (text: string) =
+        match Int64.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture) with
+        | true, number -> Some(ReportValue.Whole number)
+        | _ -> None
+
+    let private parseNumber (text: string) =
+        match Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture) with
+        | true, number when Double.IsFinite number -> Some(ReportValue.Number number)
+        | _ -> None
+
     let private whole name unit meaning (read: Report -> int64) =
-        { Name = name; Meaning = meaning; Unit = unit; Read = read >> ReportValue.Whole }
+        { Name = name
+          Meaning = meaning
+          Unit = unit
+          Read = read >> ReportValue.Whole
+          Parse = parseWhole }
 
     /// A quantity that is missing where it is NaN or infinite.
     let private number name unit meaning (read: Report -> float) =
@@ -82,12 +98,12 @@ module Report =
             let value = read report
             if Double.IsFinite value then ReportValue.Number value else ReportValue.Missing
 
-        { Name = name; Meaning = meaning; Unit = unit; Read = read }
+        { Name = name; Meaning = meaning; Unit = unit; Read = read; Parse = parseNumber }
 
     let private text name meaning (read: Report -> string option) =
         let read report = read report |> Option.map ReportValue.Text |> Option.defaultValue ReportValue.Missing
 
-        { Name = name; Meaning = meaning; Unit = ""; Read = read }
+        { Name = name; Meaning = meaning; Unit = ""; Read = read; Parse = ReportValue.Text >> Some }
 
     let private outcomeName outcome =
         match outcome with
@@ -108,6 +124,16 @@ module Report =
         else
             report.Finished |> Seq.averageBy (fun episode -> float episode.Length)
 
+    let private batchReturn (report: Report) =
+        if report.Finished.IsEmpty then nan else report.Finished |> Seq.averageBy _.Return
+
+    /// A quantile of the returns of the episodes that finished in the iteration; NaN if none finished.
+    let private returnQuantile fraction (report: Report) =
+        if report.Finished.IsEmpty then
+            nan
+        else
+            report.Finished |> Seq.map _.Return |> Array.ofSeq |> Statistics.quantile fraction
+
     let private comparison (report: Report) = report.Improvement.Comparison
     let private solution (report: Report) = report.Improvement.Solution
 
@@ -119,7 +145,8 @@ module Report =
     let private ofSolution (read: Solution -> float) report =
         solution report |> Option.map read |> Option.defaultValue nan
 
-    /// All quantities of an iteration, in the order in which they are shown. The console, progress.csv and the facade show these.
+    /// All quantities of an iteration, in the order in which they are shown. The console, progress.csv and the facade show these. A new
+    /// quantity comes last: the lines of a progress.csv that an earlier version has begun then lack only their last cells.
     let fields =
         [ whole "iteration" "" "iterations so far" (fun r -> int64 r.Iteration)
           whole "steps" "steps" "environment steps so far" _.Steps
@@ -164,7 +191,10 @@ module Report =
           number "criticSeconds" "s" "time of the critic's fit" (fun r -> Math.Round(r.Seconds.Critic, 6))
           number "seconds" "s" "time of the iteration" (fun r -> Math.Round(r.Seconds.Total, 6))
           number "stepsPerSecond" "steps/s" "environment steps of this iteration over its time" (fun r ->
-              Math.Round(float r.BatchSteps / r.Seconds.Total)) ]
+              Math.Round(float r.BatchSteps / r.Seconds.Total))
+          number "batchReturn" "reward" "mean return of the episodes that finished in this iteration" batchReturn
+          number "batchReturnLow" "reward" "lower quartile of the returns of those episodes" (returnQuantile 0.25)
+          number "batchReturnHigh" "reward" "upper quartile of the returns of those episodes" (returnQuantile 0.75) ]
 
     let private readers = fields |> List.map (fun field -> field.Name, field.Read) |> dict
 
@@ -178,3 +208,6 @@ module Report =
         | ReportValue.Number number -> number.ToString("R", CultureInfo.InvariantCulture)
         | ReportValue.Text text -> text
         | ReportValue.Missing -> ""
+
+    /// The value of a quantity from the text that `toText` has made of it; none if the text is no value of this quantity.
+    let ofText field text = if text = "" then Some ReportValue.Missing else field.Parse text

@@ -148,6 +148,8 @@ let private options folder : Run.Options =
       Evaluation = Some { Every = 20L; Episodes = 1; StopAt = Some 1e9; Patience = Some 9 }
       Threads = 1
       Configuration = small
+      Preset = small
+      HasReport = false
       StartedFrom = Some "0123" }
 
 let private settings =

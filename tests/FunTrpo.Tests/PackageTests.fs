@@ -153,6 +153,7 @@ let private libraries =
       typeof<FunTrpo.CSharp.TrainingPlan>
       typeof<FunTrpo.Exact.FiniteMdp>
       typeof<FunTrpo.Onnx.OnnxExport>
+      typeof<FunTrpo.Plots.ReportPage>
       typeof<FunTrpo.Inference.Policy> ]
     |> List.map _.Assembly
 
@@ -174,6 +175,7 @@ let private expected =
       library "FunTrpo.Exact",
       [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "MathNet.Numerics" ]
       "FunTrpo.Onnx", library "FunTrpo.Onnx", [ "FunTrpo.CSharp", $"[{version}]"; locked "Google.Protobuf" ]
+      "FunTrpo.Plots", library "FunTrpo.Plots", [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "Plotly.NET" ]
       "FunTrpo.Inference",
       [ "net10.0"; "netstandard2.1" ]
       |> List.collect (fun framework -> libraryFor framework "FunTrpo.Inference"),
@@ -185,6 +187,12 @@ let private expected =
             "FSharp.Core.dll"
             "Google.Protobuf.dll"
             "FunTrpo.Onnx.dll"
+            "FunTrpo.Plots.dll"
+            "Plotly.NET.dll"
+            "DynamicObj.dll"
+            "Fable.Core.dll"
+            "Giraffe.ViewEngine.dll"
+            "Newtonsoft.Json.dll"
             "FunTrpo.Cli.deps.json"
             "FunTrpo.CSharp.dll"
             "FunTrpo.Cli.dll"

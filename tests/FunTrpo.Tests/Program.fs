@@ -93,6 +93,7 @@ let private others =
       HostileNumericsTests.tests
       HostileStepTests.tests
       StatisticsTests.tests
+      LongRunTests.tests
       EvaluationTests.tests
       PictureTests.tests
       EvaluationHistoryTests.tests
@@ -133,6 +134,10 @@ let private others =
       InferenceTests.tests
       PolicyFormatTests.tests
       WebExampleTests.tests
+      ProgressTests.tests
+      ReportPageTests.tests
+      ReportCommandTests.tests
+      ReportBrowserTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])

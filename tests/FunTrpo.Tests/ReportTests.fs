@@ -1,6 +1,7 @@
 module FunTrpo.Tests.ReportTests
 
 open System
+open System.Collections.Immutable
 open System.Globalization
 open Expecto
 open FsCheck.FSharp
@@ -8,6 +9,7 @@ open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.Tasks
+open MathNet.Numerics.Statistics
 
 let private configurations =
     let small =
@@ -109,6 +111,7 @@ let private fields =
                       let value = Report.value field.Name report
                       let text = Report.toText value
                       Expect.equal value (field.Read report) field.Name
+                      Expect.equal (Report.ofText field text) (Some value) $"{field.Name} from its text"
 
                       match value with
                       | ReportValue.Whole number -> Expect.equal (int64 text) number field.Name
@@ -118,11 +121,49 @@ let private fields =
                       | ReportValue.Text name -> Expect.equal text name field.Name
                       | ReportValue.Missing -> Expect.equal text "" field.Name)
 
+          test "are no value of a number if their text is none, or not finite" {
+              let named name = Report.fields |> List.find (fun field -> field.Name = name)
+
+              for name, texts in [ "steps", [ "x"; "1.5"; " "; "1e3" ]; "meanKl", [ "x"; "NaN"; "∞"; "1e999" ] ] do
+                  for text in texts do
+                      Expect.isNone (Report.ofText (named name) text) $"{name} = {text}"
+          }
+
+          propertyOf
+              20
+              "have the mean and the quartiles of the returns of the iteration's episodes"
+              (Gen.zip runs (Gen.arrayOf (Generators.number |> Gen.map float)))
+              (fun ((configuration, seed), returns) ->
+                  let report = iterationsOf configuration seed |> snd |> List.head |> snd |> snd
+
+                  let finished =
+                      returns |> Seq.map (fun reward -> { Return = reward; Length = 1 }) |> ImmutableArray.CreateRange
+
+                  let report = { report with Finished = finished }
+                  let sorted = Array.sort returns
+
+                  let quantile fraction = SortedArrayStatistics.QuantileCustom(sorted, fraction, QuantileDefinition.R7)
+
+                  for name, expected in
+                      [ "batchReturn", (fun () -> Array.average returns)
+                        "batchReturnLow", (fun () -> quantile 0.25)
+                        "batchReturnHigh", (fun () -> quantile 0.75) ] do
+                      match Report.value name report with
+                      | ReportValue.Number actual -> expectClose 1e-9 actual (expected ()) name
+                      | other -> Expect.equal (other, returns.Length) (ReportValue.Missing, 0) name)
+
           test "are missing where they have no value" {
               let _, iterations = iterationsOf { configurations[2] with Horizon = 1 } 1L
               let _, (_, report) = iterations.Head
 
-              for name in [ "meanReturn"; "meanEpisodeLength"; "delta"; "cgIterations"; "cgResidual"; "cgStop" ] do
+              for name in
+                  [ "meanReturn"
+                    "meanEpisodeLength"
+                    "batchReturn"
+                    "delta"
+                    "cgIterations"
+                    "cgResidual"
+                    "cgStop" ] do
                   Expect.equal (Report.value name report) ReportValue.Missing name
           } ]
 

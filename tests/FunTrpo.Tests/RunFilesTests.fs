@@ -139,6 +139,8 @@ let private optionsFor folder seed saveEvery steps : Run.Options =
       Evaluation = None
       Threads = 1
       Configuration = small
+      Preset = small
+      HasReport = false
       StartedFrom = None }
 
 /// All that a run of so many iterations writes.

@@ -85,7 +85,18 @@ let private training =
 
               let scores = JsonNode.Parse(evaluate []).AsObject()
 
-              Expect.equal [ for field in scores -> field.Key ] [ "mean"; "std"; "min"; "max"; "episodes" ] "scores"
+              Expect.equal
+                  [ for field in scores -> field.Key ]
+                  [ "mean"
+                    "meanLow95"
+                    "meanHigh95"
+                    "std"
+                    "median"
+                    "interquartileMean"
+                    "min"
+                    "max"
+                    "episodes" ]
+                  "scores"
 
               let expected = Evaluation.run 2 CartPole.environment (loaded out).Actor 7 (Key.ofSeed 5L) |> expectOk
 
@@ -190,6 +201,8 @@ let private training =
                     SaveEvery = TimeSpan.FromSeconds 1.0
                     Threads = 2
                     Configuration = registered.Preset
+                    Preset = registered.Preset
+                    HasReport = false
                     CheckpointEvery = None
                     Evaluation = None
                     StartedFrom = None }

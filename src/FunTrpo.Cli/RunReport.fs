@@ -1,0 +1,98 @@
+/// The report page of a run, made from the files in its folder: report.html.
+module FunTrpo.Cli.RunReport
+
+open System
+open System.Globalization
+open System.IO
+open System.Runtime.CompilerServices
+open FunTrpo
+open FunTrpo.Plots
+
+/// The number of steps of the recorded episode at most.
+let private longestEpisode = 5000
+
+/// An episode of the policy with its pictures, or why there is none.
+let private episodeOf (environment: Environment<'State>) actor seed =
+    match box environment with
+    | :? PicturedEnvironment<'State> ->
+        let limited = Environment.withTimeLimit longestEpisode environment
+
+        match Recording.play limited actor (Key.ofSeed seed |> Key.named "report") with
+        | Ok recording -> Recorded recording
+        | Error fault -> NotRecorded(Fault.message fault)
+    | _ -> NotDrawn
+
+let private count (number: int64) = number.ToString("N0", CultureInfo.InvariantCulture)
+let private decimal (number: float) = number.ToString("N2", CultureInfo.InvariantCulture)
+let private decimalOrNone number = number |> Option.map decimal |> Option.defaultValue "–"
+
+let private verdict goal (summary: RunFiles.Summary) =
+    let ending = $"after {count summary.Steps} environment steps"
+
+    match goal with
+    | Some goal when summary.Solved -> $"Reached its goal, a mean return of {goal} over 100 episodes, {ending}."
+    | Some goal -> $"Has not reached its goal, a mean return of {goal} over 100 episodes, {ending}."
+    | None -> $"Trained without a goal, {ending}."
+
+let private facts (summary: RunFiles.Summary) =
+    [ "Mean of the last 100", decimalOrNone summary.MeanReturn100
+      "Best mean of 100", decimalOrNone summary.BestMeanReturn100
+      match summary.Best with
+      | Some best -> "Best evaluation", decimal best.Deterministic
+      | None -> ()
+      "Episodes", count summary.Episodes
+      "Iterations", count summary.Iterations
+      "Time", decimal summary.WallSeconds + " s"
+      "Seed", string summary.Seed ]
+
+let private settingsOf preset configuration =
+    [ for field in Configuration.fields ->
+          { Name = field.Name
+            Meaning = field.Meaning
+            Value = field.Get configuration
+            Preset = field.Get preset } ]
+
+/// The page of the run in a folder. `solvedAt` is the mean return at which its environment counts as solved, and `preset` the configuration
+/// that is tuned for it.
+// Not inlined: Plotly.NET is loaded when this function is first called, and not before.
+[<MethodImpl(MethodImplOptions.NoInlining)>]
+let private html solvedAt preset folder (environment: Environment<'State>) =
+    let path name = Path.Combine(folder, name)
+    let text name = RunFolder.tryText folder name |> Option.defaultValue ""
+
+    result {
+        let! settings = RunFiles.settings (path RunFolder.configurationFile)
+        let! summary = RunFiles.summary (path RunFolder.summaryFile)
+        let! configuration = Arguments.fields Configuration.standard settings.Fields
+        let! saved = PolicyFile.load (path RunFolder.policyFile)
+        let! progress = Progress.ofCsv (path RunFolder.progressFile) (text RunFolder.progressFile)
+
+        let! evaluations =
+            EvaluationPoint.ofCsv (path RunFolder.evaluationsFile) (text RunFolder.evaluationsFile)
+
+        return
+            ReportPage.html
+                { Environment = settings.Environment
+                  Verdict = verdict (settings.StopAt |> Option.orElse solvedAt) summary
+                  Facts = facts summary
+                  Progress = progress
+                  Evaluations = evaluations
+                  Settings = settingsOf preset configuration
+                  Episode = episodeOf environment saved.Actor summary.Seed }
+    }
+
+/// Writes report.html into the folder of a run. Faults: `Damaged` for a file that is missing or is none of a run.
+let write solvedAt preset (folder: RunFolder.Folder) environment =
+    html solvedAt preset folder.Path environment
+    |> Result.map (fun page -> folder.Do(RunFolder.Replace(RunFolder.reportFile, page)))
+
+/// Writes report.html and says where it is. If that fails, it prints a warning: the run is complete without its report.
+let tryWrite solvedAt preset (folder: RunFolder.Folder) environment (output: TextWriter) (errors: TextWriter) =
+    let warn (why: string) = errors.WriteLine $"Warning: the report could not be written: {why}"
+
+    try
+        match write solvedAt preset folder environment with
+        | Ok() -> output.WriteLine $"The report is {Path.Combine(folder.Path, RunFolder.reportFile)}"
+        | Error fault -> warn (Fault.message fault)
+    with error ->
+        warn (Fault.printable error.Message)

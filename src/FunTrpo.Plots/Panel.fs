@@ -1,0 +1,125 @@
+namespace FunTrpo.Plots
+
+open System
+open System.Globalization
+open Plotly.NET
+open Plotly.NET.TraceObjects
+
+/// The range of the numbers upward.
+[<RequireQualifiedAccess>]
+type internal Scale =
+    | Linear
+    | FromZero
+    | Logarithmic
+    | Within of low: float * high: float
+
+/// One pair of axes, and what is drawn between them.
+type internal Panel =
+    {
+        /// The quantity across; panels of the same one are zoomed together.
+        XTitle: string
+        YTitle: string
+        Scale: Scale
+        /// What is drawn on the axes with a number.
+        Traces: (int -> Trace) list
+    }
+
+/// The parts of panels: lines, bands and points. They leave out the points that have no finite number.
+module internal Panel =
+
+    /// A panel over environment steps.
+    let overSteps yTitle traces =
+        { XTitle = "environment steps"; YTitle = yTitle; Scale = Scale.Linear; Traces = traces }
+
+    /// Five significant digits are enough to draw, and take less space.
+    let rounded (number: float) =
+        if Double.IsInteger number then
+            number
+        else
+            Double.Parse(number.ToString("G5", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture)
+
+    let private finite (xs: float[]) (ys: float[]) =
+        let kept = Array.zip xs ys |> Array.filter (fun (x, y) -> Double.IsFinite x && Double.IsFinite y)
+        kept |> Array.map (fst >> rounded), kept |> Array.map (snd >> rounded)
+
+    let private dashed dash width (code: string) (name: string) (xs, ys) (axes: int) : Trace =
+        let xs, ys = finite xs ys
+
+        Trace2D.initScatter (
+            Trace2DStyle.Scatter(
+                Name = name,
+                X = xs,
+                Y = ys,
+                XAxis = StyleParam.LinearAxisId.X axes,
+                YAxis = StyleParam.LinearAxisId.Y axes,
+                Mode = StyleParam.Mode.Lines,
+                Line = Line.init (Color = Palette.colour code, Width = width, Dash = dash)
+            )
+        )
+
+    let line code name points = dashed StyleParam.DrawingStyle.Solid 2.0 code name points
+    let thinLine code name points = dashed StyleParam.DrawingStyle.Solid 1.0 code name points
+    let dashedLine code name points = dashed StyleParam.DrawingStyle.Dash 1.5 code name points
+    let dottedLine code name points = dashed StyleParam.DrawingStyle.Dot 1.5 code name points
+
+    /// The area between two lines.
+    let band (code: string) (name: string) (xs, low, high) =
+        let edge fill name ys (axes: int) : Trace =
+            let xs, ys = finite xs ys
+
+            Trace2D.initScatter (
+                Trace2DStyle.Scatter(
+                    Name = name,
+                    X = xs,
+                    Y = ys,
+                    XAxis = StyleParam.LinearAxisId.X axes,
+                    YAxis = StyleParam.LinearAxisId.Y axes,
+                    Mode = StyleParam.Mode.Lines,
+                    Line = Line.init (Color = Palette.colour code, Width = 0.0),
+                    Fill = fill,
+                    FillColor = Palette.tint code,
+                    ShowLegend = (fill = StyleParam.Fill.ToNext_y)
+                )
+            )
+
+        [ edge StyleParam.Fill.None $"{name}, low" low; edge StyleParam.Fill.ToNext_y name high ]
+
+    /// Points of one colour.
+    let points code symbol size (name: string) (xs, ys) (axes: int) : Trace =
+        let xs, ys = finite xs ys
+
+        Trace2D.initScatter (
+            Trace2DStyle.Scatter(
+                Name = name,
+                X = xs,
+                Y = ys,
+                XAxis = StyleParam.LinearAxisId.X axes,
+                YAxis = StyleParam.LinearAxisId.Y axes,
+                Mode = StyleParam.Mode.Markers,
+                Marker = Marker.init (Color = Palette.colour code, Symbol = symbol, Size = size)
+            )
+        )
+
+    /// Points whose colours go from faint to the accent.
+    let fadingPoints (name: string) (xs, ys) (axes: int) : Trace =
+        let xs, ys = finite xs ys
+
+        Trace2D.initScatter (
+            Trace2DStyle.Scatter(
+                Name = name,
+                X = xs,
+                Y = ys,
+                XAxis = StyleParam.LinearAxisId.X axes,
+                YAxis = StyleParam.LinearAxisId.Y axes,
+                Mode = StyleParam.Mode.Markers,
+                ShowLegend = false,
+                Marker =
+                    Marker.init (
+                        Size = 7,
+                        Color = Color.fromColorScaleValues (Array.init xs.Length float),
+                        Colorscale =
+                            StyleParam.Colorscale.Custom
+                                [ 0.0, Palette.colour Palette.faint; 1.0, Palette.colour Palette.accent ]
+                    )
+            )
+        )

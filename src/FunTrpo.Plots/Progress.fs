@@ -1,0 +1,74 @@
+namespace FunTrpo.Plots
+
+open System.Collections.Immutable
+open FunTrpo
+
+/// The quantities of the iterations of a run, from its reports or from its progress.csv.
+type Progress =
+    {
+        /// How many iterations stand behind each row: 1, or more for runs of more than `Progress.mostRows` iterations, of which every n-th
+        /// one is kept.
+        Every: int
+        /// The values of each quantity, by its name in `Report.fields`.
+        Columns: Map<string, ImmutableArray<ReportValue>>
+    }
+
+module Progress =
+
+    /// The number of rows that a page shows at most.
+    let mostRows = 2000
+
+    /// The progress that these reports tell of.
+    let ofReports (reports: Report seq) =
+        let every, rows = Array.ofSeq reports |> CsvTable.thinned mostRows
+
+        { Every = every
+          Columns =
+            Map
+                [ for field in Report.fields do
+                      field.Name, rows |> Seq.map field.Read |> ImmutableArray.CreateRange ] }
+
+    let private parse source (field: ReportField) (cells: string[]) =
+        let values = cells |> Array.map (Report.ofText field)
+
+        match Array.tryFindIndex Option.isNone values with
+        | Some row -> Error(Damaged(source, $"{field.Name} cannot be \"{cells[row]}\""))
+        | None -> Ok(field.Name, values |> Seq.map Option.get |> ImmutableArray.CreateRange)
+
+    /// The progress in the text of a progress.csv. Quantities that it does not have are missing; a last line that is not whole is left out.
+    /// `source` names the text in a fault. Fault: `Damaged` if the text is not that of a progress.csv.
+    let ofCsv source text =
+        let table = CsvTable.parse text
+
+        if Array.tryHead table.Names <> Some Report.fields.Head.Name then
+            Error(Damaged(source, "it is not the progress.csv of a run"))
+        else
+            let every, rows = CsvTable.thinned mostRows table.Rows
+            let table = { table with Rows = rows }
+
+            (Ok [], Report.fields)
+            ||> List.fold (fun soFar field ->
+                result {
+                    let! columns = soFar
+                    let! column = parse source field (CsvTable.column field.Name table)
+                    return column :: columns
+                })
+            |> Result.map (fun columns -> { Every = every; Columns = Map columns })
+
+    /// The values of a quantity. Throws `KeyNotFoundException` for a name that is not in `Report.fields`.
+    let values name progress = progress.Columns[name]
+
+    /// The numbers of a quantity; NaN where it is missing or a text.
+    let numbers name progress =
+        [| for value in values name progress ->
+               match value with
+               | ReportValue.Whole number -> float number
+               | ReportValue.Number number -> number
+               | ReportValue.Text _
+               | ReportValue.Missing -> nan |]
+
+    /// The texts of a quantity; empty where it is missing.
+    let texts name progress = [| for value in values name progress -> Report.toText value |]
+
+    /// The number of rows.
+    let length progress = (values Report.fields.Head.Name progress).Length

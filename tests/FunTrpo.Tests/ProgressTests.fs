@@ -1,0 +1,128 @@
+/// The quantities of a run, from its reports and from its progress.csv.
+module FunTrpo.Tests.ProgressTests
+
+open System
+open Expecto
+open FsCheck.FSharp
+open FunTrpo
+open FunTrpo.Plots
+open FunTrpo.Tests.Generators
+open FunTrpo.Tests.PageCases
+
+let private columns (progress: Progress) = [ for KeyValue(name, values) in progress.Columns -> name, List.ofSeq values ]
+
+let private damaged what result =
+    match result with
+    | Error(Damaged(source, why)) ->
+        Expect.equal source "p.csv" "the source"
+        why
+    | other -> failtest $"{what}: {other}"
+
+let private seeds = Gen.choose (0, 1000) |> Gen.map int64
+
+let private reading =
+    [ propertyOf
+          8
+          "from progress.csv is that from the reports"
+          (Gen.zip (Gen.choose (0, 5)) seeds)
+          (fun (count, seed) ->
+              let reports = if count = 0 then [] else snd (run count seed)
+              let read = Progress.ofCsv "p.csv" (csv reports) |> expectOk
+              let direct = Progress.ofReports reports
+              Expect.equal (columns read) (columns direct) "the columns"
+              Expect.equal (Progress.length read, read.Every) (count, 1) "rows"
+
+              for field in Report.fields do
+                  let expected = reports |> List.map field.Read
+                  Expect.equal (List.ofSeq (Progress.values field.Name direct)) expected field.Name
+
+                  let numbers =
+                      [ for value in expected ->
+                            match value with
+                            | ReportValue.Whole number -> float number
+                            | ReportValue.Number number -> number
+                            | _ -> nan ]
+
+                  Expect.isTrue
+                      (numbers.Equals(List.ofArray (Progress.numbers field.Name direct)))
+                      $"numbers of {field.Name}")
+
+      test "leaves out a last line that is not whole, and what an earlier version has not written is missing" {
+          let reports = snd (run 3 1L)
+          let whole = csv reports
+          let cut = whole.Substring(0, whole.Length - 5)
+          let read = Progress.ofCsv "p.csv" cut |> expectOk
+          Expect.equal (columns read) (columns (Progress.ofReports (List.truncate 2 reports))) "two rows"
+
+          let withoutLast (line: string) = if line = "" then "" else line.Substring(0, line.LastIndexOf ',')
+          let old = whole.Split '\n' |> Array.map withoutLast |> String.concat "\n"
+          let read = Progress.ofCsv "p.csv" old |> expectOk
+          let last = (List.last Report.fields).Name
+          Expect.all (Progress.values last read) ((=) ReportValue.Missing) last
+          Expect.equal (Progress.texts "outcome" read) (Progress.texts "outcome" (Progress.ofReports reports)) "others"
+      }
+
+      test "is refused where a cell is no value of its column, or the text is no progress.csv" {
+          let lines = (csv (snd (run 2 1L))).Split '\n'
+          let cells = lines[2].Split ','
+          cells[7] <- cells[7] // a text: any is one
+          cells[1] <- "many"
+          let text = String.concat "\n" [ lines[0]; lines[1]; String.concat "," cells; "" ]
+          let why = Progress.ofCsv "p.csv" text |> damaged "a cell"
+
+          for part in [ "steps"; "many" ] do
+              Expect.stringContains why part "the place"
+
+          for text in [ ""; "a,b\n1,2\n"; "steps\n" ] do
+              let why = Progress.ofCsv "p.csv" text |> damaged text
+              Expect.stringContains why "not the progress.csv" "why"
+      } ]
+
+let private thinning =
+    propertyOf
+        100
+        "of a very long run has every n-th row, counted from the last"
+        (Gen.zip (Gen.choose (1, 50)) (Gen.choose (0, 1000)))
+        (fun (most, count) ->
+            let every, rows = CsvTable.thinned most [| 1..count |]
+            Expect.isLessThanOrEqual rows.Length most "rows"
+            Expect.equal (Array.tryLast rows) (if count = 0 then None else Some count) "the last one"
+            Expect.all (Array.pairwise rows) (fun (a, b) -> b - a = every) "the distance"
+            // One fewer in between would have been too many.
+            Expect.isTrue (every = 1 || (count + every - 2) / (every - 1) > most) "no fewer than needed"
+
+            if count > 0 then
+                Expect.isLessThanOrEqual rows[0] every "the first one")
+
+let private evaluations =
+    test "of evaluations is that of evaluations.csv" {
+        let scores mean std : Scores =
+            { Mean = mean
+              Std = std
+              Min = mean - std
+              Max = mean + std
+              Returns = Collections.Immutable.ImmutableArray.Create(mean, mean)
+              Lengths = Collections.Immutable.ImmutableArray.Create(3, 4) }
+
+        let evaluation steps mean : TrainingEvaluation =
+            { Iteration = 1; Steps = steps; Deterministic = scores mean 2.5; Sampled = scores (mean - 1.0) 3.5 }
+
+        let all = [ evaluation 1000L 0.1; evaluation 2000L -200.25 ]
+
+        let lines =
+            [ for one in all do
+                  match Cli.RunFiles.evaluationLine one with
+                  | Cli.RunFolder.Append(_, line) -> line
+                  | other -> failtest $"{other}" ]
+
+        let header = "iteration,steps,episodes,mean,std,min,max,sampledMean,sampledStd,sampledMin,sampledMax"
+        let text = (header :: lines |> String.concat "\n") + "\n"
+        let read = EvaluationPoint.ofCsv "p.csv" text |> expectOk
+        Expect.equal read (all |> List.map EvaluationPoint.ofEvaluation) "the points"
+        Expect.equal (read |> List.map (fun point -> point.Steps, point.Mean)) [ 1000L, 0.1; 2000L, -200.25 ] "means"
+        Expect.equal read[0].SampledMean -0.9 "the mean of drawn actions"
+        Expect.equal (EvaluationPoint.ofCsv "p.csv" "" |> expectOk) [] "none"
+        EvaluationPoint.ofCsv "p.csv" (text.Replace("0.1", "x")) |> damaged "a cell" |> ignore
+    }
+
+let tests = testList "Progress" (reading @ [ thinning; evaluations ])
