@@ -31,7 +31,7 @@ let private facade lists file = faultsIn lists $"src/FunTrpo.CSharp/{file}"
 
 let private onnx file = faultsIn [ "ONNX" ] $"src/FunTrpo.Onnx/{file}"
 
-let private inference file = faultsIn [ "Inference" ] $"src/FunTrpo.Inference/{file}"
+let private inference file = faultsIn [ "Inference"; "Inference files" ] $"src/FunTrpo.Inference/{file}"
 
 let private plots lists file = faultsIn lists $"src/FunTrpo.Plots/{file}"
 

@@ -130,6 +130,7 @@ let private others =
       ExactBridgeTests.tests
       DocumentationTests.tests
       OnnxTests.tests
+      InferenceFileTests.tests
       InferenceTests.tests
       PolicyFormatTests.tests
       WebExampleTests.tests
