@@ -750,9 +750,9 @@ let all =
               [ "report command" ]
               "src/FunTrpo.Cli/RunReport.fs"
               [ slip
-                    "the page compares the settings with themselves"
-                    "Preset = field.Get preset"
-                    "Preset = field.Get configuration" ]
+                    "the page takes the preset for the settings of the run"
+                    "Settings = settingsOf preset configuration"
+                    "Settings = settingsOf configuration preset" ]
 
           onnx
               "NetworkNodes.cs"
