@@ -125,19 +125,20 @@ let private evaluationsOf (note: JsonNode) =
 
 /// The position of a checkpoint.
 let positionOf path (checkpoint: Checkpoint<'State>) =
-    try
-        // Otherwise a name that is there twice throws an `ArgumentException` later.
-        let note =
-            JsonNode.Parse(checkpoint.Note, documentOptions = JsonDocumentOptions(AllowDuplicateProperties = false))
+    let foreign = Error(Damaged(path, "it was not saved by funtrpo train"))
 
-        Ok
-            { State = checkpoint.State
-              IsSolved = note["solved"].GetValue<bool>()
-              Evaluations = evaluationsOf note
-              Elapsed = TimeSpan.FromSeconds(note["seconds"].GetValue<float>()) }
+    try
+        match JsonNode.Parse(checkpoint.Note, documentOptions = Json.strict) with
+        | :? JsonObject as note ->
+            Ok
+                { State = checkpoint.State
+                  IsSolved = (RunFiles.required note "solved").GetValue<bool>()
+                  Evaluations = evaluationsOf note
+                  Elapsed = TimeSpan.FromSeconds((RunFiles.required note "seconds").GetValue<float>()) }
+        | _ -> foreign
     with
+    | Unreadable _
     | :? JsonException
     | :? InvalidOperationException
-    | :? NullReferenceException
     | :? FormatException
-    | :? OverflowException -> Error(Damaged(path, "it was not saved by funtrpo train"))
+    | :? OverflowException -> foreign

@@ -77,6 +77,14 @@ let private settingsText settings =
     node.Add("configuration", fields)
     print node
 
+/// The value of a property that is there and not null.
+let required (node: JsonNode) (name: string) =
+    match node[name] with
+    | null -> Json.unreadable $"it has no {name}"
+    | value -> value
+
+let private numberOrNone (node: JsonNode) (name: string) = node[name] |> Option.ofObj |> Option.map _.GetValue<float>()
+
 let private settingsOf (node: JsonNode) =
     let known =
         [ "environment"
@@ -95,11 +103,6 @@ let private settingsOf (node: JsonNode) =
         | :? JsonValue as value -> value.ToJsonString()
         | _ -> Json.unreadable $"its {name} is no value"
 
-    let property (name: string) =
-        match node[name] with
-        | null -> Json.unreadable $"it has no {name}"
-        | value -> value
-
     for KeyValue(name, _) in node.AsObject() do
         if not (List.contains name known) then
             Json.unreadable $"it has the unknown {name}{Suggestion.among known name}"
@@ -110,7 +113,7 @@ let private settingsOf (node: JsonNode) =
         | Ok value -> value
         | Error fault -> Json.unreadable (Fault.message fault)
 
-    let steps = (property "steps").GetValue<int64>()
+    let steps = (required node "steps").GetValue<int64>()
 
     let goalOf (node: JsonNode) =
         node["stopAt"]
@@ -135,9 +138,9 @@ let private settingsOf (node: JsonNode) =
 
     let textOrNone (name: string) = node[name] |> Option.ofObj |> Option.map _.GetValue<string>()
 
-    { Environment = (property "environment").GetValue<string>()
+    { Environment = (required node "environment").GetValue<string>()
       EnvironmentFrom = textOrNone "environmentFrom"
-      Seed = (property "seed").GetValue<int64>()
+      Seed = (required node "seed").GetValue<int64>()
       Steps = Arguments.steps "steps" (string steps) |> orUnreadable
       StopAt = goalOf node
       StartedFrom = textOrNone "startedFrom"
@@ -146,7 +149,7 @@ let private settingsOf (node: JsonNode) =
         |> Option.ofObj
         |> Option.map (fun every -> Arguments.iterations "checkpointEvery" (every.ToJsonString()) |> orUnreadable)
       Evaluation = node["evaluation"] |> Option.ofObj |> Option.map evaluationOf
-      Fields = [ for KeyValue(name, value) in (property "configuration").AsObject() -> name, textOf name value ] }
+      Fields = [ for KeyValue(name, value) in (required node "configuration").AsObject() -> name, textOf name value ] }
 
 /// The maximum size of a config.json in bytes.
 let private largestSettings = 1_000_000L
@@ -156,9 +159,7 @@ let private readObject (name: string) (parse: JsonNode -> 'T) path =
     let damaged why = Error(Damaged(path, why))
 
     let parseBytes (bytes: ReadOnlyMemory<byte>) =
-        let options = JsonDocumentOptions(AllowDuplicateProperties = false)
-
-        match JsonNode.Parse(bytes.Span, documentOptions = options) with
+        match JsonNode.Parse(bytes.Span, documentOptions = Json.strict) with
         | :? JsonObject as node -> Ok(parse node)
         | _ -> damaged $"it is not the {name} of a run"
 
@@ -206,12 +207,12 @@ let bestNode (best: EvaluationMeans) =
     node.Add("sampledMean", JsonValue.Create best.Sampled)
     node
 
-/// The best evaluation that `bestNode` has written. Throws the exceptions of System.Text.Json.
+/// The best evaluation that `bestNode` has written. Throws `Unreadable` and the exceptions of System.Text.Json.
 let bestOf (node: JsonNode) : EvaluationMeans =
-    { Iteration = node["iteration"].GetValue<int>()
-      Steps = node["steps"].GetValue<int64>()
-      Deterministic = node["mean"].GetValue<float>()
-      Sampled = node["sampledMean"].GetValue<float>() }
+    { Iteration = (required node "iteration").GetValue<int>()
+      Steps = (required node "steps").GetValue<int64>()
+      Deterministic = (required node "mean").GetValue<float>()
+      Sampled = (required node "sampledMean").GetValue<float>() }
 
 let private summaryText summary =
     let node = JsonObject()
@@ -229,24 +230,17 @@ let private summaryText summary =
     print node
 
 let private summaryOf (node: JsonNode) =
-    let property (name: string) =
-        match node[name] with
-        | null -> Json.unreadable $"it has no {name}"
-        | value -> value
-
-    let numberOrNone (name: string) = node[name] |> Option.ofObj |> Option.map _.GetValue<float>()
-
-    { Environment = (property "environment").GetValue<string>()
-      Seed = (property "seed").GetValue<int64>()
-      Steps = (property "steps").GetValue<int64>()
-      Iterations = (property "iterations").GetValue<int>()
-      Episodes = (property "episodes").GetValue<int64>()
-      MeanReturn100 = numberOrNone "meanReturn100"
-      BestMeanReturn100 = numberOrNone "bestMeanReturn100"
-      Solved = (property "solved").GetValue<bool>()
+    { Environment = (required node "environment").GetValue<string>()
+      Seed = (required node "seed").GetValue<int64>()
+      Steps = (required node "steps").GetValue<int64>()
+      Iterations = (required node "iterations").GetValue<int>()
+      Episodes = (required node "episodes").GetValue<int64>()
+      MeanReturn100 = numberOrNone node "meanReturn100"
+      BestMeanReturn100 = numberOrNone node "bestMeanReturn100"
+      Solved = (required node "solved").GetValue<bool>()
       Best = node["best"] |> Option.ofObj |> Option.map bestOf
-      WallSeconds = (property "wallSeconds").GetValue<float>()
-      ParametersSha256 = (property "parametersSha256").GetValue<string>() }
+      WallSeconds = (required node "wallSeconds").GetValue<float>()
+      ParametersSha256 = (required node "parametersSha256").GetValue<string>() }
 
 /// Returns the summary in a summary.json, or `Damaged`.
 let summary path = readObject summaryFile summaryOf path

@@ -10,6 +10,9 @@ module internal Json =
 
     let unreadable why = raise (Unreadable why)
 
+    /// An object has each property once. Otherwise one of two would be read, or looking one up would throw an `ArgumentException`.
+    let strict = JsonDocumentOptions(AllowDuplicateProperties = false)
+
     /// What is wrong with a text that is not JSON. Lines and bytes are counted from 1.
     let notJson (error: JsonException) =
         if error.LineNumber.HasValue && error.BytePositionInLine.HasValue then

@@ -287,7 +287,7 @@ module PolicyFile =
             if not (Utf8.IsValid bytes.Span) then
                 unreadable "it is not text"
 
-            use document = JsonDocument.Parse(bytes, JsonDocumentOptions(AllowDuplicateProperties = false))
+            use document = JsonDocument.Parse(bytes, strict)
             Ok(ofJson bytes document.RootElement)
         with
         | Unreadable why -> damaged why

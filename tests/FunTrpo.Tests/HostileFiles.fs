@@ -10,6 +10,7 @@ open System.Text.RegularExpressions
 open Expecto
 open FunTrpo
 open FunTrpo.Cli
+open FunTrpo.Plots
 open FunTrpo.Environments
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.Tasks
@@ -152,12 +153,13 @@ let private options folder : Run.Options =
       HasReport = false
       StartedFrom = Some "0123" }
 
-let private settings =
+/// The bytes of the files of a run.
+let private written =
     lazy
         (inFolder (fun folder ->
             use output = new StringWriter()
             Train.run (options folder) None CartPole.environment output output |> ignore
-            File.ReadAllBytes(Path.Combine(folder, "config.json"))))
+            Map [ for path in Directory.GetFiles folder -> Path.GetFileName path, File.ReadAllBytes path ]))
 
 let private start = lazy (TrainingState.start (setupOf 1 small CartPole.environment) 1L)
 
@@ -176,6 +178,15 @@ let private readNote path =
 let private readSettings path =
     RunFiles.settings path
     |> Result.bind (fun settings -> Arguments.fields Configuration.standard settings.Fields)
+    |> Result.map ignore
+
+let private readSummary path = RunFiles.summary path |> Result.map ignore
+
+/// The tables of a run, as the report reads them.
+let private readTable parse (path: string) =
+    RunFolder.tryText (Path.GetDirectoryName path) (Path.GetFileName path)
+    |> Option.get
+    |> parse path
     |> Result.map ignore
 
 /// Who finds the folder locked reads who holds it.
@@ -202,6 +213,9 @@ let private readSeed path =
 let private runFile name original change read =
     { Name = name; Original = original; Change = change; Seal = id; Read = read; Reason = anyReason }
 
+/// A file of a run as it was written.
+let private ofRun name file change read = runFile name (lazy written.Value[file]) change read
+
 /// Mutable simulators, whose states are kept as replay points.
 let private walks =
     Simulator.environment (fun () -> CheckpointTests.Walk()) |> Environment.withTimeLimit 30
@@ -227,7 +241,10 @@ let kinds =
       policy "numbers without layers" (box 2) (box 1) [] false
       policy "indices" (Discrete 5) (Discrete 3) (Architecture.uniform [ 4 ] Activation.Tanh) false
       policy "several indices" (MultiDiscrete [ 2; 3 ]) (box 1) mixed false
-      runFile "config.json" settings changeTree readSettings
+      ofRun "config.json" "config.json" changeTree readSettings
+      ofRun "summary.json" "summary.json" changeTree readSummary
+      ofRun "evaluations.csv" "evaluations.csv" changes (readTable EvaluationPoint.ofCsv)
+      ofRun "progress.csv of a report" "progress.csv" changes (readTable Progress.ofCsv)
       runFile "note of a checkpoint" note changeTree readNote
       runFile "note of the facade" seedNote changeTree readSeed
       runFile "progress.csv" (lazy progress) changes readProgress
