@@ -8,33 +8,21 @@
 // read, and nothing else. A fault that no test finds asks for a property that would.
 
 #load "planted.fsx"
+#load "processes.fsx"
 
 open System
 open System.Diagnostics
 open System.IO
 open System.Text.RegularExpressions
 open Planted
+open Processes
 
 let root = Path.GetDirectoryName __SOURCE_DIRECTORY__
 let copy = Path.Combine(root, "obj", "faults")
 
-let dotnet =
-    Environment.GetEnvironmentVariable "DOTNET_HOST_PATH"
-    |> Option.ofObj
-    |> Option.defaultValue "dotnet"
-
 /// What a process said, line by line, and its exit code: none where it was ended, because it had said enough or took too long.
 let watch (limit: TimeSpan) folder (program: string) (arguments: string list) isEnough =
-    let start =
-        ProcessStartInfo(
-            program,
-            arguments,
-            WorkingDirectory = folder,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true
-        )
-
-    use child = Process.Start start
+    use child = Process.Start(startOf folder [] program arguments)
     let errors = child.StandardError.ReadToEndAsync()
     let ending = DateTime.UtcNow + limit
 

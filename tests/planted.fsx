@@ -570,8 +570,8 @@ let all =
               "Space.fs"
               [ slip
                     "a box is twice as wide as its units"
-                    "0.5 * (high - low) * float row[i]"
-                    "(high - low) * float row[i]"
+                    "0.5 * (low + high), 0.5 * (high - low)"
+                    "0.5 * (low + high), (high - low)"
                 slip "the count is an index" "x < float32 count" "x <= float32 count" ]
           core
               [ "Key" ]

@@ -7,20 +7,16 @@
 // The ordinary tests have a short version of each row.
 
 #load "../scripts/load.fsx"
+#load "processes.fsx"
 
 open System
 open System.Diagnostics
 open System.IO
 open FunTrpo
 open FunTrpo.Environments
+open Processes
 
 let root = Path.GetDirectoryName __SOURCE_DIRECTORY__
-let arguments = fsi.CommandLineArgs |> Array.skip 1
-
-let valueOf name standard =
-    match Array.tryFindIndex ((=) name) arguments with
-    | Some i when i + 1 < arguments.Length -> arguments[i + 1]
-    | _ -> standard
 
 let scale = float (valueOf "--minutes" "10") / 10.0
 let trials (count: int) = max 1 (int (scale * float count))
@@ -29,19 +25,7 @@ let funtrpo = Path.Combine(root, "bin", "funtrpo")
 
 /// Starts a program with more environment variables.
 let start variables (program: string) (line: string list) =
-    let start =
-        ProcessStartInfo(
-            program,
-            line,
-            WorkingDirectory = folder,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true
-        )
-
-    for name, value in variables do
-        start.Environment[name] <- value
-
-    let running = Process.Start start
+    let running = Process.Start(startOf folder variables program line)
     running.OutputDataReceived.Add ignore
     running.BeginOutputReadLine()
     running, running.StandardError.ReadToEndAsync()
@@ -121,7 +105,7 @@ let test variable (count: int) filter =
     succeed [ (variable, string count) ] program [ "--filter"; filter ]
 
 /// The number of kinds of files that the tests change.
-let kinds = 17
+let kinds = 20
 
 let changedFiles () =
     let count = trials 6_000

@@ -111,3 +111,28 @@ internal static class Faults
     private static ArgumentOutOfRangeException Refused(string option, string value, string allowed) =>
         new(option, value, $"{option} = {value} is not allowed: {allowed}");
 }
+
+/// <summary>The errors of files as the facade throws them.</summary>
+internal static class FileErrors
+{
+    /// <summary>Accesses a file. What the system does not permit is an <see cref="IOException"/>, too.</summary>
+    public static T AsIOException<T>(Func<T> access)
+    {
+        try
+        {
+            return access();
+        }
+        catch (UnauthorizedAccessException refused)
+        {
+            throw new IOException(refused.Message, refused);
+        }
+    }
+
+    /// <inheritdoc cref="AsIOException{T}(Func{T})"/>
+    public static void AsIOException(Action access) =>
+        AsIOException(() =>
+        {
+            access();
+            return true;
+        });
+}

@@ -18,13 +18,10 @@ internal static class Patience
             cancellation,
             ended.Token
         );
-        if (await IsFirstAsync(work, Timeout.InfiniteTimeSpan, noticed.Token).ConfigureAwait(false))
-        {
-            await ended.CancelAsync().ConfigureAwait(false);
-            return true;
-        }
-
-        if (await IsFirstAsync(work, time, ended.Token).ConfigureAwait(false))
+        bool hasEnded =
+            await IsFirstAsync(work, Timeout.InfiniteTimeSpan, noticed.Token).ConfigureAwait(false)
+            || await IsFirstAsync(work, time, ended.Token).ConfigureAwait(false);
+        if (hasEnded)
         {
             await ended.CancelAsync().ConfigureAwait(false);
             return true;

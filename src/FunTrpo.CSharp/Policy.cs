@@ -61,14 +61,7 @@ public sealed class Policy : IEquatable<Policy>
     public static Policy Load(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
-        try
-        {
-            return OrThrow(PolicyFile.read(path));
-        }
-        catch (UnauthorizedAccessException refused)
-        {
-            throw new IOException(refused.Message, refused);
-        }
+        return FileErrors.AsIOException(() => OrThrow(PolicyFile.read(path)));
     }
 
     /// <summary>Reads a policy from the text that <see cref="ToJson"/> returned, for instance from an embedded resource.</summary>
@@ -95,14 +88,7 @@ public sealed class Policy : IEquatable<Policy>
     public void Save(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
-        try
-        {
-            PolicyFile.save(path, Saved);
-        }
-        catch (UnauthorizedAccessException refused)
-        {
-            throw new IOException(refused.Message, refused);
-        }
+        FileErrors.AsIOException(() => PolicyFile.save(path, Saved));
     }
 
     /// <summary>Returns the text of the file that <see cref="Save"/> writes.</summary>

@@ -24,10 +24,8 @@ let private write path (registered: Registered) (environment: Environment<'State
     |> Result.bind (fun folder ->
         use folder = folder
 
-        RunReport.write registered.SolvedAt registered.Preset folder environment
-        |> Result.map (fun () ->
-            Console.Out.WriteLine $"The report is {Path.Combine(path, RunFolder.reportFile)}"
-            ok))
+        RunReport.write registered.SolvedAt registered.Preset folder environment Console.Out
+        |> Result.map (fun () -> ok))
 
 let private run (parsed: ParseResult) =
     result {

@@ -110,8 +110,9 @@ let private startLines (path: string) line =
             file.Dispose()
             reraise ())
 
-/// The header and the lines of the first iterations of a table, whose first column is the iteration. Lines that are missing, or not whole, are left out.
-let private earlierLines path header iterations =
+/// The header and the lines of the first iterations of a table, whose first column is the iteration. Lines that are missing, or not whole, are
+/// left out.
+let private earlierLines folder name header iterations =
     let isEarlier (line: string) =
         let first = line.Split(',')[0]
 
@@ -120,7 +121,7 @@ let private earlierLines path header iterations =
         | true, iteration -> iteration >= 1 && iteration <= iterations && string iteration = first
         | _ -> false
 
-    let lines = if File.Exists path then (File.ReadAllText path).Split('\n') |> List.ofArray else []
+    let lines = (tryText folder name |> Option.defaultValue "").Split('\n') |> List.ofArray
     // What follows the last line break is no whole line.
     let whole = List.truncate (lines.Length - 1) lines
     header :: (whole |> List.filter isEarlier)
@@ -162,7 +163,7 @@ type Folder(path: string, isReused: bool, hold: FileStream) =
             | true, table -> addLine table line
             | _ -> invalidOp $"{name} has not been started"
         | Continue(name, header, iterations) ->
-            earlierLines (at name) header iterations |> String.concat "\n" |> openTable name
+            earlierLines path name header iterations |> String.concat "\n" |> openTable name
 
     /// Saves a checkpoint of the state. The lines of its iterations in the tables are on the disk before it.
     member _.Keep(setup: Setup<'State>, note, state: TrainingState<'State>) =

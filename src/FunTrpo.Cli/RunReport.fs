@@ -81,18 +81,20 @@ let private html solvedAt preset folder (environment: Environment<'State>) =
                   Episode = episodeOf environment saved.Actor summary.Seed }
     }
 
-/// Writes report.html into the folder of a run. Faults: `Damaged` for a file that is missing or is none of a run.
-let write solvedAt preset (folder: RunFolder.Folder) environment =
+/// Writes report.html into the folder of a run, and says where it is. Faults: `Damaged` for a file that is missing or is none of a run.
+let write solvedAt preset (folder: RunFolder.Folder) environment (output: TextWriter) =
     html solvedAt preset folder.Path environment
-    |> Result.map (fun page -> folder.Do(RunFolder.Replace(RunFolder.reportFile, page)))
+    |> Result.map (fun page ->
+        folder.Do(RunFolder.Replace(RunFolder.reportFile, page))
+        output.WriteLine $"The report is {Path.Combine(folder.Path, RunFolder.reportFile)}")
 
-/// Writes report.html and says where it is. If that fails, it prints a warning: the run is complete without its report.
-let tryWrite solvedAt preset (folder: RunFolder.Folder) environment (output: TextWriter) (errors: TextWriter) =
+/// Does the same as `write`. If that fails, it prints a warning: the run is complete without its report.
+let tryWrite solvedAt preset folder environment output (errors: TextWriter) =
     let warn (why: string) = errors.WriteLine $"Warning: the report could not be written: {why}"
 
     try
-        match write solvedAt preset folder environment with
-        | Ok() -> output.WriteLine $"The report is {Path.Combine(folder.Path, RunFolder.reportFile)}"
+        match write solvedAt preset folder environment output with
+        | Ok() -> ()
         | Error fault -> warn (Fault.message fault)
     with error ->
         warn (Fault.printable error.Message)

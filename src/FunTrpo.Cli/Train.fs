@@ -178,10 +178,12 @@ let runFromStart options (setup: Setup<'State>) state write keep (output: TextWr
 let private keepIn (folder: RunFolder.Folder) options setup position =
     folder.Keep(setup, note options position, position.State)
 
-/// Writes the report of a run that has ended, unless it is to have none.
-let private report options folder environment output errors =
+/// Writes the report of a run that has ended with this exit code, unless it is to have none. Returns the exit code.
+let private report options folder environment output errors (code: int) =
     if options.HasReport then
         RunReport.tryWrite options.SolvedAt options.Preset folder environment output errors
+
+    code
 
 /// The setup, the initial state and the folder of the run, or a fault.
 let private prepare options (from: SavedPolicy option) environment =
@@ -209,9 +211,8 @@ let run options from (environment: Environment<'State>) (output: TextWriter) (er
         if folder.IsReused then
             output.WriteLine $"The run that {folder.Path} holds is replaced."
 
-        let code = runFromStart options setup state folder.Do (keepIn folder options setup) output errors
-        report options folder environment output errors
-        code
+        runFromStart options setup state folder.Do (keepIn folder options setup) output errors
+        |> report options folder environment output errors
     | Error fault ->
         errors.WriteLine(Fault.message fault)
         2
@@ -260,8 +261,5 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
             output.WriteLine(introduction options setup state)
             output.WriteLine $"It goes on after iteration {state.Iteration} ({state.Steps} steps)."
 
-            let code =
-                iterate options setup position interruption folder.Do (keepIn folder options setup) output errors
-
-            report options folder environment output errors
-            code
+            iterate options setup position interruption folder.Do (keepIn folder options setup) output errors
+            |> report options folder environment output errors

@@ -134,21 +134,17 @@ let private configurationOf
 /// How the policy is evaluated while it trains: as recorded, except for what the options say.
 let private evaluationOf parsed (recorded: Recorded) =
     result {
-        let plan = recorded |> Option.bind _.Evaluation
-        let get option check = tryGet parsed option |> checkedOption check
-        let! every = get evaluateEvery (Arguments.steps "--evaluate-every")
-        let! episodes = get evaluateEpisodes (Arguments.episodes "--evaluate-episodes")
-        let! stopAt = get evaluateStopAt (Arguments.number "--evaluate-stop-at")
-        let! patience = get patience (Arguments.evaluations "--patience")
+        let get option check (read: EvaluationPlan -> 'T option) =
+            orRecorded parsed recorded option check (_.Evaluation >> Option.bind read)
 
-        match every |> Option.orElse (plan |> Option.map _.Every) with
+        let! every = get evaluateEvery (Arguments.steps "--evaluate-every") (_.Every >> Some)
+        let! episodes = get evaluateEpisodes (Arguments.episodes "--evaluate-episodes") (_.Episodes >> Some)
+        let! stopAt = get evaluateStopAt (Arguments.number "--evaluate-stop-at") _.StopAt
+        let! patience = get patience (Arguments.evaluations "--patience") _.Patience
+
+        match every with
         | Some every ->
-            return
-                Some
-                    { Every = every
-                      Episodes = episodes |> Option.orElse (plan |> Option.map _.Episodes) |> Option.defaultValue 20
-                      StopAt = stopAt |> Option.orElse (plan |> Option.bind _.StopAt)
-                      Patience = patience |> Option.orElse (plan |> Option.bind _.Patience) }
+            return Some { Every = every; Episodes = defaultArg episodes 20; StopAt = stopAt; Patience = patience }
         | None when episodes.IsSome || stopAt.IsSome || patience.IsSome ->
             return!
                 Error(

@@ -115,7 +115,7 @@ internal static class HeadNodes
 
     /// <summary>
     /// The middle and half the width of each coordinate, which map drawn actions to the units of the space: 0 and 1 if actions are not
-    /// scaled, or a bound is infinite. Computed in float64, because the width may exceed float32.
+    /// scaled, or a bound is infinite.
     /// </summary>
     private static (float[] Middle, float[] Half) Units(Core.Policy policy, Core.Space.Box box)
     {
@@ -123,11 +123,9 @@ internal static class HeadNodes
         float[] half = new float[box.low.Length];
         for (int i = 0; i < middle.Length; i++)
         {
-            double low = box.low.Span[i];
-            double high = box.high.Span[i];
-            bool isScaled = policy.IsScaled && double.IsFinite(low) && double.IsFinite(high);
-            middle[i] = isScaled ? (float)(0.5 * (low + high)) : 0f;
-            half[i] = isScaled ? (float)(0.5 * (high - low)) : 1f;
+            var scaling = SpaceModule.scaling(box.low, box.high, i);
+            (middle[i], half[i]) =
+                policy.IsScaled && scaling.IsSome ? ((float)scaling.Value.Item1, (float)scaling.Value.Item2) : (0f, 1f);
         }
 
         return (middle, half);

@@ -49,15 +49,8 @@ public static class OnnxExport
     }
 
     /// <summary>Replaces a file with a model, atomically.</summary>
-    internal static void Write(Messages.ModelProto model, string path)
-    {
-        try
-        {
-            AtomicFile.replace(path, FuncConvert.FromAction<FileStream>(stream => model.WriteTo(stream)));
-        }
-        catch (UnauthorizedAccessException refused)
-        {
-            throw new IOException(refused.Message, refused);
-        }
-    }
+    internal static void Write(Messages.ModelProto model, string path) =>
+        Facade.FileErrors.AsIOException(() =>
+            AtomicFile.replace(path, FuncConvert.FromAction<FileStream>(stream => model.WriteTo(stream)))
+        );
 }

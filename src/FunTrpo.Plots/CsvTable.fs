@@ -23,7 +23,7 @@ module internal CsvTable =
         let whole = lines |> Array.truncate (lines.Length - 1) |> Array.map _.Split(',')
 
         { Names = whole |> Array.tryHead |> Option.defaultValue [||]
-          Rows = whole |> Array.truncate whole.Length |> Array.skip (min 1 whole.Length) }
+          Rows = Array.skip (min 1 whole.Length) whole }
 
     /// The cells of a column; empty texts where there are none.
     let column name table =

@@ -85,15 +85,14 @@ let write (writer: Utf8JsonWriter) (recording: Recording) =
     let pictures = steps |> Array.map (fun step -> recording.Pictures[step])
     let first = pictures[0]
     let returns = recording.Rewards |> Seq.scan (+) 0.0 |> Array.ofSeq
-    let rounded (number: float) = Panel.rounded number
     writer.WriteStartObject()
     writeNumbers writer "bounds" [ first.Left; first.Right; first.Bottom; first.Top ]
     writeNumbers writer "steps" (steps |> Seq.map float)
 
     steps
-    |> Seq.map (fun step -> if step = 0 then 0.0 else rounded recording.Rewards[step - 1])
+    |> Seq.map (fun step -> if step = 0 then 0.0 else Panel.rounded recording.Rewards[step - 1])
     |> writeNumbers writer "rewards"
 
-    steps |> Seq.map (fun step -> rounded returns[step]) |> writeNumbers writer "returns"
+    steps |> Seq.map (fun step -> Panel.rounded returns[step]) |> writeNumbers writer "returns"
     writeFrames writer (decimalsOf first) pictures
     writer.WriteEndObject()

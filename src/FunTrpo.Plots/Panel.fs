@@ -42,7 +42,8 @@ module internal Panel =
         let kept = Array.zip xs ys |> Array.filter (fun (x, y) -> Double.IsFinite x && Double.IsFinite y)
         kept |> Array.map (fst >> rounded), kept |> Array.map (snd >> rounded)
 
-    let private dashed dash width (code: string) (name: string) (xs, ys) (axes: int) : Trace =
+    /// A trace over the points in a style, on the axes with a number.
+    let private scatter (name: string) style (xs, ys) (axes: int) : Trace =
         let xs, ys = finite xs ys
 
         Trace2D.initScatter (
@@ -51,11 +52,20 @@ module internal Panel =
                 X = xs,
                 Y = ys,
                 XAxis = StyleParam.LinearAxisId.X axes,
-                YAxis = StyleParam.LinearAxisId.Y axes,
+                YAxis = StyleParam.LinearAxisId.Y axes
+            )
+        )
+        |> style
+        :> Trace
+
+    let private dashed dash width (code: string) name points =
+        let style =
+            Trace2DStyle.Scatter(
                 Mode = StyleParam.Mode.Lines,
                 Line = Line.init (Color = Palette.colour code, Width = width, Dash = dash)
             )
-        )
+
+        scatter name style points
 
     let line code name points = dashed StyleParam.DrawingStyle.Solid 2.0 code name points
     let thinLine code name points = dashed StyleParam.DrawingStyle.Solid 1.0 code name points
@@ -64,62 +74,46 @@ module internal Panel =
 
     /// The area between two lines.
     let band (code: string) (name: string) (xs, low, high) =
-        let edge fill name ys (axes: int) : Trace =
-            let xs, ys = finite xs ys
-
-            Trace2D.initScatter (
+        let edge fill name ys =
+            let style =
                 Trace2DStyle.Scatter(
-                    Name = name,
-                    X = xs,
-                    Y = ys,
-                    XAxis = StyleParam.LinearAxisId.X axes,
-                    YAxis = StyleParam.LinearAxisId.Y axes,
                     Mode = StyleParam.Mode.Lines,
                     Line = Line.init (Color = Palette.colour code, Width = 0.0),
                     Fill = fill,
                     FillColor = Palette.tint code,
                     ShowLegend = (fill = StyleParam.Fill.ToNext_y)
                 )
-            )
+
+            scatter name style (xs, ys)
 
         [ edge StyleParam.Fill.None $"{name}, low" low; edge StyleParam.Fill.ToNext_y name high ]
 
     /// Points of one colour.
-    let points code symbol size (name: string) (xs, ys) (axes: int) : Trace =
-        let xs, ys = finite xs ys
-
-        Trace2D.initScatter (
+    let points code symbol size name points =
+        let style =
             Trace2DStyle.Scatter(
-                Name = name,
-                X = xs,
-                Y = ys,
-                XAxis = StyleParam.LinearAxisId.X axes,
-                YAxis = StyleParam.LinearAxisId.Y axes,
                 Mode = StyleParam.Mode.Markers,
                 Marker = Marker.init (Color = Palette.colour code, Symbol = symbol, Size = size)
             )
-        )
+
+        scatter name style points
 
     /// Points whose colours go from faint to the accent.
-    let fadingPoints (name: string) (xs, ys) (axes: int) : Trace =
-        let xs, ys = finite xs ys
+    let fadingPoints name (xs, ys) =
+        let count = (finite xs ys |> fst).Length
 
-        Trace2D.initScatter (
+        let style =
             Trace2DStyle.Scatter(
-                Name = name,
-                X = xs,
-                Y = ys,
-                XAxis = StyleParam.LinearAxisId.X axes,
-                YAxis = StyleParam.LinearAxisId.Y axes,
                 Mode = StyleParam.Mode.Markers,
                 ShowLegend = false,
                 Marker =
                     Marker.init (
                         Size = 7,
-                        Color = Color.fromColorScaleValues (Array.init xs.Length float),
+                        Color = Color.fromColorScaleValues (Array.init count float),
                         Colorscale =
                             StyleParam.Colorscale.Custom
                                 [ 0.0, Palette.colour Palette.faint; 1.0, Palette.colour Palette.accent ]
                     )
             )
-        )
+
+        scatter name style (xs, ys)

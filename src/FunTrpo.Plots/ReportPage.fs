@@ -103,11 +103,10 @@ module ReportPage =
         | _ -> None
 
     let private episodeText page =
-        match page.Episode with
-        | Recorded recording when EpisodeJson.isDrawn recording ->
-            "An episode with the most probable actions of the trained policy."
-        | NotRecorded reason -> $"The policy could not be shown: {reason}"
-        | _ ->
+        match drawnEpisode page, page.Episode with
+        | Some _, _ -> "An episode with the most probable actions of the trained policy."
+        | None, NotRecorded reason -> $"The policy could not be shown: {reason}"
+        | None, _ ->
             $"{page.Environment} does not draw its states. If it implemented PicturedEnvironment, the policy would play here."
 
     let private isChanged (setting: PageSetting) = setting.Value <> setting.Preset

@@ -82,8 +82,9 @@ type InferencePolicy(actor: Actor) =
 
     /// The factor from drawn actions to the units of the action space in coordinate i.
     let scaleOf (low: Vector) (high: Vector) i =
-        let width = float high[i] - float low[i]
-        if policy.IsScaled && Double.IsFinite width then 0.5 * width else 1.0
+        match Space.scaling low high i with
+        | ValueSome(struct (_, half)) when policy.IsScaled -> half
+        | _ -> 1.0
 
     /// The means of drawn actions, in the units of the action space.
     let toMeans (drawn: ReadOnlySpan<float32>) =

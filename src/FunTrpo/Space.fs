@@ -134,6 +134,16 @@ module Space =
         | MultiDiscrete _
         | MultiBinary _ -> row.CopyTo clipped
 
+    /// The middle and half the width of a coordinate of a box, which map [−1, 1] to its bounds; none without two finite bounds. In float64,
+    /// because the width of a box may exceed float32.
+    let inline internal scaling (low: Vector) (high: Vector) i =
+        let low, high = float low[i], float high[i]
+
+        if Double.IsFinite low && Double.IsFinite high then
+            ValueSome(struct (0.5 * (low + high), 0.5 * (high - low)))
+        else
+            ValueNone
+
     /// Maps a row from [−1, 1] to the bounds of a box and writes it to `scaled`: 0 becomes the middle of the box, and ±1 become its bounds.
     /// Coordinates without two finite bounds, and rows of spaces that are not boxes, are copied.
     let unscale space (row: ReadOnlySpan<float32>) (scaled: Span<float32>) =
@@ -142,12 +152,10 @@ module Space =
         match space with
         | Box(low, high) ->
             for i in 0 .. row.Length - 1 do
-                // In float64, because the width of a box may exceed float32. A result beyond float32 becomes infinite and is still
-                // outside the bounds.
-                let low, high = float low[i], float high[i]
-
-                if Double.IsFinite low && Double.IsFinite high then
-                    scaled[i] <- float32 (0.5 * (low + high) + 0.5 * (high - low) * float row[i])
+                match scaling low high i with
+                // A result beyond float32 becomes infinite and is still outside the bounds.
+                | ValueSome(struct (middle, half)) -> scaled[i] <- float32 (middle + half * float row[i])
+                | ValueNone -> ()
         | Discrete _
         | MultiDiscrete _
         | MultiBinary _ -> ()

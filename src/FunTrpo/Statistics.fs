@@ -52,10 +52,10 @@ module Statistics =
             |> Array.mapi (fun stratum values -> resample values (Key.at (int64 stratum) key))
             |> statistic
 
-        let sorted = Array.init resamples once
+        let found = Parallel.map Environment.ProcessorCount resamples once
 
-        { Low = quantile ((1.0 - level) / 2.0) sorted
-          High = quantile ((1.0 + level) / 2.0) sorted
+        { Low = quantile ((1.0 - level) / 2.0) found
+          High = quantile ((1.0 + level) / 2.0) found
           Level = level }
 
     /// The bootstrap's percentile interval of a statistic of one sample.

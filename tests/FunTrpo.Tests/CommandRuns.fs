@@ -55,6 +55,11 @@ let funtrpoWith variables folder arguments =
 /// `funtrpo …`, from its start to its end.
 let funtrpo folder arguments = funtrpoWith [] folder arguments
 
+/// A program, from its start to its end.
+let runProgram folder name arguments =
+    use running = startProgram folder name arguments []
+    ended running
+
 /// What stands for `funtrpo` in a line of a shell.
 let commandLine = $"'{host}' '{program}'"
 

@@ -2,7 +2,6 @@
 module FunTrpo.Tests.DocumentationTests
 
 open System
-open System.Diagnostics
 open System.IO
 open System.Numerics
 open System.Runtime.InteropServices
@@ -37,21 +36,9 @@ let blocks kind document =
 
 /// What a script prints, once it has succeeded.
 let private runScript (script: string) (arguments: string list) =
-    let start =
-        ProcessStartInfo(
-            "dotnet",
-            "fsi" :: script :: arguments,
-            WorkingDirectory = root,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true
-        )
-
-    use child = Process.Start start
-    let errors = child.StandardError.ReadToEndAsync()
-    let output = child.StandardOutput.ReadToEnd()
-    child.WaitForExit()
-    Expect.equal child.ExitCode 0 $"{script} succeeds, and says\n{errors.Result}"
-    output.ReplaceLineEndings "\n"
+    let ended = CommandRuns.runProgram root "dotnet" ("fsi" :: script :: arguments)
+    Expect.equal ended.Code 0 $"{script} succeeds, and says\n{ended.Errors}"
+    ended.Output.ReplaceLineEndings "\n"
 
 /// Numbers are compared where rounding is as it was when the document was written.
 let roundsAlike = Vector<float32>.Count = 8 && RuntimeInformation.IsOSPlatform OSPlatform.Linux

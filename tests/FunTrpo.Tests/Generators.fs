@@ -294,3 +294,11 @@ let applied (map: LinearMap) (v: Vector) =
 let fisherProduct damping fraction surrogate v =
     use fisher = Fisher.matrix damping fraction surrogate
     applied fisher.Product v
+
+/// The number of alternatives of each choice of a space; none of a box.
+let countsOf (space: Space) =
+    match space with
+    | Discrete count -> [ count ]
+    | MultiDiscrete counts -> counts
+    | MultiBinary count -> List.replicate count 2
+    | Box _ -> []

@@ -126,12 +126,7 @@ let private properties =
 
               expectClose (1e-3 * (1.0 + abs logProbability)) sum logProbability "the log-density of what was drawn"
           | space, ActionDistribution.Choices probabilities ->
-              let counts =
-                  match space with
-                  | Discrete count -> [ count ]
-                  | MultiDiscrete counts -> counts
-                  | _ -> List.replicate (Space.width space) 2
-
+              let counts = countsOf space
               let starts = List.scan (+) 0 counts
               Expect.hasLength probabilities (List.last starts) "alternatives"
 

@@ -8,6 +8,7 @@ open System.Runtime.Intrinsics.X86
 open System.Runtime.Loader
 open Expecto
 open FunTrpo
+open FunTrpo.Tests.Generators
 
 type private Small = FunTrpo.Inference.Policy
 
@@ -36,13 +37,7 @@ let private actionsOf (act: Fill) count = Vector.Create(count, act) |> Vector.to
 
 /// The two largest probabilities of a choice are the same, up to rounding.
 let private isTie (space: Space) (probabilities: seq<float>) =
-    let counts =
-        match space with
-        | Discrete count -> [ count ]
-        | MultiDiscrete counts -> counts
-        | MultiBinary count -> List.replicate count 2
-        | Box _ -> []
-
+    let counts = countsOf space
     let probabilities = Array.ofSeq probabilities
 
     List.zip (List.scan (+) 0 counts |> List.take counts.Length) counts

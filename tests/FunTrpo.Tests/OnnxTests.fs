@@ -146,12 +146,7 @@ let private expectSame (saved: SavedPolicy) (observations: Matrix) =
             let action = ReadOnlySpan(found.Actions, row * low.Length, low.Length)
             Expect.isTrue (Space.contains saved.ActionSpace action) "an action of the space"
     | space ->
-        let counts =
-            match space with
-            | Discrete count -> [ count ]
-            | MultiDiscrete counts -> counts
-            | MultiBinary count -> List.replicate count 2
-            | Box _ -> []
+        let counts = countsOf space
 
         let probabilities =
             distributions

@@ -2,12 +2,12 @@
 module FunTrpo.Tests.PolicyFormatTests
 
 open System
-open System.Diagnostics
 open System.Globalization
 open System.IO
 open System.Text.RegularExpressions
 open Expecto
 open FunTrpo
+open FunTrpo.Tests.CommandRuns
 open FunTrpo.Tests.DocumentationTests
 open FunTrpo.Tests.TestFiles
 
@@ -15,25 +15,12 @@ let private python = tryFindProgram "python3"
 
 let private code = blocks "python" "docs/policy-format.md" |> List.exactlyOne |> snd
 
-/// What the reader prints for an observation: numbers.
+/// The reader acts on an observation: it prints numbers.
 let private printed program folder (observation: ReadOnlyMemory<float32>) =
     let numbers =
         [ for x in observation.ToArray() -> (float x).ToString("R", CultureInfo.InvariantCulture) ]
 
-    let start =
-        ProcessStartInfo(
-            program,
-            "act.py" :: "policy.json" :: numbers,
-            WorkingDirectory = folder,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true
-        )
-
-    use child = Process.Start start
-    let errors = child.StandardError.ReadToEndAsync()
-    let output = child.StandardOutput.ReadToEnd()
-    child.WaitForExit()
-    child.ExitCode, output, errors.Result
+    runProgram folder program ("act.py" :: "policy.json" :: numbers)
 
 /// The policies that the reader is for.
 let private readable =
@@ -69,9 +56,9 @@ let private acting =
                   for row in [ 0; 2; 3 ] do
                       let observation = case.Observations.SliceRows(row, 1).Memory
                       let action = player.Act(Vector.ofArray (observation.ToArray()))
-                      let code, output, errors = printed program folder observation
-                      Expect.equal (code, errors) (0, "") "exit code and errors"
-                      let found = numbersIn output
+                      let ended = printed program folder observation
+                      Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+                      let found = numbersIn ended.Output
                       Expect.hasLength found action.Length "numbers"
 
                       for i in 0 .. action.Length - 1 do
@@ -85,9 +72,9 @@ let private damaged =
             File.WriteAllText(Path.Combine(folder, "act.py"), code)
             let text = (PolicyFile.print PolicyFileCases.example).Replace("Example-v0", "Example-v1")
             File.WriteAllText(Path.Combine(folder, "policy.json"), text)
-            let code, _, errors = printed program folder (ReadOnlyMemory [| 0f; 0f |])
-            Expect.equal code 1 "exit code"
-            Expect.stringContains errors "The file is damaged." "errors")
+            let ended = printed program folder (ReadOnlyMemory [| 0f; 0f |])
+            Expect.equal ended.Code 1 "exit code"
+            Expect.stringContains ended.Errors "The file is damaged." "errors")
 
 let private length =
     test "the reader has 15 lines, and loads nothing but the standard library" {

@@ -2,7 +2,6 @@
 module FunTrpo.Tests.WebExampleTests
 
 open System
-open System.Diagnostics
 open System.IO
 open System.Text.Json
 open System.Threading.Tasks
@@ -27,20 +26,8 @@ let private npm arguments working =
     match tryFindProgram "npm" with
     | None -> skiptest "there is no npm here"
     | Some program ->
-        let start =
-            ProcessStartInfo(
-                program,
-                (arguments: string list),
-                WorkingDirectory = working,
-                RedirectStandardOutput = true,
-                RedirectStandardError = true
-            )
-
-        use child = Process.Start start
-        let errors = child.StandardError.ReadToEndAsync()
-        let output = child.StandardOutput.ReadToEnd()
-        child.WaitForExit()
-        Expect.equal child.ExitCode 0 $"npm: {output}{errors.Result}"
+        let ended = runProgram working program arguments
+        Expect.equal ended.Code 0 $"npm: {ended.Output}{ended.Errors}"
 
 /// Runs the commands that the README shows.
 let private prepare working =

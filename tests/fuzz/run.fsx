@@ -7,26 +7,18 @@
 // It needs AFL++ (Debian: `apt-get install afl++`), and gets SharpFuzz, which instruments .NET assemblies for it, as a tool below obj/fuzz.
 // The instrumented assemblies are copies there. The ordinary tests need none of this: `FuzzTests.fs` changes the same files at random.
 
+#load "../processes.fsx"
+
 open System
 open System.Collections.Generic
 open System.Diagnostics
 open System.IO
 open System.Threading
 open System.Threading.Tasks
+open Processes
 
 let root = Path.GetFullPath(Path.Combine(__SOURCE_DIRECTORY__, "..", ".."))
 let at (parts: string list) = Path.Combine(Array.ofList (root :: "obj" :: "fuzz" :: parts))
-let arguments = fsi.CommandLineArgs |> Array.skip 1
-
-let valueOf name standard =
-    match Array.tryFindIndex ((=) name) arguments with
-    | Some i when i + 1 < arguments.Length -> arguments[i + 1]
-    | _ -> standard
-
-let dotnet =
-    Environment.GetEnvironmentVariable "DOTNET_HOST_PATH"
-    |> Option.ofObj
-    |> Option.defaultValue "dotnet"
 
 let fail (message: string) =
     eprintfn "%s" message
@@ -34,19 +26,7 @@ let fail (message: string) =
 
 /// Runs a program; returns its exit code and what it said.
 let capture folder variables (program: string) (line: string list) =
-    let start =
-        ProcessStartInfo(
-            program,
-            line,
-            WorkingDirectory = folder,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true
-        )
-
-    for name, value in variables do
-        start.Environment[name] <- value
-
-    use running = Process.Start start
+    use running = Process.Start(startOf folder variables program line)
     let errors = running.StandardError.ReadToEndAsync()
     let output = running.StandardOutput.ReadToEnd()
     running.WaitForExit()
@@ -90,8 +70,8 @@ let project tests sharpFuzz =
 </Project>
 """
 
-/// The library, the facade and the command: what reads the files.
-let instrumented = [ "FunTrpo.dll"; "FunTrpo.CSharp.dll"; "FunTrpo.Cli.dll" ]
+/// The libraries and the command: what reads the files.
+let instrumented = [ "FunTrpo.dll"; "FunTrpo.CSharp.dll"; "FunTrpo.Cli.dll"; "FunTrpo.Plots.dll" ]
 
 let makeTarget () =
     let folder, target = at [ "project" ], at [ "target" ]
