@@ -2,6 +2,7 @@
 module FunTrpo.Cli.ProgressTable
 
 open System.Globalization
+open System.IO
 open FunTrpo
 
 /// A cell that shows a quantity of `Report.fields`; a dash if it has no value.
@@ -50,3 +51,18 @@ let evaluation (evaluation: TrainingEvaluation) isBest =
     let verdict = if isBest then ", the best so far" else ""
 
     $"Evaluation after {evaluation.Steps} steps: mean return {text evaluation.Deterministic}, with drawn actions {text evaluation.Sampled}{verdict}"
+
+/// Prints the line and the warnings of an iteration, under a header every 25 iterations.
+let private print (output: TextWriter) (errors: TextWriter) (report: Report) =
+    if (report.Iteration - 1) % 25 = 0 then
+        output.WriteLine header
+
+    output.WriteLine(line report)
+
+    for warning in report.Warnings do
+        errors.WriteLine $"Warning in iteration {report.Iteration}: {Warning.message warning}"
+
+/// Prints the table while the run trains, and its warnings to `errors`.
+let observer (output: TextWriter) errors =
+    { OnIteration = print output errors
+      OnEvaluation = fun found isBest -> output.WriteLine(evaluation found isBest) }

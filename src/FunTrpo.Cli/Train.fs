@@ -7,16 +7,6 @@ open System.IO
 open FunTrpo
 open FunTrpo.Cli.Run
 
-/// Prints the line and the warnings of an iteration, under a header every 25 iterations.
-let private print (report: Report) (output: TextWriter) (errors: TextWriter) =
-    if (report.Iteration - 1) % 25 = 0 then
-        output.WriteLine ProgressTable.header
-
-    output.WriteLine(ProgressTable.line report)
-
-    for warning in report.Warnings do
-        errors.WriteLine $"Warning in iteration {report.Iteration}: {Warning.message warning}"
-
 let private faultOf (result: Result<unit, Fault>) =
     match result with
     | Ok() -> None
@@ -66,7 +56,7 @@ let private finish options id isInterrupted position faults (output: TextWriter)
     else 0
 
 /// Evaluates the policy if that is due, writes the scores, and keeps the policy if it is the best so far.
-let private evaluate options (setup: Setup<'State>) (before: int64) write (output: TextWriter) position =
+let private evaluate options (setup: Setup<'State>) (before: int64) write observer position =
     match options.Evaluation with
     | Some plan when EvaluationHistory.isDue plan before position.State.Steps ->
         EvaluationHistory.evaluate plan options.Seed setup position.State
@@ -77,7 +67,7 @@ let private evaluate options (setup: Setup<'State>) (before: int64) write (outpu
             if isBest then
                 write (RunFiles.best (policyOf setup position.State))
 
-            output.WriteLine(ProgressTable.evaluation evaluation isBest)
+            observer.OnEvaluation evaluation isBest
             { position with Evaluations = EvaluationHistory.add evaluation position.Evaluations })
     | _ -> Ok position
 
@@ -90,7 +80,7 @@ let private faultOfWrites options (writes: unit -> unit) =
         Some(NotSaved(options.Folder, FileFailure.reasonOfWrite (RunFolder.checkpointIn options.Folder) error))
 
 /// Runs iterations until the steps are made, the goal is reached, a fault occurs, or the user interrupts the run. `write` changes the run's
-/// folder, and `keep` saves a checkpoint. Returns the exit code.
+/// folder, `keep` saves a checkpoint, and `observer` is told what happens. Returns the exit code.
 let private iterate
     options
     (setup: Setup<'State>)
@@ -98,6 +88,7 @@ let private iterate
     (interruption: Interruption)
     (write: RunFolder.Write -> unit)
     (keep: Position<'State> -> Result<unit, Fault>)
+    (observer: Observer)
     (output: TextWriter)
     (errors: TextWriter)
     =
@@ -126,9 +117,9 @@ let private iterate
         let before = position.State.Steps
         let isSolved = position.IsSolved || isReached next (goal options)
         position <- { position with State = next; IsSolved = isSolved; Elapsed = elapsed () }
-        print report output errors
+        observer.OnIteration report
 
-        match evaluate options setup before write output position with
+        match evaluate options setup before write observer position with
         | Ok evaluated -> position <- { evaluated with Elapsed = elapsed () }
         | Error found -> fail (Some found)
 
@@ -173,7 +164,8 @@ let runFromStart options (setup: Setup<'State>) state write keep (output: TextWr
 
     output.WriteLine(introduction options setup state)
 
-    iterate options setup position interruption write keep output errors
+    let observer = ProgressTable.observer output errors
+    iterate options setup position interruption write keep observer output errors
 
 let private keepIn (folder: RunFolder.Folder) options setup position =
     folder.Keep(setup, note options position, position.State)
@@ -261,5 +253,7 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
             output.WriteLine(introduction options setup state)
             output.WriteLine $"It goes on after iteration {state.Iteration} ({state.Steps} steps)."
 
-            iterate options setup position interruption folder.Do (keepIn folder options setup) output errors
+            let observer = ProgressTable.observer output errors
+
+            iterate options setup position interruption folder.Do (keepIn folder options setup) observer output errors
             |> report options folder environment output errors
