@@ -107,7 +107,7 @@ module ReportPage =
         | Some _, _ -> "An episode with the most probable actions of the trained policy."
         | None, NotRecorded reason -> $"The policy could not be shown: {reason}"
         | None, _ ->
-            $"{page.Environment} does not draw its states. If it implemented PicturedEnvironment, the policy would play here."
+            $"{page.Environment} does not draw its states. If it did, the policy would play here: docs/report.md of FunTrpo says how."
 
     let private isChanged (setting: PageSetting) = setting.Value <> setting.Preset
 
