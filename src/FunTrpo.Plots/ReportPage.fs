@@ -99,6 +99,11 @@ module ReportPage =
         writer.WriteString("verdict", page.Verdict)
         writePairs writer "facts" page.Facts
         writePairs writer "palette" Palette.roles
+
+        page.Progress.Warnings
+        |> List.map (fun (iteration, text) -> string iteration, text)
+        |> writePairs writer "warnings"
+
         writeAll writer "charts" writeChart (Charts.all page.Progress page.Evaluations)
         let changed, others = List.partition isChanged page.Settings
         writeAll writer "settings" writeSetting (changed @ others)
