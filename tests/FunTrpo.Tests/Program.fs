@@ -138,6 +138,7 @@ let private others =
       ReportPageTests.tests
       ReportCommandTests.tests
       ReportBrowserTests.tests
+      MuJoCoTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])
