@@ -8,13 +8,22 @@ open System.Runtime.Loader
 open FunTrpo
 open FunTrpo.CSharp
 open FunTrpo.Environments
+open FunTrpo.MuJoCo
 
 /// An environment, and the file that registers it, if it is not one of the library.
 type Known = { Registered: Registered; File: string option }
 
 /// The assemblies that a caller's assembly shares with the command: their types are the same in both.
 let private isShared (name: string) =
-    List.contains name [ "FunTrpo"; "FunTrpo.Kernels"; "FunTrpo.Environments"; "FunTrpo.CSharp"; "FSharp.Core" ]
+    List.contains
+        name
+        [ "FunTrpo"
+          "FunTrpo.Kernels"
+          "FunTrpo.Environments"
+          "FunTrpo.MuJoCo"
+          "FunTrpo.MuJoCo.Engine"
+          "FunTrpo.CSharp"
+          "FSharp.Core" ]
 
 /// Loads an assembly with the assemblies that it needs, which lie beside it or are named in its .deps.json.
 type private LoadContext(path: string) =
@@ -135,7 +144,7 @@ let private requireDistinct (known: Known list) =
 
 /// The environments of the library, and those of the files. A file that cannot be used is `Damaged`.
 let known (files: string list) =
-    let library = [ for registered in Registry.all -> { Registered = registered; File = None } ]
+    let library = [ for registered in Registry.all @ PhysicsTasks.all -> { Registered = registered; File = None } ]
 
     let add soFar path =
         result {
