@@ -116,6 +116,12 @@ public sealed unsafe class Model : IDisposable
             throw new FileNotFoundException($"There is no model file {path}.", path);
         }
 
+        return Compile(path, path);
+    }
+
+    /// <summary>Compiles the file at <paramref name="path"/>, which messages call <paramref name="subject"/>.</summary>
+    private static Model Compile(string path, string subject)
+    {
         Functions engine = Library.Engine;
         byte[] name = Encoding.UTF8.GetBytes(path + '\0');
         byte[] message = new byte[MessageSize];
@@ -131,7 +137,7 @@ public sealed unsafe class Model : IDisposable
 
         string said = Encoding.UTF8.GetString(message, 0, Math.Max(0, Array.IndexOf(message, (byte)0))).Trim();
         Library.ThrowIfFailed();
-        return model != 0 ? new(model) : throw new MuJoCoException($"MuJoCo does not accept {path}: {said}");
+        return model != 0 ? new(model) : throw new MuJoCoException($"MuJoCo does not accept {subject}: {said}");
     }
 
     /// <summary>Compiles the text of a model file, which names no other files.</summary>
@@ -144,7 +150,7 @@ public sealed unsafe class Model : IDisposable
         try
         {
             File.WriteAllText(path, xml);
-            return Load(path);
+            return Compile(path, "the model");
         }
         finally
         {

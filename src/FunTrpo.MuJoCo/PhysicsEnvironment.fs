@@ -59,14 +59,13 @@ type PhysicsEnvironment(task: PhysicsTask) =
 
     let start key = startBy (task.Start key)
 
-    let step (action: float32[]) (state: PhysicsState) (worker: Worker) =
-        let simulation = worker.Simulation
-        PhysicsState.restore simulation state
-        let controls = simulation.Ctrl
-
+    let setControls (controls: Span<float>) (action: ReadOnlySpan<float32>) =
         for i in 0 .. controls.Length - 1 do
             controls[i] <- float action[i]
 
+    /// The transition after the step, for which the controls have been set.
+    let step (state: PhysicsState) (worker: Worker) =
+        let simulation = worker.Simulation
         simulation.Step task.FrameSkip
 
         if task.ExternalForces then
@@ -126,7 +125,9 @@ type PhysicsEnvironment(task: PhysicsTask) =
             let worker = take ()
 
             try
-                step (action.ToArray()) state worker
+                PhysicsState.restore worker.Simulation state
+                setControls worker.Simulation.Ctrl action
+                step state worker
             finally
                 idle.Add worker
 
