@@ -513,6 +513,9 @@ let docs () =
           "FunTrpo.Onnx"
           "FunTrpo.Inference"
           "FunTrpo.Plots"
+          "FunTrpo.MuJoCo.Engine"
+          "FunTrpo.MuJoCo"
+          "FunTrpo.MuJoCo.CSharp"
           "FunTrpo.Kernels" ]
 
     let file project = Directory.GetFiles(at $"src/{project}", "*proj") |> Array.exactlyOne

@@ -108,6 +108,8 @@ public sealed class Picture : IEquatable<Picture>
         Value = new(left, right, bottom, top, ListModule.OfSeq(shapes.Select(ValueOf)));
     }
 
+    internal Picture(Core.Picture value) => Value = value;
+
     internal Core.Picture Value { get; }
 
     private static Core.Shape ValueOf(Shape shape) =>

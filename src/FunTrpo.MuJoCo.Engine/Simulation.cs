@@ -160,7 +160,7 @@ public sealed unsafe class Simulation : IDisposable
             if (*(int*)number > 0)
             {
                 Reset();
-                throw new MuJoCoException($"The simulation is unstable: {Library.Warning}");
+                throw new MuJoCoException($"MuJoCo: {Library.Warning}");
             }
         }
     }
