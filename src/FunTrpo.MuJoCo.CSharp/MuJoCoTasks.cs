@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using FunTrpo.Environments;
+using Core = FunTrpo;
 
 namespace FunTrpo.MuJoCo.CSharp;
 
@@ -27,6 +28,36 @@ public static class MuJoCoTasks
                 $"{nameof(id)} = {id} is not allowed: {Registry.mustBeOneOf(PhysicsTasks.all, id)}",
                 nameof(id)
             )
-            : new(new LibraryEnvironment(task));
+            : new(new TaskEnvironment(task));
+    }
+
+    /// <summary>A task as the source of the environments of a training run, which frees them at its end.</summary>
+    private sealed record TaskEnvironment(Registered Registered) : EnvironmentSource(Registered.Id)
+    {
+        public override TrainingOptions Preset => new(Registered.Preset) { TotalSteps = Registered.Steps };
+
+        public override TResult Open<TResult>(IOpenedEnvironment<TResult> use)
+        {
+            PhysicsTask task = PhysicsTasks.tasks.First(task => task.Id == Id);
+            PhysicsEnvironment environment;
+            try
+            {
+                environment = new(task);
+            }
+            catch (Exception error)
+            {
+                throw new EnvironmentException($"{Id} could not be made: {error.Message}", Id, 0, 0, inner: error);
+            }
+
+            return WithLimit(
+                use,
+                Limit,
+                Core.Environment.withTimeLimit<PhysicsEnvironment, PhysicsState>(
+                    PhysicsTasks.limitOf(task),
+                    environment
+                ),
+                ((IDisposable)environment).Dispose
+            );
+        }
     }
 }

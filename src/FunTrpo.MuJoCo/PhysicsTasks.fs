@@ -6,7 +6,7 @@ open FunTrpo
 open FunTrpo.Environments
 
 /// The number of steps after which an episode is truncated.
-let private limitOf (task: PhysicsTask) = if task.Id = Reacher.task.Id then 50 else 1000
+let limitOf (task: PhysicsTask) = if task.Id = Reacher.task.Id then 50 else 1000
 
 /// A task with its time limit and its preset. Each `Use` makes the environment, and frees it afterwards. Without the engine it throws an
 /// `EnvironmentUnavailable` that says how to install it.

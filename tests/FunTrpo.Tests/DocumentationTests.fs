@@ -79,12 +79,29 @@ let private lessons =
           "scripts/exact-algorithms.fsx"
           "scripts/bridge.fsx"
           "scripts/maximum-kl.fsx"
-          "scripts/learning-benchmark.fsx" ]
+          "scripts/learning-benchmark.fsx"
+          "scripts/own-model.fsx" ]
         @ shown
     )
 
 /// The lines of a text, without their numbers.
 let private kinds (text: string) = text.TrimEnd().Split '\n' |> Array.map withoutNumbers
+
+/// Every line of an excerpt is, but for numbers, among those that were printed.
+let private expectKinds printed lesson excerpt =
+    for line in kinds excerpt do
+        Expect.contains (kinds printed) line $"the lines that {lesson} prints"
+
+let private ownModel =
+    test "scripts/own-model.fsx runs with the engine, and prints what docs/mujoco.md shows, but for numbers" {
+        match FunTrpo.MuJoCo.Engine.Library.Missing with
+        | null -> ()
+        | missing -> skiptest missing
+
+        let printed = runScript "scripts/own-model.fsx" [ "4096" ]
+        let _, excerpt = blocks "excerpt" "docs/mujoco.md" |> List.exactlyOne
+        expectKinds printed "scripts/own-model.fsx" excerpt
+    }
 
 /// Each lesson, with few steps, prints lines of the kinds that docs/scripts.md shows of it.
 let private lessonsRun =
@@ -94,9 +111,7 @@ let private lessonsRun =
               Expect.isFalse (Regex.IsMatch(printed, @"(?i)\bnan\b|∞|infinity")) $"only finite numbers in\n{printed}"
 
               match blocks "excerpt" "docs/scripts.md" |> List.filter (fun (script, _) -> script = lesson) with
-              | [ _, excerpt ] ->
-                  for line in kinds excerpt do
-                      Expect.contains (kinds printed) line $"the lines that {lesson} prints"
+              | [ _, excerpt ] -> expectKinds printed lesson excerpt
               | found -> failtest $"docs/scripts.md shows {found.Length} excerpts of what {lesson} prints"
           } ]
 
@@ -353,7 +368,9 @@ let tests =
           testSequenced (testList "outputs" outputs)
           testSequencedGroup
               "lessons"
-              (testList "lessons" (learningBenchmark :: exactAlgorithms :: bridge :: maximumKl :: lessonsRun))
+              (testList
+                  "lessons"
+                  (learningBenchmark :: exactAlgorithms :: bridge :: maximumKl :: ownModel :: lessonsRun))
           testList "blocks" unmarked
           testList "links" links
           testList "tables" tables
