@@ -704,7 +704,7 @@ let start arguments =
     | "bench" :: rest -> bench rest
     | "torture" :: rest -> torture rest
     | "fuzz" :: rest -> fuzz rest
-    | ("train" | "resume" | "evaluate" | "export" | "report") :: _ -> command arguments
+    | ("train" | "resume" | "evaluate" | "export" | "report" | "watch") :: _ -> command arguments
     | "pack" :: rest -> pack None (at "artifacts") false rest
     | [ "docs" ] -> docs ()
     | [ "format" ] -> format ()
@@ -723,6 +723,7 @@ let start arguments =
               "evaluate"
               "export"
               "report"
+              "watch"
               "bench"
               "pack"
               "docs"

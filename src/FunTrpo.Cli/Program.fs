@@ -37,6 +37,7 @@ let main arguments =
         [ TrainCommand.command
           ResumeCommand.command
           ReportCommand.command
+          WatchCommand.command
           EvaluateCommand.command
           ExportCommand.command
           CheckCommand.command

@@ -6,6 +6,7 @@ module FunTrpo.Cli.RunFolder
 
 open System
 open System.Collections.Generic
+open System.Diagnostics
 open System.Globalization
 open System.IO
 open System.Text
@@ -211,6 +212,29 @@ let private ownerOf path =
     with
     | :? IOException
     | :? UnauthorizedAccessException -> "another process"
+
+/// Whether this process is alive and is no younger than `since`, as which another process may have got its number.
+let private isAlive (id: int) (since: DateTime) =
+    try
+        use running = Process.GetProcessById id
+        running.StartTime.ToUniversalTime() <= since.AddSeconds 2.0
+    with
+    | :? ArgumentException
+    | :? InvalidOperationException
+    | :? ComponentModel.Win32Exception -> false
+
+/// Whether a run is writing to the folder, as far as its files tell. This takes no lock, so no run can be disturbed by it. A process on
+/// another machine counts as running until it removes its files.
+let isHeld path =
+    let owner = Regex.Match(ownerOf path, @"^process (\d{1,9}) on (.*), since (.*)$")
+    let part (i: int) = owner.Groups[i].Value
+
+    let isOwnerAlive () =
+        match DateTime.TryParse(part 3, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal) with
+        | true, since when part 2 = Environment.MachineName -> isAlive (int (part 1)) since
+        | _ -> true
+
+    File.Exists(Path.Combine(path, holdFile)) && isOwnerAlive ()
 
 /// Returns the folder at this path, locked for this run, or `InvalidSetting`. If another process holds the lock, the fault names it; the lock
 /// of a process that has ended is free. It creates the folder if necessary, and deletes the

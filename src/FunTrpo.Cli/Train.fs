@@ -4,6 +4,7 @@ module FunTrpo.Cli.Train
 open System
 open System.Diagnostics
 open System.IO
+open System.Runtime.CompilerServices
 open FunTrpo
 open FunTrpo.Cli.Run
 
@@ -80,7 +81,7 @@ let private faultOfWrites options (writes: unit -> unit) =
         Some(NotSaved(options.Folder, FileFailure.reasonOfWrite (RunFolder.checkpointIn options.Folder) error))
 
 /// Runs iterations until the steps are made, the goal is reached, a fault occurs, or the user interrupts the run. `write` changes the run's
-/// folder, `keep` saves a checkpoint, and `observer` is told what happens. Returns the exit code.
+/// folder, `keep` saves a checkpoint, and `observer` is told what happens. Returns the last position and the faults.
 let private iterate
     options
     (setup: Setup<'State>)
@@ -89,8 +90,6 @@ let private iterate
     (write: RunFolder.Write -> unit)
     (keep: Position<'State> -> Result<unit, Fault>)
     (observer: Observer)
-    (output: TextWriter)
-    (errors: TextWriter)
     =
     let clock = Stopwatch.StartNew()
     use iterations = (Training.runFor options.Steps setup initial.State).GetEnumerator()
@@ -145,7 +144,27 @@ let private iterate
 
     checkpoint ()
     fail (checkpoints.Wait() |> faultOf)
-    finish options setup.Environment.Id interruption.IsRequested position faults output errors
+    position, faults
+
+// Not inlined: Spectre.Console is loaded for a live view only.
+[<MethodImpl(MethodImplOptions.NoInlining)>]
+let private withLiveView options position errors train =
+    let model = LiveModel.start position.State.Steps options.Steps (goal options)
+    use live = new LiveObserver(model, errors)
+    train live.Observer
+
+/// Trains from a position on, with a live view or a table, and prints how the run ended. The other arguments are those of `iterate`. Returns
+/// the exit code.
+let private complete options (setup: Setup<'State>) position (interruption: Interruption) write keep output errors =
+    let train = iterate options setup position interruption write keep
+
+    let ended, faults =
+        if options.IsLive then
+            withLiveView options position errors train
+        else
+            train (ProgressTable.observer output errors)
+
+    finish options setup.Environment.Id interruption.IsRequested ended faults output errors
 
 /// The first line of a run.
 let private introduction options (setup: Setup<'State>) (state: TrainingState<'State>) =
@@ -163,9 +182,7 @@ let runFromStart options (setup: Setup<'State>) state write keep (output: TextWr
     |> List.iter write
 
     output.WriteLine(introduction options setup state)
-
-    let observer = ProgressTable.observer output errors
-    iterate options setup position interruption write keep observer output errors
+    complete options setup position interruption write keep output errors
 
 let private keepIn (folder: RunFolder.Folder) options setup position =
     folder.Keep(setup, note options position, position.State)
@@ -253,7 +270,5 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
             output.WriteLine(introduction options setup state)
             output.WriteLine $"It goes on after iteration {state.Iteration} ({state.Steps} steps)."
 
-            let observer = ProgressTable.observer output errors
-
-            iterate options setup position interruption folder.Do (keepIn folder options setup) observer output errors
+            complete options setup position interruption folder.Do (keepIn folder options setup) output errors
             |> report options folder environment output errors

@@ -57,6 +57,7 @@ let private patience =
         "Stop after this many evaluations in a row that are not better than the best one [default: never]"
 
 let private noReport = noReportOption ()
+let private plain = plainOption ()
 
 let private set =
     Option<string[]>("--set", Description = "key=value: a field of the configuration; `funtrpo config` shows them")
@@ -194,6 +195,7 @@ let private runOptions
               Threads = threads
               Configuration = configuration
               Preset = registered.Preset
+              IsLive = not (parsed.GetValue plain) && Terminal.isLive ()
               HasReport = not (parsed.GetValue noReport)
               StartedFrom = from |> Option.map (fun saved -> Sha256.ofParameters saved.Actor.Parameters) }
 
@@ -232,6 +234,7 @@ let command =
           evaluateStopAt
           patience
           noReport
+          plain
           from
           threads
           set ]

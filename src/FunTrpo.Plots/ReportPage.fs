@@ -147,7 +147,7 @@ module ReportPage =
             Page.resource "report.html"
             |> Page.fill [ "over", over; "footer", WebUtility.HtmlEncode(footer: string) ]
           Data = None
-          Scripts = [ Page.script "report.js"; Page.script "player.js" ] }
+          Scripts = [ Page.plotly; Page.common; Page.script "report.js"; Page.script "player.js" ] }
 
     /// The page as HTML.
     let html page =

@@ -150,6 +150,7 @@ let private options folder : Run.Options =
       Threads = 1
       Configuration = small
       Preset = small
+      IsLive = false
       HasReport = false
       StartedFrom = Some "0123" }
 

@@ -140,6 +140,7 @@ let private optionsFor folder seed saveEvery steps : Run.Options =
       Threads = 1
       Configuration = small
       Preset = small
+      IsLive = false
       HasReport = false
       StartedFrom = None }
 

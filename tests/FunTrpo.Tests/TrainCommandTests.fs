@@ -202,6 +202,7 @@ let private training =
                     Threads = 2
                     Configuration = registered.Preset
                     Preset = registered.Preset
+                    IsLive = false
                     HasReport = false
                     CheckpointEvery = None
                     Evaluation = None

@@ -26,6 +26,7 @@ let optionsFor folder steps : Run.Options =
       Threads = 1
       Configuration = small
       Preset = small
+      IsLive = false
       HasReport = false
       CheckpointEvery = None
       Evaluation = None
