@@ -14,6 +14,7 @@ type LiveModel =
         Goal: float option
         /// The time of this process's iterations so far.
         Elapsed: TimeSpan
+        HasEnded: bool
         Latest: Report option
         /// The mean returns of the last 100 episodes; NaN before the first one has finished.
         Returns: Series
@@ -32,6 +33,7 @@ module LiveModel =
           Budget = budget
           Goal = goal
           Elapsed = TimeSpan.Zero
+          HasEnded = false
           Latest = None
           Returns = Series.empty
           Kls = Series.empty
@@ -60,23 +62,16 @@ module LiveModel =
     /// The model after an evaluation.
     let addEvaluation evaluation isBest model = { model with Evaluation = Some(evaluation, isBest) }
 
-    let steps model =
-        model.Latest
-        |> Option.map (fun report -> report.Steps)
-        |> Option.defaultValue model.FirstSteps
+    let steps model = model.Latest |> Option.map (fun report -> report.Steps) |> Option.defaultValue model.FirstSteps
 
     /// The share of the budget that is used, in [0, 1].
-    let share model =
-        if model.Budget <= 0L then
-            1.0
-        else
-            Math.Clamp(float (steps model) / float model.Budget, 0.0, 1.0)
+    let share model = if model.Budget <= 0L then 1.0 else Math.Clamp(float (steps model) / float model.Budget, 0.0, 1.0)
 
-    /// The time until the budget is used, at the speed so far; none before the first iteration.
+    /// The time until the budget is used, at the speed so far; none before the first iteration and after the last one.
     let timeLeft model =
         let made = steps model - model.FirstSteps
 
-        if made <= 0L || model.Elapsed <= TimeSpan.Zero then
+        if model.HasEnded || made <= 0L || model.Elapsed <= TimeSpan.Zero then
             None
         else
             let seconds = model.Elapsed.TotalSeconds * float (max 0L (model.Budget - steps model)) / float made

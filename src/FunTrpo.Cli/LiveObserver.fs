@@ -34,7 +34,7 @@ type LiveObserver(start: LiveModel, errors: TextWriter) =
         while not isLast do
             isLast <- ended.Wait frameTime
             let size = Terminal.size ()
-            let now = { model with Elapsed = clock.Elapsed }
+            let now = { model with Elapsed = clock.Elapsed; HasEnded = isLast }
             screen.Show(size, taken (), LiveView.render now (fst size))
 
     let draw () =

@@ -22,12 +22,9 @@ let private yellow text = { Text = text; Colour = Color.Yellow }
 let private whole (number: int64) = number.ToString("N0", CultureInfo.InvariantCulture)
 
 let private decimals (format: string) (number: float) =
-    if not (Double.IsFinite number) then
-        "–"
-    elif abs number >= 1e6 then
-        number.ToString("0.###e+0", CultureInfo.InvariantCulture)
-    else
-        number.ToString(format, CultureInfo.InvariantCulture)
+    if not (Double.IsFinite number) then "–"
+    elif abs number >= 1e6 then number.ToString("0.###e+0", CultureInfo.InvariantCulture)
+    else number.ToString(format, CultureInfo.InvariantCulture)
 
 /// A return.
 let private score = decimals "F2"
@@ -85,8 +82,7 @@ let private graphLines width (rows: Row list) =
 let private wrapped colour width (texts: string list) =
     let add lines text =
         match lines with
-        | (line: string) :: earlier when line.Length + 3 + String.length text <= width ->
-            $"{line} · {text}" :: earlier
+        | (line: string) :: earlier when line.Length + 3 + String.length text <= width -> $"{line} · {text}" :: earlier
         | _ -> text :: lines
 
     texts |> List.fold add [] |> List.rev |> List.map (fun line -> [ colour line ])

@@ -30,9 +30,12 @@ let lengthOf (line: string) =
     let mutable isCode = false
 
     for character in line do
-        if character = '\u001b' then isCode <- true
-        elif not isCode then length <- length + 1
-        elif character = 'm' then isCode <- false
+        if character = '\u001b' then
+            isCode <- true
+        elif not isCode then
+            length <- length + 1
+        elif character = 'm' then
+            isCode <- false
 
     length
 

@@ -11,8 +11,7 @@ open FunTrpo.Cli.CommandOptions
 let private folder =
     Argument<string>("DIR", Description = "The folder of a run, or a folder with runs at most three levels below it")
 
-let private port =
-    optional "--port" "The port of the address, 0 for any free one [default: 8640]"
+let private port = optional "--port" "The port of the address, 0 for any free one [default: 8640]"
 
 let private envFrom = envFromOption ()
 
@@ -45,7 +44,9 @@ let private run (parsed: ParseResult) =
     }
 
 let command =
-    let command = Command("watch", "Serve the pages of runs on this machine, and update them while the runs train")
+    let command =
+        Command("watch", "Serve the pages of runs on this machine, and update them while the runs train")
+
     command.Arguments.Add folder
     let options: Option list = [ port; envFrom ]
     options |> List.iter command.Options.Add

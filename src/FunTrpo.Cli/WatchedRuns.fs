@@ -22,7 +22,8 @@ let private isRun folder =
 
 /// The folders inside a folder, without links, which could lead back to it.
 let private inner folder =
-    let options = EnumerationOptions(IgnoreInaccessible = true, AttributesToSkip = FileAttributes.ReparsePoint)
+    let options =
+        EnumerationOptions(IgnoreInaccessible = true, AttributesToSkip = FileAttributes.ReparsePoint)
 
     try
         Directory.GetDirectories(folder, "*", options) |> Array.sort |> List.ofArray
@@ -57,7 +58,11 @@ let private stampOf folder =
 /// Whether the evaluations have ended the run.
 let private evaluationsEnd (plan: EvaluationPlan) (best: EvaluationMeans option) (evaluations: EvaluationPoint list) =
     let after = best |> Option.map _.Steps |> Option.defaultValue 0L
-    let history = { Best = best; SinceBest = evaluations |> List.filter (fun point -> point.Steps > after) |> List.length }
+
+    let history =
+        { Best = best
+          SinceBest = evaluations |> List.filter (fun point -> point.Steps > after) |> List.length }
+
     EvaluationHistory.hasReached plan history || EvaluationHistory.isOutOfPatience plan history
 
 /// Whether a run has ended by itself. It makes its steps to within one of each environment.
@@ -69,8 +74,7 @@ let private hasEnded (settings: RunFiles.Settings) (summary: RunFiles.Summary) e
 
     summary.Steps > settings.Steps - int64 environments
     || (settings.StopAt.IsSome && summary.Solved)
-    || settings.Evaluation
-       |> Option.exists (fun plan -> evaluationsEnd plan summary.Best evaluations)
+    || settings.Evaluation |> Option.exists (fun plan -> evaluationsEnd plan summary.Best evaluations)
 
 let private stateOf folder settings summary evaluations =
     if RunFolder.isHeld folder then RunState.Running
@@ -99,7 +103,9 @@ let private entryOf name folder : RunEntry =
 
     let returns =
         progress
-        |> Result.map (Progress.numbers "meanReturn" >> Array.fold (fun all number -> Series.add number all) Series.empty)
+        |> Result.map (
+            Progress.numbers "meanReturn" >> Array.fold (fun all number -> Series.add number all) Series.empty
+        )
         |> Result.defaultValue Series.empty
 
     let state =
@@ -146,7 +152,9 @@ let private tryPage (known: EnvironmentFiles.Known list) folder =
         |> Option.map _.Registered
 
     let solvedAt = registered |> Option.bind _.SolvedAt
-    RunReport.page (verdict folder solvedAt) (registered |> Option.map _.Preset) folder |> Result.mapError Fault.message
+
+    RunReport.page (verdict folder solvedAt) (registered |> Option.map _.Preset) folder
+    |> Result.mapError Fault.message
 
 /// An episode of the policy of a run as it is now, and the name of its environment.
 let private episode (known: EnvironmentFiles.Known list) folder =

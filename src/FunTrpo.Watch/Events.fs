@@ -14,14 +14,16 @@ type Event = { Name: string; Json: string }
 /// The next event of a stream; none if nothing has changed.
 type Next = unit -> Event option
 
-/// How often files are looked at, at most.
-let private pause = TimeSpan.FromMilliseconds 500.0
+/// The shortest and the longest time from one look at the files to the next.
+let private shortest, longest = TimeSpan.FromMilliseconds 500.0, TimeSpan.FromSeconds 5.0
 
-/// The share of one core's time that a stream may use.
+/// The share of one core's time that a stream is to use.
 let private share = 0.05
 
-/// Sends events until the browser or the server ends it. After an event that took long to make, it waits in proportion: on a small machine
-/// the processor belongs to training.
+/// After an event that took long to make, a stream waits in proportion: on a small machine the processor belongs to training.
+let private pauseAfter (work: TimeSpan) = work / share |> max shortest |> min longest
+
+/// Sends events until the browser or the server ends it.
 let send (next: Next) (ended: CancellationToken) (response: HttpResponse) : Task =
     task {
         response.ContentType <- "text/event-stream"
@@ -39,7 +41,7 @@ let send (next: Next) (ended: CancellationToken) (response: HttpResponse) : Task
                     do! response.Body.FlushAsync ended
                 | None -> ()
 
-                do! Task.Delay(max pause (clock.Elapsed / share), ended)
+                do! Task.Delay(pauseAfter clock.Elapsed, ended)
         with :? OperationCanceledException ->
             ()
     }

@@ -14,10 +14,7 @@ let private stateText state =
     | RunState.Damaged _ -> "damaged"
 
 let private writeNumber (writer: Utf8JsonWriter) (number: float) =
-    if Double.IsFinite number then
-        writer.WriteNumberValue number
-    else
-        writer.WriteNullValue()
+    if Double.IsFinite number then writer.WriteNumberValue number else writer.WriteNullValue()
 
 let private writeRun (writer: Utf8JsonWriter) run =
     writer.WriteStartObject()

@@ -100,7 +100,7 @@ type private Site(source: Source, stopping: CancellationToken) =
     member site.Handle(context: HttpContext) : Task =
         secure context.Response
 
-        if not (List.contains context.Request.Host.Host ownNames) then
+        if not (List.contains (context.Request.Host.Host.ToLowerInvariant()) ownNames) then
             refuse StatusCodes.Status403Forbidden "This server answers only to localhost." context.Response
         elif context.Request.Method <> HttpMethods.Get then
             context.Response.Headers.Allow <- HttpMethods.Get

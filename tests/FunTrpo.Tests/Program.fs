@@ -36,6 +36,9 @@ let private command =
           TrainTests.tests
           TrainCommandTests.tests
           ResumeCommandTests.tests
+          SeriesTests.tests
+          LiveViewTests.tests
+          TerminalTests.tests
           FileFaultTests.tests
           EvaluateCommandTests.tests
           CheckCommandTests.tests
@@ -138,6 +141,8 @@ let private others =
       ReportPageTests.tests
       ReportCommandTests.tests
       ReportBrowserTests.tests
+      WatchTests.tests
+      WatchCommandTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])

@@ -30,6 +30,13 @@ function addChart(chart, before) {
 }
 
 function showCharts(data) {
+  const titles = new Set(data.charts.map((chart) => chart.title));
+  for (const [title, { card }] of charts) {
+    if (!titles.has(title)) {
+      card.remove();
+      charts.delete(title);
+    }
+  }
   let before = byId("policy");
   for (const chart of data.charts) {
     const shown = charts.get(chart.title) ?? addChart(chart, before);
