@@ -751,6 +751,59 @@ let all =
                     "Settings = settingsOf preset configuration"
                     "Settings = settingsOf configuration preset" ]
 
+          plots
+              [ "Watch command" ]
+              "Page/page.js"
+              [ slip "newer data moves the axes that the reader has zoomed" "layout.uirevision = \"kept\";" "" ]
+          plots
+              [ "Watch command" ]
+              "Page/report.js"
+              [ slip
+                    "a chart that newer data does not have stays"
+                    "if (!titles.has(title)) {"
+                    "if (false) {" ]
+          faultsIn
+              [ "Live view" ]
+              "src/FunTrpo.Cli/Terminal.fs"
+              [ slip
+                    "a terminal that has become narrower keeps rows of the frame before"
+                    "max 1 ((length + width - 1) / width)"
+                    "1"
+                slip "colours count as columns" "elif not isCode then" "else" ]
+          faultsIn
+              [ "Live view" ]
+              "src/FunTrpo.Cli/LiveView.fs"
+              [ slip "lines are wider than a narrow terminal" "if piece.Text.Length <= left then" "if true then"
+                slip "the time left is shown after the end" "match LiveModel.timeLeft model with" "match LiveModel.timeLeft { model with HasEnded = false } with" ]
+          faultsIn
+              [ "Series" ]
+              "src/FunTrpo.Cli/Series.fs"
+              [ slip "a long run is shown by its first numbers" "if added.Kept.Length = most then" "if false then" ]
+          faultsIn
+              [ "Watch" ]
+              "src/FunTrpo.Cli/RunFolder.fs"
+              [ slip
+                    "a process that has got the number of a killed run counts as it"
+                    "running.StartTime.ToUniversalTime() <= since.AddSeconds 2.0"
+                    "not running.HasExited" ]
+          faultsIn
+              [ "Watch" ]
+              "src/FunTrpo.Cli/WatchedRuns.fs"
+              [ slip "links are followed" "AttributesToSkip = FileAttributes.ReparsePoint" "AttributesToSkip = FileAttributes.Offline"
+                slip "a run that reached its goal counts as stopped" "(settings.StopAt.IsSome && summary.Solved)" "false" ]
+          faultsIn
+              [ "Watch" ]
+              "src/FunTrpo.Watch/Events.fs"
+              [ slip "files that are just replaced are told as damaged" "failures < patience ||" ""
+                slip "each browser makes the page again" "when earlier = stamp -> json" "when false && earlier = stamp -> json" ]
+          faultsIn
+              [ "Watch command" ]
+              "src/FunTrpo.Watch/Server.fs"
+              [ slip
+                    "a foreign page can ask by a name of its own"
+                    "if not (List.contains (context.Request.Host.Host.ToLowerInvariant()) ownNames) then"
+                    "if false then" ]
+
           onnx
               "NetworkNodes.cs"
               [ slip

@@ -113,6 +113,27 @@ let private examples =
           Expect.isTrue (lines |> Array.exists _.StartsWith("at most 8 s left")) "4,000 steps at 500 a second"
       } ]
 
+/// A run on CartPole as docs/command.md shows it.
+let private documented =
+    test "is as docs/command.md shows it" {
+        let reports =
+            [ for iteration in 1..48 do
+                  let mean = 20.0 + 330.0 / (1.0 + exp (3.0 - float iteration / 8.0))
+                  let kl = 0.01 * (0.75 + 0.2 * sin (float iteration))
+                  let report = report iteration mean kl 0.01 moved
+                  { report with Seconds = { report.Seconds with Total = 0.0034 } } ]
+
+        let model =
+            reports
+            |> List.fold add (LiveModel.start 0L 500_000L (Some 475.0))
+            |> LiveModel.addEvaluation (evaluated 352.0) true
+            |> fun model -> { model with Elapsed = TimeSpan.FromSeconds 0.25 }
+
+        let _, shown = DocumentationTests.blocks "view" "docs/command.md" |> List.exactlyOne
+        let lines = textOf model 90
+        Expect.equal (String.concat "\n" lines + "\n") shown "the view"
+    }
+
 /// Numbers as a run may have them, at worst.
 let private anyNumber =
     Gen.frequency
@@ -238,4 +259,4 @@ let private rows =
             Expect.equal (Terminal.lengthOf (String.concat "" parts)) visible.Length "columns")
 
 let tests =
-    testList "Live view" [ testList "text" (examples @ [ anyway ]); testList "frames" [ frames; rows ] ]
+    testList "Live view" [ testList "text" (examples @ [ documented; anyway ]); testList "frames" [ frames; rows ] ]

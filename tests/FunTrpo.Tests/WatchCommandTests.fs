@@ -63,6 +63,22 @@ let private train out folder =
 
     Expect.equal (ended.Code, ended.Errors) (0, "") "train"
 
+let private documented =
+    watchTest "prints what docs/watch.md shows" ignore (fun folder address ->
+        task {
+            let _, shown = DocumentationTests.blocks "watch" "docs/watch.md" |> List.exactlyOne
+            Directory.CreateDirectory(Path.Combine(folder, "runs")) |> ignore
+            use running = start folder [ "watch"; "runs"; "--port"; "0" ]
+            let! first = running.StandardOutput.ReadLineAsync()
+            let! second = running.StandardOutput.ReadLineAsync()
+            interrupt running
+            do! running.WaitForExitAsync()
+            let printed = $"{first}\n{second}\n"
+            let port = Uri(first.Substring(first.IndexOf "http")).Port
+            Expect.notEqual port address.Port "two servers"
+            Expect.equal (printed.Replace(string port, string FunTrpo.Watch.Server.standardPort)) shown "what is printed"
+        })
+
 // ---- Requests ----
 
 let private ask (change: HttpRequestMessage -> unit) (address: Uri) =
@@ -368,4 +384,4 @@ let private follows =
                           running.Kill()
               }) ]
 
-let tests = testSequenced (testList "Watch command" (requests @ refused @ index @ follows))
+let tests = testSequenced (testList "Watch command" (documented :: requests @ refused @ index @ follows))
