@@ -176,6 +176,12 @@ let private tried read orElse =
     with error ->
         orElse (Fault.printable error.Message)
 
+/// The last part of a folder's full path.
+let private nameOf (folder: string) =
+    match Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath folder)) with
+    | "" -> folder
+    | name -> name
+
 /// The runs below a folder. `known` are the environments that can play.
 let source root known : Source =
     let entries = ConcurrentDictionary<string, string * RunEntry>()
@@ -193,7 +199,7 @@ let source root known : Source =
     let folderOf name = find root |> List.tryFind (fst >> (=) name) |> Option.map snd
     let gone = "its folder is gone"
 
-    { Folder = root
+    { Folder = nameOf root
       Runs = fun () -> find root |> List.map entry
       Stamp = fun name -> folderOf name |> Option.map stampOf
       Page =

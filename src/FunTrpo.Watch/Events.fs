@@ -15,7 +15,7 @@ type Event = { Name: string; Json: string }
 type Next = unit -> Event option
 
 /// The shortest and the longest time from one look at the files to the next.
-let private shortest, longest = TimeSpan.FromMilliseconds 500.0, TimeSpan.FromSeconds 5.0
+let private shortest, longest = TimeSpan.FromMilliseconds 500.0, TimeSpan.FromSeconds 30.0
 
 /// The share of one core's time that a stream is to use.
 let private share = 0.05
@@ -29,11 +29,16 @@ let send (next: Next) (ended: CancellationToken) (response: HttpResponse) : Task
         response.ContentType <- "text/event-stream"
         response.Headers.CacheControl <- "no-store"
 
+        // The first event tells little of the time of the next one: it may be made by code that is compiled meanwhile.
+        let mutable isFirst = true
+
         try
             while not ended.IsCancellationRequested do
                 let clock = Stopwatch.StartNew()
+                let event = next ()
+                let worked = clock.Elapsed
 
-                match next () with
+                match event with
                 | Some event ->
                     // A line break would end the data. In JSON there are none that matter.
                     let data = event.Json.ReplaceLineEndings " "
@@ -41,7 +46,8 @@ let send (next: Next) (ended: CancellationToken) (response: HttpResponse) : Task
                     do! response.Body.FlushAsync ended
                 | None -> ()
 
-                do! Task.Delay(pauseAfter clock.Elapsed, ended)
+                do! Task.Delay((if isFirst then shortest else pauseAfter worked), ended)
+                isFirst <- false
         with :? OperationCanceledException ->
             ()
     }

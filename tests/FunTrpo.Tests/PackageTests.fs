@@ -620,6 +620,13 @@ let private tool =
         Expect.stringContains (run folder funtrpo [ "list" ]) "CartPole-v1" "the environments"
         run folder funtrpo [ "train"; "--steps"; "2048"; "--out"; "run" ] |> ignore
         Expect.isTrue (File.Exists(Path.Combine(folder, "run", "policy.json"))) "the policy is there"
+
+        if not (OperatingSystem.IsWindows()) then
+            // It finds ASP.NET Core, says where it serves the run, and ends when it is told to.
+            let watch =
+                $"'{funtrpo}' watch run --port 0 > out & for i in $(seq 100); do grep -q Ctrl-C out && break; sleep 0.1; done; cat out; kill -TERM $!; wait $!"
+
+            Expect.stringStarts (run folder "/bin/sh" [ "-c"; watch ]) "The runs in run are shown at http" "the server"
     }
 
 /// Whether a native program can be linked here, as docs/deployment.md says what it takes.

@@ -279,6 +279,10 @@ let private index =
                       do! waitFor page "() => document.querySelectorAll('#list tr').length === 2"
                   })) ]
 
+/// Each chart is as wide as its place, also after cards have been added.
+let private chartsFill =
+    "() => [...document.querySelectorAll('.chart')].every(place => Math.abs(place.clientWidth - place.querySelector('.main-svg').clientWidth) < 2)"
+
 let private points (page: IPage) = page.EvaluateAsync<int> "() => document.querySelector('.chart').data.at(-1).x.length"
 
 let private follows =
@@ -331,6 +335,7 @@ let private follows =
 
                                   Expect.equal kept "[true,[1000,20000],\"play\",8]" "what stays"
                                   do! expectReadable page
+                                  do! waitFor page chartsFill
                                   do! (if name.EndsWith "dark" then isDark page else isLight page)
                                   do! picture $"watch-run-{name}" page
                                   // The policy of now.

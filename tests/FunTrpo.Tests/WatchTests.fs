@@ -60,6 +60,7 @@ let private listing =
               Expect.isOk (source.Page name) name
 
           Expect.equal (nothingChanged folder) before "reading changes nothing"
+          Expect.equal source.Folder (Path.GetFileName folder) "the name of the folder"
           let itself = WatchedRuns.source (Path.Combine(folder, "b")) known.Value
           Expect.equal (states itself) [ ".", RunState.Finished ] "the folder itself")
 

@@ -30,6 +30,12 @@ function addChart(chart, before) {
     place,
   );
   before.after(card);
+  let width = place.clientWidth;
+  // Another card can change the width of this one.
+  new ResizeObserver(() => {
+    if (place.clientWidth !== width) Plotly.Plots.resize(place);
+    width = place.clientWidth;
+  }).observe(place);
   return { card, place };
 }
 
