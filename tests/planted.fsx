@@ -758,10 +758,7 @@ let all =
           plots
               [ "Watch command" ]
               "Page/report.js"
-              [ slip
-                    "a chart that newer data does not have stays"
-                    "if (!titles.has(title)) {"
-                    "if (false) {" ]
+              [ slip "a chart that newer data does not have stays" "if (!titles.has(title)) {" "if (false) {" ]
           faultsIn
               [ "Live view" ]
               "src/FunTrpo.Cli/Terminal.fs"
@@ -774,7 +771,10 @@ let all =
               [ "Live view" ]
               "src/FunTrpo.Cli/LiveView.fs"
               [ slip "lines are wider than a narrow terminal" "if piece.Text.Length <= left then" "if true then"
-                slip "the time left is shown after the end" "match LiveModel.timeLeft model with" "match LiveModel.timeLeft { model with HasEnded = false } with" ]
+                slip
+                    "the time left is shown after the end"
+                    "match LiveModel.timeLeft model with"
+                    "match LiveModel.timeLeft { model with HasEnded = false } with" ]
           faultsIn
               [ "Series" ]
               "src/FunTrpo.Cli/Series.fs"
@@ -789,13 +789,22 @@ let all =
           faultsIn
               [ "Watch" ]
               "src/FunTrpo.Cli/WatchedRuns.fs"
-              [ slip "links are followed" "AttributesToSkip = FileAttributes.ReparsePoint" "AttributesToSkip = FileAttributes.Offline"
-                slip "a run that reached its goal counts as stopped" "(settings.StopAt.IsSome && summary.Solved)" "false" ]
+              [ slip
+                    "links are followed"
+                    "AttributesToSkip = FileAttributes.ReparsePoint"
+                    "AttributesToSkip = FileAttributes.Offline"
+                slip
+                    "a run that reached its goal counts as stopped"
+                    "(settings.StopAt.IsSome && summary.Solved)"
+                    "false" ]
           faultsIn
               [ "Watch" ]
               "src/FunTrpo.Watch/Events.fs"
               [ slip "files that are just replaced are told as damaged" "failures < patience ||" ""
-                slip "each browser makes the page again" "when earlier = stamp -> json" "when false && earlier = stamp -> json" ]
+                slip
+                    "each browser makes the page again"
+                    "when earlier = stamp -> json"
+                    "when false && earlier = stamp -> json" ]
           faultsIn
               [ "Watch command" ]
               "src/FunTrpo.Watch/Server.fs"

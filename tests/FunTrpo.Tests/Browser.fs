@@ -57,7 +57,7 @@ let withPage (options: BrowserNewPageOptions) (body: IPage -> Task) : Task =
                     errors.Enqueue $"{response.Url}: {response.Status}")
 
             do! body page
-            Expect.isEmpty errors "errors of the page"
+            Expect.equal (List.ofSeq errors) [] "errors of the page"
     }
 
 let private types =

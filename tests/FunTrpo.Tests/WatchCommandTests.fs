@@ -76,7 +76,11 @@ let private documented =
             let printed = $"{first}\n{second}\n"
             let port = Uri(first.Substring(first.IndexOf "http")).Port
             Expect.notEqual port address.Port "two servers"
-            Expect.equal (printed.Replace(string port, string FunTrpo.Watch.Server.standardPort)) shown "what is printed"
+
+            Expect.equal
+                (printed.Replace(string port, string FunTrpo.Watch.Server.standardPort))
+                shown
+                "what is printed"
         })
 
 // ---- Requests ----
@@ -389,4 +393,5 @@ let private follows =
                           running.Kill()
               }) ]
 
-let tests = testSequenced (testList "Watch command" (documented :: requests @ refused @ index @ follows))
+let tests =
+    testSequenced (testList "Watch command" (documented :: requests @ refused @ index @ follows))

@@ -31,10 +31,12 @@ function addChart(chart, before) {
   );
   before.after(card);
   let width = place.clientWidth;
-  // Another card can change the width of this one.
+  // Another card can change the width of this one. A card that is taken from the page has none.
   new ResizeObserver(() => {
-    if (place.clientWidth !== width) Plotly.Plots.resize(place);
-    width = place.clientWidth;
+    if (place.clientWidth > 0 && place.clientWidth !== width) {
+      width = place.clientWidth;
+      Plotly.Plots.resize(place);
+    }
   }).observe(place);
   return { card, place };
 }
