@@ -748,8 +748,8 @@ let all =
               "src/FunTrpo.Cli/RunReport.fs"
               [ slip
                     "the page takes the preset for the settings of the run"
-                    "Settings = settingsOf preset configuration"
-                    "Settings = settingsOf configuration preset" ]
+                    "settingsOf (preset |> Option.defaultValue configuration) configuration"
+                    "settingsOf configuration (preset |> Option.defaultValue configuration)" ]
 
           plots
               [ "Watch command" ]
@@ -765,8 +765,8 @@ let all =
               [ slip
                     "a terminal that has become narrower keeps rows of the frame before"
                     "max 1 ((length + width - 1) / width)"
-                    "1"
-                slip "colours count as columns" "elif not isCode then" "else" ]
+                    "max 1 (min 1 (length / width))"
+                slip "colours count as columns" "elif character = 'm'" "elif character = '['" ]
           faultsIn
               [ "Live view" ]
               "src/FunTrpo.Cli/LiveView.fs"
@@ -785,7 +785,7 @@ let all =
               [ slip
                     "a process that has got the number of a killed run counts as it"
                     "running.StartTime.ToUniversalTime() <= since.AddSeconds 2.0"
-                    "not running.HasExited" ]
+                    "running.StartTime.ToUniversalTime() <= since.AddYears 1" ]
           faultsIn
               [ "Watch" ]
               "src/FunTrpo.Cli/WatchedRuns.fs"
@@ -800,7 +800,7 @@ let all =
           faultsIn
               [ "Watch" ]
               "src/FunTrpo.Watch/Events.fs"
-              [ slip "files that are just replaced are told as damaged" "failures < patience ||" ""
+              [ slip "files that are just replaced are told as damaged" "failures < patience" "failures < 0 * patience"
                 slip
                     "each browser makes the page again"
                     "when earlier = stamp -> json"
@@ -810,8 +810,8 @@ let all =
               "src/FunTrpo.Watch/Server.fs"
               [ slip
                     "a foreign page can ask by a name of its own"
-                    "if not (List.contains (context.Request.Host.Host.ToLowerInvariant()) ownNames) then"
-                    "if false then" ]
+                    "(context.Request.Host.Host.ToLowerInvariant()) ownNames"
+                    "(context.Request.Host.Host.ToLowerInvariant()) (\"evil.example\" :: ownNames)" ]
 
           onnx
               "NetworkNodes.cs"
