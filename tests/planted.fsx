@@ -773,8 +773,8 @@ let all =
               [ slip "lines are wider than a narrow terminal" "if piece.Text.Length <= left then" "if true then"
                 slip
                     "the time left is shown after the end"
-                    "match LiveModel.timeLeft model with"
-                    "match LiveModel.timeLeft { model with HasEnded = false } with" ]
+                    "match LiveModel.secondsLeft model with"
+                    "match LiveModel.secondsLeft { model with HasEnded = false } with" ]
           faultsIn
               [ "Series" ]
               "src/FunTrpo.Cli/Series.fs"

@@ -67,12 +67,11 @@ module LiveModel =
     /// The share of the budget that is used, in [0, 1].
     let share model = if model.Budget <= 0L then 1.0 else Math.Clamp(float (steps model) / float model.Budget, 0.0, 1.0)
 
-    /// The time until the budget is used, at the speed so far; none before the first iteration and after the last one.
-    let timeLeft model =
+    /// The seconds until the budget is used, at the speed so far; none before the first iteration and after the last one.
+    let secondsLeft model =
         let made = steps model - model.FirstSteps
 
-        if model.HasEnded || made <= 0L || model.Elapsed <= TimeSpan.Zero then
+        if model.HasEnded || made <= 0L || model.Elapsed.Ticks <= 0L then
             None
         else
-            let seconds = model.Elapsed.TotalSeconds * float (max 0L (model.Budget - steps model)) / float made
-            Some(TimeSpan.FromSeconds(min seconds 1e9))
+            Some(model.Elapsed.TotalSeconds * float (max 0L (model.Budget - steps model)) / float made)

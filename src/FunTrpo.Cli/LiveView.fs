@@ -29,7 +29,9 @@ let private decimals (format: string) (number: float) =
 /// A return.
 let private score = decimals "F2"
 
-let private duration (time: TimeSpan) =
+let private duration (seconds: float) =
+    let time = TimeSpan.FromSeconds(min seconds 1e9)
+
     if time.TotalDays >= 1.0 then $"{int time.TotalDays} d {time.Hours} h"
     elif time.TotalHours >= 1.0 then $"{int time.TotalHours} h {time.Minutes} min"
     elif time.TotalMinutes >= 1.0 then $"{int time.TotalMinutes} min {time.Seconds} s"
@@ -79,7 +81,7 @@ let private graphLines width (rows: Row list) =
           @ [ row.Value ] ]
 
 /// The texts one behind the other, in as many lines as that takes.
-let private wrapped colour width (texts: string list) =
+let private wrapped (colour: string -> Piece) width (texts: string list) =
     let add lines text =
         match lines with
         | (line: string) :: earlier when line.Length + 3 + String.length text <= width -> $"{line} · {text}" :: earlier
@@ -164,8 +166,8 @@ let private facts (model: LiveModel) width =
     wrapped
         plain
         width
-        [ match LiveModel.timeLeft model with
-          | Some time -> $"at most {duration time} left"
+        [ match LiveModel.secondsLeft model with
+          | Some seconds -> $"at most {duration seconds} left"
           | None -> ()
           $"""{ofLatest "stepsPerSecond" "N0"} steps/s"""
           $"""explained variance {ofLatest "explainedVariance" "F3"}"""

@@ -11,10 +11,13 @@ let private variable name = Environment.GetEnvironmentVariable name |> Option.of
 
 /// Whether the output is a terminal that can replace lines. A log of a build server can not, and neither can older consoles of Windows.
 let isLive () =
+    let terminal, build = variable "TERM", variable "CI"
+
     not Console.IsOutputRedirected
     && not (OperatingSystem.IsWindows())
-    && not (List.contains (variable "TERM") [ ""; "dumb" ])
-    && List.contains (variable "CI") [ ""; "false"; "0" ]
+    && terminal <> ""
+    && terminal <> "dumb"
+    && (build = "" || build = "false" || build = "0")
 
 /// The columns and the rows of the terminal.
 let size () =
@@ -22,7 +25,13 @@ let size () =
     Console.WindowWidth |> orStandard 80, Console.WindowHeight |> orStandard 24
 
 /// The rows that lines of these lengths take in a terminal of this width, which wraps them.
-let rowsOf width (lengths: int list) = lengths |> List.sumBy (fun length -> max 1 ((length + width - 1) / width))
+let rowsOf width (lengths: int[]) =
+    let mutable rows = 0
+
+    for length in lengths do
+        rows <- rows + max 1 ((length + width - 1) / width)
+
+    rows
 
 /// The number of columns of a line with codes for colours, ESC [ … m.
 let lengthOf (line: string) =
@@ -58,7 +67,7 @@ type Screen(output: Stream, hasColours: bool) =
         )
 
     /// The lengths of the lines of the last frame.
-    let mutable lengths: int list = []
+    let mutable lengths: int[] = [||]
 
     let linesOf (frame: IRenderable) width =
         text.GetStringBuilder().Clear() |> ignore
@@ -69,13 +78,27 @@ type Screen(output: Stream, hasColours: bool) =
     /// Shows lines that stay, and a frame of at most `height` − 1 rows below them.
     member _.Show((width: int, height: int), staying: string list, frame: IRenderable) =
         let before = rowsOf width lengths
-        let lines = linesOf frame width |> Array.truncate (max 1 (height - 1))
-        lengths <- [ for line in lines -> lengthOf line ]
-        let up = if before > 0 then $"{escape}{before}A" else ""
-        let all = Seq.append staying lines |> Seq.map (fun line -> line + "\n") |> String.concat ""
+        let lines = linesOf frame width
+        let shown = min lines.Length (max 1 (height - 1))
         // The terminal shows all of it at once, if it can.
-        let written = $"{escape}?2026h{escape}?25l\r{up}{escape}J{all}{escape}?25h{escape}?2026l"
-        output.Write(ReadOnlySpan(Encoding.UTF8.GetBytes written))
+        let written = StringBuilder().Append(escape).Append("?2026h").Append(escape).Append("?25l\r")
+
+        if before > 0 then
+            written.Append(escape).Append(before).Append('A') |> ignore
+
+        written.Append(escape).Append('J') |> ignore
+
+        for line in staying do
+            written.Append(line).Append('\n') |> ignore
+
+        lengths <- Array.zeroCreate shown
+
+        for i in 0 .. shown - 1 do
+            written.Append(lines[i]).Append('\n') |> ignore
+            lengths[i] <- lengthOf lines[i]
+
+        written.Append(escape).Append("?25h").Append(escape).Append("?2026l") |> ignore
+        output.Write(ReadOnlySpan(Encoding.UTF8.GetBytes(written.ToString())))
         output.Flush()
 
 /// The screen of this process.

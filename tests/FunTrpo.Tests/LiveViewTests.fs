@@ -211,7 +211,7 @@ type private Emulator() =
         let mutable up = if body.Groups[1].Success then int body.Groups[1].Value else 0
 
         while up > 0 do
-            up <- up - Terminal.rowsOf width [ lines.Head.Length ]
+            up <- up - Terminal.rowsOf width [| lines.Head.Length |]
             lines <- lines.Tail
 
         Expect.equal up 0 "the cursor is at the beginning of a line"
