@@ -26,7 +26,7 @@ let tests =
     testList
         "Series"
         [ property "keeps every n-th number, and less than the most" (Gen.choose (0, 3000)) (fun count ->
-              let given = Array.init count (fun i -> float i)
+              let given = Array.init count float
               let series = ofNumbers given
               let every, kept = expected given
               Expect.equal series.Count count "count"

@@ -73,7 +73,7 @@ let private listing =
           Expect.equal run.Return summary.MeanReturn100 "return"
           Expect.equal (Array.last run.Returns) summary.MeanReturn100.Value "the last of the returns"
           let page = (source folder).Page "run" |> expectOk
-          Expect.equal page.Facts.Head (fst page.Facts.Head, page.Facts.Head |> snd) "facts"
+          Expect.equal (page.Environment, page.Episode) ("CartPole-v1", NotDrawn) "the page"
           Expect.equal (Progress.length page.Progress) summary.Iterations "iterations"
 
           match (source folder).Episode "run" with
