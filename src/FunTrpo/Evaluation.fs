@@ -184,6 +184,16 @@ module Evaluation =
         act cancellation threads environment actor count key (fun instance steps ->
             ValueSome(actionKey |> Key.at (int64 instance) |> Key.at steps))
 
+    /// Does the same as `playCancellable`, without cancellation, with actions that are drawn uniformly from the action space
+    /// (`Space.sample`): the scores with which those of policies can be compared.
+    let random threads (environment: Environment<'State>) count (key: Key) =
+        let actionKey = Key.named "action" key
+
+        let choose _ instance steps =
+            Ok(Space.sample environment.ActionSpace (actionKey |> Key.at (int64 instance) |> Key.at steps))
+
+        playWith CancellationToken.None threads environment choose count key
+
     /// Does the same as `sampleCancellable` without cancellation.
     let sample threads environment actor count key =
         sampleCancellable CancellationToken.None threads environment actor count key
