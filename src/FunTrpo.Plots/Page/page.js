@@ -15,6 +15,25 @@ function element(tag, className, ...children) {
   return made;
 }
 
+/** The main numbers of a chart, for readers who do not see it. */
+const describe = (place, chart) => place.setAttribute("aria-label", `${chart.title}. ${chart.summary}`);
+
+/** A card with the texts of a chart, and the place where the chart is to be drawn. */
+function chartCard(chart) {
+  const place = element("div", "chart");
+  place.setAttribute("role", "img");
+  describe(place, chart);
+  const card = element(
+    "section",
+    "card",
+    element("h2", "", chart.title),
+    element("p", "good", chart.good),
+    element("p", "reading", chart.reading),
+    place,
+  );
+  return { card, place };
+}
+
 /** The figure in the colours of the page. The palette pairs the roles of colours with those that the figure has. */
 function inColours(figure, palette) {
   let text = JSON.stringify(figure);
