@@ -27,11 +27,7 @@ let private run (parsed: ParseResult) =
     result {
         let! known = knownEnvironments parsed envFrom
 
-        let! found =
-            parsed.GetValue folders
-            |> List.ofArray
-            |> List.map ComparedRuns.foldersIn
-            |> Result.all
+        let! found = parsed.GetValue folders |> List.ofArray |> List.map ComparedRuns.foldersIn |> Result.all
 
         return! write known (found |> List.concat |> List.distinctBy Path.GetFullPath) (parsed.GetValue out)
     }

@@ -32,9 +32,7 @@ let foldersIn folder =
     | found -> Ok found
 
 /// The environment steps after which the run in a folder reached a goal, if it did.
-let stepsToGoal folder goal =
-    RunFolder.tryText folder RunFolder.progressFile
-    |> Option.bind (Progress.stepsToGoal goal)
+let stepsToGoal folder goal = RunFolder.tryText folder RunFolder.progressFile |> Option.bind (Progress.stepsToGoal goal)
 
 /// Every setting that can change what a run learns, except for the seed.
 let private settingsOf (settings: RunFiles.Settings) =

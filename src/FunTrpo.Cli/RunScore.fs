@@ -45,8 +45,7 @@ let tryRead folder (summary: RunFiles.Summary) =
 
     if File.Exists path then
         RunFiles.readObject RunFolder.scoreFile ofNode path
-        |> Result.map (fun score ->
-            if score.ParametersSha256 = summary.ParametersSha256 then Some score else None)
+        |> Result.map (fun score -> if score.ParametersSha256 = summary.ParametersSha256 then Some score else None)
     else
         Ok None
 

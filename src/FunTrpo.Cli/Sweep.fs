@@ -51,7 +51,8 @@ let state plan (runs: SweepRun list) =
 
 /// The last of the lines that a run has written to its errors, without its warnings.
 let private reasonIn (errors: StringWriter) =
-    let lines = errors.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries ||| StringSplitOptions.TrimEntries)
+    let lines =
+        errors.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries ||| StringSplitOptions.TrimEntries)
 
     lines
     |> Array.filter (fun line -> not (line.StartsWith("Warning", StringComparison.Ordinal)))

@@ -26,9 +26,7 @@ let private set =
     Option<string[]>("--set", Description = "key=value: a field of the configuration that is the same in all runs")
 
 let private steps =
-    optional
-        "--steps"
-        "Environment steps of each run [default: those that the preset of the environment is tuned for]"
+    optional "--steps" "Environment steps of each run [default: those that the preset of the environment is tuned for]"
 
 let private stopAt =
     optional
@@ -46,10 +44,16 @@ let private scoreEpisodes =
         $"How many episodes the last policy of each run plays for its score [default: {SweepFile.standardScoreEpisodes}]"
 
 let private file =
-    optional "--file" "A file that describes the sweep, such as the sweep.json of an earlier one, instead of the options"
+    optional
+        "--file"
+        "A file that describes the sweep, such as the sweep.json of an earlier one, instead of the options"
 
-let private jobs = option "--jobs" "How many runs are trained at a time" (string Environment.ProcessorCount)
-let private out = option "--out" "The folder of the sweep, where an earlier one goes on" (Path.Combine("runs", "sweep"))
+let private jobs =
+    option "--jobs" "How many runs are trained at a time" (string Environment.ProcessorCount)
+
+let private out =
+    option "--out" "The folder of the sweep, where an earlier one goes on" (Path.Combine("runs", "sweep"))
+
 let private envFrom = envFromOption ()
 
 /// The options that describe a sweep, which `--file` replaces.
@@ -68,8 +72,7 @@ let private planOfOptions (parsed: ParseResult) =
         let! stopAt = tryGet parsed stopAt |> checkedOption (Arguments.number "--stop-at")
 
         let! checkpointEvery =
-            tryGet parsed checkpointEvery
-            |> checkedOption (Arguments.iterations "--checkpoint-every")
+            tryGet parsed checkpointEvery |> checkedOption (Arguments.iterations "--checkpoint-every")
 
         let! evaluation = EvaluationOptions.parse parsed None
         let! episodes = tryGet parsed scoreEpisodes |> checkedOption (Arguments.episodes "--score-episodes")
@@ -121,8 +124,7 @@ let private requireSameSweep (folder: RunFolder.Folder) plan =
 
 /// Writes the table of the runs, and the page of those that have reached their end.
 let private writeResults known (folder: RunFolder.Folder) plan (runs: (SweepRun * Outcome) list) =
-    let stepsToGoal run =
-        Run.goal run.Options |> Option.bind (ComparedRuns.stepsToGoal run.Options.Folder)
+    let stepsToGoal run = Run.goal run.Options |> Option.bind (ComparedRuns.stepsToGoal run.Options.Folder)
 
     let columns = SweepTable.columns folder.Path plan.Grid stepsToGoal runs
     let at name = Path.Combine(folder.Path, name)

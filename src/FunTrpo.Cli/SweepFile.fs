@@ -68,7 +68,9 @@ let private printSeeds (seeds: int64 list) =
         match seeds with
         | [] -> []
         | first :: _ ->
-            let length = seeds |> List.indexed |> List.takeWhile (fun (i, seed) -> seed = first + int64 i) |> List.length
+            let length =
+                seeds |> List.indexed |> List.takeWhile (fun (i, seed) -> seed = first + int64 i) |> List.length
+
             let last = first + int64 length - 1L
 
             if length > 2 then
@@ -96,7 +98,10 @@ let print plan =
     node.Add("set", settings)
     plan.Steps |> Option.iter (fun steps -> node.Add("steps", JsonValue.Create steps))
     plan.StopAt |> Option.iter (fun goal -> node.Add("stopAt", JsonValue.Create goal))
-    plan.CheckpointEvery |> Option.iter (fun every -> node.Add("checkpointEvery", JsonValue.Create every))
+
+    plan.CheckpointEvery
+    |> Option.iter (fun every -> node.Add("checkpointEvery", JsonValue.Create every))
+
     plan.Evaluation |> Option.iter (fun found -> node.Add("evaluation", RunFiles.evaluationNode found))
     node.Add("scoreEpisodes", JsonValue.Create plan.ScoreEpisodes)
     RunFiles.print node

@@ -49,11 +49,13 @@ let points (grid: (string * string list) list) =
 let describe (point: (string * string) list) =
     point |> List.map (fun (name, value) -> $"{name}={value}") |> String.concat ","
 
-/// A text as the name of a folder: unusual characters as their codes, so that different texts have different names.
+/// A text as the name of a folder: unusual characters, and a dot in front, as their codes, so that different texts have different names.
 let private folderName (text: string) =
+    let isUsual i c = Char.IsAsciiLetterOrDigit c || "=,+-_".Contains c || (c = '.' && i > 0)
+
     text
-    |> String.collect (fun c ->
-        if Char.IsAsciiLetterOrDigit c || "=,.+-_".Contains c then string c else $"%%{int c:X2}")
+    |> Seq.mapi (fun i c -> if isUsual i c then string c else "%" + (int c).ToString "X2")
+    |> String.concat ""
 
 /// The folder of a run, inside that of the sweep: ENVIRONMENT/SETTINGS/seed-N, without the middle part for an empty grid.
 let folderOf id point (seed: int64) =
@@ -158,8 +160,7 @@ let difference earlier plan =
         | [] -> None
         | lost -> Some $"""it has {what} {lost |> List.map string |> String.concat ", "}, which is missing here"""
 
-    let changed what earlier now =
-        if earlier = now then None else Some $"its {what} is {earlier}, and here it is {now}"
+    let changed what earlier now = if earlier = now then None else Some $"its {what} is {earlier}, and here it is {now}"
 
     let set settings = if List.isEmpty settings then "none" else describe (List.sort settings)
 
@@ -167,7 +168,10 @@ let difference earlier plan =
 
     [ missing "the environment" earlier.Environments plan.Environments
       missing "the seed" earlier.Seeds plan.Seeds
-      changed "grid" (earlier.Grid |> List.map fst |> String.concat " × ") (plan.Grid |> List.map fst |> String.concat " × ")
+      changed
+          "grid"
+          (earlier.Grid |> List.map fst |> String.concat " × ")
+          (plan.Grid |> List.map fst |> String.concat " × ")
       for name, values in earlier.Grid do
           plan.Grid
           |> List.tryFind (fst >> (=) name)

@@ -61,7 +61,9 @@ let columns folder grid (stepsToGoal: SweepRun -> int64 option) (runs: (SweepRun
     [ column "environment" (texts _.Run.Chosen.Registered.Id)
       column "seed" (Wholes(rows |> Array.map (fun row -> Some row.Run.Options.Seed)))
       for name, _ in grid do
-          column name (settingCells name (rows |> Array.map (fun row -> row.Run.Point |> List.find (fst >> (=) name) |> snd)))
+          column
+              name
+              (settingCells name (rows |> Array.map (fun row -> row.Run.Point |> List.find (fst >> (=) name) |> snd)))
       column "score" (ofScore _.Mean)
       column "scoreStd" (ofScore _.Std)
       column "meanReturn100" (ofSummary _.MeanReturn100)
@@ -69,7 +71,9 @@ let columns folder grid (stepsToGoal: SweepRun -> int64 option) (runs: (SweepRun
       column "steps" (Wholes(rows |> Array.map (_.Summary >> Option.map _.Steps)))
       column "stepsToGoal" (Wholes(rows |> Array.map _.StepsToGoal))
       column "seconds" (ofSummary (_.WallSeconds >> Some))
-      column "parametersSha256" (texts (fun row -> row.Summary |> Option.map _.ParametersSha256 |> Option.defaultValue ""))
+      column
+          "parametersSha256"
+          (texts (fun row -> row.Summary |> Option.map _.ParametersSha256 |> Option.defaultValue ""))
       column "folder" (texts (fun row -> Path.GetRelativePath(folder, row.Run.Options.Folder))) ]
 
 /// A text as a cell of a CSV file (RFC 4180).
@@ -92,7 +96,10 @@ let private cellTexts cells =
 let csv (columns: Column list) =
     let header = columns |> List.map (_.Name >> quoted) |> String.concat ","
     let rows = columns |> List.map (_.Cells >> cellTexts) |> Array.transpose
-    header :: [ for row in rows -> String.concat "," row ] |> List.map (fun line -> line + "\n") |> String.concat ""
+
+    header :: [ for row in rows -> String.concat "," row ]
+    |> List.map (fun line -> line + "\n")
+    |> String.concat ""
 
 let private fieldOf column : DataField =
     match column.Cells with

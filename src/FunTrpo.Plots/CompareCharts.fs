@@ -25,7 +25,11 @@ let private between (interval: Interval) = $"{text interval.Low} to {text interv
 let learning environment goal (index: string -> int) (groups: RunGroup list) =
     let curves =
         [ for group in groups ->
-              group, group.Runs |> List.map (_.Progress >> LearningCurve.ofProgress) |> Array.ofList |> LearningCurve.aggregate ]
+              group,
+              group.Runs
+              |> List.map (_.Progress >> LearningCurve.ofProgress)
+              |> Array.ofList
+              |> LearningCurve.aggregate ]
 
     let drawn (group: RunGroup) (curve: LearningCurve.Aggregate) =
         let _, code, dash, _ = styleOf (index group.Name)

@@ -72,7 +72,7 @@ module ComparePage =
     let private overallTable (ids: string list) (all: NamedScores list) =
         let row (named: NamedScores) =
             let mean, interval = Comparison.interquartileMean named
-            [ named.Name; number mean; between interval ]
+            [ named.Name; $"{mean:F3}"; $"{interval.Low:F3} … {interval.High:F3}" ]
 
         { Title = "All environments together"
           Reading =
@@ -101,9 +101,7 @@ module ComparePage =
                   withEnvironment
                       isOne
                       group.Environment
-                      [ group.Name
-                        differences group
-                        group.Runs |> List.map (_.Seed >> string) |> String.concat ", " ] ] }
+                      [ group.Name; differences group; group.Runs |> List.map (_.Seed >> string) |> String.concat ", " ] ] }
 
     let private runsTable isOne isScored (groups: RunGroup list) =
         { Title = "Every run"
@@ -171,8 +169,7 @@ module ComparePage =
         let index name = List.findIndex ((=) name) names
         let normalisedIds, all = Comparison.named isScored page.Environments groups
 
-        let goalOf id =
-            page.Environments |> List.tryFind (fun known -> known.Id = id) |> Option.bind _.Goal
+        let goalOf id = page.Environments |> List.tryFind (fun known -> known.Id = id) |> Option.bind _.Goal
 
         let curves =
             [ for id in ids ->
@@ -197,7 +194,12 @@ module ComparePage =
                 )
 
                 ReportPage.writePairs writer "palette" Palette.roles
-                ReportPage.writePairs writer "groups" [ for i, name in List.indexed names -> let role, _, _, _ = CompareCharts.styleOf i in name, role ]
+
+                ReportPage.writePairs
+                    writer
+                    "groups"
+                    [ for i, name in List.indexed names -> let role, _, _, _ = CompareCharts.styleOf i in name, role ]
+
                 ReportPage.writeAll writer "charts" ReportPage.writeChart (curves @ comparisons isOne index all)
                 ReportPage.writeAll writer "tables" writeTable tables)
 
@@ -207,6 +209,7 @@ module ComparePage =
             { Title = $"{title ids} – comparison of runs"
               Body =
                 Page.resource "compare.html"
-                |> Page.fill [ "footer", WebUtility.HtmlEncode $"Made by FunTrpo {version} from the files of the runs." ]
+                |> Page.fill
+                    [ "footer", WebUtility.HtmlEncode $"Made by FunTrpo {version} from the files of the runs." ]
               Data = Some data
               Scripts = [ Page.script "compare.js" ] }

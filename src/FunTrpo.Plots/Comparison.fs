@@ -187,7 +187,10 @@ module internal Comparison =
                 named.Strata
 
         let intervals = thresholds |> Array.map interval
-        Statistics.performanceProfile thresholds named.Strata, intervals |> Array.map _.Low, intervals |> Array.map _.High
+
+        Statistics.performanceProfile thresholds named.Strata,
+        intervals |> Array.map _.Low,
+        intervals |> Array.map _.High
 
     /// The probability that a run of the first is better than a run of the second in the same environment, and its 95 % interval.
     let improvement first second =
