@@ -32,8 +32,13 @@ let folder = Directory.CreateTempSubdirectory("funtrpo-results-").FullName
 /// Runs the sweep. Without --steps, each run makes the steps that the preset of its environment is tuned for.
 let sweep () =
     let environments = Registry.all |> List.map _.Id |> String.concat ","
-    let steps = List.tryItem 2 arguments |> Option.map (fun steps -> [ "--steps"; steps ]) |> Option.defaultValue []
-    let options = [ "--env"; environments; "--seeds"; seeds; "--grid"; "critic=gauss-newton,adam"; "--out"; folder ]
+
+    let steps =
+        List.tryItem 2 arguments |> Option.map (fun steps -> [ "--steps"; steps ]) |> Option.defaultValue []
+
+    let options =
+        [ "--env"; environments; "--seeds"; seeds; "--grid"; "critic=gauss-newton,adam"; "--out"; folder ]
+
     use running = Process.Start(Path.Combine(root, "bin", "funtrpo"), "sweep" :: options @ steps)
     running.WaitForExit()
 
@@ -129,12 +134,13 @@ let everyRun =
                 steps run.StepsToSolve
                 $"{run.Seconds:F1}" ] ]
 
+let range = seeds.Replace("..", "–")
 let today = DateTime.UtcNow.ToString "yyyy-MM-dd"
 
 let page =
     [ "# What the presets reach"
       ""
-      $"Made by `scripts/learning-benchmark.fsx` with [`funtrpo sweep`](sweep.md) on {today}: seeds {seeds.Replace("..", "–")}, {RuntimeInformation.FrameworkDescription}, {Environment.ProcessorCount} cores,"
+      $"Made by `scripts/learning-benchmark.fsx` with [`funtrpo sweep`](sweep.md) on {today}: seeds {range}, {RuntimeInformation.FrameworkDescription}, {Environment.ProcessorCount} cores,"
       "one thread a run, a run on each core at a time. *Return* is the mean over 100 episodes of deterministic play after the"
       "whole budget; *published* is the best figure of rl-baselines3-zoo's tuned TRPO after the same number of steps. *IQM* is the"
       "interquartile mean over the seeds, with its 95 % bootstrap interval. *Solved* counts the steps"

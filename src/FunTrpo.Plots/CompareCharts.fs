@@ -62,7 +62,7 @@ let private rows xTitle mark (numbers: (int * string * float * Interval) list) =
     let points =
         [ for row, (index, name, value, interval) in List.indexed numbers do
               let _, code, _, symbol = styleOf index
-              Panel.interval code symbol name row value interval ]
+              yield! Panel.together name [ Panel.interval code symbol name row value interval ] ]
 
     let line =
         match mark with
@@ -80,8 +80,7 @@ let private inWords (numbers: (int * string * float * Interval) list) =
 let means unit (index: string -> int) (all: NamedScores list) =
     let numbers =
         [ for named in all do
-              let mean, interval = Comparison.interquartileMean named
-              index named.Name, named.Name, mean, interval ]
+              index named.Name, named.Name, Comparison.mean named, Comparison.interval named ]
 
     ReportChart(
         "Interquartile means",
@@ -95,17 +94,16 @@ let means unit (index: string -> int) (all: NamedScores list) =
 let profiles unit (index: string -> int) (all: NamedScores list) =
     let thresholds = Comparison.thresholds all
 
-    let drawn (named: NamedScores) =
+    let profiles = [ for named in all -> named, Comparison.profile thresholds named ]
+
+    let drawn (named: NamedScores, (share, low, high)) =
         let _, code, dash, _ = styleOf (index named.Name)
-        let share, low, high = Comparison.profile thresholds named
 
         Panel.unlistedBand code named.Name (thresholds, low, high)
         @ [ Panel.dashed dash 2.0 code named.Name (thresholds, share) ]
         |> Panel.together named.Name
 
-    let half (named: NamedScores) =
-        let share, _, _ = Comparison.profile thresholds named
-
+    let half (named: NamedScores, (share: float[], _, _)) =
         match Array.tryFindIndexBack (fun share -> share >= 0.5) share with
         | Some i -> $"{named.Name}: half of the runs are above {text thresholds[i]}."
         | None -> $"{named.Name}: fewer than half of the runs are above the lowest score."
@@ -114,16 +112,16 @@ let profiles unit (index: string -> int) (all: NamedScores list) =
         "Performance profiles",
         "Better: a line above the others. Where lines cross, neither group is better in all of its runs.",
         "The share of the runs whose score is above each number, with a 95 % band.",
-        all |> List.map half |> String.concat " ",
+        profiles |> List.map half |> String.concat " ",
         [ { XTitle = unit
             YTitle = "share of runs"
             Scale = Scale.Within(-0.02, 1.02)
-            Traces = List.collect drawn all } ]
+            Traces = List.collect drawn profiles } ]
     )
 
 /// The probability that a run of the group with the highest interquartile mean is better than one of each other group.
 let improvements (index: string -> int) (all: NamedScores list) =
-    let best = all |> List.maxBy (Comparison.interquartileMean >> fst)
+    let best = all |> List.maxBy Comparison.mean
 
     let numbers =
         [ for other in all do

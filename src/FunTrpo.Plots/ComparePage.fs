@@ -71,8 +71,8 @@ module ComparePage =
     /// The scores over several environments.
     let private overallTable (ids: string list) (all: NamedScores list) =
         let row (named: NamedScores) =
-            let mean, interval = Comparison.interquartileMean named
-            [ named.Name; $"{mean:F3}"; $"{interval.Low:F3} … {interval.High:F3}" ]
+            let interval = Comparison.interval named
+            [ named.Name; $"{Comparison.mean named:F3}"; $"{interval.Low:F3} … {interval.High:F3}" ]
 
         { Title = "All environments together"
           Reading =

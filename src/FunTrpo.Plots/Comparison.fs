@@ -162,9 +162,11 @@ module internal Comparison =
 
         List.map fst scales, scored
 
-    /// The interquartile mean of all scores together, and its stratified bootstrap interval.
-    let interquartileMean named =
-        Statistics.interquartileMean (Array.concat named.Strata), Statistics.interquartileMeanInterval named.Strata
+    /// The interquartile mean of all scores together.
+    let mean named = Statistics.interquartileMean (Array.concat named.Strata)
+
+    /// Its 95 % interval by the stratified bootstrap.
+    let interval named = Statistics.interquartileMeanInterval named.Strata
 
     /// The thresholds of performance profiles: evenly spaced from below the lowest score to the highest one.
     let thresholds (all: NamedScores list) =

@@ -7,6 +7,8 @@ const roles = new Map(data.groups);
 function showCharts() {
   const drawn = data.charts.map((chart) => {
     const { card, place } = chartCard(chart);
+    // The names of many groups take room from the chart.
+    place.style.height = `${320 + 20 * Math.max(0, data.groups.length - 4)}px`;
     byId("cards").append(card);
     return () => drawFigure(chart.figure, data.palette, place);
   });

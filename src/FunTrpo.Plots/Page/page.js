@@ -48,8 +48,12 @@ function drawFigure(figure, palette, place) {
   const { data: traces, layout } = inColours(figure, palette);
   layout.font.family = getComputedStyle(document.body).fontFamily;
   if (place.clientWidth < 480) {
-    // Two names fit beside each other.
-    Object.assign(layout.legend, { entrywidth: 0.5, entrywidthmode: "fraction" });
+    // Two names fit beside each other, but those of groups are too long for that.
+    const isGrouped = traces.some((trace) => trace.legendgroup);
+    Object.assign(
+      layout.legend,
+      isGrouped ? { tracegroupgap: 0 } : { entrywidth: 0.5, entrywidthmode: "fraction" },
+    );
   }
   // On a touch screen a finger scrolls the page instead of zooming the chart.
   layout.dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";
