@@ -90,7 +90,7 @@ module ReportPage =
         | Some _, _ -> "An episode with the most probable actions of the trained policy."
         | None, NotRecorded reason -> $"The policy could not be shown: {reason}"
         | None, _ ->
-            $"{environment} does not draw its states. If it implemented PicturedEnvironment, the policy would play here."
+            $"{environment} does not draw its states. If it did, the policy would play here: docs/report.md of FunTrpo says how."
 
     let private isChanged (setting: PageSetting) = setting.Value <> setting.Preset
 
@@ -99,6 +99,11 @@ module ReportPage =
         writer.WriteString("verdict", page.Verdict)
         writePairs writer "facts" page.Facts
         writePairs writer "palette" Palette.roles
+
+        page.Progress.Warnings
+        |> List.map (fun (iteration, text) -> string iteration, text)
+        |> writePairs writer "warnings"
+
         writeAll writer "charts" writeChart (Charts.all page.Progress page.Evaluations)
         let changed, others = List.partition isChanged page.Settings
         writeAll writer "settings" writeSetting (changed @ others)

@@ -8,6 +8,10 @@ const charts = new Map();
 function showHeader(data) {
   byId("environment").textContent = data.environment;
   byId("verdict").textContent = data.verdict;
+  byId("warnings").hidden = data.warnings.length === 0;
+  byId("warnings").replaceChildren(
+    ...data.warnings.map(([iteration, text]) => element("li", "", `Warning in iteration ${iteration}: ${text}`)),
+  );
   byId("facts").replaceChildren(
     ...data.facts.map(([name, value]) => element("div", "", element("dt", "", name), element("dd", "", value))),
   );
