@@ -488,7 +488,7 @@ let all =
               [ "evaluation" ]
               "Evaluation.fs"
               [ slip "the deviation is the variance" "Std = sqrt (returns" "Std = (returns"
-                slip "returns are in reverse" "List.rev >> Array.ofList" "Array.ofList"
+                slip "returns are in reverse" "(Array.ofList >> scores)" "(List.rev >> Array.ofList >> scores)"
                 slip
                     "the last reward of an episode is lost"
                     "total <- total + next.Reward"

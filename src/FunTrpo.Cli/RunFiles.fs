@@ -19,8 +19,7 @@ open FunTrpo.Cli.RunFolder
 let print (node: JsonObject) = node.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n"
 
 /// The number as JSON, or null for none.
-let numberOrNull (value: float option) =
-    value |> Option.map (fun x -> JsonValue.Create x :> JsonNode) |> Option.toObj
+let numberOrNull (value: float option) = value |> Option.map (fun x -> JsonValue.Create x :> JsonNode) |> Option.toObj
 
 /// The contents of config.json: all that is needed to repeat a run.
 type Settings =

@@ -154,7 +154,16 @@ let private introduction options (setup: Setup<'State>) (state: TrainingState<'S
 
 /// Runs from the beginning: writes the files of a new run, and then iterates. `write` changes the run's folder, and `keep` saves a
 /// checkpoint. Returns the exit code.
-let runFromStart interruption options (setup: Setup<'State>) state write keep (output: TextWriter) (errors: TextWriter) =
+let runFromStart
+    interruption
+    options
+    (setup: Setup<'State>)
+    state
+    write
+    keep
+    (output: TextWriter)
+    (errors: TextWriter)
+    =
     let position = start state
 
     saved options setup position
