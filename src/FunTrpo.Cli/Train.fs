@@ -222,6 +222,12 @@ let run options from environment output errors =
     use interruption = new Interruption()
     runUntil interruption options from environment output errors
 
+/// Whether the summary in a folder, and with it the policy, is that of a state.
+let private isSaved folder (state: TrainingState<'State>) =
+    match RunFiles.summary (Path.Combine(folder, RunFolder.summaryFile)) with
+    | Ok summary -> summary.Steps = state.Steps && summary.ParametersSha256 = Sha256.ofParameters state.PolicyParameters
+    | Error _ -> false
+
 /// Goes on from the checkpoint in the folder of the options. The other options are those of the run. Returns the exit code, as `run`; 0 if
 /// the run is already finished.
 let resumeUntil interruption options (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
@@ -249,6 +255,10 @@ let resumeUntil interruption options (environment: Environment<'State>) (output:
         let state = position.State
 
         if state.Steps >= options.Steps || isOver options position then
+            // A process may end between the last checkpoint and the last files.
+            if not (isSaved options.Folder state) then
+                saved options setup position ||> RunFiles.saving |> List.iter folder.Do
+
             output.WriteLine
                 $"The run in {options.Folder} is finished: {conclusion options setup.Environment.Id false position}"
 
