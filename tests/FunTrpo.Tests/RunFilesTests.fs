@@ -152,7 +152,15 @@ let private writesOf seed saveEvery iterations =
     use interruption = new Interruption()
 
     let code =
-        Train.runFromStart interruption options setup.Value state writes.Add (fun _ -> Ok()) TextWriter.Null TextWriter.Null
+        Train.runFromStart
+            interruption
+            options
+            setup.Value
+            state
+            writes.Add
+            (fun _ -> Ok())
+            TextWriter.Null
+            TextWriter.Null
 
     Expect.equal code 0 "exit code"
     List.ofSeq writes
