@@ -38,6 +38,8 @@ let main arguments =
           ResumeCommand.command
           ReportCommand.command
           WatchCommand.command
+          CompareCommand.command
+          SweepCommand.command
           EvaluateCommand.command
           ExportCommand.command
           CheckCommand.command

@@ -27,6 +27,9 @@ let bestFile = "best.policy"
 /// The page that shows the run.
 let reportFile = "report.html"
 
+/// The score of the run's last policy, in a sweep.
+let scoreFile = "score.json"
+
 let private holdFile = ".running"
 
 /// Names the process that holds the lock.
@@ -47,6 +50,7 @@ let private contents =
       evaluationsFile
       bestFile
       reportFile
+      scoreFile
       checkpointFile ]
 
 /// The text of a file in a run's folder, which another process may be writing to; none if there is no such file. Throws the exceptions of the

@@ -143,6 +143,11 @@ let private others =
       ReportBrowserTests.tests
       WatchTests.tests
       WatchCommandTests.tests
+      ComparisonTests.tests
+      SweepPlanTests.tests
+      SweepCommandTests.tests
+      ComparePageTests.tests
+      CompareBrowserTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])
