@@ -18,6 +18,7 @@ let private steps =
 
 let private threads = threadsOption ()
 let private noReport = noReportOption ()
+let private tensorboard = tensorboardOption ()
 
 /// The settings of the run in a folder, if it has a checkpoint.
 let private settingsOf path =
@@ -51,6 +52,7 @@ let private runOptions (parsed: ParseResult) path (settings: RunFiles.Settings) 
               Configuration = configuration
               Preset = registered.Preset
               HasReport = not (parsed.GetValue noReport)
+              HasEvents = parsed.GetValue tensorboard || RunFolder.hasEvents path
               StartedFrom = settings.StartedFrom }
 
         return options
@@ -73,7 +75,7 @@ let private run (parsed: ParseResult) =
 let command =
     let command = Command("resume", "Go on with a run from its last checkpoint")
     command.Arguments.Add folder
-    let options: Option list = [ envFrom; steps; noReport; threads ]
+    let options: Option list = [ envFrom; steps; noReport; tensorboard; threads ]
     options |> List.iter command.Options.Add
     command.SetAction(run >> orRefuse)
     command

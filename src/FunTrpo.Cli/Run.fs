@@ -30,6 +30,8 @@ type Options =
         Preset: Configuration
         /// Whether a report is written at the end.
         HasReport: bool
+        /// Whether event files are written, which TensorBoard shows.
+        HasEvents: bool
         /// The SHA-256 of the parameters of the saved policy that the run started from, if there was one.
         StartedFrom: string option
     }

@@ -147,6 +147,18 @@ let private iterate
     fail (checkpoints.Wait() |> faultOf)
     finish options setup.Environment.Id interruption.IsRequested position faults output errors
 
+/// Runs with an observer that tells the table, the metrics of .NET, and the event files if the run has them.
+let private observed options id (initial: Position<'State>) table (run: Observer -> int) =
+    let metrics =
+        { OnIteration = Telemetry.record id
+          OnEvaluation = fun evaluation _ -> Telemetry.recordEvaluation id evaluation }
+
+    if options.HasEvents then
+        use events = RunEvents.openAfter initial.State.Steps options.Folder
+        run (Observer.all [ table; metrics; events.Observer ])
+    else
+        run (Observer.all [ table; metrics ])
+
 /// The first line of a run.
 let private introduction options (setup: Setup<'State>) (state: TrainingState<'State>) =
     let configuration = setup.Configuration
@@ -164,8 +176,9 @@ let runFromStart options (setup: Setup<'State>) state write keep (output: TextWr
 
     output.WriteLine(introduction options setup state)
 
-    let observer = ProgressTable.observer output errors
-    iterate options setup position interruption write keep observer output errors
+
+    observed options setup.Environment.Id position (ProgressTable.observer output errors) (fun observer ->
+        iterate options setup position interruption write keep observer output errors)
 
 let private keepIn (folder: RunFolder.Folder) options setup position =
     folder.Keep(setup, note options position, position.State)
@@ -253,7 +266,6 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
             output.WriteLine(introduction options setup state)
             output.WriteLine $"It goes on after iteration {state.Iteration} ({state.Steps} steps)."
 
-            let observer = ProgressTable.observer output errors
-
-            iterate options setup position interruption folder.Do (keepIn folder options setup) observer output errors
+            observed options setup.Environment.Id position (ProgressTable.observer output errors) (fun observer ->
+                iterate options setup position interruption folder.Do (keepIn folder options setup) observer output errors)
             |> report options folder environment output errors

@@ -57,6 +57,7 @@ let private patience =
         "Stop after this many evaluations in a row that are not better than the best one [default: never]"
 
 let private noReport = noReportOption ()
+let private tensorboard = tensorboardOption ()
 
 let private set =
     Option<string[]>("--set", Description = "key=value: a field of the configuration; `funtrpo config` shows them")
@@ -195,6 +196,7 @@ let private runOptions
               Configuration = configuration
               Preset = registered.Preset
               HasReport = not (parsed.GetValue noReport)
+              HasEvents = parsed.GetValue tensorboard
               StartedFrom = from |> Option.map (fun saved -> Sha256.ofParameters saved.Actor.Parameters) }
 
         return options, from
@@ -232,6 +234,7 @@ let command =
           evaluateStopAt
           patience
           noReport
+          tensorboard
           from
           threads
           set ]

@@ -151,6 +151,7 @@ let private options folder : Run.Options =
       Configuration = small
       Preset = small
       HasReport = false
+      HasEvents = false
       StartedFrom = Some "0123" }
 
 /// The bytes of the files of a run.

@@ -203,6 +203,7 @@ let private training =
                     Configuration = registered.Preset
                     Preset = registered.Preset
                     HasReport = false
+                    HasEvents = false
                     CheckpointEvery = None
                     Evaluation = None
                     StartedFrom = None }

@@ -27,6 +27,7 @@ let optionsFor folder steps : Run.Options =
       Configuration = small
       Preset = small
       HasReport = false
+      HasEvents = false
       CheckpointEvery = None
       Evaluation = None
       StartedFrom = None }
