@@ -18,7 +18,9 @@ open OpenTelemetry.Trace
 // ---- Collecting ----
 
 /// The environment under a name of its own: other tests may train at the same time.
-let private named id = { CartPole.environment with Id = id }
+let private named id =
+    { new Wrapped<_>(CartPole.environment) with
+        override _.Id = id }
 
 let private reportsFor id count =
     let setup = setupOf 2 small (named id)
@@ -224,7 +226,7 @@ let private activities =
       test "say what went wrong" {
           let all =
               collected (fun () ->
-                  let setup = setupOf 1 small (failing 3)
+                  let setup = setupOf 1 small (failing "reward" 3)
                   Training.run setup (TrainingState.start setup 3L) |> Seq.toList |> ignore)
 
           let iteration = all |> List.find (fun it -> it.OperationName = "funtrpo.iteration")

@@ -301,10 +301,18 @@ let private commands =
       if not (OperatingSystem.IsWindows()) then
           inNewFolder "ends with a message if the disk is full, and the events before are whole" (fun folder ->
               let out = Path.Combine(folder, "run")
-              let arguments = train "1M" [ "--tensorboard"; "--set"; "hidden=4"; "--set"; "horizon=8" ]
-              let line = String.concat " " (arguments |> List.map (fun it -> if it = "run" then out else it))
-              // An event is larger than a line of progress.csv, so the event file is the first that is too large.
-              let ended = shell $"trap '' XFSZ; ulimit -f 16; exec {commandLine} {line}" []
+
+              let arguments =
+                  $"train --steps 20000 --threads 1 --tensorboard --out {out}"
+                  + " --set environments=2 --set horizon=16 --set hidden=4 --set criticHidden=4 --set criticSteps=1"
+
+              // No file may grow beyond 8 KiB (16 blocks). Events are larger than lines of progress.csv, so theirs is the first file that
+              // is too large.
+              let ended =
+                  shell
+                      $"trap '' XFSZ; ulimit -f 16; exec {commandLine} {arguments}"
+                      [ "DOTNET_EnableWriteXorExecute", "0" ]
+
               Expect.equal ended.Code 1 $"exit code; {ended.Output}"
               Expect.stringContains ended.Errors "could not be written" "what it says"
               Expect.isFalse (ended.Errors.Contains "   at ") "a stack trace"
