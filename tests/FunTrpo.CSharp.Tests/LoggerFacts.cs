@@ -14,7 +14,8 @@ public sealed class LoggerFacts
 
     public async Task Logs_the_beginning_iterations_evaluations_and_the_end()
     {
-        TrainingPlan plan = Plans.ShortLine().EvaluateEvery(500, episodes: 2).WithLogger(records);
+        ILogger logger = records;
+        TrainingPlan plan = Plans.ShortLine().EvaluateEvery(500, episodes: 2).WithLogger(logger);
         TrainingResult result = await plan.TrainAsync();
 
         Assert.Equal(

@@ -186,6 +186,42 @@ let private iterationsOf =
           Expect.equal values["train/is_line_search_success"] (Choice1Of2 0f) "no success"
       } ]
 
+let private pipelines =
+    inNewFolder "take the fields of reports one by one" (fun folder ->
+        let setup = setupOf 1 small CartPole.environment
+        let start = TrainingState.start setup 3L
+
+        let write () =
+            use writer = new TensorBoardWriter(folder)
+
+            for result in Training.runFor 2000L setup start do
+                match result with
+                | Ok(_, report) ->
+                    for field in Report.fields do
+                        match field.Read report with
+                        | ReportValue.Number number -> writer.Write($"funtrpo/{field.Name}", report.Steps, number)
+                        | _ -> ()
+                | Error fault -> failwith (Fault.message fault)
+
+        write ()
+
+        let found =
+            filesIn folder
+            |> List.collect (read >> summaries)
+            |> List.filter (fun (_, values) -> values.ContainsKey "funtrpo/meanKl")
+
+        let expected = [ for result in Training.runFor 2000L setup start -> (expectOk result |> snd).Steps ]
+        Expect.equal (List.map fst found) expected "steps")
+
+let private documented =
+    test "are in the table of docs/telemetry.md" {
+        let page = DocumentationTests.read "docs/telemetry.md"
+
+        for quantity in Quantity.All do
+            for struct (tag, _) in quantity.Others do
+                Expect.stringContains page $"| `{tag}` | `{quantity.Field}`" tag
+    }
+
 // ---- Runs of the command ----
 
 let private train steps more =
@@ -327,4 +363,6 @@ let tests =
         [ testList "checksums" checksums
           testList "the bytes of event files" bytes
           testList "events of iterations" iterationsOf
+          testList "pipelines" [ pipelines ]
+          testList "tags of Stable-Baselines3" [ documented ]
           testList "a run with --tensorboard" commands ]
