@@ -788,8 +788,8 @@ let all =
               "Telemetry.fs"
               [ slip
                     "all steps are counted in each iteration"
-                    "\"steps\", _.BatchSteps"
-                    "\"steps\", _.Steps" ]
+                    "counter field _.BatchSteps"
+                    "counter field _.Steps" ]
           core
               [ "Telemetry" ]
               "Activities.fs"

@@ -3,6 +3,7 @@ namespace FunTrpo
 open System
 open System.Collections.Generic
 open System.Diagnostics.Metrics
+open System.Text
 
 /// The quantities of iterations and evaluations as metrics of .NET. Without a listener nothing is measured and nothing is allocated.
 ///
@@ -15,71 +16,74 @@ module Telemetry =
     /// The source of the metrics. Its name is FunTrpo.
     let meter = new Meter("FunTrpo")
 
+    let private ofEnvironment (environment: string) = Tag("environment", environment)
+
     /// meanReturn becomes mean_return: names of metrics are in lower case.
     let private lower (name: string) =
-        name |> String.collect (fun c -> if Char.IsUpper c then $"_{Char.ToLowerInvariant c}" else string c)
+        let text = StringBuilder()
+
+        for letter in name do
+            if Char.IsUpper letter then
+                text.Append '_' |> ignore
+
+            text.Append(Char.ToLowerInvariant letter) |> ignore
+
+        string text
 
     /// The name of the instrument of a field of `Report.fields`.
     let internal instrumentName (field: string) = "funtrpo." + lower field
 
-    /// What an iteration adds to the counters. The report has the numbers so far.
-    let private increments: IDictionary<string, Report -> int64> =
-        dict
-            [ "iteration", (fun _ -> 1L)
-              "steps", _.BatchSteps
-              "episodes", (fun report -> int64 report.Finished.Length) ]
-
-    /// The fields that are texts are the tags of the counter of iterations.
-    let private texts, numbers =
-        Report.fields |> List.partition (fun field -> List.contains field.Name [ "outcome"; "cgStop" ])
-
-    let private textTags report =
-        [| for field in texts do
-               match field.Read report with
-               | ReportValue.Text text -> Tag(lower field.Name, text)
-               | _ -> () |]
-
-    let private counter (field: ReportField) =
-        let counter =
-            meter.CreateCounter<int64>(instrumentName field.Name, field.Unit, field.Meaning)
-
-        let increment = increments[field.Name]
-
-        fun report (environment: Tag) ->
-            if counter.Enabled then
-                let others = if field.Name = "iteration" then textTags report else [||]
-                counter.Add(increment report, Array.append [| environment |] others)
-
-    /// Passes the number on, if the field has one in the report.
-    let private withNumber (field: ReportField) report record =
+    /// Passes the number of a field on, if it has one in the report.
+    let private withNumber (field: ReportField) report (record: float -> unit) =
         match field.Read report with
         | ReportValue.Number number -> record number
         | ReportValue.Whole number -> record (float number)
         | ReportValue.Text _
         | ReportValue.Missing -> ()
 
-    let private histogram (field: ReportField) =
-        let histogram =
-            meter.CreateHistogram<float>(instrumentName field.Name, field.Unit, field.Meaning)
-
-        fun report (environment: Tag) ->
-            if histogram.Enabled then
-                withNumber field report (fun number -> histogram.Record(number, environment))
-
     let private gauge (field: ReportField) =
-        let gauge =
-            meter.CreateGauge<float>(instrumentName field.Name, field.Unit, field.Meaning)
+        let gauge = meter.CreateGauge<float>(instrumentName field.Name, field.Unit, field.Meaning)
 
-        fun report (environment: Tag) ->
+        fun report environment ->
             if gauge.Enabled then
-                withNumber field report (fun number -> gauge.Record(number, environment))
+                withNumber field report (fun number -> gauge.Record(number, ofEnvironment environment))
 
-    /// Records the fields of a report.
-    let private recorders =
-        [| for field in numbers do
-               if increments.ContainsKey field.Name then counter field
-               elif field.Unit = "s" then histogram field
-               else gauge field |]
+    let private histogram (field: ReportField) =
+        let histogram = meter.CreateHistogram<float>(instrumentName field.Name, field.Unit, field.Meaning)
+
+        fun report environment ->
+            if histogram.Enabled then
+                withNumber field report (fun number -> histogram.Record(number, ofEnvironment environment))
+
+    /// A counter of what an iteration adds. The field has the number so far.
+    let private counter (field: ReportField) (added: Report -> int64) (tags: Report -> Tag list) =
+        let counter = meter.CreateCounter<int64>(instrumentName field.Name, field.Unit, field.Meaning)
+
+        fun report environment ->
+            if counter.Enabled then
+                counter.Add(added report, Array.ofList (ofEnvironment environment :: tags report))
+
+    let private isText (field: ReportField) = field.Name = "outcome" || field.Name = "cgStop"
+
+    /// The fields that are texts, as tags.
+    let private texts report =
+        [ for field in List.filter isText Report.fields do
+              match field.Read report with
+              | ReportValue.Text text -> Tag(lower field.Name, text)
+              | _ -> () ]
+
+    let private noTags (_: Report) : Tag list = []
+
+    /// Each records a field of a report on training on an environment, by an instrument that it has made.
+    let private recorders: (Report -> string -> unit)[] =
+        [| for field in Report.fields do
+               match field.Name with
+               | "iteration" -> counter field (fun _ -> 1L) texts
+               | "steps" -> counter field _.BatchSteps noTags
+               | "episodes" -> counter field (fun report -> int64 report.Finished.Length) noTags
+               | _ when isText field -> ()
+               | _ when field.Unit = "s" -> histogram field
+               | _ -> gauge field |]
 
     let private warnings =
         meter.CreateCounter<int64>("funtrpo.warnings", "warnings", "warnings about a run that may be stuck")
@@ -89,20 +93,18 @@ module Telemetry =
 
     /// Records the quantities of an iteration of training on an environment.
     let record (environment: string) (report: Report) =
-        let tag = Tag("environment", environment)
-
-        for recorder in recorders do
-            recorder report tag
+        for record in recorders do
+            record report environment
 
         if warnings.Enabled && not report.Warnings.IsEmpty then
-            warnings.Add(int64 report.Warnings.Length, tag)
+            warnings.Add(int64 report.Warnings.Length, ofEnvironment environment)
 
     /// Records the mean returns of an evaluation during training on an environment. The tag `actions` says how actions were chosen:
     /// deterministic or sampled.
     let recordEvaluation (environment: string) (evaluation: TrainingEvaluation) =
         if evaluated.Enabled then
             let record (scores: Scores) actions =
-                evaluated.Record(scores.Mean, Tag("environment", environment), Tag("actions", actions))
+                evaluated.Record(scores.Mean, ofEnvironment environment, Tag("actions", actions))
 
             record evaluation.Deterministic "deterministic"
             record evaluation.Sampled "sampled"
