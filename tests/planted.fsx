@@ -739,11 +739,8 @@ let all =
                     "index < before.Length" ]
           plots
               [ "Report page" ]
-              "ReportPage.fs"
-              [ slip
-                    "the page has names as markup in its title"
-                    "WebUtility.HtmlEncode $\"{page.Environment} – training report\""
-                    "$\"{page.Environment} – training report\"" ]
+              "Page.fs"
+              [ slip "the page has names as markup in its title" "WebUtility.HtmlEncode page.Title" "page.Title" ]
           plots
               [ "Report in a browser" ]
               "Page/player.js"

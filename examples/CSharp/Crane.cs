@@ -4,7 +4,7 @@ using FunTrpo.CSharp;
 /// An overhead crane: a trolley on a rail, and a load that swings from it on a rope. The task is to bring the load to the middle of
 /// the rail, quickly and without a swing.
 /// </summary>
-sealed class Crane : IEnvironment
+sealed partial class Crane : IEnvironment
 {
     const double Gravity = 9.81; // m/s²
     const double Rope = 2.0; // m

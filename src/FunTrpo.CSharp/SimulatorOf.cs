@@ -1,5 +1,6 @@
 using System;
 using System.Runtime.CompilerServices;
+using Microsoft.FSharp.Core;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
@@ -10,7 +11,7 @@ namespace FunTrpo.CSharp;
 /// </summary>
 /// <param name="environment">The caller's environment.</param>
 /// <param name="name">The name of the environment in reports and errors; null for the name of its class.</param>
-internal class SimulatorOf(IEnvironment environment, string? name) : Core.Simulator
+internal class SimulatorOf(IEnvironment environment, string? name) : Core.PicturedSimulator
 {
     private Space? observationSpace;
 
@@ -70,6 +71,12 @@ internal class SimulatorOf(IEnvironment environment, string? name) : Core.Simula
         Write(result.Observation, observation);
         return new(result.Reward, result.Terminated, result.Truncated);
     }
+
+    /// <summary>What the environment draws; none if it does not draw.</summary>
+    public FSharpOption<Core.Picture>? Picture() =>
+        environment is not IPicturedEnvironment pictured ? FSharpOption<Core.Picture>.None
+        : pictured.Draw() is { } picture ? new(picture.Value)
+        : throw new InvalidOperationException("the picture is null");
 
     /// <summary>Copies an observation, or throws an exception if it does not fit its space.</summary>
     private void Write(float[] observation, Span<float> destination)

@@ -13,14 +13,17 @@ let private longestEpisode = 5000
 
 /// An episode of the policy with its pictures, or why there is none.
 let private episodeOf (environment: Environment<'State>) actor seed =
-    match box environment with
-    | :? PicturedEnvironment<'State> ->
-        let limited = Environment.withTimeLimit longestEpisode environment
+    let key = Key.ofSeed seed |> Key.named "report"
 
-        match Recording.play limited actor (Key.ofSeed seed |> Key.named "report") with
-        | Ok recording -> Recorded recording
-        | Error fault -> NotRecorded(Fault.message fault)
-    | _ -> NotDrawn
+    try
+        if Recording.isDrawn environment key then
+            match Recording.play (Environment.withTimeLimit longestEpisode environment) actor key with
+            | Ok recording -> Recorded recording
+            | Error fault -> NotRecorded(Fault.message fault)
+        else
+            NotDrawn
+    with error ->
+        NotRecorded(Fault.message (FailedEnvironment(error, environment.Id, 0, 0L)))
 
 let private count (number: int64) = number.ToString("N0", CultureInfo.InvariantCulture)
 let private decimal (number: float) = number.ToString("N2", CultureInfo.InvariantCulture)

@@ -1,6 +1,8 @@
 namespace FunTrpo.Plots
 
+open System
 open System.Collections.Immutable
+open System.Globalization
 open FunTrpo
 
 /// The quantities of the iterations of a run, from its reports or from its progress.csv.
@@ -11,6 +13,8 @@ type Progress =
         Every: int
         /// The values of each quantity, by its name in `Report.fields`.
         Columns: Map<string, ImmutableArray<ReportValue>>
+        /// The warnings of all iterations, each with the iteration.
+        Warnings: (int64 * string) list
     }
 
 module Progress =
@@ -20,13 +24,28 @@ module Progress =
 
     /// The progress that these reports tell of.
     let ofReports (reports: Report seq) =
-        let every, rows = Array.ofSeq reports |> CsvTable.thinned mostRows
+        let reports = Array.ofSeq reports
+        let every, rows = CsvTable.thinned mostRows reports
 
         { Every = every
           Columns =
             Map
                 [ for field in Report.fields do
-                      field.Name, rows |> Seq.map field.Read |> ImmutableArray.CreateRange ] }
+                      field.Name, rows |> Seq.map field.Read |> ImmutableArray.CreateRange ]
+          Warnings =
+            [ for report in reports do
+                  match Report.value "warnings" report with
+                  | ReportValue.Text text -> int64 report.Iteration, text
+                  | _ -> () ] }
+
+    /// The warnings in a table. The iteration of a damaged line is left out here, and reported as damage elsewhere.
+    let private warningsIn table =
+        Array.zip (CsvTable.column "iteration" table) (CsvTable.column "warnings" table)
+        |> Array.choose (fun (iteration, text) ->
+            match Int64.TryParse(iteration, CultureInfo.InvariantCulture) with
+            | true, iteration when text <> "" -> Some(iteration, text)
+            | _ -> None)
+        |> List.ofArray
 
     let private parse source (field: ReportField) (cells: string[]) =
         let values = cells |> Array.map (Report.ofText field)
@@ -44,6 +63,7 @@ module Progress =
             Error(Damaged(source, "it is not the progress.csv of a run"))
         else
             let every, rows = CsvTable.thinned mostRows table.Rows
+            let warnings = warningsIn table
             let table = { table with Rows = rows }
 
             (Ok [], Report.fields)
@@ -53,7 +73,7 @@ module Progress =
                     let! column = parse source field (CsvTable.column field.Name table)
                     return column :: columns
                 })
-            |> Result.map (fun columns -> { Every = every; Columns = Map columns })
+            |> Result.map (fun columns -> { Every = every; Columns = Map columns; Warnings = warnings })
 
     /// The values of a quantity. Throws `KeyNotFoundException` for a name that is not in `Report.fields`.
     let values name progress = progress.Columns[name]

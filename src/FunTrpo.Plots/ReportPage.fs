@@ -4,7 +4,6 @@ open System.IO
 open System.Net
 open System.Text
 open System.Text.Json
-open System.Text.RegularExpressions
 open FunTrpo
 open Plotly.NET
 
@@ -44,22 +43,6 @@ type ReportPage =
 /// The report page of a run: one HTML file with all that it needs. It loads nothing from anywhere.
 module ReportPage =
 
-    let private textOf (stream: Stream) =
-        use reader = new StreamReader(stream)
-        reader.ReadToEnd()
-
-    /// A file of the folder Page, which the assembly holds.
-    let private resource name = textOf (typeof<ReportPage>.Assembly.GetManifestResourceStream name)
-
-    /// plotly.js, which Plotly.NET holds.
-    let private plotlyJs () =
-        let assembly = typeof<GenericChart>.Assembly
-
-        assembly.GetManifestResourceNames()
-        |> Array.find (fun name -> name.EndsWith ".min.js")
-        |> assembly.GetManifestResourceStream
-        |> textOf
-
     let private writeChart (writer: Utf8JsonWriter) (chart: ReportChart) =
         writer.WriteStartObject()
         writer.WriteString("title", chart.Title)
@@ -97,45 +80,63 @@ module ReportPage =
         writer.WriteEndArray()
 
     /// The episode, if all of its states are drawn.
-    let private drawnEpisode page =
-        match page.Episode with
+    let private drawn episode =
+        match episode with
         | Recorded recording when EpisodeJson.isDrawn recording -> Some recording
         | _ -> None
 
-    let private episodeText page =
-        match drawnEpisode page, page.Episode with
+    let private episodeText environment episode =
+        match drawn episode, episode with
         | Some _, _ -> "An episode with the most probable actions of the trained policy."
         | None, NotRecorded reason -> $"The policy could not be shown: {reason}"
         | None, _ ->
-            $"{page.Environment} does not draw its states. If it implemented PicturedEnvironment, the policy would play here."
+            $"{environment} does not draw its states. If it did, the policy would play here: docs/report.md of FunTrpo says how."
 
     let private isChanged (setting: PageSetting) = setting.Value <> setting.Preset
 
-    /// The data of the page. System.Text.Json escapes what has a meaning in HTML.
-    let private json page =
+    let private writeReport (writer: Utf8JsonWriter) page =
+        writer.WriteString("environment", page.Environment)
+        writer.WriteString("verdict", page.Verdict)
+        writePairs writer "facts" page.Facts
+        writePairs writer "palette" Palette.roles
+
+        page.Progress.Warnings
+        |> List.map (fun (iteration, text) -> string iteration, text)
+        |> writePairs writer "warnings"
+
+        writeAll writer "charts" writeChart (Charts.all page.Progress page.Evaluations)
+        let changed, others = List.partition isChanged page.Settings
+        writeAll writer "settings" writeSetting (changed @ others)
+
+    let private writeEpisode (writer: Utf8JsonWriter) environment episode =
+        writer.WriteString("episodeText", episodeText environment episode)
+
+        drawn episode
+        |> Option.iter (fun recording ->
+            writer.WritePropertyName "episode"
+            EpisodeJson.write writer recording)
+
+    /// A JSON object of what `write` writes. System.Text.Json escapes what has a meaning in HTML.
+    let private json write =
         use stream = new MemoryStream()
 
-        let write () =
+        let writeObject () =
             use writer = new Utf8JsonWriter(stream)
             writer.WriteStartObject()
-            writer.WriteString("environment", page.Environment)
-            writer.WriteString("verdict", page.Verdict)
-            writePairs writer "facts" page.Facts
-            writePairs writer "palette" Palette.roles
-            writeAll writer "charts" writeChart (Charts.all page.Progress page.Evaluations)
-            let changed, others = List.partition isChanged page.Settings
-            writeAll writer "settings" writeSetting (changed @ others)
-            writer.WriteString("episodeText", episodeText page)
-
-            drawnEpisode page
-            |> Option.iter (fun recording ->
-                writer.WritePropertyName "episode"
-                EpisodeJson.write writer recording)
-
+            write writer
             writer.WriteEndObject()
 
-        write ()
+        writeObject ()
         Encoding.UTF8.GetString(stream.GetBuffer(), 0, int stream.Length)
+
+    /// The data of the page without the episode, which report.js shows.
+    let internal reportJson page = json (fun writer -> writeReport writer page)
+
+    /// The data of an episode, which player.js shows.
+    let internal episodeJson (environment: string) episode =
+        json (fun writer ->
+            writer.WriteString("environment", environment)
+            writeEpisode writer environment episode)
 
     let private footer page =
         let thinned =
@@ -144,19 +145,24 @@ module ReportPage =
         let version = typeof<Fault>.Assembly.GetName().Version.ToString 3
         $"Made by FunTrpo {version} from the files of the run; progress.csv has every number.{thinned}"
 
+    /// The page of a run without its data and its last script. `over` is HTML, and stands above the name of the environment; `footer` is a text.
+    let internal frame title over footer : Page =
+        { Title = title
+          Body =
+            Page.resource "report.html"
+            |> Page.fill [ "over", over; "footer", WebUtility.HtmlEncode(footer: string) ]
+          Data = None
+          Scripts = [ Page.script "report.js"; Page.script "player.js" ] }
+
     /// The page as HTML.
     let html page =
-        let part name =
-            match name with
-            | "title" -> WebUtility.HtmlEncode $"{page.Environment} – training report"
-            | "style" -> resource "page.css"
-            | "plotly" -> plotlyJs ()
-            | "data" -> json page
-            | "page" -> resource "page.js"
-            | "player" -> resource "player.js"
-            | "footer" -> WebUtility.HtmlEncode(footer page)
-            | other -> invalidOp $"page.html has the unknown part {other}"
+        let frame = frame $"{page.Environment} – training report" "Training report" (footer page)
 
-        // The odd pieces are the names of parts. Nothing inside a part is replaced.
-        let pieces = Regex.Split(resource "page.html", @"\{\{(\w+)\}\}")
-        pieces |> Array.mapi (fun i piece -> if i % 2 = 1 then part piece else piece) |> String.concat ""
+        Page.selfContained
+            { frame with
+                Data =
+                    json (fun writer ->
+                        writeReport writer page
+                        writeEpisode writer page.Environment page.Episode)
+                    |> Some
+                Scripts = frame.Scripts @ [ Page.script "start.js" ] }

@@ -37,6 +37,18 @@ module Recording =
 
             member _.Observe(state, observation) = inner.Observe(state, observation) }
 
+    /// Whether the environment draws its states: an episode begins, and is left. Throws what the environment throws.
+    let isDrawn (environment: Environment<'State>) key =
+        match box environment with
+        | :? PicturedEnvironment<'State> as pictured ->
+            let state = environment.Reset key
+
+            try
+                (pictured.Picture state).IsSome
+            finally
+                Releasable.release state
+        | _ -> false
+
     /// Plays one episode with the most probable actions of the actor. Faults: those of `Evaluation.run`.
     let play (environment: Environment<'State>) actor key =
         let pictures = ImmutableArray.CreateBuilder<Picture>()

@@ -134,6 +134,11 @@ module Report =
         else
             report.Finished |> Seq.map _.Return |> Array.ofSeq |> Statistics.quantile fraction
 
+    let private warningNames (report: Report) =
+        match report.Warnings with
+        | [] -> None
+        | warnings -> warnings |> List.map Warning.name |> String.concat "; " |> Some
+
     let private comparison (report: Report) = report.Improvement.Comparison
     let private solution (report: Report) = report.Improvement.Solution
 
@@ -194,7 +199,8 @@ module Report =
               Math.Round(float r.BatchSteps / r.Seconds.Total))
           number "batchReturn" "reward" "mean return of the episodes that finished in this iteration" batchReturn
           number "batchReturnLow" "reward" "lower quartile of the returns of those episodes" (returnQuantile 0.25)
-          number "batchReturnHigh" "reward" "upper quartile of the returns of those episodes" (returnQuantile 0.75) ]
+          number "batchReturnHigh" "reward" "upper quartile of the returns of those episodes" (returnQuantile 0.75)
+          text "warnings" "what the iteration warns about, separated by semicolons" warningNames ]
 
     let private readers = fields |> List.map (fun field -> field.Name, field.Read) |> dict
 

@@ -37,3 +37,10 @@ type Simulator =
     /// Takes `action`, an element of the action space, and writes the next observation to `observation`, as `Reset` does. Every episode
     /// must end: use `Environment.withTimeLimit` for a task that does not terminate by itself.
     abstract Step: action: ReadOnlySpan<float32> * observation: Span<float32> -> SimulatorStep
+
+/// A simulator that can draw the state in which it is. It is optional: pages then show the policy playing.
+type PicturedSimulator =
+    inherit Simulator
+
+    /// The picture of the current state, or none if it cannot be drawn. The frame should be the same for all states of an episode.
+    abstract Picture: unit -> Picture option

@@ -126,6 +126,19 @@ type SimulatorEnvironment internal (factory: Func<Simulator>, maxActionNumbers: 
 
         instance
 
+    let isPictured = first.Simulator :? PicturedSimulator
+
+    /// What the instance draws, if it does. If it throws, the instance is discarded.
+    let pictureOf (instance: SimulatorInstance) =
+        match instance.Simulator with
+        | :? PicturedSimulator as pictured ->
+            try
+                pictured.Picture()
+            with _ ->
+                discard instance
+                reraise ()
+        | _ -> None
+
     /// At most 2²⁰ numbers of actions (4 MB) are kept for an episode. If an episode has more, none are kept.
     new(factory) = new SimulatorEnvironment(factory, 1 <<< 20)
 
@@ -168,6 +181,23 @@ type SimulatorEnvironment internal (factory: Func<Simulator>, maxActionNumbers: 
                 { new StateCodec<ReplayPoint> with
                     member _.Encode point = ReplayPoint.encode maxActionNumbers point
                     member _.Decode bytes = ReplayPoint.decode observationWidth actionWidth bytes }
+
+    interface PicturedEnvironment<ReplayPoint> with
+        /// The picture of the simulator that is at this point, or else of one that plays the episode again up to it. None if the simulators
+        /// do not draw, or the actions of the episode are not kept.
+        member _.Picture point =
+            if point.TryAcquire() then
+                let instance = point.Instance
+                let picture = pictureOf instance
+                instance.MoveTo point
+                picture
+            elif not isPictured || point.IsForgotten then
+                None
+            else
+                let instance = replay point
+                let picture = pictureOf instance
+                instance.MakeIdle()
+                picture
 
     interface IDisposable with
         member _.Dispose() =

@@ -14,6 +14,14 @@ type Warning =
 
 module Warning =
 
+    /// What the warning is about, in a few words without commas.
+    let name warning =
+        match warning with
+        | NotMoving _ -> "the policy does not move"
+        | LowEntropy _ -> "hardly any entropy"
+        | SigmaAtBound _ -> "a sigma is at its bound"
+        | LongEpisode _ -> "an episode does not end"
+
     /// Returns the text of a warning: one or two sentences.
     let message warning =
         match warning with

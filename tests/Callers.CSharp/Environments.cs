@@ -9,6 +9,8 @@ public class Rail : IEnvironment
     private float position;
     private int time;
 
+    protected float Position => position;
+
     public Space ObservationSpace { get; } = Space.Box(1, -10, 10);
 
     public Space ActionSpace { get; } = Space.Discrete(2);
@@ -25,6 +27,20 @@ public class Rail : IEnvironment
         position += action.Index == 0 ? -0.1f : 0.1f;
         return new([position], -Math.Abs(position), Truncated: ++time == 20);
     }
+}
+
+/// <summary>The same, which draws itself.</summary>
+public sealed class DrawnRail : Rail, IPicturedEnvironment
+{
+    public Picture Draw() =>
+        new(
+            -10,
+            10,
+            -1,
+            1,
+            Shape.Line(0.1, Colour.Muted, new(-10, 0), new(10, 0)),
+            Shape.Circle(new(Position, 0), 0.5, Colour.Body)
+        );
 }
 
 /// <summary>An environment whose constructor fails.</summary>

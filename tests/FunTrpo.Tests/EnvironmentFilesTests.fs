@@ -46,7 +46,7 @@ let private found =
               Expect.equal (idsIn ofFSharp) (library @ [ "TunedLine"; "Line"; "Counter"; "Chain-4" ]) "ids"
           }
           test "public classes with a constructor without parameters that implement IEnvironment, in C#" {
-              Expect.equal (idsIn ofCSharp) (library @ [ "Rail"; "Unlicensed" ]) "ids"
+              Expect.equal (idsIn ofCSharp) (library @ [ "Rail"; "DrawnRail"; "Unlicensed" ]) "ids"
           }
           inNewFolder "and lists and checks them" (fun folder ->
               let listed = funtrpo folder [ "list"; "--env-from"; ofFSharp ] |> succeeded
@@ -96,6 +96,21 @@ let private trains =
                   let scores = funtrpo folder (policy @ from) |> succeeded
                   Expect.equal (JsonNode.Parse(scores).AsObject() |> get<int> "episodes") 3 "episodes"
                   refused folder policy [ id ])
+
+          inNewFolder
+              "and shows in the report an environment that draws itself, and says it of one that does not"
+              (fun folder ->
+                  let page id =
+                      let run = [ "train"; "--env-from"; ofCSharp; "--env"; id; "--steps"; "200"; "--out"; id ]
+                      funtrpo folder (run @ [ "--set"; "horizon=20" ]) |> succeeded |> ignore
+                      File.ReadAllText(Path.Combine(folder, id, "report.html"))
+
+                  let drawn = page "DrawnRail"
+                  Expect.stringContains drawn "\"bounds\":[-10,10,-1,1]" "the frame"
+                  Expect.stringContains drawn "An episode with the most probable actions" "the words"
+                  let undrawn = page "Rail"
+                  Expect.stringContains undrawn "Rail does not draw its states" "the words"
+                  Expect.isFalse (undrawn.Contains "\"bounds\":[-10") "no episode")
 
           inNewFolder "until the steps are made that a preset is tuned for, or until its goal is reached" (fun folder ->
               // An episode has 20 steps. The goal is reached after 100 episodes, and at most five times 600 steps are made.

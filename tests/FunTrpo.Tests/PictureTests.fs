@@ -9,6 +9,7 @@ open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Exact
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.ReplayPointTests
 open FunTrpo.Tests.Tasks
 
 let private points shape =
@@ -138,4 +139,71 @@ let private truths =
           Expect.equal (tipX, tipY) (0.0, -2.0) "the acrobot hangs"
       } ]
 
-let tests = testList "pictures" [ testList "of episodes" drawn; testList "of states" truths ]
+/// The walk of the tests of replay points, which draws a circle where it is, and counts its steps.
+type private DrawnWalk(steps: int ref) =
+    let mutable place = 0f
+
+    interface PicturedSimulator with
+        member _.Id = "Walk"
+        member _.ObservationSpace = Space.box 1 -100.0 100.0
+        member _.ActionSpace = Space.box 1 -9.0 9.0
+
+        member _.Reset(seed, observation) =
+            place <- walked seed []
+            observation[0] <- place
+
+        member _.Step(action, observation) =
+            steps.Value <- steps.Value + 1
+            place <- float32 (sin (2.0 * float place)) + action[0]
+            observation[0] <- place
+            { Reward = 0.0; Terminated = (action[0] = 9f); Truncated = false }
+
+        member _.Picture() =
+            let circle = Shape.Circle(struct (float place, 0.0), 1.0, Colour.Body)
+            Some { Left = -100.0; Right = 100.0; Bottom = -1.0; Top = 1.0; Shapes = [ circle ] }
+
+let private simulators =
+    [ property
+          "of mutable simulators: in any order, any number of times, that of the state"
+          (Gen.zip (Gen.listOf (Gen.elements [ -1f; 0.25f; 0.5f ])) (Gen.listOf (Gen.choose (0, 100))))
+          (fun (actions, order) ->
+              let steps = ref 0
+              use environment = Simulator.environment (fun () -> DrawnWalk steps)
+              let start = (environment :> Environment<_>).Reset(Key.ofSeed 1L)
+
+              // The last action ends the episode.
+              let points =
+                  (start, actions @ [ 9f ])
+                  ||> List.scan (fun state action -> (step action state environment).State)
+                  |> Array.ofList
+
+              for i in order do
+                  let point = points[i % points.Length]
+                  let picture = Picture.ofState environment point |> Option.get
+                  let expected = Shape.Circle(struct (float (seen point environment), 0.0), 1.0, Colour.Body)
+                  Expect.equal picture.Shapes [ expected ] "where it is")
+
+      test "of mutable simulators that play an episode: they play it again only for the state after its end" {
+          let steps = ref 0
+          use environment = Simulator.environment (fun () -> DrawnWalk steps)
+          let mutable state = (environment :> Environment<_>).Reset(Key.ofSeed 1L)
+
+          for action in [ 0.5f; 0.25f; 9f ] do
+              Expect.isSome (Picture.ofState environment state) "a picture"
+              state <- (step action state environment).State
+
+          Expect.equal steps.Value 3 "no episode is played again"
+          Expect.isSome (Picture.ofState environment state) "the last picture"
+          Expect.equal steps.Value 6 "for the state after the end, once"
+      }
+
+      test "of simulators that draw nothing are missing" {
+          use environment = walks ()
+          let state = (environment :> Environment<_>).Reset(Key.ofSeed 1L)
+          Expect.isNone (Picture.ofState environment state) "none"
+          Expect.isFalse (Recording.isDrawn environment (Key.ofSeed 1L)) "not drawn"
+          Expect.isTrue (Recording.isDrawn CartPole.environment (Key.ofSeed 1L)) "drawn"
+      } ]
+
+let tests =
+    testList "pictures" [ testList "of episodes" drawn; testList "of states" truths; testList "drawn" simulators ]

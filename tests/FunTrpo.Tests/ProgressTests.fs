@@ -47,6 +47,25 @@ let private reading =
                       (numbers.Equals(List.ofArray (Progress.numbers field.Name direct)))
                       $"numbers of {field.Name}")
 
+      propertyOf 8 "tells of all warnings, also where rows are left out" seeds (fun seed ->
+          let reports = snd (run 2 seed)
+
+          let warned i report =
+              { report with
+                  Iteration = i + 1
+                  Warnings =
+                      if i % 1000 = 10 then [ NotMoving(10, "why"); LowEntropy(10, 1e-4) ]
+                      elif i = 4001 then [ SigmaAtBound(20, 0, -10.0, 0.0) ]
+                      else [] }
+
+          let reports = List.init 4002 (fun i -> warned i reports[i % 2])
+          let both = "the policy does not move; hardly any entropy"
+
+          let expected = [ 11L, both; 1011L, both; 2011L, both; 3011L, both; 4002L, "a sigma is at its bound" ]
+
+          Expect.equal (Progress.ofReports reports).Warnings expected "from reports"
+          Expect.equal (Progress.ofCsv "p.csv" (csv reports) |> expectOk).Warnings expected "from progress.csv")
+
       test "leaves out a last line that is not whole, and what an earlier version has not written is missing" {
           let reports = snd (run 3 1L)
           let whole = csv reports

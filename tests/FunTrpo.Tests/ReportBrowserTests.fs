@@ -223,4 +223,28 @@ let private hostile =
                 Expect.isLessThanOrEqual overflow 0 "wider than the window"
             }))
 
-let tests = testSequenced (testList "Report in a browser" (shows @ [ follows; still; hostile ]))
+let private warnings =
+    testCaseTask "shows the warnings of the run, and no list where there are none" (fun () ->
+        let reports = snd (run 2 1L)
+        let warned = reports |> List.map (fun report -> { report with Warnings = [ LowEntropy(10, 1e-4) ] })
+
+        let listed reports check =
+            opening (lazy ReportPage.html (page reports NotDrawn)) phone (fun page ->
+                task {
+                    let! isHidden = page.IsHiddenAsync "#warnings"
+                    let! items = page.Locator("#warnings li").AllTextContentsAsync()
+                    check isHidden (List.ofSeq items)
+                    do! picture "warnings" page
+                })
+
+        task {
+            do! listed reports (fun isHidden items -> Expect.equal (isHidden, items) (true, []) "none")
+
+            do!
+                listed warned (fun isHidden items ->
+                    let text i = $"Warning in iteration {i}: hardly any entropy"
+                    Expect.equal (isHidden, items) (false, [ text 1; text 2 ]) "both")
+        })
+
+let tests =
+    testSequenced (testList "Report in a browser" (shows @ [ follows; still; hostile; warnings ]))

@@ -1,6 +1,7 @@
 module FunTrpo.Tests.ReportTests
 
 open System
+open System.Collections.Generic
 open System.Collections.Immutable
 open System.Globalization
 open Expecto
@@ -184,11 +185,18 @@ let private squeeze (text: string) = text.Replace(" ", "").ToLowerInvariant()
 
 let private facade =
     property "the facade's report has every quantity" runs (fun (configuration, seed) ->
-        for _, (_, report) in snd (iterationsOf configuration seed) do
+        let reports = snd (iterationsOf configuration seed) |> List.map (snd >> snd)
+        let warned = { reports.Head with Warnings = [ LowEntropy(10, 1e-4); NotMoving(20, "why") ] }
+
+        for report in warned :: reports do
             let facade = FunTrpo.CSharp.IterationReport report
 
             for field in Report.fields do
                 match field.Read report, facadeValue facade field.Name with
+                // The facade has whole sentences.
+                | value, (:? IReadOnlyList<string> as sentences) when field.Name = "warnings" ->
+                    Expect.sequenceEqual sentences (report.Warnings |> List.map Warning.message) "sentences"
+                    Expect.equal (Report.toText value = "") (sentences.Count = 0) "names"
                 | ReportValue.Whole expected, actual -> Expect.equal (Convert.ToInt64 actual) expected field.Name
                 | ReportValue.Number expected, actual ->
                     let isTime = field.Unit.StartsWith 's' && field.Unit <> "steps"

@@ -1,8 +1,6 @@
 "use strict";
 
-// Fills the page from its data: the facts, the charts and the table of settings. All texts are set as texts, never as markup.
-const data = JSON.parse(document.getElementById("data").textContent);
-
+// What the pages share: elements, colours and charts. All texts are set as texts, never as markup.
 const byId = (id) => document.getElementById(id);
 
 /** The value of a variable of the style sheet, which depends on the colour scheme. */
@@ -17,25 +15,18 @@ function element(tag, className, ...children) {
   return made;
 }
 
-function fillHeader() {
-  byId("environment").textContent = data.environment;
-  byId("verdict").textContent = data.verdict;
-  for (const [name, value] of data.facts) {
-    byId("facts").append(element("div", "", element("dt", "", name), element("dd", "", value)));
-  }
-}
-
-/** The figure in the colours of the page. */
-function inColours(figure) {
+/** The figure in the colours of the page. The palette pairs the roles of colours with those that the figure has. */
+function inColours(figure, palette) {
   let text = JSON.stringify(figure);
-  for (const [role, colour] of data.palette) {
+  for (const [role, colour] of palette) {
     text = text.replaceAll(colour, variable(role));
   }
   return JSON.parse(text);
 }
 
-function drawChart(chart, place) {
-  const { data: traces, layout } = inColours(chart.figure);
+/** Draws a figure, or changes the one that is there and leaves its axes where the reader has zoomed to. */
+function drawFigure(figure, palette, place) {
+  const { data: traces, layout } = inColours(figure, palette);
   layout.font.family = getComputedStyle(document.body).fontFamily;
   if (place.clientWidth < 480) {
     // Two names fit beside each other.
@@ -43,58 +34,6 @@ function drawChart(chart, place) {
   }
   // On a touch screen a finger scrolls the page instead of zooming the chart.
   layout.dragmode = matchMedia("(pointer: coarse)").matches ? false : "zoom";
+  layout.uirevision = "kept";
   Plotly.react(place, traces, layout, { responsive: true, displayModeBar: false });
 }
-
-function addCharts() {
-  const drawn = data.charts.map((chart) => {
-    const place = element("div", "chart");
-    place.setAttribute("role", "img");
-    place.setAttribute("aria-label", `${chart.title}. ${chart.summary}`);
-    byId("cards").append(
-      element(
-        "section",
-        "card",
-        element("h2", "", chart.title),
-        element("p", "good", chart.good),
-        element("p", "reading", chart.reading),
-        place,
-      ),
-    );
-    return () => drawChart(chart, place);
-  });
-  const drawAll = () => drawn.forEach((draw) => draw());
-  drawAll();
-  colourScheme.addEventListener("change", drawAll);
-}
-
-function addSettings() {
-  const changed = data.settings.filter((setting) => setting.value !== setting.preset).length;
-  byId("configuration-text").textContent =
-    changed === 0
-      ? "All settings are those of the preset."
-      : `${changed} of ${data.settings.length} settings differ from the preset; they come first.`;
-  const heads = ["setting", "value", "preset", "meaning"].map((name) => {
-    const head = element("th", "", name);
-    head.scope = "col";
-    return head;
-  });
-  const rows = data.settings.map(({ name, meaning, value, preset }) => {
-    const isChanged = value !== preset;
-    const head = element("th", "", name);
-    head.scope = "row";
-    return element(
-      "tr",
-      isChanged ? "changed" : "",
-      head,
-      element("td", "", value),
-      element("td", "preset", isChanged ? preset || "none" : ""),
-      element("td", "meaning", meaning),
-    );
-  });
-  byId("settings").append(element("thead", "", element("tr", "", ...heads)), element("tbody", "", ...rows));
-}
-
-fillHeader();
-addCharts();
-addSettings();

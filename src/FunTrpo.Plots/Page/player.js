@@ -62,12 +62,11 @@ function drawFrame(canvas, bounds, shapes) {
 /** The slowest speed at which the episode takes at most a quarter of a minute. */
 const suitableSpeed = (steps) => speeds.find((speed) => steps / speed <= 15) ?? speeds.at(-1);
 
-function showEpisode(episode) {
-  const frames = expand(episode.frames);
-  const last = frames.length - 1;
-  const steps = episode.steps[last];
+/** The controls of the episode on the page. `load` shows another episode, and plays it unless the reader wants no motion. */
+function makePlayer() {
   const [canvas, play, position, speed] = ["picture", "play", "position", "speed"].map(byId);
   const pauseAtEnd = 1000; // milliseconds
+  let episode, frames, last, steps;
   let frame = 0; // with its fraction
   let isPlaying = false;
   let time = null; // of the frame before, by the browser's clock
@@ -98,33 +97,53 @@ function showEpisode(episode) {
   }
 
   function setPlaying(isNow) {
+    const isStarted = isNow && !isPlaying;
     isPlaying = isNow;
     play.textContent = isPlaying ? "Pause" : "Play";
-    if (isPlaying) {
+    if (isStarted) {
       if (frame >= last) frame = 0;
       time = null;
       requestAnimationFrame(advance);
     }
   }
 
-  position.max = last;
+  function load(environment, recorded) {
+    const isFirst = !episode;
+    episode = recorded;
+    frames = expand(episode.frames);
+    last = frames.length - 1;
+    steps = episode.steps[last];
+    frame = 0;
+    position.max = last;
+    if (isFirst) speed.value = suitableSpeed(steps);
+    canvas.setAttribute(
+      "aria-label",
+      `${environment}: the policy plays an episode of ${steps} steps with a return of ${episode.returns[last]}`,
+    );
+    byId("player").hidden = false;
+    if (isFirst) new ResizeObserver(show).observe(byId("stage"));
+    show();
+    if (isFirst) setPlaying(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+  }
+
   for (const count of speeds) {
     speed.append(new Option(`${count} steps/s`, count));
   }
-  speed.value = suitableSpeed(steps);
-  canvas.setAttribute("aria-label", `${data.environment}: the policy plays an episode of ${steps} steps with a return of ${episode.returns[last]}`);
   play.addEventListener("click", () => setPlaying(!isPlaying));
   position.addEventListener("input", () => {
     setPlaying(false);
     frame = Number(position.value);
     show();
   });
-  byId("player").hidden = false;
-  new ResizeObserver(show).observe(byId("stage"));
-  colourScheme.addEventListener("change", show);
-  show();
-  setPlaying(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+  colourScheme.addEventListener("change", () => episode && show());
+  return { load };
 }
 
-byId("policy-text").textContent = data.episodeText;
-if (data.episode) showEpisode(data.episode);
+const player = makePlayer();
+
+/** Shows the episode of the data, or why there is none. */
+function showEpisode(data) {
+  byId("policy-text").textContent = data.episodeText;
+  if (data.episode) player.load(data.environment, data.episode);
+  else byId("player").hidden = true;
+}
