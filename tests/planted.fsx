@@ -771,22 +771,22 @@ let all =
               "TensorBoardWriter.cs"
               [ slip "what continues makes the last event before it invalid" "Step = after + 1," "Step = after," ]
           tensorBoard
-              "Quantity.cs"
+              "IterationTags.cs"
               [ slip
-                    "the largest KL has the tag of the mean"
-                    "Number(\"maxKl\", r => r.MaxKl)"
-                    "Number(\"maxKl\", r => r.MeanKl)" ]
+                    "the mean KL has the tag of the largest"
+                    "new(\"funtrpo/maxKl\", report.MaxKl)"
+                    "new(\"funtrpo/maxKl\", report.MeanKl)" ]
           tensorBoard
               "EventFile.cs"
-              [ slip "two files of a second have the same name" "System.IO.Path.GetFileName(path)) + 1" "System.IO.Path.GetFileName(path))"
+              [ slip
+                    "two files of a second have the same name"
+                    "System.IO.Path.GetFileName(path)) + 1"
+                    "System.IO.Path.GetFileName(path))"
                 slip "a checksum is not masked" "Crc32C.Masked(data)" "Crc32C.Of(data)" ]
           core
               [ "Telemetry" ]
               "Telemetry.fs"
-              [ slip
-                    "all steps are counted in each iteration"
-                    "counter field _.BatchSteps"
-                    "counter field _.Steps" ]
+              [ slip "all steps are counted in each iteration" "counter field _.BatchSteps" "counter field _.Steps" ]
           core
               [ "Telemetry" ]
               "Activities.fs"

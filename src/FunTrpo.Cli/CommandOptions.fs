@@ -51,7 +51,10 @@ let parseThreads text = Arguments.integer "--threads" 1L 1024L text |> Result.ma
 let noReportOption () = Option<bool>("--no-report", Description = "Write no report.html at the end")
 
 let tensorboardOption () =
-    Option<bool>("--tensorboard", Description = "Write event files for TensorBoard, in the folder tensorboard of the run")
+    Option<bool>(
+        "--tensorboard",
+        Description = "Write event files for TensorBoard, in the folder tensorboard of the run"
+    )
 
 let envFromOption () =
     Option<string[]>(

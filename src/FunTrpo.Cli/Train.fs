@@ -267,5 +267,14 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
             output.WriteLine $"It goes on after iteration {state.Iteration} ({state.Steps} steps)."
 
             observed options setup.Environment.Id position (ProgressTable.observer output errors) (fun observer ->
-                iterate options setup position interruption folder.Do (keepIn folder options setup) observer output errors)
+                iterate
+                    options
+                    setup
+                    position
+                    interruption
+                    folder.Do
+                    (keepIn folder options setup)
+                    observer
+                    output
+                    errors)
             |> report options folder environment output errors

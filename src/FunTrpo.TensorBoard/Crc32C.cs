@@ -27,5 +27,6 @@ internal static class Crc32C
     /// <summary>
     /// Returns the CRC-32C of the bytes, rotated right by 15 bits plus 0xA282EAD8: the checksum of data that hold checksums would be weak.
     /// </summary>
-    public static uint Masked(ReadOnlySpan<byte> bytes) => unchecked(BitOperations.RotateRight(Of(bytes), 15) + 0xA282EAD8);
+    public static uint Masked(ReadOnlySpan<byte> bytes) =>
+        unchecked(BitOperations.RotateRight(Of(bytes), 15) + 0xA282EAD8);
 }

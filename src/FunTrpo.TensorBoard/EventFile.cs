@@ -2,7 +2,6 @@ using System;
 using System.Buffers.Binary;
 using System.Globalization;
 using System.IO;
-using System.Linq;
 using FunTrpo.TensorBoard.Messages;
 using Google.Protobuf;
 using static System.FormattableString;
@@ -83,12 +82,16 @@ internal sealed class EventFile : IDisposable
     /// <summary>
     /// The seconds since 1970, or one more than those of the last file: TensorBoard reads the files in the order of their names.
     /// </summary>
-    private static long NextTime(string folder, DateTimeOffset now) =>
-        Directory
-            .EnumerateFiles(folder, Prefix + "*")
-            .Select(path => TimeOf(System.IO.Path.GetFileName(path)) + 1)
-            .Append(now.ToUnixTimeSeconds())
-            .Max();
+    private static long NextTime(string folder, DateTimeOffset now)
+    {
+        long time = now.ToUnixTimeSeconds();
+        foreach (string path in Directory.GetFiles(folder, Prefix + "*"))
+        {
+            time = Math.Max(time, TimeOf(System.IO.Path.GetFileName(path)) + 1);
+        }
+
+        return time;
+    }
 
     /// <summary>The time in the name of an event file; 0 if it has none.</summary>
     private static long TimeOf(string name) =>

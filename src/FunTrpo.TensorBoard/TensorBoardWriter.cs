@@ -1,11 +1,8 @@
 using System;
-using System.Collections.Generic;
 using System.IO;
-using System.Linq;
 using System.Threading;
 using FunTrpo.CSharp;
 using FunTrpo.TensorBoard.Messages;
-using Google.Protobuf;
 
 namespace FunTrpo.TensorBoard;
 
@@ -61,10 +58,7 @@ public sealed class TensorBoardWriter : IDisposable
     {
         ArgumentNullException.ThrowIfNull(report);
         double elapsed = clock.GetElapsedTime(opened).TotalSeconds;
-        Write(
-            report.Steps,
-            Quantity.All.SelectMany(quantity => quantity.TagsOf(report)).Append(("time/time_elapsed", elapsed))
-        );
+        Write(report.Steps, [.. IterationTags.Of(report), new("time/time_elapsed", elapsed)]);
     }
 
     /// <summary>Writes an evaluation: <c>plan.OnEvaluation(writer.Write)</c>.</summary>
@@ -83,40 +77,28 @@ public sealed class TensorBoardWriter : IDisposable
     public void Write(string tag, long step, double value)
     {
         ArgumentException.ThrowIfNullOrEmpty(tag);
-        Write(step, [(tag, value)]);
+        Write(step, new TaggedValue(tag, value));
     }
 
     /// <summary>Closes the file.</summary>
     public void Dispose() => file.Dispose();
 
-    private void Write(long step, IEnumerable<(string Tag, object? Value)> values)
+    private void Write(long step, params ReadOnlySpan<TaggedValue> values)
     {
         Summary summary = new();
-        summary.Value.AddRange(values.Select(it => ValueOf(it.Tag, it.Value)).OfType<Summary.Types.Value>());
+        foreach (TaggedValue value in values)
+        {
+            if (value.ToMessage() is { } message)
+            {
+                summary.Value.Add(message);
+            }
+        }
+
         if (summary.Value.Count > 0)
         {
             Append(new Event { Step = step, Summary = summary });
         }
     }
-
-    /// <summary>A value as TensorBoard reads it; null if it is missing.</summary>
-    private static Summary.Types.Value? ValueOf(string tag, object? value) =>
-        value switch
-        {
-            double number when double.IsFinite(number) => new() { Tag = tag, SimpleValue = (float)number },
-            string text => new()
-            {
-                Tag = tag,
-                Metadata = new() { PluginData = new() { PluginName = "text" } },
-                Tensor = new()
-                {
-                    Dtype = DataType.DtString,
-                    TensorShape = new(),
-                    StringVal = { ByteString.CopyFromUtf8(text) },
-                },
-            },
-            _ => null,
-        };
 
     private void Append(Event written)
     {

@@ -7,8 +7,8 @@ open System.Text
 
 /// The quantities of iterations and evaluations as metrics of .NET. Without a listener nothing is measured and nothing is allocated.
 ///
-/// The instruments are made from `Report.fields`. Times are histograms, and other numbers are gauges. Numbers of steps, episodes and
-/// iterations are counters. Texts are tags of the counter of iterations. Each measurement has the tag `environment`.
+/// The instruments are made from `Report.fields`. Times are histograms, and other numbers are gauges. Numbers of steps, episodes, iterations
+/// and warnings are counters. Other texts are tags of the counter of iterations. Each measurement has the tag `environment`.
 module Telemetry =
 
     type private Tag = KeyValuePair<string, obj>
@@ -72,6 +72,15 @@ module Telemetry =
               | ReportValue.Text text -> Tag(lower field.Name, text)
               | _ -> () ]
 
+    /// A counter of warnings, each with its name as the tag `warning`.
+    let private warnings (field: ReportField) =
+        let counter = meter.CreateCounter<int64>(instrumentName field.Name, field.Unit, field.Meaning)
+
+        fun (report: Report) environment ->
+            if counter.Enabled then
+                for warning in report.Warnings do
+                    counter.Add(1L, ofEnvironment environment, Tag("warning", Warning.name warning))
+
     let private noTags (_: Report) : Tag list = []
 
     /// Each records a field of a report on training on an environment, by an instrument that it has made.
@@ -81,12 +90,10 @@ module Telemetry =
                | "iteration" -> counter field (fun _ -> 1L) texts
                | "steps" -> counter field _.BatchSteps noTags
                | "episodes" -> counter field (fun report -> int64 report.Finished.Length) noTags
+               | "warnings" -> warnings field
                | _ when isText field -> ()
                | _ when field.Unit = "s" -> histogram field
                | _ -> gauge field |]
-
-    let private warnings =
-        meter.CreateCounter<int64>("funtrpo.warnings", "warnings", "warnings about a run that may be stuck")
 
     let private evaluated =
         meter.CreateGauge<float>("funtrpo.evaluation.mean_return", "reward", "mean return of an evaluation")
@@ -95,9 +102,6 @@ module Telemetry =
     let record (environment: string) (report: Report) =
         for record in recorders do
             record report environment
-
-        if warnings.Enabled && not report.Warnings.IsEmpty then
-            warnings.Add(int64 report.Warnings.Length, ofEnvironment environment)
 
     /// Records the mean returns of an evaluation during training on an environment. The tag `actions` says how actions were chosen:
     /// deterministic or sampled.

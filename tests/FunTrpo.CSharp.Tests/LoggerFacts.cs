@@ -19,7 +19,16 @@ public sealed class LoggerFacts
         TrainingResult result = await plan.TrainAsync();
 
         Assert.Equal(
-            ["TrainingBegins", "Iteration", "Iteration", "Iteration", "Evaluation", "Iteration", "Iteration", "Evaluation"],
+            [
+                "TrainingBegins",
+                "Iteration",
+                "Iteration",
+                "Iteration",
+                "Evaluation",
+                "Iteration",
+                "Iteration",
+                "Evaluation",
+            ],
             records.Names.SkipLast(1)
         );
         Record[] iterations = records.Of("Iteration");
@@ -90,7 +99,12 @@ public sealed class LoggerFacts
         Assert.Throws<ArgumentNullException>(() => Plans.ShortLine().WithLogger(null!));
     }
 
-    private sealed record Record(string Name, LogLevel Level, string Text, IReadOnlyDictionary<string, object?> Properties)
+    private sealed record Record(
+        string Name,
+        LogLevel Level,
+        string Text,
+        IReadOnlyDictionary<string, object?> Properties
+    )
     {
         public object? this[string name] => Properties[name];
     }

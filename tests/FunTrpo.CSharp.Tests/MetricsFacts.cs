@@ -11,9 +11,7 @@ public sealed class MetricsFacts
 {
     public void Measures_iterations_and_evaluations()
     {
-        TrainingPlan plan = Trpo.For(() => new Line(), name: "MeasuredLine")
-            .Short()
-            .EvaluateEvery(500, episodes: 2);
+        TrainingPlan plan = Trpo.For(() => new Line(), name: "MeasuredLine").Short().EvaluateEvery(500, episodes: 2);
         ConcurrentQueue<(string Name, double Value)> found = [];
         using MeterListener listener = new()
         {
@@ -26,17 +24,16 @@ public sealed class MetricsFacts
             },
         };
         listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => Keep(instrument, value, [.. tags]));
-        listener.SetMeasurementEventCallback<double>((instrument, value, tags, _) => Keep(instrument, value, [.. tags]));
+        listener.SetMeasurementEventCallback<double>(
+            (instrument, value, tags, _) => Keep(instrument, value, [.. tags])
+        );
         listener.Start();
 
         TrainingResult result = plan.Train();
         TrainingStep next = plan.Start().Next();
 
         Assert.Equal(result.State.Steps + next.Report.Steps, ValuesOf("funtrpo.steps").Sum());
-        Assert.Equal(
-            result.Reports.Append(next.Report).Select(report => report.MeanKl),
-            ValuesOf("funtrpo.mean_kl")
-        );
+        Assert.Equal(result.Reports.Append(next.Report).Select(report => report.MeanKl), ValuesOf("funtrpo.mean_kl"));
         Assert.Equal(
             result.Evaluations.SelectMany(it => new[] { it.Deterministic.Mean, it.Sampled.Mean }),
             ValuesOf("funtrpo.evaluation.mean_return")
