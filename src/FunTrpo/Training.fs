@@ -73,7 +73,10 @@ module Training =
 
         result {
             do! TrainingState.requireFit setup state
-            let struct (rollout, rolloutSeconds) = timed activity "funtrpo.rollout" (fun () -> Stages.rollout horizon setup state)
+
+            let struct (rollout, rolloutSeconds) =
+                timed activity "funtrpo.rollout" (fun () -> Stages.rollout horizon setup state)
+
             let! batch, instances = rollout
             let advantages = Stages.advantageBatch setup state batch
             let! rows = Stages.updateBatch setup state batch advantages instances
