@@ -20,6 +20,8 @@ type Events(observer: Observer, file: IDisposable) =
 // Not inlined: Google.Protobuf is loaded when this function is first called, and not before.
 [<MethodImpl(MethodImplOptions.NoInlining)>]
 let openAfter (steps: int64) folder =
+    // The linter does not see the types of this C# project, and takes `new` for redundant.
+    // fsharplint:disable-next-line RedundantNewKeyword
     let writer = new TensorBoardWriter(Path.Combine(folder, RunFolder.eventsFolder), steps)
 
     let observer =
