@@ -679,6 +679,7 @@ let help () =
   evaluate   run `funtrpo evaluate` with the arguments
   export     run `funtrpo export` with the arguments
   report     run `funtrpo report` with the arguments
+  sweep      run `funtrpo sweep` with the arguments
   bench      measure the speed against the machine and PyTorch; --quick is rough, --json FILE and --markdown FILE keep the numbers,
              --shape 376-256-256-17 --family gaussian --batch 4096 measures your own, micro runs BenchmarkDotNet
   pack       make the packages of packaging/ in artifacts/, their version from the last git tag (v1.2.3); --version and --output say otherwise, --as-built takes what the last build left
@@ -707,7 +708,7 @@ let start arguments =
     | "bench" :: rest -> bench rest
     | "torture" :: rest -> torture rest
     | "fuzz" :: rest -> fuzz rest
-    | ("train" | "resume" | "evaluate" | "export" | "report") :: _ -> command arguments
+    | ("train" | "resume" | "evaluate" | "export" | "report" | "sweep") :: _ -> command arguments
     | "pack" :: rest -> pack None (at "artifacts") false rest
     | [ "docs" ] -> docs ()
     | [ "format" ] -> format ()
@@ -726,6 +727,7 @@ let start arguments =
               "evaluate"
               "export"
               "report"
+              "sweep"
               "bench"
               "pack"
               "docs"

@@ -490,7 +490,7 @@ let all =
               [ "evaluation" ]
               "Evaluation.fs"
               [ slip "the deviation is the variance" "Std = sqrt (returns" "Std = (returns"
-                slip "returns are in reverse" "List.rev >> Array.ofList" "Array.ofList"
+                slip "returns are in reverse" "(Array.ofList >> scores)" "(List.rev >> Array.ofList >> scores)"
                 slip
                     "the last reward of an episode is lost"
                     "total <- total + next.Reward"
@@ -741,6 +741,47 @@ let all =
               [ "Report page" ]
               "Page.fs"
               [ slip "the page has names as markup in its title" "WebUtility.HtmlEncode page.Title" "page.Title" ]
+          plots
+              [ "Comparison" ]
+              "LearningCurve.fs"
+              [ slip
+                    "curves end where the last run does"
+                    "(Array.last >> fst) |> Array.min"
+                    "(Array.last >> fst) |> Array.max" ]
+          plots
+              [ "Comparison" ]
+              "Comparison.fs"
+              [ slip "environments are put together as they are" "(score - random) / (goal - random)" "score - random"
+                slip
+                    "improvement is counted the other way round"
+                    "strata[.. count - 1] strata[count..]"
+                    "strata[count..] strata[.. count - 1]" ]
+          plots
+              [ "Compare page" ]
+              "ComparePage.fs"
+              [ slip
+                    "the page calls training returns scores"
+                    "final isScored run |> orDash number"
+                    "final true run |> orDash number" ]
+          faultsIn
+              [ "Sweep" ]
+              "src/FunTrpo.Cli/SweepPlan.fs"
+              [ slip "a sweep may lose seeds" "List.except now earlier" "List.except earlier earlier" ]
+          faultsIn
+              [ "Sweep" ]
+              "src/FunTrpo.Cli/SweepTable.fs"
+              [ slip "cells with commas are not quoted" "text.IndexOfAny [| ','; '\"';" "text.IndexOfAny [| '\"';" ]
+          faultsIn
+              [ "funtrpo sweep" ]
+              "src/FunTrpo.Cli/RunScore.fs"
+              [ slip "the episodes of a score are those of another seed" "seed + 1000L" "seed + 1001L" ]
+          faultsIn
+              [ "funtrpo sweep" ]
+              "src/FunTrpo.Cli/Sweep.fs"
+              [ slip
+                    "interrupted runs begin again"
+                    "RunFolder.checkpointFile) && isThisRun run"
+                    "RunFolder.checkpointFile) && false" ]
           plots
               [ "Report in a browser" ]
               "Page/player.js"

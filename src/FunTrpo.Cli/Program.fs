@@ -37,6 +37,8 @@ let main arguments =
         [ TrainCommand.command
           ResumeCommand.command
           ReportCommand.command
+          CompareCommand.command
+          SweepCommand.command
           EvaluateCommand.command
           ExportCommand.command
           CheckCommand.command

@@ -26,6 +26,9 @@ let bestFile = "best.policy"
 /// The page that shows the run.
 let reportFile = "report.html"
 
+/// The score of the run's last policy, in a sweep.
+let scoreFile = "score.json"
+
 /// The folder of the event files, which TensorBoard shows.
 let eventsFolder = "tensorboard"
 
@@ -57,6 +60,7 @@ let private contents =
       evaluationsFile
       bestFile
       reportFile
+      scoreFile
       checkpointFile ]
 
 /// The text of a file in a run's folder, which another process may be writing to; none if there is no such file. Throws the exceptions of the

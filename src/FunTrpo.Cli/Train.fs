@@ -166,8 +166,16 @@ let private introduction options (setup: Setup<'State>) (state: TrainingState<'S
 
 /// Runs from the beginning: writes the files of a new run, and then iterates. `write` changes the run's folder, and `keep` saves a
 /// checkpoint. Returns the exit code.
-let runFromStart options (setup: Setup<'State>) state write keep (output: TextWriter) (errors: TextWriter) =
-    use interruption = new Interruption()
+let runFromStart
+    interruption
+    options
+    (setup: Setup<'State>)
+    state
+    write
+    keep
+    (output: TextWriter)
+    (errors: TextWriter)
+    =
     let position = start state
 
     saved options setup position
@@ -207,8 +215,8 @@ let private prepare options (from: SavedPolicy option) environment =
 
 /// Trains a policy, a new one or the saved one to start `from`, prints a line for each iteration, and saves the files of the run. Returns
 /// the exit code: 0 for success, 1 for a fault during training, 2 for a configuration, policy or folder that cannot be used, 130 if the user
-/// interrupted the run.
-let run options from (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
+/// interrupted the run, by this `interruption`.
+let runUntil interruption options from (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
     match prepare options from environment with
     | Ok(setup, state, folder) ->
         use folder = folder
@@ -216,15 +224,26 @@ let run options from (environment: Environment<'State>) (output: TextWriter) (er
         if folder.IsReused then
             output.WriteLine $"The run that {folder.Path} holds is replaced."
 
-        runFromStart options setup state folder.Do (keepIn folder options setup) output errors
+        runFromStart interruption options setup state folder.Do (keepIn folder options setup) output errors
         |> report options folder environment output errors
     | Error fault ->
         errors.WriteLine(Fault.message fault)
         2
 
+/// Does the same as `runUntil`, until the user interrupts the process.
+let run options from environment output errors =
+    use interruption = new Interruption()
+    runUntil interruption options from environment output errors
+
+/// Whether the summary in a folder, and with it the policy, is that of a state.
+let private isSaved folder (state: TrainingState<'State>) =
+    match RunFiles.summary (Path.Combine(folder, RunFolder.summaryFile)) with
+    | Ok summary -> summary.Steps = state.Steps && summary.ParametersSha256 = Sha256.ofParameters state.PolicyParameters
+    | Error _ -> false
+
 /// Goes on from the checkpoint in the folder of the options. The other options are those of the run. Returns the exit code, as `run`; 0 if
 /// the run is already finished.
-let resume options (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
+let resumeUntil interruption options (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
     let prepared =
         result {
             let! setup = Setup.create options.Threads options.Configuration environment
@@ -246,10 +265,13 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
         2
     | Ok(setup, position, folder) ->
         use folder = folder
-        use interruption = new Interruption()
         let state = position.State
 
         if state.Steps >= options.Steps || isOver options position then
+            // A process may end between the last checkpoint and the last files.
+            if not (isSaved options.Folder state) then
+                saved options setup position ||> RunFiles.saving |> List.iter folder.Do
+
             output.WriteLine
                 $"The run in {options.Folder} is finished: {conclusion options setup.Environment.Id false position}"
 
@@ -278,3 +300,8 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
                     output
                     errors)
             |> report options folder environment output errors
+
+/// Does the same as `resumeUntil`, until the user interrupts the process.
+let resume options environment output errors =
+    use interruption = new Interruption()
+    resumeUntil interruption options environment output errors

@@ -140,6 +140,11 @@ let private others =
       ReportPageTests.tests
       ReportCommandTests.tests
       ReportBrowserTests.tests
+      ComparisonTests.tests
+      SweepPlanTests.tests
+      SweepCommandTests.tests
+      ComparePageTests.tests
+      CompareBrowserTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])

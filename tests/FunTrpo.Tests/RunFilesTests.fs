@@ -151,8 +151,18 @@ let private writesOf seed saveEvery iterations =
     let options = optionsFor "" seed saveEvery (int64 (32 * iterations))
     let state = TrainingState.start setup.Value seed
 
+    use interruption = new Interruption()
+
     let code =
-        Train.runFromStart options setup.Value state writes.Add (fun _ -> Ok()) TextWriter.Null TextWriter.Null
+        Train.runFromStart
+            interruption
+            options
+            setup.Value
+            state
+            writes.Add
+            (fun _ -> Ok())
+            TextWriter.Null
+            TextWriter.Null
 
     Expect.equal code 0 "exit code"
     List.ofSeq writes
