@@ -250,6 +250,7 @@ let packed =
     [ "libraries", "FunTrpo.CSharp", "net10.0"
       "exact", "FunTrpo.Exact", "net10.0"
       "onnx", "FunTrpo.Onnx", "net10.0"
+      "tensorboard", "FunTrpo.TensorBoard", "net10.0"
       "plots", "FunTrpo.Plots", "net10.0"
       "command", "FunTrpo.Cli", "net10.0"
       "inference", "FunTrpo.Inference", "net10.0"
@@ -359,6 +360,7 @@ let makePackages (version: string) (folderOf: string -> string -> string) (outpu
               $"""-p:fsharpcore={locked "FSharp.Core"}"""
               $"""-p:mathnet={locked "MathNet.Numerics"}"""
               $"""-p:protobuf={locked "Google.Protobuf"}"""
+              $"""-p:logging={locked "Microsoft.Extensions.Logging.Abstractions"}"""
               $"""-p:plotly={locked "Plotly.NET"}"""
               $"-p:documentation={documentation}"
               for name, project, framework in packed do
@@ -511,6 +513,7 @@ let docs () =
           "FunTrpo.Exact"
           "FunTrpo.CSharp"
           "FunTrpo.Onnx"
+          "FunTrpo.TensorBoard"
           "FunTrpo.Inference"
           "FunTrpo.Plots"
           "FunTrpo.Kernels" ]

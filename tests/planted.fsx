@@ -31,6 +31,8 @@ let private facade lists file = faultsIn lists $"src/FunTrpo.CSharp/{file}"
 
 let private onnx file = faultsIn [ "ONNX" ] $"src/FunTrpo.Onnx/{file}"
 
+let private tensorBoard file = faultsIn [ "TensorBoard" ] $"src/FunTrpo.TensorBoard/{file}"
+
 let private inference file = faultsIn [ "Inference"; "Inference files" ] $"src/FunTrpo.Inference/{file}"
 
 let private plots lists file = faultsIn lists $"src/FunTrpo.Plots/{file}"
@@ -868,6 +870,37 @@ let all =
                     "\"Max\", \"mean\", low"
                     "\"Max\", \"mean\", \"mean\""
                 slip "exported deviations are in half-widths" "half[i] * Math.Exp" "Math.Exp" ]
+          tensorBoard
+              "TensorBoardWriter.cs"
+              [ slip "what continues makes the last event before it invalid" "Step = after + 1," "Step = after," ]
+          tensorBoard
+              "IterationTags.cs"
+              [ slip
+                    "the mean KL has the tag of the largest"
+                    "new(\"funtrpo/maxKl\", report.MaxKl)"
+                    "new(\"funtrpo/maxKl\", report.MeanKl)" ]
+          tensorBoard
+              "EventFile.cs"
+              [ slip
+                    "two files of a second have the same name"
+                    "System.IO.Path.GetFileName(path)) + 1"
+                    "System.IO.Path.GetFileName(path))"
+                slip "a checksum is not masked" "Crc32C.Masked(data)" "Crc32C.Of(data)" ]
+          core
+              [ "Telemetry" ]
+              "Telemetry.fs"
+              [ slip "all steps are counted in each iteration" "counter field _.BatchSteps" "counter field _.Steps" ]
+          core
+              [ "Telemetry" ]
+              "Activities.fs"
+              [ slip
+                    "stages on other threads have no parent"
+                    "ActivityKind.Internal, iteration.Context)"
+                    "ActivityKind.Internal)" ]
+          facade
+              [ "Facade" ]
+              "TrainingLog.cs"
+              [ slip "warnings are not logged" "in report.Warnings)" "in Array.Empty<string>())" ]
           inference
               "Normaliser.cs"
               [ slip "normalised observations are not clipped" "-Clip, Clip" "-1000f * Clip, 1000f * Clip" ]

@@ -53,6 +53,12 @@ let noReportOption () = Option<bool>("--no-report", Description = "Write no repo
 let plainOption () =
     Option<bool>("--plain", Description = "Print a line for each iteration, on a terminal, too, instead of a live view")
 
+let tensorboardOption () =
+    Option<bool>(
+        "--tensorboard",
+        Description = "Write event files for TensorBoard, in the folder tensorboard of the run"
+    )
+
 let envFromOption () =
     Option<string[]>(
         "--env-from",

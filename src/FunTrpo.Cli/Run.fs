@@ -32,6 +32,8 @@ type Options =
         IsLive: bool
         /// Whether a report is written at the end.
         HasReport: bool
+        /// Whether event files are written, which TensorBoard shows.
+        HasEvents: bool
         /// The SHA-256 of the parameters of the saved policy that the run started from, if there was one.
         StartedFrom: string option
     }

@@ -315,6 +315,7 @@ let beginning settings policy summary =
       Remove evaluationsFile
       Remove bestFile
       Remove reportFile
+      RemoveAll(eventsFolder, eventFiles)
       Remove configurationFile
       Replace(policyFile, PolicyFile.print policy)
       Replace(configurationFile, settingsText settings)

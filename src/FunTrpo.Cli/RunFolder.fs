@@ -30,6 +30,17 @@ let reportFile = "report.html"
 /// The score of the run's last policy, in a sweep.
 let scoreFile = "score.json"
 
+/// The folder of the event files, which TensorBoard shows.
+let eventsFolder = "tensorboard"
+
+/// The names of the event files.
+let eventFiles = "events.out.tfevents.*"
+
+/// Whether the folder of a run has event files.
+let hasEvents folder =
+    let path = Path.Combine(folder, eventsFolder)
+    Directory.Exists path && Directory.EnumerateFiles(path, eventFiles) |> Seq.isEmpty |> not
+
 let private holdFile = ".running"
 
 /// Names the process that holds the lock.
@@ -71,6 +82,8 @@ let tryText folder name =
 type Write =
     /// Removes a file, if it exists.
     | Remove of file: string
+    /// Removes the files of a folder whose names match, one after another.
+    | RemoveAll of folder: string * pattern: string
     /// Creates or replaces a file.
     | Replace of file: string * content: string
     /// Creates or replaces a table, with this line alone.
@@ -161,6 +174,9 @@ type Folder(path: string, isReused: bool, hold: FileStream) =
         | Remove name ->
             close name
             File.Delete(at name)
+        | RemoveAll(folder, pattern) ->
+            if Directory.Exists(at folder) then
+                Directory.GetFiles(at folder, pattern) |> Array.iter File.Delete
         | Replace(name, content) -> AtomicFile.replaceText (at name) content
         | Start(name, line) -> openTable name line
         | Append(name, line) ->

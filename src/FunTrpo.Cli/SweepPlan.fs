@@ -135,6 +135,7 @@ let private optionsOf plan (chosen: EnvironmentFiles.Known) point folder seed : 
           Preset = registered.Preset
           IsLive = false
           HasReport = false
+          HasEvents = false
           StartedFrom = None })
 
 /// The runs of a plan that is `normalised`, in a folder. Faults: an environment that is not known, or settings that it cannot have.

@@ -146,6 +146,18 @@ let private iterate
     fail (checkpoints.Wait() |> faultOf)
     position, faults
 
+/// Runs with an observer that tells the view, the metrics of .NET, and the event files if the run has them.
+let private observed options id (initial: Position<'State>) view run =
+    let metrics =
+        { OnIteration = Telemetry.record id
+          OnEvaluation = fun evaluation _ -> Telemetry.recordEvaluation id evaluation }
+
+    if options.HasEvents then
+        use events = RunEvents.openAfter initial.State.Steps options.Folder
+        run (Observer.all [ view; metrics; events.Observer ])
+    else
+        run (Observer.all [ view; metrics ])
+
 // Not inlined: Spectre.Console is loaded for a live view only.
 [<MethodImpl(MethodImplOptions.NoInlining)>]
 let private withLiveView options position errors train =
@@ -156,7 +168,8 @@ let private withLiveView options position errors train =
 /// Trains from a position on, with a live view or a table, and prints how the run ended. The other arguments are those of `iterate`. Returns
 /// the exit code.
 let private complete options (setup: Setup<'State>) position (interruption: Interruption) write keep output errors =
-    let train = iterate options setup position interruption write keep
+    let train view =
+        observed options setup.Environment.Id position view (iterate options setup position interruption write keep)
 
     let ended, faults =
         if options.IsLive then

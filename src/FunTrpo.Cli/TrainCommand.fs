@@ -42,6 +42,7 @@ let private checkpointEvery =
 
 let private noReport = noReportOption ()
 let private plain = plainOption ()
+let private tensorboard = tensorboardOption ()
 
 let private set =
     Option<string[]>("--set", Description = "key=value: a field of the configuration; `funtrpo config` shows them")
@@ -158,6 +159,7 @@ let private runOptions
               Preset = registered.Preset
               IsLive = not (parsed.GetValue plain) && Terminal.isLive ()
               HasReport = not (parsed.GetValue noReport)
+              HasEvents = parsed.GetValue tensorboard
               StartedFrom = from |> Option.map (fun saved -> Sha256.ofParameters saved.Actor.Parameters) }
 
         return options, from
@@ -193,6 +195,7 @@ let command =
           yield! EvaluationOptions.all
           noReport
           plain
+          tensorboard
           from
           threads
           set ]

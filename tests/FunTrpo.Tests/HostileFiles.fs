@@ -152,6 +152,7 @@ let private options folder : Run.Options =
       Preset = small
       IsLive = false
       HasReport = false
+      HasEvents = false
       StartedFrom = Some "0123" }
 
 /// The bytes of the files of a run.

@@ -153,6 +153,7 @@ let private libraries =
       typeof<FunTrpo.CSharp.TrainingPlan>
       typeof<FunTrpo.Exact.FiniteMdp>
       typeof<FunTrpo.Onnx.OnnxExport>
+      typeof<FunTrpo.TensorBoard.TensorBoardWriter>
       typeof<FunTrpo.Plots.ReportPage>
       typeof<FunTrpo.Inference.Policy> ]
     |> List.map _.Assembly
@@ -170,11 +171,16 @@ let private expected =
         package, (if version.Split('.').Length = 2 then version + ".0" else version) // as NuGet writes it
 
     [ "FunTrpo", List.collect library [ "FunTrpo"; "FunTrpo.Kernels"; "FunTrpo.Environments" ], [ locked "FSharp.Core" ]
-      "FunTrpo.CSharp", library "FunTrpo.CSharp", [ "FunTrpo", $"[{version}]" ]
+      "FunTrpo.CSharp",
+      library "FunTrpo.CSharp",
+      [ "FunTrpo", $"[{version}]"; locked "Microsoft.Extensions.Logging.Abstractions" ]
       "FunTrpo.Exact",
       library "FunTrpo.Exact",
       [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "MathNet.Numerics" ]
       "FunTrpo.Onnx", library "FunTrpo.Onnx", [ "FunTrpo.CSharp", $"[{version}]"; locked "Google.Protobuf" ]
+      "FunTrpo.TensorBoard",
+      library "FunTrpo.TensorBoard",
+      [ "FunTrpo.CSharp", $"[{version}]"; locked "Google.Protobuf" ]
       "FunTrpo.Plots", library "FunTrpo.Plots", [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "Plotly.NET" ]
       "FunTrpo.Inference",
       [ "net10.0"; "netstandard2.1" ]
@@ -191,6 +197,9 @@ let private expected =
             "FunTrpo.Watch.dll"
             "Spectre.Console.dll"
             "Spectre.Console.Ansi.dll"
+            "FunTrpo.TensorBoard.dll"
+            "Microsoft.Extensions.DependencyInjection.Abstractions.dll"
+            "Microsoft.Extensions.Logging.Abstractions.dll"
             "Plotly.NET.dll"
             "DynamicObj.dll"
             "Fable.Core.dll"

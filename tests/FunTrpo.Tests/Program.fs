@@ -133,6 +133,8 @@ let private others =
       ExactBridgeTests.tests
       DocumentationTests.tests
       OnnxTests.tests
+      TensorBoardTests.tests
+      TelemetryTests.tests
       InferenceFileTests.tests
       InferenceTests.tests
       PolicyFormatTests.tests

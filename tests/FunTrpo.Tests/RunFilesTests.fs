@@ -31,6 +31,7 @@ type private Files = Map<string, string>
 let private apply (files: Files) write =
     match write with
     | Remove name -> Map.remove name files
+    | RemoveAll(folder, _) -> files |> Map.filter (fun name _ -> not (name.StartsWith(folder + "/")))
     | Replace(name, content) -> Map.add name content files
     | Start(file, line) -> Map.add file (line + "\n") files
     | Append(file, line) -> Map.add file (files[file] + line + "\n") files
@@ -142,6 +143,7 @@ let private optionsFor folder seed saveEvery steps : Run.Options =
       Preset = small
       IsLive = false
       HasReport = false
+      HasEvents = false
       StartedFrom = None }
 
 /// All that a run of so many iterations writes.

@@ -204,6 +204,7 @@ let private training =
                     Preset = registered.Preset
                     IsLive = false
                     HasReport = false
+                    HasEvents = false
                     CheckpointEvery = None
                     Evaluation = None
                     StartedFrom = None }

@@ -28,6 +28,7 @@ let optionsFor folder steps : Run.Options =
       Preset = small
       IsLive = false
       HasReport = false
+      HasEvents = false
       CheckpointEvery = None
       Evaluation = None
       StartedFrom = None }
