@@ -250,6 +250,9 @@ let packed =
     [ "libraries", "FunTrpo.CSharp", "net10.0"
       "exact", "FunTrpo.Exact", "net10.0"
       "onnx", "FunTrpo.Onnx", "net10.0"
+      "tensorboard", "FunTrpo.TensorBoard", "net10.0"
+      "mujoco", "FunTrpo.MuJoCo", "net10.0"
+      "mujococsharp", "FunTrpo.MuJoCo.CSharp", "net10.0"
       "plots", "FunTrpo.Plots", "net10.0"
       "command", "FunTrpo.Cli", "net10.0"
       "inference", "FunTrpo.Inference", "net10.0"
@@ -359,6 +362,7 @@ let makePackages (version: string) (folderOf: string -> string -> string) (outpu
               $"""-p:fsharpcore={locked "FSharp.Core"}"""
               $"""-p:mathnet={locked "MathNet.Numerics"}"""
               $"""-p:protobuf={locked "Google.Protobuf"}"""
+              $"""-p:logging={locked "Microsoft.Extensions.Logging.Abstractions"}"""
               $"""-p:plotly={locked "Plotly.NET"}"""
               $"-p:documentation={documentation}"
               for name, project, framework in packed do
@@ -511,6 +515,7 @@ let docs () =
           "FunTrpo.Exact"
           "FunTrpo.CSharp"
           "FunTrpo.Onnx"
+          "FunTrpo.TensorBoard"
           "FunTrpo.Inference"
           "FunTrpo.Plots"
           "FunTrpo.MuJoCo.Engine"
@@ -679,6 +684,7 @@ let help () =
   evaluate   run `funtrpo evaluate` with the arguments
   export     run `funtrpo export` with the arguments
   report     run `funtrpo report` with the arguments
+  sweep      run `funtrpo sweep` with the arguments
   bench      measure the speed against the machine and PyTorch; --quick is rough, --json FILE and --markdown FILE keep the numbers,
              --shape 376-256-256-17 --family gaussian --batch 4096 measures your own, micro runs BenchmarkDotNet
   pack       make the packages of packaging/ in artifacts/, their version from the last git tag (v1.2.3); --version and --output say otherwise, --as-built takes what the last build left
@@ -707,7 +713,7 @@ let start arguments =
     | "bench" :: rest -> bench rest
     | "torture" :: rest -> torture rest
     | "fuzz" :: rest -> fuzz rest
-    | ("train" | "resume" | "evaluate" | "export" | "report") :: _ -> command arguments
+    | ("train" | "resume" | "evaluate" | "export" | "report" | "watch" | "sweep") :: _ -> command arguments
     | "pack" :: rest -> pack None (at "artifacts") false rest
     | [ "docs" ] -> docs ()
     | [ "format" ] -> format ()
@@ -726,6 +732,8 @@ let start arguments =
               "evaluate"
               "export"
               "report"
+              "watch"
+              "sweep"
               "bench"
               "pack"
               "docs"

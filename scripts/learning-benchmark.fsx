@@ -1,7 +1,8 @@
-// Trains on every environment of the library with its preset and ten seeds, and writes the tables to docs/results.md:
+// Trains on every environment of the library with its preset, ten seeds and both ways to fit the critic, by `funtrpo sweep`, and turns the table
+// of the sweep into those of docs/results.md:
 //
 //     dotnet fsi scripts/learning-benchmark.fsx                  the seeds 0–9, some minutes
-//     dotnet fsi scripts/learning-benchmark.fsx 20-22 out.md     other seeds, another file
+//     dotnet fsi scripts/learning-benchmark.fsx 20..22 out.md    other seeds, another file
 //     dotnet fsi scripts/learning-benchmark.fsx 0 out.md 2048    at most 2048 steps, to try the script
 #load "load.fsx"
 #load "lesson.fsx"
@@ -23,149 +24,126 @@ let published =
           "MountainCarContinuous-v0", 92.5
           "Pendulum-v1", -175.0 ]
 
-let arguments = fsi.CommandLineArgs |> Array.skip 1
+let seeds = List.tryItem 0 arguments |> Option.defaultValue "0..9"
+let root = Path.Combine(__SOURCE_DIRECTORY__, "..")
+let file = List.tryItem 1 arguments |> Option.defaultValue (Path.Combine(root, "docs", "results.md"))
+let folder = Directory.CreateTempSubdirectory("funtrpo-results-").FullName
 
-let seeds =
-    match arguments with
-    | [||] -> [| 0L .. 9L |]
-    | _ ->
-        let bounds = arguments[0].Split '-' |> Array.map int64
-        [| bounds[0] .. Array.last bounds |]
+/// Runs the sweep. Without --steps, each run makes the steps that the preset of its environment is tuned for.
+let sweep () =
+    let environments = Registry.all |> List.map _.Id |> String.concat ","
 
-let file =
-    arguments
-    |> Array.tryItem 1
-    |> Option.defaultValue (Path.Combine(__SOURCE_DIRECTORY__, "..", "docs", "results.md"))
+    let steps =
+        List.tryItem 2 arguments |> Option.map (fun steps -> [ "--steps"; steps ]) |> Option.defaultValue []
 
-/// The number of steps that the preset of an environment is tuned for, or the third argument if that is smaller.
-let budget (registered: Registered) =
-    arguments
-    |> Array.tryItem 2
-    |> Option.fold (fun most asked -> min most (int64 asked)) registered.Steps
+    let options =
+        [ "--env"; environments; "--seeds"; seeds; "--grid"; "critic=gauss-newton,adam"; "--out"; folder ]
 
-type Trial =
+    use running = Process.Start(Path.Combine(root, "bin", "funtrpo"), "sweep" :: options @ steps)
+    running.WaitForExit()
+
+    if running.ExitCode <> 0 then
+        failwith $"the sweep failed with the exit code {running.ExitCode}"
+
+type Run =
     {
-        Seed: int64
-        Scores: Scores
-        /// The steps after which the mean return of the last 100 training episodes first reached the threshold, if it did.
-        Solved: int64 option
+        Environment: string
+        Seed: string
+        Critic: string
+        Score: float
+        Std: float
+        Steps: float
+        /// Infinity if the run did not solve the task.
+        StepsToSolve: float
         Seconds: float
     }
 
-/// One training run over the whole budget, and 100 episodes of deterministic play after it.
-let trial (registered: Registered) configuration seed =
-    registered.Use
-        { new EnvironmentUse<Trial> with
-            member _.With environment =
-                let setup = Setup.create 1 configuration environment |> orFail
-                let clock = Stopwatch.StartNew()
+/// The runs in sweep.csv. None of its cells has a comma.
+let runs =
+    sweep ()
+    let rows = File.ReadAllLines(Path.Combine(folder, "sweep.csv")) |> Array.map _.Split(',')
+    Directory.Delete(folder, true)
 
-                let states =
-                    TrainingState.start setup seed
-                    |> Training.runFor (budget registered) setup
-                    |> Seq.map (orFail >> fst)
-                    |> Array.ofSeq
+    [ for row in Array.tail rows do
+          let cell name = row[Array.findIndex ((=) name) rows[0]]
 
-                let seconds = clock.Elapsed.TotalSeconds
+          { Environment = cell "environment"
+            Seed = cell "seed"
+            Critic = cell "critic"
+            Score = float (cell "score")
+            Std = float (cell "scoreStd")
+            Steps = float (cell "steps")
+            StepsToSolve = if cell "stepsToGoal" = "" then infinity else float (cell "stepsToGoal")
+            Seconds = float (cell "seconds") } ]
 
-                let isSolved state = TrainingState.hasReached registered.SolvedAt.Value state
-
-                { Seed = seed
-                  Scores =
-                    Evaluation.run
-                        1
-                        environment
-                        (TrainingState.actor setup (Array.last states))
-                        100
-                        (Key.ofSeed (1000L + seed))
-                    |> orFail
-                  Solved = states |> Array.tryFind isSolved |> Option.map _.Steps
-                  Seconds = seconds } }
-
-let trials registered configuration =
-    let results =
-        Parallel.map Environment.ProcessorCount seeds.Length (fun i -> trial registered configuration seeds[i])
-
-    let returns = results |> Array.map _.Scores.Mean
-    eprintfn "%-26s median %8.2f  worst %8.2f" registered.Id (median returns) (Array.min returns)
-    results
-
-let withPresets =
-    Registry.all |> List.map (fun registered -> registered, trials registered registered.Preset)
-
-let withOtherCritic =
-    Registry.all
-    |> List.map (fun registered ->
-        let other =
-            match registered.Preset.Critic with
-            | CriticKind.Adam -> CriticKind.GaussNewton
-            | CriticKind.GaussNewton -> CriticKind.Adam
-
-        registered, trials registered { registered.Preset with Critic = other })
-
-let medianReturn = Array.map _.Scores.Mean >> median
-let medianSeconds = Array.map _.Seconds >> median
-
-/// The steps to solve; infinity if the run did not solve the task.
-let stepsOf trial = trial.Solved |> Option.map float |> Option.defaultValue infinity
-
+let numbers read (runs: Run list) = runs |> List.map read |> Array.ofList
+let medianOf read = numbers read >> median
 let steps (number: float) = if Double.IsInfinity number then "–" else $"{number:N0}"
+
+/// The runs of an environment with a critic.
+let runsWith (environment: Registered) critic =
+    runs |> List.filter (fun run -> run.Environment = environment.Id && run.Critic = critic)
+
+let presetCritic (environment: Registered) =
+    match environment.Preset.Critic with
+    | CriticKind.GaussNewton -> "gauss-newton"
+    | CriticKind.Adam -> "adam"
+
+let withPreset environment = runsWith environment (presetCritic environment)
 
 let table (header: string list) (rows: string list list) =
     let line cells = "| " + String.concat " | " cells + " |"
     line header :: line (header |> List.map (fun _ -> "---")) :: List.map line rows
 
 let summary =
-    withPresets
-    |> List.map (fun (registered, results) ->
-        let goal = published[registered.Id]
-        let found = medianReturn results
-        let returns = results |> Array.map _.Scores.Mean
-        let toSolve = results |> Array.map stepsOf
+    [ for environment in Registry.all do
+          let runs = withPreset environment
+          let goal = published[environment.Id]
+          let scores = numbers _.Score runs
+          let found = median scores
+          let interval = Statistics.interquartileMeanInterval [| scores |]
+          let toSolve = numbers _.StepsToSolve runs
 
-        [ registered.Id
-          $"{budget registered:N0}"
-          $"{goal}"
-          $"**{found:F1}**"
-          $"{Array.min returns:F1} … {Array.max returns:F1}"
-          (if found >= goal then "yes" else "no")
-          $"{registered.SolvedAt.Value}"
-          steps (median toSolve)
-          steps (Array.max toSolve)
-          $"{medianSeconds results:F1}" ])
+          [ environment.Id
+            $"{runs.Head.Steps:N0}"
+            $"{goal}"
+            $"**{found:F1}**"
+            $"{Statistics.interquartileMean scores:F1} ({interval.Low:F1} … {interval.High:F1})"
+            $"{Array.min scores:F1} … {Array.max scores:F1}"
+            (if found >= goal then "yes" else "no")
+            $"{environment.SolvedAt.Value}"
+            steps (median toSolve)
+            steps (Array.max toSolve)
+            $"{medianOf _.Seconds runs:F1}" ] ]
 
 let critics =
-    List.zip withPresets withOtherCritic
-    |> List.map (fun ((registered, preset), (_, other)) ->
-        let gaussNewton, adam =
-            match registered.Preset.Critic with
-            | CriticKind.GaussNewton -> preset, other
-            | CriticKind.Adam -> other, preset
+    [ for environment in Registry.all do
+          environment.Id
+          :: [ for critic in [ "gauss-newton"; "adam" ] do
+                   let runs = runsWith environment critic
+                   $"{medianOf _.Score runs:F1}"
+                   steps (medianOf _.StepsToSolve runs)
+                   $"{medianOf _.Seconds runs:F1}" ] ]
 
-        let cells results =
-            [ $"{medianReturn results:F1}"
-              steps (results |> Array.map stepsOf |> median)
-              $"{medianSeconds results:F1}" ]
+let everyRun =
+    [ for environment in Registry.all do
+          for run in withPreset environment ->
+              [ run.Environment
+                run.Seed
+                $"{run.Score:F2} ± {run.Std:F2}"
+                steps run.StepsToSolve
+                $"{run.Seconds:F1}" ] ]
 
-        registered.Id :: cells gaussNewton @ cells adam)
-
-let everyTrial =
-    [ for registered, results in withPresets do
-          for result in results do
-              [ registered.Id
-                string result.Seed
-                $"{result.Scores.Mean:F2} ± {result.Scores.Std:F2}"
-                steps (stepsOf result)
-                $"{result.Seconds:F1}" ] ]
-
+let range = seeds.Replace("..", "–")
 let today = DateTime.UtcNow.ToString "yyyy-MM-dd"
 
 let page =
     [ "# What the presets reach"
       ""
-      $"Made by `scripts/learning-benchmark.fsx` on {today}: seeds {seeds[0]}–{Array.last seeds}, {RuntimeInformation.FrameworkDescription}, {Environment.ProcessorCount} cores,"
+      $"Made by `scripts/learning-benchmark.fsx` with [`funtrpo sweep`](sweep.md) on {today}: seeds {range}, {RuntimeInformation.FrameworkDescription}, {Environment.ProcessorCount} cores,"
       "one thread a run, a run on each core at a time. *Return* is the mean over 100 episodes of deterministic play after the"
-      "whole budget; *published* is the best figure of rl-baselines3-zoo's tuned TRPO after the same number of steps. *Solved* counts the steps"
+      "whole budget; *published* is the best figure of rl-baselines3-zoo's tuned TRPO after the same number of steps. *IQM* is the"
+      "interquartile mean over the seeds, with its 95 % bootstrap interval. *Solved* counts the steps"
       "until the mean return of the last 100 training episodes reached the threshold. The presets were tuned on other seeds."
       ""
       yield!
@@ -174,6 +152,7 @@ let page =
                 "steps"
                 "published"
                 "median return"
+                "IQM (95 % interval)"
                 "worst … best seed"
                 "reached"
                 "threshold"
@@ -199,7 +178,7 @@ let page =
       ""
       "## Every run"
       ""
-      yield! table [ "environment"; "seed"; "return"; "steps to solve"; "seconds" ] everyTrial
+      yield! table [ "environment"; "seed"; "return"; "steps to solve"; "seconds" ] everyRun
       "" ]
 
 File.WriteAllText(file, String.concat "\n" page)

@@ -31,6 +31,8 @@ let private facade lists file = faultsIn lists $"src/FunTrpo.CSharp/{file}"
 
 let private onnx file = faultsIn [ "ONNX" ] $"src/FunTrpo.Onnx/{file}"
 
+let private tensorBoard file = faultsIn [ "TensorBoard" ] $"src/FunTrpo.TensorBoard/{file}"
+
 let private inference file = faultsIn [ "Inference"; "Inference files" ] $"src/FunTrpo.Inference/{file}"
 
 let private plots lists file = faultsIn lists $"src/FunTrpo.Plots/{file}"
@@ -488,7 +490,7 @@ let all =
               [ "evaluation" ]
               "Evaluation.fs"
               [ slip "the deviation is the variance" "Std = sqrt (returns" "Std = (returns"
-                slip "returns are in reverse" "List.rev >> Array.ofList" "Array.ofList"
+                slip "returns are in reverse" "(Array.ofList >> scores)" "(List.rev >> Array.ofList >> scores)"
                 slip
                     "the last reward of an episode is lost"
                     "total <- total + next.Reward"
@@ -740,6 +742,47 @@ let all =
               "Page.fs"
               [ slip "the page has names as markup in its title" "WebUtility.HtmlEncode page.Title" "page.Title" ]
           plots
+              [ "Comparison" ]
+              "LearningCurve.fs"
+              [ slip
+                    "curves end where the last run does"
+                    "(Array.last >> fst) |> Array.min"
+                    "(Array.last >> fst) |> Array.max" ]
+          plots
+              [ "Comparison" ]
+              "Comparison.fs"
+              [ slip "environments are put together as they are" "(score - random) / (goal - random)" "score - random"
+                slip
+                    "improvement is counted the other way round"
+                    "strata[.. count - 1] strata[count..]"
+                    "strata[count..] strata[.. count - 1]" ]
+          plots
+              [ "Compare page" ]
+              "ComparePage.fs"
+              [ slip
+                    "the page calls training returns scores"
+                    "final isScored run |> orDash number"
+                    "final true run |> orDash number" ]
+          faultsIn
+              [ "Sweep" ]
+              "src/FunTrpo.Cli/SweepPlan.fs"
+              [ slip "a sweep may lose seeds" "List.except now earlier" "List.except earlier earlier" ]
+          faultsIn
+              [ "Sweep" ]
+              "src/FunTrpo.Cli/SweepTable.fs"
+              [ slip "cells with commas are not quoted" "text.IndexOfAny [| ','; '\"';" "text.IndexOfAny [| '\"';" ]
+          faultsIn
+              [ "funtrpo sweep" ]
+              "src/FunTrpo.Cli/RunScore.fs"
+              [ slip "the episodes of a score are those of another seed" "seed + 1000L" "seed + 1001L" ]
+          faultsIn
+              [ "funtrpo sweep" ]
+              "src/FunTrpo.Cli/Sweep.fs"
+              [ slip
+                    "interrupted runs begin again"
+                    "RunFolder.checkpointFile) && isThisRun run"
+                    "RunFolder.checkpointFile) && false" ]
+          plots
               [ "Report in a browser" ]
               "Page/player.js"
               [ slip "the page does not pause" "if (!isPlaying) return;" "" ]
@@ -748,8 +791,70 @@ let all =
               "src/FunTrpo.Cli/RunReport.fs"
               [ slip
                     "the page takes the preset for the settings of the run"
-                    "Settings = settingsOf preset configuration"
-                    "Settings = settingsOf configuration preset" ]
+                    "settingsOf (preset |> Option.defaultValue configuration) configuration"
+                    "settingsOf configuration (preset |> Option.defaultValue configuration)" ]
+
+          plots
+              [ "Watch command" ]
+              "Page/page.js"
+              [ slip "newer data moves the axes that the reader has zoomed" "layout.uirevision = \"kept\";" "" ]
+          plots
+              [ "Watch command" ]
+              "Page/report.js"
+              [ slip "a chart that newer data does not have stays" "if (!titles.has(title)) {" "if (false) {" ]
+          faultsIn
+              [ "Live view" ]
+              "src/FunTrpo.Cli/Terminal.fs"
+              [ slip
+                    "a terminal that has become narrower keeps rows of the frame before"
+                    "max 1 ((length + width - 1) / width)"
+                    "max 1 (min 1 (length / width))"
+                slip "colours count as columns" "elif character = 'm'" "elif character = '['" ]
+          faultsIn
+              [ "Live view" ]
+              "src/FunTrpo.Cli/LiveView.fs"
+              [ slip "lines are wider than a narrow terminal" "if piece.Text.Length <= left then" "if true then"
+                slip
+                    "the time left is shown after the end"
+                    "match LiveModel.secondsLeft model with"
+                    "match LiveModel.secondsLeft { model with HasEnded = false } with" ]
+          faultsIn
+              [ "Series" ]
+              "src/FunTrpo.Cli/Series.fs"
+              [ slip "a long run is shown by its first numbers" "if added.Kept.Length = most then" "if false then" ]
+          faultsIn
+              [ "Watch" ]
+              "src/FunTrpo.Cli/RunFolder.fs"
+              [ slip
+                    "a process that has got the number of a killed run counts as it"
+                    "running.StartTime.ToUniversalTime() <= since.AddSeconds 2.0"
+                    "running.StartTime.ToUniversalTime() <= since.AddYears 1" ]
+          faultsIn
+              [ "Watch" ]
+              "src/FunTrpo.Cli/WatchedRuns.fs"
+              [ slip
+                    "links are followed"
+                    "AttributesToSkip = FileAttributes.ReparsePoint"
+                    "AttributesToSkip = FileAttributes.Offline"
+                slip
+                    "a run that reached its goal counts as stopped"
+                    "(settings.StopAt.IsSome && summary.Solved)"
+                    "false" ]
+          faultsIn
+              [ "Watch" ]
+              "src/FunTrpo.Watch/Events.fs"
+              [ slip "files that are just replaced are told as damaged" "failures < patience" "failures < 0 * patience"
+                slip
+                    "each browser makes the page again"
+                    "when earlier = stamp -> json"
+                    "when false && earlier = stamp -> json" ]
+          faultsIn
+              [ "Watch command" ]
+              "src/FunTrpo.Watch/Server.fs"
+              [ slip
+                    "a foreign page can ask by a name of its own"
+                    "(context.Request.Host.Host.ToLowerInvariant()) ownNames"
+                    "(context.Request.Host.Host.ToLowerInvariant()) (\"evil.example\" :: ownNames)" ]
 
           onnx
               "NetworkNodes.cs"
@@ -765,6 +870,37 @@ let all =
                     "\"Max\", \"mean\", low"
                     "\"Max\", \"mean\", \"mean\""
                 slip "exported deviations are in half-widths" "half[i] * Math.Exp" "Math.Exp" ]
+          tensorBoard
+              "TensorBoardWriter.cs"
+              [ slip "what continues makes the last event before it invalid" "Step = after + 1," "Step = after," ]
+          tensorBoard
+              "IterationTags.cs"
+              [ slip
+                    "the mean KL has the tag of the largest"
+                    "new(\"funtrpo/maxKl\", report.MaxKl)"
+                    "new(\"funtrpo/maxKl\", report.MeanKl)" ]
+          tensorBoard
+              "EventFile.cs"
+              [ slip
+                    "two files of a second have the same name"
+                    "System.IO.Path.GetFileName(path)) + 1"
+                    "System.IO.Path.GetFileName(path))"
+                slip "a checksum is not masked" "Crc32C.Masked(data)" "Crc32C.Of(data)" ]
+          core
+              [ "Telemetry" ]
+              "Telemetry.fs"
+              [ slip "all steps are counted in each iteration" "counter field _.BatchSteps" "counter field _.Steps" ]
+          core
+              [ "Telemetry" ]
+              "Activities.fs"
+              [ slip
+                    "stages on other threads have no parent"
+                    "ActivityKind.Internal, iteration.Context)"
+                    "ActivityKind.Internal)" ]
+          facade
+              [ "Facade" ]
+              "TrainingLog.cs"
+              [ slip "warnings are not logged" "in report.Warnings)" "in Array.Empty<string>())" ]
           inference
               "Normaliser.cs"
               [ slip "normalised observations are not clipped" "-Clip, Clip" "-1000f * Clip, 1000f * Clip" ]

@@ -36,6 +36,7 @@ internal sealed class Evaluator(Core.EvaluationPlan? plan, TrainingState first)
     private TrainingEvaluation Evaluate(Core.EvaluationPlan plan, TrainingState state)
     {
         Core.TrainingEvaluation core = state.Evaluate(plan);
+        Core.Telemetry.recordEvaluation(state.EnvironmentName, core);
         TrainingEvaluation evaluation = new(core);
         if (Core.EvaluationHistoryModule.isBest(core, history))
         {

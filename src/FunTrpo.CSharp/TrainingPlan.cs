@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Threading;
 using System.Threading.Tasks;
+using Microsoft.Extensions.Logging;
 using Microsoft.FSharp.Core;
 using static System.FormattableString;
 using Core = FunTrpo;
@@ -59,6 +60,8 @@ public sealed class TrainingPlan
         public Policy? First { get; init; }
 
         public Core.EvaluationPlan? Evaluation { get; init; }
+
+        public ILogger? Logger { get; init; }
 
         /// <summary>The time that environments have to answer after a cancellation.</summary>
         public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(30);
@@ -195,6 +198,20 @@ public sealed class TrainingPlan
     }
 
     /// <summary>
+    /// Returns the plan with a logger. The beginning and the end of training and evaluations have the level Information, iterations have
+    /// Debug, and warnings have Warning. Exceptions are thrown, not logged.
+    /// </summary>
+    /// <remarks>
+    /// The properties of a log record are named as those of <see cref="IterationReport"/>. A training whose iterations you enumerate ends in
+    /// the log only if you do not leave the loop early.
+    /// </remarks>
+    public TrainingPlan WithLogger(ILogger logger)
+    {
+        ArgumentNullException.ThrowIfNull(logger);
+        return new(parts with { Logger = logger });
+    }
+
+    /// <summary>
     /// Returns the plan with another time that environments have to answer after a cancellation, 30 seconds by default. If one of them does
     /// not return from a call within this time, the asynchronous methods end without it. Its thread waits on.
     /// </summary>
@@ -246,7 +263,20 @@ public sealed class TrainingPlan
     }
 
     private TrainingResult TrainFrom(TrainingState state, CancellationToken cancellation) =>
-        new TrainingRun(state, NewEvaluator(state), Notify, cancellation).Train();
+        Ended(Begun(state, cancellation).Train());
+
+    /// <summary>Returns a training that has not made an iteration.</summary>
+    private TrainingRun Begun(TrainingState state, CancellationToken cancellation)
+    {
+        parts.Logger?.Begins(EnvironmentName, state.Steps, state.Options.Seed);
+        return new(state, NewEvaluator(state), Notify, cancellation);
+    }
+
+    private TrainingResult Ended(TrainingResult result)
+    {
+        parts.Logger?.Ends(result.State, result.Reason, result.Elapsed);
+        return result;
+    }
 
     /// <summary>Trains on another thread and returns the result.</summary>
     /// <remarks>
@@ -266,11 +296,13 @@ public sealed class TrainingPlan
     private async Task<TrainingResult> TrainFromAsync(Func<TrainingState> start, CancellationToken cancellation)
     {
         TrainingState state = await OrAbandoned(start, cancellation).ConfigureAwait(false);
-        TrainingRun run = new(state, NewEvaluator(state), Notify, cancellation);
+        TrainingRun run = Begun(state, cancellation);
         Task<TrainingResult> training = Task.Run(run.Train, CancellationToken.None);
-        return await Patience.WaitAsync(training, parts.Patience, cancellation).ConfigureAwait(false)
-            ? await training.ConfigureAwait(false)
-            : run.Abandon();
+        return Ended(
+            await Patience.WaitAsync(training, parts.Patience, cancellation).ConfigureAwait(false)
+                ? await training.ConfigureAwait(false)
+                : run.Abandon()
+        );
     }
 
     /// <summary>
@@ -322,6 +354,8 @@ public sealed class TrainingPlan
     {
         cancellation.ThrowIfCancellationRequested();
         TrainingState state = start();
+        parts.Logger?.Begins(EnvironmentName, state.Steps, state.Options.Seed);
+        Stopwatch clock = Stopwatch.StartNew();
         Evaluator evaluator = NewEvaluator(state);
         IEnumerator<TrainingStep> iterations = state.Iterations().GetEnumerator();
         TrainingStep? step = null;
@@ -331,6 +365,10 @@ public sealed class TrainingPlan
             yield return step!;
         }
 
+        StopReason reason = state.HasReachedGoal
+            ? StopReason.GoalReached
+            : evaluator.Ends ?? StopReason.TotalStepsReached;
+        parts.Logger?.Ends(state, reason, clock.Elapsed);
         releasing.Throws = true;
 
         bool Move()
@@ -374,6 +412,7 @@ public sealed class TrainingPlan
     {
         try
         {
+            parts.Logger?.Advances(step);
             parts.Report?.Invoke(step.Report);
             if (step.Evaluation is not null)
             {

@@ -234,6 +234,7 @@ internal sealed class TrainingState<T>(
     private TrainingStep Step(FSharpResult<Tuple<Core.TrainingState<T>, Core.Report>, Core.Fault> result)
     {
         (Core.TrainingState<T> next, Core.Report report) = result.OrThrow(this);
+        Telemetry.record(EnvironmentName, report);
         return new(new TrainingState<T>(Options, setup, next, release), new(report));
     }
 }

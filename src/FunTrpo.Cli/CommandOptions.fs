@@ -50,6 +50,15 @@ let parseThreads text = Arguments.integer "--threads" 1L 1024L text |> Result.ma
 
 let noReportOption () = Option<bool>("--no-report", Description = "Write no report.html at the end")
 
+let plainOption () =
+    Option<bool>("--plain", Description = "Print a line for each iteration, on a terminal, too, instead of a live view")
+
+let tensorboardOption () =
+    Option<bool>(
+        "--tensorboard",
+        Description = "Write event files for TensorBoard, in the folder tensorboard of the run"
+    )
+
 let envFromOption () =
     Option<string[]>(
         "--env-from",

@@ -37,6 +37,9 @@ let main arguments =
         [ TrainCommand.command
           ResumeCommand.command
           ReportCommand.command
+          WatchCommand.command
+          CompareCommand.command
+          SweepCommand.command
           EvaluateCommand.command
           ExportCommand.command
           CheckCommand.command

@@ -52,6 +52,11 @@ let evaluation (evaluation: TrainingEvaluation) isBest =
 
     $"Evaluation after {evaluation.Steps} steps: mean return {text evaluation.Deterministic}, with drawn actions {text evaluation.Sampled}{verdict}"
 
+/// The lines of the warnings of an iteration.
+let warnings (report: Report) =
+    [ for warning in report.Warnings do
+          $"Warning in iteration {report.Iteration}: {Warning.message warning}" ]
+
 /// Prints the line and the warnings of an iteration, under a header every 25 iterations.
 let private print (output: TextWriter) (errors: TextWriter) (report: Report) =
     if (report.Iteration - 1) % 25 = 0 then
@@ -59,8 +64,7 @@ let private print (output: TextWriter) (errors: TextWriter) (report: Report) =
 
     output.WriteLine(line report)
 
-    for warning in report.Warnings do
-        errors.WriteLine $"Warning in iteration {report.Iteration}: {Warning.message warning}"
+    warnings report |> List.iter errors.WriteLine
 
 /// Prints the table while the run trains, and its warnings to `errors`.
 let observer (output: TextWriter) errors =

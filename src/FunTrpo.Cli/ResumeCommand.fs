@@ -18,6 +18,8 @@ let private steps =
 
 let private threads = threadsOption ()
 let private noReport = noReportOption ()
+let private plain = plainOption ()
+let private tensorboard = tensorboardOption ()
 
 /// The settings of the run in a folder, if it has a checkpoint.
 let private settingsOf path =
@@ -50,7 +52,9 @@ let private runOptions (parsed: ParseResult) path (settings: RunFiles.Settings) 
               Threads = threads
               Configuration = configuration
               Preset = registered.Preset
+              IsLive = not (parsed.GetValue plain) && Terminal.isLive ()
               HasReport = not (parsed.GetValue noReport)
+              HasEvents = parsed.GetValue tensorboard || RunFolder.hasEvents path
               StartedFrom = settings.StartedFrom }
 
         return options
@@ -73,7 +77,7 @@ let private run (parsed: ParseResult) =
 let command =
     let command = Command("resume", "Go on with a run from its last checkpoint")
     command.Arguments.Add folder
-    let options: Option list = [ envFrom; steps; noReport; threads ]
+    let options: Option list = [ envFrom; steps; noReport; plain; tensorboard; threads ]
     options |> List.iter command.Options.Add
     command.SetAction(run >> orRefuse)
     command

@@ -28,8 +28,12 @@ type Options =
         Configuration: Configuration
         /// The configuration that is tuned for the environment, with which the report compares that of the run.
         Preset: Configuration
+        /// Whether the terminal shows a live view instead of lines.
+        IsLive: bool
         /// Whether a report is written at the end.
         HasReport: bool
+        /// Whether event files are written, which TensorBoard shows.
+        HasEvents: bool
         /// The SHA-256 of the parameters of the saved policy that the run started from, if there was one.
         StartedFrom: string option
     }

@@ -15,11 +15,11 @@ open System.Text.Json.Nodes
 open FunTrpo
 open FunTrpo.Cli.RunFolder
 
-let private print (node: JsonObject) = node.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n"
+/// The text of a file with this object.
+let print (node: JsonObject) = node.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n"
 
 /// The number as JSON, or null for none.
-let private numberOrNull (value: float option) =
-    value |> Option.map (fun x -> JsonValue.Create x :> JsonNode) |> Option.toObj
+let numberOrNull (value: float option) = value |> Option.map (fun x -> JsonValue.Create x :> JsonNode) |> Option.toObj
 
 /// The contents of config.json: all that is needed to repeat a run.
 type Settings =
@@ -41,7 +41,8 @@ type Settings =
         Fields: (string * string) list
     }
 
-let private evaluationNode (plan: EvaluationPlan) =
+/// A plan of evaluations as JSON, which `evaluationOf` reads.
+let evaluationNode (plan: EvaluationPlan) =
     let node = JsonObject()
     node.Add("every", JsonValue.Create plan.Every)
     node.Add("episodes", JsonValue.Create plan.Episodes)
@@ -85,8 +86,51 @@ let required (node: JsonNode) (name: string) =
 
 let private numberOrNone (node: JsonNode) (name: string) = node[name] |> Option.ofObj |> Option.map _.GetValue<float>()
 
+/// The text of a setting: that of a string, or a number or Boolean as it is written.
+let textOf name (node: JsonNode) =
+    match node with
+    | :? JsonValue as value when value.GetValueKind() = JsonValueKind.String -> value.GetValue<string>()
+    | :? JsonValue as value -> value.ToJsonString()
+    | _ -> Json.unreadable $"its {name} is no value"
+
+/// An object has no other properties than these.
+let requireKnown known (node: JsonNode) =
+    for KeyValue(name, _) in node.AsObject() do
+        if not (List.contains name known) then
+            Json.unreadable $"it has the unknown {name}{Suggestion.among known name}"
+
+/// A value that has been checked as that of the command's option.
+let orUnreadable (value: Result<'T, Fault>) =
+    match value with
+    | Ok value -> value
+    | Error fault -> Json.unreadable (Fault.message fault)
+
+/// The checked value of a property that is a number, or none if it is not there.
+let checkedOrNone check (name: string) (node: JsonNode) =
+    match node[name] with
+    | null -> None
+    | value -> Some(check name (value.ToJsonString()) |> orUnreadable)
+
+/// The mean return at which training ends, if there is one.
+let goalOf (node: JsonNode) =
+    node["stopAt"]
+    |> Option.ofObj
+    |> Option.map (fun goal ->
+        goal.GetValue<float>() |> ignore
+        Arguments.number "stopAt" (goal.ToJsonString()) |> orUnreadable)
+
+/// The plan of evaluations that `evaluationNode` has written.
+let evaluationOf (node: JsonNode) : EvaluationPlan =
+    match checkedOrNone Arguments.steps "every" node, checkedOrNone Arguments.episodes "episodes" node with
+    | Some every, Some episodes ->
+        { Every = every
+          Episodes = episodes
+          StopAt = goalOf node
+          Patience = checkedOrNone Arguments.evaluations "patience" node }
+    | _ -> Json.unreadable "its evaluation has no every or no episodes"
+
 let private settingsOf (node: JsonNode) =
-    let known =
+    requireKnown
         [ "environment"
           "environmentFrom"
           "seed"
@@ -96,45 +140,9 @@ let private settingsOf (node: JsonNode) =
           "checkpointEvery"
           "evaluation"
           "configuration" ]
-
-    let textOf name (node: JsonNode) =
-        match node with
-        | :? JsonValue as value when value.GetValueKind() = JsonValueKind.String -> value.GetValue<string>()
-        | :? JsonValue as value -> value.ToJsonString()
-        | _ -> Json.unreadable $"its {name} is no value"
-
-    for KeyValue(name, _) in node.AsObject() do
-        if not (List.contains name known) then
-            Json.unreadable $"it has the unknown {name}{Suggestion.among known name}"
-
-    /// A value that has been checked as that of the command's option.
-    let orUnreadable (value: Result<'T, Fault>) =
-        match value with
-        | Ok value -> value
-        | Error fault -> Json.unreadable (Fault.message fault)
+        node
 
     let steps = (required node "steps").GetValue<int64>()
-
-    let goalOf (node: JsonNode) =
-        node["stopAt"]
-        |> Option.ofObj
-        |> Option.map (fun goal ->
-            goal.GetValue<float>() |> ignore
-            Arguments.number "stopAt" (goal.ToJsonString()) |> orUnreadable)
-
-    let evaluationOf (node: JsonNode) : EvaluationPlan =
-        let valueOf (name: string) check =
-            match node[name] with
-            | null -> None
-            | value -> Some(check name (value.ToJsonString()) |> orUnreadable)
-
-        match valueOf "every" Arguments.steps, valueOf "episodes" Arguments.episodes with
-        | Some every, Some episodes ->
-            { Every = every
-              Episodes = episodes
-              StopAt = goalOf node
-              Patience = valueOf "patience" Arguments.evaluations }
-        | _ -> Json.unreadable "its evaluation has no every or no episodes"
 
     let textOrNone (name: string) = node[name] |> Option.ofObj |> Option.map _.GetValue<string>()
 
@@ -144,10 +152,7 @@ let private settingsOf (node: JsonNode) =
       Steps = Arguments.steps "steps" (string steps) |> orUnreadable
       StopAt = goalOf node
       StartedFrom = textOrNone "startedFrom"
-      CheckpointEvery =
-        node["checkpointEvery"]
-        |> Option.ofObj
-        |> Option.map (fun every -> Arguments.iterations "checkpointEvery" (every.ToJsonString()) |> orUnreadable)
+      CheckpointEvery = checkedOrNone Arguments.iterations "checkpointEvery" node
       Evaluation = node["evaluation"] |> Option.ofObj |> Option.map evaluationOf
       Fields = [ for KeyValue(name, value) in (required node "configuration").AsObject() -> name, textOf name value ] }
 
@@ -155,7 +160,7 @@ let private settingsOf (node: JsonNode) =
 let private largestSettings = 1_000_000L
 
 /// What `parse` makes of the object in a JSON file of a run, or `Damaged`.
-let private readObject (name: string) (parse: JsonNode -> 'T) path =
+let readObject (name: string) (parse: JsonNode -> 'T) path =
     let damaged why = Error(Damaged(path, why))
 
     let parseBytes (bytes: ReadOnlyMemory<byte>) =
@@ -291,7 +296,8 @@ let saving policy summary =
 
 /// The writes when a run goes on from the checkpoint of an iteration.
 let resuming settings iteration policy summary =
-    [ Remove summaryFile
+    [ Remove scoreFile
+      Remove summaryFile
       Remove reportFile
       Replace(configurationFile, settingsText settings)
       Continue(progressFile, header, iteration)
@@ -302,12 +308,14 @@ let resuming settings iteration policy summary =
 
 /// The writes at the start of a run. They replace the files of an earlier run.
 let beginning settings policy summary =
-    [ Remove summaryFile
+    [ Remove scoreFile
+      Remove summaryFile
       Remove checkpointFile
       Remove progressFile
       Remove evaluationsFile
       Remove bestFile
       Remove reportFile
+      RemoveAll(eventsFolder, eventFiles)
       Remove configurationFile
       Replace(policyFile, PolicyFile.print policy)
       Replace(configurationFile, settingsText settings)

@@ -6,6 +6,7 @@ module FunTrpo.Cli.RunFolder
 
 open System
 open System.Collections.Generic
+open System.Diagnostics
 open System.Globalization
 open System.IO
 open System.Text
@@ -25,6 +26,20 @@ let bestFile = "best.policy"
 
 /// The page that shows the run.
 let reportFile = "report.html"
+
+/// The score of the run's last policy, in a sweep.
+let scoreFile = "score.json"
+
+/// The folder of the event files, which TensorBoard shows.
+let eventsFolder = "tensorboard"
+
+/// The names of the event files.
+let eventFiles = "events.out.tfevents.*"
+
+/// Whether the folder of a run has event files.
+let hasEvents folder =
+    let path = Path.Combine(folder, eventsFolder)
+    Directory.Exists path && Directory.EnumerateFiles(path, eventFiles) |> Seq.isEmpty |> not
 
 let private holdFile = ".running"
 
@@ -46,6 +61,7 @@ let private contents =
       evaluationsFile
       bestFile
       reportFile
+      scoreFile
       checkpointFile ]
 
 /// The text of a file in a run's folder, which another process may be writing to; none if there is no such file. Throws the exceptions of the
@@ -66,6 +82,8 @@ let tryText folder name =
 type Write =
     /// Removes a file, if it exists.
     | Remove of file: string
+    /// Removes the files of a folder whose names match, one after another.
+    | RemoveAll of folder: string * pattern: string
     /// Creates or replaces a file.
     | Replace of file: string * content: string
     /// Creates or replaces a table, with this line alone.
@@ -156,6 +174,9 @@ type Folder(path: string, isReused: bool, hold: FileStream) =
         | Remove name ->
             close name
             File.Delete(at name)
+        | RemoveAll(folder, pattern) ->
+            if Directory.Exists(at folder) then
+                Directory.GetFiles(at folder, pattern) |> Array.iter File.Delete
         | Replace(name, content) -> AtomicFile.replaceText (at name) content
         | Start(name, line) -> openTable name line
         | Append(name, line) ->
@@ -211,6 +232,29 @@ let private ownerOf path =
     with
     | :? IOException
     | :? UnauthorizedAccessException -> "another process"
+
+/// Whether this process is alive and is no younger than `since`, as which another process may have got its number.
+let private isAlive (id: int) (since: DateTime) =
+    try
+        use running = Process.GetProcessById id
+        running.StartTime.ToUniversalTime() <= since.AddSeconds 2.0
+    with
+    | :? ArgumentException
+    | :? InvalidOperationException
+    | :? ComponentModel.Win32Exception -> false
+
+/// Whether a run is writing to the folder, as far as its files tell. This takes no lock, so no run can be disturbed by it. A process on
+/// another machine counts as running until it removes its files.
+let isHeld path =
+    let owner = Regex.Match(ownerOf path, @"^process (\d{1,9}) on (.*), since (.*)$")
+    let part (i: int) = owner.Groups[i].Value
+
+    let isOwnerAlive () =
+        match DateTime.TryParse(part 3, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal) with
+        | true, since when part 2 = Environment.MachineName -> isAlive (int (part 1)) since
+        | _ -> true
+
+    File.Exists(Path.Combine(path, holdFile)) && isOwnerAlive ()
 
 /// Returns the folder at this path, locked for this run, or `InvalidSetting`. If another process holds the lock, the fault names it; the lock
 /// of a process that has ended is free. It creates the folder if necessary, and deletes the

@@ -25,11 +25,13 @@ let private episodeOf (environment: Environment<'State>) actor seed =
     with error ->
         NotRecorded(Fault.message (FailedEnvironment(error, environment.Id, 0, 0L)))
 
-let private count (number: int64) = number.ToString("N0", CultureInfo.InvariantCulture)
+/// A number with commas.
+let count (number: int64) = number.ToString("N0", CultureInfo.InvariantCulture)
 let private decimal (number: float) = number.ToString("N2", CultureInfo.InvariantCulture)
 let private decimalOrNone number = number |> Option.map decimal |> Option.defaultValue "–"
 
-let private verdict goal (summary: RunFiles.Summary) =
+/// How a run has ended.
+let verdict goal (summary: RunFiles.Summary) =
     let ending = $"after {count summary.Steps} environment steps"
 
     match goal with
@@ -55,11 +57,9 @@ let private settingsOf preset configuration =
             Value = field.Get configuration
             Preset = field.Get preset } ]
 
-/// The page of the run in a folder. `solvedAt` is the mean return at which its environment counts as solved, and `preset` the configuration
-/// that is tuned for it.
-// Not inlined: Plotly.NET is loaded when this function is first called, and not before.
-[<MethodImpl(MethodImplOptions.NoInlining)>]
-let private html solvedAt preset folder (environment: Environment<'State>) =
+/// The page of the run in a folder, without its episode. `verdict` says how the run stands. `preset` is the configuration that is tuned for the
+/// environment; that of the run, if it is not known. Faults: `Damaged` for a file that is missing or is none of a run.
+let page verdict (preset: Configuration option) folder =
     let path name = Path.Combine(folder, name)
     let text name = RunFolder.tryText folder name |> Option.defaultValue ""
 
@@ -67,21 +67,37 @@ let private html solvedAt preset folder (environment: Environment<'State>) =
         let! settings = RunFiles.settings (path RunFolder.configurationFile)
         let! summary = RunFiles.summary (path RunFolder.summaryFile)
         let! configuration = Arguments.fields Configuration.standard settings.Fields
-        let! saved = PolicyFile.load (path RunFolder.policyFile)
         let! progress = Progress.ofCsv (path RunFolder.progressFile) (text RunFolder.progressFile)
 
         let! evaluations =
             EvaluationPoint.ofCsv (path RunFolder.evaluationsFile) (text RunFolder.evaluationsFile)
 
         return
-            ReportPage.html
-                { Environment = settings.Environment
-                  Verdict = verdict (settings.StopAt |> Option.orElse solvedAt) summary
-                  Facts = facts summary
-                  Progress = progress
-                  Evaluations = evaluations
-                  Settings = settingsOf preset configuration
-                  Episode = episodeOf environment saved.Actor summary.Seed }
+            { Environment = settings.Environment
+              Verdict = verdict settings summary evaluations
+              Facts = facts summary
+              Progress = progress
+              Evaluations = evaluations
+              Settings = settingsOf (preset |> Option.defaultValue configuration) configuration
+              Episode = NotDrawn }
+    }
+
+/// An episode of the policy that a folder has now.
+let episode folder environment seed =
+    match PolicyFile.load (Path.Combine(folder, RunFolder.policyFile)) with
+    | Ok saved -> episodeOf environment saved.Actor seed
+    | Error fault -> NotRecorded(Fault.message fault)
+
+// Not inlined: Plotly.NET is loaded when this function is first called, and not before.
+[<MethodImpl(MethodImplOptions.NoInlining)>]
+let private html solvedAt preset folder (environment: Environment<'State>) =
+    let verdict (settings: RunFiles.Settings) summary _ = verdict (settings.StopAt |> Option.orElse solvedAt) summary
+
+    result {
+        let! page = page verdict (Some preset) folder
+        let! summary = RunFiles.summary (Path.Combine(folder, RunFolder.summaryFile))
+        let! saved = PolicyFile.load (Path.Combine(folder, RunFolder.policyFile))
+        return ReportPage.html { page with Episode = episodeOf environment saved.Actor summary.Seed }
     }
 
 /// Writes report.html into the folder of a run, and says where it is. Faults: `Damaged` for a file that is missing or is none of a run.

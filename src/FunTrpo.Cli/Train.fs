@@ -4,6 +4,7 @@ module FunTrpo.Cli.Train
 open System
 open System.Diagnostics
 open System.IO
+open System.Runtime.CompilerServices
 open FunTrpo
 open FunTrpo.Cli.Run
 
@@ -80,7 +81,7 @@ let private faultOfWrites options (writes: unit -> unit) =
         Some(NotSaved(options.Folder, FileFailure.reasonOfWrite (RunFolder.checkpointIn options.Folder) error))
 
 /// Runs iterations until the steps are made, the goal is reached, a fault occurs, or the user interrupts the run. `write` changes the run's
-/// folder, `keep` saves a checkpoint, and `observer` is told what happens. Returns the exit code.
+/// folder, `keep` saves a checkpoint, and `observer` is told what happens. Returns the last position and the faults.
 let private iterate
     options
     (setup: Setup<'State>)
@@ -89,8 +90,6 @@ let private iterate
     (write: RunFolder.Write -> unit)
     (keep: Position<'State> -> Result<unit, Fault>)
     (observer: Observer)
-    (output: TextWriter)
-    (errors: TextWriter)
     =
     let clock = Stopwatch.StartNew()
     use iterations = (Training.runFor options.Steps setup initial.State).GetEnumerator()
@@ -145,7 +144,40 @@ let private iterate
 
     checkpoint ()
     fail (checkpoints.Wait() |> faultOf)
-    finish options setup.Environment.Id interruption.IsRequested position faults output errors
+    position, faults
+
+/// Runs with an observer that tells the view, the metrics of .NET, and the event files if the run has them.
+let private observed options id (initial: Position<'State>) view run =
+    let metrics =
+        { OnIteration = Telemetry.record id
+          OnEvaluation = fun evaluation _ -> Telemetry.recordEvaluation id evaluation }
+
+    if options.HasEvents then
+        use events = RunEvents.openAfter initial.State.Steps options.Folder
+        run (Observer.all [ view; metrics; events.Observer ])
+    else
+        run (Observer.all [ view; metrics ])
+
+// Not inlined: Spectre.Console is loaded for a live view only.
+[<MethodImpl(MethodImplOptions.NoInlining)>]
+let private withLiveView options position errors train =
+    let model = LiveModel.start position.State.Steps options.Steps (goal options)
+    use live = new LiveObserver(model, errors)
+    train live.Observer
+
+/// Trains from a position on, with a live view or a table, and prints how the run ended. The other arguments are those of `iterate`. Returns
+/// the exit code.
+let private complete options (setup: Setup<'State>) position (interruption: Interruption) write keep output errors =
+    let train view =
+        observed options setup.Environment.Id position view (iterate options setup position interruption write keep)
+
+    let ended, faults =
+        if options.IsLive then
+            withLiveView options position errors train
+        else
+            train (ProgressTable.observer output errors)
+
+    finish options setup.Environment.Id interruption.IsRequested ended faults output errors
 
 /// The first line of a run.
 let private introduction options (setup: Setup<'State>) (state: TrainingState<'State>) =
@@ -154,8 +186,16 @@ let private introduction options (setup: Setup<'State>) (state: TrainingState<'S
 
 /// Runs from the beginning: writes the files of a new run, and then iterates. `write` changes the run's folder, and `keep` saves a
 /// checkpoint. Returns the exit code.
-let runFromStart options (setup: Setup<'State>) state write keep (output: TextWriter) (errors: TextWriter) =
-    use interruption = new Interruption()
+let runFromStart
+    interruption
+    options
+    (setup: Setup<'State>)
+    state
+    write
+    keep
+    (output: TextWriter)
+    (errors: TextWriter)
+    =
     let position = start state
 
     saved options setup position
@@ -163,9 +203,7 @@ let runFromStart options (setup: Setup<'State>) state write keep (output: TextWr
     |> List.iter write
 
     output.WriteLine(introduction options setup state)
-
-    let observer = ProgressTable.observer output errors
-    iterate options setup position interruption write keep observer output errors
+    complete options setup position interruption write keep output errors
 
 let private keepIn (folder: RunFolder.Folder) options setup position =
     folder.Keep(setup, note options position, position.State)
@@ -194,8 +232,8 @@ let private prepare options (from: SavedPolicy option) environment =
 
 /// Trains a policy, a new one or the saved one to start `from`, prints a line for each iteration, and saves the files of the run. Returns
 /// the exit code: 0 for success, 1 for a fault during training, 2 for a configuration, policy or folder that cannot be used, 130 if the user
-/// interrupted the run.
-let run options from (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
+/// interrupted the run, by this `interruption`.
+let runUntil interruption options from (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
     match prepare options from environment with
     | Ok(setup, state, folder) ->
         use folder = folder
@@ -203,15 +241,26 @@ let run options from (environment: Environment<'State>) (output: TextWriter) (er
         if folder.IsReused then
             output.WriteLine $"The run that {folder.Path} holds is replaced."
 
-        runFromStart options setup state folder.Do (keepIn folder options setup) output errors
+        runFromStart interruption options setup state folder.Do (keepIn folder options setup) output errors
         |> report options folder environment output errors
     | Error fault ->
         errors.WriteLine(Fault.message fault)
         2
 
+/// Does the same as `runUntil`, until the user interrupts the process.
+let run options from environment output errors =
+    use interruption = new Interruption()
+    runUntil interruption options from environment output errors
+
+/// Whether the summary in a folder, and with it the policy, is that of a state.
+let private isSaved folder (state: TrainingState<'State>) =
+    match RunFiles.summary (Path.Combine(folder, RunFolder.summaryFile)) with
+    | Ok summary -> summary.Steps = state.Steps && summary.ParametersSha256 = Sha256.ofParameters state.PolicyParameters
+    | Error _ -> false
+
 /// Goes on from the checkpoint in the folder of the options. The other options are those of the run. Returns the exit code, as `run`; 0 if
 /// the run is already finished.
-let resume options (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
+let resumeUntil interruption options (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
     let prepared =
         result {
             let! setup = Setup.create options.Threads options.Configuration environment
@@ -233,10 +282,13 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
         2
     | Ok(setup, position, folder) ->
         use folder = folder
-        use interruption = new Interruption()
         let state = position.State
 
         if state.Steps >= options.Steps || isOver options position then
+            // A process may end between the last checkpoint and the last files.
+            if not (isSaved options.Folder state) then
+                saved options setup position ||> RunFiles.saving |> List.iter folder.Do
+
             output.WriteLine
                 $"The run in {options.Folder} is finished: {conclusion options setup.Environment.Id false position}"
 
@@ -253,7 +305,10 @@ let resume options (environment: Environment<'State>) (output: TextWriter) (erro
             output.WriteLine(introduction options setup state)
             output.WriteLine $"It goes on after iteration {state.Iteration} ({state.Steps} steps)."
 
-            let observer = ProgressTable.observer output errors
-
-            iterate options setup position interruption folder.Do (keepIn folder options setup) observer output errors
+            complete options setup position interruption folder.Do (keepIn folder options setup) output errors
             |> report options folder environment output errors
+
+/// Does the same as `resumeUntil`, until the user interrupts the process.
+let resume options environment output errors =
+    use interruption = new Interruption()
+    resumeUntil interruption options environment output errors

@@ -40,23 +40,9 @@ let private checkpointEvery =
         "--checkpoint-every"
         "Save a checkpoint after this many iterations, and at the end, from which `funtrpo resume` goes on [default: none]"
 
-let private evaluateEvery =
-    optional
-        "--evaluate-every"
-        "Evaluate the policy after this many environment steps, and keep the best one [default: never]"
-
-let private evaluateEpisodes =
-    optional "--evaluate-episodes" "How many episodes an evaluation plays [default: 20]"
-
-let private evaluateStopAt =
-    optional "--evaluate-stop-at" "Stop when an evaluation has at least this mean return [default: never]"
-
-let private patience =
-    optional
-        "--patience"
-        "Stop after this many evaluations in a row that are not better than the best one [default: never]"
-
 let private noReport = noReportOption ()
+let private plain = plainOption ()
+let private tensorboard = tensorboardOption ()
 
 let private set =
     Option<string[]>("--set", Description = "key=value: a field of the configuration; `funtrpo config` shows them")
@@ -131,29 +117,6 @@ let private configurationOf
             return configuration
     }
 
-/// How the policy is evaluated while it trains: as recorded, except for what the options say.
-let private evaluationOf parsed (recorded: Recorded) =
-    result {
-        let get option check (read: EvaluationPlan -> 'T option) =
-            orRecorded parsed recorded option check (_.Evaluation >> Option.bind read)
-
-        let! every = get evaluateEvery (Arguments.steps "--evaluate-every") (_.Every >> Some)
-        let! episodes = get evaluateEpisodes (Arguments.episodes "--evaluate-episodes") (_.Episodes >> Some)
-        let! stopAt = get evaluateStopAt (Arguments.number "--evaluate-stop-at") _.StopAt
-        let! patience = get patience (Arguments.evaluations "--patience") _.Patience
-
-        match every with
-        | Some every ->
-            return Some { Every = every; Episodes = defaultArg episodes 20; StopAt = stopAt; Patience = patience }
-        | None when episodes.IsSome || stopAt.IsSome || patience.IsSome ->
-            return!
-                Error(
-                    Mismatch
-                        "--evaluate-episodes, --evaluate-stop-at and --patience are about evaluations: say with --evaluate-every after how many steps there is one"
-                )
-        | None -> return None
-    }
-
 /// The run that the options describe, and the saved policy that it starts from.
 let private runOptions
     (parsed: ParseResult)
@@ -172,7 +135,7 @@ let private runOptions
         let! checkpointEvery =
             orRecorded parsed recorded checkpointEvery (Arguments.iterations "--checkpoint-every") _.CheckpointEvery
 
-        let! evaluation = evaluationOf parsed recorded
+        let! evaluation = EvaluationOptions.parse parsed (recorded |> Option.bind _.Evaluation)
 
         let! from = tryGet parsed from |> checkedOption (policyFor environment)
         do! requireStart recorded from
@@ -194,7 +157,9 @@ let private runOptions
               Threads = threads
               Configuration = configuration
               Preset = registered.Preset
+              IsLive = not (parsed.GetValue plain) && Terminal.isLive ()
               HasReport = not (parsed.GetValue noReport)
+              HasEvents = parsed.GetValue tensorboard
               StartedFrom = from |> Option.map (fun saved -> Sha256.ofParameters saved.Actor.Parameters) }
 
         return options, from
@@ -227,11 +192,10 @@ let command =
           stopAt
           out
           checkpointEvery
-          evaluateEvery
-          evaluateEpisodes
-          evaluateStopAt
-          patience
+          yield! EvaluationOptions.all
           noReport
+          plain
+          tensorboard
           from
           threads
           set ]

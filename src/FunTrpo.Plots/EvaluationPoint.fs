@@ -45,9 +45,4 @@ module EvaluationPoint =
                 return { Steps = int64 steps; Mean = mean; Std = std; SampledMean = sampled }
             }
 
-        (List.init table.Rows.Length point, Ok [])
-        ||> List.foldBack (fun point soFar ->
-            match point, soFar with
-            | Ok point, Ok points -> Ok(point :: points)
-            | Error fault, _
-            | _, Error fault -> Error fault)
+        List.init table.Rows.Length point |> Result.all

@@ -43,6 +43,14 @@ let private yAxis (panel: Panel) number range =
     | Scale.Linear -> made
     | Scale.FromZero -> made |> LinearAxis.style (RangeMode = StyleParam.RangeMode.ToZero)
     | Scale.Within(low, high) -> made |> LinearAxis.style (Range = StyleParam.Range.ofMinMax (low, high))
+    | Scale.Rows count ->
+        made
+        |> LinearAxis.style (
+            Range = StyleParam.Range.ofMinMax (float count - 0.4, -0.6),
+            ShowTickLabels = false,
+            ShowGrid = false,
+            ZeroLine = false
+        )
     | Scale.Logarithmic ->
         made
         |> LinearAxis.style (

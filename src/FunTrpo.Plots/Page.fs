@@ -18,7 +18,7 @@ type internal Page =
         Body: string
         /// JSON for the scripts of the page; none if they get it in another way.
         Data: string option
-        /// In the order in which they run, behind plotly.js and page.js.
+        /// In the order in which they run.
         Scripts: PageScript list
     }
 
@@ -45,8 +45,10 @@ module internal Page =
         |> assembly.GetManifestResourceStream
         |> textOf
 
-    /// The scripts that all pages begin with.
-    let shared = [ { Name = "plotly.js"; Text = Lazy<string> plotlyJs }; script "page.js" ]
+    let plotly = { Name = "plotly.js"; Text = Lazy<string> plotlyJs }
+
+    /// What the other scripts share.
+    let common = script "page.js"
 
     let styleSheet = "page.css"
 
@@ -71,7 +73,7 @@ module internal Page =
               "style", style
               "body", page.Body
               "data", data
-              "scripts", shared @ page.Scripts |> List.map scriptOf |> String.concat "\n" ]
+              "scripts", page.Scripts |> List.map scriptOf |> String.concat "\n" ]
 
     /// The browser is to load nothing but the page.
     let private selfContainedPolicy =

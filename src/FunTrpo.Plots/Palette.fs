@@ -19,6 +19,17 @@ let faint = "#c9ced6"
 
 let danger = "#c8452e"
 
+/// The colours of groups that are compared with each other.
+let series =
+    [ "series-1", "#1b6ab0"
+      "series-2", "#b65a00"
+      "series-3", "#1f7f5c"
+      "series-4", "#7b4fb5"
+      "series-5", "#c23b5a"
+      "series-6", "#0f7d94"
+      "series-7", "#7a6a00"
+      "series-8", "#6b5b53" ]
+
 /// The colours by their roles, which are the names of the variables in the style sheet of the page.
 let roles =
     [ "ground", ground
@@ -27,7 +38,8 @@ let roles =
       "accent", accent
       "grey", grey
       "faint", faint
-      "danger", danger ]
+      "danger", danger
+      yield! series ]
 
 let colour (code: string) = Color.fromString code
 

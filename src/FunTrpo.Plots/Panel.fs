@@ -2,6 +2,7 @@ namespace FunTrpo.Plots
 
 open System
 open System.Globalization
+open FunTrpo
 open Plotly.NET
 open Plotly.NET.TraceObjects
 
@@ -12,6 +13,8 @@ type internal Scale =
     | FromZero
     | Logarithmic
     | Within of low: float * high: float
+    /// So many rows below each other, the first one at 0 on top, without labels.
+    | Rows of count: int
 
 /// One pair of axes, and what is drawn between them.
 type internal Panel =
@@ -58,7 +61,8 @@ module internal Panel =
         |> style
         :> Trace
 
-    let private dashed dash width (code: string) name points =
+    /// A line in a style of dashes.
+    let dashed dash width (code: string) name points =
         let style =
             Trace2DStyle.Scatter(
                 Mode = StyleParam.Mode.Lines,
@@ -72,8 +76,7 @@ module internal Panel =
     let dashedLine code name points = dashed StyleParam.DrawingStyle.Dash 1.5 code name points
     let dottedLine code name points = dashed StyleParam.DrawingStyle.Dot 1.5 code name points
 
-    /// The area between two lines.
-    let band (code: string) (name: string) (xs, low, high) =
+    let private area isListed (code: string) (name: string) (xs, low, high) =
         let edge fill name ys =
             let style =
                 Trace2DStyle.Scatter(
@@ -81,12 +84,45 @@ module internal Panel =
                     Line = Line.init (Color = Palette.colour code, Width = 0.0),
                     Fill = fill,
                     FillColor = Palette.tint code,
-                    ShowLegend = (fill = StyleParam.Fill.ToNext_y)
+                    ShowLegend = (isListed && fill = StyleParam.Fill.ToNext_y)
                 )
 
             scatter name style (xs, ys)
 
         [ edge StyleParam.Fill.None $"{name}, low" low; edge StyleParam.Fill.ToNext_y name high ]
+
+    /// The area between two lines.
+    let band code name edges = area true code name edges
+
+    /// The area between two lines, without a name in the legend: that of a line which has the name.
+    let unlistedBand code name edges = area false code name edges
+
+    /// The parts of one thing: who hides one of them in the legend hides all.
+    let together (name: string) traces =
+        [ for draw in traces ->
+              fun axes ->
+                  let trace: Trace = draw axes
+                  trace.SetProperty("legendgroup", name)
+                  trace ]
+
+    /// A number with its interval, in a row.
+    let interval code symbol name row (value: float) (interval: Interval) =
+        let style (trace: Trace2D) =
+            trace
+            |> Trace2DStyle.Scatter(
+                Mode = StyleParam.Mode.Markers,
+                Marker = Marker.init (Color = Palette.colour code, Symbol = symbol, Size = 10),
+                XError =
+                    Error.init (
+                        Array = [ rounded (interval.High - value) ],
+                        Arrayminus = [ rounded (value - interval.Low) ],
+                        Color = Palette.colour code,
+                        Thickness = 2.0,
+                        Width = 6.0
+                    )
+            )
+
+        scatter name style ([| value |], [| float row |])
 
     /// Points of one colour.
     let points code symbol size name points =

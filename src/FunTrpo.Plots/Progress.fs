@@ -75,6 +75,23 @@ module Progress =
                 })
             |> Result.map (fun columns -> { Every = every; Columns = Map columns; Warnings = warnings })
 
+    /// The environment steps after which the mean return of the last 100 episodes was first at least `goal`, in the text of a progress.csv; none if
+    /// it never was, or if the text is not that of a progress.csv. Before 100 episodes have finished, no goal is reached.
+    let stepsToGoal (goal: float) text =
+        let table = CsvTable.parse text
+
+        let numbers name =
+            [| for cell in CsvTable.column name table ->
+                   match Double.TryParse(cell, NumberStyles.Float, CultureInfo.InvariantCulture) with
+                   | true, number -> number
+                   | _ -> nan |]
+
+        let steps, episodes, returns = numbers "steps", numbers "episodes", numbers "meanReturn"
+
+        Array.zip episodes returns
+        |> Array.tryFindIndex (fun (episodes, mean) -> episodes >= 100.0 && mean >= goal)
+        |> Option.map (fun row -> int64 steps[row])
+
     /// The values of a quantity. Throws `KeyNotFoundException` for a name that is not in `Report.fields`.
     let values name progress = progress.Columns[name]
 

@@ -43,7 +43,7 @@ type ReportPage =
 /// The report page of a run: one HTML file with all that it needs. It loads nothing from anywhere.
 module ReportPage =
 
-    let private writeChart (writer: Utf8JsonWriter) (chart: ReportChart) =
+    let internal writeChart (writer: Utf8JsonWriter) (chart: ReportChart) =
         writer.WriteStartObject()
         writer.WriteString("title", chart.Title)
         writer.WriteString("good", chart.Good)
@@ -63,7 +63,7 @@ module ReportPage =
         writer.WriteString("preset", setting.Preset)
         writer.WriteEndObject()
 
-    let private writePairs (writer: Utf8JsonWriter) (name: string) (pairs: (string * string) list) =
+    let internal writePairs (writer: Utf8JsonWriter) (name: string) (pairs: (string * string) list) =
         writer.WriteStartArray name
 
         for first, second in pairs do
@@ -74,7 +74,7 @@ module ReportPage =
 
         writer.WriteEndArray()
 
-    let private writeAll (writer: Utf8JsonWriter) (name: string) write items =
+    let internal writeAll (writer: Utf8JsonWriter) (name: string) write items =
         writer.WriteStartArray name
         items |> List.iter (write writer)
         writer.WriteEndArray()
@@ -117,7 +117,7 @@ module ReportPage =
             EpisodeJson.write writer recording)
 
     /// A JSON object of what `write` writes. System.Text.Json escapes what has a meaning in HTML.
-    let private json write =
+    let internal json write =
         use stream = new MemoryStream()
 
         let writeObject () =
@@ -152,7 +152,7 @@ module ReportPage =
             Page.resource "report.html"
             |> Page.fill [ "over", over; "footer", WebUtility.HtmlEncode(footer: string) ]
           Data = None
-          Scripts = [ Page.script "report.js"; Page.script "player.js" ] }
+          Scripts = [ Page.plotly; Page.common; Page.script "report.js"; Page.script "player.js" ] }
 
     /// The page as HTML.
     let html page =

@@ -106,16 +106,10 @@ module Evaluation =
         if count < 1 then
             invalidArg "count" $"{count} episodes have no scores: it must be at least 1"
 
-        let results =
-            Parallel.map threads count (fun i -> episode cancellation environment choose i (Key.at (int64 i) key))
-
-        (Ok [], results)
-        ||> Array.fold (fun soFar result ->
-            match soFar, result with
-            | Ok episodes, Ok episode -> Ok(episode :: episodes)
-            | Error failure, _
-            | _, Error failure -> Error failure)
-        |> Result.map (List.rev >> Array.ofList >> scores)
+        Parallel.map threads count (fun i -> episode cancellation environment choose i (Key.at (int64 i) key))
+        |> List.ofArray
+        |> Result.all
+        |> Result.map (Array.ofList >> scores)
 
     /// The action of a rule, clipped to the action space, or a `Mismatch` if it is none: a row of another width, an index that does not
     /// exist, or a number that is not finite.
@@ -183,6 +177,16 @@ module Evaluation =
 
         act cancellation threads environment actor count key (fun instance steps ->
             ValueSome(actionKey |> Key.at (int64 instance) |> Key.at steps))
+
+    /// Does the same as `playCancellable`, without cancellation, with actions that are drawn uniformly from the action space
+    /// (`Space.sample`): the scores with which those of policies can be compared.
+    let random threads (environment: Environment<'State>) count (key: Key) =
+        let actionKey = Key.named "action" key
+
+        let choose _ instance steps =
+            Ok(Space.sample environment.ActionSpace (actionKey |> Key.at (int64 instance) |> Key.at steps))
+
+        playWith CancellationToken.None threads environment choose count key
 
     /// Does the same as `sampleCancellable` without cancellation.
     let sample threads environment actor count key =

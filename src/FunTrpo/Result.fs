@@ -17,3 +17,15 @@ type ResultBuilder() =
 [<AutoOpen>]
 module ResultExpression =
     let result = ResultBuilder()
+
+/// Functions of results beside those of FSharp.Core.
+module Result =
+
+    /// The values if all are right, and otherwise the first error.
+    let all (results: Result<'T, 'Error> list) =
+        (results, Ok [])
+        ||> List.foldBack (fun one soFar ->
+            match one, soFar with
+            | Ok value, Ok values -> Ok(value :: values)
+            | Error error, _
+            | _, Error error -> Error error)

@@ -89,6 +89,12 @@ module Statistics =
     /// The number of resamples of the intervals that the library reports.
     let standardResamples = 10_000
 
-    /// The 95 % interval of the mean. The resamples depend on the values alone.
-    let meanInterval (values: float[]) =
-        bootstrap 0.95 standardResamples Array.average (Key.ofSeed 0L |> Key.named "bootstrap") values
+    /// The 95 % interval of a statistic of several samples. The resamples depend on the values alone.
+    let standardInterval (statistic: float[][] -> float) (strata: float[][]) =
+        stratifiedBootstrap 0.95 standardResamples statistic (Key.ofSeed 0L |> Key.named "bootstrap") strata
+
+    /// The 95 % interval of the mean, as `standardInterval`.
+    let meanInterval (values: float[]) = standardInterval (Array.head >> Array.average) [| values |]
+
+    /// The 95 % interval of the interquartile mean of the values of all samples together, as `standardInterval`.
+    let interquartileMeanInterval (strata: float[][]) = standardInterval (Array.concat >> interquartileMean) strata

@@ -29,9 +29,10 @@ module Training =
         | StepKind.TrustRegion -> Configuration.deltaAt state.Steps setup.Configuration
         | StepKind.Fixed -> infinity
 
-    /// The result of the stage and its seconds.
-    let private timed stage =
+    /// The result of a stage and its seconds. The stage is an activity of the iteration.
+    let private timed iteration name stage =
         let started = Stopwatch.GetTimestamp()
+        use _ = Activities.stage iteration name
         let result = stage ()
         struct (result, Stopwatch.GetElapsedTime(started).TotalSeconds)
 
@@ -68,18 +69,24 @@ module Training =
             invalidArg (nameof horizon) $"an iteration has at least 1 step, and the horizon is {horizon}"
 
         let started = Stopwatch.GetTimestamp()
+        use activity = Activities.iteration setup.Environment.Id (state.Iteration + 1)
 
         result {
             do! TrainingState.requireFit setup state
-            let struct (rollout, rolloutSeconds) = timed (fun () -> Stages.rollout horizon setup state)
+
+            let struct (rollout, rolloutSeconds) =
+                timed activity "funtrpo.rollout" (fun () -> Stages.rollout horizon setup state)
+
             let! batch, instances = rollout
             let advantages = Stages.advantageBatch setup state batch
             let! rows = Stages.updateBatch setup state batch advantages instances
 
             // Both need the advantages only, so the critic is fitted on another thread meanwhile.
             let struct (struct (improvement, policySeconds), struct (critic, criticSeconds)) =
-                Parallel.both setup.Threads (fun () -> timed (fun () -> Stages.improve setup state rows)) (fun () ->
-                    timed (fun () -> Stages.fitCritic setup state advantages))
+                Parallel.both
+                    setup.Threads
+                    (fun () -> timed activity "funtrpo.policy" (fun () -> Stages.improve setup state rows))
+                    (fun () -> timed activity "funtrpo.critic" (fun () -> Stages.fitCritic setup state advantages))
 
             let! improvement = improvement
             let! critic, criticErrorAfter = critic
@@ -111,6 +118,7 @@ module Training =
 
             return { next with Streaks = streaks }, report
         }
+        |> Activities.withStatus activity
 
     /// One iteration with the configured horizon.
     let update (setup: Setup<'State>) state = updateFor setup.Configuration.Horizon setup state

@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using System.Reflection;
+using Microsoft.Extensions.Logging;
 using Xunit;
 
 namespace FunTrpo.CSharp.Tests;
@@ -17,6 +18,9 @@ public sealed class SurfaceFacts
         Facade,
         typeof(Onnx.OnnxExport).Assembly,
         typeof(Inference.Policy).Assembly,
+        typeof(MuJoCo.CSharp.MuJoCoEnvironment).Assembly,
+        typeof(MuJoCo.Engine.Model).Assembly,
+        typeof(TensorBoard.TensorBoardWriter).Assembly,
     ];
 
     public void Holds_no_type_that_is_not_of_dotnet_or_its_own()
@@ -102,12 +106,25 @@ public sealed class SurfaceFacts
         );
     }
 
-    public void Shows_the_types_that_are_meant_for_export_and_inference()
+    public void Shows_the_types_that_are_meant_for_export_inference_and_TensorBoard()
     {
         Assert.Equal(["OnnxExport"], Facades[1].GetExportedTypes().Select(type => type.Name));
         Assert.Equal(
             ["ActionDistribution", "Policy", "Space", "SpaceKind"],
             Facades[2].GetExportedTypes().Select(type => type.Name).Order(StringComparer.Ordinal)
+        );
+        Assert.Equal(["TensorBoardWriter"], Facades[3].GetExportedTypes().Select(type => type.Name));
+    }
+
+    public void Shows_the_types_that_are_meant_for_MuJoCo()
+    {
+        Assert.Equal(
+            ["MuJoCoEnvironment", "MuJoCoTasks"],
+            Facades[3].GetExportedTypes().Select(type => type.Name).Order(StringComparer.Ordinal)
+        );
+        Assert.Equal(
+            ["Library", "Model", "MuJoCoException", "MuJoCoNotFoundException", "Simulation"],
+            Facades[4].GetExportedTypes().Select(type => type.Name).Order(StringComparer.Ordinal)
         );
     }
 
@@ -122,6 +139,7 @@ public sealed class SurfaceFacts
         && !(type.FullName ?? "").StartsWith("System.ValueTuple", StringComparison.Ordinal)
         && (
             Facades.Contains(type.Assembly)
+            || type.Assembly == typeof(ILogger).Assembly // for WithLogger
             || type.Assembly.GetName().Name!.StartsWith("System.", StringComparison.Ordinal)
         );
 

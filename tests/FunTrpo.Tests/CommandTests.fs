@@ -12,7 +12,7 @@ let tests =
               let root = funtrpo folder [ "--help" ]
               Expect.equal root.Code 0 "exit code"
 
-              for command in [ "train"; "report"; "evaluate"; "export"; "check"; "list"; "config" ] do
+              for command in [ "train"; "report"; "sweep"; "compare"; "evaluate"; "export"; "check"; "list"; "config" ] do
                   Expect.stringContains root.Output command "commands"
 
               let train = funtrpo folder [ "train"; "--help" ]

@@ -288,4 +288,35 @@ let tests =
                   with
                   | true, Ok scores -> Expect.equal scores.Mean 3.0 "return"
                   | false, Error(Mismatch why) -> Expect.stringContains why (Space.describe space) "why"
-                  | _, other -> failtest $"{numbers}: %A{other}") ]
+                  | _, other -> failtest $"{numbers}: %A{other}")
+
+          propertyOf
+              20
+              "at random draws every action from the whole space, with a key for each episode and step"
+              (Gen.zip (Gen.choose (2, 5000)) (Gen.choose (1, 1000)))
+              (fun (count, seed) ->
+                  // The reward is the action, so that the returns show which actions were drawn.
+                  let environment =
+                      { new Wrapped<int>(failingWith (fun () -> 0.0) Int32.MaxValue) with
+                          override _.ActionSpace = Discrete count
+
+                          override _.Step(_, action, time) =
+                              { State = time + 1
+                                Reward = float action[0]
+                                Terminated = (time = 3)
+                                Truncated = false } }
+
+                  let key = Key.ofSeed (int64 seed)
+                  let scores = Evaluation.random 1 environment 30 key |> expectOk
+                  Expect.equal (Evaluation.random 2 environment 30 key |> expectOk) scores "on two threads"
+
+                  let drawn (episode: int) (step: int) =
+                      let key = Key.named "action" key |> Key.at (int64 episode) |> Key.at (int64 step)
+                      floor (float count * Key.uniform (Key.at 0L key))
+
+                  let expected = [ for episode in 0..29 -> List.sumBy (drawn episode) [ 0..3 ] ]
+                  Expect.equal (Seq.toList scores.Returns) expected "returns"
+                  // However the keys are derived: 120 draws have the mean of the space, to six deviations.
+                  let mean = Seq.sum scores.Returns / 120.0
+                  let deviation = sqrt (float (count * count - 1) / 12.0)
+                  Expect.isLessThan (abs (mean - float (count - 1) / 2.0)) (6.0 * deviation / sqrt 120.0) "the mean") ]

@@ -150,7 +150,9 @@ let private options folder : Run.Options =
       Threads = 1
       Configuration = small
       Preset = small
+      IsLive = false
       HasReport = false
+      HasEvents = false
       StartedFrom = Some "0123" }
 
 /// The bytes of the files of a run.

@@ -153,6 +153,10 @@ let private libraries =
       typeof<FunTrpo.CSharp.TrainingPlan>
       typeof<FunTrpo.Exact.FiniteMdp>
       typeof<FunTrpo.Onnx.OnnxExport>
+      typeof<FunTrpo.TensorBoard.TensorBoardWriter>
+      typeof<FunTrpo.MuJoCo.PhysicsTask>
+      typeof<FunTrpo.MuJoCo.Engine.Model>
+      typeof<FunTrpo.MuJoCo.CSharp.MuJoCoEnvironment>
       typeof<FunTrpo.Plots.ReportPage>
       typeof<FunTrpo.Inference.Policy> ]
     |> List.map _.Assembly
@@ -170,11 +174,22 @@ let private expected =
         package, (if version.Split('.').Length = 2 then version + ".0" else version) // as NuGet writes it
 
     [ "FunTrpo", List.collect library [ "FunTrpo"; "FunTrpo.Kernels"; "FunTrpo.Environments" ], [ locked "FSharp.Core" ]
-      "FunTrpo.CSharp", library "FunTrpo.CSharp", [ "FunTrpo", $"[{version}]" ]
+      "FunTrpo.CSharp",
+      library "FunTrpo.CSharp",
+      [ "FunTrpo", $"[{version}]"; locked "Microsoft.Extensions.Logging.Abstractions" ]
       "FunTrpo.Exact",
       library "FunTrpo.Exact",
       [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "MathNet.Numerics" ]
       "FunTrpo.Onnx", library "FunTrpo.Onnx", [ "FunTrpo.CSharp", $"[{version}]"; locked "Google.Protobuf" ]
+      "FunTrpo.MuJoCo",
+      List.collect library [ "FunTrpo.MuJoCo"; "FunTrpo.MuJoCo.Engine" ],
+      [ "FunTrpo", $"[{version}]"; locked "FSharp.Core" ]
+      "FunTrpo.MuJoCo.CSharp",
+      library "FunTrpo.MuJoCo.CSharp",
+      [ "FunTrpo.CSharp", $"[{version}]"; "FunTrpo.MuJoCo", $"[{version}]" ]
+      "FunTrpo.TensorBoard",
+      library "FunTrpo.TensorBoard",
+      [ "FunTrpo.CSharp", $"[{version}]"; locked "Google.Protobuf" ]
       "FunTrpo.Plots", library "FunTrpo.Plots", [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "Plotly.NET" ]
       "FunTrpo.Inference",
       [ "net10.0"; "netstandard2.1" ]
@@ -188,11 +203,25 @@ let private expected =
             "Google.Protobuf.dll"
             "FunTrpo.Onnx.dll"
             "FunTrpo.Plots.dll"
+            "FunTrpo.Watch.dll"
+            "Spectre.Console.dll"
+            "Spectre.Console.Ansi.dll"
+            "FunTrpo.TensorBoard.dll"
+            "FunTrpo.MuJoCo.dll"
+            "FunTrpo.MuJoCo.Engine.dll"
+            "Microsoft.Extensions.DependencyInjection.Abstractions.dll"
+            "Microsoft.Extensions.Logging.Abstractions.dll"
             "Plotly.NET.dll"
             "DynamicObj.dll"
             "Fable.Core.dll"
             "Giraffe.ViewEngine.dll"
             "Newtonsoft.Json.dll"
+            "Parquet.dll"
+            "CommunityToolkit.HighPerformance.dll"
+            "K4os.Compression.LZ4.dll"
+            "Microsoft.IO.RecyclableMemoryStream.dll"
+            "Snappier.dll"
+            "ZstdSharp.dll"
             "FunTrpo.Cli.deps.json"
             "FunTrpo.CSharp.dll"
             "FunTrpo.Cli.dll"
@@ -617,6 +646,13 @@ let private tool =
         Expect.stringContains (run folder funtrpo [ "list" ]) "CartPole-v1" "the environments"
         run folder funtrpo [ "train"; "--steps"; "2048"; "--out"; "run" ] |> ignore
         Expect.isTrue (File.Exists(Path.Combine(folder, "run", "policy.json"))) "the policy is there"
+
+        if not (OperatingSystem.IsWindows()) then
+            // It finds ASP.NET Core, says where it serves the run, and ends when it is told to.
+            let watch =
+                $"'{funtrpo}' watch run --port 0 > out & for i in $(seq 100); do grep -q Ctrl-C out && break; sleep 0.1; done; cat out; kill -TERM $!; wait $!"
+
+            Expect.stringStarts (run folder "/bin/sh" [ "-c"; watch ]) "The runs in run are shown at http" "the server"
     }
 
 /// Whether a native program can be linked here, as docs/deployment.md says what it takes.

@@ -36,6 +36,9 @@ let private command =
           TrainTests.tests
           TrainCommandTests.tests
           ResumeCommandTests.tests
+          SeriesTests.tests
+          LiveViewTests.tests
+          TerminalTests.tests
           FileFaultTests.tests
           EvaluateCommandTests.tests
           CheckCommandTests.tests
@@ -130,6 +133,8 @@ let private others =
       ExactBridgeTests.tests
       DocumentationTests.tests
       OnnxTests.tests
+      TensorBoardTests.tests
+      TelemetryTests.tests
       InferenceFileTests.tests
       InferenceTests.tests
       PolicyFormatTests.tests
@@ -139,6 +144,13 @@ let private others =
       ReportCommandTests.tests
       ReportBrowserTests.tests
       MuJoCoTests.tests
+      WatchTests.tests
+      WatchCommandTests.tests
+      ComparisonTests.tests
+      SweepPlanTests.tests
+      SweepCommandTests.tests
+      ComparePageTests.tests
+      CompareBrowserTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])

@@ -5,9 +5,11 @@ open System
 open Expecto
 open FsCheck.FSharp
 open FunTrpo
+open FunTrpo.Environments
 open FunTrpo.Plots
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.PageCases
+open FunTrpo.Tests.Tasks
 
 let private columns (progress: Progress) = [ for KeyValue(name, values) in progress.Columns -> name, List.ofSeq values ]
 
@@ -144,4 +146,36 @@ let private evaluations =
         EvaluationPoint.ofCsv "p.csv" (text.Replace("0.1", "x")) |> damaged "a cell" |> ignore
     }
 
-let tests = testList "Progress" (reading @ [ thinning; evaluations ])
+let private goals =
+    [ test "are reached when 100 episodes have finished and their mean is high enough" {
+          let text =
+              "iteration,steps,episodes,meanReturn\n1,10,0,\n2,20,99,9\n3,30,100,4.5\n4,40,140,5\n5,50,150,6\n"
+
+          Expect.equal (Progress.stepsToGoal 5.0 text) (Some 40L) "the first row with such a mean"
+          Expect.equal (Progress.stepsToGoal 4.5 text) (Some 30L) "exactly"
+          Expect.equal (Progress.stepsToGoal 6.5 text) None "never"
+          Expect.equal (Progress.stepsToGoal -100.0 text) (Some 30L) "not before 100 episodes"
+
+          for other in [ ""; "x"; "iteration,steps\n1,2\n" ] do
+              Expect.equal (Progress.stepsToGoal 0.0 other) None other
+      }
+
+      propertyOf 6 "are those at which training would have stopped" seeds (fun seed ->
+          let setup =
+              setupOf
+                  1
+                  { Configuration.standard with
+                      Environments = 8
+                      Horizon = 100
+                      Hidden = [ 6 ]
+                      CriticHidden = [ 5 ] }
+                  CartPole.environment
+
+          let states, reports = iterations 8 setup (TrainingState.start setup seed) |> List.unzip
+          let text = csv reports
+
+          for goal in [ 15.0; 20.0; 25.0; 30.0 ] do
+              let expected = states |> List.tryFind (TrainingState.hasReached goal) |> Option.map _.Steps
+              Expect.equal (Progress.stepsToGoal goal text) expected $"{goal}") ]
+
+let tests = testList "Progress" (reading @ [ thinning; evaluations ] @ goals)

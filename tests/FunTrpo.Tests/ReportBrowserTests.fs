@@ -45,12 +45,12 @@ let private opening (html: Lazy<string>) (options: BrowserNewPageOptions) (body:
             folder.Delete true
     }
 
-let private picture name (page: IPage) =
+let picture name (page: IPage) =
     task {
         match Environment.GetEnvironmentVariable "FUNTRPO_TESTS_PICTURES" with
         | null -> ()
         | folder ->
-            let path = Path.Combine(folder, $"report-{name}.png")
+            let path = Path.Combine(folder, $"{name}.png")
             let! _ = page.ScreenshotAsync(PageScreenshotOptions(Path = path, FullPage = true))
             ()
     }
@@ -64,9 +64,9 @@ let private step (page: IPage) =
 /// The picture as data.
 let private drawing (page: IPage) = page.EvaluateAsync<string> "() => document.getElementById('picture').toDataURL()"
 
-let private waitFor (page: IPage) (condition: string) : Task = page.WaitForFunctionAsync condition
+let waitFor (page: IPage) (condition: string) : Task = page.WaitForFunctionAsync condition
 
-let private moves (page: IPage) =
+let moves (page: IPage) =
     task {
         let! before = drawing page
 
@@ -141,14 +141,14 @@ let private brightness (page: IPage) =
     page.EvaluateAsync<int[]>
         "() => { const sum = colour => colour.match(/\\d+/g).slice(0, 3).map(Number).reduce((a, b) => a + b); return [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.querySelector('.chart .bg') ?? document.body).fill, getComputedStyle(document.querySelector('.chart .xtick text')).fill].map(sum); }"
 
-let private isLight (page: IPage) =
+let isLight (page: IPage) =
     task {
         let! colours = brightness page
         Expect.isGreaterThan (min colours[0] colours[1]) 600 "the grounds"
         Expect.isLessThan colours[2] 400 "the labels"
     }
 
-let private isDark (page: IPage) =
+let isDark (page: IPage) =
     task {
         let! colours = brightness page
         Expect.isLessThan (max colours[0] colours[1]) 150 "the grounds"
@@ -166,7 +166,7 @@ let private shows =
                   task {
                       do! areDrawn page
                       do! moves page
-                      do! picture name page
+                      do! picture $"report-{name}" page
                       do! isControlled page
                       do! (if name.EndsWith "dark" then isDark page else isLight page)
                   })) ]

@@ -116,6 +116,24 @@ let private ends =
           Expect.stringContains again.Output "is finished" "what it says"
           Expect.equal (files ()) before "the files")
 
+      inNewFolder "gets its last files if it was killed between its last checkpoint and them" (fun folder ->
+          funtrpo folder (train "1" "once") |> succeeded "train" |> ignore
+          let at name = Path.Combine(folder, "once", name)
+
+          let policy, sha =
+              File.ReadAllBytes(at "policy.json"), json (at "summary.json") |> get<string> "parametersSha256"
+
+          funtrpo folder [ "train"; "--steps"; "1024"; "--no-report"; "--out"; "early" ]
+          |> succeeded "train"
+          |> ignore
+          // The state that a kill leaves: the summary is removed, and the policy is an earlier one.
+          File.Delete(at "summary.json")
+          File.Copy(Path.Combine(folder, "early", "policy.json"), at "policy.json", true)
+          let resumed = funtrpo folder [ "resume"; "once" ] |> succeeded "resume"
+          Expect.stringContains resumed.Output "is finished" "what it says"
+          Expect.equal (json (at "summary.json") |> get<string> "parametersSha256") sha "the summary"
+          Expect.equal (File.ReadAllBytes(at "policy.json")) policy "the policy")
+
       inNewFolder "goes on with more steps" (fun folder ->
           funtrpo folder (train "2" "more") |> succeeded "train" |> ignore
           funtrpo folder [ "resume"; "more"; "--steps"; "30k" ] |> succeeded "resume" |> ignore

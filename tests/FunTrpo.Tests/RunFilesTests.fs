@@ -31,6 +31,7 @@ type private Files = Map<string, string>
 let private apply (files: Files) write =
     match write with
     | Remove name -> Map.remove name files
+    | RemoveAll(folder, _) -> files |> Map.filter (fun name _ -> not (name.StartsWith(folder + "/")))
     | Replace(name, content) -> Map.add name content files
     | Start(file, line) -> Map.add file (line + "\n") files
     | Append(file, line) -> Map.add file (files[file] + line + "\n") files
@@ -140,7 +141,9 @@ let private optionsFor folder seed saveEvery steps : Run.Options =
       Threads = 1
       Configuration = small
       Preset = small
+      IsLive = false
       HasReport = false
+      HasEvents = false
       StartedFrom = None }
 
 /// All that a run of so many iterations writes.
@@ -149,8 +152,18 @@ let private writesOf seed saveEvery iterations =
     let options = optionsFor "" seed saveEvery (int64 (32 * iterations))
     let state = TrainingState.start setup.Value seed
 
+    use interruption = new Interruption()
+
     let code =
-        Train.runFromStart options setup.Value state writes.Add (fun _ -> Ok()) TextWriter.Null TextWriter.Null
+        Train.runFromStart
+            interruption
+            options
+            setup.Value
+            state
+            writes.Add
+            (fun _ -> Ok())
+            TextWriter.Null
+            TextWriter.Null
 
     Expect.equal code 0 "exit code"
     List.ofSeq writes

@@ -17,27 +17,19 @@ function showHeader(data) {
   );
 }
 
-/** A card for a chart, behind that of the chart before it. */
-function addChart(chart, before) {
-  const place = element("div", "chart");
-  place.setAttribute("role", "img");
-  const card = element(
-    "section",
-    "card",
-    element("h2", "", chart.title),
-    element("p", "good", chart.good),
-    element("p", "reading", chart.reading),
-    place,
-  );
-  before.after(card);
-  return { card, place };
-}
-
 function showCharts(data) {
+  const titles = new Set(data.charts.map((chart) => chart.title));
+  for (const [title, { card }] of charts) {
+    if (!titles.has(title)) {
+      card.remove();
+      charts.delete(title);
+    }
+  }
   let before = byId("policy");
   for (const chart of data.charts) {
-    const shown = charts.get(chart.title) ?? addChart(chart, before);
-    shown.place.setAttribute("aria-label", `${chart.title}. ${chart.summary}`);
+    const shown = charts.get(chart.title) ?? chartCard(chart);
+    if (!charts.has(chart.title)) before.after(shown.card);
+    describe(shown.place, chart);
     shown.draw = () => drawFigure(chart.figure, data.palette, shown.place);
     charts.set(chart.title, shown);
     before = shown.card;
