@@ -10,6 +10,7 @@ open System.Text.Json.Nodes
 open Expecto
 open FunTrpo
 open FunTrpo.Environments
+open FunTrpo.MuJoCo
 open FunTrpo.Cli
 open FunTrpo.Tests.CommandRuns
 open FunTrpo.Tests.Generators
@@ -38,7 +39,7 @@ let private refused folder arguments words =
         Expect.stringContains ended.Errors word "errors"
 
 let private found =
-    let library = Registry.all |> List.map _.Id
+    let library = Registry.all @ PhysicsTasks.all |> List.map _.Id
 
     testList
         "finds"
