@@ -144,7 +144,8 @@ let private requireDistinct (known: Known list) =
 
 /// The environments of the library, and those of the files. A file that cannot be used is `Damaged`.
 let known (files: string list) =
-    let library = [ for registered in Registry.all @ PhysicsTasks.all -> { Registered = registered; File = None } ]
+    let library =
+        [ for registered in Registry.all @ PhysicsTasks.all -> { Registered = registered; File = None } ]
 
     let add soFar path =
         result {

@@ -9,6 +9,7 @@ open FunTrpo.MuJoCo.Engine
 /// A simulation with what belongs to it. One thread uses it at a time.
 [<Sealed; AllowNullLiteral>]
 type private Worker(model: Model) =
+    // fsharplint:disable-next-line RedundantNewKeyword
     let simulation = new Simulation(model)
     let row = Row()
     member _.Simulation = simulation

@@ -28,7 +28,7 @@ let private aCurve =
         // Rising steps, some of which follow each other.
         let steps =
             numbers[.. count - 1]
-            |> Array.map (fun x -> 1.0 + floor (10.0 * x))
+            |> Array.map ((*) 10.0 >> floor >> (+) 1.0)
             |> Array.scan (+) 0.0
             |> Array.tail
 
