@@ -47,7 +47,7 @@ public abstract class MuJoCoEnvironment : IPicturedEnvironment, IDisposable
     /// <summary>The time of a step of the environment, in s.</summary>
     protected double Dt => frameSkip * Model.Timestep;
 
-    /// <summary>The space of the observations that <see cref="Observe"/> returns.</summary>
+    /// <summary>The space of the observations that <c>Observe</c> returns.</summary>
     public Space ObservationSpace => observationSpace ??= SpaceOfObservations();
 
     /// <summary>The controls of the model, with their bounds.</summary>

@@ -62,6 +62,35 @@ let private outputs =
                       Expect.equal (withoutNumbers printed) (withoutNumbers shown) "what is printed, but for numbers"
               } ]
 
+/// The commands of a session, each with the lines that it prints.
+let private commandsIn (session: string) =
+    [ for part in Regex.Split(session, @"(?m)^\$ funtrpo ") |> Array.skip 1 do
+          let lines = part.TrimEnd().Split '\n'
+          lines[0].Split ' ' |> List.ofArray, lines[1..] |> Array.map withoutNumbers |> List.ofArray ]
+
+/// Whether these lines were printed. "…" stands for any lines.
+let rec private isPrinted shown printed =
+    match shown, printed with
+    | [], [] -> true
+    | "…" :: rest, _ when isPrinted rest printed -> true
+    | "…" :: _, _ :: others -> isPrinted shown others
+    | line :: rest, other :: others when line = other -> isPrinted rest others
+    | _ -> false
+
+/// The commands of all sessions of a document are run one after another in one folder.
+let private sessions =
+    [ for document in documents do
+          match blocks "session" document |> List.collect (snd >> commandsIn) with
+          | [] -> ()
+          | commands ->
+              TestFiles.inNewFolder $"the commands of {document} print what it shows, but for numbers" (fun folder ->
+                  for arguments, shown in commands do
+                      let ended = CommandRuns.funtrpo folder arguments
+                      Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+                      let printed = withoutNumbers (ended.Output.ReplaceLineEndings("\n").TrimEnd())
+                      let lines = printed.Split '\n' |> List.ofArray
+                      Expect.isTrue (isPrinted shown lines) $"funtrpo {arguments} printed\n{ended.Output}") ]
+
 /// The scripts that a reader learns from, each of which takes the number of steps as its argument; but for those that run in
 /// full, since a document shows all that they print.
 let private lessons =
@@ -365,6 +394,7 @@ let tests =
         "Documentation"
         [ testList "scripts" scripts
           testList "code" code
+          testList "sessions" sessions
           testSequenced (testList "outputs" outputs)
           testSequencedGroup
               "lessons"
