@@ -174,7 +174,7 @@ let private interruptions =
       if not (OperatingSystem.IsWindows()) then
           inNewFolder "that gets a Ctrl-C ends with 130, and goes on later from its checkpoints" (fun folder ->
               let arguments =
-                  [ "--seeds"; "0,1"; "--env"; "Pendulum-v1"; "--steps"; "40k"; "--checkpoint-every"; "1000000" ]
+                  [ "--seeds"; "0,1"; "--env"; "Pendulum-v1"; "--steps"; "150k"; "--checkpoint-every"; "1000000" ]
                   @ [ "--score-episodes"; "2"; "--out"; "s"; "--jobs"; "2" ]
 
               use running = start folder ("sweep" :: arguments)
@@ -202,7 +202,7 @@ let private interruptions =
                     "--seed"
                     "1"
                     "--steps"
-                    "40k"
+                    "150k"
                     "--no-report"
                     "--out"
                     "alone" ]
