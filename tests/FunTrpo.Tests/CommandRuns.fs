@@ -37,7 +37,8 @@ let private startProgram folder (name: string) (arguments: string list) variable
 
     Process.Start start
 
-let private ended (running: Process) =
+/// Waits until a process has ended, and reads what it says. A process whose output is not read waits once the pipe is full (64 kB).
+let ended (running: Process) =
     let output = running.StandardOutput.ReadToEndAsync()
     let errors = running.StandardError.ReadToEndAsync()
     running.WaitForExit()

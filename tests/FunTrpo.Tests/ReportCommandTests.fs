@@ -103,8 +103,7 @@ let private written =
                   Threading.Thread.Sleep 20
 
               shell $"kill -INT {running.Id}" [] |> succeeded |> ignore
-              running.WaitForExit()
-              Expect.equal running.ExitCode 130 "exit code"
+              Expect.equal (ended running).Code 130 "exit code"
               expectAllIterations folder) ]
 
 /// The command in a folder of its own, with Plotly.NET replaced by a file that cannot be loaded.

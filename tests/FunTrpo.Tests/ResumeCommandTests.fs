@@ -98,8 +98,7 @@ let private interruptions =
               // The last checkpoint is that of the signal: there is no other one after the first.
               use running = startAndWait folder "stopped" (train "1000000" "stopped")
               shell $"kill -TERM {running.Id}" [] |> succeeded "kill" |> ignore
-              running.WaitForExit()
-              Expect.equal running.ExitCode 130 "exit code"
+              Expect.equal (ended running).Code 130 "exit code"
               let resumed = funtrpo folder [ "resume"; "stopped" ] |> succeeded "resume"
               Expect.stringContains resumed.Output "goes on after iteration" "what it says"
               expectSameRun folder "once" "stopped") ]
