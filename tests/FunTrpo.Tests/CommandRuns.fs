@@ -37,11 +37,18 @@ let private startProgram folder (name: string) (arguments: string list) variable
 
     Process.Start start
 
-/// Waits until a process has ended, and reads what it says. A process whose output is not read waits once the pipe is full (64 kB).
+/// No process of a test takes longer.
+let private longest = TimeSpan.FromMinutes 10.0
+
+/// Waits until a process has ended, and reads what it says: a process whose output is not read waits once the pipe is full (64 kB). A process
+/// that does not end, such as one that was started where interrupts are ignored, is killed, and the test fails.
 let ended (running: Process) =
     let output = running.StandardOutput.ReadToEndAsync()
     let errors = running.StandardError.ReadToEndAsync()
-    running.WaitForExit()
+
+    if not (running.WaitForExit longest) then
+        running.Kill true
+        failtest $"the process had not ended after {longest}"
 
     { Code = running.ExitCode; Output = output.Result; Errors = errors.Result }
 
