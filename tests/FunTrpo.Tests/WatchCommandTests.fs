@@ -308,10 +308,6 @@ let private follows =
                             "--out"
                             "run" ]
 
-                  // A process whose output is not read waits once the pipe is full.
-                  running.OutputDataReceived.Add ignore
-                  running.BeginOutputReadLine()
-
                   try
                       do!
                           withPage options (fun page ->
