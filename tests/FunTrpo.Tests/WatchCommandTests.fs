@@ -343,15 +343,7 @@ let private follows =
                                   do! (if name.EndsWith "dark" then isDark page else isLight page)
                                   do! picture $"watch-run-{name}" page
                                   // The policy of now.
-                                  let! episode = page.GetAttributeAsync("#picture", "aria-label")
                                   do! page.ClickAsync "text=Play the current policy"
-
-                                  let! _ =
-                                      page.WaitForFunctionAsync(
-                                          "before => document.getElementById('picture').getAttribute('aria-label') !== before",
-                                          episode
-                                      )
-
                                   do! moves page
                                   interrupt running
 
