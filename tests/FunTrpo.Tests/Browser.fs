@@ -60,6 +60,18 @@ let withPage (options: BrowserNewPageOptions) (body: IPage -> Task) : Task =
             Expect.equal (List.ofSeq errors) [] "errors of the page"
     }
 
+/// The number of drawn traces of each chart.
+let tracesOf (page: IPage) =
+    page.EvaluateAsync<int[]>
+        "() => [...document.querySelectorAll('.chart')].map(chart => chart.querySelectorAll('.scatterlayer .trace').length)"
+
+/// Nothing may be wider than the window.
+let expectFits (page: IPage) =
+    task {
+        let! overflow = page.EvaluateAsync<int> "() => document.documentElement.scrollWidth - innerWidth"
+        Expect.isLessThanOrEqual overflow 0 "wider than the window"
+    }
+
 let private types =
     Map
         [ ".html", "text/html"

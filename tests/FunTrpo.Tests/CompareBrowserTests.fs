@@ -24,10 +24,7 @@ let private swept =
 
 let private isUsable (page: IPage) =
     task {
-        let! charts =
-            page.EvaluateAsync<int[]>
-                "() => [...document.querySelectorAll('.chart')].map(chart => chart.querySelectorAll('.scatterlayer .trace').length)"
-
+        let! charts = tracesOf page
         Expect.hasLength charts 5 "charts"
         Expect.all charts (fun traces -> traces > 1) "traces"
         let! errorBars = page.EvaluateAsync<int> "() => document.querySelectorAll('.errorbar').length"
@@ -42,8 +39,7 @@ let private isUsable (page: IPage) =
         Expect.equal unnamed 0 "what has no name"
         let! heads = page.EvaluateAsync<int> "() => document.querySelectorAll('tbody th[scope=row]').length"
         Expect.equal heads (6 + 3 + 6 + 24) "heads of rows"
-        let! overflow = page.EvaluateAsync<int> "() => document.documentElement.scrollWidth - innerWidth"
-        Expect.isLessThanOrEqual overflow 0 "wider than the window"
+        do! expectFits page
 
         let! colours =
             page.EvaluateAsync<string[]>

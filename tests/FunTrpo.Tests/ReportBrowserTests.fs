@@ -115,10 +115,7 @@ let private isControlled (page: IPage) =
 
 let private areDrawn (page: IPage) =
     task {
-        let! charts =
-            page.EvaluateAsync<int[]>
-                "() => [...document.querySelectorAll('.chart')].map(chart => chart.querySelectorAll('.scatterlayer .trace').length)"
-
+        let! charts = tracesOf page
         Expect.hasLength charts 8 "charts"
         Expect.all charts (fun traces -> traces > 0) "traces"
 
@@ -130,8 +127,7 @@ let private areDrawn (page: IPage) =
 
         let! label = page.GetAttributeAsync(".chart", "aria-label")
         Expect.stringContains label "at last" "the numbers in words"
-        let! overflow = page.EvaluateAsync<int> "() => document.documentElement.scrollWidth - innerWidth"
-        Expect.isLessThanOrEqual overflow 0 "wider than the window"
+        do! expectFits page
         let! changed = page.EvaluateAsync<string> "() => document.querySelector('tr.changed').textContent"
         Expect.stringStarts changed "delta0.020.01" "the changed setting"
     }
@@ -219,8 +215,7 @@ let private hostile =
                 Expect.isTrue isHidden "the player"
                 let! why = page.TextContentAsync "#policy-text"
                 Expect.stringContains why "does not draw its states" "why"
-                let! overflow = page.EvaluateAsync<int> "() => document.documentElement.scrollWidth - innerWidth"
-                Expect.isLessThanOrEqual overflow 0 "wider than the window"
+                do! expectFits page
             }))
 
 let private warnings =

@@ -221,16 +221,13 @@ let private refused =
 
 // ---- In a browser ----
 
-let private overflow (page: IPage) = page.EvaluateAsync<int> "() => document.documentElement.scrollWidth - innerWidth"
-
 let private unnamed (page: IPage) =
     page.EvaluateAsync<string[]>
         "() => [...document.querySelectorAll('a, button, input, select, canvas, svg.sparkline, .chart')].filter(e => e.offsetParent !== null || e.matches('svg')).filter(e => !(e.getAttribute('aria-label') || e.labels?.[0]?.textContent.trim() || e.textContent.trim())).map(e => e.outerHTML)"
 
 let private expectReadable (page: IPage) =
     task {
-        let! overflow = overflow page
-        Expect.isLessThanOrEqual overflow 0 "wider than the window"
+        do! expectFits page
         let! unnamed = unnamed page
         Expect.isEmpty unnamed "what has no name"
     }
@@ -308,6 +305,10 @@ let private follows =
                             "--out"
                             "run" ]
 
+                  // A process whose output is not read waits once the pipe is full.
+                  running.OutputDataReceived.Add ignore
+                  running.BeginOutputReadLine()
+
                   try
                       do!
                           withPage options (fun page ->
@@ -343,7 +344,15 @@ let private follows =
                                   do! (if name.EndsWith "dark" then isDark page else isLight page)
                                   do! picture $"watch-run-{name}" page
                                   // The policy of now.
-                                  do! page.ClickAsync "text=Play the current policy"
+                                  let! episode = page.GetAttributeAsync("#picture", "aria-label")
+
+                                  // The run saves its policy once a second, so the first clicks may play the same one.
+                                  let! _ =
+                                      page.WaitForFunctionAsync(
+                                          "before => { [...document.querySelectorAll('button')].find(button => button.textContent === 'Play the current policy').click(); return document.getElementById('picture').getAttribute('aria-label') !== before; }",
+                                          episode
+                                      )
+
                                   do! moves page
                                   interrupt running
 
