@@ -443,7 +443,8 @@ let compare (commit: string) =
 
         Regex.Match(File.ReadAllText(Path.Combine(out, "summary.json")), "parametersSha256\": \"(\\w+)").Groups[1].Value
 
-    let _, list = capture (at (Path.Combine("bin", executable "funtrpo"))) [ "list" ]
+    // The environments of the earlier commit: later ones have nothing to be compared with.
+    let _, list = capture (Path.Combine(earlier, "bin", executable "funtrpo")) [ "list" ]
 
     let differing =
         [ for found in Regex.Matches(list, @"(?m)^\w\S*$") do
