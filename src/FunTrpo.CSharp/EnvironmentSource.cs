@@ -1,7 +1,7 @@
 using System;
 using System.Linq;
 using FunTrpo.Environments;
-using Microsoft.FSharp.Core;
+using Microsoft.FSharp.Collections;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
@@ -67,6 +67,36 @@ internal abstract record EnvironmentSource(string Id)
 
     public abstract TResult Open<TResult>(IOpenedEnvironment<TResult> use);
 
+    /// <summary>Returns the registered environment of this name.</summary>
+    /// <exception cref="ArgumentException">There is none.</exception>
+    public static Registered Find(FSharpList<Registered> known, string id)
+    {
+        ArgumentNullException.ThrowIfNull(id);
+        return known.FirstOrDefault(registered => registered.Id == id)
+            ?? throw new ArgumentException(
+                $"{nameof(id)} = {id} is not allowed: {Registry.mustBeOneOf(known, id)}",
+                nameof(id)
+            );
+    }
+
+    /// <summary>Returns the tuned options of a registered environment.</summary>
+    protected static TrainingOptions PresetOf(Registered registered) =>
+        new(registered.Preset) { TotalSteps = registered.Steps };
+
+    /// <summary>Returns the environment that <paramref name="make"/> makes, whose exception becomes one of this environment.</summary>
+    /// <exception cref="EnvironmentException">It could not be made.</exception>
+    protected T Made<T>(Func<T> make)
+    {
+        try
+        {
+            return make();
+        }
+        catch (Exception error)
+        {
+            throw new EnvironmentException($"{Id} could not be made: {error.Message}", Id, 0, 0, inner: error);
+        }
+    }
+
     /// <summary>Applies the function to the environment, with its episodes truncated after <paramref name="limit"/> steps.</summary>
     protected static TResult WithLimit<TState, TResult>(
         IOpenedEnvironment<TResult> use,
@@ -82,18 +112,9 @@ internal abstract record EnvironmentSource(string Id)
 /// <summary>An environment of the library.</summary>
 internal sealed record LibraryEnvironment(Registered Registered) : EnvironmentSource(Registered.Id)
 {
-    public override TrainingOptions Preset => new(Registered.Preset) { TotalSteps = Registered.Steps };
+    public override TrainingOptions Preset => PresetOf(Registered);
 
-    public static LibraryEnvironment Find(string id)
-    {
-        ArgumentNullException.ThrowIfNull(id);
-        return OptionModule.ToObj(Registry.tryFind(id)) is { } registered
-            ? new(registered)
-            : throw new ArgumentException(
-                $"{nameof(id)} = {id} is not allowed: {Registry.mustBeOneOf(Registry.all, id)}",
-                nameof(id)
-            );
-    }
+    public static LibraryEnvironment Find(string id) => new(Find(Registry.all, id));
 
     public override TResult Open<TResult>(IOpenedEnvironment<TResult> use) =>
         Registered.Use(new Opened<TResult>(use, Limit));
@@ -113,16 +134,9 @@ internal sealed record FactoryOfEnvironments(string? Name, Type Type, Func<IEnvi
 
     public override TResult Open<TResult>(IOpenedEnvironment<TResult> use)
     {
-        Core.SimulatorEnvironment environment;
-        try
-        {
-            environment = new(SimulatorOf.Factory(Make, Name, Disposes));
-        }
-        catch (Exception error)
-        {
-            throw new EnvironmentException($"{Id} could not be made: {error.Message}", Id, 0, 0, inner: error);
-        }
-
+        Core.SimulatorEnvironment environment = Made(() =>
+            new Core.SimulatorEnvironment(SimulatorOf.Factory(Make, Name, Disposes))
+        );
         return WithLimit(use, Limit, environment, ((IDisposable)environment).Dispose);
     }
 }

@@ -40,13 +40,6 @@ module LiveModel =
           Refused = 0
           Evaluation = None }
 
-    let private isRefused (report: Report) =
-        match report.Improvement.Outcome with
-        | Moved _ -> false
-        | NoGradient
-        | NoCurvature
-        | LineSearchFailed _ -> true
-
     let private kl (report: Report) =
         let nats = report.Improvement.Comparison.MeanKl
         if Double.IsInfinity report.Delta then nats else nats / report.Delta
@@ -57,7 +50,7 @@ module LiveModel =
             Latest = Some report
             Returns = Series.add (defaultArg report.MeanReturn nan) model.Returns
             Kls = Series.add (kl report) model.Kls
-            Refused = model.Refused + (if isRefused report then 1 else 0) }
+            Refused = model.Refused + (if report.Improvement.Outcome.IsMoved then 0 else 1) }
 
     /// The model after an evaluation.
     let addEvaluation evaluation isBest model = { model with Evaluation = Some(evaluation, isBest) }

@@ -57,9 +57,8 @@ let private settingsOf preset configuration =
             Value = field.Get configuration
             Preset = field.Get preset } ]
 
-/// The page of the run in a folder, without its episode. `verdict` says how the run stands. `preset` is the configuration that is tuned for the
-/// environment; that of the run, if it is not known. Faults: `Damaged` for a file that is missing or is none of a run.
-let page verdict (preset: Configuration option) folder =
+/// The page of the run in a folder without its episode, and the seed of the run.
+let private pageAndSeed verdict (preset: Configuration option) folder =
     let path name = Path.Combine(folder, name)
     let text name = RunFolder.tryText folder name |> Option.defaultValue ""
 
@@ -72,7 +71,7 @@ let page verdict (preset: Configuration option) folder =
         let! evaluations =
             EvaluationPoint.ofCsv (path RunFolder.evaluationsFile) (text RunFolder.evaluationsFile)
 
-        return
+        let page =
             { Environment = settings.Environment
               Verdict = verdict settings summary evaluations
               Facts = facts summary
@@ -80,7 +79,13 @@ let page verdict (preset: Configuration option) folder =
               Evaluations = evaluations
               Settings = settingsOf (preset |> Option.defaultValue configuration) configuration
               Episode = NotDrawn }
+
+        return page, summary.Seed
     }
+
+/// The page of the run in a folder, without its episode. `verdict` says how the run stands. `preset` is the configuration that is tuned for the
+/// environment; that of the run, if it is not known. Faults: `Damaged` for a file that is missing or is none of a run.
+let page verdict preset folder = pageAndSeed verdict preset folder |> Result.map fst
 
 /// An episode of the policy that a folder has now.
 let episode folder environment seed =
@@ -94,10 +99,9 @@ let private html solvedAt preset folder (environment: Environment<'State>) =
     let verdict (settings: RunFiles.Settings) summary _ = verdict (settings.StopAt |> Option.orElse solvedAt) summary
 
     result {
-        let! page = page verdict (Some preset) folder
-        let! summary = RunFiles.summary (Path.Combine(folder, RunFolder.summaryFile))
+        let! page, seed = pageAndSeed verdict (Some preset) folder
         let! saved = PolicyFile.load (Path.Combine(folder, RunFolder.policyFile))
-        return ReportPage.html { page with Episode = episodeOf environment saved.Actor summary.Seed }
+        return ReportPage.html { page with Episode = episodeOf environment saved.Actor seed }
     }
 
 /// Writes report.html into the folder of a run, and says where it is. Faults: `Damaged` for a file that is missing or is none of a run.

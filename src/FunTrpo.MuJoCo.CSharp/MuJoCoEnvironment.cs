@@ -35,7 +35,7 @@ public abstract class MuJoCoEnvironment : IPicturedEnvironment, IDisposable
         this.limit = limit;
         Model = Model.Load(modelFile);
         Simulation = new(Model);
-        ActionSpace = SpaceOfControls(Model);
+        ActionSpace = new(PhysicsTaskModule.actionSpace(Model));
     }
 
     /// <summary>The compiled model.</summary>
@@ -109,18 +109,4 @@ public abstract class MuJoCoEnvironment : IPicturedEnvironment, IDisposable
     protected virtual bool IsTerminated => false;
 
     private Space SpaceOfObservations() => Space.Box(Observe().Length, float.NegativeInfinity, float.PositiveInfinity);
-
-    private static Space SpaceOfControls(Model model)
-    {
-        float[] low = new float[model.Nu];
-        float[] high = new float[model.Nu];
-        for (int i = 0; i < model.Nu; i++)
-        {
-            bool isLimited = model.ActuatorCtrllimited[i] != 0;
-            low[i] = isLimited ? (float)model.ActuatorCtrlrange[2 * i] : float.NegativeInfinity;
-            high[i] = isLimited ? (float)model.ActuatorCtrlrange[(2 * i) + 1] : float.PositiveInfinity;
-        }
-
-        return Space.Box(low, high);
-    }
 }

@@ -19,43 +19,21 @@ public static class MuJoCoTasks
     /// <param name="id">The name of the task, one of <see cref="Ids"/>.</param>
     /// <exception cref="ArgumentException">There is no task of this name.</exception>
     /// <remarks>Training throws an <see cref="EnvironmentException"/> that says what to do if the engine is not installed.</remarks>
-    public static TrainingPlan For(string id)
-    {
-        ArgumentNullException.ThrowIfNull(id);
-        Registered? task = PhysicsTasks.all.FirstOrDefault(task => task.Id == id);
-        return task is null
-            ? throw new ArgumentException(
-                $"{nameof(id)} = {id} is not allowed: {Registry.mustBeOneOf(PhysicsTasks.all, id)}",
-                nameof(id)
-            )
-            : new(new TaskEnvironment(task));
-    }
+    public static TrainingPlan For(string id) =>
+        new(new TaskEnvironment((RegisteredTask)EnvironmentSource.Find(PhysicsTasks.all, id)));
 
     /// <summary>A task as the source of the environments of a training run, which frees them at its end.</summary>
-    private sealed record TaskEnvironment(Registered Registered) : EnvironmentSource(Registered.Id)
+    private sealed record TaskEnvironment(RegisteredTask Registered) : EnvironmentSource(Registered.Task.Id)
     {
-        public override TrainingOptions Preset => new(Registered.Preset) { TotalSteps = Registered.Steps };
+        public override TrainingOptions Preset => PresetOf(Registered);
 
         public override TResult Open<TResult>(IOpenedEnvironment<TResult> use)
         {
-            PhysicsTask task = PhysicsTasks.tasks.First(task => task.Id == Id);
-            PhysicsEnvironment environment;
-            try
-            {
-                environment = new(task);
-            }
-            catch (Exception error)
-            {
-                throw new EnvironmentException($"{Id} could not be made: {error.Message}", Id, 0, 0, inner: error);
-            }
-
+            PhysicsEnvironment environment = Made(() => new PhysicsEnvironment(Registered.Task));
             return WithLimit(
                 use,
                 Limit,
-                Core.Environment.withTimeLimit<PhysicsEnvironment, PhysicsState>(
-                    PhysicsTasks.limitOf(task),
-                    environment
-                ),
+                Core.Environment.withTimeLimit<PhysicsEnvironment, PhysicsState>(Registered.Limit, environment),
                 ((IDisposable)environment).Dispose
             );
         }

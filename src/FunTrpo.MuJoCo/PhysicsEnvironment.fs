@@ -7,7 +7,7 @@ open FunTrpo
 open FunTrpo.MuJoCo.Engine
 
 /// A simulation with what belongs to it. One thread uses it at a time.
-[<Sealed; AllowNullLiteral>]
+[<Sealed>]
 type private Worker(model: Model) =
     // fsharplint:disable-next-line RedundantNewKeyword
     let simulation = new Simulation(model)
@@ -88,17 +88,7 @@ type PhysicsEnvironment(task: PhysicsTask) =
 
     let observationSpace = Space.box observationWidth Double.NegativeInfinity Double.PositiveInfinity
 
-    let actionSpace =
-        let bound unlimited offset i =
-            if model.ActuatorCtrllimited[i] = 0uy then
-                unlimited
-            else
-                float32 model.ActuatorCtrlrange[2 * i + offset]
-
-        Box(
-            Vector.ofArray (Array.init model.Nu (bound Single.NegativeInfinity 0)),
-            Vector.ofArray (Array.init model.Nu (bound Single.PositiveInfinity 1))
-        )
+    let actionSpace = PhysicsTask.actionSpace model
 
     member _.Task = task
 

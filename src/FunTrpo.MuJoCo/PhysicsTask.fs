@@ -112,26 +112,45 @@ module PhysicsTask =
 
         sum
 
-    /// The sum of the squares of the action, as NumPy computes it from float32: in float32, and for eight numbers in pairs of pairs of pairs.
+    /// The sum of the squares of the action, as NumPy computes it from float32: in float32, and for eight numbers in pairs of pairs.
     let squaredAction (simulation: Simulation) =
-        let rec sum first count =
-            if count = 8 then
-                sum first 4 + sum (first + 4) 4
-            elif count = 4 && simulation.Ctrl.Length = 8 then
-                sum first 2 + sum (first + 2) 2
-            elif count = 0 then
-                0f
-            else
-                let last = float32 simulation.Ctrl[first + count - 1]
-                sum first (count - 1) + last * last
+        let square i =
+            let control = float32 simulation.Ctrl[i]
+            control * control
 
-        float (sum 0 simulation.Ctrl.Length)
+        let pair i = square i + square (i + 1)
 
-    /// Whether all numbers are finite.
-    let isFinite (numbers: Span<float>) =
-        let mutable isFinite = true
+        if simulation.Ctrl.Length = 8 then
+            float ((pair 0 + pair 2) + (pair 4 + pair 6))
+        else
+            let mutable sum = 0f
+
+            for i in 0 .. simulation.Ctrl.Length - 1 do
+                sum <- sum + square i
+
+            float sum
+
+    /// Whether it is so of all numbers.
+    let forAll (isSo: float -> bool) (numbers: Span<float>) =
+        let mutable areSo = true
 
         for number in numbers do
-            isFinite <- isFinite && Double.IsFinite number
+            areSo <- areSo && isSo number
 
-        isFinite
+        areSo
+
+    /// Whether all numbers are finite.
+    let isFinite numbers = forAll Double.IsFinite numbers
+
+    /// The controls of a model, with their bounds.
+    let internal actionSpace (model: Model) =
+        let bound unlimited offset i =
+            if model.ActuatorCtrllimited[i] = 0uy then
+                unlimited
+            else
+                float32 model.ActuatorCtrlrange[2 * i + offset]
+
+        Box(
+            Vector.ofArray (Array.init model.Nu (bound Single.NegativeInfinity 0)),
+            Vector.ofArray (Array.init model.Nu (bound Single.PositiveInfinity 1))
+        )

@@ -1,21 +1,23 @@
-/// The tasks of this library, with their presets.
-module FunTrpo.MuJoCo.PhysicsTasks
+namespace FunTrpo.MuJoCo
 
-open System
 open FunTrpo
 open FunTrpo.Environments
 
-/// The number of steps after which an episode is truncated.
-let limitOf (task: PhysicsTask) = if task.Id = Reacher.task.Id then 50 else 1000
-
-/// A task with its time limit and its preset. Each `Use` makes the environment, and frees it afterwards. Without the engine it throws an
+/// A task with its time limit and its tuning. Each `Use` makes the environment, and frees it afterwards. Without the engine it throws an
 /// `EnvironmentUnavailable` that says how to install it.
-let private register (task: PhysicsTask) steps solvedAt preset =
-    { new Registered with
+[<Sealed>]
+type RegisteredTask internal (task: PhysicsTask, limit: int, tuning: Tuning) =
+
+    member _.Task = task
+
+    /// The number of steps after which an episode is truncated.
+    member _.Limit = limit
+
+    interface Registered with
         member _.Id = task.Id
-        member _.Preset = preset
-        member _.Steps = steps
-        member _.SolvedAt = solvedAt
+        member _.Preset = tuning.Preset
+        member _.Steps = tuning.Steps
+        member _.SolvedAt = tuning.SolvedAt
 
         member _.Use environmentUse =
             use environment =
@@ -24,35 +26,32 @@ let private register (task: PhysicsTask) steps solvedAt preset =
                 with error ->
                     raise (EnvironmentUnavailable(task.Id, error))
 
-            environmentUse.With(Environment.withTimeLimit (limitOf task) environment) }
+            environmentUse.With(Environment.withTimeLimit limit environment)
 
-let private walking =
-    { Configuration.standard with
-        Environments = 4
-        Horizon = 512
-        CgIterations = 15
-        InitialLogSigma = -0.5 }
+/// The tasks of this library, with their time limits and presets.
+module PhysicsTasks =
 
-/// The nine tasks without their time limits and presets.
-let tasks =
-    [ InvertedPendulum.task
-      InvertedDoublePendulum.task
-      Reacher.task
-      Swimmer.task
-      Hopper.task
-      Walker2d.task
-      HalfCheetah.task
-      Ant.task
-      Humanoid.task ]
+    let private walking =
+        { Configuration.standard with
+            Environments = 4
+            Horizon = 512
+            CgIterations = 15
+            InitialLogSigma = -0.5 }
 
-/// The nine tasks with their time limits and presets.
-let all =
-    [ register InvertedPendulum.task 100_000L (Some 950.0) walking
-      register InvertedDoublePendulum.task 100_000L (Some 9100.0) walking
-      register Reacher.task 1_000_000L (Some -3.75) walking
-      register Swimmer.task 1_000_000L (Some 360.0) walking
-      register Hopper.task 1_000_000L (Some 3800.0) walking
-      register Walker2d.task 1_000_000L None walking
-      register HalfCheetah.task 1_000_000L (Some 4800.0) { walking with InitialLogSigma = -1.0 }
-      register Ant.task 1_000_000L (Some 6000.0) walking
-      register Humanoid.task 1_000_000L None walking ]
+    let private register task limit steps solvedAt preset =
+        RegisteredTask(task, limit, { Preset = preset; Steps = steps; SolvedAt = solvedAt })
+
+    /// The nine tasks.
+    let tasks =
+        [ register InvertedPendulum.task 1000 100_000L (Some 950.0) walking
+          register InvertedDoublePendulum.task 1000 100_000L (Some 9100.0) walking
+          register Reacher.task 50 1_000_000L (Some -3.75) walking
+          register Swimmer.task 1000 1_000_000L (Some 360.0) walking
+          register Hopper.task 1000 1_000_000L (Some 3800.0) walking
+          register Walker2d.task 1000 1_000_000L None walking
+          register HalfCheetah.task 1000 1_000_000L (Some 4800.0) { walking with InitialLogSigma = -1.0 }
+          register Ant.task 1000 1_000_000L (Some 6000.0) walking
+          register Humanoid.task 1000 1_000_000L None walking ]
+
+    /// The nine tasks as environments by their names.
+    let all = tasks |> List.map (fun task -> task :> Registered)

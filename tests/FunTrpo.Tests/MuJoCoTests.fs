@@ -164,7 +164,8 @@ let private models =
 
 // ---- Episodes ----
 
-let private taskOf id = PhysicsTasks.tasks |> List.find (fun task -> task.Id = id)
+let private tasks = PhysicsTasks.tasks |> List.map _.Task
+let private taskOf id = tasks |> List.find (fun task -> task.Id = id)
 
 let private expectState (state: PhysicsState) recorded what =
     let qpos, qvel = numbers "qpos" recorded, numbers "qvel" recorded
@@ -226,10 +227,7 @@ let private episode (environment: Environment<PhysicsState>) seed length =
     Array.ofList transitions
 
 let private cases =
-    Gen.zip3
-        (Gen.elements PhysicsTasks.tasks)
-        (Gen.choose (0, 10_000) |> Gen.map int64)
-        (Gen.listOfLength 20 (Gen.choose (0, 14)))
+    Gen.zip3 (Gen.elements tasks) (Gen.choose (0, 10_000) |> Gen.map int64) (Gen.listOfLength 20 (Gen.choose (0, 14)))
 
 let private engineProperty count name cases holds =
     propertyOf count name cases (fun case ->
@@ -267,7 +265,7 @@ let private states =
           Expect.throwsT<ArgumentException> (fun () -> codec.Decode cut |> ignore) "too short")
 
       engineTest "allocate only themselves" (fun () ->
-          for task in PhysicsTasks.tasks do
+          for task in tasks do
               use environment = new PhysicsEnvironment(task)
               let environment: Environment<PhysicsState> = environment
               let mutable state = environment.Reset key
@@ -438,7 +436,7 @@ let private own =
 
 let private pictures =
     [ engineTest "show all nine tasks in a frame that stays, and they move" (fun () ->
-          for task in PhysicsTasks.tasks do
+          for task in tasks do
               use environment = new PhysicsEnvironment(task)
               let transitions = episode environment 2L 20L
 

@@ -10,19 +10,15 @@ let internal observe (simulation: Simulation) (row: Row) =
 
 let internal reward (step: PhysicsStep) = step.Rate + 1.0 - 1e-3 * PhysicsTask.squaredAction step.Simulation
 
-let private areWithin limit (numbers: System.Span<float>) =
-    let mutable areWithin = true
-
-    for number in numbers do
-        areWithin <- areWithin && abs number < limit
-
-    areWithin
-
 /// It stands, nearly upright.
 let private isHealthy (simulation: Simulation) =
     let q = simulation.Qpos
+    let isWithin100 number = abs number < 100.0
 
-    q[1] > 0.7 && abs q[2] < 0.2 && areWithin 100.0 (q.Slice 2) && areWithin 100.0 simulation.Qvel
+    q[1] > 0.7
+    && abs q[2] < 0.2
+    && PhysicsTask.forAll isWithin100 (q.Slice 2)
+    && PhysicsTask.forAll isWithin100 simulation.Qvel
 
 let task =
     { PhysicsTask.ofModel "Hopper-v4" (PhysicsTask.embedded "hopper.xml") with
