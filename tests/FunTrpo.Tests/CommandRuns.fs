@@ -6,6 +6,7 @@ open System.Diagnostics
 open System.Globalization
 open System.IO
 open System.Text.Json.Nodes
+open System.Threading
 open Expecto
 open FunTrpo
 open FunTrpo.Tests.Generators
@@ -75,6 +76,20 @@ let commandLine = $"'{host}' '{program}'"
 let shell line variables =
     use running = startProgram (Path.GetTempPath()) "/bin/sh" [ "-c"; line ] variables
     ended running
+
+/// `funtrpo …` where no file may grow beyond this many blocks of 512 bytes: a write there is cut short, as on a full disk.
+let funtrpoWithin blocks arguments =
+    shell $"trap '' XFSZ; ulimit -f {blocks}; exec {commandLine} {arguments}" [ "DOTNET_EnableWriteXorExecute", "0" ]
+
+/// Waits until it is so. If it is not so after a minute, the test fails.
+let waitFor what (isSo: unit -> bool) =
+    let clock = Stopwatch.StartNew()
+
+    while not (isSo ()) do
+        if clock.Elapsed > TimeSpan.FromMinutes 1.0 then
+            failtest $"{what} did not come"
+
+        Thread.Sleep 2
 
 let json path = JsonNode.Parse(File.ReadAllText path).AsObject()
 

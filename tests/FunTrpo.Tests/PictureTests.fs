@@ -141,22 +141,23 @@ let private truths =
 
 /// The walk of the tests of replay points, which draws a circle where it is, and counts its steps.
 type private DrawnWalk(steps: int ref) =
+    let walk: Simulator = new Walk(ignore)
     let mutable place = 0f
 
     interface PicturedSimulator with
-        member _.Id = "Walk"
-        member _.ObservationSpace = Space.box 1 -100.0 100.0
-        member _.ActionSpace = Space.box 1 -9.0 9.0
+        member _.Id = walk.Id
+        member _.ObservationSpace = walk.ObservationSpace
+        member _.ActionSpace = walk.ActionSpace
 
         member _.Reset(seed, observation) =
-            place <- walked seed []
-            observation[0] <- place
+            walk.Reset(seed, observation)
+            place <- observation[0]
 
         member _.Step(action, observation) =
             steps.Value <- steps.Value + 1
-            place <- float32 (sin (2.0 * float place)) + action[0]
-            observation[0] <- place
-            { Reward = 0.0; Terminated = (action[0] = 9f); Truncated = false }
+            let result = walk.Step(action, observation)
+            place <- observation[0]
+            result
 
         member _.Picture() =
             let circle = Shape.Circle(struct (float place, 0.0), 1.0, Colour.Body)

@@ -2,7 +2,6 @@
 module FunTrpo.Tests.ReportCommandTests
 
 open System
-open System.Diagnostics
 open System.IO
 open Expecto
 open FunTrpo
@@ -95,13 +94,9 @@ let private written =
       if not (OperatingSystem.IsWindows()) then
           inNewFolder "is left by a run that is interrupted" (fun folder ->
               use running = start folder [ "train"; "--env"; "Pendulum-v1"; "--steps"; "1e9"; "--out"; "run" ]
-              let clock = Stopwatch.StartNew()
               let progress = Path.Combine(folder, "run", "progress.csv")
               let isBegun () = File.Exists progress && (File.ReadAllLines progress).Length > 2
-
-              while not (isBegun ()) && clock.Elapsed < TimeSpan.FromMinutes 1.0 do
-                  Threading.Thread.Sleep 20
-
+              waitFor "progress" isBegun
               shell $"kill -INT {running.Id}" [] |> succeeded |> ignore
               Expect.equal (ended running).Code 130 "exit code"
               expectAllIterations folder) ]

@@ -4,7 +4,6 @@ module FunTrpo.Tests.ResumeCommandTests
 open System
 open System.Diagnostics
 open System.IO
-open System.Threading
 open Expecto
 open FunTrpo
 open FunTrpo.Tests.CommandRuns
@@ -39,19 +38,10 @@ let private succeeded what (ended: Ended) =
     Expect.equal ended.Code 0 $"{what}: {ended.Errors}"
     ended
 
-let private waitFor path =
-    let clock = Stopwatch.StartNew()
-
-    while not (File.Exists path) do
-        if clock.Elapsed > TimeSpan.FromMinutes 1.0 then
-            failtest $"{path} was not made"
-
-        Thread.Sleep 5
-
 /// Starts the command, and returns when the run has a checkpoint of some iteration.
 let private startAndWait folder out arguments =
     let running = start folder arguments
-    waitFor (Path.Combine(folder, out, "checkpoint"))
+    waitFor "a checkpoint" (fun () -> File.Exists(Path.Combine(folder, out, "checkpoint")))
     running
 
 let private kill (running: Process) =

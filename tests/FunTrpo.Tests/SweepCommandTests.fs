@@ -2,10 +2,8 @@
 module FunTrpo.Tests.SweepCommandTests
 
 open System
-open System.Diagnostics
 open System.IO
 open System.Text.RegularExpressions
-open System.Threading
 open Expecto
 open FunTrpo
 open FunTrpo.Cli
@@ -112,15 +110,6 @@ let private runs =
           Expect.isLessThan (int64 row["steps"]) 20_000L "early"
           Expect.equal row["folder"] "CartPole-v1/seed-0" "without a grid, no folder for it") ]
 
-let private waitFor (condition: unit -> bool) what =
-    let clock = Stopwatch.StartNew()
-
-    while not (condition ()) do
-        if clock.Elapsed > TimeSpan.FromMinutes 1.0 then
-            failtest what
-
-        Thread.Sleep 2
-
 let private scoreCount folder =
     if Directory.Exists folder then
         Directory.GetFiles(folder, "score.json", SearchOption.AllDirectories).Length
@@ -148,7 +137,7 @@ let private interruptions =
                   let before = scoreCount path
                   use running = start folder ("sweep" :: arguments)
                   // Killed while some runs are finished, and others are not.
-                  waitFor (fun () -> running.HasExited || scoreCount path > before) "a run is finished"
+                  waitFor "the end of a run" (fun () -> running.HasExited || scoreCount path > before)
 
                   if running.WaitForExit(random.Next(0, 150)) then
                       isOver <- true
@@ -180,7 +169,7 @@ let private interruptions =
               use running = start folder ("sweep" :: arguments)
               let progress seed = Path.Combine(folder, "s", "Pendulum-v1", $"seed-{seed}", "progress.csv")
               let isBegun seed = File.Exists(progress seed) && (File.ReadAllLines(progress seed)).Length > 2
-              waitFor (fun () -> running.HasExited || isBegun 0) "the first run begins"
+              waitFor "the first run" (fun () -> running.HasExited || isBegun 0)
               shell $"kill -INT {running.Id}" [] |> succeeded |> ignore
               let output = running.StandardOutput.ReadToEnd()
               running.WaitForExit()
@@ -261,7 +250,7 @@ let private interruptions =
           use running = start folder ("sweep" :: long)
 
           try
-              waitFor (fun () -> File.Exists(Path.Combine(folder, "s", "sweep.json"))) "the sweep begins"
+              waitFor "the sweep" (fun () -> File.Exists(Path.Combine(folder, "s", "sweep.json")))
               let refused = sweep folder long
               Expect.equal refused.Code 2 "exit code"
               Expect.stringContains refused.Errors $"process {running.Id}" "which process"

@@ -2,7 +2,6 @@
 module FunTrpo.Tests.TerminalTests
 
 open System
-open System.Diagnostics
 open System.IO
 open System.Text.RegularExpressions
 open System.Threading
@@ -121,12 +120,7 @@ let private resumed =
 /// Waits until a run writes its progress.
 let private waitForProgress folder =
     let progress = Path.Combine(folder, "run", "progress.csv")
-    let clock = Stopwatch.StartNew()
-
-    while not (File.Exists progress && (File.ReadAllLines progress).Length > 30)
-          && clock.Elapsed < TimeSpan.FromMinutes 1.0 do
-        Thread.Sleep 20
-
+    waitFor "progress" (fun () -> File.Exists progress && (File.ReadAllLines progress).Length > 30)
     Thread.Sleep 300 // for some frames
 
 let private signal (name: string) folder =
