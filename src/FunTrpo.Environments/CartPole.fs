@@ -119,4 +119,7 @@ type private Untimed =
     interface PicturedEnvironment<State> with
         member _.Picture state = Some(picture state)
 
+/// The environment without its time limit, for tasks that are made of it.
+let internal untimed: Environment<State> = Untimed()
+
 let environment = Untimed() |> Environment.withTimeLimit 500
