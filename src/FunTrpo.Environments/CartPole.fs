@@ -67,7 +67,7 @@ let private observationSpace =
                float32 (2.0 * angleLimit)
                Single.PositiveInfinity |]
 
-    Box(Vector.map (~-) high, high)
+    Space.between (Vector.map (~-) high) high
 
 let private actionSpace = Discrete 2
 

@@ -49,7 +49,7 @@ let cost (torque: float) state =
 
 let private observationSpace =
     let high = Vector.ofArray [| 1f; 1f; float32 velocityLimit |]
-    Box(Vector.map (~-) high, high)
+    Space.between (Vector.map (~-) high) high
 
 let private actionSpace = Space.box 1 -torqueLimit torqueLimit
 
