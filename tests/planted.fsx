@@ -566,7 +566,22 @@ let all =
           core
               [ "parallel work"; "surrogate and Fisher" ]
               "Parallel.fs"
-              [ slip "a last and shorter block is left out" "(total + size - 1) / size" "max 1 (total / size)" ]
+              [ slip "a last and shorter block is left out" "(total + size - 1) / size" "max 1 (total / size)"
+                slip
+                    "no more pieces wait than there are processors"
+                    "(max 1 (min threads count) - 1)"
+                    "(effective (min threads count) - 1)" ]
+          core
+              [ "In flight" ]
+              "InFlight.fs"
+              [ slip
+                    "an environment that waits is stepped on the computing threads"
+                    "| Some inFlight -> Parallel.mapWaiting inFlight count f"
+                    "| Some _ -> Parallel.map threads count f" ]
+          core
+              [ "In flight" ]
+              "Vine.fs"
+              [ slip "branches wait one after another" "InFlight.ofEnvironment inner }" "None }" ]
           core
               [ "Space"; "Environments" ]
               "Space.fs"

@@ -2,6 +2,7 @@ using System;
 using System.Linq;
 using FunTrpo.Environments;
 using Microsoft.FSharp.Collections;
+using Microsoft.FSharp.Core;
 using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
@@ -63,6 +64,9 @@ internal abstract record EnvironmentSource(string Id)
     /// <summary>The steps after which an episode is truncated; null if only the environment itself truncates.</summary>
     public int? Limit { get; init; }
 
+    /// <summary>The number of steps that are waited for at the same time; null if environments compute.</summary>
+    public int? InFlight { get; init; }
+
     public abstract TrainingOptions Preset { get; }
 
     public abstract TResult Open<TResult>(IOpenedEnvironment<TResult> use);
@@ -97,16 +101,21 @@ internal abstract record EnvironmentSource(string Id)
         }
     }
 
-    /// <summary>Applies the function to the environment, with its episodes truncated after <paramref name="limit"/> steps.</summary>
-    protected static TResult WithLimit<TState, TResult>(
+    /// <summary>Applies the function to the environment, with the limit of its episodes and the number of steps in flight.</summary>
+    protected TResult WithLimits<TState, TResult>(
         IOpenedEnvironment<TResult> use,
-        int? limit,
         Core.Environment<TState> environment,
         Action release
-    ) =>
-        limit is int steps
-            ? use.With(Core.Environment.withTimeLimit<Core.Environment<TState>, TState>(steps, environment), release)
-            : use.With(environment, release);
+    )
+    {
+        FSharpOption<int>? inFlight = OptionModule.OfNullable(InFlight);
+        return Limit is int steps
+            ? WaitingFor(Core.Environment.withTimeLimit<Core.Environment<TState>, TState>(steps, environment))
+            : WaitingFor(environment);
+
+        TResult WaitingFor<T>(Core.Environment<T> limited) =>
+            use.With(Core.Environment.inFlight(inFlight, limited), release);
+    }
 }
 
 /// <summary>An environment of the library.</summary>
@@ -117,12 +126,13 @@ internal sealed record LibraryEnvironment(Registered Registered) : EnvironmentSo
     public static LibraryEnvironment Find(string id) => new(Find(Registry.all, id));
 
     public override TResult Open<TResult>(IOpenedEnvironment<TResult> use) =>
-        Registered.Use(new Opened<TResult>(use, Limit));
+        Registered.Use(new Opened<TResult>(use, this));
 
-    private sealed record Opened<TResult>(IOpenedEnvironment<TResult> Use, int? Limit) : EnvironmentUse<TResult>
+    private sealed record Opened<TResult>(IOpenedEnvironment<TResult> Use, LibraryEnvironment Source)
+        : EnvironmentUse<TResult>
     {
         public TResult With<TState>(Core.Environment<TState> environment) =>
-            WithLimit(Use, Limit, environment, () => { });
+            Source.WithLimits(Use, environment, () => { });
     }
 }
 
@@ -137,6 +147,6 @@ internal sealed record FactoryOfEnvironments(string? Name, Type Type, Func<IEnvi
         Core.SimulatorEnvironment environment = Made(() =>
             new Core.SimulatorEnvironment(SimulatorOf.Factory(Make, Name, Disposes))
         );
-        return WithLimit(use, Limit, environment, ((IDisposable)environment).Dispose);
+        return WithLimits(use, environment, ((IDisposable)environment).Dispose);
     }
 }

@@ -67,7 +67,7 @@ public sealed class TrainingPlan
         public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(30);
     }
 
-    private EnvironmentSource Source => parts.Source;
+    private EnvironmentSource Source => parts.Source with { InFlight = Options.InFlight };
 
     /// <summary>The options of training.</summary>
     public TrainingOptions Options => parts.Options;

@@ -198,7 +198,10 @@ internal sealed class TrainingState<T>(
         Core.Configuration configuration = changed.Validated();
         return new TrainingState<T>(
             changed,
-            Setup.change(changed.Threads, configuration, setup).OrThrow(),
+            Setup.inFlight(
+                OptionModule.OfNullable(changed.InFlight),
+                Setup.change(changed.Threads, configuration, setup).OrThrow()
+            ),
             changed.Seed == Options.Seed ? state : Core.TrainingState.reseed(changed.Seed, state),
             release
         );

@@ -48,6 +48,17 @@ let parseSeed = Arguments.integer "--seed" Int64.MinValue Int64.MaxValue
 
 let parseThreads text = Arguments.integer "--threads" 1L 1024L text |> Result.map int
 
+let inFlightOption () =
+    optional
+        "--in-flight"
+        "How many environments are stepped at the same time, if they mostly wait, such as for another process; the results do not depend on it [default: as many as threads work]"
+
+/// The number of environments in flight, or none.
+let parseInFlight parsed option =
+    tryGet parsed option
+    |> checkedOption (Arguments.integer "--in-flight" 1L 1024L)
+    |> Result.map (Option.map int)
+
 let noReportOption () = Option<bool>("--no-report", Description = "Write no report.html at the end")
 
 let plainOption () =

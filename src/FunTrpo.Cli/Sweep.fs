@@ -81,11 +81,12 @@ let private complete interruption plan run (environment: Environment<'State>) =
     | _ -> Failed(reasonIn errors)
 
 /// Carries out a run. No exception leaves: the other runs of the sweep go on.
-let private carryOut interruption plan run =
+let private carryOut interruption inFlight plan run =
     try
         run.Chosen.Registered.Use
             { new EnvironmentUse<Outcome> with
-                member _.With environment = complete interruption plan run environment }
+                member _.With environment =
+                    environment |> Environment.inFlight inFlight |> complete interruption plan run }
     with error ->
         Failed(Fault.printable error.Message)
 
@@ -113,8 +114,8 @@ let private duration (time: TimeSpan) =
     elif time.TotalMinutes >= 1.0 then $"{time.Minutes} min {time.Seconds} s"
     else $"{int (ceil time.TotalSeconds)} s"
 
-/// Carries out the runs that have not reached their end, so many at a time, and prints a line for each. Returns all runs with how they stand.
-let carryOutAll (interruption: Interruption) jobs plan (runs: (SweepRun * Outcome) list) (output: TextWriter) =
+/// Carries out the runs that have not reached their end, `jobs` at a time and each with so many environments in flight, and prints a line for each. Returns all runs with how they stand.
+let carryOutAll (interruption: Interruption) jobs inFlight plan (runs: (SweepRun * Outcome) list) (output: TextWriter) =
     let todo =
         [| for run, outcome in runs do
                if outcome = Unfinished then
@@ -133,7 +134,8 @@ let carryOutAll (interruption: Interruption) jobs plan (runs: (SweepRun * Outcom
             output.WriteLine $"{number}/{runs.Length}  {describeRun run}: {conclusion outcome}{rest}")
 
     let attempt i =
-        let outcome = if interruption.IsRequested then Unfinished else carryOut interruption plan todo[i]
+        let outcome =
+            if interruption.IsRequested then Unfinished else carryOut interruption inFlight plan todo[i]
 
         if outcome <> Unfinished then
             tell todo[i] outcome

@@ -34,6 +34,7 @@ let private out =
 
 let private from = optional "--from" "A saved policy (policy.json) to start from, instead of a new one"
 let private threads = threadsOption ()
+let private inFlight = inFlightOption ()
 
 let private checkpointEvery =
     optional
@@ -170,11 +171,14 @@ let private run (parsed: ParseResult) =
         let! recorded = tryGet parsed config |> checkedOption RunFiles.settings
         let! known = knownEnvironments parsed envFrom
         let! chosen = chooseEnvironment recorded known (tryGet parsed env)
+        let! inFlight = parseInFlight parsed inFlight
 
         return!
             chosen.Registered.Use
                 { new EnvironmentUse<_> with
                     member _.With environment =
+                        let environment = Environment.inFlight inFlight environment
+
                         runOptions parsed recorded chosen environment
                         |> Result.map (fun (options, from) ->
                             Train.run options from environment Console.Out Console.Error) }
@@ -198,6 +202,7 @@ let command =
           tensorboard
           from
           threads
+          inFlight
           set ]
 
     options |> List.iter command.Options.Add

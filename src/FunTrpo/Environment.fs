@@ -72,7 +72,44 @@ type Timed<'State> =
     interface Releasable with
         member this.Release() = Releasable.release this.Inner
 
+/// An environment of which so many calls may be in flight.
+[<Sealed>]
+type private InFlightEnvironment<'State>(inner: Environment<'State>, inFlight) =
+    member _.Inner = inner
+
+    interface Environment<'State> with
+        member _.Id = inner.Id
+        member _.ObservationSpace = inner.ObservationSpace
+        member _.ActionSpace = inner.ActionSpace
+        member _.Reset key = inner.Reset key
+        member _.Step(key, action, state) = inner.Step(key, action, state)
+        member _.Observe(state, observation) = inner.Observe(state, observation)
+
+    interface WaitingEnvironment with
+        member _.InFlight = Some inFlight
+
+    interface CheckpointableEnvironment<'State> with
+        member _.StateCodec = StateCodec.ofEnvironment<'State> inner
+
+    interface PicturedEnvironment<'State> with
+        member _.Picture state = Picture.ofState inner state
+
 module Environment =
+
+    /// The same environment with calls that mostly wait: up to `count` of them are in flight at the same time, each on a thread of its own,
+    /// however few processors there are. None is for an environment that computes, of which as many states are stepped at the same time as
+    /// there are threads. Results do not depend on it. Throws an `ArgumentException` if the count is less than 1.
+    let inFlight count (environment: Environment<'State>) =
+        let inner =
+            match environment with
+            | :? InFlightEnvironment<'State> as earlier -> earlier.Inner
+            | _ -> environment
+
+        match count with
+        | None -> inner
+        | Some count when count < 1 ->
+            invalidArg (nameof count) $"at least 1 call of an environment is in flight, and the number is {count}"
+        | Some count -> InFlightEnvironment(inner, count)
 
     let private timedCodec inner =
         StateCodec.withNumber
@@ -111,6 +148,8 @@ module Environment =
                   Truncated = next.Truncated || isTruncated }
 
             member _.Observe(state, observation) = inner.Observe(state.Inner, observation)
+          interface WaitingEnvironment with
+              member _.InFlight = InFlight.ofEnvironment inner
           interface CheckpointableEnvironment<Timed<'State>> with
               member _.StateCodec = StateCodec.ofEnvironment<'State> inner |> Result.map timedCodec
           interface PicturedEnvironment<Timed<'State>> with

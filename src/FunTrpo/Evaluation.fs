@@ -106,7 +106,8 @@ module Evaluation =
         if count < 1 then
             invalidArg "count" $"{count} episodes have no scores: it must be at least 1"
 
-        Parallel.map threads count (fun i -> episode cancellation environment choose i (Key.at (int64 i) key))
+        InFlight.map environment threads count (fun i ->
+            episode cancellation environment choose i (Key.at (int64 i) key))
         |> List.ofArray
         |> Result.all
         |> Result.map (Array.ofList >> scores)

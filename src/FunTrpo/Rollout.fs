@@ -3,6 +3,9 @@ namespace FunTrpo
 open System.Collections.Immutable
 open System.Runtime.InteropServices
 
+/// The reset of an instance threw an exception.
+exception private FailedReset of instance: int * error: exn
+
 module Rollout =
 
     /// Whether a row with this end is the last row of its episode.
@@ -10,22 +13,16 @@ module Rollout =
 
     /// `count` instances, each at the start of an episode. Returns a `FailedEnvironment` for the first instance whose reset throws.
     let start (environment: Environment<'State>) count key =
-        let instances = Array.zeroCreate<Instance<'State>> count
-        let mutable i = 0
-        let mutable failure = None
-
-        while failure.IsNone && i < count do
+        let reset i =
             try
-                instances[i] <-
-                    { State = environment.Reset(Key.at (int64 i) key); Return = 0.0; Length = 0; Steps = 0L }
+                { State = environment.Reset(Key.at (int64 i) key); Return = 0.0; Length = 0; Steps = 0L }
             with error ->
-                failure <- Some(FailedEnvironment(error, environment.Id, i, 0L))
+                raise (FailedReset(i, error))
 
-            i <- i + 1
-
-        match failure with
-        | Some fault -> Error fault
-        | None -> Ok(ImmutableCollectionsMarshal.AsImmutableArray instances)
+        try
+            Ok(InFlight.map environment 1 count reset |> ImmutableCollectionsMarshal.AsImmutableArray)
+        with FailedReset(instance, error) ->
+            Error(FailedEnvironment(error, environment.Id, instance, 0L))
 
     /// The episode that ends with the given row. Its first rows may lie in earlier batches.
     let private episodeTo row horizon (instances: ImmutableArray<Instance<'State>>) (rows: BatchRows) =
@@ -86,7 +83,7 @@ module Rollout =
               Rewards = Array.zeroCreate total
               Ends = Array.zeroCreate total }
 
-        let workerCount = min (max 1 threads) count
+        let workerCount = min (InFlight.workers environment threads) count
         use network = Network.at actor.Policy.Network actor.Parameters
 
         let task: RolloutTask<'State> =
@@ -99,7 +96,7 @@ module Rollout =
               Rows = rows }
 
         let workers =
-            Parallel.map threads workerCount (fun s ->
+            InFlight.map environment threads workerCount (fun s ->
                 let worker = RolloutWorker(task, s * count / workerCount, (s + 1) * count / workerCount)
                 worker.Run()
                 worker)

@@ -85,7 +85,9 @@ module Vine =
             member _.Observe(state, observation) =
                 match state.Inner with
                 | ValueNone -> observation.Clear()
-                | ValueSome inside -> inner.Observe(inside, observation) }
+                | ValueSome inside -> inner.Observe(inside, observation)
+          interface WaitingEnvironment with
+              member _.InFlight = InFlight.ofEnvironment inner }
 
     /// The number of actions of a discrete space, if it is at most `branches`.
     let private countWithin branches space =

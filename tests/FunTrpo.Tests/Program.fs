@@ -98,6 +98,7 @@ let private others =
       StatisticsTests.tests
       LongRunTests.tests
       EvaluationTests.tests
+      InFlightTests.tests
       PictureTests.tests
       EvaluationHistoryTests.tests
       CheckTests.tests
