@@ -94,7 +94,7 @@ let step action state =
     else
         struct ({ onward with Ball = flown }, 0.0, false)
 
-let private observationSpace = Space.box (Cells.side * Cells.side * channels) 0.0 1.0
+let private observationSpace = Space.boxOfShape [ Cells.side; Cells.side; channels ] 0.0 1.0
 let private actionSpace = Discrete 3
 
 let private picture state =

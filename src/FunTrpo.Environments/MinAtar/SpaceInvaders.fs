@@ -133,7 +133,7 @@ let step action state =
 
     struct (next, float (Cells.count hit), isLost)
 
-let private observationSpace = Space.box (Cells.side * Cells.side * channels) 0.0 1.0
+let private observationSpace = Space.boxOfShape [ Cells.side; Cells.side; channels ] 0.0 1.0
 let private actionSpace = Discrete 4
 
 let private picture state =

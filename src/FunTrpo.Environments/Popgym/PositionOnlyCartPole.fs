@@ -23,7 +23,7 @@ let private angleBound = 2.0 * CartPole.angleLimit
 
 let private observationSpace =
     let high = Vector.ofArray [| float32 positionBound; float32 angleBound |]
-    Box(Vector.map (~-) high, high)
+    Space.between (Vector.map (~-) high) high
 
 let private actionSpace = Discrete 2
 
