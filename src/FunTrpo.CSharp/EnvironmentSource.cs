@@ -67,6 +67,9 @@ internal abstract record EnvironmentSource(string Id)
     /// <summary>The number of steps that are waited for at the same time; null if environments compute.</summary>
     public int? InFlight { get; init; }
 
+    /// <summary>Whether the environments are awaited.</summary>
+    public bool IsAwaited { get; init; }
+
     public abstract TrainingOptions Preset { get; }
 
     public abstract TResult Open<TResult>(IOpenedEnvironment<TResult> use);

@@ -113,7 +113,9 @@ public sealed record TrainingOptions
     /// <summary>
     /// The number of environments whose steps are waited for at the same time, each on a thread of its own, even if there are fewer
     /// processors. It is for environments that mostly wait, for example for another process. Results do not depend on it. Default null, for
-    /// environments that compute: then <see cref="EffectiveThreads"/> step at the same time; an integer in [1, 1024].
+    /// environments that compute: then <see cref="EffectiveThreads"/> step at the same time. Those of
+    /// <see cref="Trpo.ForAsync{TEnvironment}"/> are then all awaited at the same time, as many as there are <see cref="Environments"/>. An
+    /// integer in [1, 1024].
     /// </summary>
     public int? InFlight { get; init; }
 

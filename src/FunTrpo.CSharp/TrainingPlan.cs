@@ -35,6 +35,29 @@ public static class Trpo
         ArgumentNullException.ThrowIfNull(factory);
         return new(new FactoryOfEnvironments(name, typeof(TEnvironment), factory, dispose));
     }
+
+    /// <summary>Creates a plan to train on an environment of your own whose answers are awaited, with the default options.</summary>
+    /// <remarks>
+    /// As many environments are awaited at the same time as there are <see cref="TrainingOptions.Environments"/>, unless
+    /// <see cref="TrainingOptions.InFlight"/> says how many.
+    /// </remarks>
+    /// <inheritdoc cref="For{TEnvironment}(Func{TEnvironment}, string?, bool)"/>
+    public static TrainingPlan ForAsync<TEnvironment>(
+        Func<TEnvironment> factory,
+        string? name = null,
+        bool dispose = true
+    )
+        where TEnvironment : class, IAsyncEnvironment
+    {
+        ArgumentNullException.ThrowIfNull(factory);
+        Type type = typeof(TEnvironment);
+        return new(
+            new FactoryOfEnvironments(name ?? type.Name, type, AwaitedEnvironment.Factory(factory), dispose)
+            {
+                IsAwaited = true,
+            }
+        );
+    }
 }
 
 /// <summary>
@@ -67,7 +90,12 @@ public sealed class TrainingPlan
         public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(30);
     }
 
-    private EnvironmentSource Source => parts.Source with { InFlight = Options.InFlight };
+    /// <summary>The source of the environments, with the number of them that are stepped at the same time.</summary>
+    private EnvironmentSource Source =>
+        parts.Source with
+        {
+            InFlight = Options.InFlight ?? (parts.Source.IsAwaited ? Math.Clamp(Options.Environments, 1, 1024) : null),
+        };
 
     /// <summary>The options of training.</summary>
     public TrainingOptions Options => parts.Options;
@@ -243,7 +271,9 @@ public sealed class TrainingPlan
     /// Training or a callback of <see cref="OnIteration"/> failed. The exception holds the last good state.
     /// </exception>
     /// <exception cref="ArgumentException">An option is out of its range, or does not fit the environment.</exception>
-    public TrainingResult Train(CancellationToken cancellation = default) => TrainFrom(Start(), cancellation);
+    /// <exception cref="OperationCanceledException">Training was cancelled before the environments had begun.</exception>
+    public TrainingResult Train(CancellationToken cancellation = default) =>
+        TrainFrom(Cancelling.By(cancellation, Start), cancellation);
 
     /// <summary>
     /// Continues training from a state, such as one that <see cref="TrainingState.Load"/> has read, with the options of this plan, and
@@ -311,7 +341,7 @@ public sealed class TrainingPlan
     /// </summary>
     private async Task<T> OrAbandoned<T>(Func<T> work, CancellationToken cancellation)
     {
-        Task<T> running = Task.Run(work, CancellationToken.None);
+        Task<T> running = Task.Run(() => Cancelling.By(cancellation, work), CancellationToken.None);
         return await Patience.WaitAsync(running, parts.Patience, cancellation).ConfigureAwait(false)
             ? await running.ConfigureAwait(false)
             : throw DidNotAnswer(cancellation);
@@ -353,7 +383,7 @@ public sealed class TrainingPlan
     )
     {
         cancellation.ThrowIfCancellationRequested();
-        TrainingState state = start();
+        TrainingState state = Cancelling.By(cancellation, start);
         parts.Logger?.Begins(EnvironmentName, state.Steps, state.Options.Seed);
         Stopwatch clock = Stopwatch.StartNew();
         Evaluator evaluator = NewEvaluator(state);
@@ -383,7 +413,7 @@ public sealed class TrainingPlan
             try
             {
                 cancellation.ThrowIfCancellationRequested();
-                Task<bool> moving = Task.Run(Move, CancellationToken.None);
+                Task<bool> moving = Task.Run(() => Cancelling.By(cancellation, Move), CancellationToken.None);
                 if (!await Patience.WaitAsync(moving, parts.Patience, cancellation).ConfigureAwait(false))
                 {
                     releasing.IsAbandoned = true;
@@ -524,7 +554,7 @@ public sealed class TrainingPlan
     private Scores Evaluate(Evaluating evaluation)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(evaluation.Episodes, 1, "episodes");
-        return Source.Open(evaluation);
+        return Cancelling.By(evaluation.Cancellation, () => Source.Open(evaluation));
     }
 
     /// <summary>
@@ -575,6 +605,7 @@ public sealed class TrainingPlan
             Core.TrainingState<T> state = First is null
                 ? Core.TrainingState.start(setup, Options.Seed)
                 : Core.TrainingState.startFrom(setup, Options.Seed, First.Saved.Actor).OrThrow();
+            Cancelling.ThrowIfItIs(OptionModule.ToObj(state.Failure));
             return new(Options, setup, state, release);
         }
     }

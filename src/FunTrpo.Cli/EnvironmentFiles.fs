@@ -74,15 +74,24 @@ let private registeredValues (owner: Type) =
           elif typeof<seq<Registered>>.IsAssignableFrom valueType then
               yield! value () :?> seq<Registered> ]
 
-/// The environment of a class that implements the facade's `IEnvironment`, with the standard configuration.
-let private ofClass (environment: Type) =
+/// An object of a class with a constructor without parameters.
+let private create (owner: Type) =
     let flags = BindingFlags.Public ||| BindingFlags.Instance ||| BindingFlags.DoNotWrapExceptions
-    let make () = Activator.CreateInstance(environment, flags, null, null, null) :?> IEnvironment
+    Activator.CreateInstance(owner, flags, null, null, null)
+
+/// The environment of a class that implements an interface of the facade, with the standard configuration.
+let private ofClass (environment: Type) =
+    let make: Func<IEnvironment> =
+        if typeof<IEnvironment>.IsAssignableFrom environment then
+            Func<_>(fun () -> create environment :?> IEnvironment)
+        else
+            AwaitedEnvironment.Factory(fun () -> create environment :?> IAsyncEnvironment)
+
     let simulators = SimulatorOf.Factory(make, environment.Name, true)
     Registered.ofNamedSimulators (fun () -> environment.Name) Tuning.standard simulators.Invoke
 
 let private isEnvironmentClass (owner: Type) =
-    typeof<IEnvironment>.IsAssignableFrom owner
+    (typeof<IEnvironment>.IsAssignableFrom owner || typeof<IAsyncEnvironment>.IsAssignableFrom owner)
     && owner.IsClass
     && not owner.IsAbstract
     && not (isNull (owner.GetConstructor Type.EmptyTypes))
@@ -119,7 +128,7 @@ let private load (path: string) =
                 match registeredIn assembly with
                 | [] ->
                     damaged
-                        "it registers no environment: no public value of type Registered, and no public class that implements IEnvironment and has a constructor without parameters"
+                        "it registers no environment: no public value of type Registered, and no public class that implements IEnvironment or IAsyncEnvironment and has a constructor without parameters"
                 | found -> Ok [ for registered in found -> { Registered = registered; File = Some path } ])
     with error ->
         match cause error with

@@ -73,6 +73,7 @@ public sealed class SurfaceFacts
                 "EnvironmentException",
                 "Finding",
                 "FindingKind",
+                "IAsyncEnvironment",
                 "IEnvironment",
                 "IPicturedEnvironment",
                 "IterationReport",

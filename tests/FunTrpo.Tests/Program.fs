@@ -99,6 +99,7 @@ let private others =
       LongRunTests.tests
       EvaluationTests.tests
       InFlightTests.tests
+      AsyncSimulatorTests.tests
       PictureTests.tests
       EvaluationHistoryTests.tests
       CheckTests.tests
