@@ -254,6 +254,7 @@ let packed =
       "tensorboard", "FunTrpo.TensorBoard", "net10.0"
       "mujoco", "FunTrpo.MuJoCo", "net10.0"
       "mujococsharp", "FunTrpo.MuJoCo.CSharp", "net10.0"
+      "remote", "FunTrpo.Remote", "net10.0"
       "plots", "FunTrpo.Plots", "net10.0"
       "command", "FunTrpo.Cli", "net10.0"
       "inference", "FunTrpo.Inference", "net10.0"
@@ -544,6 +545,7 @@ let docs () =
           "FunTrpo.MuJoCo.Engine"
           "FunTrpo.MuJoCo"
           "FunTrpo.MuJoCo.CSharp"
+          "FunTrpo.Remote"
           "FunTrpo.Kernels" ]
 
     let file project = Directory.GetFiles(at $"src/{project}", "*proj") |> Array.exactlyOne

@@ -67,6 +67,9 @@ internal abstract record EnvironmentSource(string Id)
     /// <summary>The number of steps that are waited for at the same time; null if environments compute.</summary>
     public int? InFlight { get; init; }
 
+    /// <summary>The number of environments that may fail and be replaced.</summary>
+    public int Restarts { get; init; }
+
     /// <summary>Whether the environments are awaited.</summary>
     public bool IsAwaited { get; init; }
 
@@ -102,6 +105,14 @@ internal abstract record EnvironmentSource(string Id)
         {
             throw new EnvironmentException($"{Id} could not be made: {error.Message}", Id, 0, 0, inner: error);
         }
+    }
+
+    /// <summary>Applies the function to the environment of the simulators that <paramref name="factory"/> makes.</summary>
+    protected TResult OpenSimulators<TResult>(IOpenedEnvironment<TResult> use, Func<Func<Core.Simulator>> factory)
+    {
+        Core.SimulatorEnvironment environment = Made(() => new Core.SimulatorEnvironment(factory()));
+        environment.AllowRestarts(Restarts);
+        return WithLimits(use, environment, ((IDisposable)environment).Dispose);
     }
 
     /// <summary>Applies the function to the environment, with the limit of its episodes and the number of steps in flight.</summary>
@@ -145,11 +156,16 @@ internal sealed record FactoryOfEnvironments(string? Name, Type Type, Func<IEnvi
 {
     public override TrainingOptions Preset => new(ConfigurationModule.standard);
 
-    public override TResult Open<TResult>(IOpenedEnvironment<TResult> use)
-    {
-        Core.SimulatorEnvironment environment = Made(() =>
-            new Core.SimulatorEnvironment(SimulatorOf.Factory(Make, Name, Disposes))
-        );
-        return WithLimits(use, environment, ((IDisposable)environment).Dispose);
-    }
+    public override TResult Open<TResult>(IOpenedEnvironment<TResult> use) =>
+        OpenSimulators(use, () => SimulatorOf.Factory(Make, Name, Disposes));
+}
+
+/// <summary>A factory of batches of environments that the caller has implemented.</summary>
+internal sealed record FactoryOfBatches(string Name, Func<IBatchEnvironment> Make, bool Disposes)
+    : EnvironmentSource(Name)
+{
+    public override TrainingOptions Preset => new(ConfigurationModule.standard);
+
+    public override TResult Open<TResult>(IOpenedEnvironment<TResult> use) =>
+        OpenSimulators(use, () => BatchSimulatorModule.simulators(BatchOf.Factory(Make, Name, Disposes)));
 }

@@ -58,6 +58,28 @@ public static class Trpo
             }
         );
     }
+
+    /// <summary>Creates a plan to train on environments of your own that are stepped several in one call, with the default options.</summary>
+    /// <remarks>
+    /// A thread of training steps all of its environments in one call. To step several batches at the same time, say with
+    /// <see cref="TrainingOptions.InFlight"/> how many.
+    /// </remarks>
+    /// <param name="factory">
+    /// Returns a new batch at each call, which it makes when all environments of the last batch are in use. Batches must not share mutable
+    /// state.
+    /// </param>
+    /// <param name="name">The environment's name in reports, errors and policies; null for the name of its class.</param>
+    /// <param name="dispose">Whether training disposes of the batches that are <see cref="IDisposable"/>.</param>
+    public static TrainingPlan ForBatch<TEnvironment>(
+        Func<TEnvironment> factory,
+        string? name = null,
+        bool dispose = true
+    )
+        where TEnvironment : class, IBatchEnvironment
+    {
+        ArgumentNullException.ThrowIfNull(factory);
+        return new(new FactoryOfBatches(name ?? typeof(TEnvironment).Name, factory, dispose));
+    }
 }
 
 /// <summary>
@@ -119,7 +141,23 @@ public sealed class TrainingPlan
     public TrainingPlan WithTimeLimit(int steps)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1);
-        return new(parts with { Source = Source with { Limit = steps } });
+        return new(parts with { Source = parts.Source with { Limit = steps } });
+    }
+
+    /// <summary>
+    /// Returns the plan, but an environment of your own that throws an exception is replaced by a fresh one, which plays its episode again:
+    /// at most so many times in a training or an evaluation. The result is that of environments that have not failed.
+    /// </summary>
+    /// <remarks>
+    /// An <see cref="OperationCanceledException"/> is not a failure. After the last time, and without this method, a failure ends training
+    /// with an <see cref="EnvironmentException"/>.
+    /// </remarks>
+    /// <param name="times">The number of environments that may fail, at least 0.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The number is negative.</exception>
+    public TrainingPlan RestartFailed(int times)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(times);
+        return new(parts with { Source = parts.Source with { Restarts = times } });
     }
 
     /// <summary>Returns the plan, but training starts from a trained policy instead of a new one.</summary>

@@ -53,11 +53,21 @@ let inFlightOption () =
         "--in-flight"
         "How many environments are stepped at the same time, if they mostly wait, such as for another process; the results do not depend on it [default: as many as threads work]"
 
-/// The number of environments in flight, or none.
-let parseInFlight parsed option =
-    tryGet parsed option
-    |> checkedOption (Arguments.integer "--in-flight" 1L 1024L)
-    |> Result.map (Option.map int)
+let restartFailedOption () =
+    option
+        "--restart-failed"
+        "How many simulators may fail and be replaced by fresh ones, which play their episodes again; the results do not depend on it"
+        "0"
+
+let parseCalls (parsed: ParseResult) inFlight (restartFailed: Option<string>) =
+    result {
+        let! inFlight = tryGet parsed inFlight |> checkedOption (Arguments.integer "--in-flight" 1L 1024L)
+
+        let! restartFailed =
+            Arguments.integer "--restart-failed" 0L (int64 Int32.MaxValue) (parsed.GetValue restartFailed)
+
+        return { EnvironmentCalls.InFlight = Option.map int inFlight; RestartFailed = int restartFailed }
+    }
 
 let noReportOption () = Option<bool>("--no-report", Description = "Write no report.html at the end")
 

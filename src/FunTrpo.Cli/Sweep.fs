@@ -81,12 +81,11 @@ let private complete interruption plan run (environment: Environment<'State>) =
     | _ -> Failed(reasonIn errors)
 
 /// Carries out a run. No exception leaves: the other runs of the sweep go on.
-let private carryOut interruption inFlight plan run =
+let private carryOut interruption calls plan run =
     try
         run.Chosen.Registered.Use
             { new EnvironmentUse<Outcome> with
-                member _.With environment =
-                    environment |> Environment.inFlight inFlight |> complete interruption plan run }
+                member _.With environment = (calls: EnvironmentCalls).Of environment |> complete interruption plan run }
     with error ->
         Failed(Fault.printable error.Message)
 
@@ -114,8 +113,8 @@ let private duration (time: TimeSpan) =
     elif time.TotalMinutes >= 1.0 then $"{time.Minutes} min {time.Seconds} s"
     else $"{int (ceil time.TotalSeconds)} s"
 
-/// Carries out the runs that have not reached their end, `jobs` at a time and each with so many environments in flight, and prints a line for each. Returns all runs with how they stand.
-let carryOutAll (interruption: Interruption) jobs inFlight plan (runs: (SweepRun * Outcome) list) (output: TextWriter) =
+/// Carries out the runs that have not reached their end, `jobs` at a time and with environments that are called so, and prints a line for each. Returns all runs with how they stand.
+let carryOutAll (interruption: Interruption) jobs calls plan (runs: (SweepRun * Outcome) list) (output: TextWriter) =
     let todo =
         [| for run, outcome in runs do
                if outcome = Unfinished then
@@ -134,8 +133,7 @@ let carryOutAll (interruption: Interruption) jobs inFlight plan (runs: (SweepRun
             output.WriteLine $"{number}/{runs.Length}  {describeRun run}: {conclusion outcome}{rest}")
 
     let attempt i =
-        let outcome =
-            if interruption.IsRequested then Unfinished else carryOut interruption inFlight plan todo[i]
+        let outcome = if interruption.IsRequested then Unfinished else carryOut interruption calls plan todo[i]
 
         if outcome <> Unfinished then
             tell todo[i] outcome

@@ -52,6 +52,7 @@ let private jobs =
     option "--jobs" "How many runs are trained at a time" (string Environment.ProcessorCount)
 
 let private inFlight = inFlightOption ()
+let private restartFailed = restartFailedOption ()
 
 let private out =
     option "--out" "The folder of the sweep, where an earlier one goes on" (Path.Combine("runs", "sweep"))
@@ -175,7 +176,7 @@ let private conclude (folder: RunFolder.Folder) (interruption: Interruption) (ru
             failed
 
 /// Carries out the sweep in its folder. Returns the exit code.
-let private carryOut known jobs inFlight plan (folder: RunFolder.Folder) =
+let private carryOut known jobs calls plan (folder: RunFolder.Folder) =
     use interruption = new Interruption()
 
     result {
@@ -188,7 +189,7 @@ let private carryOut known jobs inFlight plan (folder: RunFolder.Folder) =
         if finished > 0 then
             Console.Out.WriteLine $"{finished} of {before.Length} runs are finished"
 
-        let after = carryOutAll interruption jobs inFlight plan before Console.Out
+        let after = carryOutAll interruption jobs calls plan before Console.Out
 
         if not interruption.IsRequested then
             do! writeResults known folder plan after
@@ -201,7 +202,7 @@ let private run (parsed: ParseResult) =
         let! known = knownEnvironments parsed envFrom
         let! plan = planOf parsed
         let! jobs = Arguments.integer "--jobs" 1L 1024L (parsed.GetValue jobs)
-        let! inFlight = parseInFlight parsed inFlight
+        let! calls = parseCalls parsed inFlight restartFailed
         let path = parsed.GetValue out
         // A plan that cannot be carried out leaves no folder.
         let! _ = runs known path plan
@@ -210,7 +211,7 @@ let private run (parsed: ParseResult) =
             RunFolder.prepare path
             |> Result.bind (fun folder ->
                 use folder = folder
-                carryOut known (int jobs) inFlight plan folder)
+                carryOut known (int jobs) calls plan folder)
     }
 
 let command =
@@ -218,7 +219,7 @@ let command =
         Command("sweep", "Train with several seeds and settings, and put the results into a table and a page")
 
     descriptive |> List.iter command.Options.Add
-    let others: Option list = [ file; jobs; inFlight; out; envFrom ]
+    let others: Option list = [ file; jobs; inFlight; restartFailed; out; envFrom ]
     others |> List.iter command.Options.Add
     command.SetAction(run >> orRefuse)
     command

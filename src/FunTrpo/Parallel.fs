@@ -234,7 +234,7 @@ module Parallel =
         iterWaiting threads count (fun i -> results[i] <- f i)
         results
 
-    let private blockCount size total = (total + size - 1) / size
+    let internal blockCount size total = (total + size - 1) / size
 
     /// Splits `total` items into blocks of `size` consecutive items, of which the last may be shorter. Calls f first count for each block,
     /// which has `count` items from item `first` on. Throws as `iter` does.

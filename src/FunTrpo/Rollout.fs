@@ -3,26 +3,33 @@ namespace FunTrpo
 open System.Collections.Immutable
 open System.Runtime.InteropServices
 
-/// The reset of an instance threw an exception.
-exception private FailedReset of instance: int * error: exn
-
 module Rollout =
 
     /// Whether a row with this end is the last row of its episode.
     let endsEpisode ending = ending = End.Terminated || ending = End.Truncated
 
+    /// The start states of `count` episodes. Throws a `BatchException` for the first one whose reset throws.
+    let private startStates (environment: Environment<'State>) count key =
+        let keyOf (i: int) = Key.at (int64 i) key
+
+        match BatchSteps.ofEnvironment<'State> environment with
+        | Some batch -> BatchSteps.forSome (Array.init count id) (fun () -> batch.Reset(Array.init count keyOf))
+        | None ->
+            InFlight.map environment 1 count (fun i ->
+                try
+                    environment.Reset(keyOf i)
+                with error ->
+                    raise (BatchException(i, error)))
+
     /// `count` instances, each at the start of an episode. Returns a `FailedEnvironment` for the first instance whose reset throws.
     let start (environment: Environment<'State>) count key =
-        let reset i =
-            try
-                { State = environment.Reset(Key.at (int64 i) key); Return = 0.0; Length = 0; Steps = 0L }
-            with error ->
-                raise (FailedReset(i, error))
-
         try
-            Ok(InFlight.map environment 1 count reset |> ImmutableCollectionsMarshal.AsImmutableArray)
-        with FailedReset(instance, error) ->
-            Error(FailedEnvironment(error, environment.Id, instance, 0L))
+            startStates environment count key
+            |> Array.map (fun start -> { State = start; Return = 0.0; Length = 0; Steps = 0L })
+            |> ImmutableCollectionsMarshal.AsImmutableArray
+            |> Ok
+        with :? BatchException as failed ->
+            Error(FailedEnvironment(failed.InnerException, environment.Id, failed.Position, 0L))
 
     /// The episode that ends with the given row. Its first rows may lie in earlier batches.
     let private episodeTo row horizon (instances: ImmutableArray<Instance<'State>>) (rows: BatchRows) =
@@ -88,6 +95,7 @@ module Rollout =
 
         let task: RolloutTask<'State> =
             { Environment = environment
+              Batch = BatchSteps.ofEnvironment<'State> environment
               Actor = actor
               Network = network
               Horizon = horizon
