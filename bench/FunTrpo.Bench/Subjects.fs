@@ -76,7 +76,8 @@ module Subjects =
           StepRule = TrustRegionStep(0.01, { Tries = evaluations; Ratio = 0.8 })
           Damping = 0.1
           DampedLength = true
-          FisherFraction = 1.0 }
+          FisherFraction = 1.0
+          DeltaShrinkage = 0.0 }
 
     let private countsOf (improvement: Improvement) =
         let iterations = improvement.Solution |> Option.map _.Iterations |> Option.defaultValue 0

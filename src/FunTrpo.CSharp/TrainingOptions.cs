@@ -186,6 +186,13 @@ public sealed record TrainingOptions
     public int DeltaHalfLife { get; init; }
 
     /// <summary>
+    /// The power of the gradient's signal share by which <see cref="Delta"/> is multiplied. The share says how far two halves of the batch
+    /// agree on the gradient, so steps become short where a batch has only noise: 2 shortens a step by the share. 0 keeps
+    /// <see cref="Delta"/>. Default 0; a number in [0, 4].
+    /// </summary>
+    public double DeltaShrinkage { get; init; }
+
+    /// <summary>
     /// The number of environment steps of earlier training of the policy to start from. <see cref="DeltaHalfLife"/> counts them too.
     /// Default 0; an integer in [0, 2147483647].
     /// </summary>
@@ -349,6 +356,7 @@ public sealed record TrainingOptions
         Step = core.Step.IsFixed ? StepLength.Fixed : StepLength.TrustRegion;
         Delta = core.Delta;
         DeltaHalfLife = core.DeltaHalfLife;
+        DeltaShrinkage = core.DeltaShrinkage;
         PreviousSteps = core.PreviousSteps;
         LearningRate = core.LearningRate;
         EntropyBonus = core.EntropyBonus;
@@ -419,6 +427,7 @@ public sealed record TrainingOptions
             step: Step == StepLength.Fixed ? StepKind.Fixed : StepKind.TrustRegion,
             delta: Delta,
             deltaHalfLife: DeltaHalfLife,
+            deltaShrinkage: DeltaShrinkage,
             previousSteps: PreviousSteps,
             learningRate: LearningRate,
             entropyBonus: EntropyBonus,

@@ -48,6 +48,7 @@ internal static class IterationTags
             new("funtrpo/batchReturnLow", report.BatchReturnLow),
             new("funtrpo/batchReturnHigh", report.BatchReturnHigh),
             new("funtrpo/warnings", report.Warnings.Count == 0 ? null : string.Join('\n', report.Warnings)),
+            new("funtrpo/signalShare", report.SignalShare),
             new("rollout/ep_rew_mean", report.MeanReturn),
             new("rollout/ep_len_mean", report.MeanEpisodeLength),
             new("time/fps", report.StepsPerSecond),

@@ -81,6 +81,12 @@ module internal ConfigurationFields =
               Int32.MaxValue
               _.DeltaHalfLife
               (fun v c -> { c with DeltaHalfLife = v })
+          number
+              "deltaShrinkage"
+              "power of the gradient's signal share by which delta is multiplied, where the share says how far two halves of the batch agree: 2 shortens a step by the share; 0 keeps delta"
+              (closed 0.0 4.0)
+              _.DeltaShrinkage
+              (fun v c -> { c with DeltaShrinkage = v })
           integer
               "previousSteps"
               "environment steps that an earlier run made with the policy to start from: deltaHalfLife counts them"

@@ -91,6 +91,7 @@ let private table =
       "step", [ "fixed"; "trust-region" ], noChoice
       "delta", [ "1E-300"; "0.01"; "1E+300" ], "0" :: "-1" :: "-0" :: noNumbers
       "deltaHalfLife", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
+      "deltaShrinkage", [ "0"; "1"; "2"; "4" ], "-0.1" :: "4.1" :: noNumbers
       "previousSteps", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
       "learningRate", [ "1E-05"; "0.5"; "1000" ], "0" :: "-0.1" :: noNumbers
       "entropyBonus", [ "0"; "0.01"; "1000" ], "-0.1" :: "1001" :: noNumbers

@@ -78,6 +78,7 @@ let private others =
       FisherTests.tests
       ConjugateGradientTests.tests
       LineSearchTests.tests
+      SignalShareTests.tests
       TrustRegionTests.tests
       CriticFitTests.tests
       FieldTests.tests
