@@ -139,6 +139,7 @@ let private others =
       InferenceTests.tests
       PolicyFormatTests.tests
       WebExampleTests.tests
+      GrowingTableTests.tests
       ProgressTests.tests
       ReportPageTests.tests
       ReportCommandTests.tests
@@ -151,6 +152,7 @@ let private others =
       SweepCommandTests.tests
       ComparePageTests.tests
       CompareBrowserTests.tests
+      CSharpPagesTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])
