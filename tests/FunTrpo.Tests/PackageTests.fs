@@ -191,7 +191,7 @@ let private expected =
       "FunTrpo.TensorBoard",
       library "FunTrpo.TensorBoard",
       [ "FunTrpo.CSharp", $"[{version}]"; locked "Google.Protobuf" ]
-      "FunTrpo.Plots", library "FunTrpo.Plots", [ "FunTrpo", $"[{version}]"; locked "Plotly.NET" ]
+      "FunTrpo.Plots", library "FunTrpo.Plots", [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "Plotly.NET" ]
       "FunTrpo.Plots.CSharp",
       library "FunTrpo.Plots.CSharp",
       [ "FunTrpo.CSharp", $"[{version}]"; "FunTrpo.Plots", $"[{version}]" ]
