@@ -9,6 +9,7 @@ open System.Reflection.Metadata
 open System.Reflection.PortableExecutable
 open System.Security.Cryptography
 open System.Text
+open System.Text.Json
 open System.Text.RegularExpressions
 open System.Xml.Linq
 
@@ -414,8 +415,8 @@ let command arguments =
     ensureCommand ()
     runBuilt "bin" "funtrpo" arguments
 
-/// Trains every preset with the seeds 0–4 by the command of an earlier commit and by today's, and compares the parameters bit for bit:
-/// a change that is to change no result has to end with 0.
+/// Trains every preset of an earlier commit with the seeds 0–4 by its command and by today's, and compares the parameters bit for bit: a change
+/// that is to change no result has to end with 0.
 let compare (commit: string) =
     let earlier = at "obj/compare"
 
@@ -432,17 +433,38 @@ let compare (commit: string) =
     inEarlier dotnet [ "fsi"; "build.fsx"; "--"; "train"; "--steps"; "1024"; "--out"; at "obj/compare-trial" ]
     ensureCommand ()
 
-    let hash folder environment seed =
-        let out = at "obj/compare-run"
-        let command = Path.Combine(folder, "bin", executable "funtrpo")
+    let out = at "obj/compare-run"
 
-        let code, said =
-            capture command [ "train"; "--env"; environment; "--seed"; string seed; "--steps"; "100k"; "--out"; out ]
+    /// Trains by the command in a folder, and returns the hash of the parameters.
+    let hash folder arguments =
+        let command = Path.Combine(folder, "bin", executable "funtrpo")
+        let code, said = capture command ([ "train"; "--out"; out ] @ arguments)
 
         if code <> 0 then
             fail said
 
         Regex.Match(File.ReadAllText(Path.Combine(out, "summary.json")), "parametersSha256\": \"(\\w+)").Groups[1].Value
+
+    let known =
+        [ for found in
+              Regex.Matches(
+                  snd (capture (Path.Combine(root, "bin", executable "funtrpo")) [ "config" ]),
+                  @"(?m)^(\w+) = "
+              ) -> found.Groups[1].Value ]
+
+    /// The settings of the run that was made last, as far as today's command has fields of these names.
+    let settings () =
+        use config = JsonDocument.Parse(File.ReadAllText(Path.Combine(out, "config.json")))
+
+        [ for field in config.RootElement.GetProperty("configuration").EnumerateObject() do
+              if List.contains field.Name known then
+                  yield! [ "--set"; $"{field.Name}={field.Value.ToString().ToLowerInvariant()}" ] ]
+
+    /// The hashes of the earlier commit and of today's, both with the earlier preset.
+    let hashes environment seed =
+        let run = [ "--env"; environment; "--seed"; string seed; "--steps"; "100k" ]
+        let before = hash earlier run
+        before, hash root (run @ settings ())
 
     // The environments of the earlier commit: later ones have nothing to be compared with.
     let _, list = capture (Path.Combine(earlier, "bin", executable "funtrpo")) [ "list" ]
@@ -451,7 +473,7 @@ let compare (commit: string) =
         [ for found in Regex.Matches(list, @"(?m)^\w\S*$") do
               for seed in 0..4 do
                   let environment = found.Value
-                  let before, now = hash earlier environment seed, hash root environment seed
+                  let before, now = hashes environment seed
                   printfn "%-26s seed %d  %s%s" environment seed now (if before = now then "" else $"  was {before}")
 
                   if before <> now then
@@ -688,7 +710,7 @@ let help () =
   torture    kill runs, fill disks, change files and train for long; --minutes N (10) sets how much, --markdown FILE keeps the table
   fuzz       change files guided by the code that they reach, with SharpFuzz and AFL++, which must be installed; --minutes N (10) sets
              for how long, --only TEXT takes the kinds of files with this text in their names
-  compare    COMMIT: train every preset with five seeds there and here, and compare the parameters bit for bit
+  compare    COMMIT: train with its presets and five seeds there and here, and compare the parameters bit for bit
   train      run `funtrpo train` with the arguments
   resume     run `funtrpo resume` with the arguments
   evaluate   run `funtrpo evaluate` with the arguments

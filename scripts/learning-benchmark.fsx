@@ -1,19 +1,19 @@
-// Trains on every environment of the library with its preset, ten seeds and both ways to fit the critic, by `funtrpo sweep`, and turns the table
-// of the sweep into those of docs/results.md:
+// Trains on every task of classic control with its preset, by `funtrpo sweep`, and writes the part of docs/results.md about them: ten seeds with
+// both ways to fit the critic, and fifty further seeds with the preset alone.
 //
-//     dotnet fsi scripts/learning-benchmark.fsx                  the seeds 0–9, some minutes
-//     dotnet fsi scripts/learning-benchmark.fsx 20..22 out.md    other seeds, another file
-//     dotnet fsi scripts/learning-benchmark.fsx 0 out.md 2048    at most 2048 steps, to try the script
+//     dotnet fsi scripts/learning-benchmark.fsx                            the seeds 0–9 and 1000–1049, some minutes
+//     dotnet fsi scripts/learning-benchmark.fsx 20..22 30..39 out.md       other seeds, another file
+//     dotnet fsi scripts/learning-benchmark.fsx 0 1 out.md 2048            at most 2048 steps, to try the script
 #load "load.fsx"
-#load "lesson.fsx"
+#load "results.fsx"
 
 open System
-open System.Diagnostics
 open System.IO
 open System.Runtime.InteropServices
 open FunTrpo
 open FunTrpo.Environments
 open Lesson
+open Results
 
 /// The best published mean return of TRPO after the same number of steps (rl-baselines3-zoo, tuned, one run each).
 let published =
@@ -25,64 +25,24 @@ let published =
           "Pendulum-v1", -175.0 ]
 
 let seeds = List.tryItem 0 arguments |> Option.defaultValue "0..9"
-let root = Path.Combine(__SOURCE_DIRECTORY__, "..")
-let file = List.tryItem 1 arguments |> Option.defaultValue (Path.Combine(root, "docs", "results.md"))
-let folder = Directory.CreateTempSubdirectory("funtrpo-results-").FullName
+let furtherSeeds = List.tryItem 1 arguments |> Option.defaultValue "1000..1049"
 
-/// Runs the sweep. Without --steps, each run makes the steps that the preset of its environment is tuned for.
-let sweep () =
+let file = List.tryItem 2 arguments |> Option.defaultValue (Path.Combine(root, "docs", "results.md"))
+
+let sweepWith options =
     let environments = Registry.all |> List.map _.Id |> String.concat ","
 
     let steps =
-        List.tryItem 2 arguments |> Option.map (fun steps -> [ "--steps"; steps ]) |> Option.defaultValue []
+        List.tryItem 3 arguments |> Option.map (fun steps -> [ "--steps"; steps ]) |> Option.defaultValue []
 
-    let options =
-        [ "--env"; environments; "--seeds"; seeds; "--grid"; "critic=gauss-newton,adam"; "--out"; folder ]
+    inNewFolder (fun folder -> sweep folder ([ "--env"; environments ] @ options @ steps))
 
-    use running = Process.Start(Path.Combine(root, "bin", "funtrpo"), "sweep" :: options @ steps)
-    running.WaitForExit()
-
-    if running.ExitCode <> 0 then
-        failwith $"the sweep failed with the exit code {running.ExitCode}"
-
-type Run =
-    {
-        Environment: string
-        Seed: string
-        Critic: string
-        Score: float
-        Std: float
-        Steps: float
-        /// Infinity if the run did not solve the task.
-        StepsToSolve: float
-        Seconds: float
-    }
-
-/// The runs in sweep.csv. None of its cells has a comma.
-let runs =
-    sweep ()
-    let rows = File.ReadAllLines(Path.Combine(folder, "sweep.csv")) |> Array.map _.Split(',')
-    Directory.Delete(folder, true)
-
-    [ for row in Array.tail rows do
-          let cell name = row[Array.findIndex ((=) name) rows[0]]
-
-          { Environment = cell "environment"
-            Seed = cell "seed"
-            Critic = cell "critic"
-            Score = float (cell "score")
-            Std = float (cell "scoreStd")
-            Steps = float (cell "steps")
-            StepsToSolve = if cell "stepsToGoal" = "" then infinity else float (cell "stepsToGoal")
-            Seconds = float (cell "seconds") } ]
-
-let numbers read (runs: Run list) = runs |> List.map read |> Array.ofList
-let medianOf read = numbers read >> median
-let steps (number: float) = if Double.IsInfinity number then "–" else $"{number:N0}"
+let runs = sweepWith [ "--seeds"; seeds; "--grid"; "critic=gauss-newton,adam" ]
+let furtherRuns = sweepWith [ "--seeds"; furtherSeeds ]
 
 /// The runs of an environment with a critic.
 let runsWith (environment: Registered) critic =
-    runs |> List.filter (fun run -> run.Environment = environment.Id && run.Critic = critic)
+    runs |> List.filter (fun run -> run.Environment = environment.Id && run.Setting "critic" = critic)
 
 let presetCritic (environment: Registered) =
     match environment.Preset.Critic with
@@ -91,9 +51,12 @@ let presetCritic (environment: Registered) =
 
 let withPreset environment = runsWith environment (presetCritic environment)
 
-let table (header: string list) (rows: string list list) =
-    let line cells = "| " + String.concat " | " cells + " |"
-    line header :: line (header |> List.map (fun _ -> "---")) :: List.map line rows
+/// The interquartile mean of scores with its interval, and the worst and the best of them.
+let spread scores =
+    let interval = Statistics.interquartileMeanInterval [| scores |]
+
+    [ $"{Statistics.interquartileMean scores:F1} ({interval.Low:F1} … {interval.High:F1})"
+      $"{Array.min scores:F1} … {Array.max scores:F1}" ]
 
 let summary =
     [ for environment in Registry.all do
@@ -101,20 +64,24 @@ let summary =
           let goal = published[environment.Id]
           let scores = numbers _.Score runs
           let found = median scores
-          let interval = Statistics.interquartileMeanInterval [| scores |]
           let toSolve = numbers _.StepsToSolve runs
 
           [ environment.Id
             $"{runs.Head.Steps:N0}"
             $"{goal}"
             $"**{found:F1}**"
-            $"{Statistics.interquartileMean scores:F1} ({interval.Low:F1} … {interval.High:F1})"
-            $"{Array.min scores:F1} … {Array.max scores:F1}"
+            yield! spread scores
             (if found >= goal then "yes" else "no")
             $"{environment.SolvedAt.Value}"
-            steps (median toSolve)
-            steps (Array.max toSolve)
+            stepsText (median toSolve)
+            stepsText (Array.max toSolve)
             $"{medianOf _.Seconds runs:F1}" ] ]
+
+let further =
+    [ for environment in Registry.all do
+          let scores = furtherRuns |> List.filter (fun run -> run.Environment = environment.Id) |> numbers _.Score
+
+          [ environment.Id; $"{scores.Length}"; $"**{median scores:F1}**"; yield! spread scores ] ]
 
 let critics =
     [ for environment in Registry.all do
@@ -122,7 +89,7 @@ let critics =
           :: [ for critic in [ "gauss-newton"; "adam" ] do
                    let runs = runsWith environment critic
                    $"{medianOf _.Score runs:F1}"
-                   steps (medianOf _.StepsToSolve runs)
+                   stepsText (medianOf _.StepsToSolve runs)
                    $"{medianOf _.Seconds runs:F1}" ] ]
 
 let everyRun =
@@ -131,23 +98,25 @@ let everyRun =
               [ run.Environment
                 run.Seed
                 $"{run.Score:F2} ± {run.Std:F2}"
-                steps run.StepsToSolve
+                stepsText run.StepsToSolve
                 $"{run.Seconds:F1}" ] ]
 
-let range = seeds.Replace("..", "–")
+let dashes (seeds: string) = seeds.Replace("..", "–")
 let today = DateTime.UtcNow.ToString "yyyy-MM-dd"
 
-let page =
-    [ "# What the presets reach"
+writePart
+    file
+    "classic control"
+    [ "## Classic control"
       ""
-      $"Made by `scripts/learning-benchmark.fsx` with [`funtrpo sweep`](sweep.md) on {today}: seeds {range}, {RuntimeInformation.FrameworkDescription}, {Environment.ProcessorCount} cores,"
+      $"Made by `scripts/learning-benchmark.fsx` with [`funtrpo sweep`](sweep.md) on {today}: seeds {dashes seeds}, {RuntimeInformation.FrameworkDescription}, {Environment.ProcessorCount} cores,"
       "one thread a run, a run on each core at a time. *Return* is the mean over 100 episodes of deterministic play after the"
       "whole budget; *published* is the best figure of rl-baselines3-zoo's tuned TRPO after the same number of steps. *IQM* is the"
       "interquartile mean over the seeds, with its 95 % bootstrap interval. *Solved* counts the steps"
       "until the mean return of the last 100 training episodes reached the threshold. The presets were tuned on other seeds."
       ""
       yield!
-          table
+          markdownTable
               [ "environment"
                 "steps"
                 "published"
@@ -161,12 +130,19 @@ let page =
                 "seconds" ]
               summary
       ""
-      "## The critic: Gauss–Newton in a trust region, or Adam"
+      "### Many seeds"
       ""
-      "The same presets and seeds with either way of fitting the critic; medians."
+      $"The same presets with the seeds {dashes furtherSeeds}, which no preset was tuned on. The worst of many seeds says how far a single run can be trusted."
       ""
       yield!
-          table
+          markdownTable [ "environment"; "seeds"; "median return"; "IQM (95 % interval)"; "worst … best seed" ] further
+      ""
+      "### The critic: Gauss–Newton in a trust region, or Adam"
+      ""
+      $"The same presets and the seeds {dashes seeds} with either way of fitting the critic; medians."
+      ""
+      yield!
+          markdownTable
               [ "environment"
                 "Gauss–Newton: return"
                 "steps to solve"
@@ -176,10 +152,6 @@ let page =
                 "seconds" ]
               critics
       ""
-      "## Every run"
+      "### Every run"
       ""
-      yield! table [ "environment"; "seed"; "return"; "steps to solve"; "seconds" ] everyRun
-      "" ]
-
-File.WriteAllText(file, String.concat "\n" page)
-printfn "%s" file
+      yield! markdownTable [ "environment"; "seed"; "return"; "steps to solve"; "seconds" ] everyRun ]

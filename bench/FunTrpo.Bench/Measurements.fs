@@ -1,6 +1,7 @@
 namespace FunTrpo.Bench
 
 open System
+open FunTrpo.MuJoCo
 
 /// The extent of the measurements.
 type Plan =
@@ -20,6 +21,8 @@ type Plan =
         Batches: int list
         /// The numbers of hidden units for which growth is measured.
         HiddenUnits: int list
+        /// The number of iterations of a training run on a task of MuJoCo.
+        PhysicsIterations: int
         /// The number of elements of each array of the triad.
         TriadElements: int
     }
@@ -36,6 +39,7 @@ module Measurements =
           Seeds = 10
           Batches = [ 1 <<< 11; 1 <<< 14; 1 <<< 17; 1 <<< 20 ]
           HiddenUnits = [ 64; 140; 300; 670; 2224 ]
+          PhysicsIterations = 50
           TriadElements = 64_000_000 }
 
     let quick =
@@ -47,6 +51,7 @@ module Measurements =
             Seeds = 3
             Batches = [ 1 <<< 11; 1 <<< 14; 1 <<< 16 ]
             HiddenUnits = [ 64; 300; 1000 ]
+            PhysicsIterations = 5
             TriadElements = 32_000_000 }
 
     let private median = Timing.median
@@ -192,6 +197,68 @@ module Measurements =
               (AtLeast 30.0)
               "1024 instances, through Environment"
               (millions alone) ]
+
+    // ---- Physics ----
+
+    let private noEngine = "the engine libmujoco is not installed"
+
+    /// Returns the median ratio of the durations of two parts of a subject, measured in turn, and the median durations.
+    let private ratioOf effort numerator denominator =
+        let timed action () = Timing.seconds action
+
+        match Timing.inTurn effort [ timed numerator; timed denominator ] with
+        | [ above; below ] -> median (Array.map2 (/) above below), median above, median below
+        | _ -> nan, nan, nan
+
+    /// Measures, for each task of MuJoCo, the speed of steps through `Environment` over that of the engine alone.
+    let private physicsSteps (plan: Plan) threads =
+        let each =
+            [ for registered in PhysicsTasks.tasks do
+                  match Physics.ofTask threads 2 registered with
+                  | None -> ()
+                  | Some subject ->
+                      Timing.warmUp subject.Environment
+                      Timing.warmUp subject.Engine
+                      let ratio, _, seconds = ratioOf plan.Short subject.Engine subject.Environment
+                      registered.Task.Id, ratio, float subject.Steps / seconds ]
+
+        let texts =
+            each |> List.map (fun (id, ratio, speed) -> $"{id} {number ratio}, {number (speed / 1e3)}k steps/s")
+
+        Results.row
+            $"""steps through Environment over the engine alone, {plural threads "thread"}"""
+            "speed, worst task"
+            (AtLeast 0.9)
+            (if each.IsEmpty then noEngine else String.concat "; " texts)
+            (if each.IsEmpty then None else Some(each |> List.map (fun (_, ratio, _) -> ratio) |> List.min))
+
+    /// Measures the duration of the first iterations of training over that of the engine alone for the same steps.
+    let private physicsTraining (plan: Plan) threads (task: string) goal =
+        let registered = PhysicsTasks.tasks |> List.find (fun registered -> registered.Task.Id = task)
+
+        let value, note =
+            match Physics.ofTask threads plan.PhysicsIterations registered with
+            | None -> None, noEngine
+            | Some subject ->
+                Timing.warmUp subject.Engine
+                let ratio, training, engine = ratioOf plan.Long subject.Training subject.Engine
+                Some ratio, $"{number training} s against {number engine} s, {subject.Steps:N0} steps"
+
+        Results.row
+            $"""training on {task} over its physics, {plural threads "thread"}"""
+            "ratio"
+            (AtMost goal)
+            note
+            value
+
+    /// Measures the tasks of MuJoCo, with one thread and with all.
+    let physics (plan: Plan) =
+        tidy ()
+
+        [ for threads in List.distinct [ 1; plan.Threads ] do
+              physicsSteps plan threads
+              physicsTraining plan threads "Hopper-v4" 1.6
+              physicsTraining plan threads "HalfCheetah-v4" 2.2 ]
 
     /// Measures single actions, as in a program that only runs a trained policy.
     let acting (plan: Plan) =

@@ -22,6 +22,12 @@ let private markdown = optional "--markdown" "Also write the table to this file,
 let private quick =
     Option<bool>("--quick", Description = "Fewer repeats and smaller upper sizes: rough numbers in about two minutes")
 
+let private only =
+    let names = String.Join(", ", Report.sectionNames)
+    let only = optional "--only" $"Measure only the rows of a section: {names}"
+    only.AcceptOnlyFromAmong(Array.ofList Report.sectionNames) |> ignore
+    only
+
 let private picture =
     optional "--picture" "The file for the roofline picture, an SVG [default: artifacts/roofline.svg in the repository]"
 
@@ -64,7 +70,10 @@ let private report (parsed: ParseResult) =
     let files: Report.Files =
         { Json = parsed.GetValue json |> Option.ofObj; Markdown = parsed.GetValue markdown |> Option.ofObj }
 
-    if isNull (parsed.GetValue shape) then
+    if not (isNull (parsed.GetValue only)) then
+        Report.ofSection plan files (parsed.GetValue only) Console.Out
+        ok
+    elif isNull (parsed.GetValue shape) then
         let picture =
             parsed.GetValue picture
             |> Option.ofObj
@@ -83,7 +92,7 @@ let private report (parsed: ParseResult) =
 
 let private command =
     let command = RootCommand(description)
-    let options: Option list = [ quick; json; markdown; picture; shape; family; batch; threads ]
+    let options: Option list = [ quick; only; json; markdown; picture; shape; family; batch; threads ]
     options |> List.iter command.Options.Add
     command.SetAction report
     command

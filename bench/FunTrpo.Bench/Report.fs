@@ -9,16 +9,20 @@ module Report =
     /// The files that are written in addition to the table on the screen.
     type Files = { Json: string option; Markdown: string option }
 
-    /// The measurements in the order of the table. Each returns some rows.
+    /// The measurements in the order of the table, by name. Each returns some rows. The products, which also have a picture, come before them.
     let private sections =
-        [ Measurements.updates
-          Measurements.twoThreads
-          Measurements.rollouts
-          Measurements.acting
-          Measurements.startToSolved
-          Measurements.growthWithSamples
-          Measurements.growthWithParameters
-          Measurements.memory ]
+        [ "updates", Measurements.updates
+          "threads", Measurements.twoThreads
+          "rollouts", Measurements.rollouts
+          "physics", Measurements.physics
+          "acting", Measurements.acting
+          "start", Measurements.startToSolved
+          "growth-samples", Measurements.growthWithSamples
+          "growth-parameters", Measurements.growthWithParameters
+          "memory", Measurements.memory ]
+
+    /// The names of the sections that can be measured alone.
+    let sectionNames = sections |> List.map fst
 
     let private show (output: TextWriter) row =
         output.WriteLine(Results.rowText row)
@@ -55,7 +59,7 @@ module Report =
         let products =
             lazy (Measurements.products plan |> List.map (fun (row, speed) -> show output row, speed))
 
-        let others = sections |> List.map (fun measure () -> measure plan |> List.map (show output))
+        let others = sections |> List.map (fun (_, measure) () -> measure plan |> List.map (show output))
         let rows, steadiness = measureAll machine ((fun () -> List.map fst products.Value) :: others)
         let count isMet = rows |> List.filter (fun row -> Results.met row = isMet) |> List.length
         output.WriteLine()
@@ -63,6 +67,15 @@ module Report =
         finish output plan files machine (rows, steadiness)
         Results.write picture (Roofline.svg machine (List.map snd products.Value))
         output.WriteLine $"The roofline picture is {picture}"
+
+    /// Measures the rows of one section, prints them, and writes the requested files.
+    let ofSection (plan: Plan) files name (output: TextWriter) =
+        let machine = showMachine output plan
+        let _, measure = sections |> List.find (fun (section, _) -> section = name)
+
+        [ fun () -> measure plan |> List.map (show output) ]
+        |> measureAll machine
+        |> finish output plan files machine
 
     /// Measures the stages of an update of one shape, prints them, and writes the requested files.
     let ofShape (plan: Plan) files shape (output: TextWriter) =

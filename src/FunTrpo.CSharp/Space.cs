@@ -33,8 +33,14 @@ public sealed class Space : IEquatable<Space>
     internal Space(Core.Space value) => Value = value;
 
     [JsonConstructor]
-    private Space(SpaceKind kind, ImmutableArray<float> low, ImmutableArray<float> high, ImmutableArray<int> counts)
-        : this(FromJson(kind, low.AsSpan(), high.AsSpan(), counts.AsSpan())) { }
+    private Space(
+        SpaceKind kind,
+        ImmutableArray<float> low,
+        ImmutableArray<float> high,
+        ImmutableArray<int> counts,
+        ImmutableArray<int> shape
+    )
+        : this(FromJson(kind, low.AsSpan(), high.AsSpan(), counts.AsSpan(), shape.AsSpan())) { }
 
     private Space(Space other)
         : this(other.Value) { }
@@ -69,6 +75,12 @@ public sealed class Space : IEquatable<Space>
             Core.Space.MultiBinary switches => [.. Enumerable.Repeat(2, switches.count)],
             _ => [],
         };
+
+    /// <summary>
+    /// The sizes of the axes of each observation or action, whose numbers are stored one row after another. A picture has a height, a width
+    /// and a number of channels; a space that is not a box has one axis.
+    /// </summary>
+    public ImmutableArray<int> Shape => [.. SpaceModule.shape(Value)];
 
     internal Core.Space Value { get; }
 
@@ -122,7 +134,50 @@ public sealed class Space : IEquatable<Space>
         }
 
         RequireCount(low.Length, nameof(low));
-        return new(FunTrpo.Space.NewBox(VectorModule.ofArray(low.ToArray()), VectorModule.ofArray(high.ToArray())));
+        return new(SpaceModule.between(VectorModule.ofArray(low.ToArray()), VectorModule.ofArray(high.ToArray())));
+    }
+
+    /// <summary>Creates the space of arrays whose numbers all have the same bounds, such as pictures of height × width × channels.</summary>
+    /// <param name="shape">The sizes of the axes, each at least 1. The last axis is the fastest: the channels of a pixel are neighbours.</param>
+    /// <param name="low">The lower bound; −∞ for none.</param>
+    /// <param name="high">The upper bound; ∞ for none.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A size is less than 1, or there are more than 2²⁴ numbers.</exception>
+    /// <exception cref="ArgumentException">There are no axes, or no finite number is between the bounds.</exception>
+    public static Space Box(ReadOnlySpan<int> shape, float low, float high)
+    {
+        if (shape.IsEmpty)
+        {
+            throw new ArgumentException("There must be at least one axis.", nameof(shape));
+        }
+
+        long numbers = 1;
+        foreach (int size in shape)
+        {
+            RequireCount(size, nameof(shape));
+            numbers = Math.Min(numbers * size, (long)SpaceModule.maxCount + 1);
+        }
+
+        return Box((int)numbers, low, high).WithShape(shape);
+    }
+
+    /// <summary>Returns the same box with another shape.</summary>
+    /// <param name="shape">The sizes of the axes, whose product is the <see cref="Width"/>.</param>
+    /// <exception cref="InvalidOperationException">The space is not a box.</exception>
+    /// <exception cref="ArgumentException">Arrays of this shape do not have as many numbers as the box.</exception>
+    public Space WithShape(params ReadOnlySpan<int> shape)
+    {
+        if (Value is not Core.Space.Box box)
+        {
+            throw new InvalidOperationException($"{this} is not a box, and has no other shape.");
+        }
+
+        FSharpList<int> axes = ListModule.OfArray(shape.ToArray());
+        return ArrayShapeModule.holds(Width, axes)
+            ? new(FunTrpo.Space.NewBox(box.low, box.high, axes))
+            : throw new ArgumentException(
+                $"{ArrayShapeModule.describe(axes)} is not the shape of {Width} numbers.",
+                nameof(shape)
+            );
     }
 
     /// <summary>Creates the space of several independent indices, of which the i-th is in 0 … <c>counts[i]</c> − 1.</summary>
@@ -179,7 +234,8 @@ public sealed class Space : IEquatable<Space>
         SpaceKind kind,
         ReadOnlySpan<float> low,
         ReadOnlySpan<float> high,
-        ReadOnlySpan<int> counts
+        ReadOnlySpan<int> counts,
+        ReadOnlySpan<int> shape
     )
     {
         try
@@ -191,7 +247,7 @@ public sealed class Space : IEquatable<Space>
                     : throw new JsonException($"A discrete space has one count; this has {counts.Length}."),
                 SpaceKind.MultiDiscrete => MultiDiscrete(counts),
                 SpaceKind.MultiBinary => MultiBinary(counts.Length),
-                _ => Box(low, high),
+                _ => shape.IsEmpty ? Box(low, high) : Box(low, high).WithShape(shape),
             };
         }
         catch (ArgumentException error)
@@ -206,6 +262,6 @@ public sealed class Space : IEquatable<Space>
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, SpaceModule.maxCount, name);
     }
 
-    /// <summary>Returns a short description, such as <c>Box(2; [-1, 1])</c>.</summary>
+    /// <summary>Returns a short description, such as <c>Box(2; [-1, 1])</c> or <c>Box(10 × 10 × 4; [0, 1])</c>.</summary>
     public override string ToString() => SpaceModule.describe(Value);
 }

@@ -118,7 +118,7 @@ let hasSwungUp state = -(cos state.Angle1) - cos (state.Angle2 + state.Angle1) >
 let private observationSpace =
     let high = Vector.ofArray [| 1f; 1f; 1f; 1f; float32 velocityLimit1; float32 velocityLimit2 |]
 
-    Box(Vector.map (~-) high, high)
+    Space.between (Vector.map (~-) high) high
 
 let private actionSpace = Discrete 3
 

@@ -67,7 +67,7 @@ let private observationSpace =
                float32 (2.0 * angleLimit)
                Single.PositiveInfinity |]
 
-    Box(Vector.map (~-) high, high)
+    Space.between (Vector.map (~-) high) high
 
 let private actionSpace = Discrete 2
 
@@ -118,5 +118,8 @@ type private Untimed =
 
     interface PicturedEnvironment<State> with
         member _.Picture state = Some(picture state)
+
+/// The environment without its time limit, for tasks that are made of it.
+let internal untimed: Environment<State> = Untimed()
 
 let environment = Untimed() |> Environment.withTimeLimit 500

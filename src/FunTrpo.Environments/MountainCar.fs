@@ -36,10 +36,9 @@ let inline dynamics throttle state =
 let isAtGoal state = state.Position >= goal && state.Velocity >= 0.0
 
 let private observationSpace =
-    Box(
-        Vector.ofArray [| float32 leftWall; float32 -speedLimit |],
-        Vector.ofArray [| float32 rightEnd; float32 speedLimit |]
-    )
+    Space.between
+        (Vector.ofArray [| float32 leftWall; float32 -speedLimit |])
+        (Vector.ofArray [| float32 rightEnd; float32 speedLimit |])
 
 let private actionSpace = Discrete 3
 

@@ -37,10 +37,9 @@ let isAtGoal state = state.Position >= goal && state.Velocity >= 0.0
 let private rounded state = { Position = float (float32 state.Position); Velocity = float (float32 state.Velocity) }
 
 let private observationSpace =
-    Box(
-        Vector.ofArray [| float32 leftWall; float32 -speedLimit |],
-        Vector.ofArray [| float32 rightEnd; float32 speedLimit |]
-    )
+    Space.between
+        (Vector.ofArray [| float32 leftWall; float32 -speedLimit |])
+        (Vector.ofArray [| float32 rightEnd; float32 speedLimit |])
 
 let private actionSpace = Space.box 1 -1.0 1.0
 

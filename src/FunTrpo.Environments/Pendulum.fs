@@ -49,7 +49,7 @@ let cost (torque: float) state =
 
 let private observationSpace =
     let high = Vector.ofArray [| 1f; 1f; float32 velocityLimit |]
-    Box(Vector.map (~-) high, high)
+    Space.between (Vector.map (~-) high) high
 
 let private actionSpace = Space.box 1 -torqueLimit torqueLimit
 
@@ -96,5 +96,8 @@ type private Untimed =
 
     interface PicturedEnvironment<State> with
         member _.Picture state = Some(picture state)
+
+/// The environment without its time limit, for tasks that are made of it.
+let internal untimed: Environment<State> = Untimed()
 
 let environment = Untimed() |> Environment.withTimeLimit 200

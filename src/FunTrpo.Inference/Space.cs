@@ -29,12 +29,14 @@ public sealed class Space
     private readonly float[] low;
     private readonly float[] high;
     private readonly int[] counts;
+    private readonly int[] shape;
 
     /// <summary>Bounds are there for a box, and counts for choices. Switches have neither, so that many of them take no memory.</summary>
-    private Space(SpaceKind kind, int width, float[] low, float[] high, int[] counts)
+    private Space(SpaceKind kind, int width, float[] low, float[] high, int[] counts, int[]? shape = null)
     {
         Kind = kind;
         Width = width;
+        this.shape = shape ?? new[] { width };
         this.low = low;
         this.high = high;
         this.counts = counts;
@@ -45,6 +47,12 @@ public sealed class Space
 
     /// <summary>The number of numbers in each observation or action of this space.</summary>
     public int Width { get; }
+
+    /// <summary>
+    /// The sizes of the axes of each observation or action. A picture has a height, a width and a number of channels; a space that is not a box
+    /// has one axis.
+    /// </summary>
+    public IReadOnlyList<int> Shape => Array.AsReadOnly(shape);
 
     /// <summary>The lowest value of each number: −∞ if it has no lower bound, and 0 if it is an index or a switch.</summary>
     public IReadOnlyList<float> Low => Kind == SpaceKind.Box ? Array.AsReadOnly(low) : new float[Width];
@@ -69,8 +77,8 @@ public sealed class Space
     /// <summary>The number of alternatives, summed over the choices; 0 for a box.</summary>
     internal long AlternativeCount => Kind == SpaceKind.MultiBinary ? 2L * Width : counts.Sum(count => (long)count);
 
-    /// <summary>Returns the kind and the width, such as <c>Box(2)</c>, or the numbers of alternatives, such as <c>Discrete(3)</c>.</summary>
-    public override string ToString() => HasIndices ? $"{Kind}({string.Join(", ", counts)})" : $"{Kind}({Width})";
+    /// <summary>Returns the kind and the shape, such as <c>Box(2)</c>, or the numbers of alternatives, such as <c>Discrete(3)</c>.</summary>
+    public override string ToString() => HasIndices ? $"{Kind}({string.Join(", ", counts)})" : $"{Kind}({string.Join(" × ", shape)})";
 
     /// <summary>The number of alternatives of a choice or switch.</summary>
     internal int Count(int choice) => Kind == SpaceKind.MultiBinary ? 2 : counts[choice];
@@ -81,6 +89,6 @@ public sealed class Space
     internal static Space OfSwitches(int count) =>
         new(SpaceKind.MultiBinary, count, Array.Empty<float>(), Array.Empty<float>(), Array.Empty<int>());
 
-    internal static Space OfBounds(float[] low, float[] high) =>
-        new(SpaceKind.Box, low.Length, low, high, Array.Empty<int>());
+    internal static Space OfBounds(float[] low, float[] high, int[] shape) =>
+        new(SpaceKind.Box, low.Length, low, high, Array.Empty<int>(), shape);
 }

@@ -1,3 +1,4 @@
+using System;
 using System.IO;
 
 namespace FunTrpo.Inference;
@@ -17,7 +18,8 @@ internal static class SpaceReader
             "Box" => Bounded(
                 name,
                 node.Bounds("low", float.NegativeInfinity),
-                node.Bounds("high", float.PositiveInfinity)
+                node.Bounds("high", float.PositiveInfinity),
+                node.Has("shape") ? node.Integers("shape") : null
             ),
             string kind => throw new InvalidDataException($"Its {name} is of the unknown kind {kind}."),
         };
@@ -43,7 +45,24 @@ internal static class SpaceReader
             ? count
             : throw new InvalidDataException($"Its {name} has {count} alternatives, or numbers.");
 
-    private static Space Bounded(string name, float[] low, float[] high)
+    /// <summary>Whether the sizes are positive, and their product is the number of numbers.</summary>
+    private static bool IsShapeOf(int width, int[] shape)
+    {
+        long numbers = 1;
+        foreach (int size in shape)
+        {
+            if (size < 1)
+            {
+                return false;
+            }
+
+            numbers = Math.Min(numbers * size, Space.MaxCount + 1L);
+        }
+
+        return shape.Length > 0 && numbers == width;
+    }
+
+    private static Space Bounded(string name, float[] low, float[] high, int[]? shape)
     {
         if (low.Length == 0 || low.Length != high.Length)
         {
@@ -61,6 +80,9 @@ internal static class SpaceReader
             }
         }
 
-        return Space.OfBounds(low, high);
+        shape ??= new[] { low.Length };
+        return IsShapeOf(low.Length, shape)
+            ? Space.OfBounds(low, high, shape)
+            : throw new InvalidDataException($"Its {name} has a shape that is not one of {low.Length} numbers.");
     }
 }

@@ -150,7 +150,6 @@ module PhysicsTask =
             else
                 float32 model.ActuatorCtrlrange[2 * i + offset]
 
-        Box(
-            Vector.ofArray (Array.init model.Nu (bound Single.NegativeInfinity 0)),
-            Vector.ofArray (Array.init model.Nu (bound Single.PositiveInfinity 1))
-        )
+        Space.between
+            (Vector.ofArray (Array.init model.Nu (bound Single.NegativeInfinity 0)))
+            (Vector.ofArray (Array.init model.Nu (bound Single.PositiveInfinity 1)))

@@ -142,7 +142,7 @@ module Check =
     let private outside space (seen: Vector list) =
         let isOutside index (x: float32) =
             match space with
-            | Box(low, high) -> not (low[index] <= x && x <= high[index])
+            | Box(low, high, _) -> not (low[index] <= x && x <= high[index])
             | MultiBinary _ -> x <> 0f && x <> 1f
             | Discrete _
             | MultiDiscrete _ -> false // an index outside its space is already a fault
@@ -174,7 +174,7 @@ module Check =
         let isABound (x: float32) = abs x < 1e30f
 
         match space with
-        | Box(low, high) ->
+        | Box(low, high, _) ->
             [ for column in columns do
                   let bounds = low[column.Index], high[column.Index]
                   let width = float (snd bounds) - float (fst bounds)
@@ -191,7 +191,7 @@ module Check =
     /// Finds actions with a single finite bound that excludes nearly all standard normal numbers.
     let private unreachable space =
         match space with
-        | Box(low, high) ->
+        | Box(low, high, _) ->
             [ for index in 0 .. low.Length - 1 do
                   match low[index], high[index] with
                   | bound, other when Single.IsFinite bound && bound > 3f && not (Single.IsFinite other) ->

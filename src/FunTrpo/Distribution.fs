@@ -291,7 +291,7 @@ module Distribution =
         | Discrete count -> categorical count
         | MultiDiscrete counts -> categoricals counts
         | MultiBinary count -> categoricalsOf (Array.create count 2)
-        | Box(low, _) -> diagonalGaussian low.Length
+        | Box(low, _, _) -> diagonalGaussian low.Length
 
     /// The number of network outputs and the number of state-independent parameters that `forSpace` needs for the action space. They are
     /// computed in 64 bits and without creating the family, so they are right for spaces that are too large for one.
@@ -300,4 +300,4 @@ module Distribution =
         | Discrete _
         | MultiDiscrete _ -> struct (Space.indexCount space, 0L)
         | MultiBinary count -> struct (2L * int64 count, 0L)
-        | Box(low, _) -> struct (int64 low.Length, int64 low.Length)
+        | Box(low, _, _) -> struct (int64 low.Length, int64 low.Length)

@@ -142,7 +142,7 @@ type InferencePolicy(actor: Actor) =
         | Discrete count -> choices [ count ]
         | MultiDiscrete counts -> choices counts
         | MultiBinary count -> choices (List.replicate count 2)
-        | Box(low, high) ->
+        | Box(low, high, _) ->
             let means = toMeans (ReadOnlySpan(parameters, 0, low.Length))
 
             let deviations =

@@ -45,7 +45,7 @@ module Policy =
     /// The parameters for log σ of a Gaussian policy, which are its last parameters. Empty for other policies.
     let logSigmas policy (parameters: Vector) =
         match policy.ActionSpace with
-        | Box(low, _) -> parameters.Memory.Slice(parameters.Length - low.Length)
+        | Box(low, _, _) -> parameters.Memory.Slice(parameters.Length - low.Length)
         | Discrete _
         | MultiDiscrete _
         | MultiBinary _ -> ReadOnlyMemory.Empty

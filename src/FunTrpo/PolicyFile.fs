@@ -231,10 +231,11 @@ module PolicyFile =
     let private requireValid (actor: Actor) =
         let space =
             match actor.Policy.ObservationSpace with
-            | Box(low, high) ->
+            | Box(low, high, shape) ->
                 Box(
                     low |> Vector.map (fun bound -> if bound < -maxBound then Single.NegativeInfinity else bound),
-                    high |> Vector.map (fun bound -> if bound > maxBound then Single.PositiveInfinity else bound)
+                    high |> Vector.map (fun bound -> if bound > maxBound then Single.PositiveInfinity else bound),
+                    shape
                 )
             | space -> space
 

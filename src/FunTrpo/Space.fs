@@ -9,8 +9,8 @@ type Space =
     /// One of the indices 0 … count − 1. A row holds the index.
     | Discrete of count: int
     /// A point between the corners `low` and `high`, inclusive. Their coordinates may be infinite. A row holds the coordinates of the
-    /// point.
-    | Box of low: Vector * high: Vector
+    /// point, in the order of an array of this shape. A picture has the shape height, width, channels.
+    | Box of low: Vector * high: Vector * shape: ArrayShape
     /// Several independent choices, the i-th among `counts[i]` alternatives. A row holds one index for each choice.
     | MultiDiscrete of counts: int list
     /// `count` independent switches. A row holds 0 or 1 for each switch.
@@ -18,17 +18,38 @@ type Space =
 
 module Space =
 
-    /// A box with the same bounds in every dimension.
+    /// A box with one axis and bounds of its own for each coordinate.
+    let between (low: Vector) (high: Vector) = Box(low, high, [ low.Length ])
+
+    /// A box with the same bounds in every dimension, and one axis.
     let box dimensions (low: float) (high: float) =
-        Box(Vector.init dimensions (fun _ -> float32 low), Vector.init dimensions (fun _ -> float32 high))
+        between (Vector.init dimensions (fun _ -> float32 low)) (Vector.init dimensions (fun _ -> float32 high))
+
+    /// A box of this shape, with the same bounds for each number. Throws an `ArgumentException` if it has more than 2³⁰ numbers.
+    let boxOfShape (shape: ArrayShape) low high =
+        let size = ArrayShape.size shape
+
+        if List.exists (fun size -> size < 0) shape || size > int64 PooledBuffer.Largest then
+            invalidArg (nameof shape) $"there is no box of {ArrayShape.describe shape} numbers"
+
+        let corner (bound: float) = Vector.init (int size) (fun _ -> float32 bound)
+        Box(corner low, corner high, shape)
 
     /// The number of float32 values in a row.
     let width space =
         match space with
         | Discrete _ -> 1
-        | Box(low, _) -> low.Length
+        | Box(low, _, _) -> low.Length
         | MultiDiscrete counts -> counts.Length
         | MultiBinary count -> count
+
+    /// The shape of a row: that of a box, and one axis for other spaces.
+    let shape space =
+        match space with
+        | Box(_, _, shape) -> shape
+        | Discrete _
+        | MultiDiscrete _
+        | MultiBinary _ -> [ width space ]
 
     /// The maximal number of alternatives of a choice, and of values in a row: 2²⁴. float32 cannot represent all larger indices.
     let maxCount = 1 <<< 24
@@ -38,8 +59,8 @@ module Space =
         low <= high && low < Single.PositiveInfinity && high > Single.NegativeInfinity
 
     /// The reason why the space is invalid, or `None` if it is valid. A valid space has at least one choice or dimension, at least one
-    /// alternative in each choice, and at most 2²⁴ choices, dimensions, or alternatives of a choice. The corners of a box have equal widths,
-    /// and in every dimension low ≤ high and a finite number lies between them.
+    /// alternative in each choice, and at most 2²⁴ choices, dimensions, or alternatives of a choice. The corners of a box have equal widths, which
+    /// are the product of the sizes of its shape, and in every dimension low ≤ high and a finite number lies between them.
     let invalidReason space =
         let isTooMuch count = count > maxCount
         let tooMuch = Some "has more than 2²⁴ alternatives, or numbers"
@@ -51,8 +72,10 @@ module Space =
         | Discrete count
         | MultiBinary count when count >= 1 -> None
         | MultiDiscrete(_ :: _ as counts) when counts |> List.forall (fun count -> count >= 1) -> None
-        | Box(low, high) when low.Length <> high.Length -> Some "has corners of different lengths"
-        | Box(low, high) when low.Length >= 1 ->
+        | Box(low, high, _) when low.Length <> high.Length -> Some "has corners of different lengths"
+        | Box(low, _, shape) when low.Length >= 1 && not (ArrayShape.holds low.Length shape) ->
+            Some $"has the shape {ArrayShape.describe shape}, which is not one of {low.Length} numbers"
+        | Box(low, high, _) when low.Length >= 1 ->
             if Array.forall2 holdsNumber (Vector.toArray low) (Vector.toArray high) then
                 None
             else
@@ -98,7 +121,7 @@ module Space =
         match space with
         | Discrete count -> row.Length = 1 && isIndex count row[0]
         | MultiDiscrete counts -> areIndices counts row
-        | Box(low, high) ->
+        | Box(low, high, _) ->
             let low = low.Span
             let high = high.Span
             let mutable inside = row.Length = low.Length
@@ -124,7 +147,7 @@ module Space =
     /// Writes the row to `clipped`, with each coordinate clipped to the bounds if the space is a box. Rows of other spaces are copied.
     let clip space (row: ReadOnlySpan<float32>) (clipped: Span<float32>) =
         match space with
-        | Box(low, high) ->
+        | Box(low, high, _) ->
             let low = low.Span
             let high = high.Span
 
@@ -150,7 +173,7 @@ module Space =
         row.CopyTo scaled
 
         match space with
-        | Box(low, high) ->
+        | Box(low, high, _) ->
             for i in 0 .. row.Length - 1 do
                 match scaling low high i with
                 // A result beyond float32 becomes infinite and is still outside the bounds.
@@ -176,21 +199,25 @@ module Space =
 
         match space with
         | Discrete count -> Vector.init 1 (fun i -> index count (keyOf i))
-        | Box(low, high) ->
+        | Box(low, high, _) ->
             Vector.init low.Length (fun i -> float32 (coordinate (float low[i]) (float high[i]) (keyOf i)))
         | MultiDiscrete counts -> counts |> Seq.mapi (fun i count -> index count (keyOf i)) |> Vector.ofSeq
         | MultiBinary count -> Vector.init count (fun i -> index 2 (keyOf i))
 
     /// Whether a network for observations of one space accepts those of the other: the spaces are equal, or neither has indices and rows
-    /// have the same width.
+    /// have the same width. If both have several axes, the shapes must be equal, too.
     let hasSameEncoding other space =
-        if hasIndices space || hasIndices other then space = other else width space = width other
+        if hasIndices space || hasIndices other then
+            space = other
+        else
+            let hasOneAxis = List.length (shape space) = 1 || List.length (shape other) = 1
+            width space = width other && (hasOneAxis || shape space = shape other)
 
-    /// The space as text for reports and error messages, such as Box(3; [-1, 1]).
+    /// The space as text for reports and error messages, such as Box(3; [-1, 1]) or Box(10 × 10 × 4; [0, 1]).
     let describe space =
         match space with
         | Discrete count -> $"Discrete({count})"
-        | Box(low, high) ->
+        | Box(low, high, shape) ->
             let bound (x: float32) =
                 if Single.IsPositiveInfinity x then "∞"
                 elif Single.IsNegativeInfinity x then "−∞"
@@ -201,7 +228,7 @@ module Space =
                 |> Seq.distinct
                 |> String.concat " × "
 
-            $"Box({low.Length}; {bounds})"
+            $"Box({ArrayShape.describe shape}; {bounds})"
         | MultiDiscrete counts ->
             let sizes = counts |> Seq.map string |> String.concat ", "
             $"MultiDiscrete({sizes})"

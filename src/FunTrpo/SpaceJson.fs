@@ -33,10 +33,14 @@ module internal SpaceJson =
         | MultiDiscrete counts ->
             kind "MultiDiscrete"
             writeIntegers writer "counts" counts
-        | Box(low, high) ->
+        | Box(low, high, shape) ->
             kind "Box"
             writeBounds writer "low" low
             writeBounds writer "high" high
+
+            // A row of one axis has no shape of its own in the file, as in files from before there were shapes.
+            if shape <> [ low.Length ] then
+                writeIntegers writer "shape" shape
 
         writer.WriteEndObject()
 
@@ -59,6 +63,12 @@ module internal SpaceJson =
 
         (property name node).EnumerateArray() |> Seq.map ofJson |> Vector.ofSeq
 
+    let private readBox (node: JsonElement) =
+        let low = bounds Single.NegativeInfinity "low" node
+        let high = bounds Single.PositiveInfinity "high" node
+        let hasShape = fst (node.TryGetProperty "shape")
+        Box(low, high, (if hasShape then integers "shape" node |> List.ofArray else [ low.Length ]))
+
     /// The space in the property `what`Space; error messages use `what`.
     let read what node =
         let node = property $"{what}Space" node
@@ -68,7 +78,7 @@ module internal SpaceJson =
             | "Discrete" -> Discrete(integer "count" node)
             | "MultiBinary" -> MultiBinary(integer "count" node)
             | "MultiDiscrete" -> MultiDiscrete(integers "counts" node |> List.ofArray)
-            | "Box" -> Box(bounds Single.NegativeInfinity "low" node, bounds Single.PositiveInfinity "high" node)
+            | "Box" -> readBox node
             | kind -> unreadable $"its {what} space is of the unknown kind {kind}"
 
         match Space.invalidReason space with

@@ -64,3 +64,26 @@ module StateCodec =
             member _.Decode bytes =
                 let reader = ByteReader("state", bytes)
                 join (reader.Int32()) (inner.Decode(reader.Take reader.Remaining)) }
+
+    /// The codec of a pair of a row of `width` numbers and a state with a codec of its own: the numbers in four bytes each, and then the state.
+    let internal withRow
+        width
+        (split: 'Outer -> struct (Vector * 'State))
+        (join: Vector -> 'State -> 'Outer)
+        (inner: StateCodec<'State>)
+        =
+        { new StateCodec<'Outer> with
+            member _.Encode outer =
+                let struct (row: Vector, state) = split outer
+                let bytes = Array.zeroCreate<byte>(sizeof<float32> * width)
+
+                for i in 0 .. width - 1 do
+                    BinaryPrimitives.WriteSingleLittleEndian(bytes.AsSpan(sizeof<float32> * i), row[i])
+
+                Array.append bytes (inner.Encode state)
+
+            member _.Decode bytes =
+                let reader = ByteReader("state", bytes)
+                let row = reader.Take(sizeof<float32> * width)
+                let number i = BinaryPrimitives.ReadSingleLittleEndian(row.Span.Slice(sizeof<float32> * i))
+                join (Vector.init width number) (inner.Decode(reader.Take reader.Remaining)) }

@@ -16,6 +16,7 @@ public sealed class SpaceFacts
         Assert.False(box.Contains([0, 6]));
         Assert.Equal(Space.Box(2, -3, 3), Space.Box([-3, -3], [3, 3]));
         Assert.NotEqual(Space.Box(2, -3, 3), Space.Box(1, -3, 3));
+        Assert.Equal([2], box.Shape);
 
         Space choices = Space.MultiDiscrete(2, 5);
         Assert.Equal(SpaceKind.MultiDiscrete, choices.Kind);
@@ -30,6 +31,26 @@ public sealed class SpaceFacts
         Assert.Equal(SpaceKind.MultiBinary, Space.MultiBinary(4).Kind);
         Assert.Equal([2, 2, 2, 2], Space.MultiBinary(4).Counts);
         Assert.Equal(Space.Discrete(3).GetHashCode(), Space.Discrete(3).GetHashCode());
+    }
+
+    public void Has_a_shape()
+    {
+        Space picture = Space.Box([10, 8, 4], 0, 1);
+        Assert.Equal(320, picture.Width);
+        Assert.Equal([10, 8, 4], picture.Shape);
+        Assert.Equal("Box(10 × 8 × 4; [0, 1])", picture.ToString());
+        Assert.Equal(picture, Space.Box(320, 0, 1).WithShape(10, 8, 4));
+        Assert.NotEqual(picture, Space.Box(320, 0, 1));
+        Assert.Equal([1], Space.Discrete(3).Shape);
+        Assert.Equal([2], Space.MultiDiscrete(2, 5).Shape);
+
+        Assert.Throws<ArgumentException>(() => Space.Box(320, 0, 1).WithShape(10, 8, 5));
+        Assert.Throws<ArgumentException>(() => Space.Box(320, 0, 1).WithShape());
+        Assert.Throws<ArgumentException>(() => Space.Box(2, 0, 1).WithShape(-1, -2));
+        Assert.Throws<InvalidOperationException>(() => Space.Discrete(4).WithShape(2, 2));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Space.Box([10, 0, 4], 0, 1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Space.Box([65536, 65536, 65536], 0, 1));
+        Assert.Throws<ArgumentException>(() => Space.Box(ReadOnlySpan<int>.Empty, 0, 1));
     }
 
     public void Has_elements()

@@ -129,6 +129,7 @@ public sealed class ValueFacts
             {
                 Space.Box([-1, float.NegativeInfinity], [1, float.PositiveInfinity]),
                 Space.Discrete(3),
+                Space.Box([2, 3, 4], 0, 1),
                 Space.MultiDiscrete(2, 5),
                 Space.MultiBinary(4),
             }

@@ -188,7 +188,7 @@ let private identities =
           property "a sample belongs to the space of an unbounded box or of counted actions" case (fun case ->
               let space =
                   match case.Space with
-                  | Box(low, _) -> Space.box low.Length -infinity infinity
+                  | Box(low, _, _) -> Space.box low.Length -infinity infinity
                   | counted -> counted
 
               Expect.isTrue (Space.contains space (ReadOnlySpan case.Action)) "contained"

@@ -108,7 +108,9 @@ let private lessons =
           "scripts/exact-algorithms.fsx"
           "scripts/bridge.fsx"
           "scripts/maximum-kl.fsx"
+          "scripts/results.fsx"
           "scripts/learning-benchmark.fsx"
+          "scripts/mujoco-benchmark.fsx"
           "scripts/own-model.fsx" ]
         @ shown
     )
@@ -144,17 +146,46 @@ let private lessonsRun =
               | found -> failtest $"docs/scripts.md shows {found.Length} excerpts of what {lesson} prints"
           } ]
 
-let private learningBenchmark =
-    test "scripts/learning-benchmark.fsx writes tables as those of docs/results.md" {
-        let file = Path.GetTempFileName()
+/// The heads of the tables of a part of docs/results.md that a script makes.
+let private tableHeads part (text: string) =
+    let first, last = text.IndexOf $"<!-- {part} -->", text.IndexOf $"<!-- end of {part} -->"
+    Expect.isTrue (first >= 0 && last > first) $"the part {part}"
+    [ for found in Regex.Matches(text[first..last], @"(?m)^\| (environment|task) .*") -> found.Value ]
 
-        try
-            runScript "scripts/learning-benchmark.fsx" [ "0"; file; "1024" ] |> ignore
-            let heads text = [ for found in Regex.Matches(text, @"(?m)^\| environment.*") -> found.Value ]
-            Expect.equal (heads (File.ReadAllText file)) (heads (read "docs/results.md")) "the heads of the tables"
-        finally
-            File.Delete file
-    }
+let private results =
+    [ test "scripts/learning-benchmark.fsx writes tables as those of docs/results.md" {
+          let file = Path.GetTempFileName()
+
+          try
+              runScript "scripts/learning-benchmark.fsx" [ "0"; "1"; file; "1024" ] |> ignore
+
+              Expect.equal
+                  (tableHeads "classic control" (File.ReadAllText file))
+                  (tableHeads "classic control" (read "docs/results.md"))
+                  "the heads of the tables"
+          finally
+              File.Delete file
+      }
+
+      test "scripts/mujoco-benchmark.fsx writes tables and pictures as those of docs/results.md" {
+          match FunTrpo.MuJoCo.Engine.Library.Missing with
+          | null -> ()
+          | missing -> skiptest missing
+
+          let folder = Directory.CreateTempSubdirectory("funtrpo-").FullName
+
+          try
+              runScript "scripts/mujoco-benchmark.fsx" [ "0"; folder; "2048" ] |> ignore
+              let shown = read "docs/results.md"
+              let made = File.ReadAllText(Path.Combine(folder, "results.md"))
+              Expect.equal (tableHeads "MuJoCo" made) (tableHeads "MuJoCo" shown) "the heads of the tables"
+
+              for picture in Directory.GetFiles(folder, "*.svg") |> Array.map Path.GetFileName do
+                  Expect.stringContains shown picture "the pictures"
+                  Expect.isTrue (File.Exists(Path.Combine(root, "docs", picture))) $"docs/{picture}"
+          finally
+              Directory.Delete(folder, true)
+      } ]
 
 /// C# that a document shows is a whole file that is compiled and run, or lines of one.
 let private code =
@@ -398,9 +429,7 @@ let tests =
           testSequenced (testList "outputs" outputs)
           testSequencedGroup
               "lessons"
-              (testList
-                  "lessons"
-                  (learningBenchmark :: exactAlgorithms :: bridge :: maximumKl :: ownModel :: lessonsRun))
+              (testList "lessons" (results @ exactAlgorithms :: bridge :: maximumKl :: ownModel :: lessonsRun))
           testList "blocks" unmarked
           testList "links" links
           testList "tables" tables

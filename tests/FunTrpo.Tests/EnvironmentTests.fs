@@ -172,7 +172,7 @@ let private compare case what (actual: Transition<Timed<'State>>) expected =
 let private pythonName space =
     match space with
     | Discrete count -> $"Discrete({count})"
-    | Box(low, high) when low.Length = 1 -> $"Box({low[0]:F1}, {high[0]:F1}, (1,), float32)"
+    | Box(low, high, _) when low.Length = 1 -> $"Box({low[0]:F1}, {high[0]:F1}, (1,), float32)"
     | other -> Space.describe other
 
 let private agreesWith reference (case: Case<'State>) =
@@ -229,7 +229,7 @@ let private agreesWithGymnasium =
 let private actions space =
     match space with
     | Discrete count -> Gen.choose (0, count - 1) |> Gen.map float32
-    | Box(_, high) -> Gen.choose (-1500, 1500) |> Gen.map (fun thousandths -> float32 thousandths / 1000f * high[0])
+    | Box(_, high, _) -> Gen.choose (-1500, 1500) |> Gen.map (fun thousandths -> float32 thousandths / 1000f * high[0])
     | other -> failwith $"no actions for {Space.describe other}"
 
 let private seeds = Gen.choose (Int32.MinValue, Int32.MaxValue) |> Gen.map int64

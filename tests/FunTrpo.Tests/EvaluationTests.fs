@@ -278,7 +278,7 @@ let tests =
                   // The coordinates of a box are clipped.
                   let taken =
                       match space with
-                      | Box(low, high) when low.Length = numbers.Length ->
+                      | Box(low, high, _) when low.Length = numbers.Length ->
                           numbers
                           |> Array.mapi (fun i x -> if Single.IsNaN x then x else Math.Clamp(x, low[i], high[i]))
                       | _ -> numbers

@@ -191,7 +191,7 @@ let policyCaseOf activations (rows: Gen<int>) =
 
         let! layers =
             match space with
-            | Box(low, _) ->
+            | Box(low, _, _) ->
                 let head = LinearThenStateIndependent(low.Length, low.Length)
 
                 Gen.oneof

@@ -24,7 +24,7 @@ let private spaceOf (space: FunTrpo.Inference.Space) =
     | FunTrpo.Inference.SpaceKind.Discrete -> Discrete space.Counts[0]
     | FunTrpo.Inference.SpaceKind.MultiDiscrete -> MultiDiscrete(List.ofSeq space.Counts)
     | FunTrpo.Inference.SpaceKind.MultiBinary -> MultiBinary space.Width
-    | _ -> Box(Vector.ofSeq space.Low, Vector.ofSeq space.High)
+    | _ -> Box(Vector.ofSeq space.Low, Vector.ofSeq space.High, List.ofSeq space.Shape)
 
 let private anyPolicy =
     propertyOf 200 "any policy is read, with its name and its spaces" policies (fun saved ->

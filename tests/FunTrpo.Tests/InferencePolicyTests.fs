@@ -47,7 +47,8 @@ let private expected (actor: Actor) observations (choose: int -> Vector -> Fill)
           let action = Vector.Create(actor.Policy.Family.ActionWidth, choose row ofRow)
 
           match actor.Policy.ActionSpace with
-          | Box(low, high) -> Vector.init action.Length (fun i -> meant actor.Policy.IsScaled low[i] high[i] action[i])
+          | Box(low, high, _) ->
+              Vector.init action.Length (fun i -> meant actor.Policy.IsScaled low[i] high[i] action[i])
           | _ -> action ]
     |> Vector.concat
 
@@ -113,7 +114,7 @@ let private properties =
           let logProbability = family.LogProbability(ReadOnlySpan parameters, drawn.Span)
 
           match policy.ActionSpace, player.Distribution(ReadOnlySpan observation) with
-          | Box(low, high), ActionDistribution.Normals(means, deviations) ->
+          | Box(low, high, _), ActionDistribution.Normals(means, deviations) ->
               // The density of a scaled action is that of the drawn number over the length of its unit.
               let mutable sum = 0.0
 

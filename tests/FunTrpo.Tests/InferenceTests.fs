@@ -150,7 +150,7 @@ let private drawing =
                     Expect.isTrue (Space.contains case.Saved.ActionSpace (ReadOnlySpan row)) "inside"
 
                 match case.Saved.ActionSpace with
-                | Box(low, high) ->
+                | Box(low, high, _) ->
                     for i in 0 .. width - 1 do
                         let mean, deviation = distribution.Mean[i], distribution.StandardDeviation[i]
 

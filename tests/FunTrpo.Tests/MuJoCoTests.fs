@@ -211,7 +211,7 @@ let private stepBy (environment: Environment<PhysicsState>) state (action: float
 
 let private actionsOf (environment: Environment<PhysicsState>) seed index =
     match environment.ActionSpace with
-    | Box(low, high) ->
+    | Box(low, high, _) ->
         let drawn = Key.uniforms low.Length (Key.ofSeed seed |> Key.at index)
         Array.init low.Length (fun i -> low[i] + (high[i] - low[i]) * float32 drawn[i])
     | other -> failtest $"{other}"

@@ -128,7 +128,7 @@ let private expectSame (saved: SavedPolicy) (observations: Matrix) =
     Expect.equal (shape "action") [ rows; saved.Actor.Policy.Family.ActionWidth ] "the shape of actions"
 
     match saved.ActionSpace with
-    | Box(low, _) ->
+    | Box(low, _, _) ->
         let normals =
             distributions
             |> List.map (function

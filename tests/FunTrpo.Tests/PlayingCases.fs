@@ -16,7 +16,7 @@ type Case =
 /// What the coordinates of actions are counted in: half the width of a coordinate, if the policy scales it.
 let unitsOf (saved: SavedPolicy) =
     match saved.ActionSpace with
-    | Box(low, high) when saved.Actor.Policy.IsScaled ->
+    | Box(low, high, _) when saved.Actor.Policy.IsScaled ->
         [| for i in 0 .. low.Length - 1 do
                let half = 0.5 * (float high[i] - float low[i])
                if Double.IsFinite half then half else 1.0 |]
@@ -94,10 +94,9 @@ let private heads =
       "box", Space.box 2 -2.0 2.0, false
       // Narrow and far from 0, as wide as float32, and open on one side.
       "scaled box",
-      Box(
-          Vector.ofArray [| -2f; 999f; Single.MinValue; 0f |],
-          Vector.ofArray [| 2f; 1001f; Single.MaxValue; Single.PositiveInfinity |]
-      ),
+      Space.between
+          (Vector.ofArray [| -2f; 999f; Single.MinValue; 0f |])
+          (Vector.ofArray [| 2f; 1001f; Single.MaxValue; Single.PositiveInfinity |]),
       true ]
 
 let private networks =

@@ -25,19 +25,21 @@ let spaces =
     let boxes =
         Gen.choose (1, 3)
         |> Gen.bind (fun count ->
-            Gen.map3
-                (fun (a: float32 list) (b: float32 list) infinite ->
+            Gen.map4
+                (fun (a: float32 list) (b: float32 list) infinite shape ->
                     // A policy could not act where every observation is beyond what its network can multiply.
                     let low = List.map2 min a b |> List.map (min 16777216f)
                     let high = List.map2 max a b
 
                     Box(
                         (if infinite then List.map (fun _ -> Single.NegativeInfinity) low else low) |> Vector.ofSeq,
-                        Vector.ofSeq (Single.PositiveInfinity :: List.tail high)
+                        Vector.ofSeq (Single.PositiveInfinity :: List.tail high),
+                        shape
                     ))
                 (Gen.listOfLength count bound)
                 (Gen.listOfLength count bound)
-                (Gen.elements [ true; false ]))
+                (Gen.elements [ true; false ])
+                (Gen.elements [ [ count ]; [ count; 1 ]; [ 1; 1; count ] ]))
 
     Gen.oneof
         [ Gen.choose (1, 6) |> Gen.map Discrete
@@ -146,7 +148,7 @@ let resealed (change: JsonObject -> unit) (policy: SavedPolicy) =
     node.ToJsonString()
 
 let example =
-    let space = Box(Vector.ofArray [| -1f |], Vector.ofArray [| 1f |])
+    let space = Space.between (Vector.ofArray [| -1f |]) (Vector.ofArray [| 1f |])
     let architecture = (Architecture.uniform [ 2 ] Activation.Tanh)
     let policy = Policy.create architecture 0.0 false (numbersOf 2) space
 

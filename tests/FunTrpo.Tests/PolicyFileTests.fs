@@ -81,7 +81,7 @@ let private golden =
 
               let observation =
                   Space.sample
-                      (Box(Vector.ofArray [| -1f; -1f; -8f |], Vector.ofArray [| 1f; 1f; 8f |]))
+                      (Space.between (Vector.ofArray [| -1f; -1f; -8f |]) (Vector.ofArray [| 1f; 1f; 8f |]))
                       (Key.ofSeed seed)
 
               let seen i =
@@ -129,7 +129,9 @@ let private able =
 
           test "but not one whose space is as wide as float32, and who acts where anybody is" {
               for bound in [ Single.MaxValue; Single.PositiveInfinity ] do
-                  let space = Box(Vector.ofArray [| -bound; 1e30f |], Vector.ofArray [| bound; Single.MaxValue |])
+                  let space =
+                      Space.between (Vector.ofArray [| -bound; 1e30f |]) (Vector.ofArray [| bound; Single.MaxValue |])
+
                   let policy = Policy.create example.Architecture 0.0 false space (Space.box 1 -1.0 1.0)
 
                   let saved =
@@ -157,7 +159,8 @@ let private able =
           }
 
           test "and the actions of any box lie inside of it, however wide" {
-              let space = Box(Vector.ofArray [| Single.MinValue; 5f |], Vector.ofArray [| Single.MaxValue; 5f |])
+              let space =
+                  Space.between (Vector.ofArray [| Single.MinValue; 5f |]) (Vector.ofArray [| Single.MaxValue; 5f |])
 
               let policy = Policy.create example.Architecture 0.0 true (numbersOf 2) space
 

@@ -31,7 +31,7 @@ let private readable =
         let isFinite =
             match saved.ActionSpace with
             | Discrete _ -> true
-            | Box(low, high) -> Vector.isFinite low && Vector.isFinite high && low.Length = 2
+            | Box(low, high, _) -> Vector.isFinite low && Vector.isFinite high && low.Length = 2
             | MultiDiscrete _
             | MultiBinary _ -> false
 

@@ -26,7 +26,7 @@ let tests =
 
                   let free =
                       match space with
-                      | Box(low, _) -> low.Length
+                      | Box(low, _, _) -> low.Length
                       | _ -> 0
 
                   let layers = Layers.ofArchitecture (LinearThenStateIndependent(width - free, free)) architecture

@@ -145,6 +145,8 @@ let private others =
       ReportCommandTests.tests
       ReportBrowserTests.tests
       MuJoCoTests.tests
+      MinAtarTests.tests
+      PopgymTests.tests
       WatchTests.tests
       WatchCommandTests.tests
       ComparisonTests.tests

@@ -91,7 +91,7 @@ let private refusals =
         "the environment's spaces"
         [ let four = CartPole.environment.ObservationSpace
           let swapped = Space.box 1 1.0 -1.0
-          let uneven = Box(Vector.zero 2, Vector.zero 3)
+          let uneven = Space.between (Vector.zero 2) (Vector.zero 3)
 
           for observations, actions in
               [ four, Discrete 0

@@ -18,10 +18,22 @@ let tests =
               Expect.equal (SpaceJson.read "observation" (printed space)) space "space")
           test "an infinite bound is null, and the other side says which infinity it is" {
               let space = ofText """{ "kind": "Box", "low": [null, 0], "high": [1, null] }"""
-              Expect.equal space (Box(Vector.ofArray [| -infinityf; 0f |], Vector.ofArray [| 1f; infinityf |])) "space"
+
+              Expect.equal
+                  space
+                  (Space.between (Vector.ofArray [| -infinityf; 0f |]) (Vector.ofArray [| 1f; infinityf |]))
+                  "space"
+
               let text = (printed space).GetRawText()
               Expect.stringContains text "\"low\":[null,0]" "low"
               Expect.stringContains text "\"high\":[1,null]" "high"
+          }
+          test "a box of several axes has a shape, and one of a single axis has none in the file" {
+              let picture = Space.boxOfShape [ 2; 3; 1 ] 0.0 1.0
+              Expect.equal (SpaceJson.read "observation" (printed picture)) picture "read"
+              Expect.stringContains ((printed picture).GetRawText()) "\"shape\":[2,3,1]" "several axes"
+              let flat = printed (Space.box 6 0.0 1.0)
+              Expect.isFalse (fst (flat.TryGetProperty "shape")) "one axis"
           }
           for text, part in
               [ """{ "kind": "Sphere" }""", "is of the unknown kind Sphere"
@@ -35,6 +47,11 @@ let tests =
                 """{ "kind": "Box", "low": [0], "high": [1, 2] }""", "its observation space"
                 """{ "kind": "Box", "low": [2], "high": [1] }""", "its observation space"
                 """{ "kind": "Box", "low": [0] }""", "it has no high"
+                """{ "kind": "Box", "low": [0, 0], "high": [1, 1], "shape": [3] }""",
+                "its observation space has the shape 3, which is not one of 2 numbers"
+                """{ "kind": "Box", "low": [0, 0], "high": [1, 1], "shape": [] }""", "its observation space"
+                """{ "kind": "Box", "low": [0, 0], "high": [1, 1], "shape": [-1, -2] }""", "its observation space"
+                """{ "kind": "Box", "low": [0], "high": [1], "shape": null }""", "it has no shape"
                 "null", "it has no observationSpace" ] do
               test $"{text} is refused, and says why" {
                   Expect.stringContains (JsonTests.why (fun () -> ofText text)) part "why"

@@ -27,7 +27,8 @@ let private interval =
 let private boxes =
     Gen.choose (1, 5)
     |> Gen.bind (fun count -> Gen.listOfLength count interval)
-    |> Gen.map (fun bounds -> Box(bounds |> Seq.map fst |> Vector.ofSeq, bounds |> Seq.map snd |> Vector.ofSeq))
+    |> Gen.map (fun bounds ->
+        Space.between (bounds |> Seq.map fst |> Vector.ofSeq) (bounds |> Seq.map snd |> Vector.ofSeq))
 
 let private counted =
     let count = Gen.choose (1, 30)
@@ -160,7 +161,7 @@ let private membership =
           testProperty "holds the corners of a box, and nothing just beyond a finite one"
           <| Prop.forAll (Arb.fromGen boxes) (fun box ->
               match box with
-              | Box(low, high) ->
+              | Box(low, high, _) ->
                   contains box low
                   && contains box high
                   && List.init low.Length id
@@ -209,7 +210,7 @@ let private halfWidths =
         [ testProperty "of a box are half of its width from its middle, where it is bounded, and else 1"
           <| Prop.forAll boxesAndUnits (fun coordinates ->
               let bounds, row = List.unzip coordinates
-              let box = Box(bounds |> Seq.map fst |> Vector.ofSeq, bounds |> Seq.map snd |> Vector.ofSeq)
+              let box = Space.between (bounds |> Seq.map fst |> Vector.ofSeq) (bounds |> Seq.map snd |> Vector.ofSeq)
               let row = Vector.ofSeq row
               let scaled = Vector.Create(row.Length, Fill(fun scaled -> Space.unscale box row.Span scaled))
 
@@ -238,7 +239,7 @@ let private corner =
 let private anyBox =
     Gen.choose (0, 3)
     |> Gen.bind (fun count -> Gen.zip (Gen.listOfLength count corner) (Gen.listOfLength count corner))
-    |> Gen.map (fun (low, high) -> Box(Vector.ofSeq low, Vector.ofSeq high))
+    |> Gen.map (fun (low, high) -> Space.between (Vector.ofSeq low) (Vector.ofSeq high))
 
 let private properness =
     testList
@@ -246,7 +247,7 @@ let private properness =
         [ testProperty "of a box is whether each coordinate holds a finite number, the one nearest to 0"
           <| Prop.forAll (Arb.fromGen anyBox) (fun box ->
               match box with
-              | Box(low, high) ->
+              | Box(low, high, _) ->
                   let holdsNumber (low: float32) (high: float32) =
                       let nearest =
                           if low > 0f then low
@@ -278,7 +279,7 @@ let private properness =
                       else None
 
                   for low, high in [ 1f, 2f; 2f, 1f ] do
-                      let reason = Space.invalidReason (Box(corner lows low, corner highs high))
+                      let reason = Space.invalidReason (Space.between (corner lows low) (corner highs high))
                       Expect.equal reason (expected low high) "the reason")
 
           test "has an end: of alternatives, and of the numbers of a row" {
@@ -302,13 +303,54 @@ let private properness =
                   Expect.equal (Space.isValid space) expected $"%A{space}"
           } ]
 
+let private shapes =
+    let sizes = Gen.choose (1, 3) |> Gen.bind (fun axes -> Gen.listOfLength axes (Gen.choose (1, 5)))
+
+    testList
+        "shapes"
+        [ property "a row has as many numbers as the product of the sizes" sizes (fun shape ->
+              let space = Space.boxOfShape shape -1.0 2.0
+              Expect.equal (Space.shape space) shape "shape"
+              Expect.equal (Space.width space) (List.fold (*) 1 shape) "width"
+              Expect.isTrue (Space.isValid space) "valid"
+              Expect.isTrue (contains space (Space.sample space (Key.ofSeed 3L))) "an element")
+          property
+              "a box is valid only with a shape of as many numbers as it has"
+              (Gen.zip sizes (Gen.listOf (Gen.choose (-2, 6))))
+              (fun (shape, other) ->
+                  match Space.boxOfShape shape 0.0 1.0 with
+                  | Box(low, high, _) ->
+                      let isShape = not other.IsEmpty && List.forall (fun size -> size > 0) other
+                      let expected = isShape && List.fold (*) 1 other = low.Length
+                      Expect.equal (Space.isValid (Box(low, high, other))) expected $"%A{other}"
+                  | _ -> failtest "no box")
+          test "sizes that overflow are no shape" {
+              for shape in [ [ 65536; 65536 ]; List.replicate 64 2; [ Int32.MaxValue; Int32.MaxValue; 4 ] ] do
+                  Expect.isFalse (ArrayShape.holds 0 shape) "0"
+                  expectRefused "a box" (fun () -> Space.boxOfShape shape 0.0 1.0 |> ignore)
+          }
+          test "other spaces have one axis" {
+              for space in [ Discrete 5; MultiDiscrete [ 2; 3 ]; MultiBinary 4; Space.box 3 0.0 1.0 ] do
+                  Expect.equal (Space.shape space) [ Space.width space ] (Space.describe space)
+          }
+          test "a network for pictures of one shape takes rows without a shape, and not pictures of another" {
+              let picture shape = Space.boxOfShape shape 0.0 1.0
+              Expect.isTrue (Space.hasSameEncoding (picture [ 2; 3; 4 ]) (Space.box 24 0.0 1.0)) "flat"
+              Expect.isTrue (Space.hasSameEncoding (picture [ 2; 3; 4 ]) (picture [ 2; 3; 4 ])) "the same"
+              Expect.isFalse (Space.hasSameEncoding (picture [ 2; 3; 4 ]) (picture [ 4; 2; 3 ])) "another"
+              Expect.isFalse (Space.hasSameEncoding (picture [ 2; 3; 4 ]) (Space.box 23 0.0 1.0)) "another width"
+          }
+          test "are part of the description" {
+              Expect.equal (Space.describe (Space.boxOfShape [ 10; 10; 4 ] 0.0 1.0)) "Box(10 × 10 × 4; [0, 1])" "text"
+          } ]
+
 let private units =
     testList
         "unscale"
         [ testProperty "is the middle at 0, the bounds at ±1, and linear between them, however wide the box is"
           <| Prop.forAll (Gen.zip boxes (Gen.choose (-100, 100)) |> Arb.fromGen) (fun (box, hundredths) ->
               match box with
-              | Box(low, high) ->
+              | Box(low, high, _) ->
                   let at (x: float32) =
                       let row = Vector.init low.Length (fun _ -> x)
                       Vector.Create(row.Length, Fill(fun scaled -> Space.unscale box row.Span scaled))
@@ -350,7 +392,9 @@ let private descriptions =
             CultureInfo.CurrentCulture <- culture
 
             Expect.equal
-                (Space.describe (Box(Vector.ofArray [| -1.5f; -infinityf |], Vector.ofArray [| 1.25f; 1e30f |])))
+                (Space.describe (
+                    Space.between (Vector.ofArray [| -1.5f; -infinityf |]) (Vector.ofArray [| 1.25f; 1e30f |])
+                ))
                 "Box(2; [-1.5, 1.25] × [−∞, 1E+30])"
                 "as elsewhere"
         finally
@@ -358,4 +402,4 @@ let private descriptions =
     }
 
 let tests =
-    testList "Space" [ sampling; clipping; membership; properness; halfWidths; units; descriptions ]
+    testList "Space" [ sampling; clipping; membership; properness; shapes; halfWidths; units; descriptions ]

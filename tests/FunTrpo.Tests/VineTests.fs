@@ -272,7 +272,7 @@ let private policyCaseOfVine (case: Case) (vine: Vine) advantages =
 
     let head =
         match case.Space with
-        | Box(low, _) -> LinearThenStateIndependent(low.Length, low.Length)
+        | Box(low, _, _) -> LinearThenStateIndependent(low.Length, low.Length)
         | _ -> Dense(size, Activation.Identity)
 
     { Layers = Then(Dense(4, Activation.Tanh), head)
