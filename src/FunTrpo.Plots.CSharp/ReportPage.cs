@@ -31,7 +31,8 @@ public sealed class ReportPage
     /// <summary>Creates the page of a training, and plays an episode with the trained policy for it.</summary>
     /// <remarks>
     /// The episode has the most probable actions and at most 5,000 steps. An environment of your own is drawn if it is an
-    /// <see cref="IPicturedEnvironment"/>. If the environment fails in the episode, the page says why.
+    /// <see cref="IPicturedEnvironment"/>. If the environment fails in the episode, the page says why. After an abandoned training
+    /// (<see cref="StopReason.Abandoned"/>) no episode is played: its environment might not answer again.
     /// </remarks>
     /// <param name="plan">The plan of the training.</param>
     /// <param name="result">Its result.</param>
@@ -42,19 +43,12 @@ public sealed class ReportPage
         ArgumentNullException.ThrowIfNull(result);
         RunRecord run = RunOfResult.Record(plan, result);
         RegisteredPlan environment = new(plan);
-        Core.Actor actor = result.Policy.Saved.Actor;
-        return new(
-            RunPage
-                .ofRun(
-                    environment.SolvedAt,
-                    environment.Preset,
-                    run,
-                    RunOfResult.Evaluations(result),
-                    RunPage.episodeIn(environment, actor, run.Settings.Seed)
-                )
-                .OrThrow(),
-            ""
-        );
+        PageEpisode episode =
+            result.Reason == StopReason.Abandoned
+                ? PageEpisode.NewNotRecorded("an environment did not answer, and training was abandoned.")
+                : RunPage.episodeIn(environment, result.Policy.Saved.Actor, run.Settings.Seed);
+        FSharpList<EvaluationPoint> evaluations = RunOfResult.Evaluations(result);
+        return new(RunPage.ofRun(environment.SolvedAt, environment.Preset, run, evaluations, episode).OrThrow(), "");
     }
 
     /// <summary>

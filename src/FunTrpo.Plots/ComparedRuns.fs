@@ -57,7 +57,7 @@ let private read known (from: string) folder =
 /// The number of episodes of random actions, and their seed.
 let private randomEpisodes, randomSeed = 100, 0L
 
-/// The mean return of random actions; none if it cannot be found.
+/// The mean return of random actions; none if it cannot be found: a caller's environment may fail in any way.
 let private randomReturn (registered: Registered) =
     try
         registered.Use
@@ -70,7 +70,7 @@ let private randomReturn (registered: Registered) =
                         (Key.ofSeed randomSeed |> Key.named "random")
                     |> Result.toOption
                     |> Option.map _.Mean }
-    with EnvironmentUnavailable _ ->
+    with _ ->
         None
 
 /// What is known of the environments of the runs. Random actions are needed only where scores of several environments are put together.

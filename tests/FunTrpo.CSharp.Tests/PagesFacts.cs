@@ -99,6 +99,22 @@ public sealed class PagesFacts
         Assert.Contains("no more of them", ReportPage.From(breaking, trained).ToHtml());
     }
 
+    public void Do_not_play_an_environment_that_did_not_answer()
+    {
+        int made = 0;
+        TrainingPlan plan = Trpo.For(() =>
+            {
+                made++;
+                return new Line();
+            })
+            .Short();
+        TrainingResult result = plan.Train();
+        int before = made;
+        string html = ReportPage.From(plan, result with { Reason = StopReason.Abandoned }).ToHtml();
+        Assert.Contains("did not answer", html);
+        Assert.Equal(before, made);
+    }
+
     public void Release_the_environments_that_they_make()
     {
         Watch watch = new();
