@@ -773,22 +773,22 @@ let all =
               [ slip "cells with commas are not quoted" "text.IndexOfAny [| ','; '\"';" "text.IndexOfAny [| '\"';" ]
           faultsIn
               [ "funtrpo sweep" ]
-              "src/FunTrpo.Cli/RunScore.fs"
+              "src/FunTrpo.Cli/FinalScore.fs"
               [ slip "the episodes of a score are those of another seed" "seed + 1000L" "seed + 1001L" ]
           faultsIn
               [ "funtrpo sweep" ]
               "src/FunTrpo.Cli/Sweep.fs"
               [ slip
                     "interrupted runs begin again"
-                    "RunFolder.checkpointFile) && isThisRun run"
-                    "RunFolder.checkpointFile) && false" ]
+                    "RunFiles.checkpointFile) && isThisRun run"
+                    "RunFiles.checkpointFile) && false" ]
           plots
               [ "Report in a browser" ]
               "Page/player.js"
               [ slip "the page does not pause" "if (!isPlaying) return;" "" ]
-          faultsIn
+          plots
               [ "report command" ]
-              "src/FunTrpo.Cli/RunReport.fs"
+              "RunPage.fs"
               [ slip
                     "the page takes the preset for the settings of the run"
                     "settingsOf (preset |> Option.defaultValue configuration) configuration"
@@ -829,14 +829,31 @@ let all =
                     "a process that has got the number of a killed run counts as it"
                     "running.StartTime.ToUniversalTime() <= since.AddSeconds 2.0"
                     "running.StartTime.ToUniversalTime() <= since.AddYears 1" ]
+          plots
+              [ "Watch"; "Compare page" ]
+              "FoundRuns.fs"
+              [ slip
+                    "links are followed"
+                    "AttributesToSkip = FileAttributes.ReparsePoint"
+                    "AttributesToSkip = FileAttributes.Offline" ]
+          plots
+              [ "Growing table" ]
+              "GrowingTable.fs"
+              [ slip
+                    "the lines of a file that was replaced are added to those of the one before"
+                    "bytesFrom (earlier.Length - int64 count) stream count = earlier.LastLine"
+                    "(bytesFrom (earlier.Length - int64 count) stream count).Length = count" ]
+          faultsIn
+              [ "Pages from C#" ]
+              "src/FunTrpo.Plots.CSharp/RunOfResult.cs"
+              [ slip
+                    "a page from C# has no evaluations"
+                    "result.Evaluations.Select("
+                    "result.Evaluations.Take(0).Select(" ]
           faultsIn
               [ "Watch" ]
               "src/FunTrpo.Cli/WatchedRuns.fs"
               [ slip
-                    "links are followed"
-                    "AttributesToSkip = FileAttributes.ReparsePoint"
-                    "AttributesToSkip = FileAttributes.Offline"
-                slip
                     "a run that reached its goal counts as stopped"
                     "(settings.StopAt.IsSome && summary.Solved)"
                     "false" ]
@@ -873,12 +890,13 @@ let all =
           tensorBoard
               "TensorBoardWriter.cs"
               [ slip "what continues makes the last event before it invalid" "Step = after + 1," "Step = after," ]
-          tensorBoard
-              "IterationTags.cs"
+          facade
+              [ "TensorBoard"; "Facade" ]
+              "ReportedQuantity.cs"
               [ slip
-                    "the mean KL has the tag of the largest"
-                    "new(\"funtrpo/maxKl\", report.MaxKl)"
-                    "new(\"funtrpo/maxKl\", report.MeanKl)" ]
+                    "the mean KL has the name of the largest"
+                    "new(\"maxKl\", report.MaxKl)"
+                    "new(\"maxKl\", report.MeanKl)" ]
           tensorBoard
               "EventFile.cs"
               [ slip
@@ -931,11 +949,12 @@ let all =
                     "let isSolved = position.IsSolved || isReached"
                     "let isSolved = isReached" ]
           command
-              "RunFiles.fs"
+              "RunWrites.fs"
               [ slip
                     "progress.csv has no last column"
                     "Report.toText (field.Read report)) |>"
                     "Report.toText (field.Read report)) |> List.take (Report.fields.Length - 1) |>" ]
-          command
+          plots
+              [ "Command" ]
               "Arguments.fs"
               [ slip "the largest integer is refused" "low <= value && value <= high" "low <= value && value < high" ] ]

@@ -67,7 +67,13 @@ public sealed class TrainingPlan
         public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(30);
     }
 
-    private EnvironmentSource Source => parts.Source;
+    internal EnvironmentSource Source => parts.Source;
+
+    /// <summary>How the policy is evaluated while it trains; null if it is not.</summary>
+    internal Core.EvaluationPlan? EvaluationPlan => parts.Evaluation;
+
+    /// <summary>The policy that training starts from; null for a new one.</summary>
+    internal Policy? First => parts.First;
 
     /// <summary>The options of training.</summary>
     public TrainingOptions Options => parts.Options;

@@ -140,6 +140,7 @@ let private others =
       InferenceTests.tests
       PolicyFormatTests.tests
       WebExampleTests.tests
+      GrowingTableTests.tests
       ProgressTests.tests
       ReportPageTests.tests
       ReportCommandTests.tests
@@ -154,6 +155,7 @@ let private others =
       SweepCommandTests.tests
       ComparePageTests.tests
       CompareBrowserTests.tests
+      CSharpPagesTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])
