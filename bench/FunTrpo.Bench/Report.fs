@@ -11,7 +11,8 @@ module Report =
 
     /// The measurements in the order of the table. Each returns some rows.
     let private sections =
-        [ Measurements.updates
+        [ Measurements.pictureProducts
+          Measurements.updates
           Measurements.twoThreads
           Measurements.rollouts
           Measurements.acting
