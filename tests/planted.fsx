@@ -105,6 +105,37 @@ let all =
                     "the slopes of the last few columns are those of the first"
                     "Scale = pScale == null ? null : pScale + Main,"
                     "Scale = pScale," ]
+          kernels
+              "PatchProduct.cs"
+              [ slip
+                    "the eighth patch of a tile is stored as the seventh"
+                    "s7.Store(c + (r7 * columns));"
+                    "s7.Store(c + (r6 * columns));"
+                slip "the second product of a patch is left out" "x = X2;" "x = null;" ]
+          kernels
+              "TransposedPatchProduct.cs"
+              [ slip "all patches are read at the first" "nint place = *next++;" "nint place = 0 * *next++;"
+                slip "the biases of a convolution get no cotangent" "sum.Store(sums);" "" ]
+          kernels "PatchScatter.cs" [ slip "a row beyond the last patch is added" "(left > 7, " "(true, " ]
+          kernels
+              "ConvolutionLayer.cs"
+              [ slip
+                    "a convolution ignores its slopes where its filters do not fill vectors"
+                    "            ActivationDerivatives.Multiply(slopes, IsTanh, result);"
+                    ""
+                slip "the cotangent of a picture begins with that of the last" "        picture.Clear();" "" ]
+          kernels
+              "PatchPooling.cs"
+              [ slip
+                    "the last of equal maxima wins"
+                    "picture[place] > picture[winner]"
+                    "picture[place] >= picture[winner]" ]
+          kernels
+              "LayerNorm.cs"
+              [ slip
+                    "the tangent of a normalised row ignores its variance"
+                    "v[i] - mean - (normalised[i] * along)"
+                    "v[i] - mean - (0f * normalised[i] * along)" ]
           faultsIn
               [ "pooled buffers" ]
               "src/FunTrpo.Kernels/PooledBuffer.cs"
@@ -140,6 +171,20 @@ let all =
                     "a layer of one's own has no input tangent"
                     "let hasInput = not inputTangent.IsEmpty"
                     "let hasInput = false" ]
+          core
+              [ "networks" ]
+              "Pool.fs"
+              [ slip
+                    "a pooling layer hands down its cotangent without the derivatives of the layer below"
+                    "inputDerivatives.Multiply inputCotangent"
+                    "()" ]
+          core
+              [ "Architecture" ]
+              "Window.fs"
+              [ slip
+                    "a picture has a pixel too few"
+                    "(height - window.Height) / window.Stride + 1"
+                    "(height - window.Height) / window.Stride" ]
           core
               [ "Embedding" ]
               "Embedding.fs"
@@ -881,6 +926,12 @@ let all =
                     "0f * (float)(moments.Mean(i) - mean[i])"
                 slip "the table of the second choice is that of the first" "next += count" "next += 0 * count" ]
           onnx
+              "PictureNodes.cs"
+              [ slip
+                    "filters of exported convolutions are not transposed"
+                    "(((i % pixels * channels) + channel) * layer.filters) + filter"
+                    "i" ]
+          onnx
               "HeadNodes.cs"
               [ slip
                     "exported actions are not clipped from below"
@@ -922,6 +973,7 @@ let all =
           inference
               "Normaliser.cs"
               [ slip "normalised observations are not clipped" "-Clip, Clip" "-1000f * Clip, 1000f * Clip" ]
+          inference "PoolingLayer.cs" [ slip "the average is the sum" "(float)patches.Channels / patches.Size" "1f" ]
           inference "CanonicalHash.cs" [ slip "an apostrophe is hashed as it is" "\"\\\"&'+<>`\"" "\"\\\"&+<>`\"" ]
           inference
               "Json.cs"

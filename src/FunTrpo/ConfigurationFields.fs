@@ -33,7 +33,7 @@ module internal ConfigurationFields =
     let private policy =
         [ architecture
               "architecture"
-              "hidden layers of the policy, for example dense 64 tanh, dense 32 relu; if it is empty, hidden and activation say which layers there are"
+              "hidden layers of the policy, for example \"dense 64 tanh; dense 32 relu\"; if it is empty, hidden and activation say which layers there are"
               _.Architecture
               (fun v c -> { c with Architecture = v })
           unitsOfLayers
@@ -44,7 +44,7 @@ module internal ConfigurationFields =
           choice
               "activation"
               "non-linearity of the policy's hidden layers, used if architecture is empty"
-              Architecture.activations
+              HiddenLayer.activations
               _.Activation
               (fun v c -> { c with Activation = v })
           number
@@ -169,7 +169,7 @@ module internal ConfigurationFields =
           choice
               "criticActivation"
               "non-linearity of the critic's hidden layers, used if criticArchitecture is empty"
-              Architecture.activations
+              HiddenLayer.activations
               _.CriticActivation
               (fun v c -> { c with CriticActivation = v }) ]
 

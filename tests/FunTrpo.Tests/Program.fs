@@ -23,6 +23,7 @@ let private networks =
         [ LayerTests.tests
           PackedLayerTests.tests
           DenseTests.tests
+          PictureLayerTests.tests
           CompositionTests.tests
           NetworkTests.tests
           LinearizationTests.tests
@@ -92,6 +93,7 @@ let private others =
       ReportTests.tests
       TrainingTests.tests
       OneStepTests.tests
+      PictureTrainingTests.tests
       VineTests.tests
       VineTrainingTests.tests
       HostileNumericsTests.tests

@@ -385,7 +385,7 @@ let private directions =
 // ---- Each outcome, once ----
 
 let private exampleCase biases action =
-    let network = Network.create 1 (Dense.linear 2)
+    let network = Network.create [ 1 ] (Dense.linear 2)
 
     { Layers = Dense(2, Activation.Identity)
       Policy =
