@@ -131,9 +131,10 @@ module Registry =
               { standard with
                   Environments = 16
                   Horizon = 64
+                  Gamma = 0.995
                   Lambda = 0.9
-                  Delta = 0.04
-                  DeltaHalfLife = 40_000
+                  Delta = 0.08
+                  DeltaHalfLife = 20_000
                   NormaliseReturns = false }
               Acrobot.environment
 
