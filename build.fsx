@@ -256,6 +256,7 @@ let packed =
       "mujococsharp", "FunTrpo.MuJoCo.CSharp", "net10.0"
       "remote", "FunTrpo.Remote", "net10.0"
       "plots", "FunTrpo.Plots", "net10.0"
+      "plotscsharp", "FunTrpo.Plots.CSharp", "net10.0"
       "command", "FunTrpo.Cli", "net10.0"
       "inference", "FunTrpo.Inference", "net10.0"
       "older", "FunTrpo.Inference", "netstandard2.1" ]
@@ -542,6 +543,7 @@ let docs () =
           "FunTrpo.TensorBoard"
           "FunTrpo.Inference"
           "FunTrpo.Plots"
+          "FunTrpo.Plots.CSharp"
           "FunTrpo.MuJoCo.Engine"
           "FunTrpo.MuJoCo"
           "FunTrpo.MuJoCo.CSharp"

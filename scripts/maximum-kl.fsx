@@ -102,6 +102,7 @@ let improveWorst
           Outcome = outcome
           Comparison = comparison
           GradientNorm = Vector.norm gradient
+          SignalShare = None
           Solution = None }
 
     match WorstCase.step 1e-6 delta g rows with

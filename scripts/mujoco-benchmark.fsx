@@ -1,10 +1,12 @@
 // Trains on the tasks of MuJoCo with their presets, by `funtrpo sweep`, and writes the part of docs/results.md about them, with a picture of the
 // learning curves of each task in docs:
 //
-//     dotnet fsi scripts/mujoco-benchmark.fsx                       the seeds 0–9 (0–4 for Ant and Humanoid), about an hour on four cores
-//     dotnet fsi scripts/mujoco-benchmark.fsx 20..22 FOLDER 2048    other seeds, another folder for page and pictures, at most 2048 steps
+//     dotnet fsi scripts/mujoco-benchmark.fsx                            the seeds 0–9 (0–4 for Ant and Humanoid), more than an hour on two cores
+//     dotnet fsi scripts/mujoco-benchmark.fsx --tasks Hopper-v4,Ant-v4   only these tasks
+//     dotnet fsi scripts/mujoco-benchmark.fsx --seeds 20..22 --out FOLDER --steps 2048
+//                                  other seeds, another folder for page and pictures, at most 2048 steps, to try the script
 //
-// The runs are kept in runs/mujoco-SEEDS, and a script that was interrupted goes on where it was.
+// Without --steps the runs are kept in runs/, and a script that was interrupted goes on where it was.
 #load "load.fsx"
 #load "results.fsx"
 #load "chart.fsx"
@@ -44,9 +46,15 @@ let published =
 /// The tasks that take longest have fewer seeds.
 let slow = [ "Ant-v4"; "Humanoid-v4" ]
 
-let seeds = List.tryItem 0 arguments
-let folder = List.tryItem 1 arguments |> Option.defaultValue (Path.Combine(root, "docs"))
-let most = List.tryItem 2 arguments |> Option.map int64
+
+/// The tasks that are trained.
+let tasks =
+    match option "--tasks" with
+    | Some named -> published |> List.filter (fun (task, _) -> named.Split(',') |> Array.contains task)
+    | None -> published
+
+let folder = option "--out" |> Option.defaultValue (Path.Combine(root, "docs"))
+let most = option "--steps" |> Option.map int64
 
 /// Evaluations during training give the curves.
 let effort =
@@ -70,18 +78,18 @@ let evaluationsOf (run: Run) =
     let steps, mean = column "steps", column "mean"
     [ for row in Array.tail rows -> float row[steps], float row[mean] ]
 
-/// The runs of some tasks, with their evaluations.
-let runsOf name tasks ownSeeds =
-    let seeds = seeds |> Option.defaultValue ownSeeds
+/// The runs of a task, with their evaluations.
+let runsOf task =
+    let ownSeeds = if List.contains task slow then "0..4" else "0..9"
+    let seeds = option "--seeds" |> Option.defaultValue ownSeeds
 
     let run folder =
-        sweep folder ([ "--env"; String.concat "," tasks; "--seeds"; seeds ] @ effort)
+        sweep folder ([ "--env"; task; "--seeds"; seeds ] @ effort)
         |> List.map (fun run -> run, evaluationsOf run)
 
-    if most.IsSome then inNewFolder run else run (Path.Combine(root, "runs", $"mujoco-{name}-{seeds}"))
+    if most.IsSome then inNewFolder run else run (Path.Combine(root, "runs", $"mujoco-{task}-{seeds}"))
 
-let runs =
-    runsOf "fast" (published |> List.map fst |> List.except slow) "0..9" @ runsOf "slow" slow "0..4"
+let runs = tasks |> List.collect (fst >> runsOf)
 
 let withTask task = runs |> List.filter (fun (run, _) -> run.Environment = task)
 
@@ -91,7 +99,7 @@ let text (number: float) = if abs number < 100.0 then $"{number:N2}" else $"{num
 let orDash = Option.map text >> Option.defaultValue "–"
 
 let summary =
-    [ for task, others in published do
+    [ for task, others in tasks do
           let own = withTask task
           let scores = own |> List.map fst |> numbers _.Score
           let best = own |> List.map (snd >> List.map snd >> List.max) |> Array.ofList
@@ -152,7 +160,7 @@ let picture task others =
     lines task steps { Label = "mean return of 10 episodes"; Scale = Linear(low, 1.05 * high) } drawn
 
 let pictures =
-    [ for task, others in published do
+    [ for task, others in tasks do
           let name = $"mujoco-{task}.svg"
           File.WriteAllText(Path.Combine(folder, name), picture task others)
           $"![Learning curves of {task}]({name})" ]

@@ -107,6 +107,37 @@ let all =
                     "the slopes of the last few columns are those of the first"
                     "Scale = pScale == null ? null : pScale + Main,"
                     "Scale = pScale," ]
+          kernels
+              "PatchProduct.cs"
+              [ slip
+                    "the eighth patch of a tile is stored as the seventh"
+                    "s7.Store(c + (r7 * columns));"
+                    "s7.Store(c + (r6 * columns));"
+                slip "the second product of a patch is left out" "x = X2;" "x = null;" ]
+          kernels
+              "TransposedPatchProduct.cs"
+              [ slip "all patches are read at the first" "nint place = *next++;" "nint place = 0 * *next++;"
+                slip "the biases of a convolution get no cotangent" "sum.Store(sums);" "" ]
+          kernels "PatchScatter.cs" [ slip "a row beyond the last patch is added" "(left > 7, " "(true, " ]
+          kernels
+              "ConvolutionLayer.cs"
+              [ slip
+                    "a convolution ignores its slopes where its filters do not fill vectors"
+                    "            ActivationDerivatives.Multiply(slopes, IsTanh, result);"
+                    ""
+                slip "the cotangent of a picture begins with that of the last" "        picture.Clear();" "" ]
+          kernels
+              "PatchPooling.cs"
+              [ slip
+                    "the last of equal maxima wins"
+                    "picture[place] > picture[winner]"
+                    "picture[place] >= picture[winner]" ]
+          kernels
+              "LayerNorm.cs"
+              [ slip
+                    "the tangent of a normalised row ignores its variance"
+                    "v[i] - mean - (normalised[i] * along)"
+                    "v[i] - mean - (0f * normalised[i] * along)" ]
           faultsIn
               [ "pooled buffers" ]
               "src/FunTrpo.Kernels/PooledBuffer.cs"
@@ -142,6 +173,20 @@ let all =
                     "a layer of one's own has no input tangent"
                     "let hasInput = not inputTangent.IsEmpty"
                     "let hasInput = false" ]
+          core
+              [ "networks" ]
+              "Pool.fs"
+              [ slip
+                    "a pooling layer hands down its cotangent without the derivatives of the layer below"
+                    "inputDerivatives.Multiply inputCotangent"
+                    "()" ]
+          core
+              [ "Architecture" ]
+              "Window.fs"
+              [ slip
+                    "a picture has a pixel too few"
+                    "(height - window.Height) / window.Stride + 1"
+                    "(height - window.Height) / window.Stride" ]
           core
               [ "Embedding" ]
               "Embedding.fs"
@@ -822,22 +867,22 @@ let all =
               [ slip "cells with commas are not quoted" "text.IndexOfAny [| ','; '\"';" "text.IndexOfAny [| '\"';" ]
           faultsIn
               [ "funtrpo sweep" ]
-              "src/FunTrpo.Cli/RunScore.fs"
+              "src/FunTrpo.Cli/FinalScore.fs"
               [ slip "the episodes of a score are those of another seed" "seed + 1000L" "seed + 1001L" ]
           faultsIn
               [ "funtrpo sweep" ]
               "src/FunTrpo.Cli/Sweep.fs"
               [ slip
                     "interrupted runs begin again"
-                    "RunFolder.checkpointFile) && isThisRun run"
-                    "RunFolder.checkpointFile) && false" ]
+                    "RunFiles.checkpointFile) && isThisRun run"
+                    "RunFiles.checkpointFile) && false" ]
           plots
               [ "Report in a browser" ]
               "Page/player.js"
               [ slip "the page does not pause" "if (!isPlaying) return;" "" ]
-          faultsIn
+          plots
               [ "report command" ]
-              "src/FunTrpo.Cli/RunReport.fs"
+              "RunPage.fs"
               [ slip
                     "the page takes the preset for the settings of the run"
                     "settingsOf (preset |> Option.defaultValue configuration) configuration"
@@ -878,14 +923,31 @@ let all =
                     "a process that has got the number of a killed run counts as it"
                     "running.StartTime.ToUniversalTime() <= since.AddSeconds 2.0"
                     "running.StartTime.ToUniversalTime() <= since.AddYears 1" ]
+          plots
+              [ "Watch"; "Compare page" ]
+              "FoundRuns.fs"
+              [ slip
+                    "links are followed"
+                    "AttributesToSkip = FileAttributes.ReparsePoint"
+                    "AttributesToSkip = FileAttributes.Offline" ]
+          plots
+              [ "Growing table" ]
+              "GrowingTable.fs"
+              [ slip
+                    "the lines of a file that was replaced are added to those of the one before"
+                    "bytesFrom (earlier.Length - int64 count) stream count = earlier.LastLine"
+                    "(bytesFrom (earlier.Length - int64 count) stream count).Length = count" ]
+          faultsIn
+              [ "Pages from C#" ]
+              "src/FunTrpo.Plots.CSharp/RunOfResult.cs"
+              [ slip
+                    "a page from C# has no evaluations"
+                    "result.Evaluations.Select("
+                    "result.Evaluations.Take(0).Select(" ]
           faultsIn
               [ "Watch" ]
               "src/FunTrpo.Cli/WatchedRuns.fs"
               [ slip
-                    "links are followed"
-                    "AttributesToSkip = FileAttributes.ReparsePoint"
-                    "AttributesToSkip = FileAttributes.Offline"
-                slip
                     "a run that reached its goal counts as stopped"
                     "(settings.StopAt.IsSome && summary.Solved)"
                     "false" ]
@@ -913,6 +975,12 @@ let all =
                     "0f * (float)(moments.Mean(i) - mean[i])"
                 slip "the table of the second choice is that of the first" "next += count" "next += 0 * count" ]
           onnx
+              "PictureNodes.cs"
+              [ slip
+                    "filters of exported convolutions are not transposed"
+                    "(((i % pixels * channels) + channel) * layer.filters) + filter"
+                    "i" ]
+          onnx
               "HeadNodes.cs"
               [ slip
                     "exported actions are not clipped from below"
@@ -922,12 +990,13 @@ let all =
           tensorBoard
               "TensorBoardWriter.cs"
               [ slip "what continues makes the last event before it invalid" "Step = after + 1," "Step = after," ]
-          tensorBoard
-              "IterationTags.cs"
+          facade
+              [ "TensorBoard"; "Facade" ]
+              "ReportedQuantity.cs"
               [ slip
-                    "the mean KL has the tag of the largest"
-                    "new(\"funtrpo/maxKl\", report.MaxKl)"
-                    "new(\"funtrpo/maxKl\", report.MeanKl)" ]
+                    "the mean KL has the name of the largest"
+                    "new(\"maxKl\", report.MaxKl)"
+                    "new(\"maxKl\", report.MeanKl)" ]
           tensorBoard
               "EventFile.cs"
               [ slip
@@ -953,6 +1022,7 @@ let all =
           inference
               "Normaliser.cs"
               [ slip "normalised observations are not clipped" "-Clip, Clip" "-1000f * Clip, 1000f * Clip" ]
+          inference "PoolingLayer.cs" [ slip "the average is the sum" "(float)patches.Channels / patches.Size" "1f" ]
           inference "CanonicalHash.cs" [ slip "an apostrophe is hashed as it is" "\"\\\"&'+<>`\"" "\"\\\"&+<>`\"" ]
           inference
               "Json.cs"
@@ -980,11 +1050,12 @@ let all =
                     "let isSolved = position.IsSolved || isReached"
                     "let isSolved = isReached" ]
           command
-              "RunFiles.fs"
+              "RunWrites.fs"
               [ slip
                     "progress.csv has no last column"
                     "Report.toText (field.Read report)) |>"
                     "Report.toText (field.Read report)) |> List.take (Report.fields.Length - 1) |>" ]
-          command
+          plots
+              [ "Command" ]
               "Arguments.fs"
               [ slip "the largest integer is refused" "low <= value && value <= high" "low <= value && value < high" ] ]

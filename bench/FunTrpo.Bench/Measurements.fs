@@ -70,16 +70,17 @@ module Measurements =
 
     /// Measures the peak and products alternately, with the same number of threads. Returns the fraction of the peak that the products
     /// reach, and their speed in GFLOP/s. Other work on the machine slows down both, so the fraction is robust.
-    let private productShare (plan: Plan) threads shape =
-        tidy ()
-        let subject = Subjects.ofShape threads shape
+    let private shareOf (plan: Plan) threads flops (subject: UpdateSubject) =
         Timing.warmUp subject.Product
         let product = Timing.lasting productSeconds subject.Product
-        let flops = Shape.productFlops shape
 
         match Timing.inTurn plan.Short [ (fun () -> Machine.peakNow threads); (fun () -> flops / product ()) ] with
         | [ peaks; rates ] -> median (Array.map2 (/) rates peaks), median rates / 1e9
         | _ -> nan, nan
+
+    let private productShare plan threads shape =
+        tidy ()
+        shareOf plan threads (Shape.productFlops shape) (Subjects.ofShape threads shape)
 
     /// Measures products of shapes A–E with one thread and with all. Returns rows, and speeds for the roofline picture.
     let products (plan: Plan) =
@@ -97,6 +98,21 @@ module Measurements =
                       $"{number gflops} GFLOP/s, {time}"
                       (Some(100.0 * share)),
                   { Shape = shape; Threads = threads; Gflops = gflops } ]
+
+    /// Measures products of the networks for pictures.
+    let pictureProducts (plan: Plan) =
+        [ for threads in List.distinct [ 1; plan.Threads ] do
+              for shape in PictureShape.all do
+                  tidy ()
+                  let flops = Subjects.productFlopsOfPictures shape
+                  let share, gflops = shareOf plan threads flops (Subjects.ofPictures threads shape)
+
+                  Results.row
+                      $"""Fisher-vector product {shape.Name}, {plural threads "thread"}"""
+                      "% of FMA peak"
+                      (AtLeast 60.0)
+                      $"{number gflops} GFLOP/s, {milliseconds (flops / gflops / 1e9)}"
+                      (Some(100.0 * share)) ]
 
     // ---- Updates ----
 

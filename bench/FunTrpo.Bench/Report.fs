@@ -11,7 +11,8 @@ module Report =
 
     /// The measurements in the order of the table, by name. Each returns some rows. The products, which also have a picture, come before them.
     let private sections =
-        [ "updates", Measurements.updates
+        [ "pictures", Measurements.pictureProducts
+          "updates", Measurements.updates
           "threads", Measurements.twoThreads
           "rollouts", Measurements.rollouts
           "waiting", Measurements.waiting

@@ -52,23 +52,24 @@ module Subjects =
     let private orFail result = result |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
 
     /// An environment that has only spaces, to create policies and critics for. It is never stepped.
-    let private spaces shape =
-        let width = Shape.outputs shape
-
+    let private spaceOnly name observations actions =
         { new Environment<int> with
-            member _.Id = $"Spaces of {shape.Name}"
-            member _.ObservationSpace = Space.box (Shape.inputs shape) -10.0 10.0
-
-            member _.ActionSpace =
-                match shape.Family with
-                | Categorical -> Discrete width
-                | Gaussian -> Space.box width -10.0 10.0
-
+            member _.Id = $"Spaces of {name}"
+            member _.ObservationSpace = observations
+            member _.ActionSpace = actions
             member _.Reset _ = 0
 
             member _.Step(_, _, state) = { State = state; Reward = 0.0; Terminated = true; Truncated = false }
 
             member _.Observe(_, observation) = observation.Clear() }
+
+    let private spaces shape =
+        let width = Shape.outputs shape
+
+        match shape.Family with
+        | Categorical -> Discrete width
+        | Gaussian -> Space.box width -10.0 10.0
+        |> spaceOnly shape.Name (Space.box (Shape.inputs shape) -10.0 10.0)
 
     /// Settings that always use the given numbers of iterations and evaluations, whatever the result.
     let private improvement: ImprovementSettings =
@@ -76,7 +77,8 @@ module Subjects =
           StepRule = TrustRegionStep(0.01, { Tries = evaluations; Ratio = 0.8 })
           Damping = 0.1
           DampedLength = true
-          FisherFraction = 1.0 }
+          FisherFraction = 1.0
+          DeltaShrinkage = 0.0 }
 
     let private countsOf (improvement: Improvement) =
         let iterations = improvement.Solution |> Option.map _.Iterations |> Option.defaultValue 0
@@ -108,20 +110,15 @@ module Subjects =
                     policy.Family.Sample(distributions.Row row, key, all.Slice(row * width, width)))
         )
 
-    /// Returns the stages of an update of this shape. Observations, advantages and returns are standard normal; actions are sampled from
-    /// the policy.
-    let ofShape threads shape =
-        let configuration =
-            { Configuration.standard with Hidden = Shape.hidden shape; CriticHidden = Shape.hidden shape }
-
-        let setup = Setup.create threads configuration (spaces shape) |> orFail
-        let policy, critic = setup.Policy, setup.Critic
-        let observations = normals "observations" shape.Batch (Shape.inputs shape)
-        let advantages = column "advantages" shape.Batch
-        let returns = column "returns" shape.Batch
-        let parameters = parametersOf "policy" shape policy.Network.ParameterCount
+    /// Returns the stages of an update of a setup at these parameters. Observations, advantages and returns are standard normal; actions are
+    /// sampled from the policy.
+    let private ofSetup (setup: Setup<int>) batch parameters criticParameters =
+        let policy, critic, threads = setup.Policy, setup.Critic, setup.Threads
+        let observations = normals "observations" batch policy.Network.Inputs
+        let advantages = column "advantages" batch
+        let returns = column "returns" batch
         let actions = actionsOf policy parameters observations
-        let criticState = Critic.start Plain (parametersOf "critic" shape critic.ParameterCount)
+        let criticState = Critic.start Plain criticParameters
         let v = normals "tangent" 1 policy.Network.ParameterCount |> Matrix.flatten
 
         let surrogate () = Surrogate.create threads policy observations actions advantages parameters
@@ -143,9 +140,58 @@ module Subjects =
           Update = fun () -> Parallel.both threads actor fitCritic |> ignore
           Counts = countsOf (improve ()) }
 
+    /// Returns the stages of an update of this shape.
+    let ofShape threads shape =
+        let configuration =
+            { Configuration.standard with Hidden = Shape.hidden shape; CriticHidden = Shape.hidden shape }
+
+        let setup = Setup.create threads configuration (spaces shape) |> orFail
+        let parameters name count = parametersOf name shape count
+
+        ofSetup
+            setup
+            shape.Batch
+            (parameters "policy" setup.Policy.Network.ParameterCount)
+            (parameters "critic" setup.Critic.ParameterCount)
+
+    /// Returns the stages of an update of a network for pictures.
+    let ofPictures threads (shape: PictureShape) =
+        let layers = Architecture.parse shape.Architecture |> Result.defaultWith failwith
+
+        let configuration = { Configuration.standard with Architecture = layers; CriticArchitecture = layers }
+
+        let spaces = spaceOnly shape.Name (Space.boxOfShape shape.Picture -10.0 10.0) (Discrete shape.Actions)
+
+        let setup = Setup.create threads configuration spaces |> orFail
+        let initial (network: Network) = network.Initialise(Key.ofSeed 3L)
+        ofSetup setup shape.Batch (initial setup.Policy.Network) (initial setup.Critic)
+
+    /// The number of floating-point operations that one Fisher-vector product of a network for pictures needs: as many for each patch of a
+    /// picture as `Shape.productFlops` counts for a sample.
+    let productFlopsOfPictures (shape: PictureShape) =
+        let layers = Architecture.parse shape.Architecture |> Result.defaultWith failwith
+        let space = Space.boxOfShape shape.Picture -10.0 10.0
+        let shapes = Architecture.shapes space layers |> Result.defaultWith failwith
+        let size (shape: int list) = List.fold (fun product side -> product * float side) 1.0 shape
+
+        /// The number of multiplications of a layer for one sample.
+        let multiplications (input: int list, output: int list, layer) =
+            match layer with
+            | HiddenLayer.Dense(units, _) -> size input * float units
+            | HiddenLayer.Convolution(_, window, _) ->
+                size output * float (window.Height * window.Width * List.last input)
+            | _ -> 0.0
+
+        let last = float shape.Actions * size (List.last shapes)
+
+        let counts =
+            List.zip3 (List.take layers.Length shapes) (List.tail shapes) layers |> List.map multiplications
+
+        float shape.Batch * (8.0 * (List.sum counts + last) - 4.0 * List.head counts)
+
     /// Returns a layer with the given numbers of inputs and outputs on a block of rows, on one thread.
     let ofLayer rows inputs outputs =
-        let network = Network.create inputs (Dense.hidden outputs Activation.Tanh)
+        let network = Network.create [ inputs ] (Dense.hidden outputs Activation.Tanh)
         let parameters = network.Initialise(Key.ofSeed 3L)
         let observations = normals "observations" rows inputs
         let at = Network.linearize network parameters observations

@@ -75,6 +75,9 @@ internal abstract record EnvironmentSource(string Id)
 
     public abstract TrainingOptions Preset { get; }
 
+    /// <summary>The mean return of 100 episodes at which the task counts as solved; null if there is none.</summary>
+    public virtual double? SolvedAt => null;
+
     public abstract TResult Open<TResult>(IOpenedEnvironment<TResult> use);
 
     /// <summary>Returns the registered environment of this name.</summary>
@@ -92,6 +95,9 @@ internal abstract record EnvironmentSource(string Id)
     /// <summary>Returns the tuned options of a registered environment.</summary>
     protected static TrainingOptions PresetOf(Registered registered) =>
         new(registered.Preset) { TotalSteps = registered.Steps };
+
+    /// <summary>Returns the goal of a registered environment; null if it has none.</summary>
+    protected static double? SolvedAtOf(Registered registered) => OptionModule.ToNullable(registered.SolvedAt);
 
     /// <summary>Returns the environment that <paramref name="make"/> makes, whose exception becomes one of this environment.</summary>
     /// <exception cref="EnvironmentException">It could not be made.</exception>
@@ -136,6 +142,8 @@ internal abstract record EnvironmentSource(string Id)
 internal sealed record LibraryEnvironment(Registered Registered) : EnvironmentSource(Registered.Id)
 {
     public override TrainingOptions Preset => PresetOf(Registered);
+
+    public override double? SolvedAt => SolvedAtOf(Registered);
 
     public static LibraryEnvironment Find(string id) => new(Find(Registry.all, id));
 

@@ -93,6 +93,7 @@ public sealed record IterationReport
         Warnings = ValueList.Of(report.Warnings.Select(WarningModule.message));
         Entropy = comparison.Entropy;
         GradientNorm = improvement.GradientNorm;
+        SignalShare = OptionModule.ToNullable(improvement.SignalShare);
         StepFraction = improvement.Outcome.Fraction;
         LineSearchTries = improvement.Outcome.Tries;
         Outcome = improvement.Outcome switch
@@ -164,6 +165,12 @@ public sealed record IterationReport
     /// is worse than predicting the mean.
     /// </summary>
     public double ExplainedVariance { get; init; }
+
+    /// <summary>
+    /// The share of the gradient on which two halves of the batch agree, from 0.03 to 1; null unless
+    /// <see cref="TrainingOptions.DeltaShrinkage"/> needs it.
+    /// </summary>
+    public double? SignalShare { get; init; }
 
     /// <summary>The root mean squared error of the critic's values before its fit, in the unit of the reward.</summary>
     public double CriticErrorBefore { get; init; }

@@ -148,9 +148,11 @@ public sealed record TrainingOptions
     public int BranchSteps { get; init; }
 
     /// <summary>
-    /// The hidden layers of the policy as text, such as <c>dense 64 tanh, dense 32 relu</c>. If it is empty, <see cref="Hidden"/> and
-    /// <see cref="Activation"/> describe the layers. Default empty; nothing, or at most 1000 layers of at most 65536 units with commas between: dense UNITS
-    /// ACTIVATION, where UNITS is a positive integer and ACTIVATION is tanh | relu | sigmoid | elu | softplus | swish | identity.
+    /// The hidden layers of the policy as text, such as <c>conv 16 3x3 stride 1 relu; flatten; dense 128 relu</c>. If it is empty, <see cref="Hidden"/> and
+    /// <see cref="Activation"/> describe the layers. Default empty; nothing, or at most 1000 layers with semicolons between, and no number above 65536:
+    /// dense UNITS ACTIVATION | conv FILTERS HEIGHTxWIDTH stride STRIDE ACTIVATION | pool max HEIGHTxWIDTH stride STRIDE | pool average
+    /// HEIGHTxWIDTH stride STRIDE | layernorm | flatten, where words in capitals are positive integers and ACTIVATION is tanh | relu |
+    /// sigmoid | elu | softplus | swish | identity.
     /// </summary>
     public string Architecture
     {
@@ -193,6 +195,13 @@ public sealed record TrainingOptions
     /// in [0, 2147483647].
     /// </summary>
     public int DeltaHalfLife { get; init; }
+
+    /// <summary>
+    /// The power of the gradient's signal share by which <see cref="Delta"/> is multiplied. The share says how far two halves of the batch
+    /// agree on the gradient, so steps become short where a batch has only noise: 2 shortens a step by the share. 0 keeps
+    /// <see cref="Delta"/>. Default 0; a number in [0, 4].
+    /// </summary>
+    public double DeltaShrinkage { get; init; }
 
     /// <summary>
     /// The number of environment steps of earlier training of the policy to start from. <see cref="DeltaHalfLife"/> counts them too.
@@ -251,8 +260,10 @@ public sealed record TrainingOptions
 
     /// <summary>
     /// The hidden layers of the critic, in the form of <see cref="Architecture"/>. If it is empty, <see cref="CriticHidden"/> and
-    /// <see cref="CriticActivation"/> describe the layers. Default empty; nothing, or at most 1000 layers of at most 65536 units with commas between: dense UNITS
-    /// ACTIVATION, where UNITS is a positive integer and ACTIVATION is tanh | relu | sigmoid | elu | softplus | swish | identity.
+    /// <see cref="CriticActivation"/> describe the layers. Default empty; nothing, or at most 1000 layers with semicolons between, and no number above 65536:
+    /// dense UNITS ACTIVATION | conv FILTERS HEIGHTxWIDTH stride STRIDE ACTIVATION | pool max HEIGHTxWIDTH stride STRIDE | pool average
+    /// HEIGHTxWIDTH stride STRIDE | layernorm | flatten, where words in capitals are positive integers and ACTIVATION is tanh | relu |
+    /// sigmoid | elu | softplus | swish | identity.
     /// </summary>
     public string CriticArchitecture
     {
@@ -358,6 +369,7 @@ public sealed record TrainingOptions
         Step = core.Step.IsFixed ? StepLength.Fixed : StepLength.TrustRegion;
         Delta = core.Delta;
         DeltaHalfLife = core.DeltaHalfLife;
+        DeltaShrinkage = core.DeltaShrinkage;
         PreviousSteps = core.PreviousSteps;
         LearningRate = core.LearningRate;
         EntropyBonus = core.EntropyBonus;
@@ -429,6 +441,7 @@ public sealed record TrainingOptions
             step: Step == StepLength.Fixed ? StepKind.Fixed : StepKind.TrustRegion,
             delta: Delta,
             deltaHalfLife: DeltaHalfLife,
+            deltaShrinkage: DeltaShrinkage,
             previousSteps: PreviousSteps,
             learningRate: LearningRate,
             entropyBonus: EntropyBonus,

@@ -113,11 +113,17 @@ public sealed class TrainingPlan
     }
 
     /// <summary>The source of the environments, with the number of them that are stepped at the same time.</summary>
-    private EnvironmentSource Source =>
+    internal EnvironmentSource Source =>
         parts.Source with
         {
             InFlight = Options.InFlight ?? (parts.Source.IsAwaited ? Math.Clamp(Options.Environments, 1, 1024) : null),
         };
+
+    /// <summary>How the policy is evaluated while it trains; null if it is not.</summary>
+    internal Core.EvaluationPlan? EvaluationPlan => parts.Evaluation;
+
+    /// <summary>The policy that training starts from; null for a new one.</summary>
+    internal Policy? First => parts.First;
 
     /// <summary>The options of training.</summary>
     public TrainingOptions Options => parts.Options;

@@ -5,6 +5,7 @@ open System
 open System.CommandLine
 open System.IO
 open FunTrpo
+open FunTrpo.Plots
 
 /// The exit code of success.
 let ok = 0
@@ -96,7 +97,7 @@ let knownEnvironments (parsed: ParseResult) (envFrom: Option<string[]>) =
     |> EnvironmentFiles.known
 
 /// The environment of a recorded run. That of a file is not found without the file: the fault begins with `what`, such as "the run trains on".
-let recordedEnvironment what known (settings: RunFiles.Settings) =
+let recordedEnvironment what known (settings: RunSettings) =
     EnvironmentFiles.find known settings.Environment
     |> Result.mapError (fun fault ->
         match settings.EnvironmentFrom with

@@ -5,6 +5,7 @@ open System
 open System.CommandLine
 open System.IO
 open FunTrpo
+open FunTrpo.Plots
 open FunTrpo.Cli.CommandOptions
 
 let private folders =
@@ -13,11 +14,16 @@ let private folders =
 let private out = option "--out" "The file of the page" "compare.html"
 let private envFrom = envFromOption ()
 
+/// The page that compares the runs in these folders, as HTML, which names them from the folder `from`. Fault: `Damaged` for a file that is none of a
+/// run.
+let html (known: EnvironmentFiles.Known list) from folders =
+    ComparedRuns.ofFolders (known |> List.map _.Registered) from folders |> Result.map ComparePage.html
+
 /// Writes the page of the runs in these folders. Returns the exit code.
 let private write known folders (path: string) =
     let beside = Path.GetDirectoryName(Path.GetFullPath path)
 
-    ComparedRuns.page known beside folders
+    html known beside folders
     |> Result.map (fun page ->
         AtomicFile.replaceText path page
         Console.Out.WriteLine $"""{folders.Length} {if folders.Length = 1 then "run" else "runs"}: {path}"""

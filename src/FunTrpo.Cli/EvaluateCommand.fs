@@ -5,6 +5,7 @@ open System
 open System.CommandLine
 open System.Text.Json.Nodes
 open FunTrpo
+open FunTrpo.Plots
 open FunTrpo.Environments
 open FunTrpo.Cli.CommandOptions
 

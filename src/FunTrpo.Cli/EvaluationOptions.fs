@@ -3,6 +3,7 @@ module FunTrpo.Cli.EvaluationOptions
 
 open System.CommandLine
 open FunTrpo
+open FunTrpo.Plots
 open FunTrpo.Cli.CommandOptions
 
 let private every =

@@ -29,14 +29,6 @@ let private decimals (format: string) (number: float) =
 /// A return.
 let private score = decimals "F2"
 
-let private duration (seconds: float) =
-    let time = TimeSpan.FromSeconds(min seconds 1e9)
-
-    if time.TotalDays >= 1.0 then $"{int time.TotalDays} d {time.Hours} h"
-    elif time.TotalHours >= 1.0 then $"{int time.TotalHours} h {time.Minutes} min"
-    elif time.TotalMinutes >= 1.0 then $"{int time.TotalMinutes} min {time.Seconds} s"
-    else $"{int (ceil time.TotalSeconds)} s"
-
 // ---- Graphs ----
 
 /// A bar of this many cells, of which a share in [0, 1] is full.
@@ -167,7 +159,7 @@ let private facts (model: LiveModel) width =
         plain
         width
         [ match LiveModel.secondsLeft model with
-          | Some seconds -> $"at most {duration seconds} left"
+          | Some seconds -> $"at most {Duration.text seconds} left"
           | None -> ()
           $"""{ofLatest "stepsPerSecond" "N0"} steps/s"""
           $"""explained variance {ofLatest "explainedVariance" "F3"}"""

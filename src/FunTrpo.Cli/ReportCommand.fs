@@ -5,6 +5,7 @@ open System
 open System.CommandLine
 open System.IO
 open FunTrpo
+open FunTrpo.Plots
 open FunTrpo.Environments
 open FunTrpo.Cli.CommandOptions
 
@@ -13,8 +14,8 @@ let private envFrom = envFromOption ()
 
 /// The settings of the run in a folder, if there is one.
 let private settingsOf path =
-    if File.Exists(Path.Combine(path, RunFolder.summaryFile)) then
-        RunFiles.settings (Path.Combine(path, RunFolder.configurationFile))
+    if File.Exists(Path.Combine(path, RunFiles.summaryFile)) then
+        RunSettings.read (Path.Combine(path, RunFiles.configurationFile))
     else
         Error(Mismatch $"there is no run in {path}: `funtrpo train --out {path}` would make one there")
 

@@ -5,6 +5,7 @@ open System
 open System.CommandLine
 open System.IO
 open FunTrpo
+open FunTrpo.Plots
 open FunTrpo.Environments
 open FunTrpo.Cli.CommandOptions
 
@@ -28,14 +29,14 @@ let private settingsOf path =
     let configuration = Path.Combine(path, "config.json")
 
     if File.Exists(RunFolder.checkpointIn path) then
-        RunFiles.settings configuration
+        RunSettings.read configuration
     else
         Error(
             Mismatch
                 $"there is no checkpoint in {path}. `funtrpo train` saves checkpoints with --checkpoint-every N; without one, a run can only be made again: `funtrpo train --config {configuration}`"
         )
 
-let private runOptions (parsed: ParseResult) path (settings: RunFiles.Settings) (registered: Registered) =
+let private runOptions (parsed: ParseResult) path (settings: RunSettings) (registered: Registered) =
     result {
         let! threads = parseThreads (parsed.GetValue threads)
         let! steps = tryGet parsed steps |> checkedOption (Arguments.steps "--steps")

@@ -5,6 +5,7 @@ open System
 open System.Text.Json
 open System.Text.Json.Nodes
 open FunTrpo
+open FunTrpo.Plots
 
 type Options =
     {
@@ -60,7 +61,7 @@ let policyOf (setup: Setup<'State>) state =
 let saved options (setup: Setup<'State>) position =
     let state = position.State
 
-    let summary: RunFiles.Summary =
+    let summary: RunSummary =
         { Environment = setup.Environment.Id
           Seed = options.Seed
           Steps = state.Steps
@@ -76,7 +77,7 @@ let saved options (setup: Setup<'State>) position =
     policyOf setup state, summary
 
 /// The settings of a run, as config.json keeps them.
-let settings options id : RunFiles.Settings =
+let settings options id : RunSettings =
     { Environment = id
       Seed = options.Seed
       Steps = options.Steps
@@ -115,7 +116,7 @@ let note options position =
     node.Add("seconds", JsonValue.Create position.Elapsed.TotalSeconds)
     node.Add("sinceBest", JsonValue.Create position.Evaluations.SinceBest)
 
-    position.Evaluations.Best |> Option.iter (fun best -> node.Add("best", RunFiles.bestNode best))
+    position.Evaluations.Best |> Option.iter (fun best -> node.Add("best", RunSummary.bestNode best))
 
     node.ToJsonString()
 
@@ -124,7 +125,7 @@ let private evaluationsOf (note: JsonNode) =
     match note["sinceBest"] with
     | null -> EvaluationHistory.empty
     | count ->
-        { Best = note["best"] |> Option.ofObj |> Option.map RunFiles.bestOf
+        { Best = note["best"] |> Option.ofObj |> Option.map RunSummary.bestOf
           SinceBest = count.GetValue<int>() }
 
 /// The position of a checkpoint.
@@ -136,9 +137,9 @@ let positionOf path (checkpoint: Checkpoint<'State>) =
         | :? JsonObject as note ->
             Ok
                 { State = checkpoint.State
-                  IsSolved = (RunFiles.required note "solved").GetValue<bool>()
+                  IsSolved = (RunJson.required note "solved").GetValue<bool>()
                   Evaluations = evaluationsOf note
-                  Elapsed = TimeSpan.FromSeconds((RunFiles.required note "seconds").GetValue<float>()) }
+                  Elapsed = TimeSpan.FromSeconds((RunJson.required note "seconds").GetValue<float>()) }
         | _ -> foreign
     with
     | Unreadable _

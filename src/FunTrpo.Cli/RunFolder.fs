@@ -12,23 +12,8 @@ open System.IO
 open System.Text
 open System.Text.RegularExpressions
 open FunTrpo
-
-let policyFile = "policy.json"
-let configurationFile = "config.json"
-let progressFile = "progress.csv"
-let summaryFile = "summary.json"
-
-/// The scores of the evaluations during training.
-let evaluationsFile = "evaluations.csv"
-
-/// The policy with the best evaluation.
-let bestFile = "best.policy"
-
-/// The page that shows the run.
-let reportFile = "report.html"
-
-/// The score of the run's last policy, in a sweep.
-let scoreFile = "score.json"
+open FunTrpo.Plots
+open FunTrpo.Plots.RunFiles
 
 /// The folder of the event files, which TensorBoard shows.
 let eventsFolder = "tensorboard"
@@ -46,9 +31,6 @@ let private holdFile = ".running"
 /// Names the process that holds the lock.
 let private ownerFile = ".owner"
 
-/// The file of the last checkpoint.
-let checkpointFile = "checkpoint"
-
 /// The path of the last checkpoint in a run's folder.
 let checkpointIn folder = Path.Combine(folder, checkpointFile)
 
@@ -63,20 +45,6 @@ let private contents =
       reportFile
       scoreFile
       checkpointFile ]
-
-/// The text of a file in a run's folder, which another process may be writing to; none if there is no such file. Throws the exceptions of the
-/// file system.
-let tryText folder name =
-    let path = Path.Combine(folder, name)
-
-    if File.Exists path && (RegularFile.reasonAgainst path).IsNone then
-        use stream =
-            new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite ||| FileShare.Delete)
-
-        use reader = new StreamReader(stream)
-        Some(reader.ReadToEnd())
-    else
-        None
 
 /// One change of a run's folder.
 type Write =

@@ -5,13 +5,14 @@ open System
 open System.Diagnostics
 open System.IO
 open FunTrpo
+open FunTrpo.Plots
 open FunTrpo.Environments
 open FunTrpo.Cli.SweepPlan
 
 /// How a run stands.
 type Outcome =
     /// It has reached its end, and its policy has a score.
-    | Finished of RunFiles.Summary * RunScore.RunScore
+    | Finished of RunSummary * RunScore
     /// It ended with an error, for this reason.
     | Failed of reason: string
     /// It has not begun, or was interrupted.
@@ -21,23 +22,23 @@ let private path run name = Path.Combine(run.Options.Folder, name)
 
 /// Whether the folder has the run that is meant, and not another one.
 let private isThisRun run =
-    let recorded = RunFiles.settings (path run RunFolder.configurationFile)
+    let recorded = RunSettings.read (path run RunFiles.configurationFile)
     recorded = Ok(Run.settings run.Options run.Chosen.Registered.Id)
 
 /// The result of a run that has reached its end, from its folder.
 let private tryFinished plan run =
     let folder = run.Options.Folder
 
-    if File.Exists(Path.Combine(folder, RunFolder.scoreFile)) && isThisRun run then
+    if File.Exists(Path.Combine(folder, RunFiles.scoreFile)) && isThisRun run then
         result {
-            let! summary = RunFiles.summary (path run RunFolder.summaryFile)
+            let! summary = RunSummary.read (path run RunFiles.summaryFile)
             let! score = RunScore.tryRead folder summary
             return score |> Option.map (fun score -> summary, score)
         }
         |> Result.toOption
         |> Option.flatten
         |> Option.filter (fun (_, score) ->
-            score.Episodes = plan.ScoreEpisodes && score.Seed = RunScore.seedFor run.Options.Seed)
+            score.Episodes = plan.ScoreEpisodes && score.Seed = FinalScore.seedFor run.Options.Seed)
     else
         None
 
@@ -64,7 +65,7 @@ let private complete interruption plan run (environment: Environment<'State>) =
     use errors = new StringWriter()
 
     let train =
-        if File.Exists(path run RunFolder.checkpointFile) && isThisRun run then
+        if File.Exists(path run RunFiles.checkpointFile) && isThisRun run then
             Train.resumeUntil interruption run.Options environment
         else
             Train.runUntil interruption run.Options None environment
@@ -72,8 +73,8 @@ let private complete interruption plan run (environment: Environment<'State>) =
     match train TextWriter.Null errors with
     | 0 ->
         result {
-            let! score = RunScore.make run.Options.Folder environment plan.ScoreEpisodes run.Options.Seed
-            let! summary = RunFiles.summary (path run RunFolder.summaryFile)
+            let! score = FinalScore.make run.Options.Folder environment plan.ScoreEpisodes run.Options.Seed
+            let! summary = RunSummary.read (path run RunFiles.summaryFile)
             return Finished(summary, score)
         }
         |> Result.defaultWith (Fault.message >> Failed)
@@ -108,12 +109,8 @@ let private conclusion outcome =
     | Failed reason -> $"FAILED: {reason}"
     | Unfinished -> "not finished"
 
-let private duration (time: TimeSpan) =
-    if time.TotalHours >= 1.0 then $"{int time.TotalHours} h {time.Minutes} min"
-    elif time.TotalMinutes >= 1.0 then $"{time.Minutes} min {time.Seconds} s"
-    else $"{int (ceil time.TotalSeconds)} s"
-
-/// Carries out the runs that have not reached their end, `jobs` at a time and with environments that are called so, and prints a line for each. Returns all runs with how they stand.
+/// Carries out the runs that have not reached their end, `jobs` at a time and with environments that are called so, and prints a line for each.
+/// Returns all runs with how they stand.
 let carryOutAll (interruption: Interruption) jobs calls plan (runs: (SweepRun * Outcome) list) (output: TextWriter) =
     let todo =
         [| for run, outcome in runs do
@@ -128,7 +125,13 @@ let carryOutAll (interruption: Interruption) jobs calls plan (runs: (SweepRun * 
         lock todo (fun () ->
             ended <- ended + 1
             let left = todo.Length - ended
-            let rest = if left = 0 then "" else $"; {duration (clock.Elapsed / float ended * float left)} left"
+
+            let rest =
+                if left = 0 then
+                    ""
+                else
+                    $"; {Duration.text (clock.Elapsed.TotalSeconds / float ended * float left)} left"
+
             let number = (string (finished + ended)).PadLeft((string runs.Length).Length)
             output.WriteLine $"{number}/{runs.Length}  {describeRun run}: {conclusion outcome}{rest}")
 

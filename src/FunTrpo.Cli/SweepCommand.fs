@@ -5,6 +5,7 @@ open System
 open System.CommandLine
 open System.IO
 open FunTrpo
+open FunTrpo.Plots
 open FunTrpo.Environments
 open FunTrpo.Cli.CommandOptions
 open FunTrpo.Cli.Sweep
@@ -144,7 +145,7 @@ let private writeResults known (folder: RunFolder.Folder) plan (runs: (SweepRun 
     if finished.IsEmpty then
         Ok()
     else
-        ComparedRuns.page known folder.Path finished
+        CompareCommand.html known folder.Path finished
         |> Result.map (AtomicFile.replaceText (at "sweep.html"))
 
 /// Says how the sweep ended. Returns the exit code.

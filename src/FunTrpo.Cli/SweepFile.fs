@@ -7,6 +7,7 @@ open System.Text.Json
 open System.Text.Json.Nodes
 open System.Text.RegularExpressions
 open FunTrpo
+open FunTrpo.Plots
 open FunTrpo.Cli.SweepPlan
 
 let name = "sweep.json"
@@ -102,9 +103,11 @@ let print plan =
     plan.CheckpointEvery
     |> Option.iter (fun every -> node.Add("checkpointEvery", JsonValue.Create every))
 
-    plan.Evaluation |> Option.iter (fun found -> node.Add("evaluation", RunFiles.evaluationNode found))
+    plan.Evaluation
+    |> Option.iter (fun found -> node.Add("evaluation", RunSettings.evaluationNode found))
+
     node.Add("scoreEpisodes", JsonValue.Create plan.ScoreEpisodes)
-    RunFiles.print node
+    RunJson.print node
 
 /// The items of an array.
 let private itemsOf what (node: JsonNode) =
@@ -115,7 +118,7 @@ let private itemsOf what (node: JsonNode) =
 let private seedsOf (node: JsonNode) =
     match node with
     | :? JsonArray as items -> [ for item in itemsOf "seeds" items -> item.GetValue<int64>() ]
-    | node -> parseSeeds (node.GetValue<string>()) |> RunFiles.orUnreadable
+    | node -> parseSeeds (node.GetValue<string>()) |> RunJson.orUnreadable
 
 let private objectOrNone (name: string) (node: JsonNode) =
     match node[name] with
@@ -123,7 +126,7 @@ let private objectOrNone (name: string) (node: JsonNode) =
     | found -> [ for KeyValue(key, value) in found.AsObject() -> key, value ]
 
 let private planOf (node: JsonNode) =
-    RunFiles.requireKnown
+    RunJson.requireKnown
         [ "environments"
           "seeds"
           "grid"
@@ -136,19 +139,19 @@ let private planOf (node: JsonNode) =
         node
 
     { Environments =
-        [ for id in itemsOf "environments" (RunFiles.required node "environments") -> id.GetValue<string>() ]
-      Seeds = seedsOf (RunFiles.required node "seeds")
+        [ for id in itemsOf "environments" (RunJson.required node "environments") -> id.GetValue<string>() ]
+      Seeds = seedsOf (RunJson.required node "seeds")
       Grid =
         [ for name, values in objectOrNone "grid" node ->
-              name, itemsOf $"grid of {name}" values |> List.map (RunFiles.textOf name) ]
-      Set = [ for name, value in objectOrNone "set" node -> name, RunFiles.textOf name value ]
-      Steps = RunFiles.checkedOrNone Arguments.steps "steps" node
-      StopAt = RunFiles.goalOf node
-      CheckpointEvery = RunFiles.checkedOrNone Arguments.iterations "checkpointEvery" node
-      Evaluation = node["evaluation"] |> Option.ofObj |> Option.map RunFiles.evaluationOf
+              name, itemsOf $"grid of {name}" values |> List.map (RunJson.textOf name) ]
+      Set = [ for name, value in objectOrNone "set" node -> name, RunJson.textOf name value ]
+      Steps = RunJson.checkedOrNone Arguments.steps "steps" node
+      StopAt = RunSettings.goalOf node
+      CheckpointEvery = RunJson.checkedOrNone Arguments.iterations "checkpointEvery" node
+      Evaluation = node["evaluation"] |> Option.ofObj |> Option.map RunSettings.evaluationOf
       ScoreEpisodes =
-        RunFiles.checkedOrNone Arguments.episodes "scoreEpisodes" node
+        RunJson.checkedOrNone Arguments.episodes "scoreEpisodes" node
         |> Option.defaultValue standardScoreEpisodes }
 
 /// The plan in a file. Fault: `Damaged`.
-let read path = RunFiles.readObject "description" planOf path
+let read path = RunJson.read "description" planOf path

@@ -4,6 +4,7 @@ module FunTrpo.Cli.SweepPlan
 open System
 open System.IO
 open FunTrpo
+open FunTrpo.Plots
 
 type SweepPlan =
     {
@@ -166,7 +167,7 @@ let difference earlier plan =
 
     let set settings = if List.isEmpty settings then "none" else describe (List.sort settings)
 
-    let evaluation plan = orNone (fun found -> (RunFiles.evaluationNode found).ToJsonString()) plan.Evaluation
+    let evaluation plan = orNone (fun found -> (RunSettings.evaluationNode found).ToJsonString()) plan.Evaluation
 
     [ missing "the environment" earlier.Environments plan.Environments
       missing "the seed" earlier.Seeds plan.Seeds

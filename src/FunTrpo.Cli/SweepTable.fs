@@ -7,6 +7,7 @@ open System.IO
 open System.Runtime.CompilerServices
 open System.Threading.Tasks
 open FunTrpo
+open FunTrpo.Plots
 open FunTrpo.Cli.Sweep
 open FunTrpo.Cli.SweepPlan
 open Parquet
@@ -36,11 +37,7 @@ let private settingCells name (values: string[]) =
         Numbers [| for value in values -> Some(Double.Parse(value, CultureInfo.InvariantCulture)) |]
 
 /// The results of a run, if it has reached its end.
-type private Row =
-    { Run: SweepRun
-      Summary: RunFiles.Summary option
-      Score: RunScore.RunScore option
-      StepsToGoal: int64 option }
+type private Row = { Run: SweepRun; Summary: RunSummary option; Score: RunScore option; StepsToGoal: int64 option }
 
 /// The columns. `stepsToGoal` says when a run reached its goal. `folder` is where the folders of the runs are, which the table names from there.
 /// A run that has not reached its end has no numbers.

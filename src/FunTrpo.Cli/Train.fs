@@ -6,6 +6,7 @@ open System.Diagnostics
 open System.IO
 open System.Runtime.CompilerServices
 open FunTrpo
+open FunTrpo.Plots
 open FunTrpo.Cli.Run
 
 let private faultOf (result: Result<unit, Fault>) =
@@ -63,10 +64,10 @@ let private evaluate options (setup: Setup<'State>) (before: int64) write observ
         EvaluationHistory.evaluate plan options.Seed setup position.State
         |> Result.map (fun evaluation ->
             let isBest = EvaluationHistory.isBest evaluation position.Evaluations
-            write (RunFiles.evaluationLine evaluation)
+            write (RunWrites.evaluationLine evaluation)
 
             if isBest then
-                write (RunFiles.best (policyOf setup position.State))
+                write (RunWrites.best (policyOf setup position.State))
 
             observer.OnEvaluation evaluation isBest
             { position with Evaluations = EvaluationHistory.add evaluation position.Evaluations })
@@ -101,7 +102,7 @@ let private iterate
     let fail (found: Fault option) = faults <- faults @ Option.toList found
 
     let save () =
-        fail (faultOfWrites options (fun () -> saved options setup position ||> RunFiles.saving |> List.iter write))
+        fail (faultOfWrites options (fun () -> saved options setup position ||> RunWrites.saving |> List.iter write))
         lastSaved <- clock.Elapsed
 
     let checkpoint () =
@@ -112,7 +113,7 @@ let private iterate
 
     let advance next report =
         // The line is written first: a saved state always has its line in progress.csv.
-        write (RunFiles.line report)
+        write (RunWrites.line report)
         let before = position.State.Steps
         let isSolved = position.IsSolved || isReached next (goal options)
         position <- { position with State = next; IsSolved = isSolved; Elapsed = elapsed () }
@@ -199,7 +200,7 @@ let runFromStart
     let position = start state
 
     saved options setup position
-    ||> RunFiles.beginning (settings options setup.Environment.Id)
+    ||> RunWrites.beginning (settings options setup.Environment.Id)
     |> List.iter write
 
     output.WriteLine(introduction options setup state)
@@ -254,7 +255,7 @@ let run options from environment output errors =
 
 /// Whether the summary in a folder, and with it the policy, is that of a state.
 let private isSaved folder (state: TrainingState<'State>) =
-    match RunFiles.summary (Path.Combine(folder, RunFolder.summaryFile)) with
+    match RunSummary.read (Path.Combine(folder, RunFiles.summaryFile)) with
     | Ok summary -> summary.Steps = state.Steps && summary.ParametersSha256 = Sha256.ofParameters state.PolicyParameters
     | Error _ -> false
 
@@ -287,7 +288,7 @@ let resumeUntil interruption options (environment: Environment<'State>) (output:
         if state.Steps >= options.Steps || isOver options position then
             // A process may end between the last checkpoint and the last files.
             if not (isSaved options.Folder state) then
-                saved options setup position ||> RunFiles.saving |> List.iter folder.Do
+                saved options setup position ||> RunWrites.saving |> List.iter folder.Do
 
             output.WriteLine
                 $"The run in {options.Folder} is finished: {conclusion options setup.Environment.Id false position}"
@@ -299,7 +300,7 @@ let resumeUntil interruption options (environment: Environment<'State>) (output:
                     $"Warning: the run was begun on a processor with vectors of {state.VectorWidth} numbers, and this one has {FunTrpo.Kernels.Lanes.Width}. It goes on, but rounds differently than it would there."
 
             saved options setup position
-            ||> RunFiles.resuming (settings options setup.Environment.Id) state.Iteration
+            ||> RunWrites.resuming (settings options setup.Environment.Id) state.Iteration
             |> List.iter folder.Do
 
             output.WriteLine(introduction options setup state)

@@ -5,6 +5,7 @@ open System
 open System.CommandLine
 open System.IO
 open FunTrpo
+open FunTrpo.Plots
 open FunTrpo.Environments
 open FunTrpo.Cli.CommandOptions
 
@@ -52,7 +53,7 @@ let private set =
     Option<string[]>("--set", Description = "key=value: a field of the configuration; `funtrpo config` shows them")
 
 /// The settings of the run that --config names, if it is given.
-type private Recorded = RunFiles.Settings option
+type private Recorded = RunSettings option
 
 /// The checked value of an option, or else the recorded one.
 let private orRecorded parsed (recorded: Recorded) option check recordedValue =
@@ -172,7 +173,7 @@ let private runOptions
 
 let private run (parsed: ParseResult) =
     result {
-        let! recorded = tryGet parsed config |> checkedOption RunFiles.settings
+        let! recorded = tryGet parsed config |> checkedOption RunSettings.read
         let! known = knownEnvironments parsed envFrom
         let! chosen = chooseEnvironment recorded known (tryGet parsed env)
         let! calls = parseCalls parsed inFlight restartFailed

@@ -6,6 +6,7 @@ open System.CommandLine
 open System.IO
 open System.Runtime.CompilerServices
 open FunTrpo
+open FunTrpo.Plots
 open FunTrpo.Cli.CommandOptions
 
 let private folder =

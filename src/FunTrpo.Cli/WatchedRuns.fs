@@ -3,6 +3,7 @@ module FunTrpo.Cli.WatchedRuns
 
 open System
 open System.Collections.Concurrent
+open System.Collections.Generic
 open System.Globalization
 open System.IO
 open FunTrpo
@@ -10,36 +11,12 @@ open FunTrpo.Environments
 open FunTrpo.Plots
 open FunTrpo.Watch
 
-/// How far below the folder runs are looked for.
-let private deepest = 3
-
 /// The number of returns that the list of runs shows of each.
 let private shownReturns = 60
 
-let private isRun folder =
-    [ RunFolder.configurationFile; RunFolder.summaryFile; RunFolder.progressFile ]
-    |> List.exists (fun name -> File.Exists(Path.Combine(folder, name)))
-
-/// The folders inside a folder, without links, which could lead back to it.
-let private inner folder =
-    let options =
-        EnumerationOptions(IgnoreInaccessible = true, AttributesToSkip = FileAttributes.ReparsePoint)
-
-    try
-        Directory.GetDirectories(folder, "*", options) |> Array.sort |> List.ofArray
-    with :? DirectoryNotFoundException ->
-        [] // It has been deleted meanwhile.
-
-/// The folders of runs from this folder downward.
-let rec private foldersFrom depth folder =
-    [ if isRun folder then
-          folder
-      if depth < deepest then
-          yield! inner folder |> List.collect (foldersFrom (depth + 1)) ]
-
 /// The names and the folders of the runs.
 let private find root =
-    [ for folder in foldersFrom 0 root -> Path.GetRelativePath(root, folder).Replace('\\', '/'), folder ]
+    [ for folder in FoundRuns.from root -> Path.GetRelativePath(root, folder).Replace('\\', '/'), folder ]
 
 /// Changes whenever the page of a run does: the sizes and the times of its files, and whether it is running.
 let private stampOf folder =
@@ -47,10 +24,10 @@ let private stampOf folder =
         let file = FileInfo(Path.Combine(folder, name))
         if file.Exists then $"{file.Length} {file.LastWriteTimeUtc.Ticks}" else ""
 
-    [ RunFolder.configurationFile
-      RunFolder.progressFile
-      RunFolder.evaluationsFile
-      RunFolder.summaryFile ]
+    [ RunFiles.configurationFile
+      RunFiles.progressFile
+      RunFiles.evaluationsFile
+      RunFiles.summaryFile ]
     |> List.map ofFile
     |> List.append [ string (RunFolder.isHeld folder) ]
     |> String.concat ";"
@@ -66,7 +43,7 @@ let private evaluationsEnd (plan: EvaluationPlan) (best: EvaluationMeans option)
     EvaluationHistory.hasReached plan history || EvaluationHistory.isOutOfPatience plan history
 
 /// Whether a run has ended by itself. It makes its steps to within one of each environment.
-let private hasEnded (settings: RunFiles.Settings) (summary: RunFiles.Summary) evaluations =
+let private hasEnded (settings: RunSettings) (summary: RunSummary) evaluations =
     let environments =
         Arguments.fields Configuration.standard settings.Fields
         |> Result.map _.Environments
@@ -81,24 +58,22 @@ let private stateOf folder settings summary evaluations =
     elif hasEnded settings summary evaluations then RunState.Finished
     else RunState.Stopped
 
-let private verdict folder solvedAt (settings: RunFiles.Settings) (summary: RunFiles.Summary) evaluations =
+let private verdict folder solvedAt (settings: RunSettings) (summary: RunSummary) evaluations =
     let goal = settings.StopAt |> Option.orElse solvedAt
     let text (number: float) = number.ToString CultureInfo.InvariantCulture
 
     match stateOf folder settings summary evaluations, goal with
     | RunState.Running, Some goal ->
-        $"Is training: {RunReport.count summary.Steps} of at most {RunReport.count settings.Steps} environment steps. Its goal is a mean return of {text goal} over 100 episodes."
+        $"Is training: {RunPage.count summary.Steps} of at most {RunPage.count settings.Steps} environment steps. Its goal is a mean return of {text goal} over 100 episodes."
     | RunState.Running, None ->
-        $"Is training: {RunReport.count summary.Steps} of {RunReport.count settings.Steps} environment steps."
-    | RunState.Stopped, _ -> $"Was stopped before its end. {RunReport.verdict goal summary}"
-    | _ -> RunReport.verdict goal summary
+        $"Is training: {RunPage.count summary.Steps} of {RunPage.count settings.Steps} environment steps."
+    | RunState.Stopped, _ -> $"Was stopped before its end. {RunPage.verdict goal summary}"
+    | _ -> RunPage.verdict goal summary
 
 /// The run in the list of runs.
-let private entryOf name folder : RunEntry =
-    let path file = Path.Combine(folder, file)
-    let text file = RunFolder.tryText folder file |> Option.defaultValue ""
-    let settings = RunFiles.settings (path RunFolder.configurationFile)
-    let progress = Progress.ofCsv (path RunFolder.progressFile) (text RunFolder.progressFile)
+let private entryOf name folder table : RunEntry =
+    let settings = RunSettings.ofFolder folder
+    let progress = Progress.ofTable (Path.Combine(folder, RunFiles.progressFile)) table
     let latest column = progress |> Result.map (Progress.numbers column >> Array.tryLast) |> Result.defaultValue None
 
     let returns =
@@ -112,11 +87,8 @@ let private entryOf name folder : RunEntry =
         result {
             let! settings = settings
             let! _ = progress
-            let! summary = RunFiles.summary (path RunFolder.summaryFile)
-
-            let! evaluations =
-                EvaluationPoint.ofCsv (path RunFolder.evaluationsFile) (text RunFolder.evaluationsFile)
-
+            let! summary = RunSummary.ofFolder folder
+            let! evaluations = RunPage.evaluationsIn folder
             return stateOf folder settings summary evaluations
         }
 
@@ -144,21 +116,29 @@ let private unreadable name why : RunEntry =
       Returns = [||]
       State = RunState.Damaged why }
 
-let private tryPage (known: EnvironmentFiles.Known list) folder =
-    let registered =
-        RunFiles.settings (Path.Combine(folder, RunFolder.configurationFile))
-        |> Result.bind (fun settings -> EnvironmentFiles.find known settings.Environment)
-        |> Result.toOption
-        |> Option.map _.Registered
+/// The page of a run without its episode, with this table of its progress.
+let private tryPage (known: EnvironmentFiles.Known list) folder table =
+    result {
+        let! run = RunRecord.ofTable table folder
+        let! evaluations = RunPage.evaluationsIn folder
 
-    let solvedAt = registered |> Option.bind _.SolvedAt
+        let registered =
+            EnvironmentFiles.find known run.Settings.Environment |> Result.toOption |> Option.map _.Registered
 
-    RunReport.page (verdict folder solvedAt) (registered |> Option.map _.Preset) folder
+        let verdict = verdict folder (registered |> Option.bind _.SolvedAt) run.Settings run.Summary evaluations
+        return! RunPage.withoutEpisode verdict (registered |> Option.map _.Preset) run evaluations
+    }
     |> Result.mapError Fault.message
+
+/// An episode of the policy that a folder has now.
+let private episodeOf folder environment seed =
+    match RunPage.policyIn folder with
+    | Ok actor -> RunPage.episode environment actor seed
+    | Error fault -> NotRecorded(Fault.message fault)
 
 /// An episode of the policy of a run as it is now, and the name of its environment.
 let private episode (known: EnvironmentFiles.Known list) folder =
-    match RunFiles.settings (Path.Combine(folder, RunFolder.configurationFile)) with
+    match RunSettings.ofFolder folder with
     | Error fault -> "", NotRecorded(Fault.message fault)
     | Ok settings ->
         settings.Environment,
@@ -167,7 +147,7 @@ let private episode (known: EnvironmentFiles.Known list) folder =
         | Ok chosen ->
             chosen.Registered.Use
                 { new EnvironmentUse<_> with
-                    member _.With environment = RunReport.episode folder environment settings.Seed }
+                    member _.With environment = episodeOf folder environment settings.Seed }
 
 /// What of the files fails while they are read, as a text. A caller's environment may fail in any way.
 let private tried read orElse =
@@ -185,6 +165,14 @@ let private nameOf (folder: string) =
 /// The runs below a folder. `known` are the environments that can play.
 let source root known : Source =
     let entries = ConcurrentDictionary<string, string * RunEntry>()
+    let tables = ConcurrentDictionary<string, GrowingTable>()
+
+    /// The table of a run's progress, of which only the lines that are new are read.
+    let tableOf folder =
+        let earlier = tables.GetValueOrDefault(folder, GrowingTable.empty)
+        let now = GrowingTable.read folder RunFiles.progressFile earlier
+        tables[folder] <- now
+        now.Table
 
     let entry (name, folder) =
         let stamp = stampOf folder
@@ -192,7 +180,7 @@ let source root known : Source =
         match entries.TryGetValue name with
         | true, (earlier, known) when earlier = stamp -> known
         | _ ->
-            let made = tried (fun () -> entryOf name folder) (unreadable name)
+            let made = tried (fun () -> entryOf name folder (tableOf folder)) (unreadable name)
             entries[name] <- (stamp, made)
             made
 
@@ -205,7 +193,7 @@ let source root known : Source =
       Page =
         fun name ->
             match folderOf name with
-            | Some folder -> tried (fun () -> tryPage known folder) Error
+            | Some folder -> tried (fun () -> tryPage known folder (tableOf folder)) Error
             | None -> Error gone
       Episode =
         fun name ->

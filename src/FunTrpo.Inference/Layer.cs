@@ -2,83 +2,35 @@ using System;
 
 namespace FunTrpo.Inference;
 
-/// <summary>
-/// One layer of a network: y = f(W x + b) or, for indices, y = f(Σ rows of a table). The weights are stored input by input, so that those of
-/// an input, or of an index, are consecutive; the biases follow them.
-/// </summary>
-internal sealed class Layer
+/// <summary>One layer of a network.</summary>
+internal abstract class Layer
 {
-    private readonly float[] parameters;
-    private readonly int weights;
-    private readonly int biases;
-    private readonly int[]? firstRows;
-    private readonly Func<float, float> activation;
+    protected Layer(int outputs) => Outputs = outputs;
 
-    /// <param name="parameters">The parameters of the whole network.</param>
-    /// <param name="offset">Where those of the layer begin.</param>
-    /// <param name="inputs">The number of rows of weights: one for each input, or for each index.</param>
-    /// <param name="outputs">The number of outputs.</param>
-    /// <param name="firstRows">For indices: the row of the table at which the indices of each column begin.</param>
-    /// <param name="activation">f.</param>
-    public Layer(
-        float[] parameters,
-        int offset,
-        int inputs,
-        int outputs,
-        int[]? firstRows,
-        Func<float, float> activation
-    )
-    {
-        this.parameters = parameters;
-        this.firstRows = firstRows;
-        this.activation = activation;
-        Outputs = outputs;
-        weights = offset;
-        biases = offset + (inputs * outputs);
-        End = firstRows is null ? biases + outputs : biases;
-    }
-
+    /// <summary>The number of outputs.</summary>
     public int Outputs { get; }
 
-    /// <summary>Where the parameters of the next layer begin.</summary>
-    public int End { get; }
+    /// <summary>Writes the outputs for one row of inputs. The span may be longer than the outputs.</summary>
+    public abstract void Forward(ReadOnlySpan<float> input, Span<float> output);
 
     /// <summary>
-    /// Writes the outputs for one row of inputs. Each sum is a chain of fused multiply-adds in float32 that begins with the bias, as in the
-    /// library, so that both round alike.
+    /// sums += factor · row. Each sum is a chain of fused multiply-adds in float32 that begins with the bias, as in the library, so that both
+    /// round alike.
     /// </summary>
-    public void Forward(ReadOnlySpan<float> input, Span<float> output)
+    protected static void AddRow(float factor, ReadOnlySpan<float> row, Span<float> sums)
     {
-        output = output.Slice(0, Outputs);
-        if (firstRows is null)
+        for (int j = 0; j < sums.Length; j++)
         {
-            parameters.AsSpan(biases, Outputs).CopyTo(output);
-        }
-        else
-        {
-            output.Clear();
-        }
-
-        for (int i = 0; i < input.Length; i++)
-        {
-            int row = firstRows is null ? i : firstRows[i] + (int)input[i];
-            float factor = firstRows is null ? input[i] : 1f;
-            AddRow(row, factor, output);
-        }
-
-        for (int j = 0; j < output.Length; j++)
-        {
-            output[j] = activation(output[j]);
+            sums[j] = Activation.MultiplyAdd(factor, row[j], sums[j]);
         }
     }
 
-    /// <summary>sums += factor · the weights of a row</summary>
-    private void AddRow(int row, float factor, Span<float> sums)
+    /// <summary>numbers = f(numbers)</summary>
+    protected static void Apply(Func<float, float> activation, Span<float> numbers)
     {
-        ReadOnlySpan<float> ofRow = parameters.AsSpan(weights + (row * Outputs), sums.Length);
-        for (int j = 0; j < sums.Length; j++)
+        for (int j = 0; j < numbers.Length; j++)
         {
-            sums[j] = Activation.MultiplyAdd(factor, ofRow[j], sums[j]);
+            numbers[j] = activation(numbers[j]);
         }
     }
 }

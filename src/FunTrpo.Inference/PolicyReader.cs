@@ -3,7 +3,6 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Buffers.Text;
 using System.Collections.Generic;
-using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Text;
@@ -63,33 +62,66 @@ internal static class PolicyReader
     /// <summary>The network, and the log σ of the coordinates of a box, which follow its parameters.</summary>
     private static Network ReadNetwork(JsonNode root, Space observations, Space actions, out float[] logSigmas)
     {
-        List<(int Units, Func<float, float> Activation)> hidden = ReadHidden(root);
         bool isBox = actions.Kind == SpaceKind.Box;
         long outputs = isBox ? actions.Width : actions.AlternativeCount;
+        List<HiddenLayer> descriptions = ReadHidden(root);
+        int lastUnits = (int)Math.Min(outputs, int.MaxValue);
+        descriptions.Add(new HiddenLayer.Dense(lastUnits, Activation.Named("identity")));
+        List<int[]> shapes = Shapes(observations, descriptions);
         byte[] bytes = ReadBytes(root);
-        RequireCount(bytes.Length / sizeof(float), hidden, observations, outputs, isBox ? actions.Width : 0);
+        RequireCount(bytes.Length / sizeof(float), descriptions, shapes, observations, isBox ? actions.Width : 0);
         float[] parameters = ToParameters(bytes);
 
-        Layer[] layers = new Layer[hidden.Count + 1];
-        int inputs = (int)InputCount(observations);
+        List<Layer> layers = new();
         int offset = 0;
-        for (int i = 0; i < layers.Length; i++)
+        for (int i = 0; i < descriptions.Count; i++)
         {
-            (int units, Func<float, float> activation) =
-                i < hidden.Count ? hidden[i] : ((int)outputs, Activation.Named("identity"));
-            int[]? firstRows = i == 0 && observations.HasIndices ? FirstRows(observations) : null;
-            layers[i] = new Layer(parameters, offset, inputs, units, firstRows, activation);
-            offset = layers[i].End;
-            inputs = units;
+            Layer? layer =
+                i == 0 && observations.HasIndices
+                    ? Embedding((HiddenLayer.Dense)descriptions[0], parameters, observations)
+                    : descriptions[i].Create(parameters, offset, shapes[i]);
+            offset += (int)Count(descriptions, shapes, observations, i);
+            if (layer is not null)
+            {
+                layers.Add(layer);
+            }
         }
 
         logSigmas = parameters.AsSpan(offset).ToArray();
-        return new Network(observations.Width, ReadNormaliser(root, observations), layers);
+        return new Network(observations.Width, ReadNormaliser(root, observations), layers.ToArray());
     }
 
-    /// <summary>The number of rows of weights in the first layer: one for each index, or for each number of an observation.</summary>
-    private static long InputCount(Space observations) =>
-        observations.HasIndices ? observations.AlternativeCount : observations.Width;
+    /// <summary>The shape of the inputs of each layer.</summary>
+    private static List<int[]> Shapes(Space observations, List<HiddenLayer> layers)
+    {
+        if (observations.HasIndices && layers[0] is not HiddenLayer.Dense)
+        {
+            throw new InvalidDataException("Its observations are indices, which only a dense layer can read first.");
+        }
+
+        List<int[]> shapes = new() { observations.Shape.ToArray() };
+        foreach (HiddenLayer layer in layers)
+        {
+            int[] next = layer.OutputShape(shapes[shapes.Count - 1]);
+            if (HiddenLayer.Size(next) > Space.MaxCount)
+            {
+                throw new InvalidDataException($"Its network has a layer with more than {Space.MaxCount} outputs.");
+            }
+
+            shapes.Add(next);
+        }
+
+        return shapes;
+    }
+
+    /// <summary>The number of parameters of a layer. If it reads indices, it has a row of weights for each, and no biases.</summary>
+    private static double Count(List<HiddenLayer> layers, List<int[]> shapes, Space observations, int i) =>
+        i == 0 && observations.HasIndices
+            ? (double)observations.AlternativeCount * shapes[1][0]
+            : layers[i].ParameterCount(shapes[i]);
+
+    private static DenseLayer Embedding(HiddenLayer.Dense layer, float[] parameters, Space observations) =>
+        new(parameters, 0, (int)observations.AlternativeCount, layer.Units, FirstRows(observations), layer.Activation);
 
     private static int[] FirstRows(Space observations)
     {
@@ -103,18 +135,23 @@ internal static class PolicyReader
     }
 
     /// <summary>The hidden layers: <c>hidden</c> with a common <c>activation</c>, or the text <c>architecture</c>.</summary>
-    private static List<(int Units, Func<float, float> Activation)> ReadHidden(JsonNode root)
+    private static List<HiddenLayer> ReadHidden(JsonNode root)
     {
-        List<(int Units, Func<float, float> Activation)> hidden;
+        List<HiddenLayer> hidden;
         if (!root.Has("architecture"))
         {
             Func<float, float> activation = Activation.Named(root.Text("activation"));
-            hidden = root.Integers("hidden").Select(units => (units, activation)).ToList();
+            int[] units = root.Integers("hidden");
+            hidden = units.Select(count => (HiddenLayer)new HiddenLayer.Dense(count, activation)).ToList();
+            if (units.Any(count => count < 1))
+            {
+                throw new InvalidDataException("It has a hidden layer without units.");
+            }
         }
         else if (!root.Has("hidden") && !root.Has("activation"))
         {
             string text = root.Text("architecture");
-            hidden = text == "" ? new() : text.Split(',').Select(ReadLayer).ToList();
+            hidden = text == "" ? new() : text.Split(';', ',').Select(HiddenLayer.Parse).ToList();
         }
         else
         {
@@ -123,44 +160,25 @@ internal static class PolicyReader
             );
         }
 
-        if (hidden.Count > MaxLayers || hidden.Exists(layer => layer.Units < 1))
-        {
-            throw new InvalidDataException($"It has more than {MaxLayers} hidden layers, or one without units.");
-        }
-
-        return hidden;
-    }
-
-    /// <summary>A layer such as <c>dense 64 tanh</c>.</summary>
-    private static (int Units, Func<float, float> Activation) ReadLayer(string text)
-    {
-        string[] words = text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        return
-            words.Length == 3
-            && words[0] == "dense"
-            && int.TryParse(words[1], NumberStyles.None, CultureInfo.InvariantCulture, out int units)
-            ? (units, Activation.Named(words[2]))
-            : throw new InvalidDataException($"Its architecture has the unknown layer {text.Trim()}.");
+        return hidden.Count <= MaxLayers
+            ? hidden
+            : throw new InvalidDataException($"It has more than {MaxLayers} hidden layers.");
     }
 
     /// <summary>Refuses a number of parameters that is not that of the network, before anything of its size is made.</summary>
     private static void RequireCount(
         int found,
-        List<(int Units, Func<float, float> Activation)> hidden,
+        List<HiddenLayer> layers,
+        List<int[]> shapes,
         Space observations,
-        long outputs,
         int stateIndependent
     )
     {
         // In float64, which does not overflow and is exact for all that an array could hold.
         double needed = stateIndependent;
-        double inputs = InputCount(observations);
-        bool hasBiases = !observations.HasIndices;
-        foreach (double units in hidden.Select(layer => (double)layer.Units).Append(outputs))
+        for (int i = 0; i < layers.Count; i++)
         {
-            needed += (inputs * units) + (hasBiases ? units : 0.0);
-            inputs = units;
-            hasBiases = true;
+            needed += Count(layers, shapes, observations, i);
         }
 
         if (needed != found)

@@ -78,7 +78,8 @@ public sealed class Space
     internal long AlternativeCount => Kind == SpaceKind.MultiBinary ? 2L * Width : counts.Sum(count => (long)count);
 
     /// <summary>Returns the kind and the shape, such as <c>Box(2)</c>, or the numbers of alternatives, such as <c>Discrete(3)</c>.</summary>
-    public override string ToString() => HasIndices ? $"{Kind}({string.Join(", ", counts)})" : $"{Kind}({string.Join(" × ", shape)})";
+    public override string ToString() =>
+        HasIndices ? $"{Kind}({string.Join(", ", counts)})" : $"{Kind}({string.Join(" × ", shape)})";
 
     /// <summary>The number of alternatives of a choice or switch.</summary>
     internal int Count(int choice) => Kind == SpaceKind.MultiBinary ? 2 : counts[choice];

@@ -1,4 +1,5 @@
 using System;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace FunTrpo.Kernels;
@@ -166,9 +167,21 @@ public static unsafe class Activations
 
     private static void ApplyRelu(Span<float> values, Span<float> derivatives)
     {
-        for (int i = 0; i < values.Length; i++)
+        int i = 0;
+        for (; i + Vector<float>.Count <= values.Length; i += Vector<float>.Count)
         {
-            // This form keeps NaN, so that the stage that produced it reports it.
+            Vector<float> x = new(values[i..]);
+            Vector.ConditionalSelect(Vector.LessThan(x, Vector<float>.Zero), Vector<float>.Zero, x).CopyTo(values[i..]);
+            if (!derivatives.IsEmpty)
+            {
+                Vector<int> isPositive = Vector.GreaterThan(x, Vector<float>.Zero);
+                Vector.ConditionalSelect(isPositive, Vector<float>.One, Vector<float>.Zero).CopyTo(derivatives[i..]);
+            }
+        }
+
+        for (; i < values.Length; i++)
+        {
+            // This form keeps NaN, so that the stage that produced it reports it. So does the one above.
             float x = values[i];
             values[i] = x < 0f ? 0f : x;
             if (!derivatives.IsEmpty)

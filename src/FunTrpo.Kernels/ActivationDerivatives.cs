@@ -23,9 +23,15 @@ public readonly struct ActivationDerivatives(ReadOnlyMemory<float> kept, bool is
     /// Multiplies the numbers by f′, element by element. This turns a cotangent of y = f(z) into the cotangent of z.
     /// </summary>
     /// <exception cref="ArgumentException">There are not as many numbers as derivatives.</exception>
-    public void Multiply(Span<float> numbers)
+    public void Multiply(Span<float> numbers) => Multiply(Kept, isTanh, numbers);
+
+    /// <summary>Does the same with the numbers of a part of the rows, the first of which is number <paramref name="first"/>.</summary>
+    internal void Multiply(int first, Span<float> numbers) =>
+        Multiply(Kept.IsEmpty ? Kept : Kept.Slice(first, numbers.Length), isTanh, numbers);
+
+    /// <summary>Does the same with slopes as <see cref="Kept"/> has them.</summary>
+    internal static void Multiply(ReadOnlySpan<float> slopes, bool isTanh, Span<float> numbers)
     {
-        ReadOnlySpan<float> slopes = Kept;
         if (slopes.IsEmpty)
         {
             return;

@@ -12,7 +12,7 @@ namespace FunTrpo.Kernels;
 /// column in the layout <c>TailedRows</c>; and b, padded. The rows of y and of all matrices of its shape are padded too: one row for each
 /// sample, with stride <see cref="Stride"/>. The stride of x is <c>xStride</c>.
 /// </remarks>
-public sealed unsafe record DenseLayer
+public sealed unsafe record DenseLayer : ILayerKernel
 {
     /// <summary>Creates a layer of this shape.</summary>
     /// <param name="inputs">The number of columns of x, at least 1.</param>

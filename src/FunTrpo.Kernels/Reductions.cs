@@ -34,6 +34,28 @@ public static class Reductions
         return sum;
     }
 
+    /// <summary>Returns the sum of the numbers, in float64.</summary>
+    public static double Sum(ReadOnlySpan<float> numbers)
+    {
+        ReadOnlySpan<Vector<float>> vectors = MemoryMarshal.Cast<float, Vector<float>>(numbers);
+        Vector<double> even = Vector<double>.Zero;
+        Vector<double> odd = Vector<double>.Zero;
+        foreach (Vector<float> vector in vectors)
+        {
+            Vector.Widen(vector, out Vector<double> low, out Vector<double> high);
+            even += low;
+            odd += high;
+        }
+
+        double sum = Vector.Sum(even + odd);
+        for (int i = vectors.Length * Vector<float>.Count; i < numbers.Length; i++)
+        {
+            sum += numbers[i];
+        }
+
+        return sum;
+    }
+
     /// <summary>Writes sum = y + α x. <paramref name="sum"/> may be <paramref name="y"/>.</summary>
     /// <exception cref="ArgumentException">The spans have different lengths.</exception>
     public static void AddScaled(float alpha, ReadOnlySpan<float> x, ReadOnlySpan<float> y, Span<float> sum)

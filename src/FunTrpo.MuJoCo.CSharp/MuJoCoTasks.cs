@@ -27,6 +27,8 @@ public static class MuJoCoTasks
     {
         public override TrainingOptions Preset => PresetOf(Registered);
 
+        public override double? SolvedAt => SolvedAtOf(Registered);
+
         public override TResult Open<TResult>(IOpenedEnvironment<TResult> use)
         {
             PhysicsEnvironment environment = Made(() => new PhysicsEnvironment(Registered.Task));

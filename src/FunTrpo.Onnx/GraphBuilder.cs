@@ -87,6 +87,25 @@ internal sealed class GraphBuilder
         return output;
     }
 
+    /// <summary>Does the same with attributes that are lists of integers.</summary>
+    public string Node(
+        string output,
+        string operation,
+        ReadOnlySpan<string> inputs,
+        (string Name, long[] Values)[] attributes
+    )
+    {
+        NodeProto node = AddNode(operation, inputs, [output]);
+        foreach ((string name, long[] values) in attributes)
+        {
+            AttributeProto attribute = new() { Name = name, Type = AttributeProto.Types.AttributeType.Ints };
+            attribute.Ints.AddRange(values);
+            node.Attribute.Add(attribute);
+        }
+
+        return output;
+    }
+
     /// <summary>Splits the columns of a tensor into consecutive parts of these widths, one for each name.</summary>
     public void SplitColumns(string input, ReadOnlySpan<string> outputs, ReadOnlySpan<long> widths)
     {

@@ -1,6 +1,7 @@
 using System;
 using System.Globalization;
 using FunTrpo.Kernels;
+using Microsoft.FSharp.Collections;
 using Core = FunTrpo;
 
 namespace FunTrpo.Onnx;
@@ -64,22 +65,44 @@ internal static class NetworkNodes
         (long outputs, _) = Core.Distribution.sizes(actor.Policy.ActionSpace);
         ReadOnlySpan<float> parameters = actor.Parameters.Span;
         string current = observation;
-        long inputs = SpaceModule.inputCount(space);
-        int number = 1;
+        int number = 0;
+        FSharpList<FSharpList<int>> shapes = ArchitectureModule.shapes(space, actor.Policy.Architecture).ResultValue;
         foreach (Core.HiddenLayer layer in actor.Policy.Architecture)
         {
-            current = Layer($"hidden{number}", layer.units, parameters, out parameters);
-            current = Activate(graph, layer.activation, current);
-            inputs = layer.units;
-            number++;
+            string name = $"hidden{++number}";
+            current = layer switch
+            {
+                Core.HiddenLayer.Dense dense => Activate(
+                    graph,
+                    dense.activation,
+                    Linear(name, dense.units, parameters, out parameters)
+                ),
+                Core.HiddenLayer.Convolution convolution => Activate(
+                    graph,
+                    convolution.activation,
+                    PictureNodes.Convolution(graph, current, name, shapes.Head, convolution, parameters, out parameters)
+                ),
+                Core.HiddenLayer.Pool pool => PictureNodes.Pool(graph, current, name, shapes.Head, pool),
+                _ when layer.IsLayerNorm => LayerNormNodes.Add(
+                    graph,
+                    current,
+                    name,
+                    checked((int)ArrayShapeModule.size(shapes.Head)),
+                    parameters,
+                    out parameters
+                ),
+                _ => current,
+            };
+            shapes = shapes.Tail;
         }
 
-        _ = Layer(output, outputs, parameters, out _);
+        number++;
+        _ = Linear(output, outputs, parameters, out _);
 
-        string Layer(string name, long units, ReadOnlySpan<float> parameters, out ReadOnlySpan<float> rest) =>
+        string Linear(string name, long units, ReadOnlySpan<float> parameters, out ReadOnlySpan<float> rest) =>
             number == 1 && SpaceModule.hasIndices(space)
                 ? Embedding(graph, space, current, name, units, parameters, out rest)
-                : Dense(graph, current, name, inputs, units, parameters, out rest);
+                : Dense(graph, current, name, ArrayShapeModule.size(shapes.Head), units, parameters, out rest);
     }
 
     /// <summary>W x + b. The parameters are W, input by input, and then b.</summary>

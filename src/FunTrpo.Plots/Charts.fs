@@ -22,6 +22,9 @@ type ReportChart internal (title: string, good: string, reading: string, summary
     /// The chart without its title.
     member _.Draw() : GenericChart = Figure.stacked panels
 
+    /// The chart as a figure of plotly.js, which has data and a layout, in JSON.
+    member internal this.FigureJson() = GenericChart.toFigureJson (this.Draw())
+
 /// The charts of a run.
 module Charts =
 

@@ -88,7 +88,9 @@ module ComparePage =
                 |> Option.map _.Preset
                 |> Option.defaultValue []
 
-            group.Runs.Head.Settings
+            group.Runs
+            |> List.collect _.Settings
+            |> List.distinct
             |> List.filter (fun setting -> snd setting <> "" && not (List.contains setting preset))
             |> List.map (fun (name, value) -> $"{name}={value}")
             |> String.concat ", "
@@ -103,14 +105,25 @@ module ComparePage =
                       group.Environment
                       [ group.Name; differences group; group.Runs |> List.map (_.Seed >> string) |> String.concat ", " ] ] }
 
+    /// Whether the page was made from folders of runs.
+    let private isOfFolders (runs: ComparedRun list) = runs |> List.exists (fun run -> run.Folder <> "")
+
     let private runsTable isOne isScored (groups: RunGroup list) =
+        let hasFolders = groups |> List.collect _.Runs |> isOfFolders
+
         { Title = "Every run"
           Reading = "The mean of the last 100 is that of training episodes."
           Columns =
             withEnvironment
                 isOne
                 "environment"
-                [ groupColumn; "seed"; "score"; "mean of the last 100"; "steps to the goal"; "folder" ]
+                [ groupColumn
+                  "seed"
+                  "score"
+                  "mean of the last 100"
+                  "steps to the goal"
+                  if hasFolders then
+                      "folder" ]
           Rows =
             [ for group in groups do
                   for run in group.Runs ->
@@ -122,7 +135,8 @@ module ComparePage =
                             Comparison.final isScored run |> orDash number
                             run.MeanReturn |> orDash number
                             run.StepsToGoal |> orDash (float >> count)
-                            run.Folder ] ] }
+                            if hasFolders then
+                                run.Folder ] ] }
 
     let private counted (number: int) noun = if number = 1 then $"1 {noun}" else $"{number} {noun}s"
 
@@ -204,12 +218,12 @@ module ComparePage =
                 ReportPage.writeAll writer "tables" writeTable tables)
 
         let version = typeof<Fault>.Assembly.GetName().Version.ToString 3
+        let origin = if isOfFolders page.Runs then " from the files of the runs" else ""
 
         Page.selfContained
             { Title = $"{title ids} – comparison of runs"
               Body =
                 Page.resource "compare.html"
-                |> Page.fill
-                    [ "footer", WebUtility.HtmlEncode $"Made by FunTrpo {version} from the files of the runs." ]
+                |> Page.fill [ "footer", WebUtility.HtmlEncode $"Made by FunTrpo {version}{origin}." ]
               Data = Some data
               Scripts = [ Page.plotly; Page.common; Page.script "compare.js" ] }

@@ -7,7 +7,10 @@ open FunTrpo
 /// A run, as a page compares it with others.
 type ComparedRun =
     {
+        /// Empty if the run has none.
         Folder: string
+        /// The name of its group; if there is none, it is grouped with the runs that differ in nothing but the seed.
+        Label: string option
         Environment: string
         Seed: int64
         /// Every setting except for the seed: its name, and its value as a text.
@@ -33,11 +36,11 @@ type ComparedEnvironment =
         Preset: (string * string) list
     }
 
-/// Runs of one environment that differ in nothing but the seed.
+/// Runs of one environment that differ in nothing but the seed, or that have the same label.
 type internal RunGroup =
     {
         Environment: string
-        /// The settings that differ between groups, such as `delta=0.01`.
+        /// The label, or the settings that differ between groups, such as `delta=0.01`.
         Name: string
         Runs: ComparedRun list
     }
@@ -78,23 +81,29 @@ module internal Comparison =
         | true, number when Double.IsFinite number -> 0, number, ""
         | _ -> 1, 0.0, value
 
-    let private nameOf varied run =
+    let private nameOf varied (run: ComparedRun) =
         let part name =
             match valueOf name run with
             | "" -> $"{name}=none"
             | value -> $"{name}={value}"
 
-        if List.isEmpty varied then onlyGroup else varied |> List.map part |> String.concat ", "
+        match run.Label with
+        | Some label -> label
+        | None when List.isEmpty varied -> onlyGroup
+        | None -> varied |> List.map part |> String.concat ", "
 
-    /// The groups of each environment. The environments are in the order of their first runs, and the groups in that of their values.
+    /// The place of a run among those of its environment. Runs with labels stay as they are.
+    let private placeOf varied (run: ComparedRun) =
+        if run.Label.IsSome then [] else varied |> List.map (fun name -> order (valueOf name run))
+
+    /// The groups of each environment. The environments are in the order of their first runs, and the groups in that of their values, or of their
+    /// labels.
     let groups (runs: ComparedRun list) =
-        let varied = varied runs
+        let varied = runs |> List.filter _.Label.IsNone |> varied
 
         [ for environment, runs in runs |> List.groupBy _.Environment do
-              for name, runs in
-                  runs
-                  |> List.sortBy (fun run -> varied |> List.map (fun name -> order (valueOf name run)))
-                  |> List.groupBy (nameOf varied) -> { Environment = environment; Name = name; Runs = runs } ]
+              for name, runs in runs |> List.sortBy (placeOf varied) |> List.groupBy (nameOf varied) ->
+                  { Environment = environment; Name = name; Runs = runs } ]
 
     /// Whether every run has a score of episodes after training. Otherwise runs are compared by their last training episodes, all of them.
     let areScored (runs: ComparedRun list) = runs |> List.forall _.Score.IsSome

@@ -1,7 +1,7 @@
 namespace FunTrpo.Plots
 
 /// A table as text: a line with the names of the columns, and lines of cells. Cells have no commas and no line breaks.
-type internal CsvTable = { Names: string[]; Rows: string[][] }
+type internal CsvTable = { Names: string[]; Rows: string[] }
 
 module internal CsvTable =
 
@@ -17,16 +17,34 @@ module internal CsvTable =
         |> Array.map snd
         |> Array.rev
 
-    /// The table in a text. What follows the last line break is no whole line, and is left out.
-    let parse (text: string) =
-        let lines = text.ReplaceLineEndings("\n").Split '\n'
-        let whole = lines |> Array.truncate (lines.Length - 1) |> Array.map _.Split(',')
+    let empty = { Names = [||]; Rows = [||] }
 
-        { Names = whole |> Array.tryHead |> Option.defaultValue [||]
-          Rows = Array.skip (min 1 whole.Length) whole }
+    /// The table with more lines. The first line of an empty table names its columns.
+    let add (lines: string[]) table =
+        match lines with
+        | [||] -> table
+        | _ when table.Names.Length = 0 -> { Names = (Array.head lines).Split ','; Rows = Array.tail lines }
+        | _ -> { table with Rows = Array.append table.Rows lines }
+
+    /// The whole lines of a text: what follows the last line break is none.
+    let linesOf (text: string) =
+        let lines = text.ReplaceLineEndings("\n").Split '\n'
+        Array.truncate (lines.Length - 1) lines
+
+    /// The table in a text. What follows the last line break is left out.
+    let parse text = add (linesOf text) empty
+
+    /// The cell of a row at an index; an empty text if it has none.
+    let rec private cell index (row: string) (start: int) =
+        let comma = row.IndexOf(',', start)
+        let ending = if comma < 0 then row.Length else comma
+
+        if index = 0 then row.Substring(start, ending - start)
+        elif comma < 0 then ""
+        else cell (index - 1) row (comma + 1)
 
     /// The cells of a column; empty texts where there are none.
     let column name table =
         match Array.tryFindIndex ((=) name) table.Names with
-        | Some index -> table.Rows |> Array.map (fun row -> if index < row.Length then row[index] else "")
+        | Some index -> table.Rows |> Array.map (fun row -> cell index row 0)
         | None -> table.Rows |> Array.map (fun _ -> "")

@@ -22,21 +22,27 @@ module Progress =
     /// The number of rows that a page shows at most.
     let mostRows = 2000
 
-    /// The progress that these reports tell of.
-    let ofReports (reports: Report seq) =
-        let reports = Array.ofSeq reports
-        let every, rows = CsvTable.thinned mostRows reports
+    /// The progress that rows tell of: each has the values of `Report.fields`, in their order. The warnings are those of all iterations.
+    let internal ofRows (rows: ReportValue[][]) warnings =
+        let every, rows = CsvTable.thinned mostRows rows
 
         { Every = every
           Columns =
             Map
-                [ for field in Report.fields do
-                      field.Name, rows |> Seq.map field.Read |> ImmutableArray.CreateRange ]
-          Warnings =
+                [ for index, field in List.indexed Report.fields do
+                      field.Name, rows |> Seq.map (Array.item index) |> ImmutableArray.CreateRange ]
+          Warnings = warnings }
+
+    /// The progress that these reports tell of.
+    let ofReports (reports: Report seq) =
+        let reports = Array.ofSeq reports
+
+        ofRows
+            [| for report in reports -> [| for field in Report.fields -> field.Read report |] |]
             [ for report in reports do
                   match Report.value "warnings" report with
                   | ReportValue.Text text -> int64 report.Iteration, text
-                  | _ -> () ] }
+                  | _ -> () ]
 
     /// The warnings in a table. The iteration of a damaged line is left out here, and reported as damage elsewhere.
     let private warningsIn table =
@@ -54,11 +60,8 @@ module Progress =
         | Some row -> Error(Damaged(source, $"{field.Name} cannot be \"{cells[row]}\""))
         | None -> Ok(field.Name, values |> Seq.map Option.get |> ImmutableArray.CreateRange)
 
-    /// The progress in the text of a progress.csv. Quantities that it does not have are missing; a last line that is not whole is left out.
-    /// `source` names the text in a fault. Fault: `Damaged` if the text is not that of a progress.csv.
-    let ofCsv source text =
-        let table = CsvTable.parse text
-
+    /// The progress in the table of a progress.csv. `source` names it in a fault. Fault: `Damaged`.
+    let internal ofTable source (table: CsvTable) =
         if Array.tryHead table.Names <> Some Report.fields.Head.Name then
             Error(Damaged(source, "it is not the progress.csv of a run"))
         else
@@ -75,22 +78,29 @@ module Progress =
                 })
             |> Result.map (fun columns -> { Every = every; Columns = Map columns; Warnings = warnings })
 
-    /// The environment steps after which the mean return of the last 100 episodes was first at least `goal`, in the text of a progress.csv; none if
-    /// it never was, or if the text is not that of a progress.csv. Before 100 episodes have finished, no goal is reached.
-    let stepsToGoal (goal: float) text =
-        let table = CsvTable.parse text
+    /// The progress in the text of a progress.csv. Quantities that it does not have are missing; a last line that is not whole is left out.
+    /// `source` names the text in a fault. Fault: `Damaged` if the text is not that of a progress.csv.
+    let ofCsv source text = ofTable source (CsvTable.parse text)
 
+    /// The steps of the first of these rows, each with its steps, its episodes and its mean return, in which a goal is reached.
+    let internal firstToReach (goal: float) (rows: (float * float * float)[]) =
+        rows
+        |> Array.tryFind (fun (_, episodes, mean) -> episodes >= 100.0 && mean >= goal)
+        |> Option.map (fun (steps, _, _) -> int64 steps)
+
+    /// As `stepsToGoal`, for the table of a progress.csv.
+    let internal stepsToGoalIn (table: CsvTable) goal =
         let numbers name =
             [| for cell in CsvTable.column name table ->
                    match Double.TryParse(cell, NumberStyles.Float, CultureInfo.InvariantCulture) with
                    | true, number -> number
                    | _ -> nan |]
 
-        let steps, episodes, returns = numbers "steps", numbers "episodes", numbers "meanReturn"
+        Array.zip3 (numbers "steps") (numbers "episodes") (numbers "meanReturn") |> firstToReach goal
 
-        Array.zip episodes returns
-        |> Array.tryFindIndex (fun (episodes, mean) -> episodes >= 100.0 && mean >= goal)
-        |> Option.map (fun row -> int64 steps[row])
+    /// The environment steps after which the mean return of the last 100 episodes was first at least `goal`, in the text of a progress.csv; none if
+    /// it never was, or if the text is not that of a progress.csv. Before 100 episodes have finished, no goal is reached.
+    let stepsToGoal goal text = stepsToGoalIn (CsvTable.parse text) goal
 
     /// The values of a quantity. Throws `KeyNotFoundException` for a name that is not in `Report.fields`.
     let values name progress = progress.Columns[name]

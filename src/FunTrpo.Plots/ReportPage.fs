@@ -5,7 +5,6 @@ open System.Net
 open System.Text
 open System.Text.Json
 open FunTrpo
-open Plotly.NET
 
 /// A setting of a run, as text.
 type PageSetting =
@@ -51,7 +50,7 @@ module ReportPage =
         writer.WriteString("summary", chart.Summary)
         writer.WritePropertyName "figure"
         // Inside a script element no text may look like its end.
-        let figure = (GenericChart.toFigureJson (chart.Draw())).Replace("<", "\\u003c")
+        let figure = chart.FigureJson().Replace("<", "\\u003c")
         writer.WriteRawValue(figure, skipInputValidation = true)
         writer.WriteEndObject()
 
@@ -138,12 +137,12 @@ module ReportPage =
             writer.WriteString("environment", environment)
             writeEpisode writer environment episode)
 
-    let private footer page =
+    let private footer origin page =
         let thinned =
             if page.Progress.Every = 1 then "" else $" The charts show one of {page.Progress.Every} iterations."
 
         let version = typeof<Fault>.Assembly.GetName().Version.ToString 3
-        $"Made by FunTrpo {version} from the files of the run; progress.csv has every number.{thinned}"
+        $"Made by FunTrpo {version}{origin}.{thinned}"
 
     /// The page of a run without its data and its last script. `over` is HTML, and stands above the name of the environment; `footer` is a text.
     let internal frame title over footer : Page =
@@ -154,9 +153,9 @@ module ReportPage =
           Data = None
           Scripts = [ Page.plotly; Page.common; Page.script "report.js"; Page.script "player.js" ] }
 
-    /// The page as HTML.
-    let html page =
-        let frame = frame $"{page.Environment} – training report" "Training report" (footer page)
+    /// The page as HTML, whose footer says what it was made from.
+    let internal htmlFrom origin page =
+        let frame = frame $"{page.Environment} – training report" "Training report" (footer origin page)
 
         Page.selfContained
             { frame with
@@ -166,3 +165,9 @@ module ReportPage =
                         writeEpisode writer page.Environment page.Episode)
                     |> Some
                 Scripts = frame.Scripts @ [ Page.script "start.js" ] }
+
+    /// What the page of a run's folder was made from.
+    let internal filesOfRun = " from the files of the run; progress.csv has every number"
+
+    /// The page as HTML.
+    let html page = htmlFrom "" page

@@ -1,5 +1,5 @@
 using System;
-using System.Text;
+using System.Linq;
 using FunTrpo.CSharp;
 
 namespace FunTrpo.TensorBoard;
@@ -10,44 +10,9 @@ namespace FunTrpo.TensorBoard;
 /// </summary>
 internal static class IterationTags
 {
-    public static TaggedValue[] Of(IterationReport report)
-    {
-        bool usesCg = report.CgStop != ConjugateGradientStop.NotUsed;
-        return
+    public static TaggedValue[] Of(IterationReport report) =>
         [
-            new("funtrpo/iteration", report.Iteration),
-            new("funtrpo/steps", report.Steps),
-            new("funtrpo/episodes", report.Episodes),
-            new("funtrpo/batchSteps", report.BatchSteps),
-            new("funtrpo/finishedEpisodes", report.FinishedEpisodes),
-            new("funtrpo/meanReturn", report.MeanReturn),
-            new("funtrpo/meanEpisodeLength", report.MeanEpisodeLength),
-            new("funtrpo/outcome", Words(report.Outcome.ToString())),
-            new("funtrpo/meanKl", report.MeanKl),
-            new("funtrpo/maxKl", report.MaxKl),
-            new("funtrpo/delta", report.Delta),
-            new("funtrpo/klOverDelta", report.KlOverDelta),
-            new("funtrpo/surrogateGain", report.SurrogateGain),
-            new("funtrpo/surrogateGainError", report.SurrogateGainError),
-            new("funtrpo/gradientNorm", report.GradientNorm),
-            new("funtrpo/cgIterations", usesCg ? report.CgIterations : null),
-            new("funtrpo/cgResidual", report.CgResidual),
-            new("funtrpo/cgStop", usesCg ? Words(report.CgStop.ToString()) : null),
-            new("funtrpo/lineSearchTries", report.LineSearchTries),
-            new("funtrpo/stepFraction", report.StepFraction),
-            new("funtrpo/explainedVariance", report.ExplainedVariance),
-            new("funtrpo/criticErrorBefore", report.CriticErrorBefore),
-            new("funtrpo/criticErrorAfter", report.CriticErrorAfter),
-            new("funtrpo/entropy", report.Entropy),
-            new("funtrpo/rolloutSeconds", report.Seconds.Rollout),
-            new("funtrpo/policySeconds", report.Seconds.Policy),
-            new("funtrpo/criticSeconds", report.Seconds.Critic),
-            new("funtrpo/seconds", report.Seconds.Total),
-            new("funtrpo/stepsPerSecond", report.StepsPerSecond),
-            new("funtrpo/batchReturn", report.BatchReturn),
-            new("funtrpo/batchReturnLow", report.BatchReturnLow),
-            new("funtrpo/batchReturnHigh", report.BatchReturnHigh),
-            new("funtrpo/warnings", report.Warnings.Count == 0 ? null : string.Join('\n', report.Warnings)),
+            .. ReportedQuantity.AllOf(report).Select(Tagged),
             new("rollout/ep_rew_mean", report.MeanReturn),
             new("rollout/ep_len_mean", report.MeanEpisodeLength),
             new("time/fps", report.StepsPerSecond),
@@ -59,22 +24,10 @@ internal static class IterationTags
             new("train/policy_objective", report.SurrogateGain),
             new("train/is_line_search_success", report.Outcome == StepOutcome.Moved ? 1 : 0),
         ];
-    }
 
-    /// <summary>A name in words, as progress.csv has it: <c>line search failed</c> for LineSearchFailed.</summary>
-    private static string Words(string name)
+    private static TaggedValue Tagged(ReportedQuantity quantity)
     {
-        StringBuilder words = new();
-        foreach (char letter in name)
-        {
-            if (char.IsUpper(letter) && words.Length > 0)
-            {
-                words.Append(' ');
-            }
-
-            words.Append(char.ToLowerInvariant(letter));
-        }
-
-        return words.ToString();
+        string tag = "funtrpo/" + quantity.Name;
+        return quantity.Text is { } text ? new(tag, text) : new(tag, quantity.Number);
     }
 }

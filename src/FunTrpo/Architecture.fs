@@ -1,38 +1,10 @@
 namespace FunTrpo
 
-open System
-open System.Globalization
-
-/// One hidden layer of a network. A new kind of layer is a case here, and a row in `Architecture`'s table of text forms.
-[<RequireQualifiedAccess>]
-type HiddenLayer =
-    /// y = f(W x + b) with this many outputs y, and the activation f. On indices, W is an embedding and there is no b.
-    | Dense of units: int * activation: Activation
-
 /// The hidden layers of a network, from first to last.
 type Architecture = HiddenLayer list
 
 /// Architectures as text, and the networks that they make.
 module Architecture =
-
-    /// The activations with their names in configurations and files.
-    let activations =
-        [ "tanh", Activation.Tanh
-          "relu", Activation.Relu
-          "sigmoid", Activation.Sigmoid
-          "elu", Activation.Elu
-          "softplus", Activation.Softplus
-          "swish", Activation.Swish
-          "identity", Activation.Identity ]
-
-    /// The activation with this name, if there is one.
-    let tryActivation name = activations |> List.tryFind (fst >> (=) name) |> Option.map snd
-
-    /// The name of an activation. A value of the enumeration without a name is printed as its number, which `parse` refuses.
-    let internal nameOf activation =
-        activations
-        |> List.tryPick (fun (name, known) -> if known = activation then Some name else None)
-        |> Option.defaultWith (fun () -> string activation)
 
     /// The number of layers that a network may have. Layers are nested, so many more would overflow the stack.
     let internal maxLayers = 1000
@@ -41,102 +13,116 @@ module Architecture =
     let uniform hidden activation : Architecture =
         hidden |> List.map (fun units -> HiddenLayer.Dense(units, activation))
 
-    /// The number of outputs of each layer.
-    let units (architecture: Architecture) = architecture |> List.map (fun (HiddenLayer.Dense(units, _)) -> units)
-
     /// The units and the common activation of an architecture that `uniform` makes; none for others. Without layers the activation is tanh.
     let tryUniform (architecture: Architecture) =
-        match architecture |> List.map (fun (HiddenLayer.Dense(_, activation)) -> activation) |> List.distinct with
-        | [] -> Some([], Activation.Tanh)
-        | [ activation ] -> Some(units architecture, activation)
+        let dense =
+            architecture
+            |> List.choose (fun layer ->
+                match layer with
+                | HiddenLayer.Dense(units, activation) -> Some(units, activation)
+                | _ -> None)
+
+        match List.distinct (List.map snd dense) with
+        | [] when architecture.IsEmpty -> Some([], Activation.Tanh)
+        | [ activation ] when dense.Length = architecture.Length -> Some(List.map fst dense, activation)
         | _ -> None
 
-    /// A kind of layer in the text form: its name, what follows it in words, and the reader of what follows.
-    type private Kind = { Name: string; Arguments: string; Read: string list -> HiddenLayer option }
+    // ---- The text form ----
 
-    let private readDense arguments =
-        match arguments with
-        | [ (units: string); name ] ->
-            match Int32.TryParse(units, NumberStyles.None, CultureInfo.InvariantCulture), tryActivation name with
-            | (true, units), Some activation when units > 0 -> Some(HiddenLayer.Dense(units, activation))
-            | _ -> None
-        | _ -> None
+    /// The text form: the layers with semicolons between, such as `conv 16 3x3 stride 1 relu; flatten; dense 128 relu`. Empty if there are
+    /// none.
+    let print (architecture: Architecture) = architecture |> List.map HiddenLayer.print |> String.concat "; "
 
-    let private kinds = [ { Name = "dense"; Arguments = "UNITS ACTIVATION"; Read = readDense } ]
-
-    /// The text forms of all layers.
-    let forms =
-        let names = activations |> List.map fst |> String.concat " | "
-        let forms = kinds |> List.map (fun kind -> $"{kind.Name} {kind.Arguments}") |> String.concat " | "
-        $"{forms}, where UNITS is a positive integer and ACTIVATION is {names}"
-
-    let private printLayer layer =
-        match layer with
-        | HiddenLayer.Dense(units, activation) -> $"dense {string units} {nameOf activation}"
-
-    let private parseLayer (text: string) =
-        match text.Split(' ', StringSplitOptions.RemoveEmptyEntries) |> List.ofArray with
-        | [] -> Error "a layer is empty"
-        | name :: arguments ->
-            match kinds |> List.tryFind (fun kind -> kind.Name = name) with
-            | None -> Error $"there is no layer {name}{Suggestion.among (kinds |> List.map _.Name) name}"
-            | Some kind ->
-                match kind.Read arguments with
-                | Some layer -> Ok layer
-                | None -> Error $"{text.Trim()} is not {kind.Name} {kind.Arguments}"
-
-    /// The text form: the layers with commas between, such as `dense 64 tanh, dense 32 relu`. Empty if there are none.
-    let print (architecture: Architecture) = architecture |> List.map printLayer |> String.concat ", "
-
-    /// The architecture of a text that `print` writes, with any number of spaces between words; or what is wrong with the text.
+    /// The architecture of a text that `print` writes, with any number of spaces between words; or what is wrong with the text. The layers may
+    /// also have commas between.
     let parse (text: string) : Result<Architecture, string> =
-        let layers = if text = "" then [||] else text.Split ','
+        let layers = if text = "" then [||] else text.Split [| ';'; ',' |]
 
         if layers.Length > maxLayers then
             Error $"there are {layers.Length} layers, and at most {maxLayers} are allowed"
         else
             (layers, Ok [])
             ||> Array.foldBack (fun text later ->
-                parseLayer text |> Result.bind (fun layer -> later |> Result.map (fun later -> layer :: later)))
+                HiddenLayer.parse text
+                |> Result.bind (fun layer -> later |> Result.map (fun later -> layer :: later)))
+
+    // ---- Shapes and sizes ----
+
+    /// The shape of the input of each hidden layer and of the output layer; or the layer that cannot read its input, and why.
+    let shapes observationSpace (architecture: Architecture) : Result<ArrayShape list, string> =
+        let describe number layer = $"layer {string (number + 1)}, {HiddenLayer.print layer},"
+
+        let rec following number input layers =
+            match layers with
+            | [] -> Ok [ input ]
+            | layer :: rest ->
+                match HiddenLayer.outputShape input layer with
+                | Error why -> Error $"{describe number layer} does not fit: {why}"
+                | Ok output when ArrayShape.size output > int64 Space.maxCount ->
+                    Error
+                        $"{describe number layer} has {ArrayShape.describe output} outputs, and at most {string Space.maxCount} are allowed"
+                | Ok output -> following (number + 1) output rest |> Result.map (fun later -> input :: later)
+
+        match architecture with
+        | HiddenLayer.Dense _ :: _
+        | [] -> following 0 (Space.shape observationSpace) architecture
+        | first :: _ when Space.hasIndices observationSpace ->
+            Error $"{describe 0 first} does not fit: observations are indices, which only a dense layer can read first"
+        | _ -> following 0 (Space.shape observationSpace) architecture
+
+    /// The same, but throws an `ArgumentException` if a layer does not fit.
+    let private requireShapes observationSpace architecture =
+        match shapes observationSpace architecture with
+        | Ok shapes -> shapes
+        | Error why -> invalidArg (nameof architecture) why
+
+    /// The number of outputs of all hidden layers of a network for these observations. Throws as `network` does.
+    let internal activationCount observationSpace architecture =
+        requireShapes observationSpace architecture |> List.tail |> List.sumBy ArrayShape.size
+
+    /// The number of weights and the number of biases of a network, computed without creating it. They are float64, so they do not
+    /// overflow, and all numbers that an array could hold are exact. Throws as `network` does.
+    let sizes observationSpace (outputs: int64) architecture =
+        let shapes = requireShapes observationSpace architecture
+        let sizes = List.map2 HiddenLayer.sizes (List.take (List.length architecture) shapes) architecture
+
+        let ofOutput = struct (float (ArrayShape.size (List.last shapes)) * float outputs, float outputs)
+
+        let sizes =
+            match sizes @ [ ofOutput ] with
+            | struct (_, units) :: rest when Space.hasIndices observationSpace ->
+                struct (float (Space.indexCount observationSpace) * units, 0.0) :: rest
+            | sizes -> sizes
+
+        struct (sizes |> List.sumBy (fun struct (weights, _) -> weights),
+                sizes |> List.sumBy (fun struct (_, biases) -> biases))
+
+    // ---- The network ----
 
     /// A network for observations of the space. The hidden layers are followed by a linear layer with `outputs` outputs, whose weights are
     /// initialised with `gain`. After these come `stateIndependent` parameters as outputs, such as the log σ of a Gaussian policy.
-    /// They start at `initial`. If observations are indices, the first layer is an embedding. Throws an `ArgumentException` if a layer has
-    /// more parameters than fit into a pooled buffer.
+    /// They start at `initial`. If observations are indices, the first layer is an embedding. Throws an `ArgumentException` if a layer
+    /// cannot read the output of the one before, or has more parameters than fit into a pooled buffer.
     let network observationSpace gain outputs stateIndependent initial (architecture: Architecture) =
-        let first =
-            match observationSpace with
-            | Discrete count -> Embedding.layer [ count ]
-            | MultiDiscrete counts -> Embedding.layer counts
-            | Box _
-            | MultiBinary _ -> Dense.withStateIndependent
+        let output: LayerBuilder =
+            Dense.withStateIndependent gain outputs Activation.Identity stateIndependent initial
 
-        let hidden (HiddenLayer.Dense(units, activation)) construct : LayerBuilder =
-            construct Dense.hiddenGain units activation 0 0.0
+        // A lambda, because the native compiler of .NET fails on some partial applications.
+        let stack layers = List.foldBack (fun layer rest -> HiddenLayer.before rest layer) layers output
 
-        let output construct : LayerBuilder = construct gain outputs Activation.Identity stateIndependent initial
+        let onIndices counts =
+            match architecture with
+            | HiddenLayer.Dense(units, activation) :: rest ->
+                Embedding.layer counts Dense.hiddenGain units activation 0 0.0 >=> stack rest
+            | _ -> Embedding.layer counts gain outputs Activation.Identity stateIndependent initial
+
+        requireShapes observationSpace architecture |> ignore
 
         let layers =
-            match architecture with
-            | [] -> output first
-            | head :: tail ->
-                // A lambda, because the native compiler of .NET fails on a partial application of `hidden`.
-                let hiddenLayers =
-                    hidden head first :: List.map (fun layer -> hidden layer Dense.withStateIndependent) tail
+            match observationSpace with
+            | Discrete count -> onIndices [ count ]
+            | MultiDiscrete counts -> onIndices counts
+            | Box _
+            | MultiBinary _ -> stack architecture
 
-                List.foldBack (>=>) hiddenLayers (output Dense.withStateIndependent)
-
-        Network.create (Space.width observationSpace) layers
-
-    /// The number of weights and the number of biases of such a network, computed without creating it. They are float64, so they do not
-    /// overflow, and all numbers that an array could hold are exact.
-    let sizes observationSpace (outputs: int64) architecture =
-        let layers = List.map float (units architecture) @ [ float outputs ]
-
-        let weights =
-            float (Space.inputCount observationSpace) :: layers
-            |> List.pairwise
-            |> List.sumBy (fun (a, b) -> a * b)
-
-        let withBiases = if Space.hasIndices observationSpace then List.tail layers else layers
-        struct (weights, List.sum withBiases)
+        Network.create (Space.shape observationSpace) layers

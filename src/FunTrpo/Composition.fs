@@ -81,10 +81,8 @@ module Composition =
         let parameterCount = checkedSum first.ParameterCount second.ParameterCount
         let packedCount = checkedSum split second.PackedCount
 
-        { new PackedLayer() with
-            member _.Inputs = first.Inputs
-            member _.Outputs = second.Outputs
-            member _.Stride = second.Stride
+        { new PackedLayer(first.InputShape, second.OutputShape) with
+            member _.Widest = max first.Widest second.Widest
             member _.ParameterCount = parameterCount
 
             member _.Initialise key =
@@ -104,9 +102,9 @@ module Composition =
             member _.At packed =
                 composeAt first.Stride split (first.At(packed.Slice(0, split))) (second.At(packed.Slice split)) }
 
-    /// First one layer, then the other, on as many inputs as the first one has outputs. The parameters are those of the first, then those of
+    /// First one layer, then the other, on inputs of the shape of the first one's outputs. The parameters are those of the first, then those of
     /// the second. The builder throws an `ArgumentException` if they are more than `PooledBuffer.Largest`.
     let (>=>) (first: LayerBuilder) (second: LayerBuilder) : LayerBuilder =
-        fun inputs ->
-            let first = first inputs
-            compose (PackedLayer.ofLayer first) (PackedLayer.ofLayer (second first.Outputs))
+        fun inputShape ->
+            let first = first inputShape
+            compose (PackedLayer.ofLayer first) (PackedLayer.ofLayer (second first.OutputShape))

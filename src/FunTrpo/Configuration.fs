@@ -22,6 +22,7 @@ module Configuration =
           Step = StepKind.TrustRegion
           Delta = 0.01
           DeltaHalfLife = 0
+          DeltaShrinkage = 0.0
           PreviousSteps = 0
           LearningRate = 0.01
           EntropyBonus = 0.0
@@ -115,7 +116,8 @@ module Configuration =
             | StepKind.TrustRegion -> TrustRegionStep(deltaAt steps configuration, lineSearch configuration)
           Damping = configuration.Damping
           DampedLength = configuration.DampedLength
-          FisherFraction = configuration.FisherFraction }
+          FisherFraction = configuration.FisherFraction
+          DeltaShrinkage = configuration.DeltaShrinkage }
 
     /// Returns the settings of a vine.
     let vine configuration : VineSettings =

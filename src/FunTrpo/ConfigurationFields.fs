@@ -33,7 +33,7 @@ module internal ConfigurationFields =
     let private policy =
         [ architecture
               "architecture"
-              "hidden layers of the policy, for example dense 64 tanh, dense 32 relu; if it is empty, hidden and activation say which layers there are"
+              "hidden layers of the policy, for example \"dense 64 tanh; dense 32 relu\"; if it is empty, hidden and activation say which layers there are"
               _.Architecture
               (fun v c -> { c with Architecture = v })
           unitsOfLayers
@@ -44,7 +44,7 @@ module internal ConfigurationFields =
           choice
               "activation"
               "non-linearity of the policy's hidden layers, used if architecture is empty"
-              Architecture.activations
+              HiddenLayer.activations
               _.Activation
               (fun v c -> { c with Activation = v })
           number
@@ -81,6 +81,12 @@ module internal ConfigurationFields =
               Int32.MaxValue
               _.DeltaHalfLife
               (fun v c -> { c with DeltaHalfLife = v })
+          number
+              "deltaShrinkage"
+              "power of the gradient's signal share by which delta is multiplied, where the share says how far two halves of the batch agree: 2 shortens a step by the share; 0 keeps delta"
+              (closed 0.0 4.0)
+              _.DeltaShrinkage
+              (fun v c -> { c with DeltaShrinkage = v })
           integer
               "previousSteps"
               "environment steps that an earlier run made with the policy to start from: deltaHalfLife counts them"
@@ -163,7 +169,7 @@ module internal ConfigurationFields =
           choice
               "criticActivation"
               "non-linearity of the critic's hidden layers, used if criticArchitecture is empty"
-              Architecture.activations
+              HiddenLayer.activations
               _.CriticActivation
               (fun v c -> { c with CriticActivation = v }) ]
 

@@ -54,19 +54,31 @@ module internal ConfigurationLimits =
         else
             Ok configuration
 
+    /// The least number of outputs of a hidden layer, whatever its input is.
+    let private leastUnits layer =
+        match layer with
+        | HiddenLayer.Dense(units, _)
+        | HiddenLayer.Convolution(units, _, _) -> units
+        | HiddenLayer.Pool _
+        | HiddenLayer.LayerNorm
+        | HiddenLayer.Flatten -> 0
+
     /// Refuses hidden layers with too many weights between them.
-    let private requireHiddenWeights name architecture =
+    let private requireHiddenWeights name (architecture: Architecture) =
         let weights =
-            Architecture.units architecture |> List.pairwise |> List.sumBy (fun (a, b) -> float a * float b)
+            architecture |> List.map leastUnits |> List.pairwise |> List.sumBy (fun (a, b) -> float a * float b)
 
         requireWeights name weights "between its layers"
+
+    /// Refuses batches of which networks with so many hidden units in all would keep too many activations.
+    let limitActivations (hidden: int64) configuration =
+        configuration |> limitRows (maxActivations / (1L + hidden)) $"for {hidden} hidden units in all"
 
     /// Refuses batches and networks that are too large for memory, whatever the environment is.
     let requireMemory (configuration: Configuration) =
         let policy, critic = configuration.PolicyLayers, configuration.CriticLayers
-        let hidden = Architecture.units (policy @ critic) |> List.sumBy int64
 
         configuration
-        |> limitRows (maxActivations / (1L + hidden)) $"for {hidden} hidden units in all"
+        |> limitActivations (policy @ critic |> List.sumBy (leastUnits >> int64))
         |> Result.bind (requireHiddenWeights (policyField configuration) policy)
         |> Result.bind (requireHiddenWeights (criticField configuration) critic)

@@ -56,6 +56,8 @@ type Configuration =
         Delta: float
         /// The environment steps in which δ shrinks to a half; 0 keeps δ constant.
         DeltaHalfLife: int
+        /// The power of the signal's share in the gradient by which δ is multiplied; in [0, 4]. 0 keeps δ.
+        DeltaShrinkage: float
         /// The environment steps of an earlier run with this policy, which `DeltaHalfLife` counts too; ≥ 0.
         PreviousSteps: int
         /// The length of a fixed step, as a multiple of the direction; > 0.

@@ -4,11 +4,12 @@ open System
 open FunTrpo.Kernels
 
 /// Layers y = f(W x + b), with weights W that start orthogonal and biases b that start at zero. The parameters are W, input by input, and then b.
+/// They read rows of any shape as vectors.
 module Dense =
 
     /// A matrix whose columns (or rows, where those are fewer) are orthonormal, times `gain`; row-major.
     /// Saxe, McClelland, Ganguli: "Exact solutions to the nonlinear dynamics of learning in deep linear networks" (2013).
-    let private orthogonal rows columns gain key =
+    let internal orthogonal rows columns gain key =
         let count, length = min rows columns, max rows columns
         let normals = Key.normals (count * length) key
         let basis = Array.init count (fun i -> Array.sub normals (i * length) length)
@@ -38,98 +39,18 @@ module Dense =
             let entry = if rows <= columns then basis[row][column] else basis[column][row]
             float32 (gain * entry))
 
-    let private linearizeDense (kernel: DenseLayer) (packed: ReadOnlyMemory<float32>) (transposed: Lazy<PooledBuffer>) =
-        fun rows (input: ReadOnlyMemory<float32>) inputStride ->
-            let output = PooledBuffer.Rent(rows, kernel.Stride)
-
-            // f′ of a linear layer is 1, and that of tanh follows from the output.
-            let storesDerivative = not (kernel.IsLinear || kernel.IsTanh)
-            let derivative = PooledBuffer.Rent((if storesDerivative then rows else 0), kernel.Stride)
-            kernel.Forward(rows, packed.Span, input.Span, inputStride, output.Span, derivative.Span)
-
-            let activationDerivatives () =
-                let kept = if kernel.IsTanh then output.Memory else derivative.Memory
-                ActivationDerivatives(Memory.op_Implicit kept, kernel.IsTanh)
-
-            { new PackedLinearization with
-                member _.Output = Memory.op_Implicit output.Memory
-                member _.ActivationDerivatives = activationDerivatives ()
-                member _.Prefetch() = PrefetchQueue.Add((activationDerivatives ()).Kept)
-
-                member _.Pushforward(inputTangent, parameterTangent, outputTangent) =
-                    kernel.Pushforward(
-                        rows,
-                        packed.Span,
-                        input.Span,
-                        inputStride,
-                        (activationDerivatives ()).Kept,
-                        inputTangent,
-                        parameterTangent,
-                        outputTangent
-                    )
-
-                member _.Pullback(outputCotangent, inputDerivatives, inputCotangent, parameterCotangent) =
-                    kernel.Pullback(
-                        rows,
-                        (if inputCotangent.IsEmpty then ReadOnlySpan.Empty else Span.op_Implicit transposed.Value.Span),
-                        input.Span,
-                        inputStride,
-                        inputDerivatives,
-                        outputCotangent,
-                        inputCotangent,
-                        parameterCotangent
-                    )
-              interface IDisposable with
-                  member _.Dispose() =
-                      output.Dispose()
-                      derivative.Dispose() }
-
-    let private denseAt (kernel: DenseLayer) (packed: ReadOnlyMemory<float32>) =
-        let transposed =
-            lazy
-                (let transposed = PooledBuffer.Rent kernel.TransposedCount
-                 kernel.Transpose(packed.Span, transposed.Span)
-                 transposed)
-
-        let linearize = linearizeDense kernel packed transposed
-
-        { new PackedLayerAt with
-            member _.Forward(rows, input, inputStride, output) =
-                kernel.Forward(rows, packed.Span, input, inputStride, output, Span.Empty)
-
-            member _.Prepare isInputWanted =
-                if isInputWanted then
-                    transposed.Force() |> ignore
-
-            member _.Linearize(rows, input, inputStride) = linearize rows input inputStride
-          interface IDisposable with
-              member _.Dispose() =
-                  if transposed.IsValueCreated then
-                      transposed.Value.Dispose() }
-
     /// A dense layer whose initial weights are `gain` times an orthogonal matrix, and whose biases start at zero. After its outputs come
     /// `stateIndependent` more that depend on no input (the log σ of a Gaussian policy, for instance). They are f of parameters that start at
     /// `initial`; only linear layers use them.
     let withStateIndependent gain outputs activation stateIndependent (initial: float) : LayerBuilder =
-        fun inputs ->
+        fun inputShape ->
+            let inputs = ArrayShape.length inputShape
             let kernel = DenseLayer(inputs, outputs, outputs + stateIndependent, activation)
 
-            { new PackedLayer() with
-                member _.Inputs = inputs
-                member _.Outputs = kernel.Outputs
-                member _.Stride = kernel.Stride
-                member _.ParameterCount = kernel.ParameterCount
+            KernelLayer.create kernel inputShape [ outputs + stateIndependent ] (fun key ->
+                let biases = Array.append (Array.zeroCreate outputs) (Array.create stateIndependent (float32 initial))
 
-                member _.Initialise key =
-                    let biases =
-                        Array.append (Array.zeroCreate outputs) (Array.create stateIndependent (float32 initial))
-
-                    Array.append (orthogonal inputs outputs gain key) biases |> Vector.adopt
-
-                member _.PackedCount = kernel.PackedCount
-                member _.Pack(parameters, packed) = kernel.Pack(parameters, packed)
-                member _.Unpack(packed, parameters) = kernel.Unpack(packed, parameters)
-                member _.At packed = denseAt kernel packed }
+                Array.append (orthogonal inputs outputs gain key) biases |> Vector.adopt)
 
     /// A dense layer whose initial weights are `gain` times an orthogonal matrix.
     let withGain gain outputs activation : LayerBuilder = withStateIndependent gain outputs activation 0 0.0

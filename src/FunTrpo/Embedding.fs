@@ -129,14 +129,15 @@ module Embedding =
         let tables = Tables(counts, outputs, stateIndependent)
         let scale = gain / sqrt (float counts.Length)
 
-        fun inputs ->
-            if inputs <> tables.Inputs then
-                invalidArg (nameof inputs) $"there are tables for {tables.Inputs} indices, and the input has {inputs}"
+        fun inputShape ->
+            let inputs = ArrayShape.length inputShape
 
-            { new PackedLayer() with
-                member _.Inputs = tables.Inputs
-                member _.Outputs = tables.Outputs
-                member _.Stride = tables.Stride
+            if inputs <> tables.Inputs then
+                invalidArg
+                    (nameof inputShape)
+                    $"there are tables for {tables.Inputs} indices, and the input has {inputs}"
+
+            { new PackedLayer(inputShape, [ tables.Outputs ]) with
                 member _.ParameterCount = tables.ParameterCount
 
                 member _.Initialise key =

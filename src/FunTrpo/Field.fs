@@ -139,12 +139,14 @@ module internal Field =
     /// An architecture in its text form.
     let architecture name meaning get set =
         let allowed =
-            $"nothing, or at most {string Architecture.maxLayers} layers of at most {string maxUnits} units with commas between: {Architecture.forms}"
+            $"nothing, or at most {string Architecture.maxLayers} layers with semicolons between, and no number above {string maxUnits}: {HiddenLayer.forms}"
 
-        let requireUnits architecture =
-            match Architecture.units architecture |> List.tryFind (fun units -> units > maxUnits) with
+        let requireNumbers (architecture: Architecture) =
+            match
+                architecture |> List.collect HiddenLayer.numbers |> List.tryFind (fun number -> number > maxUnits)
+            with
             | None -> Ok architecture
-            | Some units -> Error $"a layer has {string units} units"
+            | Some number -> Error $"a layer has the number {string number}"
 
         { Name = name
           Meaning = meaning
@@ -153,6 +155,6 @@ module internal Field =
           Get = get >> Architecture.print
           Set =
             fun text record ->
-                match Architecture.parse text |> Result.bind requireUnits with
+                match Architecture.parse text |> Result.bind requireNumbers with
                 | Ok value -> Ok(set value record)
                 | Error why -> Error(InvalidSetting(name, text, $"it must be {allowed}; {why}")) }

@@ -29,6 +29,8 @@ type ImprovementSettings =
         DampedLength: bool
         /// The fraction of the rows that Fisher-vector products use, in (0, 1].
         FisherFraction: float
+        /// The power of the signal's share by which a trust-region step multiplies δ (see `SignalShare`); 0 keeps δ.
+        DeltaShrinkage: float
     }
 
 /// The outcome of a policy improvement.
@@ -67,6 +69,8 @@ type Improvement =
         Comparison: Comparison
         /// ‖∇L‖
         GradientNorm: float
+        /// The share of the signal in the gradient (see `SignalShare`). None unless `DeltaShrinkage` needs it.
+        SignalShare: float option
         /// The result of conjugate gradient. None for the direction `Gradient`, and if the gradient was zero.
         Solution: Solution option
     }

@@ -10,18 +10,18 @@ type LinearMap = Vector -> Memory<float32> -> unit
 
 /// A differentiable map y = f(θ, x) from parameters θ and one row of inputs x to one row of outputs y, with its two derivatives.
 ///
-/// Inputs, outputs, tangents and cotangents are row-major, one row a sample, without gaps: `rows` × `Inputs` or `rows` × `Outputs`
-/// numbers. J_θ and J_x are the Jacobians of y in θ and in x, row by row. A method writes to the spans that it is given and keeps none of them.
+/// Inputs, outputs, tangents and cotangents are row-major, one row a sample, without gaps. A row is an array of the shape `InputShape` or
+/// `OutputShape`, of which layers that only read rows use no more than the size. J_θ and J_x are the Jacobians of y in θ and in x, row by row. A method writes to the spans that it is given and keeps none of them.
 /// Several threads call a layer at a time.
 ///
 /// This is all that a layer of your own needs. The layers of the library are faster than the contract requires: they are `PackedLayer`s.
 type Layer =
 
-    /// The length of a row of inputs.
-    abstract Inputs: int
+    /// The shape of a row of inputs.
+    abstract InputShape: ArrayShape
 
-    /// The length of a row of outputs.
-    abstract Outputs: int
+    /// The shape of a row of outputs.
+    abstract OutputShape: ArrayShape
 
     /// The length of the parameters θ.
     abstract ParameterCount: int
@@ -54,5 +54,16 @@ type Layer =
         parameterCotangent: Span<float32> ->
             unit
 
-/// A layer for a given number of inputs.
-type LayerBuilder = int -> Layer
+/// A layer for inputs of a given shape. Throws an `ArgumentException` if the layer cannot read this shape.
+type LayerBuilder = ArrayShape -> Layer
+
+[<AutoOpen>]
+module LayerSizes =
+
+    type Layer with
+
+        /// The length of a row of inputs.
+        member layer.Inputs = ArrayShape.length layer.InputShape
+
+        /// The length of a row of outputs.
+        member layer.Outputs = ArrayShape.length layer.OutputShape

@@ -13,7 +13,7 @@ type Linearization
     let rows = observations.Rows
     let outputs = layer.Outputs
     let stride = layer.Stride
-    let strips = Partition.strips rows layer.PackedCount
+    let strips = Partition.strips rows layer.PackedCount layer.Widest
 
     let linearizations =
         strips |> Array.map (fun blocks -> Array.zeroCreate<PackedLinearization> blocks.Length)

@@ -6,6 +6,8 @@ open FunTrpo.Kernels
 /// A network at fixed parameters. Holds pooled memory until `Dispose`. Several threads may use it at a time.
 type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, parameters: PooledBuffer) =
 
+    let blockRows = Partition.blockRowsFor layer.Widest layer.PackedCount
+
     let requireUndisposed () = parameters.Memory |> ignore
 
     /// The number of rows. Throws an `ArgumentException` if the last one is incomplete, and an `ObjectDisposedException` after `Dispose`.
@@ -46,14 +48,14 @@ type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, pa
         let mutable first = 0
 
         while first < rows do
-            forwardBlock observations outputs first (min Partition.blockRows (rows - first))
-            first <- first + Partition.blockRows
+            forwardBlock observations outputs first (min blockRows (rows - first))
+            first <- first + blockRows
 
     /// The same, on the threads of the network.
     member _.Forward(observations: ReadOnlyMemory<float32>, outputs: Memory<float32>) =
         let rows = requireRows observations.Length outputs.Length
 
-        Parallel.iterBlocks threads Partition.blockRows rows (fun first count ->
+        Parallel.iterBlocks threads blockRows rows (fun first count ->
             forwardBlock observations.Span outputs.Span first count)
 
     interface IDisposable with
@@ -80,10 +82,10 @@ type Network =
 
 module Network =
 
-    /// The network that a stack of layers makes of observations of the given width:
+    /// The network that a stack of layers makes of observations of the given shape:
     ///
-    ///     Network.create 4 (Dense.hidden 64 Activation.Tanh >=> Dense.hidden 64 Activation.Tanh >=> Dense.linear 2)
-    let create inputs (builder: LayerBuilder) = { Layer = PackedLayer.ofLayer (builder inputs); Threads = 1 }
+    ///     Network.create [ 4 ] (Dense.hidden 64 Activation.Tanh >=> Dense.hidden 64 Activation.Tanh >=> Dense.linear 2)
+    let create inputShape (builder: LayerBuilder) = { Layer = PackedLayer.ofLayer (builder inputShape); Threads = 1 }
 
     /// The same network, on whose batches several threads work.
     let onThreads threads (network: Network) = { network with Threads = threads }

@@ -54,12 +54,20 @@ type internal PackedLayerAt =
 
 /// A layer that keeps its parameters packed. It is a `Layer` as well, by way of the packed derivatives.
 [<AbstractClass>]
-type internal PackedLayer() =
-    abstract Inputs: int
-    abstract Outputs: int
+type internal PackedLayer(inputShape: ArrayShape, outputShape: ArrayShape) =
+    let inputs, outputs = ArrayShape.length inputShape, ArrayShape.length outputShape
 
-    /// The distance between rows of the output: `Lanes.Pad Outputs`.
-    abstract Stride: int
+    member _.InputShape = inputShape
+    member _.OutputShape = outputShape
+    member _.Inputs = inputs
+    member _.Outputs = outputs
+
+    /// The distance between rows of the output.
+    member _.Stride = Lanes.Pad outputs
+
+    /// The length of the longest row that the layer computes or reads.
+    abstract Widest: int
+    default _.Widest = max inputs outputs
 
     abstract ParameterCount: int
     abstract Initialise: Key -> Vector
@@ -88,8 +96,8 @@ type internal PackedLayer() =
         copy
 
     interface Layer with
-        member this.Inputs = this.Inputs
-        member this.Outputs = this.Outputs
+        member this.InputShape = this.InputShape
+        member this.OutputShape = this.OutputShape
         member this.ParameterCount = this.ParameterCount
         member this.Initialise key = this.Initialise key
 
@@ -231,10 +239,7 @@ module internal PackedLayer =
         match layer with
         | :? PackedLayer as packed -> packed
         | _ ->
-            { new PackedLayer() with
-                member _.Inputs = layer.Inputs
-                member _.Outputs = layer.Outputs
-                member _.Stride = Lanes.Pad layer.Outputs
+            { new PackedLayer(layer.InputShape, layer.OutputShape) with
                 member _.ParameterCount = layer.ParameterCount
                 member _.Initialise key = layer.Initialise key
                 member _.PackedCount = layer.ParameterCount

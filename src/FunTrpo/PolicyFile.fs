@@ -54,9 +54,9 @@ module PolicyFile =
 
     /// The name of an activation. Throws an `ArgumentException` if it has none, because such a file could not be read.
     let private requireName activation =
-        let name = Architecture.nameOf activation
+        let name = HiddenLayer.nameOf activation
 
-        if not (List.exists (fst >> (=) name) Architecture.activations) then
+        if not (List.exists (fst >> (=) name) HiddenLayer.activations) then
             invalidArg (nameof activation) $"there is no activation {name}"
 
         name
@@ -68,8 +68,7 @@ module PolicyFile =
             writeIntegers writer "hidden" hidden
             writer.WriteString("activation", requireName activation)
         | None ->
-            architecture
-            |> List.iter (fun (HiddenLayer.Dense(_, activation)) -> requireName activation |> ignore)
+            architecture |> List.choose HiddenLayer.activation |> List.iter (requireName >> ignore)
 
             writer.WriteString("architecture", Architecture.print architecture)
 
@@ -151,7 +150,7 @@ module PolicyFile =
     let private activationOfJson node =
         let name = text "activation" node
 
-        match Architecture.tryActivation name with
+        match HiddenLayer.tryActivation name with
         | Some activation -> activation
         | None -> unreadable $"it names the unknown activation {name}"
 
@@ -168,7 +167,7 @@ module PolicyFile =
                 match Architecture.parse (text "architecture" node) with
                 | Ok architecture -> architecture
                 | Error why ->
-                    unreadable $"its architecture must be layers with commas between: {Architecture.forms}; {why}")
+                    unreadable $"its architecture must be layers with semicolons between: {HiddenLayer.forms}; {why}")
         else
             let hidden =
                 reading "hidden" (integers "hidden" >> Array.map (requireAtLeast 1 "hidden") >> List.ofArray)
@@ -177,6 +176,16 @@ module PolicyFile =
                 unreadable $"it has {hidden.Length} hidden layers, and at most {Architecture.maxLayers} are allowed"
 
             Architecture.uniform hidden (reading "activation" activationOfJson)
+
+    /// The same, if its layers fit the observations and each other.
+    let private fittingArchitecture file (node: JsonElement) observationSpace =
+        let architecture = architectureOfJson file node
+        let name = if fst (node.TryGetProperty "architecture") then "architecture" else "hidden"
+
+        reading file node name (fun _ ->
+            match Architecture.shapes observationSpace architecture with
+            | Ok _ -> architecture
+            | Error why -> unreadable why)
 
     /// The number of bytes of text that are hashed at a time.
     let private textPieceLength = 4096
@@ -261,7 +270,7 @@ module PolicyFile =
         let reading name read = reading file node name read
         let observationSpace = reading "observationSpace" (SpaceJson.read "observation")
         let actionSpace = reading "actionSpace" (SpaceJson.read "action")
-        let architecture = architectureOfJson file node
+        let architecture = fittingArchitecture file node observationSpace
 
         // Checked before arrays of that size are allocated.
         let count = Policy.parameterCount architecture observationSpace actionSpace

@@ -200,7 +200,12 @@ module Report =
           number "batchReturn" "reward" "mean return of the episodes that finished in this iteration" batchReturn
           number "batchReturnLow" "reward" "lower quartile of the returns of those episodes" (returnQuantile 0.25)
           number "batchReturnHigh" "reward" "upper quartile of the returns of those episodes" (returnQuantile 0.75)
-          text "warnings" "what the iteration warns about, separated by semicolons" warningNames ]
+          text "warnings" "what the iteration warns about, separated by semicolons" warningNames
+          number
+              "signalShare"
+              ""
+              "share of the gradient on which two halves of the batch agree, if deltaShrinkage needs it"
+              (fun r -> defaultArg r.Improvement.SignalShare nan) ]
 
     let private readers = fields |> List.map (fun field -> field.Name, field.Read) |> dict
 

@@ -47,7 +47,9 @@ module Setup =
         let space = environment.ObservationSpace
 
         let firstUnits =
-            Architecture.units architecture |> List.tryHead |> Option.map int64 |> Option.defaultValue outputs
+            match architecture with
+            | HiddenLayer.Dense(units, _) :: _ -> int64 units
+            | _ -> outputs
 
         let maxIndices = ConfigurationLimits.maxWeights / firstUnits
 
@@ -61,6 +63,16 @@ module Setup =
             let these = $"with the observations {Space.describe space} and {outputs} outputs"
             ConfigurationLimits.requireWeights name weights these configuration
 
+    /// Refuses an architecture with a layer that cannot read its input. `name` is the field that describes its layers.
+    let private requireShapes name architecture (environment: Environment<'State>) configuration =
+        match Architecture.shapes environment.ObservationSpace architecture with
+        | Ok _ -> Ok configuration
+        | Error why ->
+            configuration
+            |> ConfigurationLimits.refuse
+                name
+                $"it must fit the observations {Space.describe environment.ObservationSpace}; {why}"
+
     /// Refuses networks and batches that are too large for memory, before any is allocated.
     let private requireMemory (environment: Environment<'State>) (configuration: Configuration) =
         let struct (outputs, stateIndependent) = Distribution.sizes environment.ActionSpace
@@ -70,10 +82,20 @@ module Setup =
         let paddedOutputs = outputs + stateIndependent + int64 FunTrpo.Kernels.Lanes.Width
         let widest = max (int64 (Space.width environment.ObservationSpace)) paddedOutputs
 
-        configuration
-        |> requireNetwork policyField configuration.PolicyLayers outputs environment
-        |> Result.bind (requireNetwork criticField configuration.CriticLayers 1L environment)
-        |> Result.bind (ConfigurationLimits.limitBatch widest)
+        let activations = Architecture.activationCount environment.ObservationSpace
+
+        result {
+            let policy, critic = configuration.PolicyLayers, configuration.CriticLayers
+            let! configuration = requireShapes policyField policy environment configuration
+            let! configuration = requireShapes criticField critic environment configuration
+            let! configuration = requireNetwork policyField policy outputs environment configuration
+            let! configuration = requireNetwork criticField critic 1L environment configuration
+
+            let! configuration =
+                ConfigurationLimits.limitActivations (activations policy + activations critic) configuration
+
+            return! ConfigurationLimits.limitBatch widest configuration
+        }
 
     /// The setup for training in the environment. Returns a `Mismatch` if a space is invalid or too large, and an `InvalidSetting` if a field of
     /// the configuration is out of its range.

@@ -23,10 +23,14 @@ module Training =
                   LongEpisode(setup.Environment.Id, i, after[i].Length) ]
         |> List.truncate 1
 
-    /// The radius δ of the trust region in force; ∞ for fixed steps.
-    let private deltaOf (setup: Setup<'State>) (state: TrainingState<'State>) =
-        match setup.Configuration.Step with
-        | StepKind.TrustRegion -> Configuration.deltaAt state.Steps setup.Configuration
+    /// The radius δ of the trust region of an improvement; ∞ for fixed steps.
+    let private deltaOf (setup: Setup<'State>) (state: TrainingState<'State>) (improvement: Improvement) =
+        let configuration = setup.Configuration
+
+        match configuration.Step with
+        | StepKind.TrustRegion ->
+            Configuration.deltaAt state.Steps configuration
+            * SignalShare.factor configuration.DeltaShrinkage improvement.SignalShare
         | StepKind.Fixed -> infinity
 
     /// The result of a stage and its seconds. The stage is an activity of the iteration.
@@ -92,7 +96,7 @@ module Training =
             let! critic, criticErrorAfter = critic
             let batchSteps = int64 batch.Rewards.Length + rows.Steps
             let next = advance state batch instances batchSteps improvement critic
-            let delta = deltaOf setup state
+            let delta = deltaOf setup state improvement
 
             let streaks, warnings =
                 Streaks.next setup.Policy delta setup.Configuration.EntropyBonus improvement state.Streaks

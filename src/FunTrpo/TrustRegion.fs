@@ -49,6 +49,8 @@ module TrustRegion =
     /// The length uses xᵀFx = xᵀHx − damping · ‖x‖², so the quadratic model of the KL reaches δ even if the damping dominates H. With
     /// `DampedLength`, the length uses xᵀHx instead.
     ///
+    /// With `DeltaShrinkage`, δ is that of the settings times a power of the share of the signal in ∇L (`SignalShare`).
+    ///
     /// Errors: "policy gradient" and "Fisher-vector product", if one of these is NaN or infinite.
     let improve (settings: ImprovementSettings) (surrogate: Surrogate) : Result<Improvement, string> =
         let old = surrogate.Parameters
@@ -63,6 +65,7 @@ module TrustRegion =
               Outcome = outcome
               Comparison = comparison
               GradientNorm = gradientNorm
+              SignalShare = None
               Solution = solution }
 
         let unchanged outcome = ended outcome old (Surrogate.compare surrogate old)
@@ -77,13 +80,34 @@ module TrustRegion =
             else
                 unchanged (LineSearchFailed 1) // The step is lost in the rounding of the parameters.
 
-        let stepWithin delta lineSearch direction =
+        /// The direction of a gradient, with the solution of conjugate gradient if it was used. None if a product is not finite.
+        let directionOf gradient =
+            match settings.Direction with
+            | Gradient -> Some struct (gradient, None)
+            | NaturalGradient conjugateGradient ->
+                ConjugateGradient.solve conjugateGradient dampedFisher.Product gradient
+                |> Option.map (fun solution -> struct (solution.X, Some solution))
+
+        let signalShare direction =
+            if settings.DeltaShrinkage = 0.0 then
+                None
+            else
+                let directionOf = directionOf >> Option.map (fun struct (direction, _) -> direction)
+                Some(SignalShare.estimate directionOf surrogate gradient direction)
+
+        let stepWithin delta lineSearch direction solution =
+            let share = signalShare direction
+            let delta = delta * SignalShare.factor settings.DeltaShrinkage share
             let curvature = curvatureOf settings dampedFisher direction
 
-            match searchWithin delta lineSearch curvature surrogate direction with
-            | Accepted(parameters, comparison, fraction, tries) -> ended (Moved(fraction, tries)) parameters comparison
-            | Refused(_, tries) -> unchanged (LineSearchFailed tries)
-            | InvalidCurvature -> unchanged NoCurvature
+            let improvement =
+                match searchWithin delta lineSearch curvature surrogate direction with
+                | Accepted(parameters, comparison, fraction, tries) ->
+                    ended (Moved(fraction, tries)) parameters comparison solution
+                | Refused(_, tries) -> unchanged (LineSearchFailed tries) solution
+                | InvalidCurvature -> unchanged NoCurvature solution
+
+            { improvement with SignalShare = share }
 
         let stepAlong direction solution =
             match settings.StepRule with
@@ -95,9 +119,6 @@ module TrustRegion =
         elif not (Double.IsFinite gradientNorm) then
             Error "policy gradient"
         else
-            match settings.Direction with
-            | Gradient -> Ok(stepAlong gradient None)
-            | NaturalGradient conjugateGradient ->
-                match ConjugateGradient.solve conjugateGradient dampedFisher.Product gradient with
-                | Some solution -> Ok(stepAlong solution.X (Some solution))
-                | None -> Error "Fisher-vector product"
+            match directionOf gradient with
+            | Some(struct (direction, solution)) -> Ok(stepAlong direction solution)
+            | None -> Error "Fisher-vector product"

@@ -16,10 +16,11 @@ public sealed class SurfaceFacts
     private static readonly Assembly Inference = typeof(FunTrpo.Inference.Policy).Assembly;
     private static readonly Assembly TensorBoard = typeof(FunTrpo.TensorBoard.TensorBoardWriter).Assembly;
     private static readonly Assembly MuJoCo = typeof(FunTrpo.MuJoCo.CSharp.MuJoCoEnvironment).Assembly;
+    private static readonly Assembly Pages = typeof(FunTrpo.Plots.CSharp.ReportPage).Assembly;
     private static readonly Assembly Engine = typeof(FunTrpo.MuJoCo.Engine.Model).Assembly;
 
     /// <summary>The assemblies for C# callers.</summary>
-    private static readonly Assembly[] Facades = [Facade, Export, Inference, TensorBoard, MuJoCo, Engine];
+    private static readonly Assembly[] Facades = [Facade, Export, Inference, TensorBoard, Pages, MuJoCo, Engine];
 
     public void Holds_no_type_that_is_not_of_dotnet_or_its_own()
     {
@@ -108,11 +109,12 @@ public sealed class SurfaceFacts
         );
     }
 
-    public void Shows_the_types_that_are_meant_for_export_inference_TensorBoard_and_MuJoCo()
+    public void Shows_the_types_that_are_meant_for_export_inference_TensorBoard_pages_and_MuJoCo()
     {
         Assert.Equal(["OnnxExport"], NamesIn(Export));
         Assert.Equal(["ActionDistribution", "Policy", "Space", "SpaceKind"], NamesIn(Inference));
         Assert.Equal(["TensorBoardWriter"], NamesIn(TensorBoard));
+        Assert.Equal(["Chart", "ComparePage", "ComparedRun", "ReportPage"], NamesIn(Pages));
         Assert.Equal(["MuJoCoEnvironment", "MuJoCoTasks"], NamesIn(MuJoCo));
         Assert.Equal(["Library", "Model", "MuJoCoException", "MuJoCoNotFoundException", "Simulation"], NamesIn(Engine));
 

@@ -373,7 +373,7 @@ public sealed class TrainingFacts
         Assert.Equal(other.ToJson(), start.Policy.ToJson());
         Assert.Equal(other.ToJson(), plan.StartingFrom(start.Policy).Start().Policy.ToJson());
         Policy mixed = plan.With(o => o with { Architecture = "dense 4 relu, dense 6 tanh" }).Start().Policy;
-        Assert.Equal("dense 4 relu, dense 6 tanh", plan.StartingFrom(mixed).Options.Architecture);
+        Assert.Equal("dense 4 relu; dense 6 tanh", plan.StartingFrom(mixed).Options.Architecture);
         Assert.Equal(mixed.ToJson(), plan.StartingFrom(mixed).Start().Policy.ToJson());
 
         static void Refuses(string name, TrainingPlan plan) =>

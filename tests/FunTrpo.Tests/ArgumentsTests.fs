@@ -1,7 +1,7 @@
 module FunTrpo.Tests.ArgumentsTests
 
 open Expecto
-open FunTrpo.Cli
+open FunTrpo.Plots
 
 let tests =
     testList

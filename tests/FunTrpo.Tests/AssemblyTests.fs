@@ -79,7 +79,7 @@ let private libraries =
 let tests =
     testList
         "Assemblies"
-        [ for assembly in [ typeof<Key>.Assembly; typeof<Registered>.Assembly; typeof<Cli.RunFiles.Summary>.Assembly ] do
+        [ for assembly in [ typeof<Key>.Assembly; typeof<Registered>.Assembly; typeof<Cli.RunFolder.Write>.Assembly ] do
               // The runtime's helper for tail calls that do not fit has been seen to hand over a span, under garbage
               // collection, that no longer pointed to its array: a few wrong observations in 10⁸.
               test $"{assembly.GetName().Name} makes no tail call" {
@@ -96,7 +96,7 @@ let tests =
           test
               "the command reads the time of day only to tell who holds a folder since when, and whether a watched file is another" {
               Expect.sequenceEqual
-                  (readersOfTheTime typeof<Cli.RunFiles.Summary>.Assembly
+                  (readersOfTheTime typeof<Cli.RunFolder.Write>.Assembly
                    |> List.map (fun name -> name.Split('@')[0])
                    |> List.sort)
                   [ "FunTrpo.Cli.RunFolder.writeOwner"; "FunTrpo.Cli.WatchedRuns+ofFile" ]

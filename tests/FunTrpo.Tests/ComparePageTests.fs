@@ -125,6 +125,27 @@ let private numbers =
 
               Expect.equal (text "title" (dataOf html)) hostile "title")
 
+      test "of labelled runs without folders names the labels, and all settings of a group" {
+          let run label delta seed =
+              { runOf "A" seed [ "delta", delta ] (Some 1.0) with Label = Some label; Folder = "" }
+
+          let page =
+              { Runs = [ run "wide" "0.02" 0L; run "wide" "0.03" 1L; run "narrow" "0.01" 0L ]
+                Environments = [ known "A" ] }
+
+          let html = ComparePage.html page
+          let data = dataOf html
+          Expect.equal (text "verdict" data) "3 runs in 2 groups: wide; narrow." "verdict"
+
+          Expect.equal
+              [ for row in rowsOf "Settings" data -> row["group"], row["settings"], row["seeds"] ]
+              [ "wide", "delta=0.02, delta=0.03", "0, 1"; "narrow", "", "0" ]
+              "settings"
+
+          Expect.isFalse ((List.head (rowsOf "Every run" data)).ContainsKey "folder") "folders"
+          Expect.isFalse (html.Contains "from the files") "the footer"
+      }
+
       test "is small and quick for many runs" {
           let many =
               [ for environment in [ "A"; "B"; "C"; "D"; "E" ] do
@@ -154,6 +175,12 @@ let private command =
           train "a/two" [ "--seed"; "2" ]
           train "other" [ "--seed"; "1"; "--set"; "delta=0.02" ]
           Directory.CreateDirectory(Path.Combine(folder, "a", "empty")) |> ignore
+          // Links are not followed: this one would make the third run one of a.
+          Directory.CreateSymbolicLink(Path.Combine(folder, "a", "link"), Path.Combine(folder, "other"))
+          |> ignore
+
+          let ended = funtrpo folder [ "compare"; "a"; "--out"; "link.html" ] |> succeeded
+          Expect.equal (ended.Output.Trim()) "2 runs: link.html" "without the link"
           let ended = funtrpo folder [ "compare"; "a"; "other"; "a/two"; "--out"; "page.html" ] |> succeeded
           Expect.equal (ended.Output.Trim()) "3 runs: page.html" "what it prints"
           let data = dataOf (File.ReadAllText(Path.Combine(folder, "page.html")))

@@ -13,6 +13,7 @@ let private close actual expected what = Expect.floatClose Accuracy.high actual 
 /// A run of a comparison without progress.
 let runOf environment seed settings score : ComparedRun =
     { Folder = $"{environment}/seed-{seed}"
+      Label = None
       Environment = environment
       Seed = seed
       Settings = settings
@@ -121,6 +122,21 @@ let private grouping =
 
           let missing = Comparison.groups [ runOf "A" 0L [ "from", "" ] None; runOf "A" 0L [ "from", "ab" ] None ]
           Expect.equal [ for group in missing -> group.Name ] [ "from=none"; "from=ab" ] "a setting that is missing"
+      }
+
+      test "is by label where there is one, in the order of the first runs, whatever the settings are" {
+          let labelled label delta seed = { runOf "A" seed [ "delta", delta ] None with Label = Some label }
+
+          let runs =
+              [ labelled "wide" "0.1" 0L
+                labelled "narrow" "0.01" 0L
+                labelled "wide" "0.2" 1L
+                runOf "A" 3L [ "delta", "0.5" ] None ]
+
+          Expect.equal
+              [ for group in Comparison.groups runs -> group.Name, [ for run in group.Runs -> run.Seed ] ]
+              [ "wide", [ 0L; 1L ]; "narrow", [ 0L ]; Comparison.onlyGroup, [ 3L ] ]
+              "groups"
       }
 
       test "orders numbers by size, and not as texts" {

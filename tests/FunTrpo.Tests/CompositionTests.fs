@@ -21,7 +21,7 @@ let private cases =
         let! depths = Gen.listOfLength 3 (Gen.choose (0, 1))
         let! stacks = List.map2 (layersOf activation) depths widths |> Gen.sequenceToList
         let f, g, h = Layers.builder stacks[0], Layers.builder stacks[1], Layers.builder stacks[2]
-        let! at = evaluations ((f >=> g >=> h) inputs)
+        let! at = evaluations ((f >=> g >=> h) [ inputs ])
         return { Stacks = (f, g, h); Inputs = inputs; At = at }
     }
 
@@ -33,7 +33,7 @@ let private associativity =
               cases
               (fun case ->
                   let f, g, h = case.Stacks
-                  let left, right = ((f >=> g) >=> h) case.Inputs, (f >=> (g >=> h)) case.Inputs
+                  let left, right = ((f >=> g) >=> h) [ case.Inputs ], (f >=> (g >=> h)) [ case.Inputs ]
 
                   Expect.equal
                       (right.Inputs, right.Outputs, right.ParameterCount)
@@ -47,9 +47,9 @@ let private chainRule =
         "the chain rule"
         [ property "output, J v and Jᵀu are those of the two layers, one after the other" cases (fun case ->
               let f, g, h = case.Stacks
-              let first = f case.Inputs
-              let second = (g >=> h) first.Outputs
-              let both = (f >=> (g >=> h)) case.Inputs
+              let first = f [ case.Inputs ]
+              let second = (g >=> h) first.OutputShape
+              let both = (f >=> (g >=> h)) [ case.Inputs ]
               let at = case.At
 
               let split (v: Vector) =
@@ -90,12 +90,12 @@ let private initial =
         "initial parameters"
         [ property "are those of each layer, under keys of their own" (Gen.zip cases key) (fun (case, key) ->
               let f, g, _ = case.Stacks
-              let first = f case.Inputs
-              let second = g first.Outputs
+              let first = f [ case.Inputs ]
+              let second = g first.OutputShape
               let struct (firstKey, secondKey) = Key.split key
 
               Expect.equal
-                  (((f >=> g) case.Inputs).Initialise key)
+                  (((f >=> g) [ case.Inputs ]).Initialise key)
                   (Vector.concat [ first.Initialise firstKey; second.Initialise secondKey ])
                   "parameters")
           property
@@ -103,7 +103,7 @@ let private initial =
               (Gen.zip (Gen.choose (2, 9)) key)
               (fun (units, key) ->
                   let dense = Dense.hidden units Activation.Tanh
-                  let layer = (dense >=> dense >=> dense) units
+                  let layer = (dense >=> dense >=> dense) [ units ]
                   let parameters = layer.Initialise key
                   let each = parameters.Length / 3
                   let weights = [ for i in 0..2 -> parameters.Slice(i * each, each) ]
@@ -112,10 +112,10 @@ let private initial =
 
 /// A layer of this many parameters that is never evaluated.
 let private ofSize count : LayerBuilder =
-    fun inputs ->
+    fun shape ->
         { new Layer with
-            member _.Inputs = inputs
-            member _.Outputs = inputs
+            member _.InputShape = shape
+            member _.OutputShape = shape
             member _.ParameterCount = count
             member _.Initialise _ = Vector.empty
             member _.Forward(_, _, _, _) = ()
@@ -132,7 +132,7 @@ let private sizes =
 
          Gen.zip count count)
         (fun (first, second) ->
-            let make () = (ofSize first >=> ofSize second) 1
+            let make () = (ofSize first >=> ofSize second) [ 1 ]
 
             if int64 first + int64 second > int64 PooledBuffer.Largest then
                 expectRefused $"{first} and {second}" (make >> ignore)

@@ -66,7 +66,12 @@ let private noArchitecture =
       "dense 64 tanh 3"
       "dense 64 tanh,"
       ",dense 64 tanh"
-      "dense 64 tanh;dense 64 tanh"
+      "dense 64 tanh:dense 64 tanh"
+      "conv 16 3x3 stride 1"
+      "conv 65537 3x3 stride 1 relu"
+      "conv 16 3x65537 stride 1 relu"
+      "pool min 2x2 stride 2"
+      "flatten 3"
       "Dense 64 tanh"
       "conv 64 tanh"
       String.Join(", ", Seq.replicate 1001 "dense 1 tanh") ]
@@ -82,7 +87,11 @@ let private table =
       "branches", [ "0"; "2"; "3"; "1000" ], "1" :: "-1" :: "-2" :: "1001" :: noIntegers
       "branchSteps", [ "1"; "50"; "10000000" ], "0" :: "-1" :: "10000001" :: noIntegers
       "architecture",
-      [ ""; "dense 64 tanh, dense 32 relu"; "dense 3 swish"; "dense 65536 identity, dense 1 tanh" ],
+      [ ""
+        "dense 64 tanh; dense 32 relu"
+        "dense 3 swish"
+        "dense 65536 identity; dense 1 tanh"
+        "conv 16 3x3 stride 1 relu; pool max 2x2 stride 2; layernorm; flatten; dense 128 relu" ],
       noArchitecture
       "hidden", [ ""; "1"; "64,64"; "3,1,65536" ], noLayers
       "activation", activations, noChoice
@@ -91,6 +100,7 @@ let private table =
       "step", [ "fixed"; "trust-region" ], noChoice
       "delta", [ "1E-300"; "0.01"; "1E+300" ], "0" :: "-1" :: "-0" :: noNumbers
       "deltaHalfLife", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
+      "deltaShrinkage", [ "0"; "1"; "2"; "4" ], "-0.1" :: "4.1" :: noNumbers
       "previousSteps", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
       "learningRate", [ "1E-05"; "0.5"; "1000" ], "0" :: "-0.1" :: noNumbers
       "entropyBonus", [ "0"; "0.01"; "1000" ], "-0.1" :: "1001" :: noNumbers
@@ -102,7 +112,7 @@ let private table =
       "lineSearchTries", [ "1"; "10"; "1000" ], "0" :: "-1" :: "1001" :: noIntegers
       "lineSearchRatio", [ "0.001"; "0.5"; "0.999" ], "0" :: "1" :: "-0.5" :: "2" :: noNumbers
       "critic", [ "adam"; "gauss-newton" ], noChoice
-      "criticArchitecture", [ ""; "dense 5 elu, dense 4 sigmoid"; "dense 64 softplus" ], noArchitecture
+      "criticArchitecture", [ ""; "dense 5 elu; dense 4 sigmoid"; "dense 64 softplus" ], noArchitecture
       "criticHidden", [ ""; "1"; "64,64"; "3,1,65536" ], noLayers
       "criticActivation", activations, noChoice
       "criticLearningRate", [ "1E-05"; "0.001"; "10" ], "0" :: "-0.1" :: noNumbers

@@ -89,6 +89,7 @@ let private meaning =
                       Damping = 0.4
                       DampedLength = false
                       FisherFraction = 0.5
+                      DeltaShrinkage = 1.5
                       CgIterations = 7
                       CgTolerance = 1e-3
                       LineSearchTries = 4
@@ -110,7 +111,8 @@ let private meaning =
                         StepRule = expectedStep
                         Damping = 0.4
                         DampedLength = false
-                        FisherFraction = 0.5 }
+                        FisherFraction = 0.5
+                        DeltaShrinkage = 1.5 }
                       "improvement"
           }
 

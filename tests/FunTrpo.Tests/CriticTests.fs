@@ -71,8 +71,7 @@ let private values =
               "are affine in the parameters of the last layer: a step v there changes V by deviation · J v"
               (Gen.zip cases (Gen.choose (1, 100)))
               (fun (case, percent) ->
-                  let inputs =
-                      List.tryLast (Architecture.units case.Architecture) |> Option.defaultValue case.Network.Inputs
+                  let inputs = List.tryLast (unitsOf case.Architecture) |> Option.defaultValue case.Network.Inputs
 
                   let last, count = inputs + 1, case.Network.ParameterCount
 

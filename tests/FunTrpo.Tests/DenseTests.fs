@@ -40,16 +40,21 @@ let tests =
               "weights are orthogonal with the gain, and biases are zero"
               initialCase
               (fun (inputs, outputs, gain, key) ->
-                  let layer = Dense.withGain gain outputs Activation.Tanh inputs
+                  let layer = Dense.withGain gain outputs Activation.Tanh [ inputs ]
                   isOrthogonal inputs outputs gain (layer.Initialise key))
           property
               "the gain of a hidden layer is √2, and that of a linear one 1"
               initialCase
               (fun (inputs, outputs, _, key) ->
-                  isOrthogonal inputs outputs (sqrt 2.0) ((Dense.hidden outputs Activation.Relu inputs).Initialise key)
-                  isOrthogonal inputs outputs 1.0 ((Dense.linear outputs inputs).Initialise key))
+                  isOrthogonal
+                      inputs
+                      outputs
+                      (sqrt 2.0)
+                      ((Dense.hidden outputs Activation.Relu [ inputs ]).Initialise key)
+
+                  isOrthogonal inputs outputs 1.0 ((Dense.linear outputs [ inputs ]).Initialise key))
           property "free outputs start where they are told" initialCase (fun (inputs, outputs, initial, key) ->
-              let layer = Dense.withStateIndependent 1.0 outputs Activation.Identity 3 initial inputs
+              let layer = Dense.withStateIndependent 1.0 outputs Activation.Identity 3 initial [ inputs ]
               let parameters = layer.Initialise key
               Expect.equal parameters.Length layer.ParameterCount "length"
               let free = parameters.Slice(parameters.Length - 3, 3)
@@ -57,5 +62,5 @@ let tests =
               isOrthogonal inputs outputs 1.0 (parameters.Slice(0, parameters.Length - 3)))
           property "another key gives other parameters" initialCase (fun (inputs, outputs, _, key) ->
               // One weight has but two orthogonal values.
-              let layer = Dense.linear outputs (inputs + 1)
+              let layer = Dense.linear outputs [ inputs + 1 ]
               Expect.notEqual (layer.Initialise(Key.at 1L key)) (layer.Initialise key) "another key") ]

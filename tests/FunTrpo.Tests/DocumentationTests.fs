@@ -175,7 +175,9 @@ let private results =
           let folder = Directory.CreateTempSubdirectory("funtrpo-").FullName
 
           try
-              runScript "scripts/mujoco-benchmark.fsx" [ "0"; folder; "2048" ] |> ignore
+              let options = [ "--out"; folder; "--seeds"; "0..1"; "--steps"; "2048" ]
+              let tasks = [ "--tasks"; "Reacher-v4,HalfCheetah-v4" ]
+              runScript "scripts/mujoco-benchmark.fsx" (options @ tasks) |> ignore
               let shown = read "docs/results.md"
               let made = File.ReadAllText(Path.Combine(folder, "results.md"))
               Expect.equal (tableHeads "MuJoCo" made) (tableHeads "MuJoCo" shown) "the heads of the tables"

@@ -34,8 +34,8 @@ let private cases =
         let table = List.sum counts
         let first layer : LayerBuilder = layer 1.0 outputs activation free 0.5
         let builder layer = if isDeeper then (>=>) (first layer) (Dense.linear 3) else first layer
-        let lookup = Network.create counts.Length (builder (Embedding.layer counts))
-        let dense = Network.create table (builder Dense.withStateIndependent)
+        let lookup = Network.create [ counts.Length ] (builder (Embedding.layer counts))
+        let dense = Network.create [ table ] (builder Dense.withStateIndependent)
 
         // The biases of the dense layer lie between the rows and the free outputs.
         let toDense (v: Vector) =
@@ -177,7 +177,7 @@ let tests =
               let wide = 28377
 
               let layer = Dense.hidden wide Activation.Tanh
-              expectRefused "a network" (fun () -> Network.create wide (layer >=> layer >=> layer) |> ignore)
+              expectRefused "a network" (fun () -> Network.create [ wide ] (layer >=> layer >=> layer) |> ignore)
           }
 
           test "more indices than there can be parameters for are refused before any are made" {

@@ -140,6 +140,45 @@ let private reports =
                 "scores"
     }
 
+let private quantities =
+    test "its reports have every quantity of progress.csv under its name, in this order" {
+        let plan = Trpo.For("CartPole-v1").With(fun _ -> TrainingOptions(TotalSteps = 3000L, Horizon = 100))
+        let configuration = plan.Options.ToCore()
+
+        let reports =
+            result {
+                let! setup = Setup.create 2 configuration CartPole.environment
+                return! Training.runFor 3000L setup (TrainingState.start setup 0L) |> List.ofSeq |> Result.all
+            }
+            |> Result.defaultWith (Fault.message >> failtest)
+            |> List.map snd
+
+        let warned = { reports.Head with Warnings = [ LowEntropy(10, 1e-4); NotMoving(12, "why") ] }
+
+        for report in warned :: reports do
+            let told = ReportedQuantity.AllOf(IterationReport report)
+
+            Expect.equal
+                [ for quantity in told -> quantity.Name ]
+                [ for field in Report.fields -> field.Name ]
+                "the names"
+
+            for quantity, field in Seq.zip told Report.fields do
+                match field.Read report with
+                | ReportValue.Whole number -> Expect.equal quantity.Number (Nullable(float number)) field.Name
+                | ReportValue.Number number -> Expect.floatClose Accuracy.low quantity.Number.Value number field.Name
+                | ReportValue.Text _ when field.Name = "warnings" ->
+                    Expect.equal
+                        quantity.Text
+                        (report.Warnings |> List.map Warning.message |> String.concat "\n")
+                        "the warnings as sentences"
+                | ReportValue.Text text -> Expect.equal quantity.Text text field.Name
+                | ReportValue.Missing ->
+                    let number = Option.ofNullable quantity.Number
+                    Expect.isTrue (Option.forall (Double.IsFinite >> not) number) field.Name
+                    Expect.isNull quantity.Text field.Name
+    }
+
 // ---- Documented ----
 
 let private documentation =
@@ -188,4 +227,5 @@ let private documentation =
                 Expect.stringContains summaries[property.Name] "Default" property.Name
     }
 
-let tests = testList "Facade" [ testList "in C#" facts; options; training; reports; documentation ]
+let tests =
+    testList "Facade" [ testList "in C#" facts; options; training; reports; quantities; documentation ]

@@ -81,6 +81,12 @@ type Layers =
     /// A linear layer, followed by outputs that are free parameters.
     | LinearThenStateIndependent of outputs: int * free: int
     | Then of first: Layers * second: Layers
+    /// The filters, the window and the activation of a convolution.
+    | Convolved of filters: int * Window * Activation
+    | Pooled of Pooling * Window
+    | Normalised
+    /// Layers for rows that are pictures of this shape.
+    | Reading of ArrayShape * Layers
     /// The same layers, of which others see the plain contract alone.
     | BehindContract of Layers
 
@@ -89,8 +95,8 @@ module Layers =
     /// The layer without its packed parameters, its padding and what else it can do beyond the contract.
     let private plain (layer: Layer) =
         { new Layer with
-            member _.Inputs = layer.Inputs
-            member _.Outputs = layer.Outputs
+            member _.InputShape = layer.InputShape
+            member _.OutputShape = layer.OutputShape
             member _.ParameterCount = layer.ParameterCount
             member _.Initialise key = layer.Initialise key
             member _.Forward(parameters, rows, input, output) = layer.Forward(parameters, rows, input, output)
@@ -108,16 +114,36 @@ module Layers =
         | LinearThenStateIndependent(outputs, free) ->
             Dense.withStateIndependent 1.0 outputs Activation.Identity free 0.5
         | Then(first, second) -> builder first >=> builder second
+        | Convolved(filters, window, activation) -> Convolution.hidden filters window activation
+        | Pooled(pooling, window) -> Pool.layer pooling window
+        | Normalised -> LayerNormalisation.layer
+        | Reading(shape, layers) ->
+            fun input ->
+                Expect.equal (ArrayShape.size input) (ArrayShape.size shape) "a row is a picture"
+                builder layers shape
         | BehindContract layers -> builder layers >> plain
 
-    let network inputs layers = Network.create inputs (builder layers)
+    let network inputs layers = Network.create [ inputs ] (builder layers)
+
+    /// The lengths of the rows that the layers read.
+    let rec inputs layers =
+        match layers with
+        | Reading(shape, _) -> Gen.constant (ArrayShape.length shape)
+        | BehindContract layers
+        | Then(layers, _) -> inputs layers
+        | _ -> Gen.choose (1, 5)
+
+    let private ofHidden layer =
+        match layer with
+        | HiddenLayer.Dense(units, activation) -> Dense(units, activation)
+        | HiddenLayer.Convolution(filters, window, activation) -> Convolved(filters, window, activation)
+        | HiddenLayer.Pool(pooling, window) -> Pooled(pooling, window)
+        | HiddenLayer.LayerNorm -> Normalised
+        | HiddenLayer.Flatten -> failwith "a dense layer reads pictures as rows without it"
 
     /// The layers of an architecture, with an output layer.
     let ofArchitecture output (architecture: Architecture) =
-        List.foldBack
-            (fun (HiddenLayer.Dense(units, activation)) rest -> Then(Dense(units, activation), rest))
-            architecture
-            output
+        List.foldBack (fun layer rest -> Then(ofHidden layer, rest)) architecture output
 
 /// Layers of any composition with `depth` ones after the first, and this many outputs. Most are narrower than a vector of the
 /// processor; some take several.
@@ -139,6 +165,74 @@ let rec layersOf (activations: Gen<Activation>) depth outputs =
             let! second = layersOf activations (depth - 1 - left) outputs
             return Then(first, second)
     }
+
+/// Pictures with sides of 2 up to this length.
+let pictureShape longest =
+    Gen.map3
+        (fun height width channels -> [ height; width; channels ])
+        (Gen.choose (2, longest))
+        (Gen.choose (2, longest))
+        (Gen.choose (1, 3))
+
+/// A window that fits into a picture.
+let windowIn (shape: ArrayShape) =
+    Gen.map3
+        (fun height width stride -> { Height = height; Width = width; Stride = stride })
+        (Gen.choose (1, min 4 shape[0]))
+        (Gen.choose (1, min 4 shape[1]))
+        (Gen.choose (1, 3))
+
+/// A convolution for pictures.
+let convolution filters (activations: Gen<Activation>) shape =
+    Gen.map3
+        (fun filters window activation -> Convolved(filters, window, activation))
+        filters
+        (windowIn shape)
+        activations
+
+/// Numbers of filters, some of which fill vectors of the processor, and some of which are more than a tile holds.
+let filters = Gen.frequency [ 4, Gen.choose (1, 5); 2, Gen.elements [ 16; 32 ]; 1, Gen.choose (6, 70) ]
+
+let pool pooling shape = windowIn shape |> Gen.map (fun window -> Pooled(pooling, window))
+
+/// A layer for pictures of any shape, with the shape.
+let pictures (layer: ArrayShape -> Gen<Layers>) =
+    pictureShape 6
+    |> Gen.bind (fun shape -> layer shape |> Gen.map (fun layer -> Reading(shape, layer)))
+
+/// One to three layers for small pictures, and a dense one with this many outputs. There are no kinks but those of the activations and of
+/// these poolings.
+let pictureLayers activations poolings outputs =
+    let rec stack depth shape =
+        gen {
+            let! layer =
+                Gen.frequency
+                    [ 3, convolution (Gen.choose (1, 4)) activations shape
+                      2, Gen.elements poolings |> Gen.bind (fun pooling -> pool pooling shape)
+                      1, Gen.constant Normalised ]
+
+            let next =
+                match layer with
+                | Convolved(filters, window, _) -> Window.outputShape filters window shape |> expectOk
+                | Pooled(_, window) -> Window.outputShape (List.last shape) window shape |> expectOk
+                | _ -> shape
+
+            let! isPlain = Gen.frequency [ 4, Gen.constant false; 1, Gen.constant true ]
+            let layer = if isPlain then BehindContract layer else layer
+            let! rest = if depth = 1 then layersOf activations 0 outputs else stack (depth - 1) next
+            return Then(layer, rest)
+        }
+
+    Gen.zip (Gen.choose (1, 3)) (pictureShape 4)
+    |> Gen.bind (fun (depth, shape) -> stack depth shape |> Gen.map (fun layers -> Reading(shape, layers)))
+
+/// The units of dense layers.
+let unitsOf (architecture: Architecture) =
+    architecture
+    |> List.map (fun layer ->
+        match layer with
+        | HiddenLayer.Dense(units, _) -> units
+        | other -> failwith $"{HiddenLayer.print other} is not dense")
 
 /// Observations of so many numbers.
 let numbersOf width = Space.box width -infinity infinity
@@ -186,7 +280,6 @@ let policyCaseOf activations (rows: Gen<int>) =
     gen {
         let! space = actionSpace
         let family = Distribution.forSpace space
-        let! inputs = Gen.choose (1, 4)
         let! depth = Gen.choose (0, 2)
 
         let! layers =
@@ -200,7 +293,12 @@ let policyCaseOf activations (rows: Gen<int>) =
                       Gen.choose (1, 6)
                       |> Gen.bind (layersOf activations depth)
                       |> Gen.map (fun hidden -> Then(hidden, head)) ]
-            | _ -> layersOf activations depth family.ParameterWidth
+            | _ ->
+                Gen.frequency
+                    [ 4, layersOf activations depth family.ParameterWidth
+                      1, pictureLayers activations [ Average ] family.ParameterWidth ]
+
+        let! inputs = Layers.inputs layers
 
         let policy =
             { ObservationSpace = numbersOf inputs

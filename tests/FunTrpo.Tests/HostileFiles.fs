@@ -178,15 +178,15 @@ let private readNote path =
 
 /// The configuration of a run, as `resume` and `train --config` read it.
 let private readSettings path =
-    RunFiles.settings path
+    RunSettings.read path
     |> Result.bind (fun settings -> Arguments.fields Configuration.standard settings.Fields)
     |> Result.map ignore
 
-let private readSummary path = RunFiles.summary path |> Result.map ignore
+let private readSummary path = RunSummary.read path |> Result.map ignore
 
 /// The tables of a run, as the report reads them.
 let private readTable parse (path: string) =
-    RunFolder.tryText (Path.GetDirectoryName path) (Path.GetFileName path)
+    RunFiles.tryText (Path.GetDirectoryName path) (Path.GetFileName path)
     |> Option.get
     |> parse path
     |> Result.map ignore

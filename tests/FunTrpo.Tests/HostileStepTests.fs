@@ -310,7 +310,8 @@ let private mixtures =
                         StepRule = TrustRegionStep(delta, { Tries = 10; Ratio = 0.5 })
                         Damping = damping
                         DampedLength = false
-                        FisherFraction = 1.0 }
+                        FisherFraction = 1.0
+                        DeltaShrinkage = 0.0 }
 
                   match TrustRegion.improve settings surrogate with
                   | Error what -> Expect.contains [ "policy gradient"; "Fisher-vector product" ] what "error"

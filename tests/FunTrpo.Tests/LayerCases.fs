@@ -35,8 +35,8 @@ let pair gen = Gen.zip gen gen
 let layerCase (layers: Gen<Layers>) =
     gen {
         let! layers = layers
-        let! inputs = Gen.choose (1, 5)
-        let layer = Layers.builder layers inputs |> PackedLayer.ofLayer
+        let! inputs = Layers.inputs layers
+        let layer = Layers.builder layers [ inputs ] |> PackedLayer.ofLayer
         let! rows = Gen.choose (1, 7)
         let! parameters = vector 1.0 layer.ParameterCount
         let! input = matrix 1.0 rows inputs
@@ -64,6 +64,12 @@ let kinds =
           let! free = Gen.choose (1, 5)
           return LinearThenStateIndependent(outputs, free)
       }
+      for activation in Enum.GetValues<Activation>() do
+          $"convolution {activation}", pictures (convolution filters (Gen.constant activation))
+      "maximum", pictures (pool Max)
+      "average", pictures (pool Average)
+      "layer normalisation", Gen.map (fun shape -> Reading(shape, Normalised)) (pictureShape 6)
+      "stacks for pictures", Gen.choose (1, 5) |> Gen.bind (pictureLayers activation [ Max; Average ])
       "compositions",
       gen {
           let! depth = Gen.choose (1, 4)

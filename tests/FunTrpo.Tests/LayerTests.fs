@@ -77,10 +77,12 @@ let private everyLayer = testList "each kind" [ for name, layers in kinds -> ofL
 
 /// y = a ∘ x + b, written from the contract alone: the parameters are a and then b.
 let private scaleAndShift: LayerBuilder =
-    fun width ->
+    fun shape ->
+        let width = ArrayShape.length shape
+
         { new Layer with
-            member _.Inputs = width
-            member _.Outputs = width
+            member _.InputShape = shape
+            member _.OutputShape = shape
             member _.ParameterCount = 2 * width
             member _.Initialise _ = Vector.init (2 * width) (fun i -> if i < width then 1f else 0f)
 
@@ -121,7 +123,7 @@ let private contract =
                       | 1 -> hidden >=> scaleAndShift >=> output
                       | _ -> hidden >=> output >=> scaleAndShift
 
-                  let network = Network.create inputs builder
+                  let network = Network.create [ inputs ] builder
                   let! parameters = vector 1.0 network.ParameterCount
                   let! tangent = vector 1.0 network.ParameterCount
                   let! cotangents = matrix 1.0 rows 3

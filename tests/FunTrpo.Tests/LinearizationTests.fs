@@ -28,14 +28,14 @@ let private sized (network: Network) rows seed =
 
 let private sizedNetworks =
     [ "two hidden layers",
-      Network.create 3 (Dense.hidden 21 Activation.Tanh >=> Dense.hidden 9 Activation.Tanh >=> Dense.linear 4),
+      Network.create [ 3 ] (Dense.hidden 21 Activation.Tanh >=> Dense.hidden 9 Activation.Tanh >=> Dense.linear 4),
       Distribution.categorical 4
       "free outputs",
       Network.create
-          5
+          [ 5 ]
           (Dense.hidden 17 Activation.Swish >=> Dense.withStateIndependent 1.0 2 Activation.Identity 2 -0.5),
       Distribution.diagonalGaussian 2
-      "one layer", Network.create 2 (Dense.linear 5), Distribution.categoricals [ 2; 3 ] ]
+      "one layer", Network.create [ 2 ] (Dense.linear 5), Distribution.categoricals [ 2; 3 ] ]
 
 /// Where strips and blocks of rows begin and end.
 let private rowCounts = [ 0; 1; 7; 127; 128; 129; 255; 256; 257; 511; 513; 1000; 5000 ]
@@ -237,7 +237,7 @@ let threads =
         "the number of threads changes no bit"
         [ anyNumberOfRows
           test "more parameters than there is room for the sums of many blocks" {
-              let it = sized (Network.create 300 (Dense.linear 7000)) 300 5L
+              let it = sized (Network.create [ 300 ] (Dense.linear 7000)) 300 5L
 
               let pullback threads =
                   use at = Network.linearize (Network.onThreads threads it.Network) it.Parameters it.Observations

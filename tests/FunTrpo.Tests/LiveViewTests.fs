@@ -24,6 +24,19 @@ let private textOf (model: LiveModel) width =
     console.Write(LiveView.render model width)
     writer.ToString().TrimEnd('\n').Split '\n'
 
+let private durations =
+    test "tells a duration in its two largest units" {
+        for seconds, text in
+            [ 0.0, "0 s"
+              59.5, "60 s"
+              60.0, "1 min 0 s"
+              3599.9, "59 min 59 s"
+              7500.0, "2 h 5 min"
+              93600.0, "1 d 2 h"
+              infinity, "11574 d 1 h" ] do
+            Expect.equal (Duration.text seconds) text $"{seconds}"
+    }
+
 let private base' = lazy (snd (run 1 1L)).Head
 
 let private report iteration (mean: float) kl delta outcome =
@@ -259,4 +272,7 @@ let private rows =
             Expect.equal (Terminal.lengthOf (String.concat "" parts)) visible.Length "columns")
 
 let tests =
-    testList "Live view" [ testList "text" (examples @ [ documented; anyway ]); testList "frames" [ frames; rows ] ]
+    testList
+        "Live view"
+        [ testList "text" (durations :: examples @ [ documented; anyway ])
+          testList "frames" [ frames; rows ] ]

@@ -20,8 +20,11 @@ let private networkCaseOf (rows: Gen<int>) =
     gen {
         let! depth = Gen.choose (0, 4)
         let! outputs = Gen.choose (1, 5)
-        let! inputs = Gen.choose (1, 5)
-        let! layers = layersOf activation depth outputs
+
+        let! layers =
+            Gen.frequency [ 3, layersOf activation depth outputs; 1, pictureLayers activation [ Max; Average ] outputs ]
+
+        let! inputs = Layers.inputs layers
         let network = Layers.network inputs layers
         let! rows = rows
         let! parameters = vector 1.0 network.ParameterCount

@@ -31,7 +31,14 @@ let private operators =
           "Relu"
           "Sigmoid"
           "Elu"
-          "Softplus" ]
+          "Softplus"
+          "Conv"
+          "MaxPool"
+          "AveragePool"
+          "Transpose"
+          "ReduceMean"
+          "Sqrt"
+          "Div" ]
     + set [ "Softmax"; "ArgMax"; "Split"; "Concat"; "Reshape"; "Shape"; "Expand"; "Min"; "Max" ]
 
 /// Checks a model as ONNX's own checker does: names are unique, nodes find their inputs, outputs are made, and constants are complete.

@@ -71,8 +71,37 @@ let private activate activation x =
     | Activation.Swish -> x * sigmoid x
     | other -> failwith $"no such activation: {other}"
 
-/// One row through the layers: its outputs, and the parameters that are left for what follows.
-let rec private forward layers (parameters: HyperDual list) (input: HyperDual[]) =
+/// The numbers of each patch of a picture under a window, patch after patch, in the order of the picture.
+let private patchesOf (window: Window) shape (input: HyperDual[]) =
+    match shape with
+    | [ height; width; channels ] ->
+        [| for top in 0 .. window.Stride .. height - window.Height do
+               for left in 0 .. window.Stride .. width - window.Width do
+                   [| for row in top .. top + window.Height - 1 do
+                          for column in left .. left + window.Width - 1 do
+                              for channel in 0 .. channels - 1 do
+                                  input[(row * width + column) * channels + channel] |] |]
+    | _ -> failwith "no picture"
+
+/// The shape of a row after the layers.
+let rec private shapeAfter layers (shape: ArrayShape) =
+    let moved (window: Window) channels =
+        [ (shape[0] - window.Height) / window.Stride + 1
+          (shape[1] - window.Width) / window.Stride + 1
+          channels ]
+
+    match layers with
+    | Dense(outputs, _) -> [ outputs ]
+    | LinearThenStateIndependent(outputs, free) -> [ outputs + free ]
+    | Convolved(filters, window, _) -> moved window filters
+    | Pooled(_, window) -> moved window shape[2]
+    | Normalised -> shape
+    | Reading(shape, layers) -> shapeAfter layers shape
+    | BehindContract layers -> shapeAfter layers shape
+    | Then(first, second) -> shapeAfter second (shapeAfter first shape)
+
+/// One row of this shape through the layers: its outputs, and the parameters that are left for what follows.
+let rec private forward layers shape (parameters: HyperDual list) (input: HyperDual[]) =
     match layers with
     | Dense(outputs, activation) ->
         let weights, rest = List.splitAt (input.Length * outputs) parameters
@@ -89,17 +118,44 @@ let rec private forward layers (parameters: HyperDual list) (input: HyperDual[])
 
         Array.ofList output, rest
     | LinearThenStateIndependent(outputs, free) ->
-        let output, rest = forward (Dense(outputs, Activation.Identity)) parameters input
+        let output, rest = forward (Dense(outputs, Activation.Identity)) shape parameters input
         let free, rest = List.splitAt free rest
         Array.append output (Array.ofList free), rest
-    | BehindContract layers -> forward layers parameters input
+    | Convolved(filters, window, activation) ->
+        let patches = patchesOf window shape input
+        let convolve rest patch = forward (Dense(filters, activation)) [] rest patch
+        Array.collect (convolve parameters >> fst) patches, snd (convolve parameters patches[0])
+    | Pooled(pooling, window) ->
+        let channels = List.last shape
+
+        let pooled (patch: HyperDual[]) =
+            Array.init channels (fun channel ->
+                let numbers = patch |> Array.chunkBySize channels |> Array.map (Array.item channel)
+
+                match pooling with
+                | Max -> numbers |> Array.maxBy _.X
+                | Average -> Array.fold (+) HyperDual.Zero numbers / constant (float numbers.Length))
+
+        Array.collect pooled (patchesOf window shape input), parameters
+    | Normalised ->
+        let count = constant (float input.Length)
+        let mean values = Array.fold (+) HyperDual.Zero values / count
+        let gains, rest = List.splitAt input.Length parameters
+        let shifts, rest = List.splitAt input.Length rest
+        let deviations = input |> Array.map (fun x -> x - mean input)
+        let variance = deviations |> Array.map (fun d -> d * d) |> mean
+        let scale = exp (constant -0.5 * log (variance + constant 1e-5))
+        let normalised = deviations |> Array.map (fun d -> d * scale)
+        Array.map3 (fun gain x shift -> gain * x + shift) (Array.ofList gains) normalised (Array.ofList shifts), rest
+    | Reading(shape, layers) -> forward layers shape parameters input
+    | BehindContract layers -> forward layers shape parameters input
     | Then(first, second) ->
-        let hidden, rest = forward first parameters input
-        forward second rest hidden
+        let hidden, rest = forward first shape parameters input
+        forward second (shapeAfter first shape) rest hidden
 
 /// The outputs of the layers at these parameters, for one row of input.
 let output layers (parameters: HyperDual[]) (input: HyperDual[]) =
-    match forward layers (List.ofArray parameters) input with
+    match forward layers [ input.Length ] (List.ofArray parameters) input with
     | outputs, [] -> outputs
     | _, rest -> failwith $"{rest.Length} parameters too many"
 

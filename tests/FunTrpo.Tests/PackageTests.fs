@@ -159,6 +159,7 @@ let private libraries =
       typeof<FunTrpo.MuJoCo.CSharp.MuJoCoEnvironment>
       typeof<FunTrpo.Remote.RemoteServer>
       typeof<FunTrpo.Plots.ReportPage>
+      typeof<FunTrpo.Plots.CSharp.ReportPage>
       typeof<FunTrpo.Inference.Policy> ]
     |> List.map _.Assembly
 
@@ -193,6 +194,9 @@ let private expected =
       library "FunTrpo.TensorBoard",
       [ "FunTrpo.CSharp", $"[{version}]"; locked "Google.Protobuf" ]
       "FunTrpo.Plots", library "FunTrpo.Plots", [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "Plotly.NET" ]
+      "FunTrpo.Plots.CSharp",
+      library "FunTrpo.Plots.CSharp",
+      [ "FunTrpo.CSharp", $"[{version}]"; "FunTrpo.Plots", $"[{version}]" ]
       "FunTrpo.Inference",
       [ "net10.0"; "netstandard2.1" ]
       |> List.collect (fun framework -> libraryFor framework "FunTrpo.Inference"),
@@ -396,7 +400,7 @@ let private scripts =
       }
 
       test "every script loads what is named, and opens what comes from there" {
-          let allowed = Set [ "load.fsx"; "lesson.fsx"; "chart.fsx"; "plot.fs" ]
+          let allowed = Set [ "load.fsx"; "lesson.fsx"; "results.fsx"; "chart.fsx"; "plot.fs" ]
 
           let all pattern script = [ for found in Regex.Matches(script, pattern) -> found.Groups[1].Value ]
           let loads = all "(?m)^#load \"(.*)\""
@@ -609,6 +613,67 @@ let private example =
             Expect.equal (trials printed) (trials documented) "the trials, but for numbers"
     }
 
+/// A program that makes pages. It is restored and built without a warning, such as that of an earlier FSharp.Core (NU1605).
+let private pages =
+    test "FunTrpo.Plots.CSharp makes a report and a comparison in a C# program, which sees the facades alone" {
+        let folder = newFolder "pages"
+
+        File.WriteAllText(
+            Path.Combine(folder, "Pages.csproj"),
+            $"""<Project Sdk="Microsoft.NET.Sdk">
+  <PropertyGroup>
+    <OutputType>Exe</OutputType>
+    <TargetFramework>net10.0</TargetFramework>
+    <Nullable>enable</Nullable>
+    <ImplicitUsings>enable</ImplicitUsings>
+    <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
+  </PropertyGroup>
+  <ItemGroup>
+    <PackageReference Include="FunTrpo.Plots.CSharp" Version="{version}" />
+  </ItemGroup>
+  <Target Name="SayReferences" AfterTargets="ResolveAssemblyReferences">
+    <WriteLinesToFile File="references.txt" Lines="@(ReferencePath->'%%(Filename)')" Overwrite="true" />
+  </Target>
+</Project>
+"""
+        )
+
+        File.WriteAllText(
+            Path.Combine(folder, "Program.cs"),
+            """using FunTrpo.CSharp;
+using FunTrpo.Plots.CSharp;
+
+TrainingPlan plan = Trpo.For("CartPole-v1").With(options => options with { TotalSteps = 4_000, Delta = 0.02 });
+TrainingResult result = plan.Train();
+ReportPage.From(plan, result).Save("report.html");
+ComparePage.From(new ComparedRun("δ = 0.02", plan, result)).Save("compare.html");
+Console.WriteLine(string.Join(", ", ReportPage.From(plan, result).Charts));
+"""
+        )
+
+        let printed = run folder host [ "run"; "-c"; "Release" ]
+
+        Expect.equal
+            printed
+            "Return, Trust region, Predicted and realised gain, Conjugate gradient, Critic, Entropy, Speed\n"
+            "what it prints"
+
+        let data name = PageCases.dataOf (File.ReadAllText(Path.Combine(folder, name)))
+        Expect.equal (PageCases.text "environment" (data "report.html")) "CartPole-v1" "the report"
+        Expect.isNonEmpty (PageCases.framesOf ((data "report.html").GetProperty "episode")) "an episode"
+        Expect.equal (PageCases.text "verdict" (data "compare.html")) "1 run in 1 group: δ = 0.02." "the comparison"
+
+        let isOfNet (name: string) =
+            [ "System"; "Microsoft"; "mscorlib"; "netstandard"; "WindowsBase" ] |> List.exists name.StartsWith
+
+        Expect.equal
+            (File.ReadAllLines(Path.Combine(folder, "references.txt"))
+             |> Array.filter (isOfNet >> not)
+             |> Array.sort)
+            [| "FunTrpo.CSharp"; "FunTrpo.Plots.CSharp" |]
+            "what it compiles against"
+    }
+
 /// The lines of a shell, each of which succeeds, with dotnet being the one that runs this.
 let private shell run folder (lines: string) =
     let program = if host = "dotnet" then "" else $"dotnet() {{ '{host}' \"$@\"; }}; "
@@ -721,5 +786,6 @@ let tests =
           csharp
           example
           shipped
+          pages
           tool
           deployment ]

@@ -25,7 +25,7 @@ let private pullbackOfBoth case (first: Vector, second: Vector) =
         Vector.ofArray sum)
 
 /// The same layer, of which others see the plain contract alone.
-let private plain (layers: Layers) inputs = Layers.builder (BehindContract layers) inputs
+let private plain (layers: Layers) inputs = Layers.builder (BehindContract layers) [ inputs ]
 
 let private ofLayer name layers =
     let case = layerCase layers

@@ -31,7 +31,7 @@ let csv (reports: Report list) =
 
     let lines =
         [ for report in reports do
-              match RunFiles.line report with
+              match RunWrites.line report with
               | RunFolder.Append(_, line) -> line
               | other -> failtest $"{other}" ]
 

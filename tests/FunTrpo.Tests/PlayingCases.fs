@@ -38,6 +38,8 @@ type private Seen =
     | Raw
     | Indexed of Space
     | Switched
+    /// Pictures of 6 × 5 pixels with two channels.
+    | Pictured
 
 let private spaceOf seen =
     match seen with
@@ -45,11 +47,13 @@ let private spaceOf seen =
     | Raw -> Space.box width -1.0 1.0
     | Indexed space -> space
     | Switched -> MultiBinary 3
+    | Pictured -> Space.boxOfShape [ 6; 5; 2 ] 0.0 1.0
 
 /// Rows of observations. Of those that are standardised, some are far beyond what is clipped, up to the largest float32.
 let private observationsOf seen rows key =
     match seen with
     | Indexed _
+    | Pictured
     | Switched ->
         let space = spaceOf seen
         let key = Key.named "observations" key
@@ -70,18 +74,22 @@ let private observationsOf seen rows key =
 
 /// Parameters as large as those of a network that has learned: layer by layer, normal random numbers for as many inputs.
 let private parametersOf (policy: Policy) key =
-    let inputs = int (Space.inputCount policy.ObservationSpace)
+    let space = policy.ObservationSpace
     let struct (outputs, _) = Distribution.sizes policy.ActionSpace
-    let sizes = inputs :: Architecture.units policy.Architecture @ [ int outputs ]
-    let hasBiases layer = layer > 0 || not (Space.hasIndices policy.ObservationSpace)
+    let last = HiddenLayer.Dense(int outputs, Activation.Identity)
+
+    let shapes = Architecture.shapes space policy.Architecture |> Result.defaultWith failwith
 
     let scales =
-        [ for layer, (inputs, outputs) in List.indexed (List.pairwise sizes) do
-              let isTable = layer = 0 && Space.hasIndices policy.ObservationSpace
-              yield! List.replicate (inputs * outputs) (if isTable then 1.0 else 1.5 / sqrt (float inputs))
+        [ for number, (shape, layer) in List.indexed (List.zip shapes (policy.Architecture @ [ last ])) do
+              let struct (weights, biases) = HiddenLayer.sizes shape layer
+              let isTable = number = 0 && Space.hasIndices space
+              let count = if isTable then biases * float (Space.indexCount space) else weights
+              let scale = if isTable then 1.0 else 1.5 / sqrt (weights / biases)
+              yield! List.replicate (int count) scale
 
-              if hasBiases layer then
-                  yield! List.replicate outputs 0.3 ]
+              if not isTable then
+                  yield! List.replicate (int biases) 0.3 ]
 
     let numbers = normals "parameters" policy.Network.ParameterCount key
     let scales = Array.ofList scales
@@ -103,21 +111,29 @@ let private networks =
     [ "no layers", []
       "64, 64 tanh", Architecture.uniform [ 64; 64 ] Activation.Tanh
       "mixed", [ HiddenLayer.Dense(17, Activation.Softplus); HiddenLayer.Dense(5, Activation.Identity) ]
-      for name, activation in Architecture.activations do
+      for name, activation in HiddenLayer.activations do
           $"12 {name}", Architecture.uniform [ 12 ] activation ]
+
+let private pictureNetworks =
+    [ for text in
+          [ "conv 5 3x2 stride 1 relu; pool max 2x2 stride 1; layernorm; conv 16 2x2 stride 1 tanh; flatten; dense 12 relu"
+            "pool average 2x2 stride 2; layernorm; dense 9 swish"
+            "conv 3 2x3 stride 2 softplus; dense 4 tanh" ] do
+          text, Architecture.parse text |> Result.defaultWith failwith ]
 
 let private seen =
     [ "standardised", Standardised
       "raw", Raw
       "index", Indexed(Discrete 6)
       "indices", Indexed(MultiDiscrete [ 4; 2; 3 ])
-      "switches", Switched ]
+      "switches", Switched
+      "pictures", Pictured ]
 
 /// Every network with every head on standardised observations, and every kind of observations with every head. `rows` is the number of
 /// observations of each case.
 let all rows =
-    [ for networkName, architecture in networks do
-          for seenName, seen in seen do
+    [ for seenName, seen in seen do
+          for networkName, architecture in (if seen = Pictured then pictureNetworks else networks) do
               for headName, actionSpace, isScaled in heads do
                   if seen = Standardised || architecture.Length <> 1 then
                       let name = $"{seenName} → {networkName} → {headName}"
@@ -149,5 +165,6 @@ let scales (case: Case) =
             let values = outputs.Memory.ToArray()
             Activations.Apply(activation, values.AsSpan(), Span.Empty)
             Matrix.adopt outputs.Rows outputs.Columns values
+        | other :: _ -> failwith $"a network whose last hidden layer is {HiddenLayer.print other}"
 
     Array.init last.Rows (fun row -> float (last.Row(row).ToArray() |> Array.map abs |> Array.max))

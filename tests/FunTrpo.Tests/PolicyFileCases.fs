@@ -49,9 +49,9 @@ let spaces =
           |> Gen.map MultiDiscrete
           Gen.choose (1, 4) |> Gen.map MultiBinary ]
 
-/// Layers of any activations: all alike, or each its own.
-let architectures =
-    let activations = Gen.elements (List.map snd Architecture.activations)
+/// Layers of any activations: all alike, or each its own, or with other layers between.
+let architecturesFor space =
+    let activations = Gen.elements (List.map snd HiddenLayer.activations)
 
     let layer =
         Gen.map2 (fun units activation -> HiddenLayer.Dense(units, activation)) (Gen.choose (1, 5)) activations
@@ -61,7 +61,10 @@ let architectures =
               Architecture.uniform
               (Gen.choose (0, 2) |> Gen.bind (fun layers -> Gen.listOfLength layers (Gen.choose (1, 5))))
               activations
-          Gen.choose (2, 3) |> Gen.bind (fun layers -> Gen.listOfLength layers layer) ]
+          Gen.choose (2, 3) |> Gen.bind (fun layers -> Gen.listOfLength layers layer)
+          if not (Space.hasIndices space) then
+              Gen.oneof [ layer; Gen.elements [ HiddenLayer.LayerNorm; HiddenLayer.Flatten ] ]
+              |> Gen.listOfLength 3 ]
 
 let names =
     Gen.elements [ "CartPole-v1"; "Pendulum-v1"; "x"; "a \"quoted\" \\ name\n"; "π ≤ 𝛑 <é>"; "" ]
@@ -77,7 +80,7 @@ let policies =
         let key = Key.ofSeed seed
         let! observationSpace = spaces
         let! space = spaces
-        let! architecture = architectures
+        let! architecture = architecturesFor observationSpace
 
         let! normaliser =
             if Space.hasIndices observationSpace then

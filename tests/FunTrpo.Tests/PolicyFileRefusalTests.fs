@@ -248,14 +248,17 @@ let private hostile =
 
           for architecture, part in
               [ "dens 2 tanh, dense 2 relu", "there is no layer dens; did you mean dense?"
-                "dense 2 tanh, conv 2 relu", "there is no layer conv"
+                "dense 2 tanh, conv 2 relu", "conv 2 relu is not conv FILTERS"
+                "dense 2 tanh; convolve 2 relu", "there is no layer convolve"
+                "conv 2 1x1 stride 1 relu", "layer 1, conv 2 1x1 stride 1 relu, does not fit: it needs a picture"
+                "dense 2147483647 relu", "layer 1, dense 2147483647 relu, has 2147483647 outputs"
                 "dense 2 tanh, dense 2", "dense 2 is not dense UNITS ACTIVATION"
                 "dense 2 tanh, dense 0 relu", "dense 0 relu is not dense UNITS ACTIVATION"
                 "dense 2 tanh, dense -2 relu", "dense -2 relu is not"
                 "dense 2 tanh, dense 99999999999 relu", "dense 99999999999 relu is not"
                 "dense 2 tanh, dense 2 softmax", "dense 2 softmax is not"
                 "dense 2 tanh, ", "a layer is empty"
-                "dense 2147483647 tanh, dense 2147483647 relu", "its network needs 46116860"
+                "dense 16777216 tanh, dense 16777216 relu", "its network needs 28147"
                 String.Join(", ", Seq.replicate 100_000 "dense 1 tanh"), "at most 1000" ] do
               test $"the architecture {architecture.Substring(0, min 50 architecture.Length)}" {
                   let text =

@@ -35,8 +35,11 @@ let private readable =
             | MultiDiscrete _
             | MultiBinary _ -> false
 
-        let activations = saved.Architecture |> List.map (fun (HiddenLayer.Dense(_, f)) -> f)
-        let isKnown = activations |> List.forall (fun f -> f = Activation.Tanh || f = Activation.Relu)
+        let isKnown =
+            match Architecture.tryUniform saved.Architecture with
+            | Some(_, f) -> f = Activation.Tanh || f = Activation.Relu
+            | None -> false
+
         isFinite && isKnown && not (Space.hasIndices saved.ObservationSpace))
 
 let private numbersIn text =

@@ -47,7 +47,7 @@ let tests =
                   let forward = Network.forward policy.Network parameters observations
                   expectAllClose 1e-5 (forward.Span.ToArray()) expected "forward"
 
-                  let hidden = if architecture.IsEmpty then inputs else List.last (Architecture.units architecture)
+                  let hidden = if architecture.IsEmpty then inputs else List.last (unitsOf architecture)
                   let outputWeights = (hidden + 1) * (width - free)
                   let output = parameters.Slice(parameters.Length - free - outputWeights, outputWeights)
                   isOrthogonal hidden (width - free) 0.01 output

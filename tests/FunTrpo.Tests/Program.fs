@@ -23,6 +23,7 @@ let private networks =
         [ LayerTests.tests
           PackedLayerTests.tests
           DenseTests.tests
+          PictureLayerTests.tests
           CompositionTests.tests
           NetworkTests.tests
           LinearizationTests.tests
@@ -78,6 +79,7 @@ let private others =
       FisherTests.tests
       ConjugateGradientTests.tests
       LineSearchTests.tests
+      SignalShareTests.tests
       TrustRegionTests.tests
       CriticFitTests.tests
       FieldTests.tests
@@ -91,6 +93,7 @@ let private others =
       ReportTests.tests
       TrainingTests.tests
       OneStepTests.tests
+      PictureTrainingTests.tests
       VineTests.tests
       VineTrainingTests.tests
       HostileNumericsTests.tests
@@ -144,6 +147,7 @@ let private others =
       InferenceTests.tests
       PolicyFormatTests.tests
       WebExampleTests.tests
+      GrowingTableTests.tests
       ProgressTests.tests
       ReportPageTests.tests
       ReportCommandTests.tests
@@ -158,6 +162,7 @@ let private others =
       SweepCommandTests.tests
       ComparePageTests.tests
       CompareBrowserTests.tests
+      CSharpPagesTests.tests
       PackageTests.tests ]
 
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])

@@ -132,7 +132,7 @@ let private evaluations =
 
         let lines =
             [ for one in all do
-                  match Cli.RunFiles.evaluationLine one with
+                  match Cli.RunWrites.evaluationLine one with
                   | Cli.RunFolder.Append(_, line) -> line
                   | other -> failtest $"{other}" ]
 

@@ -14,9 +14,10 @@ open FsCheck
 open FsCheck.FSharp
 open FunTrpo
 open FunTrpo.Environments
+open FunTrpo.Plots
 open FunTrpo.Cli
 open FunTrpo.Cli.RunFolder
-open FunTrpo.Cli.RunFiles
+open FunTrpo.Cli.RunWrites
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.TestFiles
 open FunTrpo.Tests.Tasks
@@ -477,7 +478,7 @@ let private settings =
               withStrangeFiles folder (fun names ->
                   for name in names do
                       let path = Path.Combine(folder, name)
-                      let reading = Tasks.Task.Run(fun () -> RunFiles.settings path)
+                      let reading = Tasks.Task.Run(fun () -> RunSettings.read path)
                       Expect.isTrue (reading.Wait(TimeSpan.FromMinutes 1.0)) $"{name}: it ends"
 
                       match reading.Result with

@@ -375,6 +375,7 @@ let private faults =
                             Outcome = NoGradient
                             Comparison = Surrogate.compare surrogate surrogate.Parameters
                             GradientNorm = 0.0
+                            SignalShare = None
                             Solution = None }
 
               let configuration = { small with NormaliseObservations = false; CriticHidden = [] }

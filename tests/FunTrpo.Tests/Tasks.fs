@@ -181,6 +181,7 @@ let variants =
       "TRPO, Fisher matrix of a sample", { small with FisherFraction = 0.3 }
       "TRPO, entropy bonus", { small with EntropyBonus = 0.1 }
       "TRPO, shrinking trust region", { small with DeltaHalfLife = 100 }
+      "TRPO, trust region of the signal", { small with DeltaShrinkage = 2.0 }
       "natural gradient", naturalGradient
       "REINFORCE", reinforce
       "advantages in the deviation of returns", { small with NormaliseAdvantages = false }

@@ -124,7 +124,7 @@ let private starting =
                   setupOf 1 uniform Pendulum.environment
 
               let actor setup = TrainingState.actor setup (TrainingState.start setup 1L)
-              let text = "dense 4 tanh, dense 6 relu"
+              let text = "dense 4 tanh; dense 6 relu"
 
               for setup, actor, value, theirs in
                   [ fst setups, actor (snd setups), text, "none"; snd setups, actor (fst setups), "", text ] do

@@ -71,13 +71,15 @@ let private trustRegionSettings =
         let! damping = Gen.elements [ 0.0; 1e-3; 0.1 ]
         let! damped = Gen.elements [ true; false ]
         let! fraction = Gen.elements [ 0.3; 1.0 ]
+        let! shrinkage = Gen.elements [ 0.0; 0.0; 1.0; 2.0 ]
 
         return
             { Direction = direction
               StepRule = TrustRegionStep(delta, { Tries = tries; Ratio = ratio })
               Damping = damping
               DampedLength = damped
-              FisherFraction = fraction },
+              FisherFraction = fraction
+              DeltaShrinkage = shrinkage },
             delta
     }
 
@@ -166,7 +168,8 @@ let private moves =
                             StepRule = TrustRegionStep(delta, { Tries = 10; Ratio = 0.5 })
                             Damping = 0.1
                             DampedLength = damped
-                            FisherFraction = 1.0 }
+                            FisherFraction = 1.0
+                            DeltaShrinkage = 0.0 }
                           case.Surrogate
 
                   match it.Outcome with
@@ -262,7 +265,8 @@ let private fixedSteps =
           StepRule = FixedStep learningRate
           Damping = damping
           DampedLength = true
-          FisherFraction = fraction }
+          FisherFraction = fraction
+          DeltaShrinkage = 0.0 }
 
     let learningRate = Gen.elements [ 1e-3; 0.1; 1.0 ]
 
@@ -363,7 +367,8 @@ let private directions =
                             StepRule = FixedStep 1.0
                             Damping = 0.1
                             DampedLength = true
-                            FisherFraction = 1.0 }
+                            FisherFraction = 1.0
+                            DeltaShrinkage = 0.0 }
                           case.Surrogate
 
                   if it.GradientNorm > 1e-3 then
@@ -380,7 +385,7 @@ let private directions =
 // ---- Each outcome, once ----
 
 let private exampleCase biases action =
-    let network = Network.create 1 (Dense.linear 2)
+    let network = Network.create [ 1 ] (Dense.linear 2)
 
     { Layers = Dense(2, Activation.Identity)
       Policy =
@@ -402,7 +407,8 @@ let private outcomes =
               StepRule = TrustRegionStep(delta, { Tries = 7; Ratio = 0.5 })
               Damping = damping
               DampedLength = true
-              FisherFraction = 1.0 }
+              FisherFraction = 1.0
+              DeltaShrinkage = 0.0 }
             case.Surrogate
 
     testList

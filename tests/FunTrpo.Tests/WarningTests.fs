@@ -75,6 +75,7 @@ let tests =
                         Outcome = LineSearchFailed 1
                         Comparison = Surrogate.compare surrogate surrogate.Parameters
                         GradientNorm = 1.0
+                        SignalShare = None
                         Solution = None }
 
               let after, _ = Training.updateFor 8 { setup with Improve = refuse } before |> expectOk
@@ -95,6 +96,7 @@ let tests =
                         Outcome = if isStuck then NoGradient else Moved(1.0, 1)
                         Comparison = { Gain = 0.0; GainError = 0.0; MeanKl = 0.01; MaxKl = 0.01; Entropy = 1.0 }
                         GradientNorm = 0.0
+                        SignalShare = None
                         Solution = None }
 
                   let told =
@@ -207,6 +209,7 @@ let tests =
                         Outcome = Moved(1.0, 1)
                         Comparison = { Gain = 0.0; GainError = 0.0; MeanKl = 0.01; MaxKl = 0.01; Entropy = 0.0 }
                         GradientNorm = 1.0
+                        SignalShare = None
                         Solution = None }
 
                   let warnings =

@@ -69,7 +69,7 @@ let private listing =
           let run = (source folder).Runs() |> List.exactlyOne
           Expect.equal (run.Name, run.Environment, run.Seed) ("run", "CartPole-v1", Some 1L) "the run"
           Expect.equal (run.Steps, run.Budget) (120L, 120L) "steps"
-          let summary = RunFiles.summary (Path.Combine(folder, "run", "summary.json")) |> expectOk
+          let summary = RunSummary.read (Path.Combine(folder, "run", "summary.json")) |> expectOk
           Expect.equal run.Return summary.MeanReturn100 "return"
           Expect.equal (Array.last run.Returns) summary.MeanReturn100.Value "the last of the returns"
           let page = (source folder).Page "run" |> expectOk

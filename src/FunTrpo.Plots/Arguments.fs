@@ -1,6 +1,6 @@
-/// Checks the values of command-line options. Each function returns the parsed value, or `InvalidSetting` with the option's name,
-/// the text and the allowed range.
-module FunTrpo.Cli.Arguments
+/// Checks values that are given as texts: those of the command's options, and those in the JSON files of runs. Each function returns the parsed
+/// value, or `InvalidSetting` with the name of the value, the text and the allowed range.
+module internal FunTrpo.Plots.Arguments
 
 open System
 open System.Globalization

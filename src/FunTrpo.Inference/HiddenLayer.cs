@@ -1,0 +1,132 @@
+using System;
+using System.IO;
+using System.Linq;
+
+namespace FunTrpo.Inference;
+
+/// <summary>What a file says of a hidden layer. Parameters are counted in float64, which does not overflow.</summary>
+internal abstract class HiddenLayer
+{
+    /// <summary>The shape of the outputs, for inputs of a shape.</summary>
+    /// <exception cref="InvalidDataException">The layer cannot read such inputs.</exception>
+    public abstract int[] OutputShape(int[] input);
+
+    /// <summary>The number of parameters, for inputs of a shape.</summary>
+    public abstract double ParameterCount(int[] input);
+
+    /// <summary>The layer with the parameters from <paramref name="offset"/> on, or null if it changes no number.</summary>
+    public abstract Layer? Create(float[] parameters, int offset, int[] input);
+
+    /// <summary>The number of numbers of a shape.</summary>
+    public static double Size(int[] shape) => shape.Aggregate(1.0, (product, size) => product * size);
+
+    /// <summary>The layer of a text such as <c>conv 16 3x3 stride 1 relu</c>.</summary>
+    /// <exception cref="InvalidDataException">There is no such layer.</exception>
+    public static HiddenLayer Parse(string text)
+    {
+        string[] words = text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        HiddenLayer? layer = (words.FirstOrDefault(), words.Length) switch
+        {
+            ("dense", 3) when Window.IsPositive(words[1], out int units) => new Dense(
+                units,
+                Activation.Named(words[2])
+            ),
+            ("conv", 6) when Window.IsPositive(words[1], out int filters) => Window.OfWords(
+                words[2],
+                words[3],
+                words[4]
+            )
+                is Window window
+                ? new Convolution(filters, window, Activation.Named(words[5]))
+                : null,
+            ("pool", 5) when words[1] is "max" or "average" => Window.OfWords(words[2], words[3], words[4])
+                is Window window
+                ? new Pool(window, words[1] == "max")
+                : null,
+            ("layernorm", 1) => new Norm(),
+            ("flatten", 1) => new Flatten(),
+            _ => null,
+        };
+        return layer ?? throw new InvalidDataException($"Its architecture has the unknown layer {text.Trim()}.");
+    }
+
+    internal sealed class Dense : HiddenLayer
+    {
+        public Dense(int units, Func<float, float> activation)
+        {
+            Units = units;
+            Activation = activation;
+        }
+
+        public int Units { get; }
+
+        public Func<float, float> Activation { get; }
+
+        public override int[] OutputShape(int[] input) => new[] { Units };
+
+        public override double ParameterCount(int[] input) => (Size(input) + 1.0) * Units;
+
+        public override Layer Create(float[] parameters, int offset, int[] input) =>
+            new DenseLayer(parameters, offset, (int)Size(input), Units, null, Activation);
+    }
+
+    private sealed class Convolution : HiddenLayer
+    {
+        private readonly int filters;
+        private readonly Window window;
+        private readonly Func<float, float> activation;
+
+        public Convolution(int filters, Window window, Func<float, float> activation)
+        {
+            this.filters = filters;
+            this.window = window;
+            this.activation = activation;
+        }
+
+        public override int[] OutputShape(int[] input) => window.OutputShape(filters, input);
+
+        public override double ParameterCount(int[] input) =>
+            (((double)window.Height * window.Width * input[2]) + 1.0) * filters;
+
+        public override Layer Create(float[] parameters, int offset, int[] input) =>
+            new ConvolutionLayer(parameters, offset, new Patches(window, input), filters, activation);
+    }
+
+    private sealed class Pool : HiddenLayer
+    {
+        private readonly Window window;
+        private readonly bool isMaximum;
+
+        public Pool(Window window, bool isMaximum)
+        {
+            this.window = window;
+            this.isMaximum = isMaximum;
+        }
+
+        public override int[] OutputShape(int[] input) => window.OutputShape(input[input.Length - 1], input);
+
+        public override double ParameterCount(int[] input) => 0.0;
+
+        public override Layer Create(float[] parameters, int offset, int[] input) =>
+            new PoolingLayer(new Patches(window, input), isMaximum);
+    }
+
+    private sealed class Norm : HiddenLayer
+    {
+        public override int[] OutputShape(int[] input) => input;
+
+        public override double ParameterCount(int[] input) => 2.0 * Size(input);
+
+        public override Layer Create(float[] parameters, int offset, int[] input) =>
+            new LayerNormLayer(parameters, offset, (int)Size(input));
+    }
+
+    private sealed class Flatten : HiddenLayer
+    {
+        public override int[] OutputShape(int[] input) => new[] { (int)Size(input) };
+
+        public override double ParameterCount(int[] input) => 0.0;
+
+        public override Layer? Create(float[] parameters, int offset, int[] input) => null;
+    }
+}

@@ -1,0 +1,160 @@
+namespace FunTrpo
+
+open System
+open System.Globalization
+
+/// One hidden layer of a network. A new kind of layer is a case here; the functions of the module `HiddenLayer` say what it is.
+[<RequireQualifiedAccess>]
+type HiddenLayer =
+    /// y = f(W x + b) with this many outputs y, and the activation f. A row of any shape is read as a vector x. On indices, W is an
+    /// embedding and there is no b.
+    | Dense of units: int * activation: Activation
+    /// y = f(W P + b) with this many filters y, for each patch P of a picture under the window (`Convolution`).
+    | Convolution of filters: int * window: Window * activation: Activation
+    /// The maximum or average under the window (`Pool`).
+    | Pool of pooling: Pooling * window: Window
+    /// Rows of mean 0 and variance 1, scaled and shifted (`LayerNormalisation`).
+    | LayerNorm
+    /// The same row as a vector.
+    | Flatten
+
+/// What each kind of layer is: its text form, the shape of its output, its size and its builder.
+module HiddenLayer =
+
+    /// The activations with their names in configurations and files.
+    let activations =
+        [ "tanh", Activation.Tanh
+          "relu", Activation.Relu
+          "sigmoid", Activation.Sigmoid
+          "elu", Activation.Elu
+          "softplus", Activation.Softplus
+          "swish", Activation.Swish
+          "identity", Activation.Identity ]
+
+    /// The activation with this name, if there is one.
+    let tryActivation name = activations |> List.tryFind (fst >> (=) name) |> Option.map snd
+
+    /// The name of an activation. A value of the enumeration without a name is printed as its number, which `parse` refuses.
+    let internal nameOf activation =
+        activations
+        |> List.tryPick (fun (name, known) -> if known = activation then Some name else None)
+        |> Option.defaultWith (fun () -> string activation)
+
+    // ---- The text form ----
+
+    /// The layer as text, such as `conv 16 3x3 stride 1 relu`.
+    let print layer =
+        match layer with
+        | HiddenLayer.Dense(units, activation) -> $"dense {string units} {nameOf activation}"
+        | HiddenLayer.Convolution(filters, window, activation) ->
+            $"conv {string filters} {Window.print window} {nameOf activation}"
+        | HiddenLayer.Pool(Pooling.Max, window) -> $"pool max {Window.print window}"
+        | HiddenLayer.Pool(Pooling.Average, window) -> $"pool average {Window.print window}"
+        | HiddenLayer.LayerNorm -> "layernorm"
+        | HiddenLayer.Flatten -> "flatten"
+
+    let private (|Positive|_|) (text: string) =
+        match Int32.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture) with
+        | true, number when number > 0 -> Some number
+        | _ -> None
+
+    let private (|Activation|_|) name = tryActivation name
+
+    /// A window in three words, and the words after it.
+    let private (|Window|_|) words =
+        match words with
+        | (size: string) :: "stride" :: Positive stride :: rest ->
+            match List.ofArray (size.Split 'x') with
+            | [ Positive height; Positive width ] -> Some({ Height = height; Width = width; Stride = stride }, rest)
+            | _ -> None
+        | _ -> None
+
+    /// The names of layers, with what follows them in words.
+    let private grammar =
+        [ "dense", [ "UNITS ACTIVATION" ]
+          "conv", [ "FILTERS HEIGHTxWIDTH stride STRIDE ACTIVATION" ]
+          "pool", [ "max HEIGHTxWIDTH stride STRIDE"; "average HEIGHTxWIDTH stride STRIDE" ]
+          "layernorm", [ "" ]
+          "flatten", [ "" ] ]
+
+    let private formsOf (name: string, followers) =
+        followers
+        |> List.map (fun (follower: string) -> $"{name} {follower}".TrimEnd())
+        |> String.concat " | "
+
+    /// The text forms of all layers.
+    let forms =
+        let forms = grammar |> List.map formsOf |> String.concat " | "
+        let names = activations |> List.map fst |> String.concat " | "
+        $"{forms}, where words in capitals are positive integers and ACTIVATION is {names}"
+
+    /// The layer of a text, or what is wrong with it. There may be any number of spaces between the words.
+    let parse (text: string) =
+        match text.Split(' ', StringSplitOptions.RemoveEmptyEntries) |> List.ofArray with
+        | [] -> Error "a layer is empty"
+        | [ "dense"; Positive units; Activation activation ] -> Ok(HiddenLayer.Dense(units, activation))
+        | "conv" :: Positive filters :: Window(window, [ Activation activation ]) ->
+            Ok(HiddenLayer.Convolution(filters, window, activation))
+        | "pool" :: "max" :: Window(window, []) -> Ok(HiddenLayer.Pool(Pooling.Max, window))
+        | "pool" :: "average" :: Window(window, []) -> Ok(HiddenLayer.Pool(Pooling.Average, window))
+        | [ "layernorm" ] -> Ok HiddenLayer.LayerNorm
+        | [ "flatten" ] -> Ok HiddenLayer.Flatten
+        | name :: _ ->
+            match grammar |> List.tryFind (fst >> (=) name) with
+            | Some kind -> Error $"{text.Trim()} is not {formsOf kind}"
+            | None -> Error $"there is no layer {name}{Suggestion.among (List.map fst grammar) name}"
+
+    /// The numbers in the layer's text.
+    let internal numbers layer =
+        let ofWindow window = [ window.Height; window.Width; window.Stride ]
+
+        match layer with
+        | HiddenLayer.Dense(units, _) -> [ units ]
+        | HiddenLayer.Convolution(filters, window, _) -> filters :: ofWindow window
+        | HiddenLayer.Pool(_, window) -> ofWindow window
+        | HiddenLayer.LayerNorm
+        | HiddenLayer.Flatten -> []
+
+    /// The activation of the layer, if it has one.
+    let internal activation layer =
+        match layer with
+        | HiddenLayer.Dense(_, activation)
+        | HiddenLayer.Convolution(_, _, activation) -> Some activation
+        | HiddenLayer.Pool _
+        | HiddenLayer.LayerNorm
+        | HiddenLayer.Flatten -> None
+
+    // ---- Shapes and sizes ----
+
+    /// The shape of the output for an input of this shape; or why the layer cannot read such inputs.
+    let outputShape (input: ArrayShape) layer : Result<ArrayShape, string> =
+        match layer with
+        | HiddenLayer.Dense(units, _) -> Ok [ units ]
+        | HiddenLayer.Convolution(filters, window, _) -> Window.outputShape filters window input
+        | HiddenLayer.Pool(_, window) -> Window.outputShape (List.last input) window input
+        | HiddenLayer.LayerNorm -> Ok input
+        | HiddenLayer.Flatten -> Ok [ ArrayShape.length input ]
+
+    /// The number of weights and of biases for an input of this shape. They are float64, so they do not overflow.
+    let internal sizes (input: ArrayShape) layer =
+        let inputs = float (ArrayShape.size input)
+
+        match layer with
+        | HiddenLayer.Dense(units, _) -> struct (inputs * float units, float units)
+        | HiddenLayer.Convolution(filters, window, _) ->
+            let patch = float window.Height * float window.Width * float (List.last input)
+            struct (patch * float filters, float filters)
+        | HiddenLayer.LayerNorm -> struct (inputs, inputs)
+        | HiddenLayer.Pool _
+        | HiddenLayer.Flatten -> struct (0.0, 0.0)
+
+    // ---- The network ----
+
+    /// The layer, followed by the rest of a network.
+    let internal before (rest: LayerBuilder) layer : LayerBuilder =
+        match layer with
+        | HiddenLayer.Dense(units, activation) -> Dense.hidden units activation >=> rest
+        | HiddenLayer.Convolution(filters, window, activation) -> Convolution.hidden filters window activation >=> rest
+        | HiddenLayer.Pool(pooling, window) -> Pool.layer pooling window >=> rest
+        | HiddenLayer.LayerNorm -> LayerNormalisation.layer >=> rest
+        | HiddenLayer.Flatten -> fun input -> rest [ ArrayShape.length input ]
