@@ -17,6 +17,7 @@ internal sealed class ProcessChannel : Channel
     private static readonly TimeSpan leavingTime = TimeSpan.FromSeconds(2);
     private readonly Process process;
     private readonly Queue<string> errors = [];
+    private readonly ManualResetEventSlim errorsEnded = new();
 
     public ProcessChannel(string file, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? variables)
     {
@@ -56,11 +57,7 @@ internal sealed class ProcessChannel : Channel
     public override string Reason()
     {
         string ended = process.WaitForExit(leavingTime) ? $" with the exit code {process.ExitCode}" : "";
-        if (ended.Length > 0)
-        {
-            process.WaitForExit(); // Its errors have been read.
-        }
-
+        errorsEnded.Wait(leavingTime);
         lock (errors)
         {
             return errors.Count == 0 ? ended : $"{ended}: {string.Join('\n', errors)}";
@@ -103,6 +100,7 @@ internal sealed class ProcessChannel : Channel
     {
         if (line is null)
         {
+            errorsEnded.Set();
             return;
         }
 

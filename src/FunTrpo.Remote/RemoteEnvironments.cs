@@ -45,6 +45,10 @@ public sealed class RemoteEnvironments : IBatchEnvironment, IDisposable
     public static RemoteEnvironments Over(Stream input, Stream output, RemoteOptions? options = null) =>
         new(RemoteSimulators.Over(input, output, options));
 
+    /// <inheritdoc cref="FunTrpo.Remote.Gymnasium.Start"/>
+    public static RemoteEnvironments Gymnasium(string id, RemoteOptions? options = null) =>
+        new(FunTrpo.Remote.Gymnasium.Start(id, options));
+
     /// <inheritdoc/>
     public void Reset(ReadOnlySpan<int> indices, ReadOnlySpan<int> seeds, Span<float> observations) =>
         simulators.Reset(indices, seeds, observations);

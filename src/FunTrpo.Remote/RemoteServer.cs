@@ -36,23 +36,28 @@ public sealed class RemoteServer : IDisposable
     /// <param name="make">Returns a new environment at each call.</param>
     /// <param name="options">How they are served; null for the standard options.</param>
     public static void ServeStandardStreams(Func<IEnvironment> make, ServeOptions? options = null) =>
-        ServeStandardStreams(Simulators(make), options);
+        ServeSimulatorsOverStandardStreams(Simulators(make), options);
 
-    /// <summary>Does the same for simulators of the pipeline.</summary>
-    public static void ServeStandardStreams(Func<Core.Simulator> make, ServeOptions? options = null)
+    /// <summary>Does the same for simulators of the pipeline, in F#.</summary>
+    public static void ServeSimulatorsOverStandardStreams(Func<Core.Simulator> make, ServeOptions? options = null)
     {
         using Stream input = Console.OpenStandardInput();
         using Stream output = Console.OpenStandardOutput();
         Console.SetOut(Console.Error);
-        Serve(input, output, make, options);
+        ServeSimulators(input, output, make, options);
     }
 
     /// <summary>Serves environments over a pair of streams, until the client leaves.</summary>
     public static void Serve(Stream input, Stream output, Func<IEnvironment> make, ServeOptions? options = null) =>
-        Serve(input, output, Simulators(make), options);
+        ServeSimulators(input, output, Simulators(make), options);
 
-    /// <summary>Does the same for simulators of the pipeline.</summary>
-    public static void Serve(Stream input, Stream output, Func<Core.Simulator> make, ServeOptions? options = null)
+    /// <summary>Does the same for simulators of the pipeline, in F#.</summary>
+    public static void ServeSimulators(
+        Stream input,
+        Stream output,
+        Func<Core.Simulator> make,
+        ServeOptions? options = null
+    )
     {
         options ??= new();
         options.Validate();
@@ -68,10 +73,14 @@ public sealed class RemoteServer : IDisposable
     /// The address is one that other machines reach, and there is no token or no certificate.
     /// </exception>
     public static RemoteServer Listen(IPEndPoint endPoint, Func<IEnvironment> make, ServeOptions? options = null) =>
-        Listen(endPoint, Simulators(make), options);
+        ListenForSimulators(endPoint, Simulators(make), options);
 
-    /// <summary>Does the same for simulators of the pipeline.</summary>
-    public static RemoteServer Listen(IPEndPoint endPoint, Func<Core.Simulator> make, ServeOptions? options = null)
+    /// <summary>Does the same for simulators of the pipeline, in F#.</summary>
+    public static RemoteServer ListenForSimulators(
+        IPEndPoint endPoint,
+        Func<Core.Simulator> make,
+        ServeOptions? options = null
+    )
     {
         ArgumentNullException.ThrowIfNull(endPoint);
         options ??= new();

@@ -21,7 +21,8 @@ let private loopback = IPEndPoint(IPAddress.Loopback, 0)
 let private walk () = new Walk(ignore) :> Simulator
 
 /// A server of simulators on a free port.
-let private listen options (make: unit -> Simulator) = RemoteServer.Listen(loopback, Func<Simulator>(make), options)
+let private listen options (make: unit -> Simulator) =
+    RemoteServer.ListenForSimulators(loopback, Func<Simulator>(make), options)
 
 let private connect (server: RemoteServer) options = RemoteSimulators.Connect("127.0.0.1", server.Port, options)
 
@@ -179,7 +180,8 @@ let private refusals =
               for options in [ ServeOptions(); ServeOptions(Token = "secret") ] do
                   Expect.throwsT<ArgumentException>
                       (fun () ->
-                          RemoteServer.Listen(IPEndPoint(IPAddress.Any, 0), Func<Simulator> walk, options) |> ignore)
+                          RemoteServer.ListenForSimulators(IPEndPoint(IPAddress.Any, 0), Func<Simulator> walk, options)
+                          |> ignore)
                       "any address"
 
               Expect.throwsT<ArgumentException>
@@ -246,7 +248,7 @@ let serveWalks how =
         else
             Thread.Sleep Timeout.Infinite
 
-    RemoteServer.ServeStandardStreams(Func<Simulator>(accident what))
+    RemoteServer.ServeSimulatorsOverStandardStreams(Func<Simulator>(accident what))
 
 let private thisProgram = Path.Combine(AppContext.BaseDirectory, "FunTrpo.Tests.dll")
 
@@ -393,7 +395,7 @@ let private conversation =
 /// What the server answers to a whole conversation.
 let private answersTo (bytes: byte[]) =
     use answers = new MemoryStream()
-    RemoteServer.Serve(new MemoryStream(bytes), answers, Func<Simulator> walk, ServeOptions(Count = 8))
+    RemoteServer.ServeSimulators(new MemoryStream(bytes), answers, Func<Simulator> walk, ServeOptions(Count = 8))
     answers.ToArray()
 
 /// The memory that this thread takes for something.
