@@ -365,7 +365,10 @@ let all =
           core
               [ "Batch simulators" ]
               "RolloutWorker.fs"
-              [ slip "a failure of a batch is that of its first instance" "called <- instances[position]" "called <- instances[0]" ]
+              [ slip
+                    "a failure of a batch is that of its first instance"
+                    "called <- instances[position]"
+                    "called <- instances[0]" ]
           core
               [ "Batch simulators" ]
               "SimulatorEnvironment.fs"
@@ -645,7 +648,7 @@ let all =
           core
               [ "In flight" ]
               "Vine.fs"
-              [ slip "branches wait one after another" "InFlight.ofEnvironment inner }" "None }" ]
+              [ slip "branches wait one after another" "InFlight = InFlight.ofEnvironment inner" "InFlight = None" ]
           core
               [ "Space"; "Environments" ]
               "Space.fs"
@@ -703,8 +706,16 @@ let all =
                     "(result.Terminated ? 2 : 0) | (result.Truncated ? 1 : 0)" ]
           remote
               "MessageReader.cs"
-              [ slip "a message may be as long as it says" "if (announced > longest)" "if (announced > uint.MaxValue - 1)" ]
-          remote "Channel.cs" [ slip "a server has for ever to answer" "            time,\n            Timeout.InfiniteTimeSpan" "            Timeout.InfiniteTimeSpan,\n            Timeout.InfiniteTimeSpan" ]
+              [ slip
+                    "a message may be as long as it says"
+                    "if (announced > longest)"
+                    "if (announced > uint.MaxValue - 1)" ]
+          remote
+              "Channel.cs"
+              [ slip
+                    "a server has for ever to answer"
+                    "            time,\n            Timeout.InfiniteTimeSpan"
+                    "            Timeout.InfiniteTimeSpan,\n            Timeout.InfiniteTimeSpan" ]
 
           environment
               "Acrobot.fs"
