@@ -254,6 +254,7 @@ let packed =
       "tensorboard", "FunTrpo.TensorBoard", "net10.0"
       "mujoco", "FunTrpo.MuJoCo", "net10.0"
       "mujococsharp", "FunTrpo.MuJoCo.CSharp", "net10.0"
+      "remote", "FunTrpo.Remote", "net10.0"
       "plots", "FunTrpo.Plots", "net10.0"
       "plotscsharp", "FunTrpo.Plots.CSharp", "net10.0"
       "command", "FunTrpo.Cli", "net10.0"
@@ -445,20 +446,22 @@ let compare (commit: string) =
 
         Regex.Match(File.ReadAllText(Path.Combine(out, "summary.json")), "parametersSha256\": \"(\\w+)").Groups[1].Value
 
-    let known =
-        [ for found in
-              Regex.Matches(
-                  snd (capture (Path.Combine(root, "bin", executable "funtrpo")) [ "config" ]),
-                  @"(?m)^(\w+) = "
-              ) -> found.Groups[1].Value ]
+    /// Today's fields, with their standard values.
+    let standard =
+        let _, shown = capture (Path.Combine(root, "bin", executable "funtrpo")) [ "config" ]
 
-    /// The settings of the run that was made last, as far as today's command has fields of these names.
+        [ for found in Regex.Matches(shown, @"(?m)^(\w+) = (.*)$") ->
+              found.Groups[1].Value, found.Groups[2].Value.Trim() ]
+
+    /// Today's fields with their values in the run that was made last. Fields that it does not know have their standard values.
     let settings () =
         use config = JsonDocument.Parse(File.ReadAllText(Path.Combine(out, "config.json")))
+        let configuration = config.RootElement.GetProperty "configuration"
 
-        [ for field in config.RootElement.GetProperty("configuration").EnumerateObject() do
-              if List.contains field.Name known then
-                  yield! [ "--set"; $"{field.Name}={field.Value.ToString().ToLowerInvariant()}" ] ]
+        [ for name, value in standard do
+              match configuration.TryGetProperty name with
+              | true, field -> yield! [ "--set"; $"{name}={field.ToString().ToLowerInvariant()}" ]
+              | _ -> yield! [ "--set"; $"{name}={value}" ] ]
 
     /// The hashes of the earlier commit and of today's, both with the earlier preset.
     let hashes environment seed =
@@ -546,6 +549,7 @@ let docs () =
           "FunTrpo.MuJoCo.Engine"
           "FunTrpo.MuJoCo"
           "FunTrpo.MuJoCo.CSharp"
+          "FunTrpo.Remote"
           "FunTrpo.Kernels" ]
 
     let file project = Directory.GetFiles(at $"src/{project}", "*proj") |> Array.exactlyOne

@@ -37,6 +37,8 @@ let private inference file = faultsIn [ "Inference"; "Inference files" ] $"src/F
 
 let private plots lists file = faultsIn lists $"src/FunTrpo.Plots/{file}"
 
+let private remote file = faultsIn [ "Remote" ] $"src/FunTrpo.Remote/{file}"
+
 let private command file = faultsIn [ "Command" ] $"src/FunTrpo.Cli/{file}"
 
 let all =
@@ -358,8 +360,22 @@ let all =
                     "if false then"
                 slip
                     "the number of steps does not survive a reset"
-                    "                  Steps = steps }\n            else"
-                    "                  Steps = 1L }\n            else" ]
+                    "Length = 0; Steps = current[i].Steps + 1L }"
+                    "Length = 0; Steps = 1L }" ]
+          core
+              [ "Batch simulators" ]
+              "RolloutWorker.fs"
+              [ slip
+                    "a failure of a batch is that of its first instance"
+                    "called <- instances[position]"
+                    "called <- instances[0]" ]
+          core
+              [ "Batch simulators" ]
+              "SimulatorEnvironment.fs"
+              [ slip
+                    "observations of a batch are mixed up"
+                    "let observation = observations[positions[row]]"
+                    "let observation = observations[positions[positions.Length - 1 - row]]" ]
           core
               [ "Rollout" ]
               "Rollout.fs"
@@ -535,17 +551,23 @@ let all =
               [ "evaluation" ]
               "Evaluation.fs"
               [ slip "the deviation is the variance" "Std = sqrt (returns" "Std = (returns"
-                slip "returns are in reverse" "(Array.ofList >> scores)" "(List.rev >> Array.ofList >> scores)"
-                slip
-                    "the last reward of an episode is lost"
-                    "total <- total + next.Reward"
-                    "total <- if isOver then total else total + next.Reward"
-                slip "all episodes are the same" "choose i (Key.at (int64 i) key)" "choose i key"
-                slip "an abandoned episode keeps its resource" "Releasable.release state" "ignore state"
+                slip "returns are in reverse" "(Array.concat >> scores)" "(List.rev >> Array.concat >> scores)"
+                slip "all episodes are the same" "(fun i -> Key.at (int64 (first + i)) key)" "(fun _ -> key)"
                 slip
                     "an action of another width reaches the environment"
                     "Space.contains space clipped.Span && Vector.isFinite clipped"
                     "true" ]
+          core
+              [ "evaluation" ]
+              "EvaluationWorker.fs"
+              [ slip
+                    "the last reward of an episode is lost"
+                    "totals[episode] + next.Reward"
+                    "totals[episode] + (if next.Terminated || next.Truncated then 0.0 else next.Reward)"
+                slip
+                    "an abandoned episode keeps its resource"
+                    "Releasable.release states[episode]"
+                    "ignore states[episode]" ]
           core
               [ "Check" ]
               "Check.fs"
@@ -611,7 +633,22 @@ let all =
           core
               [ "parallel work"; "surrogate and Fisher" ]
               "Parallel.fs"
-              [ slip "a last and shorter block is left out" "(total + size - 1) / size" "max 1 (total / size)" ]
+              [ slip "a last and shorter block is left out" "(total + size - 1) / size" "max 1 (total / size)"
+                slip
+                    "no more pieces wait than there are processors"
+                    "(max 1 (min threads count) - 1)"
+                    "(effective (min threads count) - 1)" ]
+          core
+              [ "In flight" ]
+              "InFlight.fs"
+              [ slip
+                    "an environment that waits is stepped on the computing threads"
+                    "| Some inFlight -> Parallel.mapWaiting inFlight count f"
+                    "| Some _ -> Parallel.map threads count f" ]
+          core
+              [ "In flight" ]
+              "Vine.fs"
+              [ slip "branches wait one after another" "InFlight = InFlight.ofEnvironment inner" "InFlight = None" ]
           core
               [ "Space"; "Environments" ]
               "Space.fs"
@@ -633,12 +670,15 @@ let all =
               [ slip "a time limit is a step too long" "elapsed >= limit" "elapsed > limit" ]
           core
               [ "Simulator" ]
-              "SimulatorEnvironment.fs"
+              "SimulatorPool.fs"
               [ slip
                     "failed simulators are never disposed of"
                     "if lock disposable (fun () -> disposable.Remove instance) then"
-                    "if lock disposable (fun () -> not (disposable.Contains instance)) then"
-                slip
+                    "if lock disposable (fun () -> not (disposable.Contains instance)) then" ]
+          core
+              [ "Simulator" ]
+              "SimulatorEnvironment.fs"
+              [ slip
                     "an episode that is played again may show anything"
                     "if not (point.Shows observation) then"
                     "if not (point.Shows observation) && point.Steps < 0 then" ]
@@ -656,6 +696,26 @@ let all =
                     "a time limit keeps the simulator of its episode"
                     "if isTruncated && not isOver then"
                     "if isTruncated && isOver then" ]
+
+          remote
+              "Session.cs"
+              [ slip "every token is right" "Require(isKnown, " "Require(true, "
+                slip
+                    "the end of an episode carries over as its other kind"
+                    "(result.Terminated ? 1 : 0) | (result.Truncated ? 2 : 0)"
+                    "(result.Terminated ? 2 : 0) | (result.Truncated ? 1 : 0)" ]
+          remote
+              "MessageReader.cs"
+              [ slip
+                    "a message may be as long as it says"
+                    "if (announced > longest)"
+                    "if (announced > uint.MaxValue - 1)" ]
+          remote
+              "Channel.cs"
+              [ slip
+                    "a server has for ever to answer"
+                    "            time,\n            Timeout.InfiniteTimeSpan"
+                    "            Timeout.InfiniteTimeSpan,\n            Timeout.InfiniteTimeSpan" ]
 
           environment
               "Acrobot.fs"

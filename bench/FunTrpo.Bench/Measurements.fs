@@ -214,6 +214,26 @@ module Measurements =
               "1024 instances, through Environment"
               (millions alone) ]
 
+    /// Measures training with simulators that wait, all at the same time, and simulators behind a pipe.
+    let waiting (plan: Plan) =
+        tidy ()
+        let environments, milliseconds = 64, 5
+        let most = float environments * 1000.0 / float milliseconds
+        let speed = Waiting.stepsPerSecond plan.Threads environments milliseconds
+
+        [ Results.row
+              $"training, {environments} simulators of {milliseconds} ms a step in flight"
+              "% of all waiting at once"
+              (AtLeast 80.0)
+              $"{number speed} of {number most} steps/s, with the bits of training without waiting"
+              (Some(100.0 * speed / most))
+          Results.row
+              "a step of 64 simulators behind a pipe"
+              "µs"
+              (AtMost 100.0)
+              "one message there and one back, with simulators that cost nothing"
+              (Some(1e6 * Remote.secondsPerStep plan.Short 64)) ]
+
     // ---- Physics ----
 
     let private noEngine = "the engine libmujoco is not installed"

@@ -15,6 +15,7 @@ module Report =
           "updates", Measurements.updates
           "threads", Measurements.twoThreads
           "rollouts", Measurements.rollouts
+          "waiting", Measurements.waiting
           "physics", Measurements.physics
           "acting", Measurements.acting
           "start", Measurements.startToSolved

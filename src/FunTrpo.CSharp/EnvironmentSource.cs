@@ -64,6 +64,15 @@ internal abstract record EnvironmentSource(string Id)
     /// <summary>The steps after which an episode is truncated; null if only the environment itself truncates.</summary>
     public int? Limit { get; init; }
 
+    /// <summary>The number of steps that are waited for at the same time; null if environments compute.</summary>
+    public int? InFlight { get; init; }
+
+    /// <summary>The number of environments that may fail and be replaced.</summary>
+    public int Restarts { get; init; }
+
+    /// <summary>Whether the environments are awaited.</summary>
+    public bool IsAwaited { get; init; }
+
     public abstract TrainingOptions Preset { get; }
 
     /// <summary>The mean return of 100 episodes at which the task counts as solved; null if there is none.</summary>
@@ -104,16 +113,29 @@ internal abstract record EnvironmentSource(string Id)
         }
     }
 
-    /// <summary>Applies the function to the environment, with its episodes truncated after <paramref name="limit"/> steps.</summary>
-    protected static TResult WithLimit<TState, TResult>(
+    /// <summary>Applies the function to the environment of the simulators that <paramref name="factory"/> makes.</summary>
+    protected TResult OpenSimulators<TResult>(IOpenedEnvironment<TResult> use, Func<Func<Core.Simulator>> factory)
+    {
+        Core.SimulatorEnvironment environment = Made(() => new Core.SimulatorEnvironment(factory()));
+        environment.AllowRestarts(Restarts);
+        return WithLimits(use, environment, ((IDisposable)environment).Dispose);
+    }
+
+    /// <summary>Applies the function to the environment, with the limit of its episodes and the number of steps in flight.</summary>
+    protected TResult WithLimits<TState, TResult>(
         IOpenedEnvironment<TResult> use,
-        int? limit,
         Core.Environment<TState> environment,
         Action release
-    ) =>
-        limit is int steps
-            ? use.With(Core.Environment.withTimeLimit<Core.Environment<TState>, TState>(steps, environment), release)
-            : use.With(environment, release);
+    )
+    {
+        FSharpOption<int>? inFlight = OptionModule.OfNullable(InFlight);
+        return Limit is int steps
+            ? WaitingFor(Core.Environment.withTimeLimit<Core.Environment<TState>, TState>(steps, environment))
+            : WaitingFor(environment);
+
+        TResult WaitingFor<T>(Core.Environment<T> limited) =>
+            use.With(Core.Environment.inFlight(inFlight, limited), release);
+    }
 }
 
 /// <summary>An environment of the library.</summary>
@@ -126,12 +148,13 @@ internal sealed record LibraryEnvironment(Registered Registered) : EnvironmentSo
     public static LibraryEnvironment Find(string id) => new(Find(Registry.all, id));
 
     public override TResult Open<TResult>(IOpenedEnvironment<TResult> use) =>
-        Registered.Use(new Opened<TResult>(use, Limit));
+        Registered.Use(new Opened<TResult>(use, this));
 
-    private sealed record Opened<TResult>(IOpenedEnvironment<TResult> Use, int? Limit) : EnvironmentUse<TResult>
+    private sealed record Opened<TResult>(IOpenedEnvironment<TResult> Use, LibraryEnvironment Source)
+        : EnvironmentUse<TResult>
     {
         public TResult With<TState>(Core.Environment<TState> environment) =>
-            WithLimit(Use, Limit, environment, () => { });
+            Source.WithLimits(Use, environment, () => { });
     }
 }
 
@@ -141,11 +164,16 @@ internal sealed record FactoryOfEnvironments(string? Name, Type Type, Func<IEnvi
 {
     public override TrainingOptions Preset => new(ConfigurationModule.standard);
 
-    public override TResult Open<TResult>(IOpenedEnvironment<TResult> use)
-    {
-        Core.SimulatorEnvironment environment = Made(() =>
-            new Core.SimulatorEnvironment(SimulatorOf.Factory(Make, Name, Disposes))
-        );
-        return WithLimit(use, Limit, environment, ((IDisposable)environment).Dispose);
-    }
+    public override TResult Open<TResult>(IOpenedEnvironment<TResult> use) =>
+        OpenSimulators(use, () => SimulatorOf.Factory(Make, Name, Disposes));
+}
+
+/// <summary>A factory of batches of environments that the caller has implemented.</summary>
+internal sealed record FactoryOfBatches(string Name, Func<IBatchEnvironment> Make, bool Disposes)
+    : EnvironmentSource(Name)
+{
+    public override TrainingOptions Preset => new(ConfigurationModule.standard);
+
+    public override TResult Open<TResult>(IOpenedEnvironment<TResult> use) =>
+        OpenSimulators(use, () => BatchSimulatorModule.simulators(BatchOf.Factory(Make, Name, Disposes)));
 }

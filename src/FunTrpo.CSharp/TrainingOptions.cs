@@ -110,6 +110,15 @@ public sealed record TrainingOptions
     /// </summary>
     public int EffectiveThreads => Parallel.effective(Threads);
 
+    /// <summary>
+    /// The number of environments whose steps are waited for at the same time, each on a thread of its own, even if there are fewer
+    /// processors. It is for environments that mostly wait, for example for another process. Results do not depend on it. Default null, for
+    /// environments that compute: then <see cref="EffectiveThreads"/> step at the same time. Those of
+    /// <see cref="Trpo.ForAsync{TEnvironment}"/> are then all awaited at the same time, as many as there are <see cref="Environments"/>. An
+    /// integer in [1, 1024].
+    /// </summary>
+    public int? InFlight { get; init; }
+
     /// <summary>The number of environments that are stepped side by side. Default 8; an integer in [1, 65536].</summary>
     public int Environments { get; init; }
 
@@ -394,6 +403,7 @@ public sealed record TrainingOptions
     {
         Require(TotalSteps >= 1, nameof(TotalSteps), TotalSteps, "it must be at least 1");
         Require(Threads is >= 1 and <= 1024, nameof(Threads), Threads, "it must be in [1, 1024]");
+        Require(InFlight is null or (>= 1 and <= 1024), nameof(InFlight), InFlight, "it must be in [1, 1024]");
         Require(
             StopAtReturn is null || double.IsFinite(StopAtReturn.Value),
             nameof(StopAtReturn),
@@ -467,6 +477,7 @@ public sealed record TrainingOptions
         && TotalSteps == other.TotalSteps
         && StopAtReturn == other.StopAtReturn
         && Threads == other.Threads
+        && InFlight == other.InFlight
         && Architecture == other.Architecture
         && CriticArchitecture == other.CriticArchitecture
         && ToCoreWithoutLayers().Equals(other.ToCoreWithoutLayers());
@@ -477,7 +488,7 @@ public sealed record TrainingOptions
             Seed,
             TotalSteps,
             StopAtReturn,
-            Threads,
+            HashCode.Combine(Threads, InFlight),
             Architecture,
             CriticArchitecture,
             ToCoreWithoutLayers()

@@ -35,6 +35,51 @@ public static class Trpo
         ArgumentNullException.ThrowIfNull(factory);
         return new(new FactoryOfEnvironments(name, typeof(TEnvironment), factory, dispose));
     }
+
+    /// <summary>Creates a plan to train on an environment of your own whose answers are awaited, with the default options.</summary>
+    /// <remarks>
+    /// As many environments are awaited at the same time as there are <see cref="TrainingOptions.Environments"/>, unless
+    /// <see cref="TrainingOptions.InFlight"/> says how many.
+    /// </remarks>
+    /// <inheritdoc cref="For{TEnvironment}(Func{TEnvironment}, string?, bool)"/>
+    public static TrainingPlan ForAsync<TEnvironment>(
+        Func<TEnvironment> factory,
+        string? name = null,
+        bool dispose = true
+    )
+        where TEnvironment : class, IAsyncEnvironment
+    {
+        ArgumentNullException.ThrowIfNull(factory);
+        Type type = typeof(TEnvironment);
+        return new(
+            new FactoryOfEnvironments(name ?? type.Name, type, AwaitedEnvironment.Factory(factory), dispose)
+            {
+                IsAwaited = true,
+            }
+        );
+    }
+
+    /// <summary>Creates a plan to train on environments of your own that are stepped several in one call, with the default options.</summary>
+    /// <remarks>
+    /// A thread of training steps all of its environments in one call. To step several batches at the same time, say with
+    /// <see cref="TrainingOptions.InFlight"/> how many.
+    /// </remarks>
+    /// <param name="factory">
+    /// Returns a new batch at each call, which it makes when all environments of the last batch are in use. Batches must not share mutable
+    /// state.
+    /// </param>
+    /// <param name="name">The environment's name in reports, errors and policies; null for the name of its class.</param>
+    /// <param name="dispose">Whether training disposes of the batches that are <see cref="IDisposable"/>.</param>
+    public static TrainingPlan ForBatch<TEnvironment>(
+        Func<TEnvironment> factory,
+        string? name = null,
+        bool dispose = true
+    )
+        where TEnvironment : class, IBatchEnvironment
+    {
+        ArgumentNullException.ThrowIfNull(factory);
+        return new(new FactoryOfBatches(name ?? typeof(TEnvironment).Name, factory, dispose));
+    }
 }
 
 /// <summary>
@@ -67,7 +112,12 @@ public sealed class TrainingPlan
         public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(30);
     }
 
-    internal EnvironmentSource Source => parts.Source;
+    /// <summary>The source of the environments, with the number of them that are stepped at the same time.</summary>
+    internal EnvironmentSource Source =>
+        parts.Source with
+        {
+            InFlight = Options.InFlight ?? (parts.Source.IsAwaited ? Math.Clamp(Options.Environments, 1, 1024) : null),
+        };
 
     /// <summary>How the policy is evaluated while it trains; null if it is not.</summary>
     internal Core.EvaluationPlan? EvaluationPlan => parts.Evaluation;
@@ -97,7 +147,23 @@ public sealed class TrainingPlan
     public TrainingPlan WithTimeLimit(int steps)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(steps, 1);
-        return new(parts with { Source = Source with { Limit = steps } });
+        return new(parts with { Source = parts.Source with { Limit = steps } });
+    }
+
+    /// <summary>
+    /// Returns the plan, but an environment of your own that throws an exception is replaced by a fresh one, which plays its episode again:
+    /// at most so many times in a training or an evaluation. The result is that of environments that have not failed.
+    /// </summary>
+    /// <remarks>
+    /// An <see cref="OperationCanceledException"/> is not a failure. After the last time, and without this method, a failure ends training
+    /// with an <see cref="EnvironmentException"/>.
+    /// </remarks>
+    /// <param name="times">The number of environments that may fail, at least 0.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The number is negative.</exception>
+    public TrainingPlan RestartFailed(int times)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(times);
+        return new(parts with { Source = parts.Source with { Restarts = times } });
     }
 
     /// <summary>Returns the plan, but training starts from a trained policy instead of a new one.</summary>
@@ -249,7 +315,9 @@ public sealed class TrainingPlan
     /// Training or a callback of <see cref="OnIteration"/> failed. The exception holds the last good state.
     /// </exception>
     /// <exception cref="ArgumentException">An option is out of its range, or does not fit the environment.</exception>
-    public TrainingResult Train(CancellationToken cancellation = default) => TrainFrom(Start(), cancellation);
+    /// <exception cref="OperationCanceledException">Training was cancelled before the environments had begun.</exception>
+    public TrainingResult Train(CancellationToken cancellation = default) =>
+        TrainFrom(Cancelling.By(cancellation, Start), cancellation);
 
     /// <summary>
     /// Continues training from a state, such as one that <see cref="TrainingState.Load"/> has read, with the options of this plan, and
@@ -317,7 +385,7 @@ public sealed class TrainingPlan
     /// </summary>
     private async Task<T> OrAbandoned<T>(Func<T> work, CancellationToken cancellation)
     {
-        Task<T> running = Task.Run(work, CancellationToken.None);
+        Task<T> running = Task.Run(() => Cancelling.By(cancellation, work), CancellationToken.None);
         return await Patience.WaitAsync(running, parts.Patience, cancellation).ConfigureAwait(false)
             ? await running.ConfigureAwait(false)
             : throw DidNotAnswer(cancellation);
@@ -359,7 +427,7 @@ public sealed class TrainingPlan
     )
     {
         cancellation.ThrowIfCancellationRequested();
-        TrainingState state = start();
+        TrainingState state = Cancelling.By(cancellation, start);
         parts.Logger?.Begins(EnvironmentName, state.Steps, state.Options.Seed);
         Stopwatch clock = Stopwatch.StartNew();
         Evaluator evaluator = NewEvaluator(state);
@@ -389,7 +457,7 @@ public sealed class TrainingPlan
             try
             {
                 cancellation.ThrowIfCancellationRequested();
-                Task<bool> moving = Task.Run(Move, CancellationToken.None);
+                Task<bool> moving = Task.Run(() => Cancelling.By(cancellation, Move), CancellationToken.None);
                 if (!await Patience.WaitAsync(moving, parts.Patience, cancellation).ConfigureAwait(false))
                 {
                     releasing.IsAbandoned = true;
@@ -530,7 +598,7 @@ public sealed class TrainingPlan
     private Scores Evaluate(Evaluating evaluation)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(evaluation.Episodes, 1, "episodes");
-        return Source.Open(evaluation);
+        return Cancelling.By(evaluation.Cancellation, () => Source.Open(evaluation));
     }
 
     /// <summary>
@@ -581,6 +649,7 @@ public sealed class TrainingPlan
             Core.TrainingState<T> state = First is null
                 ? Core.TrainingState.start(setup, Options.Seed)
                 : Core.TrainingState.startFrom(setup, Options.Seed, First.Saved.Actor).OrThrow();
+            Cancelling.ThrowIfItIs(OptionModule.ToObj(state.Failure));
             return new(Options, setup, state, release);
         }
     }

@@ -33,7 +33,7 @@ internal sealed class TrainingRun(
     /// <summary>Trains, releases the environments unless training has been abandoned, and returns the result.</summary>
     public TrainingResult Train()
     {
-        return Release.Afterwards(Run, ReleaseUnlessAbandoned);
+        return Release.Afterwards(() => Cancelling.By(cancellation, Run), ReleaseUnlessAbandoned);
 
         TrainingResult Run()
         {

@@ -196,9 +196,12 @@ internal sealed class TrainingState<T>(
         ArgumentNullException.ThrowIfNull(change);
         TrainingOptions changed = change(Options) ?? throw new ArgumentNullException(nameof(change));
         Core.Configuration configuration = changed.Validated();
+        Core.Setup<T> changedSetup = Setup.change(changed.Threads, configuration, setup).OrThrow();
         return new TrainingState<T>(
             changed,
-            Setup.change(changed.Threads, configuration, setup).OrThrow(),
+            changed.InFlight == Options.InFlight
+                ? changedSetup
+                : Setup.inFlight(OptionModule.OfNullable(changed.InFlight), changedSetup),
             changed.Seed == Options.Seed ? state : Core.TrainingState.reseed(changed.Seed, state),
             release
         );

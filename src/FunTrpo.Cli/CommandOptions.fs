@@ -49,6 +49,27 @@ let parseSeed = Arguments.integer "--seed" Int64.MinValue Int64.MaxValue
 
 let parseThreads text = Arguments.integer "--threads" 1L 1024L text |> Result.map int
 
+let inFlightOption () =
+    optional
+        "--in-flight"
+        "How many environments are stepped at the same time, if they mostly wait, such as for another process; the results do not depend on it [default: as many as threads work]"
+
+let restartFailedOption () =
+    option
+        "--restart-failed"
+        "How many simulators may fail and be replaced by fresh ones, which play their episodes again; the results do not depend on it"
+        "0"
+
+let parseCalls (parsed: ParseResult) inFlight (restartFailed: Option<string>) =
+    result {
+        let! inFlight = tryGet parsed inFlight |> checkedOption (Arguments.integer "--in-flight" 1L 1024L)
+
+        let! restartFailed =
+            Arguments.integer "--restart-failed" 0L (int64 Int32.MaxValue) (parsed.GetValue restartFailed)
+
+        return { EnvironmentCalls.InFlight = Option.map int inFlight; RestartFailed = int restartFailed }
+    }
+
 let noReportOption () = Option<bool>("--no-report", Description = "Write no report.html at the end")
 
 let plainOption () =

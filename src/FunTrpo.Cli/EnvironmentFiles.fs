@@ -9,9 +9,13 @@ open FunTrpo
 open FunTrpo.CSharp
 open FunTrpo.Environments
 open FunTrpo.MuJoCo
+open FunTrpo.Remote
 
 /// An environment, and the file that registers it, if it is not one of the library.
 type Known = { Registered: Registered; File: string option }
+
+/// What the names of environments of Gymnasium begin with.
+let private gymnasiumPrefix = "gym:"
 
 /// The assemblies that a caller's assembly shares with the command: their types are the same in both.
 let private isShared (name: string) =
@@ -74,26 +78,38 @@ let private registeredValues (owner: Type) =
           elif typeof<seq<Registered>>.IsAssignableFrom valueType then
               yield! value () :?> seq<Registered> ]
 
-/// The environment of a class that implements the facade's `IEnvironment`, with the standard configuration.
-let private ofClass (environment: Type) =
+/// An object of a class with a constructor without parameters.
+let private create (owner: Type) =
     let flags = BindingFlags.Public ||| BindingFlags.Instance ||| BindingFlags.DoNotWrapExceptions
-    let make () = Activator.CreateInstance(environment, flags, null, null, null) :?> IEnvironment
-    let simulators = SimulatorOf.Factory(make, environment.Name, true)
-    Registered.ofNamedSimulators (fun () -> environment.Name) Tuning.standard simulators.Invoke
+    Activator.CreateInstance(owner, flags, null, null, null)
 
-let private isEnvironmentClass (owner: Type) =
-    typeof<IEnvironment>.IsAssignableFrom owner
-    && owner.IsClass
-    && not owner.IsAbstract
-    && not (isNull (owner.GetConstructor Type.EmptyTypes))
+/// The interfaces of the facade by which a class is an environment, each with the factory of simulators for a factory and a name.
+let private interfaces: (Type * ((unit -> obj) -> string -> Func<Simulator>)) list =
+    [ typeof<IEnvironment>, (fun make name -> SimulatorOf.Factory((fun () -> make () :?> IEnvironment), name, true))
+      typeof<IAsyncEnvironment>,
+      (fun make name ->
+          let awaited = AwaitedEnvironment.Factory(fun () -> make () :?> IAsyncEnvironment)
+          SimulatorOf.Factory(awaited, name, true))
+      typeof<IBatchEnvironment>,
+      (fun make name ->
+          BatchOf.Factory((fun () -> make () :?> IBatchEnvironment), name, true) |> BatchSimulator.simulators) ]
+
+/// The environment of a class that implements an interface of the facade and can be made, with the standard configuration.
+let private tryClass (owner: Type) =
+    let canBeMade =
+        owner.IsClass && not owner.IsAbstract && not (isNull (owner.GetConstructor Type.EmptyTypes))
+
+    match interfaces |> List.tryFind (fun (environment, _) -> environment.IsAssignableFrom owner) with
+    | Some(_, simulatorsOf) when canBeMade ->
+        let simulators = simulatorsOf (fun () -> create owner) owner.Name
+        Some(Registered.ofNamedSimulators (fun () -> owner.Name) Tuning.standard simulators.Invoke)
+    | _ -> None
 
 let private registeredIn (assembly: Assembly) =
     [ for owner in assembly.GetExportedTypes() do
           if not owner.ContainsGenericParameters then
               yield! registeredValues owner
-
-              if isEnvironmentClass owner then
-                  ofClass owner ]
+              yield! Option.toList (tryClass owner) ]
     |> List.filter (box >> isNull >> not)
     |> List.distinct
 
@@ -119,7 +135,7 @@ let private load (path: string) =
                 match registeredIn assembly with
                 | [] ->
                     damaged
-                        "it registers no environment: no public value of type Registered, and no public class that implements IEnvironment and has a constructor without parameters"
+                        "it registers no environment: no public value of type Registered, and no public class that implements IEnvironment, IAsyncEnvironment or IBatchEnvironment and has a constructor without parameters"
                 | found -> Ok [ for registered in found -> { Registered = registered; File = Some path } ])
     with error ->
         match cause error with
@@ -156,10 +172,21 @@ let known (files: string list) =
 
     List.fold add (Ok library) files |> Result.bind requireDistinct
 
-/// The known environment with this id.
-let find (known: Known list) id =
+/// An environment of Gymnasium, in a process of Python.
+let private ofGymnasium (id: string) =
+    let simulators =
+        BatchSimulator.simulators (
+            Func<_>(fun () -> Gymnasium.Start(id.Substring gymnasiumPrefix.Length) :> BatchSimulator)
+        )
+
+    { Registered = Registered.ofNamedSimulators (fun () -> id) Tuning.standard simulators.Invoke
+      File = None }
+
+/// The known environment with this id, or one of Gymnasium.
+let find (known: Known list) (id: string) =
     match known |> List.tryFind (fun one -> one.Registered.Id = id) with
     | Some found -> Ok found
+    | None when id.StartsWith(gymnasiumPrefix, StringComparison.Ordinal) -> Ok(ofGymnasium id)
     | None -> Error(InvalidSetting("--env", id, Registry.mustBeOneOf (known |> List.map _.Registered) id))
 
 /// The environment to train on if none is named: the only one of the files, or CartPole-v1 if there are no files.

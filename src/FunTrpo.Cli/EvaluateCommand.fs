@@ -16,6 +16,8 @@ let private envFrom = envFromOption ()
 let private episodes = option "--episodes" "How many episodes are played" "100"
 let private seed = seedOption ()
 let private threads = threadsOption ()
+let private inFlight = inFlightOption ()
+let private restartFailed = restartFailedOption ()
 
 /// The environment that the policy was trained on, if it is known.
 let private environmentOf path (known: EnvironmentFiles.Known list) (saved: SavedPolicy) =
@@ -51,6 +53,8 @@ let private evaluate (parsed: ParseResult) (environment: Environment<'State>) =
         let! episodes = Arguments.episodes "--episodes" (parsed.GetValue episodes)
         let! seed = parseSeed (parsed.GetValue seed)
         let! threads = parseThreads (parsed.GetValue threads)
+        let! calls = parseCalls parsed inFlight restartFailed
+        let environment = calls.Of environment
 
         match Evaluation.run threads environment saved.Actor episodes (Key.ofSeed seed) with
         | Ok scores ->
@@ -82,7 +86,7 @@ let command =
     let command =
         Command("evaluate", "Play episodes with the most probable actions and print their scores as a JSON object")
 
-    let options: Option list = [ policy; env; envFrom; episodes; seed; threads ]
+    let options: Option list = [ policy; env; envFrom; episodes; seed; threads; inFlight; restartFailed ]
     options |> List.iter command.Options.Add
     command.SetAction(run >> orRefuse)
     command

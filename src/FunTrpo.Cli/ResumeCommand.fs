@@ -18,6 +18,8 @@ let private steps =
     optional "--steps" "Environment steps of the whole run, from its beginning [default: those that the run was given]"
 
 let private threads = threadsOption ()
+let private inFlight = inFlightOption ()
+let private restartFailed = restartFailedOption ()
 let private noReport = noReportOption ()
 let private plain = plainOption ()
 let private tensorboard = tensorboardOption ()
@@ -68,17 +70,23 @@ let private run (parsed: ParseResult) =
         let! known = knownEnvironments parsed envFrom
         let! chosen = recordedEnvironment "the run trains on" known settings
         let! options = runOptions parsed path settings chosen.Registered
+        let! calls = parseCalls parsed inFlight restartFailed
 
         return
             chosen.Registered.Use
                 { new EnvironmentUse<_> with
-                    member _.With environment = Train.resume options environment Console.Out Console.Error }
+                    member _.With environment =
+                        let environment = calls.Of environment
+                        Train.resume options environment Console.Out Console.Error }
     }
 
 let command =
     let command = Command("resume", "Go on with a run from its last checkpoint")
     command.Arguments.Add folder
-    let options: Option list = [ envFrom; steps; noReport; plain; tensorboard; threads ]
+
+    let options: Option list =
+        [ envFrom; steps; noReport; plain; tensorboard; threads; inFlight; restartFailed ]
+
     options |> List.iter command.Options.Add
     command.SetAction(run >> orRefuse)
     command

@@ -82,11 +82,11 @@ let private complete interruption plan run (environment: Environment<'State>) =
     | _ -> Failed(reasonIn errors)
 
 /// Carries out a run. No exception leaves: the other runs of the sweep go on.
-let private carryOut interruption plan run =
+let private carryOut interruption calls plan run =
     try
         run.Chosen.Registered.Use
             { new EnvironmentUse<Outcome> with
-                member _.With environment = complete interruption plan run environment }
+                member _.With environment = (calls: EnvironmentCalls).Of environment |> complete interruption plan run }
     with error ->
         Failed(Fault.printable error.Message)
 
@@ -109,8 +109,9 @@ let private conclusion outcome =
     | Failed reason -> $"FAILED: {reason}"
     | Unfinished -> "not finished"
 
-/// Carries out the runs that have not reached their end, so many at a time, and prints a line for each. Returns all runs with how they stand.
-let carryOutAll (interruption: Interruption) jobs plan (runs: (SweepRun * Outcome) list) (output: TextWriter) =
+/// Carries out the runs that have not reached their end, `jobs` at a time and with environments that are called so, and prints a line for each.
+/// Returns all runs with how they stand.
+let carryOutAll (interruption: Interruption) jobs calls plan (runs: (SweepRun * Outcome) list) (output: TextWriter) =
     let todo =
         [| for run, outcome in runs do
                if outcome = Unfinished then
@@ -135,7 +136,7 @@ let carryOutAll (interruption: Interruption) jobs plan (runs: (SweepRun * Outcom
             output.WriteLine $"{number}/{runs.Length}  {describeRun run}: {conclusion outcome}{rest}")
 
     let attempt i =
-        let outcome = if interruption.IsRequested then Unfinished else carryOut interruption plan todo[i]
+        let outcome = if interruption.IsRequested then Unfinished else carryOut interruption calls plan todo[i]
 
         if outcome <> Unfinished then
             tell todo[i] outcome

@@ -52,6 +52,9 @@ let private file =
 let private jobs =
     option "--jobs" "How many runs are trained at a time" (string Environment.ProcessorCount)
 
+let private inFlight = inFlightOption ()
+let private restartFailed = restartFailedOption ()
+
 let private out =
     option "--out" "The folder of the sweep, where an earlier one goes on" (Path.Combine("runs", "sweep"))
 
@@ -174,7 +177,7 @@ let private conclude (folder: RunFolder.Folder) (interruption: Interruption) (ru
             failed
 
 /// Carries out the sweep in its folder. Returns the exit code.
-let private carryOut known jobs plan (folder: RunFolder.Folder) =
+let private carryOut known jobs calls plan (folder: RunFolder.Folder) =
     use interruption = new Interruption()
 
     result {
@@ -187,7 +190,7 @@ let private carryOut known jobs plan (folder: RunFolder.Folder) =
         if finished > 0 then
             Console.Out.WriteLine $"{finished} of {before.Length} runs are finished"
 
-        let after = carryOutAll interruption jobs plan before Console.Out
+        let after = carryOutAll interruption jobs calls plan before Console.Out
 
         if not interruption.IsRequested then
             do! writeResults known folder plan after
@@ -200,6 +203,7 @@ let private run (parsed: ParseResult) =
         let! known = knownEnvironments parsed envFrom
         let! plan = planOf parsed
         let! jobs = Arguments.integer "--jobs" 1L 1024L (parsed.GetValue jobs)
+        let! calls = parseCalls parsed inFlight restartFailed
         let path = parsed.GetValue out
         // A plan that cannot be carried out leaves no folder.
         let! _ = runs known path plan
@@ -208,7 +212,7 @@ let private run (parsed: ParseResult) =
             RunFolder.prepare path
             |> Result.bind (fun folder ->
                 use folder = folder
-                carryOut known (int jobs) plan folder)
+                carryOut known (int jobs) calls plan folder)
     }
 
 let command =
@@ -216,7 +220,7 @@ let command =
         Command("sweep", "Train with several seeds and settings, and put the results into a table and a page")
 
     descriptive |> List.iter command.Options.Add
-    let others: Option list = [ file; jobs; out; envFrom ]
+    let others: Option list = [ file; jobs; inFlight; restartFailed; out; envFrom ]
     others |> List.iter command.Options.Add
     command.SetAction(run >> orRefuse)
     command

@@ -10,7 +10,9 @@ open FunTrpo.Environments
 open FunTrpo.Cli.CommandOptions
 
 let private env =
-    optional "--env" "The environment; `funtrpo list` shows them [default: the only one of --env-from, or CartPole-v1]"
+    optional
+        "--env"
+        "The environment; `funtrpo list` shows them, and gym:ID is one of Gymnasium [default: the only one of --env-from, or CartPole-v1]"
 
 let private envFrom = envFromOption ()
 let private seed = optional "--seed" "The seed of all randomness, an integer [default: 0]"
@@ -35,6 +37,8 @@ let private out =
 
 let private from = optional "--from" "A saved policy (policy.json) to start from, instead of a new one"
 let private threads = threadsOption ()
+let private inFlight = inFlightOption ()
+let private restartFailed = restartFailedOption ()
 
 let private checkpointEvery =
     optional
@@ -143,7 +147,8 @@ let private runOptions
         let! configuration = configurationOf parsed recorded registered from
 
         let folder =
-            tryGet parsed out |> Option.defaultWith (fun () -> Path.Combine("runs", $"{registered.Id}-{seed}"))
+            tryGet parsed out
+            |> Option.defaultWith (fun () -> Path.Combine("runs", $"{registered.Id.Replace(':', '-')}-{seed}"))
 
         let options: Run.Options =
             { Seed = seed
@@ -171,11 +176,14 @@ let private run (parsed: ParseResult) =
         let! recorded = tryGet parsed config |> checkedOption RunSettings.read
         let! known = knownEnvironments parsed envFrom
         let! chosen = chooseEnvironment recorded known (tryGet parsed env)
+        let! calls = parseCalls parsed inFlight restartFailed
 
         return!
             chosen.Registered.Use
                 { new EnvironmentUse<_> with
                     member _.With environment =
+                        let environment = calls.Of environment
+
                         runOptions parsed recorded chosen environment
                         |> Result.map (fun (options, from) ->
                             Train.run options from environment Console.Out Console.Error) }
@@ -199,6 +207,8 @@ let command =
           tensorboard
           from
           threads
+          inFlight
+          restartFailed
           set ]
 
     options |> List.iter command.Options.Add

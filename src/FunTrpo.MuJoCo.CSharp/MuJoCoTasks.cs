@@ -32,9 +32,8 @@ public static class MuJoCoTasks
         public override TResult Open<TResult>(IOpenedEnvironment<TResult> use)
         {
             PhysicsEnvironment environment = Made(() => new PhysicsEnvironment(Registered.Task));
-            return WithLimit(
+            return WithLimits(
                 use,
-                Limit,
                 Core.Environment.withTimeLimit<PhysicsEnvironment, PhysicsState>(Registered.Limit, environment),
                 ((IDisposable)environment).Dispose
             );

@@ -2,20 +2,6 @@ namespace FunTrpo
 
 open System
 
-/// The result of one step of an environment.
-[<Struct>]
-type Transition<'State> =
-    {
-        /// The state after the step.
-        State: 'State
-        /// The reward of the step.
-        Reward: float
-        /// The task ended with this step: no reward follows, and the value of the state is 0.
-        Terminated: bool
-        /// A time limit ended the episode: the state has the value of the rewards that would have followed.
-        Truncated: bool
-    }
-
 /// An environment: pure functions over immutable states. The same key, action and state must always give the same transition.
 ///
 /// Observations and actions are rows of float32. Their `Space` defines what they mean. The actions that `Step` receives are elements of
@@ -63,6 +49,20 @@ module Releasable =
             | :? Releasable as releasable -> releasable.Release()
             | _ -> ()
 
+/// An environment whose simulators may fail and be replaced by fresh ones. It is optional.
+type RestartableEnvironment =
+
+    /// Lets so many simulators fail from now on and be replaced. The results are those of simulators that have not failed.
+    abstract AllowRestarts: times: int -> unit
+
+module Restarts =
+
+    /// Lets so many simulators of the environment fail from now on and be replaced by fresh ones, if it is made of simulators.
+    let allow times (environment: obj) =
+        match environment with
+        | :? RestartableEnvironment as restartable -> restartable.AllowRestarts times
+        | _ -> ()
+
 /// A state of an environment with a time limit: the inner state, and the number of steps since the reset.
 [<Struct>]
 type Timed<'State> =
@@ -72,13 +72,78 @@ type Timed<'State> =
     interface Releasable with
         member this.Release() = Releasable.release this.Inner
 
+/// An environment of which so many calls may be in flight.
+[<Sealed>]
+type private InFlightEnvironment<'State>(inner: Environment<'State>, inFlight) =
+    member _.Inner = inner
+
+    interface Environment<'State> with
+        member _.Id = inner.Id
+        member _.ObservationSpace = inner.ObservationSpace
+        member _.ActionSpace = inner.ActionSpace
+        member _.Reset key = inner.Reset key
+        member _.Step(key, action, state) = inner.Step(key, action, state)
+        member _.Observe(state, observation) = inner.Observe(state, observation)
+
+    interface WaitingEnvironment with
+        member _.InFlight = Some inFlight
+
+    interface BatchEnvironment<'State> with
+        member _.Batch = BatchSteps.ofEnvironment<'State> inner
+
+    interface RestartableEnvironment with
+        member _.AllowRestarts times = Restarts.allow times inner
+
+    interface CheckpointableEnvironment<'State> with
+        member _.StateCodec = StateCodec.ofEnvironment<'State> inner
+
+    interface PicturedEnvironment<'State> with
+        member _.Picture state = Picture.ofState inner state
+
 module Environment =
+
+    /// The same environment with calls that mostly wait: up to `count` of them are in flight at the same time, each on a thread of its own,
+    /// however few processors there are. None is for an environment that computes, of which as many states are stepped at the same time as
+    /// there are threads. Results do not depend on it. Throws an `ArgumentException` if the count is less than 1.
+    let inFlight count (environment: Environment<'State>) =
+        let inner =
+            match environment with
+            | :? InFlightEnvironment<'State> as earlier -> earlier.Inner
+            | _ -> environment
+
+        match count with
+        | None -> inner
+        | Some count when count < 1 ->
+            invalidArg (nameof count) $"at least 1 call of an environment is in flight, and the number is {count}"
+        | Some count -> InFlightEnvironment(inner, count)
 
     let private timedCodec inner =
         StateCodec.withNumber
             (fun timed -> struct (timed.Elapsed, timed.Inner))
             (fun elapsed inner -> { Inner = inner; Elapsed = elapsed })
             inner
+
+    /// The transition after so many steps, with the limit. The inner environment does not know that it ends its episode.
+    let inline private limited limit elapsed (next: Transition<'State>) =
+        let isOver = next.Terminated || next.Truncated
+        let isTruncated = elapsed >= limit
+
+        if isTruncated && not isOver then
+            Releasable.release next.State
+
+        { State = { Inner = next.State; Elapsed = elapsed }
+          Reward = next.Reward
+          Terminated = next.Terminated
+          Truncated = next.Truncated || isTruncated }
+
+    let private limitedBatch limit (inner: BatchSteps<'State>) =
+        { new BatchSteps<Timed<'State>> with
+            member _.Size = inner.Size
+            member _.Reset keys = inner.Reset keys |> Array.map (fun start -> { Inner = start; Elapsed = 0 })
+
+            member _.Step(keys, actions, states) =
+                let following = inner.Step(keys, actions, states |> Array.map _.Inner)
+                Array.map2 (fun (state: Timed<'State>) next -> limited limit (state.Elapsed + 1) next) states following }
 
     // Generic in the type of `inner`: if that is a struct, the runtime compiles code for its type and can inline its members, so the wrapper
     // costs no call.
@@ -95,22 +160,15 @@ module Environment =
 
             member _.Reset key = { Inner = inner.Reset key; Elapsed = 0 }
 
-            member _.Step(key, action, state) =
-                let next = inner.Step(key, action, state.Inner)
-                let elapsed = state.Elapsed + 1
-                let isOver = next.Terminated || next.Truncated
-                let isTruncated = elapsed >= limit
-
-                // The inner environment does not know that the limit ends its episode.
-                if isTruncated && not isOver then
-                    Releasable.release next.State
-
-                { State = { Inner = next.State; Elapsed = elapsed }
-                  Reward = next.Reward
-                  Terminated = next.Terminated
-                  Truncated = next.Truncated || isTruncated }
+            member _.Step(key, action, state) = limited limit (state.Elapsed + 1) (inner.Step(key, action, state.Inner))
 
             member _.Observe(state, observation) = inner.Observe(state.Inner, observation)
+          interface WaitingEnvironment with
+              member _.InFlight = InFlight.ofEnvironment inner
+          interface RestartableEnvironment with
+              member _.AllowRestarts times = Restarts.allow times inner
+          interface BatchEnvironment<Timed<'State>> with
+              member _.Batch = BatchSteps.ofEnvironment<'State> inner |> Option.map (limitedBatch limit)
           interface CheckpointableEnvironment<Timed<'State>> with
               member _.StateCodec = StateCodec.ofEnvironment<'State> inner |> Result.map timedCodec
           interface PicturedEnvironment<Timed<'State>> with

@@ -30,86 +30,32 @@ module Evaluation =
           Returns = ImmutableArray.CreateRange returns
           Lengths = ImmutableArray.CreateRange(episodes |> Array.map _.Length) }
 
-    /// An episode of this many steps counts as endless.
-    let private maxSteps = 1_000_000L
+    /// The calls of an environment for one episode at a time.
+    let private oneByOne (environment: Environment<'State>) =
+        { new BatchSteps<'State> with
+            member _.Size = 1
+            member _.Reset keys = keys |> Array.map environment.Reset
 
-    /// The result of a call to the environment, or a fault with the exception that it throws. A requested cancellation is not a fault, and
-    /// its exception passes through.
-    let private attemptIn (cancellation: CancellationToken) (environment: Environment<'State>) instance steps call =
-        try
-            Ok(call ())
-        with
-        | :? OperationCanceledException when cancellation.IsCancellationRequested -> reraise ()
-        | error -> Error(FailedEnvironment(error, environment.Id, instance, steps))
+            member _.Step(keys, actions, states) =
+                let width = actions.Length / states.Length
 
-    /// Plays one episode. `choose` returns an action of the action space for each observation (raw, of the instance and at the step), or a
-    /// fault. If the episode is abandoned before its end, its last state is released.
-    let private episode
-        (cancellation: CancellationToken)
-        (environment: Environment<'State>)
-        (choose: Vector -> int -> int64 -> Result<Vector, Fault>)
-        instance
-        key
-        =
-        let stepKey = Key.named "environment" key
-
-        let attempt steps call = attemptIn cancellation environment instance steps call
-
-        /// The transition after the chosen action.
-        let step state steps =
-            result {
-                if steps >= maxSteps then
-                    return! Error(EndlessEpisode(environment.Id, steps))
-
-                let! observation = attempt steps (fun () -> Environment.observation environment state)
-
-                if not (Space.isValidObservation environment.ObservationSpace observation.Span) then
-                    return! Error(Environment.observationFault environment instance steps)
-
-                let! action = choose observation instance steps
-                let key = Key.at steps stepKey
-                return! attempt (steps + 1L) (fun () -> environment.Step(key, action.Span, state))
-            }
-
-        let play start =
-            let mutable state = start
-            let mutable isOver = false
-            let mutable fault = None
-            let mutable steps = 0L
-            let mutable total = 0.0
-
-            try
-                while not isOver && fault.IsNone do
-                    cancellation.ThrowIfCancellationRequested()
-
-                    match step state steps with
-                    | Error why -> fault <- Some why
-                    | Ok next ->
-                        state <- next.State
-                        isOver <- next.Terminated || next.Truncated
-                        steps <- steps + 1L
-                        total <- total + next.Reward
-
-                        if not (Environment.isValidReward next.Reward) then
-                            fault <- Some(Environment.rewardFault environment instance steps next.Reward)
-            finally
-                if not isOver then
-                    Releasable.release state
-
-            match fault with
-            | Some why -> Error why
-            | None -> Ok { Return = total; Length = int steps }
-
-        attempt 0L (fun () -> environment.Reset(Key.named "reset" key)) |> Result.bind play
+                Array.init states.Length (fun i ->
+                    environment.Step(keys[i], ReadOnlySpan(actions, i * width, width), states[i])) }
 
     let private playWith cancellation threads (environment: Environment<'State>) choose count (key: Key) =
         if count < 1 then
             invalidArg "count" $"{count} episodes have no scores: it must be at least 1"
 
-        Parallel.map threads count (fun i -> episode cancellation environment choose i (Key.at (int64 i) key))
+        let batch =
+            BatchSteps.ofEnvironment<'State> environment |> Option.defaultWith (fun () -> oneByOne environment)
+
+        InFlight.map environment threads (Parallel.blockCount batch.Size count) (fun group ->
+            let first = group * batch.Size
+            let keys = Array.init (min batch.Size (count - first)) (fun i -> Key.at (int64 (first + i)) key)
+            EvaluationWorker(cancellation, environment, batch, choose, first, keys).Play())
         |> List.ofArray
         |> Result.all
-        |> Result.map (Array.ofList >> scores)
+        |> Result.map (Array.concat >> scores)
 
     /// The action of a rule, clipped to the action space, or a `Mismatch` if it is none: a row of another width, an index that does not
     /// exist, or a number that is not finite.

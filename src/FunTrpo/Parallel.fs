@@ -144,7 +144,8 @@ module Parallel =
         if Volatile.Read &threadCount < wanted then
             lock workQueue (fun () ->
                 while threadCount < wanted do
-                    Thread(runWorker, IsBackground = true, Name = "FunTrpo").Start()
+                    // The thread outlives this call, and must not keep the caller's context.
+                    Thread(runWorker, IsBackground = true, Name = "FunTrpo").UnsafeStart()
                     threadCount <- threadCount + 1)
 
     /// Puts the job into a free slot of the queue. Returns the slot, or −1 if the queue is full.
@@ -207,7 +208,33 @@ module Parallel =
         iter threads count (fun i -> results[i] <- f i)
         results
 
-    let private blockCount size total = (total + size - 1) / size
+    /// Does the same as `iter` for pieces that mostly wait, such as calls to a simulator in another process. They run on the calling thread
+    /// and on threads of their own, of which there may be more than processors. These sleep while they wait, and end with the call.
+    let private iterWaiting threads count (f: int -> unit) =
+        let job = Job(Job.Current, threads, count, f)
+
+        let helpers =
+            Array.init (max 1 (min threads count) - 1) (fun _ ->
+                Thread((fun () -> job.Work()), IsBackground = true, Name = "FunTrpo, waiting"))
+
+        for helper in helpers do
+            helper.Start()
+
+        job.Work()
+
+        for helper in helpers do
+            helper.Join()
+
+        job.ThrowFailure()
+
+    /// Does the same as `map` for pieces that mostly wait: at most `threads` at a time, even if there are fewer processors. The caller's
+    /// execution context flows to all of them.
+    let mapWaiting threads count (f: int -> 'T) =
+        let results = Array.zeroCreate<'T> count
+        iterWaiting threads count (fun i -> results[i] <- f i)
+        results
+
+    let internal blockCount size total = (total + size - 1) / size
 
     /// Splits `total` items into blocks of `size` consecutive items, of which the last may be shorter. Calls f first count for each block,
     /// which has `count` items from item `first` on. Throws as `iter` does.

@@ -130,6 +130,12 @@ and [<Sealed; AllowNullLiteral>] internal SimulatorInstance
 
     member _.Simulator = simulator
 
+    /// Whether the simulator may be used: that of a batch may not after a failure of another one.
+    member _.IsUsable =
+        match simulator with
+        | :? BatchSlot as slot -> not slot.Batch.IsRetired
+        | _ -> true
+
     /// Makes the instance available for another episode.
     member this.MakeIdle() = idle.Add this
 

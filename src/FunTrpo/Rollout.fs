@@ -8,24 +8,28 @@ module Rollout =
     /// Whether a row with this end is the last row of its episode.
     let endsEpisode ending = ending = End.Terminated || ending = End.Truncated
 
+    /// The start states of `count` episodes. Throws a `BatchException` for the first one whose reset throws.
+    let private startStates (environment: Environment<'State>) count key =
+        let keyOf (i: int) = Key.at (int64 i) key
+
+        match BatchSteps.ofEnvironment<'State> environment with
+        | Some batch -> BatchSteps.forSome (Array.init count id) (fun () -> batch.Reset(Array.init count keyOf))
+        | None ->
+            InFlight.map environment 1 count (fun i ->
+                try
+                    environment.Reset(keyOf i)
+                with error ->
+                    raise (BatchException(i, error)))
+
     /// `count` instances, each at the start of an episode. Returns a `FailedEnvironment` for the first instance whose reset throws.
     let start (environment: Environment<'State>) count key =
-        let instances = Array.zeroCreate<Instance<'State>> count
-        let mutable i = 0
-        let mutable failure = None
-
-        while failure.IsNone && i < count do
-            try
-                instances[i] <-
-                    { State = environment.Reset(Key.at (int64 i) key); Return = 0.0; Length = 0; Steps = 0L }
-            with error ->
-                failure <- Some(FailedEnvironment(error, environment.Id, i, 0L))
-
-            i <- i + 1
-
-        match failure with
-        | Some fault -> Error fault
-        | None -> Ok(ImmutableCollectionsMarshal.AsImmutableArray instances)
+        try
+            startStates environment count key
+            |> Array.map (fun start -> { State = start; Return = 0.0; Length = 0; Steps = 0L })
+            |> ImmutableCollectionsMarshal.AsImmutableArray
+            |> Ok
+        with :? BatchException as failed ->
+            Error(FailedEnvironment(failed.InnerException, environment.Id, failed.Position, 0L))
 
     /// The episode that ends with the given row. Its first rows may lie in earlier batches.
     let private episodeTo row horizon (instances: ImmutableArray<Instance<'State>>) (rows: BatchRows) =
@@ -86,11 +90,12 @@ module Rollout =
               Rewards = Array.zeroCreate total
               Ends = Array.zeroCreate total }
 
-        let workerCount = min (max 1 threads) count
+        let workerCount = min (InFlight.workers environment threads) count
         use network = Network.at actor.Policy.Network actor.Parameters
 
         let task: RolloutTask<'State> =
             { Environment = environment
+              Batch = BatchSteps.ofEnvironment<'State> environment
               Actor = actor
               Network = network
               Horizon = horizon
@@ -99,7 +104,7 @@ module Rollout =
               Rows = rows }
 
         let workers =
-            Parallel.map threads workerCount (fun s ->
+            InFlight.map environment threads workerCount (fun s ->
                 let worker = RolloutWorker(task, s * count / workerCount, (s + 1) * count / workerCount)
                 worker.Run()
                 worker)

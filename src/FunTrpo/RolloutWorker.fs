@@ -3,6 +3,7 @@ namespace FunTrpo
 open System
 open System.Collections.Generic
 open System.Collections.Immutable
+open System.Runtime.ExceptionServices
 open FunTrpo.Kernels
 
 /// The rows of a batch while they are written.
@@ -14,6 +15,8 @@ type internal BatchRows = { Observations: float32[]; Actions: float32[]; Rewards
 type internal RolloutTask<'State> =
     {
         Environment: Environment<'State>
+        /// The calls of the environment for several instances, if it has them.
+        Batch: BatchSteps<'State> option
         Actor: Actor
         /// The network of the actor's policy at its parameters.
         Network: NetworkAt
@@ -133,8 +136,8 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
         elif t = horizon - 1 then End.Interrupted
         else End.Continues
 
-    /// Records the transition of instance i in step t, and moves the instance to the next state or to a new episode.
-    let record t i (next: Transition<'State>) =
+    /// Writes the row of the transition of instance i in step t.
+    let writeRow t i (next: Transition<'State>) =
         let row = rowOf i t
         let steps = current[i].Steps + 1L
         rows.Rewards[row] <- next.Reward
@@ -152,17 +155,68 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
             bootstrapRows.Add row
             bootstrapObservations.AddRange following
 
+    /// Moves instance i to the start of a new episode.
+    let beginEpisode i start = current[i] <- { State = start; Return = 0.0; Length = 0; Steps = current[i].Steps + 1L }
+
+    /// Moves instance i to the next state of its episode.
+    let continueEpisode i (next: Transition<'State>) =
         current[i] <-
-            if next.Terminated || next.Truncated then
-                { State = environment.Reset(Key.at (int64 t) resetKeys[i])
-                  Return = 0.0
-                  Length = 0
-                  Steps = steps }
-            else
-                { State = next.State
-                  Return = current[i].Return + next.Reward
-                  Length = current[i].Length + 1
-                  Steps = steps }
+            { State = next.State
+              Return = current[i].Return + next.Reward
+              Length = current[i].Length + 1
+              Steps = current[i].Steps + 1L }
+
+    let isOver (next: Transition<'State>) = next.Terminated || next.Truncated
+
+    /// Records the transition of instance i in step t, and moves the instance to the next state or to a new episode.
+    let record t i (next: Transition<'State>) =
+        writeRow t i next
+
+        if isOver next then
+            beginEpisode i (environment.Reset(Key.at (int64 t) resetKeys[i]))
+        else
+            continueEpisode i next
+
+    /// The result of a call for these instances. An exception is attributed to the instance at which the call failed.
+    let callFor (instances: int[]) (call: unit -> 'Result) =
+        try
+            call ()
+        with error ->
+            let struct (position, cause) = BatchSteps.failureOf instances.Length error
+            called <- instances[position]
+            ExceptionDispatchInfo.Throw cause
+            Unchecked.defaultof<'Result>
+
+    /// Steps all instances in one call, with the same results as one after another, and then resets in one call those whose episodes ended.
+    let stepTogether t (batch: BatchSteps<'State>) =
+        phase <- RolloutPhase.Step
+        let all = Array.init width id
+        let actions = Array.zeroCreate<float32>(width * actionWidth)
+
+        for i in all do
+            Policy.toAction
+                actor.Policy
+                (Span.op_Implicit (actionOf i t))
+                (actions.AsSpan(i * actionWidth, actionWidth))
+
+        let keysOf (keys: Key[]) = Array.map (fun i -> Key.at (int64 t) keys[i])
+        let states = current |> Array.map _.State
+        let following = callFor all (fun () -> batch.Step(keysOf stepKeys all, actions, states))
+
+        for i in all do
+            called <- i
+            writeRow t i following[i]
+
+        let ended = all |> Array.filter (fun i -> isOver following[i])
+
+        let starts =
+            if ended.Length = 0 then [||] else callFor ended (fun () -> batch.Reset(keysOf resetKeys ended))
+
+        for i in all do
+            if not (isOver following[i]) then
+                continueEpisode i following[i]
+
+        Array.iter2 beginEpisode ended starts
 
     /// The instances after the last step taken.
     member _.Current = current
@@ -188,8 +242,11 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
             draw t
 
         if faults.Count = 0 then
-            for i in 0 .. width - 1 do
-                record t i (act t i)
+            match task.Batch with
+            | Some batch -> stepTogether t batch
+            | None ->
+                for i in 0 .. width - 1 do
+                    record t i (act t i)
 
     /// Takes all steps of the horizon, or stops after the step with the first fault.
     member this.Run() =

@@ -153,6 +153,10 @@ module Setup =
             |> Result.map ignore
         | None -> Ok()
 
+    /// The setup with so many calls of the environment in flight at the same time (`Environment.inFlight`).
+    let inFlight count (setup: Setup<'State>) =
+        { setup with Environment = Environment.inFlight count setup.Environment }
+
     /// The setup with another number of threads and another configuration, with which training can continue from the states of this setup.
     /// Returns an `InvalidSetting` for a field that is out of its range, or that determines what a state consists of and has changed.
     let change threads configuration (setup: Setup<'State>) =

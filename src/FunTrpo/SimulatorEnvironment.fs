@@ -1,10 +1,6 @@
 namespace FunTrpo
 
 open System
-open System.Collections.Concurrent
-open System.Collections.Generic
-open System.Runtime.CompilerServices
-open System.Runtime.ExceptionServices
 
 /// An environment made of mutable simulators: functions over immutable `ReplayPoint` values. `Simulator.environment` makes one.
 ///
@@ -14,98 +10,53 @@ open System.Runtime.ExceptionServices
 [<Sealed>]
 type SimulatorEnvironment internal (factory: Func<Simulator>, maxActionNumbers: int) =
 
-    /// The lock that is held while the factory runs, because the factory may use shared state.
-    let factoryLock = obj ()
-
-    /// Instances whose episodes are over.
-    let idle = ConcurrentBag<SimulatorInstance>()
-
-    /// The instances that are disposable and have not been disposed of. Also the lock for this set.
-    let disposable = HashSet<SimulatorInstance>()
-
-    /// All simulators that were made and are still alive, to detect a factory that returns the same one twice.
-    let knownSimulators = ConditionalWeakTable<Simulator, SimulatorInstance>()
-
-    let addInstance (simulator: Simulator) =
-        if isNull (box simulator) then
-            invalidOp "the factory gave null"
-
-        let instance = SimulatorInstance(simulator, idle)
-
-        if not (knownSimulators.TryAdd(simulator, instance)) then
-            invalidOp "the factory gave the same instance a second time; it must make a new one each time"
-
-        if simulator :? IDisposable then
-            lock disposable (fun () -> disposable.Add instance |> ignore)
-
-        instance
-
-    /// Calls the factory, one thread at a time.
-    let createInstance () = lock factoryLock (fun () -> addInstance (factory.Invoke()))
-
-    /// Disposes of an instance that is not used again, if it is disposable and has not been disposed of before.
-    let discard (instance: SimulatorInstance) =
-        if lock disposable (fun () -> disposable.Remove instance) then
-            try
-                (instance.Simulator :?> IDisposable).Dispose()
-            with _ ->
-                () // The caller throws the earlier exception, because of which the instance is discarded.
-
-    let first = createInstance ()
-
-    let id, observationSpace, actionSpace =
-        try
-            first.Simulator.Id, first.Simulator.ObservationSpace, first.Simulator.ActionSpace
-        with _ ->
-            discard first
-            reraise ()
-
-    let observationWidth = Space.width observationSpace
-    let actionWidth = Space.width actionSpace
-    do idle.Add first
-
-    /// Creates an instance whose spaces are those of the first one.
-    let createChecked () =
-        let another = createInstance ()
-
-        try
-            let simulator = another.Simulator
-
-            if simulator.ObservationSpace <> observationSpace || simulator.ActionSpace <> actionSpace then
-                invalidOp "the spaces of this instance are not those of the first one"
-
-            another
-        with _ ->
-            discard another
-            reraise ()
+    let pool = new SimulatorPool(factory)
+    let observationWidth = Space.width pool.ObservationSpace
+    let actionWidth = Space.width pool.ActionSpace
 
     /// Begins an episode with an idle instance or a new one, and writes the observation.
-    let beginEpisode seed (observation: float32[]) =
-        let instance =
-            match idle.TryTake() with
-            | true, waiting -> waiting
-            | _ -> createChecked ()
+    let rec beginEpisode seed (observation: float32[]) =
+        let instance = pool.Take()
 
         try
             instance.Simulator.Reset(seed, observation.AsSpan())
             instance
-        with _ ->
-            discard instance
-            reraise ()
+        with error ->
+            pool.Discard instance
+
+            if pool.MayRestart error then
+                Array.Clear observation
+                beginEpisode seed observation
+            else
+                reraise ()
 
     /// Takes a step and writes the observation. If the step fails, the instance is discarded, because its state is unknown.
     let stepOrDiscard (instance: SimulatorInstance) (action: ReadOnlySpan<float32>) (observation: float32[]) =
         try
             instance.Simulator.Step(action, observation.AsSpan())
         with _ ->
-            discard instance
+            pool.Discard instance
             reraise ()
 
     /// Throws the exception of a state that cannot be continued a second time, and why.
     let refuseReplay why = invalidOp $"it cannot be continued from this state a second time: {why}"
 
+    /// Takes the actions of a point with an instance at the start of its episode, and writes the observation.
+    let repeatActions (point: ReplayPoint) instance (observation: float32[]) =
+        for i in 0 .. point.Steps - 1 do
+            Array.Clear observation
+            stepOrDiscard instance (point.Actions.Slice(i * actionWidth, actionWidth)) observation |> ignore
+
+    /// Refuses an instance that shows something else than the point. It is at no replay point, but another episode can begin with it.
+    let requireSame (point: ReplayPoint) (instance: SimulatorInstance) observation =
+        if not (point.Shows observation) then
+            instance.MakeIdle()
+
+            refuseReplay
+                $"reset with the same seed ({point.Seed}) and given the same {point.Steps} actions, it showed something else. All its randomness must come from the seed of Reset."
+
     /// Returns an instance at the given point, by playing its episode again with the same seed and actions.
-    let replay (point: ReplayPoint) =
+    let rec replay (point: ReplayPoint) =
         if point.IsForgotten then
             refuseReplay
                 $"its episode has had {point.Steps} steps, and at most {maxActionNumbers} numbers of actions are kept. Give it a time limit."
@@ -113,20 +64,154 @@ type SimulatorEnvironment internal (factory: Func<Simulator>, maxActionNumbers: 
         let observation = Array.zeroCreate observationWidth
         let instance = beginEpisode point.Seed observation
 
-        for i in 0 .. point.Steps - 1 do
+        let isThere =
+            try
+                repeatActions point instance observation
+                true
+            with error when pool.MayRestart error ->
+                false
+
+        if not isThere then
+            replay point
+        else
+            requireSame point instance observation
+            instance
+
+    /// Takes a step from a point with an instance that is there. If that fails, and a fresh simulator may take its place, plays the episode
+    /// again with it. Returns the instance that took the step.
+    let rec stepFrom (point: ReplayPoint) instance (action: ReadOnlySpan<float32>) (observation: float32[]) =
+        let mutable taken = ValueNone
+
+        try
+            taken <- ValueSome(stepOrDiscard instance action observation)
+        with error when pool.MayRestart error ->
             Array.Clear observation
-            stepOrDiscard instance (point.Actions.Slice(i * actionWidth, actionWidth)) observation |> ignore
 
-        if not (point.Shows observation) then
-            // It is at no replay point, but another episode can begin with it.
-            instance.MakeIdle()
+        match taken with
+        | ValueSome result -> struct (instance, result)
+        | ValueNone -> stepFrom point (replay point) action observation
 
-            refuseReplay
-                $"reset with the same seed ({point.Seed}) and given the same {point.Steps} actions, it showed something else. All its randomness must come from the seed of Reset."
+    /// The instance that is still at a point, if there is one.
+    let acquire (point: ReplayPoint) = point.TryAcquire() && point.Instance.IsUsable
 
-        instance
+    /// The transition to the point that a step has reached. The instance goes on from there, or is made idle at the end of the episode.
+    let reached (from: ReplayPoint) action isFirst (instance: SimulatorInstance) observation (result: SimulatorStep) =
+        let isOver = result.Terminated || result.Truncated
+        let following = if isOver then null else instance
+        let next = from.Next(action, isFirst, maxActionNumbers, observation, following)
 
-    let isPictured = first.Simulator :? PicturedSimulator
+        if isOver then instance.MakeIdle() else instance.MoveTo next
+
+        { State = next
+          Reward = result.Reward
+          Terminated = result.Terminated
+          Truncated = result.Truncated }
+
+    let seedOf key =
+        let struct (bits, _) = Key.bits 0UL key
+        int (bits >>> 33)
+
+    let startAt seed observation instance =
+        let start = ReplayPoint.Start(seed, observation, instance)
+        instance.MoveTo start
+        start
+
+    let slotOf (instance: SimulatorInstance) = instance.Simulator :?> BatchSlot
+
+    /// Calls each batch that has some of the instances once: with the indices of its simulators, and with the positions of their instances.
+    let forEachBatch (instances: SimulatorInstance[]) (call: SharedBatch -> int[] -> int[] -> unit) =
+        for batch, positions in Array.groupBy (fun i -> (slotOf instances[i]).Batch) [| 0 .. instances.Length - 1 |] do
+            let indices = positions |> Array.map (fun i -> (slotOf instances[i]).Index)
+            BatchSteps.forSome positions (fun () -> call batch indices positions)
+
+    /// Copies the rows of a block to the observations at these positions.
+    let scatter (block: float32[]) (positions: int[]) (observations: float32[][]) =
+        for row in 0 .. positions.Length - 1 do
+            let observation = observations[positions[row]]
+            Array.Copy(block, row * observationWidth, observation, 0, observationWidth)
+
+    /// Makes a call for several instances of batches. After a failure they are released, and the call is made anew by `again` if fresh
+    /// simulators may take their place.
+    let attempt (instances: SimulatorInstance[]) (call: unit -> 'Result) (again: unit -> 'Result) =
+        let mutable result = ValueNone
+
+        try
+            result <- ValueSome(call ())
+        with error ->
+            pool.Release instances
+            let struct (_, cause) = BatchSteps.failureOf instances.Length error
+
+            if not (pool.MayRestart cause) then
+                reraise ()
+
+        match result with
+        | ValueSome result -> result
+        | ValueNone -> again ()
+
+    /// Begins an episode for each seed, in one call for each batch.
+    let rec resetTogether (seeds: int[]) =
+        let instances = seeds |> Array.map (fun _ -> pool.Take())
+        let observations = seeds |> Array.map (fun _ -> Array.zeroCreate observationWidth)
+
+        attempt
+            instances
+            (fun () ->
+                forEachBatch instances (fun batch indices positions ->
+                    let block = Array.zeroCreate (positions.Length * observationWidth)
+                    batch.Reset(indices, positions |> Array.map (Array.get seeds), block.AsSpan())
+                    scatter block positions observations)
+
+                Array.map3 startAt seeds observations instances)
+            (fun () -> resetTogether seeds)
+
+    /// The results of steps of instances, in one call for each batch. Writes the observations.
+    let stepBatches (instances: SimulatorInstance[]) (actions: float32[]) observations =
+        let results = Array.zeroCreate<SimulatorStep> instances.Length
+
+        forEachBatch instances (fun batch indices positions ->
+            let count = positions.Length
+            let block = Array.zeroCreate (count * observationWidth)
+            let rows = Array.zeroCreate<float32>(count * actionWidth)
+
+            for row in 0 .. count - 1 do
+                Array.Copy(actions, positions[row] * actionWidth, rows, row * actionWidth, actionWidth)
+
+            let batchResults = Array.zeroCreate<SimulatorStep> count
+            batch.Step(indices, ReadOnlySpan rows, block.AsSpan(), batchResults)
+            scatter block positions observations
+            Array.iteri (fun row result -> results[positions[row]] <- result) batchResults)
+
+        results
+
+    /// Brings an instance to each point that has none that is usable. A failure of one retires the others of its batch.
+    let rec bringBack (points: ReplayPoint[]) (instances: SimulatorInstance[]) =
+        let isThere (instance: SimulatorInstance) = not (isNull instance) && instance.IsUsable
+
+        for i in 0 .. points.Length - 1 do
+            if not (isThere instances[i]) then
+                instances[i] <- BatchSteps.forSome [| i |] (fun () -> replay points[i])
+
+        if not (Array.forall isThere instances) then
+            bringBack points instances
+
+    /// Takes a step from each point with its row of the actions, in one call for each batch.
+    let rec stepTogether (points: ReplayPoint[]) (actions: float32[]) =
+        let isFirst = points |> Array.map acquire
+        let instances = points |> Array.mapi (fun i point -> if isFirst[i] then point.Instance else null)
+        let observations = points |> Array.map (fun _ -> Array.zeroCreate observationWidth)
+
+        attempt
+            instances
+            (fun () ->
+                bringBack points instances
+
+                stepBatches instances actions observations
+                |> Array.mapi (fun i result ->
+                    let action = ReadOnlySpan(actions, i * actionWidth, actionWidth)
+                    reached points[i] action isFirst[i] instances[i] observations[i] result))
+            (fun () -> stepTogether points actions)
+
+    let isPictured = pool.First :? PicturedSimulator
 
     /// What the instance draws, if it does. If it throws, the instance is discarded.
     let pictureOf (instance: SimulatorInstance) =
@@ -135,44 +220,49 @@ type SimulatorEnvironment internal (factory: Func<Simulator>, maxActionNumbers: 
             try
                 pictured.Picture()
             with _ ->
-                discard instance
+                pool.Discard instance
                 reraise ()
         | _ -> None
 
     /// At most 2²⁰ numbers of actions (4 MB) are kept for an episode. If an episode has more, none are kept.
     new(factory) = new SimulatorEnvironment(factory, 1 <<< 20)
 
+    /// Lets so many simulators fail from now on: each is replaced by a fresh one, which plays the episode again up to the same point. The
+    /// results are those of simulators that have not failed. An `OperationCanceledException` is no failure.
+    member _.AllowRestarts times = pool.AllowRestarts times
+
+    interface RestartableEnvironment with
+        member this.AllowRestarts times = this.AllowRestarts times
+
     interface Environment<ReplayPoint> with
-        member _.Id = id
-        member _.ObservationSpace = observationSpace
-        member _.ActionSpace = actionSpace
+        member _.Id = pool.Id
+        member _.ObservationSpace = pool.ObservationSpace
+        member _.ActionSpace = pool.ActionSpace
 
         member _.Reset key =
-            let struct (bits, _) = Key.bits 0UL key
-            let seed = int (bits >>> 33)
+            let seed = seedOf key
             let observation = Array.zeroCreate observationWidth
-            let instance = beginEpisode seed observation
-            let start = ReplayPoint.Start(seed, observation, instance)
-            instance.MoveTo start
-            start
+            startAt seed observation (beginEpisode seed observation)
 
         member _.Step(_, action, state) =
-            let isFirst = state.TryAcquire()
+            let isFirst = acquire state
             let instance = if isFirst then state.Instance else replay state
             let observation = Array.zeroCreate observationWidth
-            let result = stepOrDiscard instance action observation
-            let isOver = result.Terminated || result.Truncated
-            let following = if isOver then null else instance
-            let next = state.Next(action, isFirst, maxActionNumbers, observation, following)
-
-            if isOver then instance.MakeIdle() else instance.MoveTo next
-
-            { State = next
-              Reward = result.Reward
-              Terminated = result.Terminated
-              Truncated = result.Truncated }
+            let struct (instance, result) = stepFrom state instance action observation
+            reached state action isFirst instance observation result
 
         member _.Observe(state, observation) = state.Observation.CopyTo observation
+
+    interface BatchEnvironment<ReplayPoint> with
+        member _.Batch =
+            match pool.First with
+            | :? BatchSlot as slot ->
+                Some
+                    { new BatchSteps<ReplayPoint> with
+                        member _.Size = slot.Batch.Count
+                        member _.Reset keys = resetTogether (Array.map seedOf keys)
+                        member _.Step(_, actions, states) = stepTogether states actions }
+            | _ -> None
 
     interface CheckpointableEnvironment<ReplayPoint> with
         /// The seed of the episode, the actions and the observation: training that goes on from it plays the episode again.
@@ -200,24 +290,7 @@ type SimulatorEnvironment internal (factory: Func<Simulator>, maxActionNumbers: 
                 picture
 
     interface IDisposable with
-        member _.Dispose() =
-            let errors = List<exn>()
-
-            lock disposable (fun () ->
-                idle.Clear()
-
-                for instance in disposable do
-                    instance.Withdraw()
-
-                    try
-                        (instance.Simulator :?> IDisposable).Dispose()
-                    with error ->
-                        errors.Add error
-
-                disposable.Clear())
-
-            if errors.Count > 0 then
-                ExceptionDispatchInfo.Throw errors[0]
+        member _.Dispose() = (pool :> IDisposable).Dispose()
 
 [<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Simulator =
@@ -229,3 +302,7 @@ module Simulator =
     /// costs as many steps as the episode has had. It throws an `InvalidOperationException` if the simulator then shows another
     /// observation, or if the episode is so long (more than 2²⁰ numbers of actions) that its actions are not kept.
     let environment (make: unit -> 'Simulator :> Simulator) = new SimulatorEnvironment(fun () -> make () :> Simulator)
+
+    /// An environment of the simulators of the batches that `make` returns, a new one at each call. `environment` says what holds of it.
+    let environmentOfBatches (make: unit -> 'Batch :> BatchSimulator) =
+        new SimulatorEnvironment(BatchSimulator.simulators (Func<_>(fun () -> make () :> BatchSimulator)))

@@ -54,6 +54,10 @@ module StickyActions =
                   Truncated = next.Truncated }
 
             member _.Observe(state, observation) = inner.Observe(state.Inner, observation)
+          interface RestartableEnvironment with
+              member _.AllowRestarts times = Restarts.allow times inner
+          interface WaitingEnvironment with
+              member _.InFlight = InFlight.ofEnvironment inner
           interface CheckpointableEnvironment<Sticky<'State>> with
               member _.StateCodec = StateCodec.ofEnvironment<'State> inner |> Result.map (codec width)
           interface PicturedEnvironment<Sticky<'State>> with

@@ -61,6 +61,44 @@ module Vine =
             member _.Step(_, _, state) = stay state
             member _.Observe(state, observation) = inner.Observe(state, observation) }
 
+    /// The state of an instance whose branch has ended.
+    let private ended () = { Inner = ValueNone; First = ReadOnlyMemory.Empty }
+
+    /// The action that is taken in a state when the policy chooses this one.
+    let private taken (state: BranchState<'State>) (chosen: ReadOnlySpan<float32>) =
+        if state.First.IsEmpty then chosen else state.First.Span
+
+    let private following (next: Transition<'State>) =
+        { State = { Inner = ValueSome next.State; First = ReadOnlyMemory.Empty }
+          Reward = next.Reward
+          Terminated = next.Terminated
+          Truncated = next.Truncated }
+
+    /// The calls for several states inside branches: those whose episodes have not ended are stepped.
+    let private branchBatch width (inner: BatchSteps<'State>) =
+        { new BatchSteps<BranchState<'State>> with
+            member _.Size = inner.Size
+            member _.Reset keys = keys |> Array.map (fun _ -> ended ())
+
+            member _.Step(keys, actions, states) =
+                let going = [| 0 .. states.Length - 1 |] |> Array.filter (fun i -> states[i].Inner.IsSome)
+                let transitions = states |> Array.map stay
+
+                if going.Length > 0 then
+                    let rows = Array.zeroCreate<float32>(going.Length * width)
+
+                    for row in 0 .. going.Length - 1 do
+                        let i = going[row]
+                        (taken states[i] (ReadOnlySpan(actions, i * width, width))).CopyTo(rows.AsSpan(row * width))
+
+                    let pick values = going |> Array.map (Array.get values)
+                    let inside = pick states |> Array.map _.Inner.Value
+
+                    BatchSteps.forSome going (fun () -> inner.Step(pick keys, rows, inside))
+                    |> Array.iteri (fun row next -> transitions[going[row]] <- following next)
+
+                transitions }
+
     /// The environment inside branches. The first action of a branch is its own; the policy chooses the later ones. After the
     /// end of the episode no new one begins: observations are 0, rewards are 0, and the inner environment is not called.
     let private inBranches (inner: Environment<'State>) =
@@ -68,24 +106,22 @@ module Vine =
             member _.Id = inner.Id
             member _.ObservationSpace = inner.ObservationSpace
             member _.ActionSpace = inner.ActionSpace
-            member _.Reset _ = { Inner = ValueNone; First = ReadOnlyMemory.Empty }
+            member _.Reset _ = ended ()
 
             member _.Step(key, action, state) =
                 match state.Inner with
                 | ValueNone -> stay state
-                | ValueSome before ->
-                    let taken = if state.First.IsEmpty then action else state.First.Span
-                    let next = inner.Step(key, taken, before)
-
-                    { State = { Inner = ValueSome next.State; First = ReadOnlyMemory.Empty }
-                      Reward = next.Reward
-                      Terminated = next.Terminated
-                      Truncated = next.Truncated }
+                | ValueSome before -> following (inner.Step(key, taken state action, before))
 
             member _.Observe(state, observation) =
                 match state.Inner with
                 | ValueNone -> observation.Clear()
-                | ValueSome inside -> inner.Observe(inside, observation) }
+                | ValueSome inside -> inner.Observe(inside, observation)
+          interface WaitingEnvironment with
+              member _.InFlight = InFlight.ofEnvironment inner
+          interface BatchEnvironment<BranchState<'State>> with
+              member _.Batch =
+                  BatchSteps.ofEnvironment<'State> inner |> Option.map (branchBatch (Space.width inner.ActionSpace)) }
 
     /// The number of actions of a discrete space, if it is at most `branches`.
     let private countWithin branches space =

@@ -1,4 +1,6 @@
 using System;
+using System.Threading;
+using System.Threading.Tasks;
 using FunTrpo.CSharp;
 
 namespace Callers;
@@ -41,6 +43,28 @@ public sealed class DrawnRail : Rail, IPicturedEnvironment
             Shape.Line(0.1, Colour.Muted, new(-10, 0), new(10, 0)),
             Shape.Circle(new(Position, 0), 0.5, Colour.Body)
         );
+}
+
+/// <summary>The same at a distance: its answers are awaited.</summary>
+public sealed class DistantRail : IAsyncEnvironment
+{
+    private readonly Rail rail = new();
+
+    public Space ObservationSpace => rail.ObservationSpace;
+
+    public Space ActionSpace => rail.ActionSpace;
+
+    public async ValueTask<float[]> ResetAsync(int seed, CancellationToken cancellation)
+    {
+        await Task.Yield();
+        return rail.Reset(seed);
+    }
+
+    public async ValueTask<StepResult> StepAsync(ReadOnlyMemory<float> action, CancellationToken cancellation)
+    {
+        await Task.Yield();
+        return rail.Step((int)action.Span[0]);
+    }
 }
 
 /// <summary>An environment whose constructor fails.</summary>

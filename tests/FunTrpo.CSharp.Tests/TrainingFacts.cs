@@ -265,6 +265,9 @@ public sealed class TrainingFacts
     {
         TrainingState one = Plans.ShortLine().With(o => o with { Threads = 1 }).Train().State;
         TrainingState three = Plans.ShortLine().With(o => o with { Threads = 3 }).Train().State;
+        TrainingState inFlight = Plans.ShortLine().With(o => o with { InFlight = 5 }).Train().State;
+        Assert.Equal(one, inFlight);
+        Assert.Throws<ArgumentOutOfRangeException>(() => Plans.ShortLine().With(o => o with { InFlight = 0 }).Train());
         Assert.Equal(one.Policy.ToJson(), three.Policy.ToJson());
     }
 

@@ -14,7 +14,8 @@ open FunTrpo.Tests.TestFiles
 
 type Ended = { Code: int; Output: string; Errors: string }
 
-let private host =
+/// The program that runs assemblies of .NET.
+let host =
     match Environment.GetEnvironmentVariable "DOTNET_HOST_PATH" with
     | null
     | "" -> "dotnet"

@@ -47,7 +47,7 @@ let private found =
               Expect.equal (idsIn ofFSharp) (library @ [ "TunedLine"; "Line"; "Counter"; "Chain-4" ]) "ids"
           }
           test "public classes with a constructor without parameters that implement IEnvironment, in C#" {
-              Expect.equal (idsIn ofCSharp) (library @ [ "Rail"; "DrawnRail"; "Unlicensed" ]) "ids"
+              Expect.equal (idsIn ofCSharp) (library @ [ "Rail"; "DrawnRail"; "DistantRail"; "Unlicensed" ]) "ids"
           }
           inNewFolder "and lists and checks them" (fun folder ->
               let listed = funtrpo folder [ "list"; "--env-from"; ofFSharp ] |> succeeded
@@ -74,7 +74,7 @@ let private differences (a: JsonObject) (b: JsonObject) =
 let private trains =
     testList
         "trains"
-        [ for file, id in [ ofFSharp, "TunedLine"; ofFSharp, "Counter"; ofCSharp, "Rail" ] do
+        [ for file, id in [ ofFSharp, "TunedLine"; ofFSharp, "Counter"; ofCSharp, "Rail"; ofCSharp, "DistantRail" ] do
               inNewFolder $"on {id}, repeats the run from its config.json, and evaluates the policy" (fun folder ->
                   let from = [ "--env-from"; file ]
 

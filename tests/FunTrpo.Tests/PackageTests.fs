@@ -157,6 +157,7 @@ let private libraries =
       typeof<FunTrpo.MuJoCo.PhysicsTask>
       typeof<FunTrpo.MuJoCo.Engine.Model>
       typeof<FunTrpo.MuJoCo.CSharp.MuJoCoEnvironment>
+      typeof<FunTrpo.Remote.RemoteServer>
       typeof<FunTrpo.Plots.ReportPage>
       typeof<FunTrpo.Plots.CSharp.ReportPage>
       typeof<FunTrpo.Inference.Policy> ]
@@ -188,6 +189,7 @@ let private expected =
       "FunTrpo.MuJoCo.CSharp",
       library "FunTrpo.MuJoCo.CSharp",
       [ "FunTrpo.CSharp", $"[{version}]"; "FunTrpo.MuJoCo", $"[{version}]" ]
+      "FunTrpo.Remote", library "FunTrpo.Remote", [ "FunTrpo.CSharp", $"[{version}]" ]
       "FunTrpo.TensorBoard",
       library "FunTrpo.TensorBoard",
       [ "FunTrpo.CSharp", $"[{version}]"; locked "Google.Protobuf" ]
@@ -213,6 +215,7 @@ let private expected =
             "FunTrpo.TensorBoard.dll"
             "FunTrpo.MuJoCo.dll"
             "FunTrpo.MuJoCo.Engine.dll"
+            "FunTrpo.Remote.dll"
             "Microsoft.Extensions.DependencyInjection.Abstractions.dll"
             "Microsoft.Extensions.Logging.Abstractions.dll"
             "Plotly.NET.dll"

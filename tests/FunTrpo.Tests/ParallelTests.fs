@@ -72,6 +72,32 @@ let private pieces =
               Expect.all atATime (fun started -> started <= Parallel.effective threads) "at a time"
               Expect.isLessThanOrEqual (Parallel.effective threads) (max 1 threads) "no more than were asked for"
               Expect.isLessThanOrEqual (Parallel.effective threads) Environment.ProcessorCount "than there are")
+          property
+              "pieces that wait are done once each, many more at a time than there are processors"
+              shape
+              (fun (_, count) ->
+                  use all = new Barrier(max 1 count)
+
+                  let results =
+                      Parallel.mapWaiting count count (fun i ->
+                          Expect.isTrue (all.SignalAndWait(TimeSpan.FromSeconds 60.0)) "all at once"
+                          i)
+
+                  Expect.equal results (Array.init count id) "results")
+          test "of pieces that wait and fail, the first one throws, and none that has not begun is begun" {
+              let begun = ref 0
+
+              Expect.throwsC
+                  (fun () ->
+                      Parallel.mapWaiting 3 100 (fun i ->
+                          Interlocked.Increment begun |> ignore
+                          Thread.Sleep 20
+                          raise (Failed i))
+                      |> ignore)
+                  (fun error -> Expect.equal error (Failed 0) "the first")
+
+              Expect.isLessThanOrEqual begun.Value 3 "begun"
+          }
           property "what they write is there afterwards, in its place" shape (fun (threads, count) ->
               let squares = Parallel.map threads count (fun i -> i * i)
               Expect.equal squares (Array.init count (fun i -> i * i)) "squares")

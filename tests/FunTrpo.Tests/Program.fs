@@ -101,6 +101,11 @@ let private others =
       StatisticsTests.tests
       LongRunTests.tests
       EvaluationTests.tests
+      InFlightTests.tests
+      AsyncSimulatorTests.tests
+      BatchSimulatorTests.tests
+      RemoteTests.tests
+      GymnasiumTests.tests
       PictureTests.tests
       EvaluationHistoryTests.tests
       CheckTests.tests
@@ -163,8 +168,8 @@ let private others =
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])
 
 /// Runs the tests. The last line counts them, for people and for programs; a run in which nothing ran is a failure.
-[<EntryPoint>]
-let main arguments =
+/// Runs the tests, and prints how many have passed.
+let private run arguments =
     let console = Console.Out // Expecto puts a writer of its own in its place, which pads lines.
     let summary: Impl.TestRunSummary option ref = ref None
 
@@ -187,3 +192,11 @@ let main arguments =
         // Expecto leaves a colour code behind, so start with a fresh line.
         fprintfn console "\n%d passed, %d failed%s" passed failed skipped
         if passed + failed = 0 then 1 else code
+
+[<EntryPoint>]
+let main arguments =
+    match arguments with
+    | [| "--serve-walks"; how |] ->
+        RemoteTests.serveWalks how
+        0
+    | _ -> run arguments

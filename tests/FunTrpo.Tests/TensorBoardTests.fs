@@ -150,8 +150,8 @@ let private reportsOf configuration environment count =
 
 let private iterationsOf =
     [ test "have a tag for each field of a report" {
-          // With a warning, no field is without a value.
-          let report = reportsOf small CartPole.environment 2 |> List.last
+          // With a share of the signal and a warning, no field is without a value.
+          let report = reportsOf { small with DeltaShrinkage = 2.0 } CartPole.environment 2 |> List.last
           let values = written [ { report with Warnings = [ LongEpisode("a", 0, 9); LongEpisode("b", 1, 9) ] } ]
 
           for field in Report.fields do

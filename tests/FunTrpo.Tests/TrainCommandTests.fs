@@ -15,8 +15,8 @@ let private training =
     [ inNewFolder
           "leaves progress, configuration, policy and summary, the same on 1 and 2 threads, and evaluates"
           (fun folder ->
-              let train threads =
-                  let out = Path.Combine(folder, $"threads-{threads}")
+              let train threads more =
+                  let out = Path.Combine(folder, $"threads-{threads}-{List.length more}")
 
                   let ended =
                       funtrpo
@@ -37,15 +37,17 @@ let private training =
                             "--set"
                             "hidden=8,4"
                             "--set"
-                            "gamma=0.98" ]
+                            "gamma=0.98"
+                            yield! more ]
 
                   // The steps ran out: that is no failure.
                   Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
                   Expect.stringContains ended.Output "not solved" "output"
                   out, expectConsistentFiles out
 
-              let out, summary = train 1
-              let _, again = train 2
+              let out, summary = train 1 []
+              let _, again = train 2 []
+              let _, inFlight = train 1 [ "--in-flight"; "5" ]
               Expect.equal (get<string> "environment" summary) "CartPole-v1" "environment"
               Expect.equal (get<int64> "seed" summary) -3L "seed"
               Expect.equal (get<int64> "steps" summary) 1000L "steps"
@@ -56,6 +58,7 @@ let private training =
 
               for field in summaryFields |> List.except [ "wallSeconds" ] do
                   Expect.isTrue (JsonNode.DeepEquals(summary[field], again[field])) $"{field} on 2 threads"
+                  Expect.isTrue (JsonNode.DeepEquals(summary[field], inFlight[field])) $"{field} with 5 in flight"
 
               let config = json (Path.Combine(out, "config.json"))
               Expect.equal (get<string> "environment" config) "CartPole-v1" "environment"

@@ -1,0 +1,74 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using FunTrpo.CSharp;
+using Core = FunTrpo;
+
+namespace FunTrpo.Remote;
+
+/// <summary>
+/// Environments in another process or on another machine, for C#: <c>Trpo.ForBatch(() => RemoteEnvironments.Start("plant", []))</c>. All that
+/// a thread steps side by side are stepped with one message. After a failure the connection has ended.
+/// </summary>
+public sealed class RemoteEnvironments : IBatchEnvironment, IDisposable
+{
+    private readonly RemoteSimulators simulators;
+
+    private RemoteEnvironments(RemoteSimulators simulators)
+    {
+        this.simulators = simulators;
+        ObservationSpace = new(simulators.ObservationSpace);
+        ActionSpace = new(simulators.ActionSpace);
+    }
+
+    /// <summary>The name of the environment on the other side.</summary>
+    public string Id => simulators.Id;
+
+    /// <inheritdoc/>
+    public FunTrpo.CSharp.Space ObservationSpace { get; }
+
+    /// <inheritdoc/>
+    public FunTrpo.CSharp.Space ActionSpace { get; }
+
+    /// <inheritdoc/>
+    public int Count => simulators.Count;
+
+    /// <inheritdoc cref="RemoteSimulators.Start"/>
+    public static RemoteEnvironments Start(string file, IEnumerable<string> arguments, RemoteOptions? options = null) =>
+        new(RemoteSimulators.Start(file, arguments, options));
+
+    /// <inheritdoc cref="RemoteSimulators.Connect"/>
+    public static RemoteEnvironments Connect(string host, int port, RemoteOptions? options = null) =>
+        new(RemoteSimulators.Connect(host, port, options));
+
+    /// <inheritdoc cref="RemoteSimulators.Over"/>
+    public static RemoteEnvironments Over(Stream input, Stream output, RemoteOptions? options = null) =>
+        new(RemoteSimulators.Over(input, output, options));
+
+    /// <inheritdoc cref="FunTrpo.Remote.Gymnasium.Start"/>
+    public static RemoteEnvironments Gymnasium(string id, RemoteOptions? options = null) =>
+        new(FunTrpo.Remote.Gymnasium.Start(id, options));
+
+    /// <inheritdoc/>
+    public void Reset(ReadOnlySpan<int> indices, ReadOnlySpan<int> seeds, Span<float> observations) =>
+        simulators.Reset(indices, seeds, observations);
+
+    /// <inheritdoc/>
+    public void Step(
+        ReadOnlySpan<int> indices,
+        ReadOnlySpan<float> actions,
+        Span<float> observations,
+        Span<BatchStepResult> results
+    )
+    {
+        Core.SimulatorStep[] steps = new Core.SimulatorStep[indices.Length];
+        simulators.Step(indices, actions, observations, steps);
+        for (int i = 0; i < steps.Length; i++)
+        {
+            results[i] = new(steps[i].Reward, steps[i].Terminated, steps[i].Truncated);
+        }
+    }
+
+    /// <summary>Ends the connection.</summary>
+    public void Dispose() => simulators.Dispose();
+}

@@ -1,0 +1,96 @@
+using System;
+using System.Linq;
+using Microsoft.FSharp.Collections;
+using Core = FunTrpo;
+
+namespace FunTrpo.Remote;
+
+/// <summary>Spaces in messages.</summary>
+internal static class SpaceMessage
+{
+    private const byte Discrete = 0;
+    private const byte Box = 1;
+    private const byte MultiDiscrete = 2;
+    private const byte MultiBinary = 3;
+
+    public static void Write(MessageWriter writer, Core.Space space)
+    {
+        switch (space)
+        {
+            case Core.Space.Discrete discrete:
+                writer.Byte(Discrete);
+                writer.Int32(discrete.count);
+                break;
+            case Core.Space.Box box:
+                WriteBox(writer, box);
+                break;
+            case Core.Space.MultiDiscrete choices:
+                writer.Byte(MultiDiscrete);
+                writer.Int32(choices.counts.Length);
+                foreach (int count in choices.counts)
+                {
+                    writer.Int32(count);
+                }
+
+                break;
+            case Core.Space.MultiBinary switches:
+                writer.Byte(MultiBinary);
+                writer.Int32(switches.count);
+                break;
+            default:
+                throw new InvalidOperationException($"the protocol has no message for {SpaceModule.describe(space)}");
+        }
+    }
+
+    /// <exception cref="RemoteException">The space is not valid.</exception>
+    public static Core.Space Read(MessageReader reader)
+    {
+        byte kind = reader.Byte();
+        Core.Space space = kind switch
+        {
+            Discrete => Core.Space.NewDiscrete(reader.Int32()),
+            Box => ReadBox(reader),
+            MultiDiscrete => Core.Space.NewMultiDiscrete(ListModule.OfArray(Integers(reader))),
+            MultiBinary => Core.Space.NewMultiBinary(reader.Int32()),
+            _ => throw new RemoteException($"there is no space of the kind {kind}"),
+        };
+        return SpaceModule.isValid(space) && SpaceModule.width(space) <= Protocol.MaxWidth
+            ? space
+            : throw new RemoteException("a space is not valid, or too large");
+    }
+
+    private static void WriteBox(MessageWriter writer, Core.Space.Box box)
+    {
+        writer.Byte(Box);
+        writer.Int32(box.shape.Length);
+        foreach (int size in box.shape)
+        {
+            writer.Int32(size);
+        }
+
+        writer.Float32s(box.low.Span);
+        writer.Float32s(box.high.Span);
+    }
+
+    private static Core.Space ReadBox(MessageReader reader)
+    {
+        int[] shape = Integers(reader);
+        long size = shape.Aggregate(1L, (product, axis) => Math.Min(product * Math.Max(axis, 0), int.MaxValue));
+        if (size is < 1 or > Protocol.MaxWidth)
+        {
+            throw new RemoteException($"a box of {size} values is not valid, or too large");
+        }
+
+        float[] low = new float[size];
+        float[] high = new float[size];
+        reader.Float32s(low);
+        reader.Float32s(high);
+        return Core.Space.NewBox(VectorModule.ofArray(low), VectorModule.ofArray(high), ListModule.OfArray(shape));
+    }
+
+    private static int[] Integers(MessageReader reader)
+    {
+        int count = reader.Int32In(1, 1 << 12, "the number of axes or choices of a space");
+        return [.. Enumerable.Range(0, count).Select(_ => reader.Int32())];
+    }
+}

@@ -1,0 +1,145 @@
+"""A stand-in for Gymnasium in the tests: its interface, and environments that are quick to check."""
+
+import os
+import time
+from types import SimpleNamespace
+
+import numpy as np
+
+
+class Space:
+    def __repr__(self):
+        return type(self).__name__
+
+
+class Discrete(Space):
+    def __init__(self, n, start=0):
+        self.n, self.start, self.shape, self.dtype = np.int64(n), np.int64(start), (), np.dtype(np.int64)
+
+
+class Box(Space):
+    def __init__(self, low, high, shape, dtype):
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        self.low = np.full(shape, low, dtype)
+        self.high = np.full(shape, high, dtype)
+
+
+class MultiDiscrete(Space):
+    def __init__(self, nvec):
+        self.nvec = np.array(nvec)
+        self.shape, self.dtype = self.nvec.shape, np.dtype(np.int64)
+        self.start = np.zeros_like(self.nvec)
+
+
+class MultiBinary(Space):
+    def __init__(self, shape):
+        self.n, self.shape, self.dtype = shape, shape, np.dtype(np.int8)
+
+
+class Dict(Space):
+    pass
+
+
+class Walk:
+    """Halves its position and adds the action, an index from 3 to 5. Ends below −3, or after 7 steps."""
+
+    observation_space = Box(-np.inf, np.inf, (2, 2), np.float64)
+    action_space = Discrete(3, start=3)
+
+    def reset(self, *, seed=None, options=None):
+        self.x, self.steps = (seed % 1000) / 1000, 0
+        return self.see(), {}
+
+    def step(self, action):
+        assert type(action) is int and 3 <= action < 6, action
+        print("this goes to the errors")
+        self.x = 0.5 * self.x + action - 4.5
+        self.steps += 1
+        return self.see(), self.x, self.x < -0.9, self.steps == 7, {}
+
+    def see(self):
+        return np.array([[self.x, self.steps], [1.0, -self.x]])
+
+
+class Choices:
+    """Shows its last action, and is worth its sum."""
+
+    observation_space = MultiDiscrete([2, 3, 5])
+    action_space = MultiDiscrete([2, 3, 5])
+
+    def reset(self, *, seed=None, options=None):
+        self.last, self.steps = np.array([seed % 2, seed % 3, seed % 5]), 0
+        return self.last, {}
+
+    def step(self, action):
+        assert action.dtype == np.int64 and action.shape == (3,), action
+        self.last, self.steps = action, self.steps + 1
+        return self.last, action.sum(), False, self.steps == 4, {}
+
+
+class Switches(Choices):
+    observation_space = MultiBinary((2, 2))
+    action_space = Box(-1, 1, (2, 2), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        self.last, self.steps = np.array([[seed % 2, 0], [1, 0]], np.int8), 0
+        return self.last, {}
+
+    def step(self, action):
+        assert action.dtype == np.float32 and action.shape == (2, 2), action
+        self.last, self.steps = (action > 0).astype(np.int8), self.steps + 1
+        return self.last, float(action[1, 0]), False, self.steps == 4, {}
+
+
+class Accident(Walk):
+    """Something happens in the fifth step of the life of each."""
+
+    def __init__(self, what):
+        self.what, self.life = what, 0
+
+    def step(self, action):
+        self.life += 1
+        if self.life == 5:
+            self.what()
+        return super().step(action)
+
+
+class Nested(Walk):
+    observation_space = Dict()
+
+
+def fail():
+    raise ValueError("out of fuel")
+
+
+def once(what):
+    """Does it only if the file that a variable names is not there, and makes the file."""
+
+    def guarded():
+        marker = os.environ["FUNTRPO_TESTS_MARKER"]
+        if not os.path.exists(marker):
+            open(marker, "w").close()
+            what()
+
+    return guarded
+
+
+environments = {
+    "Walk-v0": Walk,
+    "Choices-v0": Choices,
+    "Switches-v0": Switches,
+    "Nested-v0": Nested,
+    "Fails-v0": lambda: Accident(fail),
+    "Dies-v0": lambda: Accident(lambda: os._exit(7)),
+    "DiesOnce-v0": lambda: Accident(once(lambda: os._exit(7))),
+    "Hangs-v0": lambda: Accident(lambda: time.sleep(1000)),
+}
+
+
+def make(id, **kwargs):
+    if id not in environments:
+        raise LookupError(f"there is no {id}")
+    return environments[id]()
+
+
+spaces = SimpleNamespace(Discrete=Discrete, Box=Box, MultiDiscrete=MultiDiscrete, MultiBinary=MultiBinary)
