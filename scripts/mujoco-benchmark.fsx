@@ -157,7 +157,12 @@ let picture task others =
 
     let low, high = min 0.0 (List.min values), max 0.0 (List.max values)
     let steps = { Label = "environment steps"; Scale = Linear(0.0, curve.Points |> List.last |> fst) }
-    lines task steps { Label = "mean return of 10 episodes"; Scale = Linear(low, 1.05 * high) } drawn
+
+    lines
+        $"Returns of {task} while it is learned"
+        steps
+        { Label = "mean return of 10 episodes"; Scale = Linear(low, 1.05 * high) }
+        drawn
 
 let pictures =
     [ for task, others in tasks do

@@ -74,6 +74,7 @@ module Physics =
                 let bytes = codec.Encode step.State
                 MemoryMarshal.Cast<byte, float>(bytes.AsSpan(0, sizeof<float> * model.StateWidth)).ToArray())
 
+        // fsharplint:disable-next-line RedundantNewKeyword
         let simulations = Array.init threads (fun _ -> new Simulation(model))
 
         let loop (simulation: Simulation) first last =

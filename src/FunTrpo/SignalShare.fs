@@ -30,8 +30,9 @@ module SignalShare =
     /// direction of another gradient, or none if that fails. 1 for fewer than two rows, and where the gradient has no direction.
     let estimate (directionOf: Vector -> Vector option) (surrogate: Surrogate) gradient direction =
         let total = Vector.dot gradient direction
+        let canBeShared = surrogate.Advantages.Length > 1 && total > 0.0
 
-        if surrogate.Advantages.Length < 2 || not (total > 0.0) then
+        if not canBeShared then
             1.0
         else
             let second = halfGradient false surrogate

@@ -152,7 +152,7 @@ let private episodes =
 
                   (inChannel 0).Length = 1
                   && inChannel 1 = Array.append (inChannel 2) (inChannel 3)
-                  && (inChannel 2 = [||] || inChannel 3 = [||])) ]
+                  && (Array.isEmpty (inChannel 2) || Array.isEmpty (inChannel 3))) ]
 
 let private bricksReturn =
     test "Breakout's wall is built again, and the game goes on" {

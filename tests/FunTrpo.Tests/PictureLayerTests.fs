@@ -168,7 +168,7 @@ let private convolution =
               let convolution = layerOf case
               Expect.equal convolution.ParameterCount dense.ParameterCount "parameters"
               Expect.equal convolution.OutputShape [ 1; 1; case.Filters ] "shape"
-              let parameters = Vector.init dense.ParameterCount (fun i -> float32 (sin (float i)))
+              let parameters = Vector.init dense.ParameterCount (float >> sin >> float32)
               let input = case.At.Input
               let ofDense = Contract.forward dense parameters case.At.Rows input
               let found = Contract.forward convolution parameters case.At.Rows input

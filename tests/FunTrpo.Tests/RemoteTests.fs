@@ -318,7 +318,7 @@ let private restarted =
 
         let fail () =
             if Interlocked.Decrement failuresLeft >= 0 then
-                failwith "out of fuel"
+                raise (InvalidOperationException "out of fuel")
 
         use server = listen (ServeOptions()) (accident fail)
         use remote = environmentAt server
