@@ -54,13 +54,11 @@ let private filesOf folder : Files =
                   Path.GetFileName path, File.ReadAllText path ]
 
 let private small =
-    { Configuration.standard with
+    { Registry.all.Head.Preset with
         Environments = 2
         Horizon = 16
         Hidden = [ 64; 64 ]
-        CriticHidden = [ 4 ]
-        CriticSteps = 1
-        NormaliseObservations = false }
+        CriticHidden = [ 4 ] }
 
 let private setup = lazy (setupOf 1 small CartPole.environment)
 
