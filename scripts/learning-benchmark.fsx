@@ -1,7 +1,7 @@
 // Trains on every task of classic control with its preset, by `funtrpo sweep`, and writes the part of docs/results.md about them: ten seeds with
 // both ways to fit the critic, and fifty further seeds with the preset alone.
 //
-//     dotnet fsi scripts/learning-benchmark.fsx                            the seeds 0–9 and 1000–1049, some minutes
+//     dotnet fsi scripts/learning-benchmark.fsx                            the seeds 0–9 and 2000–2049, some minutes
 //     dotnet fsi scripts/learning-benchmark.fsx 20..22 30..39 out.md       other seeds, another file
 //     dotnet fsi scripts/learning-benchmark.fsx 0 1 out.md 2048            at most 2048 steps, to try the script
 #load "load.fsx"
@@ -25,7 +25,7 @@ let published =
           "Pendulum-v1", -175.0 ]
 
 let seeds = List.tryItem 0 arguments |> Option.defaultValue "0..9"
-let furtherSeeds = List.tryItem 1 arguments |> Option.defaultValue "1000..1049"
+let furtherSeeds = List.tryItem 1 arguments |> Option.defaultValue "2000..2049"
 
 let file = List.tryItem 2 arguments |> Option.defaultValue (Path.Combine(root, "docs", "results.md"))
 

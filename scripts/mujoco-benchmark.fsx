@@ -125,16 +125,17 @@ let summary =
 let curve task =
     let points = withTask task |> List.map snd
     let count = points |> List.map List.length |> List.min
-    let quantile share (sorted: float[]) = sorted[int (round (share * float (sorted.Length - 1)))]
 
     let at =
         [ for i in 0 .. count - 1 do
               let steps = points |> List.map (fun run -> fst run[i]) |> List.max
-              steps, points |> List.map (fun run -> snd run[i]) |> Array.ofList |> Array.sort ]
+              steps, points |> List.map (fun run -> snd run[i]) |> Array.ofList ]
 
     { Name = "FunTrpo, median and quartiles"
       Points = at |> List.map (fun (steps, returns) -> steps, median returns)
-      Band = at |> List.map (fun (steps, returns) -> steps, quantile 0.25 returns, quantile 0.75 returns) }
+      Band =
+        at
+        |> List.map (fun (steps, returns) -> steps, Statistics.quantile 0.25 returns, Statistics.quantile 0.75 returns) }
 
 /// A level line that ends where the curve ends.
 let level name value (curve: Line) =

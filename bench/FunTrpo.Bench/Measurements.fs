@@ -82,6 +82,15 @@ module Measurements =
         tidy ()
         shareOf plan threads (Shape.productFlops shape) (Subjects.ofShape threads shape)
 
+    /// The row of a network's products, given the share of the peak that they reach, their speed and their operations.
+    let private productRow name threads goal flops (share, gflops) =
+        Results.row
+            $"""Fisher-vector product {name}, {plural threads "thread"}"""
+            "% of FMA peak"
+            (AtLeast goal)
+            $"{number gflops} GFLOP/s, {milliseconds (flops / gflops / 1e9)}"
+            (Some(100.0 * share))
+
     /// Measures products of shapes A–E with one thread and with all. Returns rows, and speeds for the roofline picture.
     let products (plan: Plan) =
         let goals = [ Shape.a, 60.0; Shape.b, 60.0; Shape.c, 75.0; Shape.d, 75.0; Shape.e, 75.0 ]
@@ -89,14 +98,8 @@ module Measurements =
         [ for threads in List.distinct [ 1; plan.Threads ] do
               for shape, goal in goals do
                   let share, gflops = productShare plan threads shape
-                  let time = milliseconds (Shape.productFlops shape / gflops / 1e9)
 
-                  Results.row
-                      $"""Fisher-vector product {shape.Name}, {plural threads "thread"}"""
-                      "% of FMA peak"
-                      (AtLeast goal)
-                      $"{number gflops} GFLOP/s, {time}"
-                      (Some(100.0 * share)),
+                  productRow shape.Name threads goal (Shape.productFlops shape) (share, gflops),
                   { Shape = shape; Threads = threads; Gflops = gflops } ]
 
     /// Measures products of the networks for pictures.
@@ -105,14 +108,10 @@ module Measurements =
               for shape in PictureShape.all do
                   tidy ()
                   let flops = Subjects.productFlopsOfPictures shape
-                  let share, gflops = shareOf plan threads flops (Subjects.ofPictures threads shape)
 
-                  Results.row
-                      $"""Fisher-vector product {shape.Name}, {plural threads "thread"}"""
-                      "% of FMA peak"
-                      (AtLeast 60.0)
-                      $"{number gflops} GFLOP/s, {milliseconds (flops / gflops / 1e9)}"
-                      (Some(100.0 * share)) ]
+                  Subjects.ofPictures threads shape
+                  |> shareOf plan threads flops
+                  |> productRow shape.Name threads 60.0 flops ]
 
     // ---- Updates ----
 

@@ -26,8 +26,6 @@ type PhysicsSubject =
 /// The physics of MuJoCo's tasks through FunTrpo, and by the engine alone.
 module Physics =
 
-    let private orFail result = result |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
-
     [<NoComparison; NoEquality>]
     type private Step = { State: PhysicsState; Action: float32[] }
 
@@ -47,10 +45,10 @@ module Physics =
     /// Makes this number of iterations with the preset of a task.
     let private train threads iterations (registered: RegisteredTask) (environment: Environment<PhysicsState>) =
         let limited = Environment.withTimeLimit registered.Limit environment
-        let setup = Setup.create threads (registered :> Registered).Preset limited |> orFail
+        let setup = Setup.create threads (registered :> Registered).Preset limited |> Subjects.orFail
 
         (TrainingState.start setup 0L, seq { 1..iterations })
-        ||> Seq.fold (fun state _ -> Training.update setup state |> orFail |> fst)
+        ||> Seq.fold (fun state _ -> Training.update setup state |> Subjects.orFail |> fst)
         |> ignore
 
     /// Calls `work` on each of the threads: with its number, and the first index and the end of its share of `count`.

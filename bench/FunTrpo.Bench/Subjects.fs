@@ -42,14 +42,15 @@ type RolloutSubject =
         Bytes: float
     }
 
-/// The measured operations, as closures over the pipeline. No other module of the benchmark uses the pipeline's types.
+/// The measured operations, as closures over the pipeline.
 module Subjects =
 
     /// The numbers of conjugate-gradient iterations, of line-search evaluations, of epochs of Adam and of rows of a minibatch in an update.
     /// The peer uses the same. One further product computes the length of the step.
     let products, evaluations, epochs, minibatch = 10, 1, 10, 128
 
-    let private orFail result = result |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
+    /// The value of a result. A fault ends the benchmark with its message.
+    let orFail result = result |> Result.defaultWith (fun fault -> failwith (Fault.message fault))
 
     /// An environment that has only spaces, to create policies and critics for. It is never stepped.
     let private spaceOnly name observations actions =

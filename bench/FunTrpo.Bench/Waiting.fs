@@ -34,7 +34,7 @@ module Waiting =
             let! state, _ = TrainingState.start setup 0L |> Training.run setup |> Seq.item (iterations - 1)
             return Sha256.ofParameters state.PolicyParameters
         }
-        |> Result.defaultWith (Fault.message >> failwith)
+        |> Subjects.orFail
 
     /// The environment steps a second of training with so many environments, all of whose steps are waited for at the same time. Whole
     /// iterations are measured, with their updates. Fails if the policy is not that of training without waiting, bit for bit.

@@ -15,7 +15,7 @@ let private envFrom = envFromOption ()
 /// The settings of the run in a folder, if there is one.
 let private settingsOf path =
     if File.Exists(Path.Combine(path, RunFiles.summaryFile)) then
-        RunSettings.read (Path.Combine(path, RunFiles.configurationFile))
+        RunSettings.ofFolder path
     else
         Error(Mismatch $"there is no run in {path}: `funtrpo train --out {path}` would make one there")
 

@@ -22,7 +22,7 @@ let private path run name = Path.Combine(run.Options.Folder, name)
 
 /// Whether the folder has the run that is meant, and not another one.
 let private isThisRun run =
-    let recorded = RunSettings.read (path run RunFiles.configurationFile)
+    let recorded = RunSettings.ofFolder run.Options.Folder
     recorded = Ok(Run.settings run.Options run.Chosen.Registered.Id)
 
 /// The result of a run that has reached its end, from its folder.
@@ -31,7 +31,7 @@ let private tryFinished plan run =
 
     if File.Exists(Path.Combine(folder, RunFiles.scoreFile)) && isThisRun run then
         result {
-            let! summary = RunSummary.read (path run RunFiles.summaryFile)
+            let! summary = RunSummary.ofFolder folder
             let! score = RunScore.tryRead folder summary
             return score |> Option.map (fun score -> summary, score)
         }
@@ -74,7 +74,7 @@ let private complete interruption plan run (environment: Environment<'State>) =
     | 0 ->
         result {
             let! score = FinalScore.make run.Options.Folder environment plan.ScoreEpisodes run.Options.Seed
-            let! summary = RunSummary.read (path run RunFiles.summaryFile)
+            let! summary = RunSummary.ofFolder run.Options.Folder
             return Finished(summary, score)
         }
         |> Result.defaultWith (Fault.message >> Failed)

@@ -255,7 +255,7 @@ let run options from environment output errors =
 
 /// Whether the summary in a folder, and with it the policy, is that of a state.
 let private isSaved folder (state: TrainingState<'State>) =
-    match RunSummary.read (Path.Combine(folder, RunFiles.summaryFile)) with
+    match RunSummary.ofFolder folder with
     | Ok summary -> summary.Steps = state.Steps && summary.ParametersSha256 = Sha256.ofParameters state.PolicyParameters
     | Error _ -> false
 

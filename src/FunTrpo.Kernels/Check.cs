@@ -27,6 +27,15 @@ internal static class Check
     public static long Product(int rows, int columns) =>
         (rows | columns) >= 0 ? (long)rows * columns : throw Negative(rows, columns);
 
+    /// <summary>Throws unless so many numbers hold so many rows of <paramref name="columns"/> numbers that are a stride apart.</summary>
+    public static void Rows(int length, int rows, int columns, int stride)
+    {
+        if (stride < columns || length < Product(rows, stride))
+        {
+            throw new ArgumentException($"{length} numbers are not {rows} rows of {columns} that are {stride} apart.");
+        }
+    }
+
     private static ArgumentException Different(string name, int actual, long expected) =>
         new($"{name} is {actual}, but must be {expected}.");
 

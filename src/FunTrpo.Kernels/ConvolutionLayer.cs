@@ -124,7 +124,7 @@ public sealed unsafe class ConvolutionLayer : ILayerKernel
         Span<float> derivative
     )
     {
-        CheckInput(rows, x, xStride);
+        Check.Rows(x.Length, rows, Inputs, xStride);
         Check.SameLength(packed.Length, PackedCount);
         Check.SameLength(y.Length, Check.Product(rows, Stride));
         using PooledBuffer scratch = RentPadded();
@@ -149,14 +149,14 @@ public sealed unsafe class ConvolutionLayer : ILayerKernel
         Span<float> yTangent
     )
     {
-        CheckInput(rows, x, xStride);
+        Check.Rows(x.Length, rows, Inputs, xStride);
         Check.SameLength(derivative.Length, IsLinear ? 0 : Check.Product(rows, Stride));
         Check.SameLength(packed.Length, PackedCount);
         Check.SameLength(packedTangent.Length, PackedCount);
         Check.SameLength(yTangent.Length, Check.Product(rows, Stride));
         if (!xTangent.IsEmpty)
         {
-            CheckInput(rows, xTangent, xStride);
+            Check.Rows(xTangent.Length, rows, Inputs, xStride);
         }
 
         using PooledBuffer scratch = RentPadded();
@@ -187,7 +187,7 @@ public sealed unsafe class ConvolutionLayer : ILayerKernel
         Span<float> packedCotangent
     )
     {
-        CheckInput(rows, x, xStride);
+        Check.Rows(x.Length, rows, Inputs, xStride);
         Check.SameLength(delta.Length, Check.Product(rows, Stride));
         Check.SameLength(packedCotangent.Length, PackedCount);
         int inputStride = Lanes.Pad(Inputs);
@@ -337,16 +337,6 @@ public sealed unsafe class ConvolutionLayer : ILayerKernel
                     Transposed = pTransposed,
                     Picture = pPicture,
                 }
-            );
-        }
-    }
-
-    private void CheckInput(int rows, ReadOnlySpan<float> x, int xStride)
-    {
-        if (xStride < Inputs || x.Length < Check.Product(rows, xStride))
-        {
-            throw new ArgumentException(
-                $"{x.Length} numbers are not {rows} rows of {Inputs} that are {xStride} apart."
             );
         }
     }

@@ -176,7 +176,7 @@ public sealed unsafe record DenseLayer : ILayerKernel
         Span<float> derivative
     )
     {
-        CheckInput(rows, x, xStride);
+        Check.Rows(x.Length, rows, Inputs, xStride);
         Check.SameLength(packed.Length, PackedCount);
         Check.SameLength(y.Length, Check.Product(rows, Stride));
         Affine(rows, packed, x, xStride, default, default, packed[PackedWeights..], default, y);
@@ -199,14 +199,14 @@ public sealed unsafe record DenseLayer : ILayerKernel
         Span<float> yTangent
     )
     {
-        CheckInput(rows, x, xStride);
+        Check.Rows(x.Length, rows, Inputs, xStride);
         CheckDerivative(rows, derivative);
         Check.SameLength(packed.Length, PackedCount);
         Check.SameLength(packedTangent.Length, PackedCount);
         Check.SameLength(yTangent.Length, Check.Product(rows, Stride));
         if (!xTangent.IsEmpty)
         {
-            CheckInput(rows, xTangent, xStride);
+            Check.Rows(xTangent.Length, rows, Inputs, xStride);
         }
 
         ReadOnlySpan<float> biasTangent = packedTangent[PackedWeights..];
@@ -230,7 +230,7 @@ public sealed unsafe record DenseLayer : ILayerKernel
         Span<float> packedCotangent
     )
     {
-        CheckInput(rows, x, xStride);
+        Check.Rows(x.Length, rows, Inputs, xStride);
         Check.SameLength(delta.Length, Check.Product(rows, Stride));
         Check.SameLength(packedCotangent.Length, PackedCount);
         ColumnSums.Add(delta, packedCotangent[PackedWeights..]);
@@ -382,16 +382,6 @@ public sealed unsafe record DenseLayer : ILayerKernel
             StartRow = stride,
             C = c,
         }.Compute();
-
-    private void CheckInput(int rows, ReadOnlySpan<float> x, int xStride)
-    {
-        if (xStride < Inputs || x.Length < Check.Product(rows, xStride))
-        {
-            throw new ArgumentException(
-                $"{x.Length} numbers are not {rows} rows of {Inputs} that are {xStride} apart."
-            );
-        }
-    }
 
     private void CheckDerivative(int rows, ReadOnlySpan<float> derivative) =>
         Check.SameLength(derivative.Length, IsLinear ? 0 : Check.Product(rows, Stride));

@@ -48,42 +48,44 @@ module StateCodec =
         | :? CheckpointableEnvironment<'State> as own -> own.StateCodec
         | _ -> plain<'State>()
 
-    /// The codec of a pair of a number and a state with a codec of its own: the number in four bytes, and then the state.
-    let internal withNumber
-        (split: 'Outer -> struct (int * 'State))
-        (join: int -> 'State -> 'Outer)
+    /// The codec of a pair of a prefix, which takes so many bytes, and a state with a codec of its own: the prefix, and then the state.
+    let private withPrefix
+        width
+        (write: byte[] -> 'Prefix -> unit)
+        (read: ReadOnlyMemory<byte> -> 'Prefix)
+        (split: 'Outer -> struct ('Prefix * 'State))
+        (join: 'Prefix -> 'State -> 'Outer)
         (inner: StateCodec<'State>)
         =
         { new StateCodec<'Outer> with
             member _.Encode outer =
-                let struct (number, state) = split outer
-                let bytes = Array.zeroCreate<byte> 4
-                BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(), number)
+                let struct (prefix, state) = split outer
+                let bytes = Array.zeroCreate<byte> width
+                write bytes prefix
                 Array.append bytes (inner.Encode state)
 
             member _.Decode bytes =
                 let reader = ByteReader("state", bytes)
-                join (reader.Int32()) (inner.Decode(reader.Take reader.Remaining)) }
+                let prefix = reader.Take width
+                join (read prefix) (inner.Decode(reader.Take reader.Remaining)) }
+
+    /// The codec of a pair of a number and a state with a codec of its own: the number in four bytes, and then the state.
+    let internal withNumber split join inner =
+        withPrefix
+            sizeof<int>
+            (fun bytes number -> BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(), number))
+            (fun bytes -> BinaryPrimitives.ReadInt32LittleEndian bytes.Span)
+            split
+            join
+            inner
 
     /// The codec of a pair of a row of `width` numbers and a state with a codec of its own: the numbers in four bytes each, and then the state.
-    let internal withRow
-        width
-        (split: 'Outer -> struct (Vector * 'State))
-        (join: Vector -> 'State -> 'Outer)
-        (inner: StateCodec<'State>)
-        =
-        { new StateCodec<'Outer> with
-            member _.Encode outer =
-                let struct (row: Vector, state) = split outer
-                let bytes = Array.zeroCreate<byte>(sizeof<float32> * width)
+    let internal withRow width split join inner =
+        let write (bytes: byte[]) (row: Vector) =
+            for i in 0 .. width - 1 do
+                BinaryPrimitives.WriteSingleLittleEndian(bytes.AsSpan(sizeof<float32> * i), row[i])
 
-                for i in 0 .. width - 1 do
-                    BinaryPrimitives.WriteSingleLittleEndian(bytes.AsSpan(sizeof<float32> * i), row[i])
+        let read (bytes: ReadOnlyMemory<byte>) =
+            Vector.init width (fun i -> BinaryPrimitives.ReadSingleLittleEndian(bytes.Span.Slice(sizeof<float32> * i)))
 
-                Array.append bytes (inner.Encode state)
-
-            member _.Decode bytes =
-                let reader = ByteReader("state", bytes)
-                let row = reader.Take(sizeof<float32> * width)
-                let number i = BinaryPrimitives.ReadSingleLittleEndian(row.Span.Slice(sizeof<float32> * i))
-                join (Vector.init width number) (inner.Decode(reader.Take reader.Remaining)) }
+        withPrefix (sizeof<float32> * width) write read split join inner

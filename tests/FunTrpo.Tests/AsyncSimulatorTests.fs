@@ -48,7 +48,7 @@ let private awaitedWalks () =
 let private sameBits =
     property
         "training, branches and evaluation have the bits of the simulator that answers at once"
-        (Gen.zip InFlightTests.configurations (Gen.choose (0, 5)))
+        (Gen.zip (Tasks.shortTrainings 9) (Gen.choose (0, 5)))
         (fun ((configuration, limit), inFlight) ->
             let train simulators =
                 simulators

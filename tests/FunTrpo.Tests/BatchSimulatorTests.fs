@@ -63,7 +63,7 @@ let private batches restarts count log fail =
 let private sameBits =
     property
         "training, branches and evaluation have the bits of single simulators"
-        (Gen.zip3 InFlightTests.configurations (Gen.choose (1, 12)) (Gen.choose (0, 4)))
+        (Gen.zip3 (Tasks.shortTrainings 9) (Gen.choose (1, 12)) (Gen.choose (0, 4)))
         (fun ((configuration, limit), count, inFlight) ->
             let train simulators =
                 simulators
@@ -183,23 +183,15 @@ let private singleRestarts =
 
         let make () =
             made.Value <- made.Value + 1
-            let walk = new Walk(ignore) :> Simulator
             let steps = ref 0
 
-            { new Simulator with
-                member _.Id = walk.Id
-                member _.ObservationSpace = walk.ObservationSpace
-                member _.ActionSpace = walk.ActionSpace
-                member _.Reset(seed, observation) = walk.Reset(seed, observation)
+            new Walk(ignore)
+            |> interrupted (fun () ->
+                steps.Value <- steps.Value + 1
 
-                member _.Step(action, observation) =
-                    steps.Value <- steps.Value + 1
-
-                    if steps.Value = 4 && failures.Value < 3 then
-                        failures.Value <- failures.Value + 1
-                        raise (TimeoutException())
-
-                    walk.Step(action, observation) }
+                if steps.Value = 4 && failures.Value < 3 then
+                    failures.Value <- failures.Value + 1
+                    raise (TimeoutException()))
 
         let play restarts =
             failures.Value <- 0

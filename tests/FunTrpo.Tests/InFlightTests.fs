@@ -11,27 +11,6 @@ open FunTrpo.Tests.Generators
 open FunTrpo.Tests.Tasks
 open FunTrpo.Tests.ReplayPointTests
 
-/// Settings of short trainings, some with branches and time limits.
-let configurations =
-    gen {
-        let! environments = Gen.choose (1, 9)
-        let! horizon = Gen.choose (5, 20)
-        let! branches = Gen.elements [ 0; 2; 3 ]
-        let! branchSteps = Gen.choose (1, 6)
-        let! limit = Gen.choose (1, 30)
-
-        let configuration =
-            { Configuration.standard with
-                Environments = environments
-                Horizon = horizon
-                Branches = branches
-                BranchSteps = branchSteps
-                Hidden = [ 4 ]
-                CriticHidden = [ 4 ] }
-
-        return configuration, limit
-    }
-
 /// The state after three iterations, and the scores of its policy in five episodes.
 let trainedAndPlayed configuration threads (environment: Environment<'State>) =
     let setup = Setup.create threads configuration environment |> expectOk
@@ -43,7 +22,7 @@ let trainedAndPlayed configuration threads (environment: Environment<'State>) =
 let private sameBits =
     property
         "training, branches and evaluation have the same bits with any number in flight"
-        (Gen.zip configurations (Gen.choose (1, 12)))
+        (Gen.zip (shortTrainings 9) (Gen.choose (1, 12)))
         (fun ((configuration, limit), inFlight) ->
             use expectedOf = walks ()
             let expected = expectedOf |> Environment.withTimeLimit limit |> trainedAndPlayed configuration 1

@@ -462,14 +462,14 @@ let private trained =
          File.WriteAllText(Path.Combine(folder, "Program.cs"), shown "csharp")
          folder, run folder host [ "run"; "-c"; "Release" ])
 
-/// A program that opens both namespaces and binds its options from a configuration; it compiles against the facade alone.
-let private facade =
-    test "a C# program sees the facade and not the pipeline, and binds its options from a configuration" {
-        let folder = newFolder "facade"
+/// A reference to a package, in a project file.
+let private packageReference name = $"""<PackageReference Include="{name}" Version="{version}" />"""
 
-        File.WriteAllText(
-            Path.Combine(folder, "Facade.csproj"),
-            $"""<Project Sdk="Microsoft.NET.Sdk">
+/// Writes the project of a C# program with these references. Its build writes the names of all that it compiles against to references.txt.
+let private writeProgram folder name references =
+    File.WriteAllText(
+        Path.Combine(folder, $"{name}.csproj"),
+        $"""<Project Sdk="Microsoft.NET.Sdk">
   <PropertyGroup>
     <OutputType>Exe</OutputType>
     <TargetFramework>net10.0</TargetFramework>
@@ -478,15 +478,25 @@ let private facade =
     <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
   </PropertyGroup>
   <ItemGroup>
-    <FrameworkReference Include="Microsoft.AspNetCore.App" />
-    <PackageReference Include="FunTrpo.CSharp" Version="{version}" />
+    {String.concat "\n    " references}
   </ItemGroup>
   <Target Name="SayReferences" AfterTargets="ResolveAssemblyReferences">
     <WriteLinesToFile File="references.txt" Lines="@(ReferencePath->'%%(Filename)')" Overwrite="true" />
   </Target>
 </Project>
 """
-        )
+    )
+
+/// A program that opens both namespaces and binds its options from a configuration; it compiles against the facade alone.
+let private facade =
+    test "a C# program sees the facade and not the pipeline, and binds its options from a configuration" {
+        let folder = newFolder "facade"
+
+        writeProgram
+            folder
+            "Facade"
+            [ """<FrameworkReference Include="Microsoft.AspNetCore.App" />"""
+              packageReference "FunTrpo.CSharp" ]
 
         File.WriteAllText(
             Path.Combine(folder, "settings.json"),
@@ -618,25 +628,7 @@ let private pages =
     test "FunTrpo.Plots.CSharp makes a report and a comparison in a C# program, which sees the facades alone" {
         let folder = newFolder "pages"
 
-        File.WriteAllText(
-            Path.Combine(folder, "Pages.csproj"),
-            $"""<Project Sdk="Microsoft.NET.Sdk">
-  <PropertyGroup>
-    <OutputType>Exe</OutputType>
-    <TargetFramework>net10.0</TargetFramework>
-    <Nullable>enable</Nullable>
-    <ImplicitUsings>enable</ImplicitUsings>
-    <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
-  </PropertyGroup>
-  <ItemGroup>
-    <PackageReference Include="FunTrpo.Plots.CSharp" Version="{version}" />
-  </ItemGroup>
-  <Target Name="SayReferences" AfterTargets="ResolveAssemblyReferences">
-    <WriteLinesToFile File="references.txt" Lines="@(ReferencePath->'%%(Filename)')" Overwrite="true" />
-  </Target>
-</Project>
-"""
-        )
+        writeProgram folder "Pages" [ packageReference "FunTrpo.Plots.CSharp" ]
 
         File.WriteAllText(
             Path.Combine(folder, "Program.cs"),

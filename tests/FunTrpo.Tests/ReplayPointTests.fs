@@ -35,6 +35,23 @@ type Walk(onDispose: unit -> unit) =
     interface IDisposable with
         member _.Dispose() = onDispose ()
 
+/// The simulator with a call of `before` before each of its steps.
+let interrupted (before: unit -> unit) (inner: Simulator) =
+    { new Simulator with
+        member _.Id = inner.Id
+        member _.ObservationSpace = inner.ObservationSpace
+        member _.ActionSpace = inner.ActionSpace
+        member _.Reset(seed, observation) = inner.Reset(seed, observation)
+
+        member _.Step(action, observation) =
+            before ()
+            inner.Step(action, observation)
+      interface IDisposable with
+          member _.Dispose() =
+              match inner with
+              | :? IDisposable as disposable -> disposable.Dispose()
+              | _ -> () }
+
 let walks () = Simulator.environment (fun () -> new Walk(ignore))
 
 let step action state (environment: Environment<'State>) = environment.Step(key, ReadOnlySpan [| action |], state)

@@ -26,27 +26,6 @@ let private pureWalk =
 
         member _.Observe(x, observation) = observation[0] <- x }
 
-let private configurations =
-    gen {
-        let! environments = Gen.choose (1, 5)
-        let! horizon = Gen.choose (5, 20)
-        let! branches = Gen.elements [ 0; 2; 3 ]
-        let! branchSteps = Gen.choose (1, 6)
-        let! limit = Gen.choose (1, 30)
-        let! threads = Gen.choose (1, 3)
-
-        let configuration =
-            { Configuration.standard with
-                Environments = environments
-                Horizon = horizon
-                Branches = branches
-                BranchSteps = branchSteps
-                Hidden = [ 4 ]
-                CriticHidden = [ 4 ] }
-
-        return configuration, limit, threads
-    }
-
 /// The parameters after three iterations, and those after the second and a third one once more.
 let private trained configuration threads (environment: Environment<'State>) =
     let setup = Setup.create threads configuration environment |> expectOk
@@ -59,8 +38,8 @@ let private trained configuration threads (environment: Environment<'State>) =
 let private training =
     property
         "training is that of the same dynamics as a pure environment, bit for bit, with branches and time limits, too"
-        configurations
-        (fun (configuration, limit, threads) ->
+        (Gen.zip (Tasks.shortTrainings 5) (Gen.choose (1, 3)))
+        (fun ((configuration, limit), threads) ->
             let expected = pureWalk |> Environment.withTimeLimit limit |> trained configuration threads
             use simulators = walks ()
             let actual = simulators |> Environment.withTimeLimit limit |> trained configuration threads
@@ -106,22 +85,10 @@ let private failing =
         let disposed = ref 0
 
         let make () =
-            let walk = new Walk(fun () -> disposed.Value <- disposed.Value + 1)
-            let inner = walk :> Simulator
-
-            { new Simulator with
-                member _.Id = inner.Id
-                member _.ObservationSpace = inner.ObservationSpace
-                member _.ActionSpace = inner.ActionSpace
-                member _.Reset(seed, observation) = inner.Reset(seed, observation)
-
-                member _.Step(action, observation) =
-                    if fails.Value then
-                        raise (TimeoutException())
-
-                    inner.Step(action, observation)
-              interface IDisposable with
-                  member _.Dispose() = (walk :> IDisposable).Dispose() }
+            new Walk(fun () -> disposed.Value <- disposed.Value + 1)
+            |> interrupted (fun () ->
+                if fails.Value then
+                    raise (TimeoutException()))
 
         use environment = Simulator.environment make
         let start = (environment :> Environment<_>).Reset(Key.ofSeed 1L)

@@ -232,3 +232,24 @@ let everywhereAnd others name (check: OnEnvironment) =
 
 /// Checks a claim on a task with discrete and on one with continuous actions.
 let everywhere name check = everywhereAnd (fun _ -> []) name check
+
+/// Settings of short trainings of at most so many environments, some with branches, and time limits.
+let shortTrainings maxEnvironments =
+    gen {
+        let! environments = Gen.choose (1, maxEnvironments)
+        let! horizon = Gen.choose (5, 20)
+        let! branches = Gen.elements [ 0; 2; 3 ]
+        let! branchSteps = Gen.choose (1, 6)
+        let! limit = Gen.choose (1, 30)
+
+        let configuration =
+            { Configuration.standard with
+                Environments = environments
+                Horizon = horizon
+                Branches = branches
+                BranchSteps = branchSteps
+                Hidden = [ 4 ]
+                CriticHidden = [ 4 ] }
+
+        return configuration, limit
+    }
