@@ -141,7 +141,7 @@ public static unsafe class Activations
     /// The coefficients are those of the minimax fit that the Eigen library documents for float32.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TVector Tanh<TVector>(TVector x)
+    internal static TVector Tanh<TVector>(TVector x)
         where TVector : unmanaged, ISimdVector<TVector>
     {
         // Beyond ±7.9 the float32 nearest to tanh x is ±1. Clamp leaves NaN unchanged.

@@ -32,7 +32,7 @@ module Actor =
 
         let parameters = Array.zeroCreate<float32> actor.Policy.Family.ParameterWidth
         use network = Network.at actor.Policy.Network actor.Parameters
-        network.Forward(ReadOnlySpan clipped, parameters.AsSpan())
+        network.Step(ReadOnlySpan clipped, Memory(Array.zeroCreate network.Memory), parameters.AsSpan())
 
         if not (Reductions.AllFinite(ReadOnlySpan parameters)) || Space.hasIndices environment.ObservationSpace then
             NonFinitePolicy(environment.Id, instance, steps)

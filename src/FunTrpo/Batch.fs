@@ -24,6 +24,8 @@ type Instance<'State> =
         Length: int
         /// The number of steps of this instance since training began.
         Steps: int64
+        /// What the policy remembers of the current episode; empty for policies without memory.
+        Memory: Vector
     }
 
 /// An episode that ended during a rollout.
@@ -45,6 +47,8 @@ type Batch =
         Horizon: int
         /// The raw observations before each step: N × the width of the observation space.
         Observations: Matrix
+        /// What the policy remembered before the first step of each instance: Instances × the memory of its network.
+        Memory: Matrix
         /// The actions as the policy drew them, before scaling and clipping: N × the width of the action space.
         Actions: Matrix
         /// The reward of each step: N numbers.
@@ -57,3 +61,21 @@ type Batch =
         /// The episodes that ended, in the order in which they ended.
         Episodes: ImmutableArray<Episode>
     }
+
+module Batch =
+
+    /// Whether a row with this end is the last row of its episode.
+    let endsEpisode ending = ending = End.Terminated || ending = End.Truncated
+
+    /// The rows of the batch as sequences for a network that had this memory before them; none for a network without memory.
+    let sequences (memory: Matrix) (batch: Batch) =
+        let begins row = row % batch.Horizon > 0 && endsEpisode batch.Ends[row - 1]
+
+        if memory.Columns = 0 then
+            None
+        else
+            Some
+                { Count = batch.Instances
+                  Length = batch.Horizon
+                  Begins = ImmutableArray.CreateRange(Seq.init batch.Ends.Length begins)
+                  Memory = memory }

@@ -202,7 +202,7 @@ module Check =
         | _ -> []
 
     let private rewards steps (played: Played list) =
-        let finished = played |> List.filter (fun episode -> Rollout.endsEpisode episode.End)
+        let finished = played |> List.filter (fun episode -> Batch.endsEpisode episode.End)
 
         match
             played |> List.collect _.Rewards |> List.distinct,
@@ -212,7 +212,7 @@ module Check =
         | _ -> []
 
     let private endings steps (played: Played list) =
-        let finished = played |> List.filter (fun episode -> Rollout.endsEpisode episode.End)
+        let finished = played |> List.filter (fun episode -> Batch.endsEpisode episode.End)
 
         match finished |> List.map (fun episode -> episode.End, episode.Rewards.Length) |> List.distinct with
         | [] -> [ NoEnd steps ]

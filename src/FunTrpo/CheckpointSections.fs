@@ -97,6 +97,13 @@ module internal CheckpointSections =
                 writer.Write bytes.Length
                 writer.Write bytes)
 
+    /// What policy and critic remember of the episode of each instance. Networks without memory have no such sections.
+    let private memorySections (state: TrainingState<'State>) =
+        [ "policy memory", state.Instances |> Seq.map _.Memory |> List.ofSeq |> Vector.concat
+          "critic memory", state.Critic.Memory |> Matrix.flatten ]
+        |> List.filter (fun (_, memory) -> memory.Length > 0)
+        |> List.map (fun (name, memory) -> Section.ofVector name memory)
+
     /// The sections of a state. An exception of the codec passes through.
     let ofState (setup: Setup<'State>) codec (note: string) (state: TrainingState<'State>) =
         let optimiser = state.Critic.Optimiser
@@ -112,6 +119,7 @@ module internal CheckpointSections =
           Section.written "optimiser" (fun writer -> writer.Write optimiser.Steps)
           Section.ofVector "first moment" optimiser.FirstMoment
           Section.ofVector "second moment" optimiser.SecondMoment
+          yield! memorySections state
           instancesSection codec state.Instances
           Section.ofBytes "note" (Encoding.UTF8.GetBytes note) ]
 
@@ -183,7 +191,7 @@ module internal CheckpointSections =
             with error ->
                 reader.Fail $"it is not a state of the environment ({error.Message})"
 
-        { State = state; Return = total; Length = length; Steps = steps }
+        { State = state; Return = total; Length = length; Steps = steps; Memory = Vector.zero 0 }
 
     let private readInstances codec count (reader: ByteReader) =
         let found = reader.Count 1
@@ -237,6 +245,13 @@ module internal CheckpointSections =
         reader.End()
         returns, (if hasBest then Some best else None)
 
+    /// The rows of memory of so many instances; empty for a network without memory.
+    let private readMemory name instances (network: Network) (sections: SectionReader) =
+        let total = instances * network.Memory
+        let memory = if total = 0 then Vector.zero 0 else sections.Vector(name, total)
+        Matrix(instances, network.Memory, memory.Memory)
+
+    /// The critic without what it remembers.
     let private readCritic count (sections: SectionReader) =
         let parameters = sections.Vector("critic", count)
         let unit = sections.Bytes "return unit" |> readOptionalMoments 1
@@ -249,7 +264,8 @@ module internal CheckpointSections =
           Optimiser =
             { FirstMoment = sections.Vector("first moment", count)
               SecondMoment = sections.Vector("second moment", count)
-              Steps = steps } }
+              Steps = steps }
+          Memory = Matrix.adopt 0 0 [||] }
 
     /// The state of the sections after the configuration.
     let readState (setup: Setup<'State>) codec (sections: SectionReader) =
@@ -258,8 +274,17 @@ module internal CheckpointSections =
         let policy = sections.Vector("policy", setup.Policy.Network.ParameterCount)
         let width = Space.width setup.Environment.ObservationSpace
         let normaliser = sections.Bytes "normaliser" |> readOptionalMoments width
+        let count = setup.Configuration.Environments
         let critic = readCritic setup.Critic.ParameterCount sections
-        let instances = sections.Bytes "instances" |> readInstances codec setup.Configuration.Environments
+        let policyMemory = sections |> readMemory "policy memory" count setup.Policy.Network
+        let critic = { critic with Memory = sections |> readMemory "critic memory" count setup.Critic }
+
+        let instances =
+            sections.Bytes "instances"
+            |> readInstances codec count
+            |> Seq.mapi (fun i instance -> { instance with Memory = Vector(policyMemory.SliceRows(i, 1).Memory) })
+            |> ImmutableArray.CreateRange
+
 
         { Key = key
           Iteration = iteration

@@ -55,21 +55,45 @@ module Composition =
                   first.Dispose()
                   second.Dispose() }
 
-    /// The composition with packed parameters. `stride` and `split` are as in `composeLinearizations`.
-    let private composeAt stride split (first: PackedLayerAt) (second: PackedLayerAt) =
-        { new PackedLayerAt with
-            member _.Forward(rows, input, inputStride, output) =
-                use hidden = PooledBuffer.Rent(rows, stride)
-                first.Forward(rows, input, inputStride, hidden.Span)
-                second.Forward(rows, Span.op_Implicit hidden.Span, stride, output)
+    let private forwardSequences (at: PackedLayerAt) (sequences: SequenceBlock) input inputStride output =
+        match at with
+        | :? RecurrentLayerAt as recurrent -> recurrent.ForwardSequences(sequences, input, inputStride, output)
+        | _ -> at.Forward(sequences.Count * sequences.Length, input, inputStride, output)
 
-            member _.Prepare isInputWanted =
-                first.Prepare isInputWanted
-                second.Prepare true
+    let private linearizeSequences (at: PackedLayerAt) (sequences: SequenceBlock) input inputStride =
+        match at with
+        | :? RecurrentLayerAt as recurrent -> recurrent.LinearizeSequences(sequences, input, inputStride)
+        | _ -> at.Linearize(sequences.Count * sequences.Length, input, inputStride)
 
-            member _.Linearize(rows, input, inputStride) =
-                let atFirst = first.Linearize(rows, input, inputStride)
-                composeLinearizations rows stride split atFirst (second.Linearize(rows, atFirst.Output, stride))
+    /// The composition with packed parameters. `stride` and `split` are as in `composeLinearizations`. The memory of the first layer comes
+    /// first, and `memory` is its length.
+    let private composeAt stride split memory (first: PackedLayerAt) (second: PackedLayerAt) =
+        let ofSecond (sequences: SequenceBlock) = { sequences with Memory = sequences.Memory.Slice memory }
+
+        { new RecurrentLayerAt with
+            member _.ForwardSequences(sequences, input, inputStride, output) =
+                use hidden = PooledBuffer.Rent(sequences.Count * sequences.Length, stride)
+                forwardSequences first sequences input inputStride hidden.Span
+                forwardSequences second (ofSecond sequences) (Span.op_Implicit hidden.Span) stride output
+
+            member _.LinearizeSequences(sequences, input, inputStride) =
+                let rows = sequences.Count * sequences.Length
+                let atFirst = linearizeSequences first sequences input inputStride
+                let atSecond = linearizeSequences second (ofSecond sequences) atFirst.Output stride
+                composeLinearizations rows stride split atFirst atSecond
+          interface PackedLayerAt with
+              member _.Forward(rows, input, inputStride, output) =
+                  use hidden = PooledBuffer.Rent(rows, stride)
+                  first.Forward(rows, input, inputStride, hidden.Span)
+                  second.Forward(rows, Span.op_Implicit hidden.Span, stride, output)
+
+              member _.Prepare isInputWanted =
+                  first.Prepare isInputWanted
+                  second.Prepare true
+
+              member _.Linearize(rows, input, inputStride) =
+                  let atFirst = first.Linearize(rows, input, inputStride)
+                  composeLinearizations rows stride split atFirst (second.Linearize(rows, atFirst.Output, stride))
           interface IDisposable with
               member _.Dispose() =
                   first.Dispose()
@@ -83,6 +107,7 @@ module Composition =
 
         { new PackedLayer(first.InputShape, second.OutputShape) with
             member _.Widest = max first.Widest second.Widest
+            member _.Memory = first.Memory + second.Memory
             member _.ParameterCount = parameterCount
 
             member _.Initialise key =
@@ -100,7 +125,12 @@ module Composition =
                 second.Unpack(packed.Slice split, parameters.Slice first.ParameterCount)
 
             member _.At packed =
-                composeAt first.Stride split (first.At(packed.Slice(0, split))) (second.At(packed.Slice split)) }
+                composeAt
+                    first.Stride
+                    split
+                    first.Memory
+                    (first.At(packed.Slice(0, split)))
+                    (second.At(packed.Slice split)) }
 
     /// First one layer, then the other, on inputs of the shape of the first one's outputs. The parameters are those of the first, then those of
     /// the second. The builder throws an `ArgumentException` if they are more than `PooledBuffer.Largest`.

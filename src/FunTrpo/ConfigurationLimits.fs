@@ -58,6 +58,8 @@ module internal ConfigurationLimits =
     let private leastUnits layer =
         match layer with
         | HiddenLayer.Dense(units, _)
+        | HiddenLayer.Gru units
+        | HiddenLayer.Lstm units
         | HiddenLayer.Convolution(units, _, _) -> units
         | HiddenLayer.Pool _
         | HiddenLayer.LayerNorm

@@ -6,7 +6,14 @@ open System.Runtime.InteropServices
 open FunTrpo.Kernels
 
 /// A critic V: the parameters of its network, its return unit, and the state of the optimiser between fits.
-type CriticState = { Parameters: Vector; Unit: ReturnUnit; Optimiser: AdamState }
+type CriticState =
+    {
+        Parameters: Vector
+        Unit: ReturnUnit
+        Optimiser: AdamState
+        /// What the critic remembers of the episode of each instance: instances × the memory of its network.
+        Memory: Matrix
+    }
 
 module Critic =
 
@@ -20,7 +27,12 @@ module Critic =
         Architecture.network observationSpace outputGain 1 0 0.0 architecture
 
     /// A critic with the given parameters and unit, and with the optimiser in its initial state.
-    let start unit parameters = { Parameters = parameters; Unit = unit; Optimiser = Adam.init parameters }
+    let start unit parameters =
+        { Parameters = parameters; Unit = unit; Optimiser = Adam.init parameters; Memory = Matrix.adopt 0 0 [||] }
+
+    /// The critic at the beginning of the episodes of so many instances.
+    let withoutMemories (network: Network) instances (critic: CriticState) =
+        { critic with Memory = Matrix.adopt instances network.Memory (Array.zeroCreate (instances * network.Memory)) }
 
     /// Whether all parameters, and the moments of the optimiser, are finite.
     let isFinite critic =
@@ -28,10 +40,10 @@ module Critic =
         [ critic.Parameters; optimiser.FirstMoment; optimiser.SecondMoment ] |> List.forall Vector.isFinite
 
     /// Writes V of each row of normalised observations to `values`.
-    let private valuesTo (values: Span<float>) (network: Network) (critic: CriticState) (observations: Matrix) =
+    let private valuesTo (values: Span<float>) (network: Network) (critic: CriticState) sequences (observations: Matrix) =
         use column = PooledBuffer.Rent observations.Rows
         use network = Network.at network critic.Parameters
-        network.Forward(observations.Memory, column.Memory)
+        network.Forward(sequences, observations.Memory, column.Memory)
         Reductions.Widen(Span.op_Implicit column.Span, values)
 
         if critic.Unit <> Plain then
@@ -43,8 +55,59 @@ module Critic =
     /// The value V of each row of normalised observations.
     let values network critic (observations: Matrix) =
         let values = Array.zeroCreate<float> observations.Rows
-        valuesTo (values.AsSpan()) network critic observations
+        valuesTo (values.AsSpan()) network critic None observations
         ImmutableCollectionsMarshal.AsImmutableArray values
+
+    /// The values of a batch whose instances a critic with memory has watched since their episodes began: those of the rows, those of the
+    /// observations after truncated and interrupted rows, and the memory after the last step.
+    let private valuesInOrder (network: Network) (critic: CriticState) (batch: Batch) (observations: Matrix) (bootstraps: Matrix) =
+        use at = Network.at network critic.Parameters
+        let width, count, horizon = at.Memory, batch.Instances, batch.Horizon
+        let toReturn = ReturnUnit.toReturn critic.Unit
+        let values = Array.zeroCreate<float>(count * horizon)
+        let ofBootstraps = Array.zeroCreate<float> bootstraps.Rows
+        let memory = critic.Memory.Memory.ToArray()
+
+        /// V of each of these observations, from memory that is replaced.
+        let step (rows: Matrix) indices memory =
+            let outputs = Array.zeroCreate<float32>(Array.length indices)
+            at.Step((Matrix.gather (ImmutableArray.CreateRange indices) rows).Span, memory, outputs.AsSpan())
+            outputs |> Array.map (float >> toReturn)
+
+        let hasBootstrap row = batch.Ends[row] = End.Truncated || batch.Ends[row] = End.Interrupted
+
+        /// The number of bootstraps before that of each row.
+        let bootstrapOf =
+            Array.scan (fun found row -> if hasBootstrap row then found + 1 else found) 0 [| 0 .. values.Length - 1 |]
+
+        for t in 0 .. horizon - 1 do
+            let rows = Array.init count (fun i -> i * horizon + t)
+            let found = step observations rows (memory.AsMemory())
+            Array.iter2 (fun row value -> values[row] <- value) rows found
+
+            let instances = [| 0 .. count - 1 |] |> Array.filter (fun i -> hasBootstrap rows[i])
+
+            if instances.Length > 0 then
+                let indices = instances |> Array.map (fun i -> bootstrapOf[rows[i]])
+                let copies = instances |> Array.collect (fun i -> Array.sub memory (i * width) width)
+                let found = step bootstraps indices (copies.AsMemory())
+                Array.iter2 (fun index value -> ofBootstraps[index] <- value) indices found
+
+            for i in 0 .. count - 1 do
+                if Batch.endsEpisode batch.Ends[rows[i]] then
+                    memory.AsSpan(i * width, width).Clear()
+
+        struct (ImmutableCollectionsMarshal.AsImmutableArray values,
+                ImmutableCollectionsMarshal.AsImmutableArray ofBootstraps,
+                Matrix.adopt count width memory)
+
+    /// The values of the rows of a batch, those of the observations after its truncated and interrupted rows, and the memory of the critic
+    /// after the batch. All observations are normalised.
+    let valuesOfBatch (network: Network) critic batch observations bootstraps =
+        if network.Memory > 0 then
+            valuesInOrder network critic batch observations bootstraps
+        else
+            struct (values network critic observations, values network critic bootstraps, critic.Memory)
 
     /// The root mean squared error √((1/N) Σ (V(s) − G)²) of values against returns.
     let errorOf (values: ReadOnlySpan<float>) (returns: ReadOnlySpan<float>) =
@@ -56,8 +119,9 @@ module Critic =
 
         sqrt (sum / float values.Length)
 
-    /// The root mean squared error of the critic's values of normalised observations against returns.
-    let error network critic (observations: Matrix) (returns: ImmutableArray<float>) =
+    /// The root mean squared error of the critic's values of normalised observations, which are the rows of the sequences if the network
+    /// has memory, against returns.
+    let error network critic sequences (observations: Matrix) (returns: ImmutableArray<float>) =
         use values = PooledBuffer.RentDoubles observations.Rows
-        valuesTo values.Doubles network critic observations
+        valuesTo values.Doubles network critic sequences observations
         errorOf (Span.op_Implicit values.Doubles) (returns.AsSpan())

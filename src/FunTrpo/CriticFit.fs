@@ -67,25 +67,42 @@ module CriticFit =
     let private byAdam
         (settings: MinibatchAdamSettings)
         (network: Network)
+        sequences
         (observations: Matrix)
         (target: int -> float)
         key
         (state: CriticState)
         =
         let batchSize = min settings.BatchSize (max 1 observations.Rows)
+
+        // Rows that belong together, in the order of time: a row each, or for networks with memory a sequence each.
+        let groups, rowsOfGroup =
+            match sequences with
+            | Some sequences when network.Memory > 0 -> sequences.Count, sequences.Length
+            | _ -> observations.Rows, 1
+
+        let groupsOfBatch = max 1 (batchSize / rowsOfGroup)
         let moments = [ state.Optimiser.FirstMoment; state.Optimiser.SecondMoment ]
         use packed = new Network.Packed(network, state.Parameters, moments)
         let parameters, mean, square = packed.Parameters, packed.Moment 0, packed.Moment 1
         use gradient = PooledBuffer.Rent packed.Count
-        use inputs = PooledBuffer.Rent(batchSize, network.Inputs)
-        use errors = PooledBuffer.Rent batchSize
+        let largest = groupsOfBatch * rowsOfGroup
+        use inputs = PooledBuffer.Rent(largest, network.Inputs)
+        use errors = PooledBuffer.Rent largest
         let mutable steps = state.Optimiser.Steps
 
         /// One step of Adam, as `Adam.update`, on packed parameters in place, with the gradient of the loss on a minibatch.
-        let fitMinibatch (rows: ReadOnlyMemory<int>) =
+        let fitMinibatch (groups: ReadOnlyMemory<int>) =
+            let ofMinibatch = sequences |> Option.map (Sequences.gather (groups.ToArray()))
+
+            let rows =
+                match sequences with
+                | Some sequences when network.Memory > 0 -> ReadOnlyMemory(Sequences.rows (groups.ToArray()) sequences)
+                | _ -> groups
+
             let minibatch = Matrix.gatherTo inputs.Memory rows observations
             let errors = errors.Memory.Slice(0, rows.Length)
-            use at = packed.Linearize minibatch
+            use at = packed.Linearize(ofMinibatch, minibatch)
             let values = Matrix.flatten at.Outputs
             differencesTo errors (2.0 / float rows.Length) values (fun row -> target rows.Span[row])
             at.PullbackPacked(asColumn errors, gradient.Memory)
@@ -102,10 +119,10 @@ module CriticFit =
                 ))
 
         for epoch in 1 .. settings.Epochs do
-            let order = (Key.permutation observations.Rows (Key.at (int64 epoch) key)).AsMemory()
+            let order = (Key.permutation groups (Key.at (int64 epoch) key)).AsMemory()
 
-            for first in 0..batchSize .. order.Length - 1 do
-                fitMinibatch (order.Slice(first, min batchSize (order.Length - first)))
+            for first in 0..groupsOfBatch .. order.Length - 1 do
+                fitMinibatch (order.Slice(first, min groupsOfBatch (order.Length - first)))
 
         { state with
             Parameters = packed.UnpackParameters()
@@ -123,7 +140,14 @@ module CriticFit =
 
     /// The least-squares problem of a fit, with the memory for its steps.
     type private LeastSquares
-        (settings: GaussNewtonSettings, network: Network, observations: Matrix, target: int -> float, old: Vector) =
+        (
+            settings: GaussNewtonSettings,
+            network: Network,
+            sequences,
+            observations: Matrix,
+            target: int -> float,
+            old: Vector
+        ) =
         let rows = float observations.Rows
         let rentColumn () = PooledBuffer.Rent observations.Rows
         let rentParameters () = PooledBuffer.Rent network.ParameterCount
@@ -133,7 +157,7 @@ module CriticFit =
 
         let valuesAt parameters (values: PooledBuffer) =
             use network = Network.at network parameters
-            network.Forward(observations.Memory, values.Memory)
+            network.Forward(sequences, observations.Memory, values.Memory)
             asVector values.Memory
 
         let oldValues = valuesAt old oldScratch
@@ -163,7 +187,7 @@ module CriticFit =
         /// One step: minimises ½·(1/N)·‖V + J s − R‖² + ½·damping·‖s‖² over s, and shortens s to stay in the trust region. None if no step
         /// reduces the error there. The error names a quantity that became NaN or infinite.
         member _.Step parameters =
-            use at = Network.linearize network parameters observations
+            use at = Network.linearizeSequences network parameters sequences observations
             let values = Matrix.flatten at.Outputs
             let fit = fitOf values
             differencesTo errors.Memory (-1.0 / rows) values target
@@ -212,8 +236,8 @@ module CriticFit =
                 for buffer in [ oldScratch; scratch; errors; descent; direction; product; current; candidate ] do
                     buffer.Dispose()
 
-    let private byGaussNewton (settings: GaussNewtonSettings) network observations target (state: CriticState) =
-        use problem = new LeastSquares(settings, network, observations, target, state.Parameters)
+    let private byGaussNewton (settings: GaussNewtonSettings) network sequences observations target (state: CriticState) =
+        use problem = new LeastSquares(settings, network, sequences, observations, target, state.Parameters)
 
         let rec improve remaining parameters =
             if remaining = 0 || problem.SigmaSquared = 0.0 then
@@ -229,19 +253,21 @@ module CriticFit =
         |> Result.map (fun parameters -> { state with Parameters = parameters |> Vector.toArray |> Vector.adopt })
 
     /// The critic fitted to one target for each row of the (normalised) observations. Targets are in the unit of its network.
-    let private fitOutputs settings network observations (target: int -> float) key (state: CriticState) =
+    let private fitOutputs settings network sequences observations (target: int -> float) key (state: CriticState) =
         match settings with
-        | MinibatchAdam settings -> Ok(byAdam settings network observations target key state)
-        | GaussNewton settings -> byGaussNewton settings network observations target state
+        | MinibatchAdam settings -> Ok(byAdam settings network sequences observations target key state)
+        | GaussNewton settings -> byGaussNewton settings network sequences observations target state
 
-    /// Returns the critic fitted to the returns of the batch: one for each row of the (normalised) observations. The key determines the order
-    /// of Adam's minibatches.
+    /// Returns the critic fitted to the returns of the batch: one for each row of the (normalised) observations, which are the rows of the
+    /// sequences if the network has memory. The key determines the order of Adam's minibatches; those of networks with memory are whole
+    /// sequences.
     ///
     /// Errors: "critic's gradient" and "critic's Gauss-Newton product", if one of these is NaN or infinite. If no Gauss–Newton step reduces the
     /// error within the trust region, the result is the critic as it was. Adam has no errors, but its parameters may become NaN or infinite.
-    let fit
+    let fitSequences
         settings
         network
+        sequences
         observations
         (returns: ImmutableArray<float>)
         key
@@ -251,4 +277,8 @@ module CriticFit =
             Ok state // All returns seen so far are equal, and V(s) = mean is exact.
         else
             let toUnit = ReturnUnit.ofReturn state.Unit
-            fitOutputs settings network observations (fun row -> toUnit returns[row]) key state
+            fitOutputs settings network sequences observations (fun row -> toUnit returns[row]) key state
+
+    /// The same for a network without memory.
+    let fit settings network observations returns key state =
+        fitSequences settings network None observations returns key state

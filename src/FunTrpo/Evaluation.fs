@@ -101,8 +101,14 @@ module Evaluation =
         |> Result.bind (fun () ->
             let policy = InferencePolicy actor
 
+            // One worker plays an episode from its first step to its last.
+            let memories = Array.init (if policy.Memory > 0 then count else 0) (fun _ -> Array.zeroCreate policy.Memory)
+
+            let memoryOf instance =
+                if policy.Memory > 0 then Memory(Array.get memories instance) else Memory.Empty
+
             let choose (observation: Vector) instance steps =
-                match policy.TryAct(observation, draw instance steps) with
+                match policy.TryAct(observation, memoryOf instance, draw instance steps) with
                 | ValueSome action -> Ok action
                 | ValueNone -> Error(Actor.nonFiniteAction environment actor observation.Span instance steps)
 

@@ -31,14 +31,23 @@ type Fisher internal (damping: float, policy: Policy, linearize: unit -> Lineari
 
 module Fisher =
 
-    /// About `fraction` of the rows, evenly spaced, and at least one.
-    let private sampleOf fraction (observations: Matrix) =
-        let count = max 1 (int (round (fraction * float observations.Rows)))
-        let rowOf i = int (int64 i * int64 observations.Rows / int64 count)
+    /// About `fraction` of so many indices, evenly spaced, and at least one.
+    let private sampleOf fraction total =
+        let count = max 1 (int (round (fraction * float total)))
+        Array.init count (fun i -> int (int64 i * int64 total / int64 count))
 
-        Matrix.gather (ImmutableArray.CreateRange(Seq.init count rowOf)) observations
+    /// About `fraction` of the surrogate's rows, or of its sequences if the policy has memory.
+    let private sampleRows fraction (surrogate: Surrogate) =
+        let gather (rows: int[]) = Matrix.gather (ImmutableArray.CreateRange rows) surrogate.Observations
 
-    /// Returns the damped Fisher matrix of the surrogate's policy, averaged over `fraction` of its rows. If `fraction` is 1, the
+        match surrogate.Sequences with
+        | Some sequences ->
+            let chosen = sampleOf fraction sequences.Count
+            Some(Sequences.gather chosen sequences), gather (Sequences.rows chosen sequences)
+        | None -> None, gather (sampleOf fraction surrogate.Observations.Rows)
+
+    /// Returns the damped Fisher matrix of the surrogate's policy, averaged over `fraction` of its rows, or of its sequences if the policy has
+    /// memory. If `fraction` is 1, the
     /// matrix uses the surrogate's linearization, which must outlive it.
     let matrix damping fraction (surrogate: Surrogate) =
         let isAll = fraction >= 1.0
@@ -47,10 +56,8 @@ module Fisher =
             if isAll then
                 surrogate.Linearization
             else
-                Network.linearize
-                    surrogate.Policy.Network
-                    surrogate.Parameters
-                    (sampleOf fraction surrogate.Observations)
+                let sequences, observations = sampleRows fraction surrogate
+                Network.linearizeSequences surrogate.Policy.Network surrogate.Parameters sequences observations
 
         new Fisher(damping, surrogate.Policy, linearize, not isAll)
 

@@ -15,6 +15,10 @@ type HiddenLayer =
     | Pool of pooling: Pooling * window: Window
     /// Rows of mean 0 and variance 1, scaled and shifted (`LayerNormalisation`).
     | LayerNorm
+    /// Gated recurrent units with this many outputs (`Recurrent.gru`). A row of any shape is read as a vector.
+    | Gru of units: int
+    /// Long short-term memory with this many outputs (`Recurrent.lstm`). A row of any shape is read as a vector.
+    | Lstm of units: int
     /// The same row as a vector.
     | Flatten
 
@@ -51,6 +55,8 @@ module HiddenLayer =
         | HiddenLayer.Pool(Pooling.Max, window) -> $"pool max {Window.print window}"
         | HiddenLayer.Pool(Pooling.Average, window) -> $"pool average {Window.print window}"
         | HiddenLayer.LayerNorm -> "layernorm"
+        | HiddenLayer.Gru units -> $"gru {string units}"
+        | HiddenLayer.Lstm units -> $"lstm {string units}"
         | HiddenLayer.Flatten -> "flatten"
 
     let private (|Positive|_|) (text: string) =
@@ -75,6 +81,8 @@ module HiddenLayer =
           "conv", [ "FILTERS HEIGHTxWIDTH stride STRIDE ACTIVATION" ]
           "pool", [ "max HEIGHTxWIDTH stride STRIDE"; "average HEIGHTxWIDTH stride STRIDE" ]
           "layernorm", [ "" ]
+          "gru", [ "UNITS" ]
+          "lstm", [ "UNITS" ]
           "flatten", [ "" ] ]
 
     let private formsOf (name: string, followers) =
@@ -98,6 +106,8 @@ module HiddenLayer =
         | "pool" :: "max" :: Window(window, []) -> Ok(HiddenLayer.Pool(Pooling.Max, window))
         | "pool" :: "average" :: Window(window, []) -> Ok(HiddenLayer.Pool(Pooling.Average, window))
         | [ "layernorm" ] -> Ok HiddenLayer.LayerNorm
+        | [ "gru"; Positive units ] -> Ok(HiddenLayer.Gru units)
+        | [ "lstm"; Positive units ] -> Ok(HiddenLayer.Lstm units)
         | [ "flatten" ] -> Ok HiddenLayer.Flatten
         | name :: _ ->
             match grammar |> List.tryFind (fst >> (=) name) with
@@ -109,7 +119,9 @@ module HiddenLayer =
         let ofWindow window = [ window.Height; window.Width; window.Stride ]
 
         match layer with
-        | HiddenLayer.Dense(units, _) -> [ units ]
+        | HiddenLayer.Dense(units, _)
+        | HiddenLayer.Gru units
+        | HiddenLayer.Lstm units -> [ units ]
         | HiddenLayer.Convolution(filters, window, _) -> filters :: ofWindow window
         | HiddenLayer.Pool(_, window) -> ofWindow window
         | HiddenLayer.LayerNorm
@@ -122,14 +134,25 @@ module HiddenLayer =
         | HiddenLayer.Convolution(_, _, activation) -> Some activation
         | HiddenLayer.Pool _
         | HiddenLayer.LayerNorm
+        | HiddenLayer.Gru _
+        | HiddenLayer.Lstm _
         | HiddenLayer.Flatten -> None
+
+    /// The length of the memory of the layer.
+    let memory layer =
+        match layer with
+        | HiddenLayer.Gru units -> units
+        | HiddenLayer.Lstm units -> 2 * units
+        | _ -> 0
 
     // ---- Shapes and sizes ----
 
     /// The shape of the output for an input of this shape; or why the layer cannot read such inputs.
     let outputShape (input: ArrayShape) layer : Result<ArrayShape, string> =
         match layer with
-        | HiddenLayer.Dense(units, _) -> Ok [ units ]
+        | HiddenLayer.Dense(units, _)
+        | HiddenLayer.Gru units
+        | HiddenLayer.Lstm units -> Ok [ units ]
         | HiddenLayer.Convolution(filters, window, _) -> Window.outputShape filters window input
         | HiddenLayer.Pool(_, window) -> Window.outputShape (List.last input) window input
         | HiddenLayer.LayerNorm -> Ok input
@@ -145,6 +168,12 @@ module HiddenLayer =
             let patch = float window.Height * float window.Width * float (List.last input)
             struct (patch * float filters, float filters)
         | HiddenLayer.LayerNorm -> struct (inputs, inputs)
+        | HiddenLayer.Gru units ->
+            let units = float units
+            struct (3.0 * units * (inputs + units), 4.0 * units)
+        | HiddenLayer.Lstm units ->
+            let units = float units
+            struct (4.0 * units * (inputs + units), 4.0 * units)
         | HiddenLayer.Pool _
         | HiddenLayer.Flatten -> struct (0.0, 0.0)
 
@@ -157,4 +186,6 @@ module HiddenLayer =
         | HiddenLayer.Convolution(filters, window, activation) -> Convolution.hidden filters window activation >=> rest
         | HiddenLayer.Pool(pooling, window) -> Pool.layer pooling window >=> rest
         | HiddenLayer.LayerNorm -> LayerNormalisation.layer >=> rest
+        | HiddenLayer.Gru units -> Recurrent.gru units >=> rest
+        | HiddenLayer.Lstm units -> Recurrent.lstm units >=> rest
         | HiddenLayer.Flatten -> fun input -> rest [ ArrayShape.length input ]

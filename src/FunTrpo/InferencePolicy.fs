@@ -41,19 +41,28 @@ type InferencePolicy(actor: Actor) =
         if observation <> policy.Network.Inputs then
             invalidArg (nameof observation) $"it has {observation} numbers, and must have {policy.Network.Inputs}"
 
-    /// Writes the parameters of the distributions. Returns whether they are finite.
-    let distributions (observations: ReadOnlySpan<float32>) (parameters: Span<float32>) =
+    let requireNoMemory () =
+        if network.Memory > 0 then
+            invalidOp "This policy has memory, so its observations must come in order: Begin() starts an episode of them."
+
+    /// Writes the parameters of the distributions, from the memory of each row, which is replaced. Returns whether they are finite.
+    let distributions (observations: ReadOnlySpan<float32>) (memory: Memory<float32>) (parameters: Span<float32>) =
         use normalised = PooledBuffer.Rent observations.Length
         Normaliser.applyTo actor.Normaliser observations normalised.Span
-        network.Forward(Span.op_Implicit normalised.Span, parameters)
+
+        if network.Memory > 0 then
+            network.Step(Span.op_Implicit normalised.Span, memory, parameters)
+        else
+            network.Forward(Span.op_Implicit normalised.Span, parameters)
+
         Reductions.AllFinite(Span.op_Implicit parameters)
 
     /// Writes the action for each row: the most probable one, or one drawn with the key. Returns whether all distributions and actions are
     /// finite.
-    let tryAct (observations: ReadOnlySpan<float32>) (key: Key voption) (actions: Span<float32>) =
+    let tryAct (observations: ReadOnlySpan<float32>) memory (key: Key voption) (actions: Span<float32>) =
         let rows = requireRows observations.Length actions.Length family.ActionWidth
         use parameters = PooledBuffer.Rent(rows, family.ParameterWidth)
-        let isFinite = distributions observations parameters.Span
+        let isFinite = distributions observations memory parameters.Span
 
         for row in 0 .. rows - 1 do
             let action = actions.Slice(row * family.ActionWidth, family.ActionWidth)
@@ -78,7 +87,9 @@ type InferencePolicy(actor: Actor) =
                     "The policy gives no finite action distribution for this observation: the numbers of one or of both are too large."
             )
 
-    let act observations key actions = tryAct observations key actions |> requireFinite
+    let act observations key actions =
+        requireNoMemory ()
+        tryAct observations Memory.Empty key actions |> requireFinite
 
     /// The factor from drawn actions to the units of the action space in coordinate i.
     let scaleOf (low: Vector) (high: Vector) i =
@@ -101,8 +112,9 @@ type InferencePolicy(actor: Actor) =
 
     /// Writes the parameters of the action distributions for raw observations, one row for each observation.
     member _.Distributions(observations: ReadOnlySpan<float32>, parameters: Span<float32>) =
+        requireNoMemory ()
         requireRows observations.Length parameters.Length family.ParameterWidth |> ignore
-        distributions observations parameters |> requireFinite
+        distributions observations Memory.Empty parameters |> requireFinite
 
     /// Writes the most probable action for each row of raw observations.
     member _.Act(observations: ReadOnlySpan<float32>, actions: Span<float32>) = act observations ValueNone actions
@@ -111,12 +123,30 @@ type InferencePolicy(actor: Actor) =
     member _.Sample(observations: ReadOnlySpan<float32>, key: Key, actions: Span<float32>) =
         act observations (ValueSome key) actions
 
+    /// The length of the memory of an episode; 0 for policies without memory.
+    member _.Memory = network.Memory
+
     /// The action for one raw observation: the most probable one, or one drawn with the key. `ValueNone` if it or its distribution is not
-    /// finite.
-    member internal _.TryAct(observation: Vector, key) =
+    /// finite. Replaces the memory of the episode.
+    member internal _.TryAct(observation: Vector, memory: Memory<float32>, key) =
         let action = Array.zeroCreate family.ActionWidth
 
-        if tryAct observation.Span key (action.AsSpan()) then ValueSome(Vector.adopt action) else ValueNone
+        if tryAct observation.Span memory key (action.AsSpan()) then ValueSome(Vector.adopt action) else ValueNone
+
+    /// Starts an episode: an object that acts on its observations in order, and remembers what the policy does.
+    member this.Begin() = InferenceEpisode this
+
+    /// Writes the action for the next observation of an episode, and replaces the memory.
+    member internal _.ActIn(memory: Memory<float32>, observation: ReadOnlySpan<float32>, key, action: Span<float32>) =
+        requireOne observation.Length
+        tryAct observation memory key action |> requireFinite
+
+    /// The distribution for the next observation of an episode.
+    member internal this.DistributionIn(memory: Memory<float32>, observation: ReadOnlySpan<float32>) =
+        requireOne observation.Length
+        let parameters = Array.zeroCreate<float32> family.ParameterWidth
+        distributions observation memory (parameters.AsSpan()) |> requireFinite
+        this.DistributionOf parameters
 
     /// The most probable action for one raw observation.
     member _.Act(observation: Vector) =
@@ -127,11 +157,12 @@ type InferencePolicy(actor: Actor) =
         Vector.Create(family.ActionWidth, Fill(fun action -> act observation.Span (ValueSome key) action))
 
     /// The distribution of the actions for one raw observation.
-    member _.Distribution(observation: ReadOnlySpan<float32>) =
-        requireOne observation.Length
-        let parameters = Array.zeroCreate<float32> family.ParameterWidth
-        distributions observation (parameters.AsSpan()) |> requireFinite
+    member this.Distribution(observation: ReadOnlySpan<float32>) =
+        requireNoMemory ()
+        this.DistributionIn(Memory.Empty, observation)
 
+    /// The distribution with these parameters.
+    member private _.DistributionOf(parameters: float32[]) =
         let choices counts =
             ActionDistribution.Choices(
                 Distribution.probabilities counts (ReadOnlySpan parameters)
@@ -153,3 +184,24 @@ type InferencePolicy(actor: Actor) =
                 ImmutableCollectionsMarshal.AsImmutableArray means,
                 ImmutableCollectionsMarshal.AsImmutableArray deviations
             )
+
+/// An episode of a policy: it acts on observations in order, and holds what a policy with memory remembers of them. `Restart` begins another
+/// one. An object for each episode that is played at the same time; not thread-safe. The methods throw as those of the policy.
+and [<Sealed>] InferenceEpisode internal (policy: InferencePolicy) =
+    let memory = Array.zeroCreate<float32> policy.Memory
+
+    member _.Policy = policy
+
+    /// Forgets all observations.
+    member _.Restart() = Array.Clear memory
+
+    /// Writes the most probable action for the next raw observation.
+    member _.Act(observation: ReadOnlySpan<float32>, action: Span<float32>) =
+        policy.ActIn(memory.AsMemory(), observation, ValueNone, action)
+
+    /// Writes an action drawn with `key` for the next raw observation. As for the first of several rows, its key is `Key.at 0L key`.
+    member _.Sample(observation: ReadOnlySpan<float32>, key: Key, action: Span<float32>) =
+        policy.ActIn(memory.AsMemory(), observation, ValueSome key, action)
+
+    /// The distribution of the actions for the next raw observation.
+    member _.Distribution(observation: ReadOnlySpan<float32>) = policy.DistributionIn(memory.AsMemory(), observation)

@@ -9,11 +9,22 @@ open FunTrpo.Kernels
 /// Its memory returns to a pool on `Dispose`: `Outputs` and `Curvature` must not be used afterwards. Not thread-safe.
 type Linearization
     internal
-    (layer: PackedLayer, threads: int, at: PackedLayerAt, ownedParameters: PooledBuffer voption, observations: Matrix) =
+    (
+        layer: PackedLayer,
+        threads: int,
+        at: PackedLayerAt,
+        ownedParameters: PooledBuffer voption,
+        sequences: Sequences option,
+        observations: Matrix
+    ) =
     let rows = observations.Rows
     let outputs = layer.Outputs
     let stride = layer.Stride
-    let strips = Partition.strips rows layer.PackedCount layer.Widest
+
+    let strips =
+        match sequences with
+        | Some sequences -> Partition.sequenceStrips sequences.Count sequences.Length layer.PackedCount
+        | None -> Partition.strips rows layer.PackedCount layer.Widest
 
     let linearizations =
         strips |> Array.map (fun blocks -> Array.zeroCreate<PackedLinearization> blocks.Length)
@@ -39,7 +50,14 @@ type Linearization
         forEachIndex (fun s b ->
             let block = strips[s][b]
             let slice = observations.SliceRows(block.First, block.Count)
-            let linearization = at.Linearize(block.Count, slice.Memory, observations.Columns)
+
+            let linearization =
+                match sequences with
+                | Some sequences ->
+                    let block = SequenceBlock.ofRows block.First block.Count sequences
+                    (at :?> RecurrentLayerAt).LinearizeSequences(block, slice.Memory, observations.Columns)
+                | None -> at.Linearize(block.Count, slice.Memory, observations.Columns)
+
             linearizations[s][b] <- linearization
             PaddedRows.Unpad(block.Count, outputs, linearization.Output.Span, (part block outputBuffer.Memory).Span))
 

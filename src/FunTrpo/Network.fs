@@ -10,6 +10,10 @@ type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, pa
 
     let requireUndisposed () = parameters.Memory |> ignore
 
+    let requireNoMemory () =
+        if layer.Memory > 0 then
+            invalidOp "The network has memory, so its rows must be sequences."
+
     /// The number of rows. Throws an `ArgumentException` if the last one is incomplete, and an `ObjectDisposedException` after `Dispose`.
     let rowCount (observations: int) =
         requireUndisposed ()
@@ -39,9 +43,14 @@ type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, pa
     /// The number of rows in so many numbers. Throws an `ArgumentException` if the last row is incomplete.
     member internal _.RowCount observations = rowCount observations
 
+    /// The length of the memory of a sequence; 0 for networks without memory.
+    member _.Memory = layer.Memory
+
     /// Writes the outputs for rows of observations, both without gaps, on the calling thread. Throws an `ArgumentException` if the last row
-    /// is incomplete or `outputs` is too short, and an `ObjectDisposedException` after `Dispose`.
+    /// is incomplete or `outputs` is too short, an `ObjectDisposedException` after `Dispose`, and an `InvalidOperationException` if the network
+    /// has memory.
     member _.Forward(observations: ReadOnlySpan<float32>, outputs: Span<float32>) =
+        requireNoMemory ()
         let rows = requireRows observations.Length outputs.Length
 
         // Not by `Parallel.iterBlocks`: a function cannot capture a span.
@@ -53,10 +62,64 @@ type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, pa
 
     /// The same, on the threads of the network.
     member _.Forward(observations: ReadOnlyMemory<float32>, outputs: Memory<float32>) =
+        requireNoMemory ()
         let rows = requireRows observations.Length outputs.Length
 
         Parallel.iterBlocks threads blockRows rows (fun first count ->
             forwardBlock observations.Span outputs.Span first count)
+
+    /// Writes the outputs of one step of several sequences, a row for each, and the memory after it in place of that before it. `memory` has
+    /// `Memory` numbers for each row. On the calling thread. Throws an `ArgumentException` if the lengths do not fit.
+    member _.Step(observations: ReadOnlySpan<float32>, memory: Memory<float32>, outputs: Span<float32>) =
+        let rows = requireRows observations.Length outputs.Length
+
+        if memory.Length <> rows * layer.Memory then
+            invalidArg (nameof memory) $"it has {memory.Length} elements, and must have {rows * layer.Memory}"
+
+        match at with
+        | :? RecurrentLayerAt as recurrent when layer.Memory > 0 ->
+            use padded = PooledBuffer.Rent(rows, layer.Stride)
+
+            let sequences: SequenceBlock =
+                { Count = rows
+                  Length = 1
+                  Begins = ReadOnlyMemory(Array.zeroCreate rows)
+                  Memory = memory
+                  MemoryStride = layer.Memory }
+
+            recurrent.ForwardSequences(sequences, observations, layer.Inputs, padded.Span)
+            PaddedRows.Unpad(rows, layer.Outputs, Span.op_Implicit padded.Span, outputs.Slice(0, rows * layer.Outputs))
+        | _ -> forwardBlock observations outputs 0 rows
+
+    /// Writes the outputs for the rows of sequences, on the threads of the network. Throws an `ArgumentException` if the lengths do not fit.
+    member this.Forward(sequences: Sequences option, observations: ReadOnlyMemory<float32>, outputs: Memory<float32>) =
+        match sequences, at with
+        | Some sequences, (:? RecurrentLayerAt as recurrent) when layer.Memory > 0 ->
+            let rows = requireRows observations.Length outputs.Length
+            Sequences.requireFit rows layer.Memory sequences
+            let blocks = Partition.sequenceStrips sequences.Count sequences.Length layer.PackedCount |> Array.concat
+
+            Parallel.iter threads blocks.Length (fun b ->
+                let block = blocks[b]
+                let ofBlock = SequenceBlock.ofRows block.First block.Count sequences
+                use padded = PooledBuffer.Rent(block.Count, layer.Stride)
+                use memory = PooledBuffer.Rent(ofBlock.Count, layer.Memory)
+                ofBlock.Memory.CopyTo memory.Memory
+
+                recurrent.ForwardSequences(
+                    { ofBlock with Memory = memory.Memory },
+                    observations.Span.Slice(block.First * layer.Inputs, block.Count * layer.Inputs),
+                    layer.Inputs,
+                    padded.Span
+                )
+
+                PaddedRows.Unpad(
+                    block.Count,
+                    layer.Outputs,
+                    Span.op_Implicit padded.Span,
+                    outputs.Span.Slice(block.First * layer.Outputs, block.Count * layer.Outputs)
+                ))
+        | _ -> this.Forward(observations, outputs)
 
     interface IDisposable with
         member _.Dispose() =
@@ -76,6 +139,9 @@ type Network =
     member this.Inputs = this.Layer.Inputs
     member this.Outputs = this.Layer.Outputs
     member this.ParameterCount = this.Layer.ParameterCount
+
+    /// The length of the memory of a sequence; 0 for networks without memory.
+    member this.Memory = this.Layer.Memory
 
     /// Parameters to start from.
     member this.Initialise key = this.Layer.Initialise key
@@ -112,7 +178,7 @@ module Network =
         new NetworkAt(network.Layer, network.Threads, network.Layer.At(Memory.op_Implicit packed.Memory), packed)
 
     /// The outputs at parameters θ, one row for each row of observations. Throws an `ArgumentException` if the network has another number of
-    /// parameters or inputs.
+    /// parameters or inputs, and an `InvalidOperationException` if it has memory.
     let forward (network: Network) parameters (observations: Matrix) =
         requireInputs network observations
         use at = at network parameters
@@ -121,14 +187,28 @@ module Network =
         Matrix.adopt observations.Rows network.Outputs outputs
 
     /// The network at packed parameters, which must not change while it is used, and on observations of one row a sample.
-    let private linearizeAt (network: Network) (packed: ReadOnlyMemory<float32>) owned (observations: Matrix) =
+    let private linearizeAt (network: Network) (packed: ReadOnlyMemory<float32>) owned sequences (observations: Matrix) =
         requireInputs network observations
-        new Linearization(network.Layer, network.Threads, network.Layer.At packed, owned, observations)
+
+        let sequences =
+            match sequences with
+            | Some sequences when network.Memory > 0 ->
+                Sequences.requireFit observations.Rows network.Memory sequences
+                Some sequences
+            | None when network.Memory > 0 -> invalidOp "The network has memory, so its rows must be sequences."
+            | _ -> None
+
+        new Linearization(network.Layer, network.Threads, network.Layer.At packed, owned, sequences, observations)
+
+    /// The network at parameters θ and on observations that are the rows of sequences, with its derivatives. Networks without memory take
+    /// each row by itself, and need no sequences. Throws as `forward` does, and an `ArgumentException` if the sequences do not fit.
+    let linearizeSequences (network: Network) parameters sequences (observations: Matrix) =
+        let packed = pack network parameters
+        linearizeAt network (Memory.op_Implicit packed.Memory) (ValueSome packed) sequences observations
 
     /// The network at parameters θ and on observations of one row a sample, with its derivatives. Throws as `forward` does.
     let linearize (network: Network) parameters (observations: Matrix) =
-        let packed = pack network parameters
-        linearizeAt network (Memory.op_Implicit packed.Memory) (ValueSome packed) observations
+        linearizeSequences network parameters None observations
 
     /// Packed parameters and packed vectors of the same layout (Adam's moments), which an optimiser updates in place.
     type internal Packed(network: Network, parameters: Vector, moments: Vector list) =
@@ -143,7 +223,8 @@ module Network =
         member _.Count = network.Layer.PackedCount
 
         /// The network there, on observations of one row a sample.
-        member _.Linearize observations = linearizeAt network (Memory.op_Implicit packed.Memory) ValueNone observations
+        member _.Linearize(sequences, observations) =
+            linearizeAt network (Memory.op_Implicit packed.Memory) ValueNone sequences observations
 
         /// Calls `work first count` for consecutive parts of the packed vectors, in parallel.
         member _.ForEachPart work = Partition.forEachPart network.Threads network.Layer.PackedCount work

@@ -1,6 +1,7 @@
 namespace FunTrpo
 
 open System
+open System.Runtime.InteropServices
 open FunTrpo.Kernels
 
 // What a layer can do beyond its contract, to be fast:
@@ -52,6 +53,45 @@ type internal PackedLayerAt =
 
     abstract Linearize: rows: int * input: ReadOnlyMemory<float32> * inputStride: int -> PackedLinearization
 
+/// The sequences of a block of rows, for layers with memory. Memory is that of the whole network; a layer has its part of each row of it.
+[<Struct; NoComparison; NoEquality; RequireQualifiedAccess>]
+type internal SequenceBlock =
+    {
+        Count: int
+        Length: int
+        /// Whether memory is 0 before each row.
+        Begins: ReadOnlyMemory<bool>
+        /// The memory before the first row of each sequence.
+        Memory: Memory<float32>
+        /// The distance from the memory of a sequence to that of the next.
+        MemoryStride: int
+    }
+
+module internal SequenceBlock =
+
+    /// The sequences of some rows, from the first row of one to the last row of another. The memory must not be written to.
+    let ofRows first rows (sequences: Sequences) : SequenceBlock =
+        let length = sequences.Length
+        let memory = sequences.Memory.SliceRows(first / length, rows / length)
+
+        { Count = rows / length
+          Length = length
+          Begins = sequences.Begins.AsMemory().Slice(first, rows)
+          Memory = MemoryMarshal.AsMemory memory.Memory
+          MemoryStride = sequences.Memory.Columns }
+
+/// A packed layer with memory at fixed parameters. As a `PackedLayerAt`, it takes each row for the first one of an episode.
+type internal RecurrentLayerAt =
+    inherit PackedLayerAt
+
+    /// Writes the output for sequences of rows, and the memory after their last rows in place of that before the first ones.
+    abstract ForwardSequences:
+        sequences: SequenceBlock * input: ReadOnlySpan<float32> * inputStride: int * output: Span<float32> -> unit
+
+    /// The memory is a constant, and stays as it is.
+    abstract LinearizeSequences:
+        sequences: SequenceBlock * input: ReadOnlyMemory<float32> * inputStride: int -> PackedLinearization
+
 /// A layer that keeps its parameters packed. It is a `Layer` as well, by way of the packed derivatives.
 [<AbstractClass>]
 type internal PackedLayer(inputShape: ArrayShape, outputShape: ArrayShape) =
@@ -68,6 +108,10 @@ type internal PackedLayer(inputShape: ArrayShape, outputShape: ArrayShape) =
     /// The length of the longest row that the layer computes or reads.
     abstract Widest: int
     default _.Widest = max inputs outputs
+
+    /// The length of the memory of a sequence; 0 if a row depends on no other. Layers with memory are `RecurrentLayerAt`s at parameters.
+    abstract Memory: int
+    default _.Memory = 0
 
     abstract ParameterCount: int
     abstract Initialise: Key -> Vector

@@ -51,11 +51,23 @@ module internal Partition =
     /// Calls `work first count` for consecutive parts of a vector of this length, in parallel. A part has 2¹⁴ numbers.
     let forEachPart threads length (work: int -> int -> unit) = Parallel.iterBlocks threads partLength length work
 
+    /// The largest number of strips of a network with so many packed parameters.
+    let private limitOf packedCount = min maxStrips (max 2 (maxSumNumbers / max 1 packedCount))
+
     /// The blocks of each strip, for a network with so many packed parameters and this longest row.
     let strips rows packedCount widest =
-        let limit = min maxStrips (max 2 (maxSumNumbers / max 1 packedCount))
-        let stripCount = Math.Clamp(rows / blockRows, 1, limit)
+        let stripCount = Math.Clamp(rows / blockRows, 1, limitOf packedCount)
         let ofBlock = blockRowsFor widest packedCount
         let step = if ofBlock > blockStep then blockStep else 1
         let blocksOf strip = evenly step (max 1 ((strip.Count + ofBlock - 1) / ofBlock)) strip
         { First = 0; Count = rows } |> evenly blockStep stripCount |> Array.map blocksOf
+
+    /// The number of sequences of a block, whose rows of one time step are computed together. With more, fewer threads could share a batch.
+    let private blockSequences = 8
+
+    /// The blocks of each strip for a network with memory: whole sequences of `length` rows.
+    let sequenceStrips count length packedCount =
+        let blocksIn sequences = max 1 ((sequences + blockSequences - 1) / blockSequences)
+        let ofRows block = { First = block.First * length; Count = block.Count * length }
+        let blocksOf strip = evenly 1 (blocksIn strip.Count) strip |> Array.map ofRows
+        { First = 0; Count = count } |> evenly 1 (Math.Clamp(blocksIn count, 1, limitOf packedCount)) |> Array.map blocksOf

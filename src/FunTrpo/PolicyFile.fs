@@ -256,7 +256,10 @@ module PolicyFile =
         let key = Key.ofSeed 0L
 
         let canAct key observation =
-            policy.TryAct(observation, ValueNone).IsSome && policy.TryAct(observation, ValueSome key).IsSome
+            let memory () = Memory(Array.zeroCreate<float32> policy.Memory)
+
+            policy.TryAct(observation, memory (), ValueNone).IsSome
+            && policy.TryAct(observation, memory (), ValueSome key).IsSome
 
         for i in 0 .. tries - 1 do
             let tryKey = Key.at (int64 i) key

@@ -5,9 +5,6 @@ open System.Runtime.InteropServices
 
 module Rollout =
 
-    /// Whether a row with this end is the last row of its episode.
-    let endsEpisode ending = ending = End.Terminated || ending = End.Truncated
-
     /// The start states of `count` episodes. Throws a `BatchException` for the first one whose reset throws.
     let private startStates (environment: Environment<'State>) count key =
         let keyOf (i: int) = Key.at (int64 i) key
@@ -21,22 +18,26 @@ module Rollout =
                 with error ->
                     raise (BatchException(i, error)))
 
-    /// `count` instances, each at the start of an episode. Returns a `FailedEnvironment` for the first instance whose reset throws.
-    let start (environment: Environment<'State>) count key =
+    /// `count` instances, each at the start of an episode, for a policy with so much memory. Returns a `FailedEnvironment` for the first instance whose reset throws.
+    let startWithMemory memory (environment: Environment<'State>) count key =
         try
             startStates environment count key
-            |> Array.map (fun start -> { State = start; Return = 0.0; Length = 0; Steps = 0L })
+            |> Array.map (fun start ->
+                { State = start; Return = 0.0; Length = 0; Steps = 0L; Memory = Vector.zero memory })
             |> ImmutableCollectionsMarshal.AsImmutableArray
             |> Ok
         with :? BatchException as failed ->
             Error(FailedEnvironment(failed.InnerException, environment.Id, failed.Position, 0L))
+
+    /// The same, for a policy without memory.
+    let start environment count key = startWithMemory 0 environment count key
 
     /// The episode that ends with the given row. Its first rows may lie in earlier batches.
     let private episodeTo row horizon (instances: ImmutableArray<Instance<'State>>) (rows: BatchRows) =
         let instance = row / horizon
         let mutable first = row
 
-        while first > instance * horizon && not (endsEpisode rows.Ends[first - 1]) do
+        while first > instance * horizon && not (Batch.endsEpisode rows.Ends[first - 1]) do
             first <- first - 1
 
         let reachesBatchStart = first = instance * horizon
@@ -53,7 +54,7 @@ module Rollout =
         let mutable count = 0
 
         for row in 0 .. rows.Ends.Length - 1 do
-            if endsEpisode rows.Ends[row] then
+            if Batch.endsEpisode rows.Ends[row] then
                 count <- count + 1
 
         let episodes = Array.zeroCreate<Episode> count
@@ -63,7 +64,7 @@ module Rollout =
             for instance in 0 .. instances.Length - 1 do
                 let row = instance * horizon + t
 
-                if endsEpisode rows.Ends[row] then
+                if Batch.endsEpisode rows.Ends[row] then
                     episodes[found] <- episodeTo row horizon instances rows
                     found <- found + 1
 
@@ -92,6 +93,10 @@ module Rollout =
 
         let workerCount = min (InFlight.workers environment threads) count
         use network = Network.at actor.Policy.Network actor.Parameters
+        let memory = instances |> Seq.map (fun instance -> Vector.toArray instance.Memory) |> Array.concat
+
+        if memory.Length <> Size.product count network.Memory then
+            invalidArg (nameof instances) $"their memory has {memory.Length} numbers, and must have {count} × {network.Memory}"
 
         let task: RolloutTask<'State> =
             { Environment = environment
@@ -118,6 +123,7 @@ module Rollout =
                 { Instances = count
                   Horizon = horizon
                   Observations = Matrix.adopt total observationWidth rows.Observations
+                  Memory = Matrix.adopt count network.Memory memory
                   Actions = Matrix.adopt total actionWidth rows.Actions
                   Rewards = ImmutableCollectionsMarshal.AsImmutableArray rows.Rewards
                   Ends = ImmutableCollectionsMarshal.AsImmutableArray rows.Ends

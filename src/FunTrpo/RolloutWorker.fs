@@ -58,6 +58,11 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
     let resetKeys = keysNamed "reset"
     let networkInputs = Array.zeroCreate<float32>(width * observationWidth)
     let distributions = Array.zeroCreate<float32>(width * parameterWidth)
+
+    /// What the policy remembers of the episode of each instance.
+    let memory = Array.init width (fun i -> Vector.toArray task.Instances[first + i].Memory) |> Array.concat
+
+    let memoryOf i = memory.AsMemory(i * network.Memory, network.Memory)
     let clipped = Array.zeroCreate<float32> actionWidth
     let following = Array.zeroCreate<float32> observationWidth
     // In the order of time: `Bootstraps` sorts them by row.
@@ -102,7 +107,7 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
     let forward t =
         phase <- RolloutPhase.Policy
         Normaliser.applyTo actor.Normaliser (ReadOnlySpan networkInputs) (networkInputs.AsSpan())
-        network.Forward(ReadOnlyMemory networkInputs, distributions.AsMemory())
+        network.Step(ReadOnlySpan networkInputs, memory.AsMemory(), distributions.AsSpan())
 
         for i in 0 .. width - 1 do
             if not (Reductions.AllFinite(distributionOf i)) then
@@ -156,15 +161,18 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
             bootstrapObservations.AddRange following
 
     /// Moves instance i to the start of a new episode.
-    let beginEpisode i start = current[i] <- { State = start; Return = 0.0; Length = 0; Steps = current[i].Steps + 1L }
+    let beginEpisode i start =
+        current[i] <- { current[i] with State = start; Return = 0.0; Length = 0; Steps = current[i].Steps + 1L }
+        (memoryOf i).Span.Clear()
 
     /// Moves instance i to the next state of its episode.
     let continueEpisode i (next: Transition<'State>) =
         current[i] <-
-            { State = next.State
-              Return = current[i].Return + next.Reward
-              Length = current[i].Length + 1
-              Steps = current[i].Steps + 1L }
+            { current[i] with
+                State = next.State
+                Return = current[i].Return + next.Reward
+                Length = current[i].Length + 1
+                Steps = current[i].Steps + 1L }
 
     let isOver (next: Transition<'State>) = next.Terminated || next.Truncated
 
@@ -219,7 +227,10 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
         Array.iter2 beginEpisode ended starts
 
     /// The instances after the last step taken.
-    member _.Current = current
+    member _.Current =
+        current
+        |> Array.mapi (fun i instance -> { instance with Memory = Vector.ofArray ((memoryOf i).ToArray()) })
+
     member _.Faults = faults
 
     /// The observations after truncated and interrupted rows, in the order of those rows.

@@ -97,12 +97,23 @@ module Setup =
             return! ConfigurationLimits.limitBatch widest configuration
         }
 
+    /// A vine draws several actions in each state, and its branches have the same past: networks with memory cannot tell them apart yet.
+    let private requireNoVineWithMemory (configuration: Configuration) =
+        let memory = configuration.PolicyLayers @ configuration.CriticLayers |> List.sumBy HiddenLayer.memory
+
+        if configuration.Branches > 0 && memory > 0 then
+            configuration
+            |> ConfigurationLimits.refuse "branches" "networks with memory have no vine: gru and lstm need branches=0"
+        else
+            Ok configuration
+
     /// The setup for training in the environment. Returns a `Mismatch` if a space is invalid or too large, and an `InvalidSetting` if a field of
     /// the configuration is out of its range.
     let create threads configuration (environment: Environment<'State>) =
         result {
             do! requireValidSpaces environment
             let! configuration = Configuration.validate configuration
+            let! configuration = requireNoVineWithMemory configuration
             let! configuration = requireMemory environment configuration
             let observationSpace = environment.ObservationSpace
             let onThreads = Network.onThreads threads

@@ -9,6 +9,8 @@ type AdvantageBatch =
     {
         /// Normalised, one row a sample.
         Observations: Matrix
+        /// The rows as sequences, for a critic with memory.
+        Sequences: Sequences option
         /// V(s), one a row.
         Values: ImmutableArray<float>
         /// The GAE estimates of A(s, a), one a row. Standardised over the batch with `normaliseAdvantages`. Otherwise divided by the standard
@@ -28,6 +30,8 @@ type UpdateBatch =
     {
         /// Normalised, one row a sample.
         Observations: Matrix
+        /// The rows as sequences, for a policy with memory.
+        Sequences: Sequences option
         /// As the policy drew them, one row a sample.
         Actions: Matrix
         /// Estimates of A(s, a), one a row. Scaled as those of the `AdvantageBatch`, over these rows.
@@ -98,11 +102,12 @@ module Stages =
             { state.Critic with
                 Unit = ReturnUnit.resetIfTooLarge configuration.Gamma batch.Rewards batch.Ends state.Critic.Unit }
 
-        let valuesOf = Critic.values setup.Critic criticBefore
         let normaliser = normaliserOf state batch
         let observations = Normaliser.apply normaliser batch.Observations
-        let values = valuesOf observations
-        let bootstraps = valuesOf (Normaliser.apply normaliser batch.BootstrapObservations)
+        let bootstrapObservations = Normaliser.apply normaliser batch.BootstrapObservations
+
+        let struct (values, bootstraps, memory) =
+            Critic.valuesOfBatch setup.Critic criticBefore batch observations bootstrapObservations
 
         let gae =
             Advantage.gae configuration.Gamma configuration.Lambda batch.Rewards batch.Ends values bootstraps
@@ -110,15 +115,17 @@ module Stages =
         let unit = ReturnUnit.update gae.Returns criticBefore.Unit
 
         { Observations = observations
+          Sequences = batch |> Batch.sequences criticBefore.Memory
           Values = values
           Advantages = scaleAdvantages setup unit gae.Advantages
           Returns = gae.Returns
           CriticBefore = criticBefore
-          CriticToFit = { criticBefore with Unit = unit } }
+          CriticToFit = { criticBefore with Unit = unit; Memory = memory } }
 
     /// The rows of the batch itself: the single-path scheme of the TRPO paper.
     let private singlePath (batch: Batch) (advantageBatch: AdvantageBatch) : UpdateBatch =
         { Observations = advantageBatch.Observations
+          Sequences = batch |> Batch.sequences batch.Memory
           Actions = batch.Actions
           Advantages = advantageBatch.Advantages
           Steps = 0L }
@@ -152,6 +159,7 @@ module Stages =
 
             return
                 { Observations = Normaliser.apply normaliser vine.Observations
+                  Sequences = None
                   Actions = vine.Actions
                   Advantages = scaleAdvantages setup advantageBatch.CriticToFit.Unit (Vine.advantages actor vine)
                   Steps = vine.Steps }
@@ -175,9 +183,10 @@ module Stages =
 
     /// The surrogate of the rows at the policy of the state. The caller disposes of it.
     let surrogate (setup: Setup<'State>) (state: TrainingState<'State>) (updateBatch: UpdateBatch) =
-        Surrogate.create
+        Surrogate.ofSequences
             setup.Threads
             setup.Policy
+            updateBatch.Sequences
             updateBatch.Observations
             updateBatch.Actions
             updateBatch.Advantages
@@ -219,16 +228,24 @@ module Stages =
     let internal fitCritic (setup: Setup<'State>) (state: TrainingState<'State>) advantageBatch =
         result {
             let! critic =
-                CriticFit.fit
+                CriticFit.fitSequences
                     (Configuration.critic setup.Configuration)
                     setup.Critic
+                    advantageBatch.Sequences
                     advantageBatch.Observations
                     advantageBatch.Returns
                     (keyOf state |> Key.named "critic")
                     advantageBatch.CriticToFit
                 |> Result.mapError (nonFinite setup state)
 
-            let error = Critic.error setup.Critic critic advantageBatch.Observations advantageBatch.Returns
+            let error =
+                Critic.error
+                    setup.Critic
+                    critic
+                    advantageBatch.Sequences
+                    advantageBatch.Observations
+                    advantageBatch.Returns
+
             do! requireFinite "critic" setup state (Critic.isFinite critic && Double.IsFinite error)
             return critic, error
         }

@@ -19,6 +19,8 @@ type Surrogate =
         Parameters: Vector
         /// The observations as the network receives them (normalised): N × the inputs of the network.
         Observations: Matrix
+        /// How the rows follow one another, for a policy with memory.
+        Sequences: Sequences option
         /// The actions as drawn, before scaling and clipping: N × the action width of the family.
         Actions: Matrix
         /// A(s, a) of each row: N numbers.
@@ -84,9 +86,10 @@ module Surrogate =
                 work row)
         |> ignore
 
-    /// Returns the surrogate of a batch that the policy collected at `parameters`, without entropy bonus. The caller disposes of it.
-    let create threads (policy: Policy) observations (actions: Matrix) advantages parameters =
-        let linearization = Network.linearize policy.Network parameters observations
+    /// Returns the surrogate of a batch that the policy collected at `parameters`, without entropy bonus. The rows of the batch are those of
+    /// the sequences if the policy has memory. The caller disposes of it.
+    let ofSequences threads (policy: Policy) sequences observations (actions: Matrix) advantages parameters =
+        let linearization = Network.linearizeSequences policy.Network parameters sequences observations
         let distributions = linearization.Outputs
         let logProbabilities = PooledBuffer.RentDoubles actions.Rows
 
@@ -96,12 +99,17 @@ module Surrogate =
         { Policy = policy
           Parameters = parameters
           Observations = observations
+          Sequences = sequences
           Actions = actions
           Advantages = advantages
           Linearization = linearization
           LogProbabilities = logProbabilities
           EntropyBonus = 0.0
           Threads = threads }
+
+    /// The same for a policy without memory.
+    let create threads policy observations actions advantages parameters =
+        ofSequences threads policy None observations actions advantages parameters
 
     /// Returns the same surrogate with the entropy bonus β = `bonus`. It shares the memory of the original.
     let withEntropyBonus bonus (surrogate: Surrogate) = { surrogate with EntropyBonus = bonus }
@@ -115,7 +123,7 @@ module Surrogate =
         let width = before.Columns
         use outputs = PooledBuffer.Rent(rows, width)
         use network = Network.at surrogate.Policy.Network parameters
-        network.Forward(surrogate.Observations.Memory, outputs.Memory)
+        network.Forward(surrogate.Sequences, surrogate.Observations.Memory, outputs.Memory)
         let after = Matrix(rows, width, Memory.op_Implicit outputs.Memory)
 
         let sumsOf first count =
@@ -199,7 +207,10 @@ module Surrogate =
     /// rules of your own that take several steps on one batch.
     let gradientAt (surrogate: Surrogate) parameters =
         let family = surrogate.Policy.Family
-        use linearization = Network.linearize surrogate.Policy.Network parameters surrogate.Observations
+
+        use linearization =
+            Network.linearizeSequences surrogate.Policy.Network parameters surrogate.Sequences surrogate.Observations
+
         let distributions = linearization.Outputs
 
         let ratio row =

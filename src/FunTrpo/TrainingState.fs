@@ -52,7 +52,13 @@ module TrainingState =
         let key = Key.ofSeed seed
 
         let instances, failure =
-            match Rollout.start setup.Environment configuration.Environments (Key.named "start" key) with
+            match
+                Rollout.startWithMemory
+                    setup.Policy.Network.Memory
+                    setup.Environment
+                    configuration.Environments
+                    (Key.named "start" key)
+            with
             | Ok instances -> instances, None
             | Error fault ->
                 ImmutableCollectionsMarshal.AsImmutableArray(Array.zeroCreate configuration.Environments), Some fault
@@ -65,6 +71,7 @@ module TrainingState =
           Critic =
             setup.Critic.Initialise(Key.named "critic" key)
             |> Critic.start (if configuration.NormaliseReturns then ReturnUnit.unknown else Plain)
+            |> Critic.withoutMemories setup.Critic configuration.Environments
           Normaliser =
             let space = setup.Environment.ObservationSpace
 
@@ -154,6 +161,7 @@ module TrainingState =
 
         result {
             do! require "instances" state.Instances.Length setup.Configuration.Environments
+            do! require "numbers of the critic's memory" state.Critic.Memory.Columns setup.Critic.Memory
             do! require "policy parameters" state.PolicyParameters.Length setup.Policy.Network.ParameterCount
             do! require "critic parameters" state.Critic.Parameters.Length setup.Critic.ParameterCount
         }

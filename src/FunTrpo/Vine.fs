@@ -179,7 +179,8 @@ module Vine =
                 { State = { Inner = ValueSome instance.State; First = action }
                   Return = 0.0
                   Length = 0
-                  Steps = instance.Steps })
+                  Steps = instance.Steps
+                  Memory = Vector.zero 0 })
         )
 
     /// Returns a vine with the states of the instances as its rollout set, or the fault of a rollout. After the first action of

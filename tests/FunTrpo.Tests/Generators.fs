@@ -140,6 +140,8 @@ module Layers =
         | HiddenLayer.Pool(pooling, window) -> Pooled(pooling, window)
         | HiddenLayer.LayerNorm -> Normalised
         | HiddenLayer.Flatten -> failwith "a dense layer reads pictures as rows without it"
+        | HiddenLayer.Gru _
+        | HiddenLayer.Lstm _ -> failwith "layers with memory have cases of their own"
 
     /// The layers of an architecture, with an output layer.
     let ofArchitecture output (architecture: Architecture) =

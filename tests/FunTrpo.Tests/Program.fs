@@ -26,6 +26,7 @@ let private networks =
           PictureLayerTests.tests
           CompositionTests.tests
           NetworkTests.tests
+          RecurrentTests.tests
           LinearizationTests.tests
           PolicyTests.tests ]
 

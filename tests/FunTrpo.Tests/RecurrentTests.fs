@@ -1,0 +1,451 @@
+/// Networks with memory against their equations on dual numbers, and training with them.
+module FunTrpo.Tests.RecurrentTests
+
+open System
+open System.Collections.Immutable
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open FunTrpo
+open FunTrpo.Environments.Popgym
+open FunTrpo.Tests.Generators
+open FunTrpo.Tests.Oracle
+
+// ---- The equations on numbers with derivatives ----
+
+let private one = constant 1.0
+let private sigmoid (x: HyperDual) = one / (one + exp -x)
+
+/// Takes so many numbers off the list.
+let private take count numbers =
+    let taken, rest = List.splitAt count numbers
+    Array.ofList taken, rest
+
+/// x W + b, where the columns of W follow one another in each row.
+let private affine (weights: HyperDual[]) (biases: HyperDual[]) (x: HyperDual[]) =
+    biases
+    |> Array.mapi (fun j bias -> Array.fold (+) bias (x |> Array.mapi (fun i x -> x * weights[i * biases.Length + j])))
+
+/// One step of a layer: its output and its memory after it.
+let private stepOf layer (parameters: HyperDual list) (memory: HyperDual[]) (x: HyperDual[]) =
+    match layer with
+    | HiddenLayer.Gru units ->
+        let w, rest = take (3 * units * x.Length) parameters
+        let u, rest = take (3 * units * units) rest
+        let b, rest = take (3 * units) rest
+        let c, _ = take units rest
+        let a = affine w b x
+        let u = affine u (Array.append (Array.create (2 * units) HyperDual.Zero) c) memory
+
+        let next =
+            Array.init units (fun i ->
+                let r = sigmoid (a[i] + u[i])
+                let z = sigmoid (a[units + i] + u[units + i])
+                let n = tanh (a[2 * units + i] + r * u[2 * units + i])
+                (one - z) * n + z * memory[i])
+
+        next, next
+    | HiddenLayer.Lstm units ->
+        let w, rest = take (4 * units * x.Length) parameters
+        let u, rest = take (4 * units * units) rest
+        let b, _ = take (4 * units) rest
+        let h, c = Array.splitAt units memory
+        let s = Array.map2 (+) (affine w b x) (affine u (Array.create (4 * units) HyperDual.Zero) h)
+
+        let cells =
+            Array.init units (fun i ->
+                sigmoid s[units + i] * c[i] + sigmoid s[i] * tanh s[2 * units + i])
+
+        let output = Array.init units (fun i -> sigmoid s[3 * units + i] * tanh cells[i])
+        output, Array.append output cells
+    | HiddenLayer.Dense(units, _) ->
+        let w, rest = take (units * x.Length) parameters
+        let b, _ = take units rest
+        affine w b x |> Array.map tanh, [||]
+    | other -> failwith $"no case has {other}"
+
+let private parameterCount inputs layer =
+    match layer with
+    | HiddenLayer.Gru units -> 3 * units * (inputs + units) + 4 * units
+    | HiddenLayer.Lstm units -> 4 * units * (inputs + units) + 4 * units
+    | HiddenLayer.Dense(units, _) -> (inputs + 1) * units
+    | other -> failwith $"no case has {other}"
+
+let private unitsOf layer =
+    match layer with
+    | HiddenLayer.Gru units
+    | HiddenLayer.Lstm units
+    | HiddenLayer.Dense(units, _) -> units
+    | other -> failwith $"no case has {other}"
+
+/// One step of all layers, and of the linear layer behind them.
+let private step (architecture: Architecture) outputs (parameters: HyperDual list) (memory: HyperDual[]) x =
+    let rec through layers parameters (memory: HyperDual[]) (x: HyperDual[]) after =
+        match layers with
+        | layer :: rest ->
+            let own, others = List.splitAt (parameterCount x.Length layer) parameters
+            let ownMemory, otherMemory = Array.splitAt (HiddenLayer.memory layer) memory
+            let y, next = stepOf layer own ownMemory x
+            through rest others otherMemory y (Array.append after next)
+        | [] ->
+            let w, b = take (x.Length * outputs) parameters
+            affine w (Array.ofList b) x, after
+
+    through architecture parameters memory x [||]
+
+type private Case =
+    { Architecture: Architecture
+      Outputs: int
+      Network: Network
+      Parameters: Vector
+      Sequences: Sequences
+      Observations: Matrix
+      Tangent: Vector
+      Cotangent: Matrix }
+
+/// The outputs of all rows, one after another.
+let private outputsOf case (parameters: HyperDual[]) =
+    let parameters = List.ofArray parameters
+
+    Array.init case.Sequences.Count (fun i ->
+        let start = constants (case.Sequences.Memory.Row(i).ToArray())
+
+        Array.mapFold
+            (fun memory t ->
+                let row = i * case.Sequences.Length + t
+                let memory = if case.Sequences.Begins[row] then Array.map (fun _ -> HyperDual.Zero) memory else memory
+                step case.Architecture case.Outputs parameters memory (constants (case.Observations.Row(row).ToArray())))
+            start
+            [| 0 .. case.Sequences.Length - 1 |]
+        |> fst
+        |> Array.concat)
+    |> Array.concat
+
+let private layer =
+    Gen.oneof
+        [ Gen.map HiddenLayer.Gru (Gen.choose (1, 5))
+          Gen.map HiddenLayer.Lstm (Gen.choose (1, 5))
+          Gen.map HiddenLayer.Gru (Gen.choose (15, 18))
+          Gen.map (fun units -> HiddenLayer.Dense(units, Activation.Tanh)) (Gen.choose (1, 4)) ]
+
+let private caseOf (counts: Gen<int>) (lengths: Gen<int>) =
+    gen {
+        let! first = Gen.elements [ HiddenLayer.Gru 3; HiddenLayer.Lstm 2 ]
+        let! others = Gen.choose (0, 2) |> Gen.bind (fun count -> Gen.listOfLength count layer)
+        let! isFirst = Gen.elements [ true; false ]
+        let architecture = if isFirst then first :: others else others @ [ first ]
+        let! inputs, outputs = Gen.zip (Gen.choose (1, 4)) (Gen.choose (1, 3))
+        let! count = counts
+        let! length = lengths
+        let space = Box(Vector.init inputs (fun _ -> -1f), Vector.init inputs (fun _ -> 1f), [ inputs ])
+        let network = Architecture.network space 1.0 outputs 0 0.0 architecture
+        let! parameters = vector 0.7 network.ParameterCount
+        let! observations = matrix 1.0 (count * length) inputs
+        let! memory = matrix 0.9 count network.Memory
+        let! begins = Gen.arrayOfLength (count * length) (Gen.frequency [ 4, Gen.constant false; 1, Gen.constant true ])
+        let! tangent = vector 0.5 network.ParameterCount
+        let! cotangent = matrix 1.0 (count * length) outputs
+
+        return
+            { Architecture = architecture
+              Outputs = outputs
+              Network = network
+              Parameters = parameters
+              Sequences =
+                { Count = count
+                  Length = length
+                  Begins = ImmutableArray.CreateRange begins
+                  Memory = memory }
+              Observations = observations
+              Tangent = tangent
+              Cotangent = cotangent }
+    }
+
+let private short = caseOf (Gen.choose (1, 3)) (Gen.choose (1, 5))
+let private several = caseOf (Gen.choose (1, 40)) (Gen.choose (1, 12))
+
+let private linearize case =
+    Network.linearizeSequences case.Network case.Parameters (Some case.Sequences) case.Observations
+
+let private forward threads case =
+    use at = Network.at (Network.onThreads threads case.Network) case.Parameters
+    let outputs = Array.zeroCreate<float32>(case.Observations.Rows * case.Outputs)
+    at.Forward(Some case.Sequences, case.Observations.Memory, outputs.AsMemory())
+    outputs
+
+let private scaleOf numbers = Array.fold (fun largest x -> max largest (abs x)) 1.0 numbers
+
+let private derivatives =
+    testList
+        "derivatives"
+        [ property "outputs and pushforward are those of dual numbers" short (fun case ->
+              let v = floats case.Tangent
+              let expected = outputsOf case (along v (Array.zeroCreate v.Length) (floats case.Parameters))
+              use at = linearize case
+              expectAllClose 2e-5 (at.Outputs.Span.ToArray()) (expected |> Array.map _.X) "outputs"
+              let jv = expected |> Array.map _.E1
+              expectAllClose (5e-5 * scaleOf jv) ((at.Pushforward case.Tangent).Span.ToArray()) jv "pushforward")
+          property "the pullback of u is the gradient of ⟨u, outputs⟩ by dual numbers" short (fun case ->
+              let u = constants (case.Cotangent.Span.ToArray())
+
+              let expected =
+                  floats case.Parameters
+                  |> gradient (fun parameters ->
+                      Array.map2 (*) u (outputsOf case parameters) |> Array.fold (+) HyperDual.Zero)
+
+              use at = linearize case
+              let actual = at.Pullback case.Cotangent
+              expectAllClose (5e-5 * scaleOf expected) (Vector.toArray actual) expected "pullback")
+          property "the pullback is the adjoint of the pushforward" several (fun case ->
+              use at = linearize case
+              let jv, jtu = Matrix.flatten (at.Pushforward case.Tangent), at.Pullback case.Cotangent
+              LayerCases.expectAdjoint (Matrix.flatten case.Cotangent) jv jtu case.Tangent)
+          property "curvature is a pushforward and a pullback, bit for bit" several (fun case ->
+              use at = linearize case
+              let expected = at.Pushforward case.Tangent |> at.Pullback
+              let product = Array.zeroCreate case.Tangent.Length
+              at.Curvature Metric.identity case.Tangent (product.AsMemory())
+              Expect.equal (Vector.ofArray product) expected "product") ]
+
+/// The case with its sequences in another order, or some of them.
+let private gathered (indices: int[]) case =
+    let rows = ImmutableArray.CreateRange(Sequences.rows indices case.Sequences)
+
+    { case with
+        Sequences = Sequences.gather indices case.Sequences
+        Observations = Matrix.gather rows case.Observations
+        Cotangent = Matrix.gather rows case.Cotangent }
+
+let private order =
+    testList
+        "order"
+        [ property "threads do not change the bits" several (fun case ->
+              let everything threads =
+                  poisonMemory ()
+                  use at = linearize { case with Network = Network.onThreads threads case.Network }
+
+                  {| Forward = forward threads case
+                     Outputs = at.Outputs.Span.ToArray()
+                     Pushforward = at.Pushforward case.Tangent
+                     Pullback = at.Pullback case.Cotangent |}
+
+              let single = everything 1
+              Expect.equal single.Forward single.Outputs "forward"
+
+              for threads in [ 2; 5 ] do
+                  Expect.equal (everything threads) single $"{threads} threads")
+          property "step by step, and in two halves, outputs and memory are the same bits as at once" several (fun case ->
+              let length, width = case.Sequences.Length, case.Network.Memory
+              use at = Network.at case.Network case.Parameters
+              let memory = case.Sequences.Memory.Span.ToArray()
+              let expected = Matrix.ofRows (forward 1 case |> Array.chunkBySize case.Outputs)
+
+              for t in 0 .. length - 1 do
+                  for i in 0 .. case.Sequences.Count - 1 do
+                      if case.Sequences.Begins[i * length + t] then
+                          Array.Clear(memory, i * width, width)
+
+                  let rows = ImmutableArray.CreateRange(Seq.init case.Sequences.Count (fun i -> i * length + t))
+                  let outputs = Array.zeroCreate<float32>(case.Sequences.Count * case.Outputs)
+                  at.Step((Matrix.gather rows case.Observations).Span, memory.AsMemory(), outputs.AsSpan())
+                  Expect.equal outputs ((Matrix.gather rows expected).Span.ToArray()) $"step {t}")
+          property "another order of the sequences gives the same rows in that order" several (fun case ->
+              let reversed = Array.rev [| 0 .. case.Sequences.Count - 1 |]
+              let rows = ImmutableArray.CreateRange(Sequences.rows reversed case.Sequences)
+              let expected = Matrix.ofRows (forward 1 case |> Array.chunkBySize case.Outputs) |> Matrix.gather rows
+              Expect.equal (forward 1 (gathered reversed case)) (expected.Span.ToArray()) "outputs")
+          property "nothing before the start of an episode changes what follows it" several (fun case ->
+              let length = case.Sequences.Length
+
+              /// Whether an episode begins in the sequence of a row, at the row or before it.
+              let follows row = Seq.exists (fun r -> case.Sequences.Begins[r]) (seq { row / length * length .. row })
+
+              let other =
+                  { case with
+                      Observations =
+                          Matrix.init case.Observations.Rows case.Observations.Columns (fun row column ->
+                              let value = case.Observations.Row(row)[column]
+                              if follows row then value else 1f - value)
+                      Sequences =
+                          { case.Sequences with
+                              Memory = Matrix.init case.Sequences.Count case.Network.Memory (fun _ _ -> 0.25f) } }
+
+              let before, after = forward 1 case, forward 1 other
+              use at = linearize case
+              use atOther = linearize other
+
+              /// Only what follows counts.
+              let cotangent =
+                  Matrix.init case.Cotangent.Rows case.Outputs (fun row column ->
+                      if follows row then case.Cotangent.Row(row)[column] else 0f)
+
+              for row in 0 .. case.Observations.Rows - 1 do
+                  if follows row then
+                      Expect.equal
+                          (Array.sub after (row * case.Outputs) case.Outputs)
+                          (Array.sub before (row * case.Outputs) case.Outputs)
+                          $"row {row}"
+
+              Expect.equal (atOther.Pullback cotangent) (at.Pullback cotangent) "gradient") ]
+
+let private refusals =
+    let network = Network.create [ 2 ] (Recurrent.gru 3 >=> Dense.linear 1)
+    let parameters = Vector.zero network.ParameterCount
+
+    testList
+        "refusals"
+        [ test "rows without sequences" {
+              Expect.throwsT<InvalidOperationException>
+                  (fun () -> Network.forward network parameters (Matrix.init 4 2 (fun _ _ -> 0f)) |> ignore)
+                  "forward"
+
+              Expect.throwsT<InvalidOperationException>
+                  (fun () -> Network.linearize network parameters (Matrix.init 4 2 (fun _ _ -> 0f)) |> ignore)
+                  "linearize"
+          }
+          test "sequences of other rows" {
+              let sequences =
+                  { Count = 2
+                    Length = 3
+                    Begins = ImmutableArray.CreateRange(Array.zeroCreate<bool> 6)
+                    Memory = Matrix.init 2 3 (fun _ _ -> 0f) }
+
+              for wrong in [ 5; 7 ] do
+                  Expect.throwsT<ArgumentException>
+                      (fun () ->
+                          Network.linearizeSequences
+                              network
+                              parameters
+                              (Some sequences)
+                              (Matrix.init wrong 2 (fun _ _ -> 0f))
+                          |> ignore)
+                      $"{wrong} rows"
+          } ]
+
+// ---- Training ----
+
+let private setupOf threads settings (environment: Environment<'State>) =
+    (Configuration.standard, settings)
+    ||> List.fold (fun configuration (name, value) ->
+        Configuration.set name value configuration |> Result.defaultWith (Fault.message >> failwith))
+    |> fun configuration -> Setup.create threads configuration environment
+    |> Result.defaultWith (Fault.message >> failwith)
+
+let private architectures =
+    [ [ "architecture", "dense 7 tanh; gru 6"; "criticArchitecture", "dense 6 tanh; lstm 5" ]
+      [ "architecture", "dense 5 tanh; lstm 4"; "criticArchitecture", "dense 4 tanh" ]
+      [ "architecture", "dense 5 tanh"; "criticArchitecture", "dense 6 relu; gru 4; dense 3 relu"; "critic", "gauss-newton" ] ]
+
+let private common = [ "environments", "10"; "horizon", "40"; "fisherFraction", "0.5" ]
+
+/// The states after each of the first iterations.
+let private states count threads settings environment : TrainingState<'State> list =
+    let setup = setupOf threads settings environment
+
+    Training.run setup (TrainingState.start setup 3L)
+    |> Seq.truncate count
+    |> Seq.map (Result.map fst >> Result.defaultWith (Fault.message >> failwith))
+    |> List.ofSeq
+
+let private training =
+    testList
+        "training"
+        [ for architecture in architectures do
+              let settings = common @ architecture
+              let name = snd architecture.Head + ", " + snd architecture[1]
+
+              test $"{name}: threads and checkpoints do not change the bits" {
+                  let environment = RepeatPrevious.environment Difficulty.Easy
+                  let run = states 3 1 settings environment
+                  let last = List.last run
+                  Expect.equal (List.last (states 3 3 settings environment)).PolicyParameters last.PolicyParameters "threads"
+
+                  let setup = setupOf 1 settings environment
+                  let path = IO.Path.GetTempFileName()
+
+                  try
+                      Checkpoint.save path setup "" run[1] |> Result.defaultWith (Fault.message >> failwith)
+                      let loaded = Checkpoint.load path setup |> Result.defaultWith (Fault.message >> failwith)
+                      let loaded = loaded.State
+                      Expect.equal loaded.Critic run[1].Critic "critic"
+                      Expect.equal loaded.Instances run[1].Instances "instances"
+                      let next, _ = Training.update setup loaded |> Result.defaultWith (Fault.message >> failwith)
+                      Expect.equal next.PolicyParameters last.PolicyParameters "policy"
+                      Expect.equal next.Critic last.Critic "critic"
+                  finally
+                      IO.File.Delete path
+              }
+
+          test "two rollouts act as one that is as long as both" {
+              let environment = PositionOnlyCartPole.environment Difficulty.Easy
+              let setup = setupOf 1 (common @ architectures.Head) environment
+              let start = TrainingState.start setup 5L
+              let actor = TrainingState.actor setup start
+              let key = Key.ofSeed 9L
+
+              /// The same key for the same step of an instance: actions that do not depend on it are the same.
+              let collect horizon instances =
+                  Rollout.collect environment actor horizon 1 key instances
+                  |> Result.defaultWith (Fault.message >> failwith)
+
+              let first, between = collect 25 start.Instances
+              let whole, _ = collect 60 start.Instances
+              let sequences = first |> Batch.sequences first.Memory |> Option.get
+
+              // The network reads the rows of the batch as the rollout did.
+              use at = Network.at actor.Policy.Network actor.Parameters
+              let width = actor.Policy.Family.ParameterWidth
+              let outputs = Array.zeroCreate<float32>(250 * width)
+              let observations = Normaliser.apply actor.Normaliser first.Observations
+              at.Forward(Some sequences, observations.Memory, outputs.AsMemory())
+              let memory = between |> Seq.map _.Memory |> List.ofSeq |> Vector.concat
+
+              let actions = [ for row in 0..24 -> first.Actions.Row(row).ToArray() ]
+              Expect.equal [ for row in 0..24 -> whole.Actions.Row(row).ToArray() ] actions "actions"
+              Expect.equal memory.Length (10 * 6) "what is remembered"
+              Expect.isTrue (Seq.exists ((<>) 0f) (Vector.toArray memory)) "something is remembered"
+
+              let second, _ = collect 1 between
+              Expect.equal second.Memory (Matrix(10, 6, memory.Memory)) "the next rollout remembers it"
+          }
+
+          test "an evaluation plays as an episode of the policy does" {
+              let environment = PositionOnlyCartPole.environment Difficulty.Easy
+              let settings = common @ architectures.Head
+              let setup = setupOf 1 settings environment
+              let actor = TrainingState.actor setup (List.last (states 2 1 settings environment))
+              let key = Key.ofSeed 4L
+              let scores = Evaluation.run 2 environment actor 3 key |> Result.defaultWith (Fault.message >> failwith)
+              let policy = InferencePolicy actor
+
+              for i in 0..2 do
+                  let episode = policy.Begin()
+                  let own = Key.at (int64 i) key
+                  let stepKey = Key.named "environment" own
+                  let action = [| 0f |]
+
+                  let rec play time state total =
+                      episode.Act((Environment.observation environment state).Span, action.AsSpan())
+                      let next = environment.Step(Key.at time stepKey, ReadOnlySpan action, state)
+                      let total = total + next.Reward
+                      if next.Terminated || next.Truncated then total else play (time + 1L) next.State total
+
+                  Expect.equal (play 0L (environment.Reset(Key.named "reset" own)) 0.0) scores.Returns[i] $"episode {i}"
+
+              Expect.throwsT<InvalidOperationException>
+                  (fun () -> policy.Act(Vector.zero 2) |> ignore)
+                  "observations without an episode"
+          }
+
+          test "a vine is refused" {
+              let configuration =
+                  { Configuration.standard with
+                      Branches = 2
+                      Architecture = [ HiddenLayer.Gru 4 ] }
+
+              match Setup.create 1 configuration (RepeatFirst.environment Difficulty.Easy) with
+              | Error fault -> Expect.stringContains (Fault.message fault) "networks with memory" "text"
+              | Ok _ -> failwith "it is accepted"
+          } ]
+
+let tests = testList "Recurrent" [ derivatives; order; refusals; training ]
