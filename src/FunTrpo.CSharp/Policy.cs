@@ -170,6 +170,13 @@ public sealed class Policy : IEquatable<Policy>
         return new(player.Distribution(observation));
     }
 
+    /// <summary>Whether the policy remembers earlier observations of an episode: its network has a layer <c>gru</c> or <c>lstm</c>.</summary>
+    /// <remarks>Such a policy acts in episodes (<see cref="Begin"/>) only; the other methods throw an <see cref="InvalidOperationException"/>.</remarks>
+    public bool HasMemory => player.Memory > 0;
+
+    /// <summary>Begins an episode, which takes its observations one at a time. Policies without memory have episodes, too.</summary>
+    public PolicyEpisode Begin() => new(this, player.Begin());
+
     /// <summary>Returns whether the contents of the files of both policies are the same.</summary>
     public bool Equals(Policy? other) => other is not null && ToJson() == other.ToJson();
 
@@ -182,7 +189,7 @@ public sealed class Policy : IEquatable<Policy>
     private static Policy OrThrow(FSharpResult<Core.SavedPolicy, Core.Fault> read) =>
         read.IsOk ? new Policy(read.ResultValue) : throw new InvalidDataException(FaultModule.message(read.ErrorValue));
 
-    private static void ToIndices(ReadOnlySpan<float> numbers, Span<int> indices)
+    internal static void ToIndices(ReadOnlySpan<float> numbers, Span<int> indices)
     {
         for (int i = 0; i < numbers.Length; i++)
         {
@@ -190,7 +197,7 @@ public sealed class Policy : IEquatable<Policy>
         }
     }
 
-    private static void RequireFinite(ReadOnlySpan<float> observations)
+    internal static void RequireFinite(ReadOnlySpan<float> observations)
     {
         if (!Reductions.AllFinite(observations))
         {
@@ -198,7 +205,7 @@ public sealed class Policy : IEquatable<Policy>
         }
     }
 
-    private void RequireIndex()
+    internal void RequireIndex()
     {
         if (ActionSpace.Kind != SpaceKind.Discrete)
         {
@@ -208,7 +215,7 @@ public sealed class Policy : IEquatable<Policy>
         }
     }
 
-    private void RequireCounted()
+    internal void RequireCounted()
     {
         if (ActionSpace.Kind == SpaceKind.Box)
         {

@@ -26,13 +26,16 @@ internal static class Activation
     /// </summary>
     public static float MultiplyAdd(float a, float b, float c) => (float)(((double)a * b) + c);
 
+    /// <summary>The sigmoid as ½ + ½ tanh(x / 2), as layers with memory compute it.</summary>
+    public static float HalfTanhSigmoid(float x) => MultiplyAdd(0.5f, Tanh(0.5f * x), 0.5f);
+
     private static double Sigmoid(double x) => 1.0 / (1.0 + Math.Exp(-x));
 
     /// <summary>
     /// tanh x as the quotient of an odd polynomial of degree 13 and an even polynomial of degree 6, with an error of at most 3e-7. The
     /// coefficients are those of the library.
     /// </summary>
-    private static float Tanh(float x)
+    public static float Tanh(float x)
     {
         const float limit = 7.90531110763549805f;
         x = Math.Clamp(x, -limit, limit);

@@ -21,7 +21,7 @@ internal sealed class ConvolutionLayer : Layer
         this.activation = activation;
     }
 
-    public override void Forward(ReadOnlySpan<float> input, Span<float> output)
+    public override void Forward(ReadOnlySpan<float> input, Span<float> memory, Span<float> output)
     {
         for (int patch = 0; patch < patches.Count; patch++)
         {

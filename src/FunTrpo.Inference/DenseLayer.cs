@@ -37,7 +37,7 @@ internal sealed class DenseLayer : Layer
         biases = offset + (inputs * outputs);
     }
 
-    public override void Forward(ReadOnlySpan<float> input, Span<float> output)
+    public override void Forward(ReadOnlySpan<float> input, Span<float> memory, Span<float> output)
     {
         output = output.Slice(0, Outputs);
         if (firstRows is null)

@@ -44,6 +44,8 @@ internal abstract class HiddenLayer
                 ? new Pool(window, words[1] == "max")
                 : null,
             ("layernorm", 1) => new Norm(),
+            ("gru", 2) when Window.IsPositive(words[1], out int units) => new Gated(units, true),
+            ("lstm", 2) when Window.IsPositive(words[1], out int units) => new Gated(units, false),
             ("flatten", 1) => new Flatten(),
             _ => null,
         };
@@ -119,6 +121,28 @@ internal abstract class HiddenLayer
 
         public override Layer Create(float[] parameters, int offset, int[] input) =>
             new LayerNormLayer(parameters, offset, (int)Size(input));
+    }
+
+    private sealed class Gated : HiddenLayer
+    {
+        private readonly int units;
+        private readonly bool isGru;
+
+        public Gated(int units, bool isGru)
+        {
+            this.units = units;
+            this.isGru = isGru;
+        }
+
+        public override int[] OutputShape(int[] input) => new[] { units };
+
+        public override double ParameterCount(int[] input) =>
+            ((Size(input) + units) * (isGru ? 3.0 : 4.0) * units) + (4.0 * units);
+
+        public override Layer Create(float[] parameters, int offset, int[] input) =>
+            isGru
+                ? new GruLayer(parameters, offset, (int)Size(input), units)
+                : new LstmLayer(parameters, offset, (int)Size(input), units);
     }
 
     private sealed class Flatten : HiddenLayer

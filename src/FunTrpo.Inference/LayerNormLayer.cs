@@ -17,7 +17,7 @@ internal sealed class LayerNormLayer : Layer
         gains = offset;
     }
 
-    public override void Forward(ReadOnlySpan<float> input, Span<float> output)
+    public override void Forward(ReadOnlySpan<float> input, Span<float> memory, Span<float> output)
     {
         double sum = 0.0;
         for (int i = 0; i < Outputs; i++)

@@ -20,14 +20,18 @@ internal sealed class Network
         foreach (Layer layer in layers)
         {
             widest = Math.Max(widest, layer.Outputs);
+            Memory += layer.Memory;
         }
     }
 
     /// <summary>The number of outputs.</summary>
     public int Outputs => layers[layers.Length - 1].Outputs;
 
-    /// <summary>Writes the outputs for one raw observation. The memory that it needs comes from a pool.</summary>
-    public void Forward(ReadOnlySpan<float> observation, Span<float> outputs)
+    /// <summary>The length of what the network remembers of an episode: one layer after another.</summary>
+    public int Memory { get; }
+
+    /// <summary>Writes the outputs for one raw observation, and replaces the memory of the episode.</summary>
+    public void Forward(ReadOnlySpan<float> observation, Span<float> memory, Span<float> outputs)
     {
         float[] current = ArrayPool<float>.Shared.Rent(widest);
         float[] next = ArrayPool<float>.Shared.Rent(widest);
@@ -36,7 +40,8 @@ internal sealed class Network
         int width = inputs;
         foreach (Layer layer in layers)
         {
-            layer.Forward(current.AsSpan(0, width), next);
+            layer.Forward(current.AsSpan(0, width), memory.Slice(0, layer.Memory), next);
+            memory = memory.Slice(layer.Memory);
             width = layer.Outputs;
             (current, next) = (next, current);
         }

@@ -103,12 +103,14 @@ public sealed class Policy
     /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="actions">For each row, as many indices as the action space is wide.</param>
     /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
-    public void Act(ReadOnlySpan<float> observations, Span<int> actions) => ActByIndex(observations, null, actions);
+    public void Act(ReadOnlySpan<float> observations, Span<int> actions) =>
+        ActByIndex(observations, WithoutMemory(), null, actions);
 
     /// <summary>Writes the most probable action for each row of observations as numbers.</summary>
     /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="actions">For each row, as many numbers as the action space is wide.</param>
-    public void Act(ReadOnlySpan<float> observations, Span<float> actions) => Act(observations, null, actions);
+    public void Act(ReadOnlySpan<float> observations, Span<float> actions) =>
+        Act(observations, WithoutMemory(), null, actions);
 
     /// <summary>Returns the index of an action sampled from the policy for one observation, if actions are discrete.</summary>
     /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
@@ -128,7 +130,7 @@ public sealed class Policy
     public void Sample(ReadOnlySpan<float> observations, Random random, Span<int> actions)
     {
         Require(random, nameof(random));
-        ActByIndex(observations, random, actions);
+        ActByIndex(observations, WithoutMemory(), random, actions);
     }
 
     /// <summary>Samples an action for each row of observations and writes the actions as numbers.</summary>
@@ -138,15 +140,26 @@ public sealed class Policy
     public void Sample(ReadOnlySpan<float> observations, Random random, Span<float> actions)
     {
         Require(random, nameof(random));
-        Act(observations, random, actions);
+        Act(observations, WithoutMemory(), random, actions);
     }
 
     /// <summary>Returns the distribution of actions for one observation. The result is allocated.</summary>
-    public ActionDistribution Distribution(ReadOnlySpan<float> observation)
+    public ActionDistribution Distribution(ReadOnlySpan<float> observation) =>
+        Distribution(observation, WithoutMemory());
+
+    /// <summary>Whether the policy remembers earlier observations of an episode: its network has a layer <c>gru</c> or <c>lstm</c>.</summary>
+    /// <remarks>Such a policy acts in episodes (<see cref="Begin"/>) only; the other methods throw an <see cref="InvalidOperationException"/>.</remarks>
+    public bool HasMemory => network.Memory > 0;
+
+    /// <summary>Begins an episode, which takes its observations one at a time. Policies without memory have episodes, too.</summary>
+    public PolicyEpisode Begin() => new(this, network.Memory);
+
+    /// <summary>The distribution for one observation of an episode, whose memory is replaced.</summary>
+    internal ActionDistribution Distribution(ReadOnlySpan<float> observation, Span<float> memory)
     {
         RequireObservation(observation);
         float[] outputs = new float[network.Outputs];
-        network.Forward(observation, outputs);
+        network.Forward(observation, memory, outputs);
         RequireFinite(outputs);
         return head.Distribution(outputs);
     }
@@ -187,7 +200,7 @@ public sealed class Policy
         return bytes.AsMemory(isMarked ? 3 : 0);
     }
 
-    private void ActByIndex(ReadOnlySpan<float> observations, Random? random, Span<int> actions)
+    internal void ActByIndex(ReadOnlySpan<float> observations, Span<float> memory, Random? random, Span<int> actions)
     {
         if (ActionSpace.Kind == SpaceKind.Box)
         {
@@ -199,7 +212,7 @@ public sealed class Policy
         float[] numbers = ArrayPool<float>.Shared.Rent(actions.Length);
         try
         {
-            Act(observations, random, numbers.AsSpan(0, actions.Length));
+            Act(observations, memory, random, numbers.AsSpan(0, actions.Length));
             for (int i = 0; i < actions.Length; i++)
             {
                 actions[i] = (int)numbers[i];
@@ -211,11 +224,13 @@ public sealed class Policy
         }
     }
 
-    /// <summary>Writes the most probable action for each row, or one that is drawn with the generator.</summary>
-    private void Act(ReadOnlySpan<float> observations, Random? random, Span<float> actions)
+    /// <summary>
+    /// Writes the most probable action for each row, or one that is drawn with the generator. Only one row has a memory, which is replaced.
+    /// </summary>
+    internal void Act(ReadOnlySpan<float> observations, Span<float> memory, Random? random, Span<float> actions)
     {
         int rows = Math.DivRem(observations.Length, ObservationWidth, out int rest);
-        if (rest != 0 || actions.Length != (long)rows * ActionSpace.Width)
+        if (rest != 0 || (rows != 1 && network.Memory > 0) || actions.Length != (long)rows * ActionSpace.Width)
         {
             throw new ArgumentException(
                 $"There are {observations.Length} numbers for observations of {ObservationWidth}, and room for {actions.Length} for actions of {ActionSpace.Width}.",
@@ -232,7 +247,7 @@ public sealed class Policy
                 ReadOnlySpan<float> observation = observations.Slice(row * ObservationWidth, ObservationWidth);
                 Span<float> action = actions.Slice(row * ActionSpace.Width, ActionSpace.Width);
                 RequireObservation(observation);
-                network.Forward(observation, outputs);
+                network.Forward(observation, memory, outputs);
                 RequireFinite(outputs);
                 Choose(outputs, random, action);
                 RequireFinite(action);
@@ -243,6 +258,14 @@ public sealed class Policy
             ArrayPool<float>.Shared.Return(rented);
         }
     }
+
+    /// <summary>The memory of a policy that has none. Throws if it has.</summary>
+    private Span<float> WithoutMemory() =>
+        network.Memory == 0
+            ? default
+            : throw new InvalidOperationException(
+                "This policy has memory, so its observations must come in order: Begin() starts an episode of them."
+            );
 
     private void Choose(ReadOnlySpan<float> outputs, Random? random, Span<float> action)
     {
@@ -297,7 +320,7 @@ public sealed class Policy
         }
     }
 
-    private void RequireIndex()
+    internal void RequireIndex()
     {
         if (ActionSpace.Kind != SpaceKind.Discrete)
         {
@@ -307,7 +330,7 @@ public sealed class Policy
         }
     }
 
-    private static void Require(object? value, string name)
+    internal static void Require(object? value, string name)
     {
         if (value is null)
         {

@@ -15,7 +15,7 @@ internal sealed class PoolingLayer : Layer
         this.isMaximum = isMaximum;
     }
 
-    public override void Forward(ReadOnlySpan<float> input, Span<float> output)
+    public override void Forward(ReadOnlySpan<float> input, Span<float> memory, Span<float> output)
     {
         float share = (float)patches.Channels / patches.Size;
         for (int i = 0; i < Outputs; i++)

@@ -1,5 +1,7 @@
 using System;
+using System.Collections.Generic;
 using System.Globalization;
+using System.Linq;
 using FunTrpo.Kernels;
 using Microsoft.FSharp.Collections;
 using Core = FunTrpo;
@@ -57,10 +59,12 @@ internal static class NetworkNodes
 
     /// <summary>
     /// Adds the nodes of the hidden layers and of the linear layer after them, whose outputs get the name <paramref name="output"/>. The
-    /// parameters that depend on no observation are not among these outputs.
+    /// parameters that depend on no observation are not among these outputs. Returns the memory after the observation, for that before it.
     /// </summary>
-    public static void Network(GraphBuilder graph, Core.Actor actor, string observation, string output)
+    public static string Network(GraphBuilder graph, Core.Actor actor, string observation, string memory, string output)
     {
+        Queue<string> before = new(SplitMemory(graph, actor.Policy.Architecture, memory));
+        List<string> after = [];
         Core.Space space = actor.Policy.ObservationSpace;
         (long outputs, _) = Core.Distribution.sizes(actor.Policy.ActionSpace);
         ReadOnlySpan<float> parameters = actor.Parameters.Span;
@@ -91,6 +95,31 @@ internal static class NetworkNodes
                     parameters,
                     out parameters
                 ),
+                Core.HiddenLayer.Gru gru => Remember(
+                    GatedNodes.Gru(
+                        graph,
+                        current,
+                        before.Dequeue(),
+                        name,
+                        checked((int)ArrayShapeModule.size(shapes.Head)),
+                        gru.units,
+                        parameters,
+                        out parameters
+                    )
+                ),
+                Core.HiddenLayer.Lstm lstm => RememberBoth(
+                    GatedNodes.Lstm(
+                        graph,
+                        current,
+                        before.Dequeue(),
+                        before.Dequeue(),
+                        name,
+                        checked((int)ArrayShapeModule.size(shapes.Head)),
+                        lstm.units,
+                        parameters,
+                        out parameters
+                    )
+                ),
                 _ => current,
             };
             shapes = shapes.Tail;
@@ -98,11 +127,47 @@ internal static class NetworkNodes
 
         number++;
         _ = Linear(output, outputs, parameters, out _);
+        return after.Count == 0 ? "" : graph.Node("nextMemory", "Concat", [.. after], ("axis", 1));
+
+        string Remember(string part)
+        {
+            after.Add(part);
+            return part;
+        }
+
+        string RememberBoth((string Output, string Cell) parts)
+        {
+            after.AddRange([parts.Output, parts.Cell]);
+            return parts.Output;
+        }
 
         string Linear(string name, long units, ReadOnlySpan<float> parameters, out ReadOnlySpan<float> rest) =>
             number == 1 && SpaceModule.hasIndices(space)
                 ? Embedding(graph, space, current, name, units, parameters, out rest)
                 : Dense(graph, current, name, ArrayShapeModule.size(shapes.Head), units, parameters, out rest);
+    }
+
+    /// <summary>The parts of the memory: one for each layer of gated units, and two for each long short-term memory.</summary>
+    private static string[] SplitMemory(GraphBuilder graph, FSharpList<Core.HiddenLayer> architecture, string memory)
+    {
+        long[] widths =
+        [
+            .. architecture.SelectMany(layer =>
+                layer switch
+                {
+                    Core.HiddenLayer.Gru gru => (long[])[gru.units],
+                    Core.HiddenLayer.Lstm lstm => [lstm.units, lstm.units],
+                    _ => [],
+                }
+            ),
+        ];
+        string[] names = [.. widths.Select((_, i) => $"{memory}.{i + 1}")];
+        if (names.Length > 1)
+        {
+            graph.SplitColumns(memory, names, widths);
+        }
+
+        return names.Length == 1 ? [memory] : names;
     }
 
     /// <summary>W x + b. The parameters are W, input by input, and then b.</summary>

@@ -36,8 +36,26 @@ internal static class PolicyModel
             "Rows of observations as the environment returns them"
         );
         string normalised = NetworkNodes.Normalise(graph, saved.Actor.Normaliser, observation);
-        NetworkNodes.Network(graph, saved.Actor, normalised, HeadNodes.NetworkOutput(policy));
+        int memory = policy.Network.Memory;
+        string before =
+            memory == 0
+                ? ""
+                : graph.Input(
+                    "memory",
+                    memory,
+                    "What the policy remembers before each observation; 0 at the start of an episode"
+                );
+        string after = NetworkNodes.Network(graph, saved.Actor, normalised, before, HeadNodes.NetworkOutput(policy));
         HeadNodes.Add(graph, saved.Actor);
+        if (memory > 0)
+        {
+            graph.Output(
+                after,
+                memory,
+                "What the policy remembers after each observation: the memory for the next one"
+            );
+        }
+
         return new ModelProto
         {
             IrVersion = Format,
