@@ -28,11 +28,15 @@ module Critic =
 
     /// A critic with the given parameters and unit, and with the optimiser in its initial state.
     let start unit parameters =
-        { Parameters = parameters; Unit = unit; Optimiser = Adam.init parameters; Memory = Matrix.adopt 0 0 [||] }
+        { Parameters = parameters
+          Unit = unit
+          Optimiser = Adam.init parameters
+          Memory = Matrix.adopt 0 0 [||] }
 
     /// The critic at the beginning of the episodes of so many instances.
     let withoutMemories (network: Network) instances (critic: CriticState) =
-        { critic with Memory = Matrix.adopt instances network.Memory (Array.zeroCreate (instances * network.Memory)) }
+        { critic with
+            Memory = Matrix.adopt instances network.Memory (Array.zeroCreate (instances * network.Memory)) }
 
     /// Whether all parameters, and the moments of the optimiser, are finite.
     let isFinite critic =
@@ -40,7 +44,13 @@ module Critic =
         [ critic.Parameters; optimiser.FirstMoment; optimiser.SecondMoment ] |> List.forall Vector.isFinite
 
     /// Writes V of each row of normalised observations to `values`.
-    let private valuesTo (values: Span<float>) (network: Network) (critic: CriticState) sequences (observations: Matrix) =
+    let private valuesTo
+        (values: Span<float>)
+        (network: Network)
+        (critic: CriticState)
+        sequences
+        (observations: Matrix)
+        =
         use column = PooledBuffer.Rent observations.Rows
         use network = Network.at network critic.Parameters
         network.Forward(sequences, observations.Memory, column.Memory)
@@ -60,7 +70,13 @@ module Critic =
 
     /// The values of a batch whose instances a critic with memory has watched since their episodes began: those of the rows, those of the
     /// observations after truncated and interrupted rows, and the memory after the last step.
-    let private valuesInOrder (network: Network) (critic: CriticState) (batch: Batch) (observations: Matrix) (bootstraps: Matrix) =
+    let private valuesInOrder
+        (network: Network)
+        (critic: CriticState)
+        (batch: Batch)
+        (observations: Matrix)
+        (bootstraps: Matrix)
+        =
         use at = Network.at network critic.Parameters
         let width, count, horizon = at.Memory, batch.Instances, batch.Horizon
         let toReturn = ReturnUnit.toReturn critic.Unit

@@ -236,7 +236,14 @@ module CriticFit =
                 for buffer in [ oldScratch; scratch; errors; descent; direction; product; current; candidate ] do
                     buffer.Dispose()
 
-    let private byGaussNewton (settings: GaussNewtonSettings) network sequences observations target (state: CriticState) =
+    let private byGaussNewton
+        (settings: GaussNewtonSettings)
+        network
+        sequences
+        observations
+        target
+        (state: CriticState)
+        =
         use problem = new LeastSquares(settings, network, sequences, observations, target, state.Parameters)
 
         let rec improve remaining parameters =

@@ -102,10 +102,10 @@ module Evaluation =
             let policy = InferencePolicy actor
 
             // One worker plays an episode from its first step to its last.
-            let memories = Array.init (if policy.Memory > 0 then count else 0) (fun _ -> Array.zeroCreate policy.Memory)
+            let memories =
+                Array.init (if policy.Memory > 0 then count else 0) (fun _ -> Array.zeroCreate policy.Memory)
 
-            let memoryOf instance =
-                if policy.Memory > 0 then Memory(Array.get memories instance) else Memory.Empty
+            let memoryOf instance = if policy.Memory > 0 then Memory(Array.get memories instance) else Memory.Empty
 
             let choose (observation: Vector) instance steps =
                 match policy.TryAct(observation, memoryOf instance, draw instance steps) with

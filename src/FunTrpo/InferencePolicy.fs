@@ -43,7 +43,8 @@ type InferencePolicy(actor: Actor) =
 
     let requireNoMemory () =
         if network.Memory > 0 then
-            invalidOp "This policy has memory, so its observations must come in order: Begin() starts an episode of them."
+            invalidOp
+                "This policy has memory, so its observations must come in order: Begin() starts an episode of them."
 
     /// Writes the parameters of the distributions, from the memory of each row, which is replaced. Returns whether they are finite.
     let distributions (observations: ReadOnlySpan<float32>) (memory: Memory<float32>) (parameters: Span<float32>) =
@@ -131,7 +132,10 @@ type InferencePolicy(actor: Actor) =
     member internal _.TryAct(observation: Vector, memory: Memory<float32>, key) =
         let action = Array.zeroCreate family.ActionWidth
 
-        if tryAct observation.Span memory key (action.AsSpan()) then ValueSome(Vector.adopt action) else ValueNone
+        if tryAct observation.Span memory key (action.AsSpan()) then
+            ValueSome(Vector.adopt action)
+        else
+            ValueNone
 
     /// Starts an episode: an object that acts on its observations in order, and remembers what the policy does.
     member this.Begin() = InferenceEpisode this

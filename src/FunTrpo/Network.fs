@@ -187,7 +187,13 @@ module Network =
         Matrix.adopt observations.Rows network.Outputs outputs
 
     /// The network at packed parameters, which must not change while it is used, and on observations of one row a sample.
-    let private linearizeAt (network: Network) (packed: ReadOnlyMemory<float32>) owned sequences (observations: Matrix) =
+    let private linearizeAt
+        (network: Network)
+        (packed: ReadOnlyMemory<float32>)
+        owned
+        sequences
+        (observations: Matrix)
+        =
         requireInputs network observations
 
         let sequences =

@@ -70,4 +70,7 @@ module internal Partition =
         let blocksIn sequences = max 1 ((sequences + blockSequences - 1) / blockSequences)
         let ofRows block = { First = block.First * length; Count = block.Count * length }
         let blocksOf strip = evenly 1 (blocksIn strip.Count) strip |> Array.map ofRows
-        { First = 0; Count = count } |> evenly 1 (Math.Clamp(blocksIn count, 1, limitOf packedCount)) |> Array.map blocksOf
+
+        { First = 0; Count = count }
+        |> evenly 1 (Math.Clamp(blocksIn count, 1, limitOf packedCount))
+        |> Array.map blocksOf

@@ -11,18 +11,13 @@ module Recurrent =
     let private ofRows rows (memory: Memory<float32>) width : SequenceBlock =
         let begins = Array.create rows true
 
-        { Count = rows
-          Length = 1
-          Begins = ReadOnlyMemory begins
-          Memory = memory
-          MemoryStride = width }
+        { Count = rows; Length = 1; Begins = ReadOnlyMemory begins; Memory = memory; MemoryStride = width }
 
     /// Copies the memory of each sequence to padded rows, or back.
     let private copyMemory (kernel: GatedLayer) (sequences: SequenceBlock) (padded: Memory<float32>) toPadded =
         for i in 0 .. sequences.Count - 1 do
             for part in 0 .. kernel.MemoryParts - 1 do
-                let compact =
-                    sequences.Memory.Slice(i * sequences.MemoryStride + part * kernel.Units, kernel.Units)
+                let compact = sequences.Memory.Slice(i * sequences.MemoryStride + part * kernel.Units, kernel.Units)
 
                 let row = padded.Slice(i * kernel.MemoryStride + part * kernel.Stride, kernel.Stride)
 
@@ -37,7 +32,9 @@ module Recurrent =
             let count, length, begins = sequences.Count, sequences.Length, sequences.Begins
             let rows = count * length
             let output = PooledBuffer.Rent(rows, kernel.Stride)
-            let before, kept = PooledBuffer.Rent(rows, kernel.MemoryStride), PooledBuffer.Rent(rows, kernel.KeptStride)
+
+            let before, kept =
+                PooledBuffer.Rent(rows, kernel.MemoryStride), PooledBuffer.Rent(rows, kernel.KeptStride)
 
             do
                 use memory = PooledBuffer.Rent(count, kernel.MemoryStride)
@@ -187,4 +184,5 @@ module Recurrent =
     /// exploration of recurrent network architectures").
     let lstm units : LayerBuilder =
         fun inputShape ->
-            layer (LstmLayer(ArrayShape.length inputShape, units)) 4 inputShape (fun gate -> if gate = 1 then 1f else 0f)
+            layer (LstmLayer(ArrayShape.length inputShape, units)) 4 inputShape (fun gate ->
+                if gate = 1 then 1f else 0f)

@@ -96,7 +96,9 @@ module Rollout =
         let memory = instances |> Seq.map (fun instance -> Vector.toArray instance.Memory) |> Array.concat
 
         if memory.Length <> Size.product count network.Memory then
-            invalidArg (nameof instances) $"their memory has {memory.Length} numbers, and must have {count} × {network.Memory}"
+            invalidArg
+                (nameof instances)
+                $"their memory has {memory.Length} numbers, and must have {count} × {network.Memory}"
 
         let task: RolloutTask<'State> =
             { Environment = environment

@@ -30,12 +30,12 @@ type Outputs =
 
 let session (model: byte[]) = new InferenceSession(model)
 
-/// The outputs for rows of observations.
-let run (session: InferenceSession) (observations: Matrix) =
-    let rows =
-        DenseTensor<float32>(observations.Memory.ToArray().AsMemory(), [| observations.Rows; observations.Columns |])
+/// The outputs for named rows.
+let private runWith (session: InferenceSession) (inputs: (string * Matrix) list) =
+    let tensor (rows: Matrix) = DenseTensor<float32>(rows.Memory.ToArray().AsMemory(), [| rows.Rows; rows.Columns |])
 
-    use results = session.Run [ NamedOnnxValue.CreateFromTensor("observation", rows) ]
+    use results =
+        session.Run [ for name, rows in inputs -> NamedOnnxValue.CreateFromTensor(name, tensor rows) ]
 
     let tensors =
         [ for result in results do
@@ -59,3 +59,9 @@ let run (session: InferenceSession) (observations: Matrix) =
                   match values with
                   | Choice2Of2 integers -> name, integers
                   | Choice1Of2 _ -> () ] }
+
+/// The outputs for rows of observations.
+let run session observations = runWith session [ "observation", observations ]
+
+/// The outputs for rows of observations of a policy that remembers rows of memory.
+let runFrom memory session observations = runWith session [ "observation", observations; "memory", memory ]

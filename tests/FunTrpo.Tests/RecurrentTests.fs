@@ -53,8 +53,7 @@ let private stepOf layer (parameters: HyperDual list) (memory: HyperDual[]) (x: 
         let s = Array.map2 (+) (affine w b x) (affine u (Array.create (4 * units) HyperDual.Zero) h)
 
         let cells =
-            Array.init units (fun i ->
-                sigmoid s[units + i] * c[i] + sigmoid s[i] * tanh s[2 * units + i])
+            Array.init units (fun i -> sigmoid s[units + i] * c[i] + sigmoid s[i] * tanh s[2 * units + i])
 
         let output = Array.init units (fun i -> sigmoid s[3 * units + i] * tanh cells[i])
         output, Array.append output cells
@@ -114,7 +113,13 @@ let private outputsOf case (parameters: HyperDual[]) =
             (fun memory t ->
                 let row = i * case.Sequences.Length + t
                 let memory = if case.Sequences.Begins[row] then Array.map (fun _ -> HyperDual.Zero) memory else memory
-                step case.Architecture case.Outputs parameters memory (constants (case.Observations.Row(row).ToArray())))
+
+                step
+                    case.Architecture
+                    case.Outputs
+                    parameters
+                    memory
+                    (constants (case.Observations.Row(row).ToArray())))
             start
             [| 0 .. case.Sequences.Length - 1 |]
         |> fst
@@ -142,7 +147,10 @@ let private caseOf (counts: Gen<int>) (lengths: Gen<int>) =
         let! parameters = vector 0.7 network.ParameterCount
         let! observations = matrix 1.0 (count * length) inputs
         let! memory = matrix 0.9 count network.Memory
-        let! begins = Gen.arrayOfLength (count * length) (Gen.frequency [ 4, Gen.constant false; 1, Gen.constant true ])
+
+        let! begins =
+            Gen.arrayOfLength (count * length) (Gen.frequency [ 4, Gen.constant false; 1, Gen.constant true ])
+
         let! tangent = vector 0.5 network.ParameterCount
         let! cotangent = matrix 1.0 (count * length) outputs
 
@@ -152,10 +160,7 @@ let private caseOf (counts: Gen<int>) (lengths: Gen<int>) =
               Network = network
               Parameters = parameters
               Sequences =
-                { Count = count
-                  Length = length
-                  Begins = ImmutableArray.CreateRange begins
-                  Memory = memory }
+                { Count = count; Length = length; Begins = ImmutableArray.CreateRange begins; Memory = memory }
               Observations = observations
               Tangent = tangent
               Cotangent = cotangent }
@@ -234,21 +239,24 @@ let private order =
 
               for threads in [ 2; 5 ] do
                   Expect.equal (everything threads) single $"{threads} threads")
-          property "step by step, and in two halves, outputs and memory are the same bits as at once" several (fun case ->
-              let length, width = case.Sequences.Length, case.Network.Memory
-              use at = Network.at case.Network case.Parameters
-              let memory = case.Sequences.Memory.Span.ToArray()
-              let expected = Matrix.ofRows (forward 1 case |> Array.chunkBySize case.Outputs)
+          property
+              "step by step, and in two halves, outputs and memory are the same bits as at once"
+              several
+              (fun case ->
+                  let length, width = case.Sequences.Length, case.Network.Memory
+                  use at = Network.at case.Network case.Parameters
+                  let memory = case.Sequences.Memory.Span.ToArray()
+                  let expected = Matrix.ofRows (forward 1 case |> Array.chunkBySize case.Outputs)
 
-              for t in 0 .. length - 1 do
-                  for i in 0 .. case.Sequences.Count - 1 do
-                      if case.Sequences.Begins[i * length + t] then
-                          Array.Clear(memory, i * width, width)
+                  for t in 0 .. length - 1 do
+                      for i in 0 .. case.Sequences.Count - 1 do
+                          if case.Sequences.Begins[i * length + t] then
+                              Array.Clear(memory, i * width, width)
 
-                  let rows = ImmutableArray.CreateRange(Seq.init case.Sequences.Count (fun i -> i * length + t))
-                  let outputs = Array.zeroCreate<float32>(case.Sequences.Count * case.Outputs)
-                  at.Step((Matrix.gather rows case.Observations).Span, memory.AsMemory(), outputs.AsSpan())
-                  Expect.equal outputs ((Matrix.gather rows expected).Span.ToArray()) $"step {t}")
+                      let rows = ImmutableArray.CreateRange(Seq.init case.Sequences.Count (fun i -> i * length + t))
+                      let outputs = Array.zeroCreate<float32>(case.Sequences.Count * case.Outputs)
+                      at.Step((Matrix.gather rows case.Observations).Span, memory.AsMemory(), outputs.AsSpan())
+                      Expect.equal outputs ((Matrix.gather rows expected).Span.ToArray()) $"step {t}")
           property "another order of the sequences gives the same rows in that order" several (fun case ->
               let reversed = Array.rev [| 0 .. case.Sequences.Count - 1 |]
               let rows = ImmutableArray.CreateRange(Sequences.rows reversed case.Sequences)
@@ -334,7 +342,9 @@ let private setupOf threads settings (environment: Environment<'State>) =
 let private architectures =
     [ [ "architecture", "dense 7 tanh; gru 6"; "criticArchitecture", "dense 6 tanh; lstm 5" ]
       [ "architecture", "dense 5 tanh; lstm 4"; "criticArchitecture", "dense 4 tanh" ]
-      [ "architecture", "dense 5 tanh"; "criticArchitecture", "dense 6 relu; gru 4; dense 3 relu"; "critic", "gauss-newton" ] ]
+      [ "architecture", "dense 5 tanh"
+        "criticArchitecture", "dense 6 relu; gru 4; dense 3 relu"
+        "critic", "gauss-newton" ] ]
 
 let private common = [ "environments", "10"; "horizon", "40"; "fisherFraction", "0.5" ]
 
@@ -358,7 +368,11 @@ let private training =
                   let environment = RepeatPrevious.environment Difficulty.Easy
                   let run = states 3 1 settings environment
                   let last = List.last run
-                  Expect.equal (List.last (states 3 3 settings environment)).PolicyParameters last.PolicyParameters "threads"
+
+                  Expect.equal
+                      (List.last (states 3 3 settings environment)).PolicyParameters
+                      last.PolicyParameters
+                      "threads"
 
                   let setup = setupOf 1 settings environment
                   let path = IO.Path.GetTempFileName()
@@ -438,14 +452,148 @@ let private training =
           }
 
           test "a vine is refused" {
-              let configuration =
-                  { Configuration.standard with
-                      Branches = 2
-                      Architecture = [ HiddenLayer.Gru 4 ] }
+              let configuration = { Configuration.standard with Branches = 2; Architecture = [ HiddenLayer.Gru 4 ] }
 
               match Setup.create 1 configuration (RepeatFirst.environment Difficulty.Easy) with
               | Error fault -> Expect.stringContains (Fault.message fault) "networks with memory" "text"
               | Ok _ -> failwith "it is accepted"
           } ]
 
-let tests = testList "Recurrent" [ derivatives; order; refusals; training ]
+// ---- Programs that play policies with memory ----
+
+/// A policy whose parameters are as large as those of one that has learned.
+let private savedWith (text: string) observationSpace (actionSpace: Space) =
+    let architecture = Architecture.parse text |> Result.defaultWith failwith
+    let policy = Policy.create architecture 0.0 actionSpace.IsBox observationSpace actionSpace
+    let key = Key.named text (Key.ofSeed 1L)
+    let start = policy.Network.Initialise key
+    let noise = Key.normals start.Length (Key.named "noise" key)
+
+    let normaliser =
+        if Space.hasIndices observationSpace then
+            Unnormalised
+        else
+            Standardise(Moments.create 50.0 [| 0.5; 100.0; -3.0 |] [| 50.0; 5.0; 200.0 |])
+
+    { Environment = "Case-v0"
+      Actor =
+        { Policy = policy
+          Parameters = Vector.init start.Length (fun i -> start[i] + 0.3f * float32 noise[i])
+          Normaliser = normaliser } }
+
+let private played =
+    [ for text in [ "gru 7"; "lstm 6"; "dense 9 relu; gru 18; layernorm; lstm 5; dense 4 tanh" ] do
+          for actionSpace in [ Discrete 3; MultiDiscrete [ 2; 4 ]; Space.box 2 -2.0 1.0 ] do
+              $"{text} → {Space.describe actionSpace}",
+              savedWith text (Space.box 3 Double.NegativeInfinity Double.PositiveInfinity) actionSpace
+      "dense 5 tanh; gru 8 on indices", savedWith "dense 5 tanh; gru 8" (Discrete 6) (Discrete 3) ]
+
+/// The observations of an episode.
+let private observationsOf (saved: SavedPolicy) count =
+    [| for t in 0 .. count - 1 do
+           let key = Key.at (int64 t) (Key.ofSeed 8L)
+
+           match saved.ObservationSpace with
+           | Box _ ->
+               let numbers = Key.normals 3 key
+
+               [| float32 (0.5 + numbers[0])
+                  float32 (100.0 + 0.3 * numbers[1])
+                  float32 (-3.0 + 2.0 * numbers[2]) |]
+           | space -> Vector.toArray (Space.sample space key) |]
+
+/// The numbers of a distribution.
+let private numbersOf distribution =
+    match distribution with
+    | ActionDistribution.Choices probabilities -> Array.ofSeq probabilities
+    | ActionDistribution.Normals(means, deviations) -> Array.append (Array.ofSeq means) (Array.ofSeq deviations)
+
+let private expectNear tolerance (expected: float[]) (found: seq<float>) what =
+    let found = Array.ofSeq found
+    Expect.hasLength found expected.Length what
+
+    for i in 0 .. found.Length - 1 do
+        if not (abs (expected[i] - found[i]) <= tolerance * max 1.0 (abs expected[i])) then
+            failtest $"{what}: {expected[i]} and {found[i]} at {i}"
+
+let private playing =
+    testList
+        "played by"
+        [ for name, saved in played do
+              let observations = observationsOf saved 60
+              let width = Space.width saved.ActionSpace
+
+              /// The distributions and the actions of the library.
+              let expected () =
+                  let episode = (InferencePolicy saved.Actor).Begin()
+
+                  [| for observation in observations do
+                         let action = Array.zeroCreate<float32> width
+                         episode.Act(ReadOnlySpan observation, action.AsSpan())
+                         action |]
+
+              let distributions () =
+                  let episode = (InferencePolicy saved.Actor).Begin()
+                  observations |> Array.map (fun o -> numbersOf (episode.Distribution(ReadOnlySpan o)))
+
+              test $"{name}: the facade, bit for bit, and again after a restart" {
+                  let policy = FunTrpo.CSharp.Policy.FromJson(PolicyFile.print saved)
+                  let episode = policy.Begin()
+                  Expect.isTrue policy.HasMemory "memory"
+
+                  for _ in 1..2 do
+                      for observation, right in Array.zip observations (expected ()) do
+                          let action = Array.zeroCreate<float32> width
+                          episode.Act(ReadOnlySpan observation, action.AsSpan())
+                          Expect.equal action right "action"
+
+                      episode.Restart()
+
+                  Expect.throwsT<InvalidOperationException>
+                      (fun () ->
+                          let action = Array.zeroCreate<float32> width
+                          policy.Act(ReadOnlySpan observations[0], action.AsSpan()))
+                      "outside of an episode"
+              }
+
+              test $"{name}: FunTrpo.Inference" {
+                  let policy = FunTrpo.Inference.Policy.FromJson(PolicyFile.print saved)
+                  let episode = policy.Begin()
+                  Expect.isTrue policy.HasMemory "memory"
+
+                  for observation, right in Array.zip observations (distributions ()) do
+                      let found = episode.Distribution(ReadOnlySpan observation)
+
+                      let numbers =
+                          if saved.ActionSpace.IsBox then
+                              Seq.append found.Mean found.StandardDeviation
+                          else
+                              found.Probabilities
+
+                      expectNear 1e-5 right numbers "distribution"
+
+                  Expect.throwsT<InvalidOperationException>
+                      (fun () ->
+                          let action = Array.zeroCreate<float32> width
+                          policy.Act(ReadOnlySpan observations[0], action.AsSpan()))
+                      "outside of an episode"
+              }
+
+              test $"{name}: ONNX Runtime, which is given the memory" {
+                  use session = OnnxRuns.session (OnnxRuns.bytesOf saved)
+                  let mutable memory = Matrix.init 1 saved.Actor.Policy.Network.Memory (fun _ _ -> 0f)
+
+                  for observation, right in Array.zip observations (distributions ()) do
+                      let found = OnnxRuns.runFrom memory session (Matrix.ofRows [| observation |])
+                      memory <- Matrix.ofRows [| found.Floats["nextMemory"] |]
+
+                      let numbers =
+                          if saved.ActionSpace.IsBox then
+                              Array.append found.Floats["mean"] found.Floats["std"]
+                          else
+                              found.Floats["probabilities"]
+
+                      expectNear 2e-5 right (Seq.map float numbers) "distribution"
+              } ]
+
+let tests = testList "Recurrent" [ derivatives; order; refusals; training; playing ]

@@ -48,7 +48,8 @@ let private breaking (breaks: Break list) =
 
 let private numbered count =
     ImmutableArray.CreateRange(
-        Seq.init count (fun i -> { State = { Number = i; Time = 0 }; Return = 0.0; Length = 0; Steps = 0L; Memory = Vector.zero 0 })
+        Seq.init count (fun i ->
+            { State = { Number = i; Time = 0 }; Return = 0.0; Length = 0; Steps = 0L; Memory = Vector.zero 0 })
     )
 
 let private collectBreaking breaks horizon threads instances =
