@@ -6,7 +6,8 @@
 //     dotnet fsi scripts/mujoco-benchmark.fsx --seeds 20..22 --out FOLDER --steps 2048
 //                                  other seeds, another folder for page and pictures, at most 2048 steps, to try the script
 //
-// Without --steps the runs are kept in runs/, and a script that was interrupted goes on where it was.
+// Without --steps the runs are kept in runs/, and a script that was interrupted goes on where it was. The results of all runs are kept in
+// docs/mujoco-runs.csv, so that the page also has the tasks that were trained another time.
 #load "load.fsx"
 #load "results.fsx"
 #load "chart.fsx"
@@ -93,31 +94,95 @@ let runs = tasks |> List.collect (fst >> runsOf)
 
 let withTask task = runs |> List.filter (fun (run, _) -> run.Environment = task)
 
+// ---- The results of all runs ----
+
+/// A line of mujoco-runs.csv.
+type RunResult =
+    {
+        Task: string
+        Seed: int
+        Steps: float
+        /// The mean return of the last policy's most probable actions, and the standard deviation of its episodes.
+        Return: float
+        Deviation: float
+        /// The best evaluation during training.
+        Best: float
+        /// The mean return of the last 100 training episodes.
+        Training: float
+        Seconds: float
+    }
+
+let resultsFile = Path.Combine(folder, "mujoco-runs.csv")
+
+let header = "task,seed,steps,return,deviation,bestEvaluation,training,seconds"
+
+let trained =
+    [ for run, evaluations in runs ->
+          { Task = run.Environment
+            Seed = int run.Seed
+            Steps = run.Steps
+            Return = run.Score
+            Deviation = run.Std
+            Best = evaluations |> List.map snd |> List.max
+            Training = run.MeanReturn
+            Seconds = run.Seconds } ]
+
+/// The results of an earlier time, of the tasks that were not trained now.
+let earlier =
+    let lines = if File.Exists resultsFile then File.ReadAllLines resultsFile |> List.ofArray else [ header ]
+
+    [ for line in lines.Tail do
+          let cells = line.Split ','
+
+          if tasks |> List.forall (fun (task, _) -> task <> cells[0]) then
+              { Task = cells[0]
+                Seed = int cells[1]
+                Steps = float cells[2]
+                Return = float cells[3]
+                Deviation = float cells[4]
+                Best = float cells[5]
+                Training = float cells[6]
+                Seconds = float cells[7] } ]
+
+/// The results of each task, in the order above.
+let results =
+    [ for task, others in published do
+          match (earlier @ trained) |> List.filter (fun result -> result.Task = task) with
+          | [] -> ()
+          | own -> task, others, own |> List.sortBy _.Seed ]
+
+File.WriteAllLines(
+    resultsFile,
+    header
+    :: [ for _, _, own in results do
+             for r in own do
+                 $"{r.Task},{r.Seed},{r.Steps:F0},{r.Return:F2},{r.Deviation:F2},{r.Best:F2},{r.Training:F2},{r.Seconds:F0}" ]
+)
+
 // ---- The table ----
 
 let text (number: float) = if abs number < 100.0 then $"{number:N2}" else $"{number:N0}"
 let orDash = Option.map text >> Option.defaultValue "–"
 
 let summary =
-    [ for task, others in tasks do
-          let own = withTask task
-          let scores = own |> List.map fst |> numbers _.Score
-          let best = own |> List.map (snd >> List.map snd >> List.max) |> Array.ofList
-          let interval = Statistics.interquartileMeanInterval [| scores |]
+    [ for task, others, own in results do
+          let numbers read = own |> List.map read |> Array.ofList
+          let returns = numbers _.Return
+          let interval = Statistics.interquartileMeanInterval [| returns |]
 
           [ task
             $"{own.Length}"
-            $"{(fst own.Head).Steps:N0}"
+            $"{own.Head.Steps:N0}"
             orDash others.Contrib
-            $"**{text (median scores)}**"
-            $"{text (Statistics.interquartileMean scores)} ({text interval.Low} … {text interval.High})"
-            $"{text (Array.min scores)} … {text (Array.max scores)}"
+            $"**{text (median returns)}**"
+            $"{text (Statistics.interquartileMean returns)} ({text interval.Low} … {text interval.High})"
+            $"{text (Array.min returns)} … {text (Array.max returns)}"
             text others.Goal
-            (if median scores >= others.Goal then "yes" else "no")
+            (if median returns >= others.Goal then "yes" else "no")
             orDash others.Tianshou
-            text (Array.average best)
-            text (own |> List.map fst |> medianOf _.MeanReturn)
-            $"{own |> List.map fst |> medianOf _.Seconds:N0}" ] ]
+            text (Array.average (numbers _.Best))
+            text (median (numbers _.Training))
+            $"{median (numbers _.Seconds):N0}" ] ]
 
 // ---- The curves ----
 
@@ -165,11 +230,8 @@ let picture task others =
         { Label = "mean return of 10 episodes"; Scale = Linear(low, 1.05 * high) }
         drawn
 
-let pictures =
-    [ for task, others in tasks do
-          let name = $"mujoco-{task}.svg"
-          File.WriteAllText(Path.Combine(folder, name), picture task others)
-          $"![Learning curves of {task}]({name})" ]
+for task, others in tasks do
+    File.WriteAllText(Path.Combine(folder, $"mujoco-{task}.svg"), picture task others)
 
 // ---- The page ----
 
@@ -204,16 +266,8 @@ writePart
                 "seconds" ]
               summary
       ""
-      yield! pictures |> List.collect (fun picture -> [ picture; "" ])
-      "### Every run of MuJoCo"
+      "Every run is a line of [mujoco-runs.csv](mujoco-runs.csv)."
       ""
       yield!
-          markdownTable
-              [ "task"; "seed"; "return"; "best evaluation"; "training"; "seconds" ]
-              [ for run, evaluations in runs ->
-                    [ run.Environment
-                      run.Seed
-                      $"{run.Score:F2} ± {run.Std:F2}"
-                      $"{evaluations |> List.map snd |> List.max:F2}"
-                      $"{run.MeanReturn:F2}"
-                      $"{run.Seconds:F0}" ] ] ]
+          results
+          |> List.collect (fun (task, _, _) -> [ $"![Learning curves of {task}](mujoco-{task}.svg)"; "" ]) ]

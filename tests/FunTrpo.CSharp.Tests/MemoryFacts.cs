@@ -1,0 +1,109 @@
+using System;
+using Xunit;
+
+namespace FunTrpo.CSharp.Tests;
+
+/// <summary>A policy that has to remember: the example of docs/csharp.md.</summary>
+public sealed class MemoryFacts
+{
+    /// <summary>Shows a bit, then nothing for three steps, and rewards the action of the last step that repeats the bit.</summary>
+    private sealed class Recall : IEnvironment
+    {
+        private int bit;
+        private int time;
+
+        public Space ObservationSpace { get; } = Space.Box(2, -1, 1);
+
+        public Space ActionSpace { get; } = Space.Discrete(2);
+
+        public float[] Reset(int seed)
+        {
+            bit = new Random(seed).Next(2);
+            time = 0;
+            return See();
+        }
+
+        public StepResult Step(AgentAction action)
+        {
+            time++;
+            bool isOver = time == 4;
+            double reward = !isOver ? 0.0 : action.Index == bit ? 1.0 : -1.0;
+            return new(See(), reward, Terminated: isOver);
+        }
+
+        private float[] See() => time == 0 ? [1f, bit] : [0f, 0f];
+    }
+
+    public void A_policy_with_memory()
+    {
+        Recall recall = new();
+
+        TrainingPlan plan = Trpo
+            .For(() => new Recall())
+            .With(options =>
+                options with
+                {
+                    Architecture = "dense 16 tanh; gru 16",
+                    CriticArchitecture = "dense 16 tanh; gru 16",
+                    TotalSteps = 100_000,
+                    StopAtReturn = 0.9,
+                }
+            );
+        Policy policy = plan.Train().Policy;
+
+        for (int seed = 0; seed < 20; seed++)
+        {
+            double total = 0.0;
+
+            PolicyEpisode episode = policy.Begin();
+            float[] observation = recall.Reset(seed);
+            bool isOver = false;
+            while (!isOver)
+            {
+                int action = episode.Act(observation); // in order, each observation once
+                StepResult result = recall.Step(action);
+                observation = result.Observation;
+                isOver = result.Terminated;
+                total += result.Reward;
+            }
+
+            episode.Restart(); // the next observation is the first of another episode
+
+            Assert.Equal(1.0, total);
+        }
+
+        Assert.True(policy.HasMemory);
+        Assert.Throws<InvalidOperationException>(() => policy.Act([1f, 1f]));
+        Assert.Throws<InvalidOperationException>(() => policy.Sample([1f, 1f], new Random(1)));
+        Assert.Throws<InvalidOperationException>(() => policy.Distribution([1f, 1f]));
+    }
+
+    public void Episodes_are_apart()
+    {
+        Policy policy = Trpo
+            .For(() => new Recall())
+            .With(options => options with { Architecture = "lstm 8", TotalSteps = 500 })
+            .Train()
+            .Policy;
+
+        PolicyEpisode first = policy.Begin();
+        PolicyEpisode second = policy.Begin();
+        double before = second.Distribution([1f, 1f]).Probabilities[0];
+        first.Distribution([1f, 0f]);
+        double after = first.Distribution([1f, 1f]).Probabilities[0];
+        first.Restart();
+
+        Assert.NotEqual(before, after);
+        Assert.Equal(before, first.Distribution([1f, 1f]).Probabilities[0]);
+        Assert.Same(policy, first.Policy);
+        Assert.Equal(first.Sample([0f, 0f], new Random(3)), Sampled(policy, new Random(3)));
+    }
+
+    /// <summary>The action that is drawn in the second step of the episode above.</summary>
+    private static int Sampled(Policy policy, Random random)
+    {
+        PolicyEpisode episode = policy.Begin();
+        episode.Act([1f, 1f]);
+        return episode.Sample([0f, 0f], random);
+    }
+}
