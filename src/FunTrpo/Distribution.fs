@@ -80,6 +80,11 @@ module Distribution =
             choice <- choice + 1
             remaining <- remaining - exp (logProbability logits total choice)
 
+        // The probabilities may sum to a little less than 1. The random number is then beyond all, and belongs to the last one that is not 0.
+        // NaN stays at the last choice.
+        while choice > 0 && exp (logProbability logits total choice) = 0.0 do
+            choice <- choice - 1
+
         choice
 
     /// The index of the first of the largest logits.
@@ -285,6 +290,8 @@ module Distribution =
 
             member _.Metric = gaussianMetric dimensions }
 
+    let private noActions space : 'Result = invalidArg "space" $"{Space.describe space} is a space of observations"
+
     /// The family for an action space: a diagonal Gaussian for a box, and categorical distributions for the other spaces.
     let forSpace space =
         match space with
@@ -292,6 +299,7 @@ module Distribution =
         | MultiDiscrete counts -> categoricals counts
         | MultiBinary count -> categoricalsOf (Array.create count 2)
         | Box(low, _, _) -> diagonalGaussian low.Length
+        | Masked _ -> noActions space
 
     /// The number of network outputs and the number of state-independent parameters that `forSpace` needs for the action space. They are
     /// computed in 64 bits and without creating the family, so they are right for spaces that are too large for one.
@@ -301,3 +309,4 @@ module Distribution =
         | MultiDiscrete _ -> struct (Space.indexCount space, 0L)
         | MultiBinary count -> struct (2L * int64 count, 0L)
         | Box(low, _, _) -> struct (int64 low.Length, int64 low.Length)
+        | Masked _ -> noActions space
