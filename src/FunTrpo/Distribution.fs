@@ -69,10 +69,10 @@ module Distribution =
                 for c in 0 .. counts.Length - 1 do
                     Softmax.ApplyMetric(rows, stride, starts[c], counts[c], factors, u) }
 
-    /// Samples one choice by inversion of the cumulative distribution of the softmax.
-    let private sampleChoice (logits: ReadOnlySpan<float32>) key =
+    /// The choice at which the cumulative distribution of the softmax exceeds a number from 0 to 1, excluding 1. Its probability is not 0.
+    let internal choiceAt (logits: ReadOnlySpan<float32>) (number: float) =
         let total = logSumExp logits
-        let mutable remaining = Key.uniform key
+        let mutable remaining = number
         let mutable choice = 0
         remaining <- remaining - exp (logProbability logits total 0)
 
@@ -86,6 +86,9 @@ module Distribution =
             choice <- choice - 1
 
         choice
+
+    /// Samples one choice by inversion of the cumulative distribution of the softmax.
+    let private sampleChoice (logits: ReadOnlySpan<float32>) key = choiceAt logits (Key.uniform key)
 
     /// The index of the first of the largest logits.
     let private mostProbable (logits: ReadOnlySpan<float32>) =

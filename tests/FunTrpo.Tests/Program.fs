@@ -77,6 +77,8 @@ let private others =
       AdvantageTests.tests
       SurrogateTests.tests
       FisherTests.tests
+      MaskedLayersTests.tests
+      MaskTests.tests
       ConjugateGradientTests.tests
       LineSearchTests.tests
       SignalShareTests.tests
