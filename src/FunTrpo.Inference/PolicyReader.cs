@@ -40,11 +40,11 @@ internal static class PolicyReader
             throw new InvalidDataException("It is not what was saved (its checksum differs).");
         }
 
-        Space observations = SpaceReader.Read(root, "observationSpace");
         Space actions = SpaceReader.Read(root, "actionSpace");
+        Space observations = SpaceReader.ReadObservations(root, "observationSpace", actions, out int maskWidth);
         Network network = ReadNetwork(root, observations, actions, out float[] logSigmas);
         Head head = Head.For(actions, logSigmas, root.Boolean("scaledActions"));
-        return new Policy(root.Text("environment"), observations, actions, network, head);
+        return new Policy(root.Text("environment"), observations, actions, maskWidth, network, head);
     }
 
     private static void RequireText(ReadOnlySpan<byte> file)

@@ -61,7 +61,7 @@ internal static class NetworkNodes
     /// </summary>
     public static void Network(GraphBuilder graph, Core.Actor actor, string observation, string output)
     {
-        Core.Space space = actor.Policy.ObservationSpace;
+        Core.Space space = SpaceModule.observed(actor.Policy.ObservationSpace);
         (long outputs, _) = Core.Distribution.sizes(actor.Policy.ActionSpace);
         ReadOnlySpan<float> parameters = actor.Parameters.Span;
         string current = observation;

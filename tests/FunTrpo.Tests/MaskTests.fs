@@ -165,6 +165,14 @@ let private playing =
                   Evaluation.run 1 setup.Environment actor 30 key |> expectOk |> ignore
                   Evaluation.sample 1 setup.Environment actor 30 key |> expectOk |> ignore
               }
+          test "nor in a vine that could try every action, whose branches end with their episodes" {
+              let configuration = { wide with Environments = 8; Horizon = 8; Branches = 5; BranchSteps = 30 }
+              let rule: Rule = fun place i -> i = place.At % 5 || (place.Time + i) % 3 = 0
+              let setup = setupOf 1 configuration (narrow 5 rule)
+              Expect.equal (Vine.branchesIn setup.Environment 9) 9 "branches"
+              let results = iterations 3 setup (TrainingState.start setup 4L)
+              Expect.isTrue (results |> List.exists (snd >> hasMoved)) "it has learned"
+          }
           test "nor in random play, nor by a check" {
               Evaluation.random 1 (walk changing) 50 (Key.ofSeed 1L) |> expectOk |> ignore
               let findings = Check.run (walk changing) 1L |> List.map Finding.message

@@ -79,6 +79,7 @@ let private others =
       FisherTests.tests
       MaskedLayersTests.tests
       MaskTests.tests
+      MaskedPlayersTests.tests
       ConjugateGradientTests.tests
       LineSearchTests.tests
       SignalShareTests.tests
