@@ -1,7 +1,9 @@
 using System;
 using System.Linq;
+using System.Net;
 using System.Threading;
 using System.Threading.Tasks;
+using FunTrpo.Remote;
 using Xunit;
 
 namespace FunTrpo.CSharp.Tests;
@@ -156,6 +158,39 @@ public sealed class MaskFacts
             Trpo.ForBatch(() => new Batched()).Train()
         );
         Assert.Contains("cannot have masks", batched.Message, StringComparison.Ordinal);
+    }
+
+    public void A_rule_sees_the_mask_after_the_observation()
+    {
+        // The most urgent of the legal jobs.
+        int[] urgency = [1, 4, 2, 6];
+        Scores scores = Plan.Evaluate(seen =>
+        {
+            float[] worth = new float[4];
+            for (int job = 0; job < 4; job++)
+            {
+                worth[job] = seen[4 + job] * urgency[job];
+            }
+
+            return worth.AsSpan().IndexOf(worth.Max());
+        });
+        Assert.Equal(-0.01 * ((2 * 3) + (6 * 5) + (1 * 10) + (4 * 11)), scores.Mean, 12);
+        ArgumentException illegal = Assert.Throws<ArgumentException>(() => Plan.Evaluate(_ => 1));
+        Assert.Contains("does not allow this action now", illegal.Message, StringComparison.Ordinal);
+    }
+
+    public void Environments_with_masks_are_not_served()
+    {
+        using RemoteServer server = RemoteServer.Listen(
+            new IPEndPoint(IPAddress.Loopback, 0),
+            () => new Workshop(),
+            new() { Token = "swordfish" }
+        );
+        TrainingPlan plan = Trpo.ForBatch(() =>
+            RemoteEnvironments.Connect("127.0.0.1", server.Port, new() { Token = "swordfish" })
+        );
+        EnvironmentException refused = Assert.Throws<EnvironmentException>(() => plan.Train());
+        Assert.Contains("action masks cannot be served", refused.Message, StringComparison.Ordinal);
     }
 
     /// <summary>A state in which nothing is legal.</summary>

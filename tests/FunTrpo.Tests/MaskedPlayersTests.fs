@@ -4,8 +4,6 @@ module FunTrpo.Tests.MaskedPlayersTests
 open System
 open System.IO
 open Expecto
-open Microsoft.ML.OnnxRuntime
-open Microsoft.ML.OnnxRuntime.Tensors
 open FunTrpo
 open FunTrpo.Tests.Generators
 
@@ -140,31 +138,8 @@ let private onnx =
             use session = OnnxRuns.session (OnnxRuns.bytesOf case.Saved)
             let rows = case.Observed.Rows
 
-            let input name (values: float32[]) =
-                NamedOnnxValue.CreateFromTensor(
-                    name,
-                    DenseTensor<float32>(values.AsMemory(), [| rows; values.Length / rows |])
-                )
-
-            let legal = case.Legal |> Array.collect MaskCases.toNumbers
-
-            use results = session.Run [ input "observation" (case.Observed.Memory.ToArray()); input "legal" legal ]
-
-            let probabilities =
-                results
-                |> Seq.pick (fun result ->
-                    match result.Value with
-                    | :? DenseTensor<float32> as found when result.Name = "probabilities" ->
-                        Some(found.Buffer.ToArray())
-                    | _ -> None)
-
-            let actions =
-                results
-                |> Seq.pick (fun result ->
-                    match result.Value with
-                    | :? DenseTensor<int64> as found -> Some(found.Buffer.ToArray())
-                    | _ -> None)
-
+            let found = OnnxRuns.run session (Matrix.ofRows (Array.init rows case.Row))
+            let probabilities, actions = found.Floats["probabilities"], found.Integers["action"]
             let player, width, choices = InferencePolicy case.Saved.Actor, case.Legal[0].Length, case.Counts.Length
 
             for i in 0 .. rows - 1 do

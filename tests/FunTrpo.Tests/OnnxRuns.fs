@@ -30,12 +30,25 @@ type Outputs =
 
 let session (model: byte[]) = new InferenceSession(model)
 
-/// The outputs for rows of observations.
+/// The outputs for rows of observations, which end with a mask if the model has an input for one.
 let run (session: InferenceSession) (observations: Matrix) =
-    let rows =
-        DenseTensor<float32>(observations.Memory.ToArray().AsMemory(), [| observations.Rows; observations.Columns |])
+    let maskWidth =
+        match session.InputMetadata.TryGetValue "legal" with
+        | true, input -> input.Dimensions[1]
+        | _ -> 0
 
-    use results = session.Run [ NamedOnnxValue.CreateFromTensor("observation", rows) ]
+    let input name first count =
+        let rows = Matrix.init observations.Rows count (fun row column -> observations[row, first + column])
+        let numbers = DenseTensor<float32>(rows.Memory.ToArray().AsMemory(), [| rows.Rows; count |])
+        NamedOnnxValue.CreateFromTensor(name, numbers)
+
+    let observed = observations.Columns - maskWidth
+
+    use results =
+        session.Run
+            [ input "observation" 0 observed
+              if maskWidth > 0 then
+                  input "legal" observed maskWidth ]
 
     let tensors =
         [ for result in results do
