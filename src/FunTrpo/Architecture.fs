@@ -103,8 +103,8 @@ module Architecture =
 
     /// A network for observations of the space. The hidden layers are followed by a linear layer with `outputs` outputs, whose weights are
     /// initialised with `gain`. After these come `stateIndependent` parameters as outputs, such as the log σ of a Gaussian policy.
-    /// They start at `initial`. If observations are indices, the first layer is an embedding. The layers do not read a mask. Throws an `ArgumentException` if a layer
-    /// cannot read the output of the one before, or has more parameters than fit into a pooled buffer.
+    /// They start at `initial`. If observations are indices, the first layer is an embedding. The layers do not read a mask. Throws an
+    /// `ArgumentException` if a layer cannot read the output of the one before, or has more parameters than fit into a pooled buffer.
     let network observationSpace gain outputs stateIndependent initial (architecture: Architecture) =
         let output: LayerBuilder =
             Dense.withStateIndependent gain outputs Activation.Identity stateIndependent initial
