@@ -229,7 +229,7 @@ let all =
               "Normaliser.fs"
               [ slip
                     "the first batch is seen as it is"
-                    "when moments.Count = 0.0 -> Standardise(Moments.ofMatrix observations)"
+                    "when moments.Count = 0.0 -> Standardise(Moments.ofFirstColumns moments.Width observations)"
                     "when moments.Count = 0.0 && observations.Rows = 0 -> normaliser" ]
           core
               [ "Advantage" ]
@@ -650,6 +650,54 @@ let all =
               "Vine.fs"
               [ slip "branches wait one after another" "InFlight = InFlight.ofEnvironment inner" "InFlight = None" ]
           core
+              [ "masks" ]
+              "Mask.fs"
+              [ slip
+                    "a mask allows an action if one choice is legal"
+                    "allowed <- allowed && rest[int action[choice]] = 1f"
+                    "allowed <- rest[int action[choice]] = 1f"
+                slip
+                    "a row has a legal action if its last choice has"
+                    "found <- found && rest.Slice(0, count).Contains 1f"
+                    "found <- rest.Slice(0, count).Contains 1f" ]
+          core
+              [ "masked layers"; "masks" ]
+              "MaskedLayers.fs"
+              [ slip "an illegal action is only improbable" "illegalLogit = Single.MinValue" "illegalLogit = -10f"
+                slip
+                    "the tangents of illegal logits are not 0"
+                    "masks.Replace(0f, rows, input.Span, inputStride, outputTangent)"
+                    "()"
+                slip
+                    "the cotangents of illegal logits are not 0"
+                    "masks.Replace(0f, rows, input.Span, inputStride, ofLegal.Span)"
+                    "()" ]
+          core
+              [ "masks" ]
+              "Distribution.fs"
+              [ slip
+                    "the last alternative is drawn even if its probability is 0"
+                    "while choice > 0 && exp (logProbability logits total choice) = 0.0 do"
+                    "while false do" ]
+          core
+              [ "masks" ]
+              "Normaliser.fs"
+              [ slip "a mask is lost where observations are normalised" "if moments.Width < width then" "if false then" ]
+          core
+              [ "masks" ]
+              "Vine.fs"
+              [ slip
+                    "a vine takes illegal actions"
+                    "count <= branches && not (Mask.isIn environment.ObservationSpace)"
+                    "count <= branches" ]
+          core
+              [ "masks" ]
+              "EvaluationWorker.fs"
+              [ slip
+                    "an evaluation goes on without a legal action"
+                    "if not (Mask.hasLegalAction environment.ObservationSpace observation.Span) then"
+                    "if false then" ]
+          core
               [ "Space"; "Environments" ]
               "Space.fs"
               [ slip
@@ -1033,6 +1081,14 @@ let all =
           inference
               "Normaliser.cs"
               [ slip "normalised observations are not clipped" "-Clip, Clip" "-1000f * Clip, 1000f * Clip" ]
+          faultsIn
+              [ "players of masked policies" ]
+              "src/FunTrpo.Inference/MaskedPolicy.cs"
+              [ slip "the package lets a row go on without a legal action" "if (!isAnyLegal)" "if (false)" ]
+          faultsIn
+              [ "players of masked policies" ]
+              "src/FunTrpo.Onnx/HeadNodes.cs"
+              [ slip "an exported mask is inverted" "\"Sub\", legal, graph" "\"Sum\", legal, graph" ]
           inference "PoolingLayer.cs" [ slip "the average is the sum" "(float)patches.Channels / patches.Size" "1f" ]
           inference "CanonicalHash.cs" [ slip "an apostrophe is hashed as it is" "\"\\\"&'+<>`\"" "\"\\\"&+<>`\"" ]
           inference

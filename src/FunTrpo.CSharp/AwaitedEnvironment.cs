@@ -21,9 +21,12 @@ internal class AwaitedEnvironment(IAsyncEnvironment environment) : IEnvironment
         return () => make() is { } environment ? made.GetValue(environment, Wrap) : null!;
 
         static AwaitedEnvironment Wrap(IAsyncEnvironment environment) =>
-            environment is IAsyncDisposable or IDisposable
-                ? new DisposableAwaitedEnvironment(environment)
-                : new AwaitedEnvironment(environment);
+            environment is IMaskedEnvironment
+                ? throw new InvalidOperationException(
+                    $"an asynchronous environment cannot have masks ({nameof(IMaskedEnvironment)})"
+                )
+            : environment is IAsyncDisposable or IDisposable ? new DisposableAwaitedEnvironment(environment)
+            : new AwaitedEnvironment(environment);
     }
 
     public float[] Reset(int seed) => Core.Awaiting.Result(() => environment.ResetAsync(seed, Cancelling.Current));

@@ -10,7 +10,11 @@ namespace FunTrpo.CSharp;
 internal class BatchOf(IBatchEnvironment batch, string name) : Core.BatchSimulator
 {
     private readonly Space observationSpace =
-        batch.ObservationSpace ?? throw new InvalidOperationException("it has no observation space");
+        batch is IMaskedEnvironment
+            ? throw new InvalidOperationException(
+                $"a batch of environments cannot have masks ({nameof(IMaskedEnvironment)})"
+            )
+            : batch.ObservationSpace ?? throw new InvalidOperationException("it has no observation space");
     private readonly Space actionSpace =
         batch.ActionSpace ?? throw new InvalidOperationException("it has no action space");
 

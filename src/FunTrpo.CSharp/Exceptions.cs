@@ -21,7 +21,7 @@ public class TrainingException : Exception
 
 /// <summary>
 /// The exception that is thrown if an environment threw an exception (see <see cref="Exception.InnerException"/>), or returned an
-/// observation that does not fit its space, or an observation or reward that is NaN, infinite or too large.
+/// observation that does not fit its space, or an observation or reward that is NaN, infinite or too large, or allowed no action.
 /// </summary>
 public sealed class EnvironmentException : TrainingException
 {
@@ -101,6 +101,7 @@ internal static class Faults
                 e.step,
                 state
             ),
+            Core.Fault.NoLegalAction e => new EnvironmentException(message, e.environment, e.instance, e.step, state),
             Core.Fault.Mismatch => new ArgumentException(message),
             Core.Fault.Damaged => new InvalidDataException(message),
             Core.Fault.NotSaved or Core.Fault.NotConfirmed => new IOException(message),

@@ -14,11 +14,12 @@ namespace FunTrpo.CSharp;
 /// <remarks>
 /// Pass observations as the environment returns them, one after another without gaps: if training standardised them, the policy does so
 /// too. Actions lie in the action space; continuous actions are clipped to it. An <see cref="ArithmeticException"/> is thrown if an
-/// observation is so large that the distribution of actions is not finite. Two policies are equal if the contents of their files are equal.
+/// observation is so large that the distribution of actions is not finite. A policy that was trained with action masks also needs which
+/// actions are legal (<see cref="TakesMask"/>). Two policies are equal if the contents of their files are equal.
 /// System.Text.Json reads and writes a policy as the content of its file.
 /// </remarks>
 [JsonConverter(typeof(PolicyAsJson))]
-public sealed class Policy : IEquatable<Policy>
+public sealed partial class Policy : IEquatable<Policy>
 {
     private readonly Core.InferencePolicy player;
 
@@ -26,7 +27,7 @@ public sealed class Policy : IEquatable<Policy>
     {
         Saved = saved;
         player = new(saved.Actor);
-        ObservationSpace = new(saved.ObservationSpace);
+        ObservationSpace = new(SpaceModule.observed(saved.ObservationSpace));
         ActionSpace = new(saved.ActionSpace);
     }
 
@@ -36,7 +37,7 @@ public sealed class Policy : IEquatable<Policy>
     /// <summary>The number of numbers in one observation.</summary>
     public int ObservationWidth => ObservationSpace.Width;
 
-    /// <summary>The observation space of the environment that the policy was trained on.</summary>
+    /// <summary>The observation space of the environment that the policy was trained on, without the mask of actions.</summary>
     public Space ObservationSpace { get; }
 
     /// <summary>The action space of the environment that the policy was trained on.</summary>
@@ -95,7 +96,9 @@ public sealed class Policy : IEquatable<Policy>
     public string ToJson() => PolicyFile.print(Saved);
 
     /// <summary>Returns the index of the most probable action for one observation, if actions are discrete.</summary>
-    /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy <see cref="TakesMask"/>.
+    /// </exception>
     public int Act(ReadOnlySpan<float> observation)
     {
         Span<float> action = stackalloc float[1];
@@ -109,7 +112,9 @@ public sealed class Policy : IEquatable<Policy>
     /// </summary>
     /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="actions">For each row, as many indices as the action space is wide.</param>
-    /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is a <see cref="SpaceKind.Box"/>, or the policy <see cref="TakesMask"/>.
+    /// </exception>
     public void Act(ReadOnlySpan<float> observations, Span<int> actions)
     {
         RequireCounted();
@@ -121,14 +126,18 @@ public sealed class Policy : IEquatable<Policy>
     /// <summary>Writes the most probable action for each row of <paramref name="observations"/> as numbers.</summary>
     /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="actions">For each row, as many numbers as the action space is wide.</param>
+    /// <exception cref="InvalidOperationException">The policy <see cref="TakesMask"/>.</exception>
     public void Act(ReadOnlySpan<float> observations, Span<float> actions)
     {
+        RequireNoMask();
         RequireFinite(observations);
         player.Act(observations, actions);
     }
 
     /// <summary>Returns the index of an action sampled from the policy for one observation, if actions are discrete.</summary>
-    /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy <see cref="TakesMask"/>.
+    /// </exception>
     public int Sample(ReadOnlySpan<float> observation, Random random)
     {
         Span<float> action = stackalloc float[1];
@@ -143,7 +152,9 @@ public sealed class Policy : IEquatable<Policy>
     /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="random">The generator from which one number is taken. Several threads may share <see cref="Random.Shared"/>.</param>
     /// <param name="actions">For each row, as many indices as the action space is wide.</param>
-    /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is a <see cref="SpaceKind.Box"/>, or the policy <see cref="TakesMask"/>.
+    /// </exception>
     public void Sample(ReadOnlySpan<float> observations, Random random, Span<int> actions)
     {
         RequireCounted();
@@ -156,16 +167,20 @@ public sealed class Policy : IEquatable<Policy>
     /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="random">The generator from which one number is taken. Several threads may share <see cref="Random.Shared"/>.</param>
     /// <param name="actions">For each row, as many numbers as the action space is wide.</param>
+    /// <exception cref="InvalidOperationException">The policy <see cref="TakesMask"/>.</exception>
     public void Sample(ReadOnlySpan<float> observations, Random random, Span<float> actions)
     {
         ArgumentNullException.ThrowIfNull(random);
+        RequireNoMask();
         RequireFinite(observations);
         player.Sample(observations, KeyModule.ofSeed(random.NextInt64()), actions);
     }
 
     /// <summary>Returns the distribution of actions for one observation. The result is allocated.</summary>
+    /// <exception cref="InvalidOperationException">The policy <see cref="TakesMask"/>.</exception>
     public ActionDistribution Distribution(ReadOnlySpan<float> observation)
     {
+        RequireNoMask();
         RequireFinite(observation);
         return new(player.Distribution(observation));
     }
@@ -175,7 +190,12 @@ public sealed class Policy : IEquatable<Policy>
     public bool HasMemory => player.Memory > 0;
 
     /// <summary>Begins an episode, which takes its observations one at a time. Policies without memory have episodes, too.</summary>
-    public PolicyEpisode Begin() => new(this, player.Begin());
+    /// <exception cref="InvalidOperationException">The policy <see cref="TakesMask"/>: such policies have no memory.</exception>
+    public PolicyEpisode Begin()
+    {
+        RequireNoMask();
+        return new(this, player.Begin());
+    }
 
     /// <summary>Returns whether the contents of the files of both policies are the same.</summary>
     public bool Equals(Policy? other) => other is not null && ToJson() == other.ToJson();

@@ -13,7 +13,11 @@ namespace FunTrpo.CSharp;
 /// <param name="name">The name of the environment in reports and errors; null for the name of its class.</param>
 internal class SimulatorOf(IEnvironment environment, string? name) : Core.PicturedSimulator
 {
+    private readonly IMaskedEnvironment? masked = environment as IMaskedEnvironment;
     private Space? observationSpace;
+
+    /// <summary>Which actions are legal: a value for each alternative, while they are written.</summary>
+    private bool[] legal = [];
 
     /// <summary>Whether observations are points of a box, and whether actions are indices: known once the spaces have been read.</summary>
     private bool showsPoints;
@@ -28,7 +32,7 @@ internal class SimulatorOf(IEnvironment environment, string? name) : Core.Pictur
             observationSpace =
                 environment.ObservationSpace ?? throw new InvalidOperationException("it has no observation space");
             showsPoints = observationSpace.Kind == SpaceKind.Box;
-            return observationSpace.Value;
+            return masked is null ? observationSpace.Value : Mask.space(observationSpace.Value, ActionSpace);
         }
     }
 
@@ -62,13 +66,22 @@ internal class SimulatorOf(IEnvironment environment, string? name) : Core.Pictur
                 : new SimulatorOf(environment, name);
     }
 
-    public void Reset(int seed, Span<float> observation) => Write(environment.Reset(seed), observation);
+    public void Reset(int seed, Span<float> observation)
+    {
+        Span<float> mask = Write(environment.Reset(seed), observation);
+        WriteMask(mask);
+    }
 
     public Core.SimulatorStep Step(ReadOnlySpan<float> action, Span<float> observation)
     {
         AgentAction taken = takesIndices ? new((int)action[0]) : new(action);
         StepResult result = environment.Step(taken);
-        Write(result.Observation, observation);
+        Span<float> mask = Write(result.Observation, observation);
+        if (!result.Terminated && !result.Truncated)
+        {
+            WriteMask(mask);
+        }
+
         return new(result.Reward, result.Terminated, result.Truncated);
     }
 
@@ -78,13 +91,16 @@ internal class SimulatorOf(IEnvironment environment, string? name) : Core.Pictur
         : pictured.Draw() is { } picture ? new(picture.Value)
         : throw new InvalidOperationException("the picture is null");
 
-    /// <summary>Copies an observation, or throws an exception if it does not fit its space.</summary>
-    private void Write(float[] observation, Span<float> destination)
+    /// <summary>
+    /// Copies an observation, or throws an exception if it does not fit its space. Returns the rest of the destination, for the mask.
+    /// </summary>
+    private Span<float> Write(float[] observation, Span<float> destination)
     {
+        int width = masked is null ? destination.Length : observationSpace!.Width;
         string? fault =
             observation is null ? $"the observation is null; its space is {observationSpace}"
-            : observation.Length != destination.Length
-                ? $"the observation has {observation.Length} numbers, and its space, {observationSpace}, has {destination.Length}"
+            : observation.Length != width
+                ? $"the observation has {observation.Length} numbers, and its space, {observationSpace}, has {width}"
             : !showsPoints && !observationSpace!.Contains(observation)
                 ? $"the observation {ValueList.Print(observation)} is not in its space, {observationSpace}"
             : null;
@@ -94,6 +110,24 @@ internal class SimulatorOf(IEnvironment environment, string? name) : Core.Pictur
         }
 
         observation.CopyTo(destination);
+        return destination[width..];
+    }
+
+    /// <summary>Writes 1 for each action that the environment says is legal, and 0 for the others.</summary>
+    private void WriteMask(Span<float> mask)
+    {
+        if (masked is null)
+        {
+            return;
+        }
+
+        Array.Resize(ref legal, mask.Length);
+        Array.Clear(legal);
+        masked.LegalActions(legal);
+        for (int i = 0; i < legal.Length; i++)
+        {
+            mask[i] = legal[i] ? 1 : 0;
+        }
     }
 }
 

@@ -555,12 +555,13 @@ public sealed class TrainingPlan
     /// </summary>
     /// <param name="rule">
     /// Returns the action for an observation: <c>seen => seen[0] > 0 ? 1 : 0</c>, or <c>seen => new[] { -seen[0] }</c>. The observation is
-    /// valid only during the call. Numbers outside a box are clipped to it, as the actions of a policy are.
+    /// valid only during the call. Numbers outside a box are clipped to it, as the actions of a policy are. With action masks
+    /// (<see cref="IMaskedEnvironment"/>), a number for each action follows after the observation, 1 if it is legal and 0 if not.
     /// </param>
     /// <param name="episodes">The number of episodes, at least 1.</param>
     /// <param name="seed">The seed of the episodes. Evaluations with the same seed start the same episodes.</param>
     /// <param name="cancellation">Ends the evaluation before the next step of an episode. An environment may observe the token too.</param>
-    /// <exception cref="ArgumentException">The rule returned a value that is not an action, or there is less than 1 episode.</exception>
+    /// <exception cref="ArgumentException">The rule returned a value that is not a legal action, or there is less than 1 episode.</exception>
     /// <inheritdoc cref="Evaluate(Policy, int, long, CancellationToken)"/>
     public Scores Evaluate(
         Func<ReadOnlySpan<float>, AgentAction> rule,

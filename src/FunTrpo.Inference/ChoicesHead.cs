@@ -32,6 +32,12 @@ internal sealed class ChoicesHead : Head
                 rest -= Math.Exp(logits[index] - total);
             }
 
+            // The probabilities may sum to a little less than 1: the number then belongs to the last alternative that is not impossible.
+            while (index > 0 && Math.Exp(logits[index] - total) == 0.0)
+            {
+                index--;
+            }
+
             action[choice] = index;
         }
     }

@@ -12,18 +12,27 @@ namespace FunTrpo.Inference;
 /// <remarks>
 /// Pass observations as the environment returns them, one after another without gaps: if training standardised them, the policy does so
 /// too. Actions lie in the action space; continuous actions are clipped to it. An <see cref="ArithmeticException"/> is thrown if an
-/// observation is so large that the distribution of actions is not finite. The methods are those of <c>Policy</c> in FunTrpo.CSharp, and
+/// observation is so large that the distribution of actions is not finite. A policy that was trained with action masks also needs which
+/// actions are legal (<see cref="TakesMask"/>). The methods are those of <c>Policy</c> in FunTrpo.CSharp, and
 /// most probable actions, means and probabilities agree with it up to the rounding of float32.
 /// </remarks>
-public sealed class Policy
+public sealed partial class Policy
 {
     private const long MaxFileSize = 1_000_000_000;
 
     private readonly Network network;
     private readonly Head head;
 
-    internal Policy(string environmentName, Space observations, Space actions, Network network, Head head)
+    internal Policy(
+        string environmentName,
+        Space observations,
+        Space actions,
+        int maskWidth,
+        Network network,
+        Head head
+    )
     {
+        MaskWidth = maskWidth;
         EnvironmentName = environmentName;
         ObservationSpace = observations;
         ActionSpace = actions;
@@ -37,7 +46,7 @@ public sealed class Policy
     /// <summary>The number of numbers in one observation.</summary>
     public int ObservationWidth => ObservationSpace.Width;
 
-    /// <summary>The observation space of the environment that the policy was trained on.</summary>
+    /// <summary>The observation space of the environment that the policy was trained on, without the mask of actions.</summary>
     public Space ObservationSpace { get; }
 
     /// <summary>The action space of the environment that the policy was trained on.</summary>
@@ -90,7 +99,9 @@ public sealed class Policy
     }
 
     /// <summary>Returns the index of the most probable action for one observation, if actions are discrete.</summary>
-    /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy <see cref="TakesMask"/>.
+    /// </exception>
     public int Act(ReadOnlySpan<float> observation)
     {
         Span<int> action = stackalloc int[1];
@@ -102,18 +113,29 @@ public sealed class Policy
     /// <summary>Writes the most probable action for each row of observations as indices, if actions are not continuous.</summary>
     /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="actions">For each row, as many indices as the action space is wide.</param>
-    /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
-    public void Act(ReadOnlySpan<float> observations, Span<int> actions) =>
-        ActByIndex(observations, WithoutMemory(), null, actions);
+    /// <exception cref="InvalidOperationException">
+    /// The action space is a <see cref="SpaceKind.Box"/>, or the policy <see cref="TakesMask"/>.
+    /// </exception>
+    public void Act(ReadOnlySpan<float> observations, Span<int> actions)
+    {
+        RequireNoMask();
+        ActByIndex(observations, default, WithoutMemory(), null, actions);
+    }
 
     /// <summary>Writes the most probable action for each row of observations as numbers.</summary>
     /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="actions">For each row, as many numbers as the action space is wide.</param>
-    public void Act(ReadOnlySpan<float> observations, Span<float> actions) =>
-        Act(observations, WithoutMemory(), null, actions);
+    /// <exception cref="InvalidOperationException">The policy <see cref="TakesMask"/>.</exception>
+    public void Act(ReadOnlySpan<float> observations, Span<float> actions)
+    {
+        RequireNoMask();
+        Act(observations, default, WithoutMemory(), null, actions);
+    }
 
     /// <summary>Returns the index of an action sampled from the policy for one observation, if actions are discrete.</summary>
-    /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy <see cref="TakesMask"/>.
+    /// </exception>
     public int Sample(ReadOnlySpan<float> observation, Random random)
     {
         Span<int> action = stackalloc int[1];
@@ -126,41 +148,60 @@ public sealed class Policy
     /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="random">The generator from which the actions are drawn. One thread at a time may use a generator.</param>
     /// <param name="actions">For each row, as many indices as the action space is wide.</param>
-    /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is a <see cref="SpaceKind.Box"/>, or the policy <see cref="TakesMask"/>.
+    /// </exception>
     public void Sample(ReadOnlySpan<float> observations, Random random, Span<int> actions)
     {
         Require(random, nameof(random));
-        ActByIndex(observations, WithoutMemory(), random, actions);
+        RequireNoMask();
+        ActByIndex(observations, default, WithoutMemory(), random, actions);
     }
 
     /// <summary>Samples an action for each row of observations and writes the actions as numbers.</summary>
     /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="random">The generator from which the actions are drawn. One thread at a time may use a generator.</param>
     /// <param name="actions">For each row, as many numbers as the action space is wide.</param>
+    /// <exception cref="InvalidOperationException">The policy <see cref="TakesMask"/>.</exception>
     public void Sample(ReadOnlySpan<float> observations, Random random, Span<float> actions)
     {
         Require(random, nameof(random));
-        Act(observations, WithoutMemory(), random, actions);
+        RequireNoMask();
+        Act(observations, default, WithoutMemory(), random, actions);
     }
 
     /// <summary>Returns the distribution of actions for one observation. The result is allocated.</summary>
-    public ActionDistribution Distribution(ReadOnlySpan<float> observation) =>
-        Distribution(observation, WithoutMemory());
+    /// <exception cref="InvalidOperationException">The policy <see cref="TakesMask"/>.</exception>
+    public ActionDistribution Distribution(ReadOnlySpan<float> observation)
+    {
+        RequireNoMask();
+        return Distribution(observation, default, WithoutMemory());
+    }
 
     /// <summary>Whether the policy remembers earlier observations of an episode: its network has a layer <c>gru</c> or <c>lstm</c>.</summary>
     /// <remarks>Such a policy acts in episodes (<see cref="Begin"/>) only; the other methods throw an <see cref="InvalidOperationException"/>.</remarks>
     public bool HasMemory => network.Memory > 0;
 
     /// <summary>Begins an episode, which takes its observations one at a time. Policies without memory have episodes, too.</summary>
-    public PolicyEpisode Begin() => new(this, network.Memory);
+    /// <exception cref="InvalidOperationException">The policy <see cref="TakesMask"/>: such policies have no memory.</exception>
+    public PolicyEpisode Begin()
+    {
+        RequireNoMask();
+        return new(this, network.Memory);
+    }
 
-    /// <summary>The distribution for one observation of an episode, whose memory is replaced.</summary>
-    internal ActionDistribution Distribution(ReadOnlySpan<float> observation, Span<float> memory)
+    /// <summary>The distribution for an observation, with its mask or with the memory of its episode, which is replaced.</summary>
+    internal ActionDistribution Distribution(
+        ReadOnlySpan<float> observation,
+        ReadOnlySpan<bool> legal,
+        Span<float> memory
+    )
     {
         RequireObservation(observation);
         float[] outputs = new float[network.Outputs];
         network.Forward(observation, memory, outputs);
         RequireFinite(outputs);
+        ApplyMask(legal, 0, outputs);
         return head.Distribution(outputs);
     }
 
@@ -200,7 +241,13 @@ public sealed class Policy
         return bytes.AsMemory(isMarked ? 3 : 0);
     }
 
-    internal void ActByIndex(ReadOnlySpan<float> observations, Span<float> memory, Random? random, Span<int> actions)
+    internal void ActByIndex(
+        ReadOnlySpan<float> observations,
+        ReadOnlySpan<bool> legal,
+        Span<float> memory,
+        Random? random,
+        Span<int> actions
+    )
     {
         if (ActionSpace.Kind == SpaceKind.Box)
         {
@@ -212,7 +259,7 @@ public sealed class Policy
         float[] numbers = ArrayPool<float>.Shared.Rent(actions.Length);
         try
         {
-            Act(observations, memory, random, numbers.AsSpan(0, actions.Length));
+            Act(observations, legal, memory, random, numbers.AsSpan(0, actions.Length));
             for (int i = 0; i < actions.Length; i++)
             {
                 actions[i] = (int)numbers[i];
@@ -225,9 +272,16 @@ public sealed class Policy
     }
 
     /// <summary>
-    /// Writes the most probable action for each row, or one that is drawn with the generator. Only one row has a memory, which is replaced.
+    /// Writes the most probable action for each row, or one that is drawn with the generator. The masks are empty if the policy takes none. Only
+    /// one row may have a memory, which is replaced.
     /// </summary>
-    internal void Act(ReadOnlySpan<float> observations, Span<float> memory, Random? random, Span<float> actions)
+    internal void Act(
+        ReadOnlySpan<float> observations,
+        ReadOnlySpan<bool> legal,
+        Span<float> memory,
+        Random? random,
+        Span<float> actions
+    )
     {
         int rows = Math.DivRem(observations.Length, ObservationWidth, out int rest);
         if (rest != 0 || (rows != 1 && network.Memory > 0) || actions.Length != (long)rows * ActionSpace.Width)
@@ -236,6 +290,11 @@ public sealed class Policy
                 $"There are {observations.Length} numbers for observations of {ObservationWidth}, and room for {actions.Length} for actions of {ActionSpace.Width}.",
                 nameof(observations)
             );
+        }
+
+        if (TakesMask)
+        {
+            RequireMasks(legal, rows);
         }
 
         float[] rented = ArrayPool<float>.Shared.Rent(network.Outputs);
@@ -249,6 +308,7 @@ public sealed class Policy
                 RequireObservation(observation);
                 network.Forward(observation, memory, outputs);
                 RequireFinite(outputs);
+                ApplyMask(legal, row, outputs);
                 Choose(outputs, random, action);
                 RequireFinite(action);
             }

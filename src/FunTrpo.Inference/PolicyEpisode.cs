@@ -37,11 +37,11 @@ public sealed class PolicyEpisode
     /// <summary>Writes the most probable action for the next observation as indices, if actions are not continuous.</summary>
     /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
     public void Act(ReadOnlySpan<float> observation, Span<int> action) =>
-        Policy.ActByIndex(observation, memory, null, action);
+        Policy.ActByIndex(observation, default, memory, null, action);
 
     /// <summary>Writes the most probable action for the next observation as numbers.</summary>
     public void Act(ReadOnlySpan<float> observation, Span<float> action) =>
-        Policy.Act(observation, memory, null, action);
+        Policy.Act(observation, default, memory, null, action);
 
     /// <summary>Returns the index of an action sampled for the next observation, if actions are discrete.</summary>
     /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
@@ -58,16 +58,16 @@ public sealed class PolicyEpisode
     public void Sample(ReadOnlySpan<float> observation, Random random, Span<int> action)
     {
         Policy.Require(random, nameof(random));
-        Policy.ActByIndex(observation, memory, random, action);
+        Policy.ActByIndex(observation, default, memory, random, action);
     }
 
     /// <summary>Samples an action for the next observation and writes it as numbers.</summary>
     public void Sample(ReadOnlySpan<float> observation, Random random, Span<float> action)
     {
         Policy.Require(random, nameof(random));
-        Policy.Act(observation, memory, random, action);
+        Policy.Act(observation, default, memory, random, action);
     }
 
     /// <summary>Returns the distribution of actions for the next observation. The result is allocated.</summary>
-    public ActionDistribution Distribution(ReadOnlySpan<float> observation) => Policy.Distribution(observation, memory);
+    public ActionDistribution Distribution(ReadOnlySpan<float> observation) => Policy.Distribution(observation, default, memory);
 }

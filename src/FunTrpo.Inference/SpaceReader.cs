@@ -1,5 +1,6 @@
 using System;
 using System.IO;
+using System.Linq;
 
 namespace FunTrpo.Inference;
 
@@ -7,9 +8,38 @@ namespace FunTrpo.Inference;
 internal static class SpaceReader
 {
     /// <summary>Returns the space of a member, such as <c>actionSpace</c>.</summary>
-    public static Space Read(JsonNode root, string name)
+    public static Space Read(JsonNode root, string name) => OfNode(root[name], name);
+
+    /// <summary>
+    /// Returns the space of observations, and the number of values in their mask, which must be for the actions; 0 without one.
+    /// </summary>
+    public static Space ReadObservations(JsonNode root, string name, Space actions, out int maskWidth)
     {
         JsonNode node = root[name];
+        maskWidth = 0;
+        if (node.Text("kind") != "Masked")
+        {
+            return OfNode(node, name);
+        }
+
+        Space observed = OfNode(node["observed"], name);
+        Space counts = Counted(SpaceKind.MultiDiscrete, name, node.Integers("counts"));
+        if (!actions.HasIndices || !counts.Counts.SequenceEqual(actions.Counts))
+        {
+            throw new InvalidDataException($"Its {name} has a mask that is not one of its actions, {actions}.");
+        }
+
+        if (counts.AlternativeCount + observed.Width > Space.MaxCount)
+        {
+            throw new InvalidDataException($"Its {name} has more than {Space.MaxCount} numbers.");
+        }
+
+        maskWidth = (int)counts.AlternativeCount;
+        return observed;
+    }
+
+    private static Space OfNode(JsonNode node, string name)
+    {
         return node.Text("kind") switch
         {
             "Discrete" => Counted(SpaceKind.Discrete, name, node.Integer("count")),

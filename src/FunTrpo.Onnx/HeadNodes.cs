@@ -10,11 +10,15 @@ namespace FunTrpo.Onnx;
 /// </summary>
 internal static class HeadNodes
 {
+    /// <summary>What the network's outputs are called before a mask.</summary>
+    private const string NetworkOutputOfMasked = "logits.all";
+
     /// <summary>What the network's outputs are called.</summary>
     public static string NetworkOutput(Core.Policy policy)
     {
         bool isContinuous = policy.ActionSpace.IsBox;
-        return !isContinuous ? "logits"
+        return policy.ObservationSpace.IsMasked ? NetworkOutputOfMasked
+            : !isContinuous ? "logits"
             : policy.IsScaled ? "drawnMean"
             : "mean";
     }
@@ -22,6 +26,11 @@ internal static class HeadNodes
     /// <summary>Adds the nodes after the network, and the outputs.</summary>
     public static void Add(GraphBuilder graph, Core.Actor actor)
     {
+        if (actor.Policy.ObservationSpace is Core.Space.Masked masked)
+        {
+            AddMask(graph, masked.counts.Sum(count => (long)count));
+        }
+
         switch (actor.Policy.ActionSpace)
         {
             case Core.Space.Box box:
@@ -37,6 +46,23 @@ internal static class HeadNodes
                 AddChoices(graph, [choice.count]);
                 break;
         }
+    }
+
+    /// <summary>
+    /// Replaces the logits of illegal actions by the lowest float32, as <c>MaskedLayers.fs</c> does: logit · legal + (legal − 1) · highest.
+    /// These are float32, because not every engine has inputs of type bool.
+    /// </summary>
+    private static void AddMask(GraphBuilder graph, long width)
+    {
+        string legal = graph.Input(
+            "legal",
+            width,
+            "1 for each action that is legal and 0 for the others, choice after choice"
+        );
+        string kept = graph.Node("logits.kept", "Mul", NetworkOutputOfMasked, legal);
+        string isIllegal = graph.Node("legal.less", "Sub", legal, graph.Constant("one", [1f]));
+        string lowest = graph.Node("logits.lowest", "Mul", isIllegal, graph.Constant("highest", [float.MaxValue]));
+        graph.Node("logits", "Add", kept, lowest);
     }
 
     /// <summary>Several choices, each with a softmax over logits of its own. The logits are ordered choice after choice.</summary>

@@ -65,7 +65,7 @@ internal static class NetworkNodes
     {
         Queue<string> before = new(SplitMemory(graph, actor.Policy.Architecture, memory));
         List<string> after = [];
-        Core.Space space = actor.Policy.ObservationSpace;
+        Core.Space space = SpaceModule.observed(actor.Policy.ObservationSpace);
         (long outputs, _) = Core.Distribution.sizes(actor.Policy.ActionSpace);
         ReadOnlySpan<float> parameters = actor.Parameters.Span;
         string current = observation;

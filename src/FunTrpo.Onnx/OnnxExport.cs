@@ -12,8 +12,9 @@ namespace FunTrpo.Onnx;
 /// A model is one graph with the normalisation of observations, the network, the action distribution, and the scaling and clipping of
 /// actions. Its input <c>observation</c> holds rows of float32, as the environment returns them: <c>batch × ObservationWidth</c>. An index is
 /// such a number, too. Its output <c>action</c> holds the most probable action for each row: <c>batch × ActionSpace.Width</c>, int64 for
-/// indices and float32 for a box. Further outputs are <c>logits</c> and <c>probabilities</c>, or <c>mean</c> and <c>std</c> for a box. A
-/// policy with memory has the input <c>memory</c>, which is 0 at the start of an episode, and the output <c>nextMemory</c>, which is the
+/// indices and float32 for a box. A policy that takes masks has a second input, <c>legal</c>: <c>batch × MaskWidth</c>, float32, 1 for each
+/// action that is legal and 0 for the others. Further outputs are <c>logits</c> and <c>probabilities</c>, or <c>mean</c> and <c>std</c> for a box.
+/// A policy with memory has the input <c>memory</c>, which is 0 at the start of an episode, and the output <c>nextMemory</c>, which is the
 /// memory for the next observation.
 /// </para>
 /// <para>

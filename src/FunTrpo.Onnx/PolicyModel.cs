@@ -32,7 +32,7 @@ internal static class PolicyModel
         GraphBuilder graph = new();
         string observation = graph.Input(
             "observation",
-            SpaceModule.width(policy.ObservationSpace),
+            SpaceModule.width(SpaceModule.observed(policy.ObservationSpace)),
             "Rows of observations as the environment returns them"
         );
         string normalised = NetworkNodes.Normalise(graph, saved.Actor.Normaliser, observation);

@@ -37,6 +37,8 @@ internal static class SpaceMessage
                 writer.Byte(MultiBinary);
                 writer.Int32(switches.count);
                 break;
+            case Core.Space.Masked:
+                throw new InvalidOperationException("an environment with action masks cannot be served yet");
             default:
                 throw new InvalidOperationException($"the protocol has no message for {SpaceModule.describe(space)}");
         }

@@ -25,7 +25,7 @@ module Actor =
         steps
         =
         let clipped = Array.zeroCreate<float32> observation.Length
-        Normaliser.applyTo actor.Normaliser observation (clipped.AsSpan())
+        Normaliser.applyToRows observation.Length actor.Normaliser observation (clipped.AsSpan())
 
         for j in 0 .. clipped.Length - 1 do
             clipped[j] <- Math.Clamp(clipped[j], -1f, 1f)

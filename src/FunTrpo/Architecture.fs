@@ -63,7 +63,12 @@ module Architecture =
                         $"{describe number layer} has {ArrayShape.describe output} outputs, and at most {string Space.maxCount} are allowed"
                 | Ok output -> following (number + 1) output rest |> Result.map (fun later -> input :: later)
 
+        let hasMask = Space.observed observationSpace <> observationSpace
+        let observationSpace = Space.observed observationSpace
+
         match architecture with
+        | _ when hasMask && architecture |> List.exists (fun layer -> HiddenLayer.memory layer > 0) ->
+            Error "layers with memory do not fit observations with a mask: policies have one or the other"
         | HiddenLayer.Dense _ :: _
         | [] -> following 0 (Space.shape observationSpace) architecture
         | first :: _ when Space.hasIndices observationSpace ->
@@ -101,8 +106,8 @@ module Architecture =
 
     /// A network for observations of the space. The hidden layers are followed by a linear layer with `outputs` outputs, whose weights are
     /// initialised with `gain`. After these come `stateIndependent` parameters as outputs, such as the log σ of a Gaussian policy.
-    /// They start at `initial`. If observations are indices, the first layer is an embedding. Throws an `ArgumentException` if a layer
-    /// cannot read the output of the one before, or has more parameters than fit into a pooled buffer.
+    /// They start at `initial`. If observations are indices, the first layer is an embedding. The layers do not read a mask. Throws an
+    /// `ArgumentException` if a layer cannot read the output of the one before, or has more parameters than fit into a pooled buffer.
     let network observationSpace gain outputs stateIndependent initial (architecture: Architecture) =
         let output: LayerBuilder =
             Dense.withStateIndependent gain outputs Activation.Identity stateIndependent initial
@@ -118,11 +123,18 @@ module Architecture =
 
         requireShapes observationSpace architecture |> ignore
 
+        let observed = Space.observed observationSpace
+
         let layers =
-            match observationSpace with
+            match observed with
             | Discrete count -> onIndices [ count ]
             | MultiDiscrete counts -> onIndices counts
             | Box _
-            | MultiBinary _ -> stack architecture
+            | MultiBinary _
+            | Masked _ -> stack architecture
 
-        Network.create (Space.shape observationSpace) layers
+        let network = Network.create (Space.shape observed) layers
+
+        match observationSpace with
+        | Masked(_, counts) -> network |> Network.mapLayer (MaskedLayers.besides (List.sum counts))
+        | _ -> network

@@ -46,7 +46,7 @@ module Check =
             if Space.isValidObservation environment.ObservationSpace observation.Span then
                 None
             else
-                Some(Environment.observationFault environment number step)
+                Some(Environment.observationFault environment observation.Span number step)
 
         try
             try
@@ -57,23 +57,28 @@ module Check =
                 while ending = End.Continues && fault.IsNone do
                     let at = step
                     let keyOf name = key |> Key.named name |> Key.at at
-                    let action = Space.sample environment.ActionSpace (keyOf "action")
-                    step <- step + 1L
-                    let next = environment.Step(keyOf "environment", action.Span, state)
-                    state <- next.State
-                    current <- if next.Terminated || next.Truncated then ValueNone else ValueSome state
-                    rewards.Add next.Reward
+                    let space, observation = environment.ObservationSpace, seen[seen.Count - 1]
 
-                    if not (Environment.isValidReward next.Reward) then
-                        fault <- Some(Environment.rewardFault environment number step next.Reward)
+                    if Mask.hasLegalAction space observation.Span then
+                        let action = Mask.sample space environment.ActionSpace observation.Span (keyOf "action")
+                        step <- step + 1L
+                        let next = environment.Step(keyOf "environment", action.Span, state)
+                        state <- next.State
+                        current <- if next.Terminated || next.Truncated then ValueNone else ValueSome state
+                        rewards.Add next.Reward
 
-                    fault <- observe step state |> Option.orElse fault
+                        if not (Environment.isValidReward next.Reward) then
+                            fault <- Some(Environment.rewardFault environment number step next.Reward)
 
-                    ending <-
-                        if next.Terminated then End.Terminated
-                        elif next.Truncated then End.Truncated
-                        elif rewards.Count >= maxLength then End.Interrupted
-                        else End.Continues
+                        fault <- observe step state |> Option.orElse fault
+
+                        ending <-
+                            if next.Terminated then End.Terminated
+                            elif next.Truncated then End.Truncated
+                            elif rewards.Count >= maxLength then End.Interrupted
+                            else End.Continues
+                    else
+                        fault <- Some(NoLegalAction(environment.Id, number, step))
             finally
                 current |> ValueOption.iter Releasable.release
         with error ->
@@ -136,14 +141,16 @@ module Check =
     let private constants space steps columns =
         match List.filter isConstant columns with
         | [] -> []
-        | _ when space = Discrete 1 -> [] // its only observation is constant
+        | _ when Space.observed space = Discrete 1 -> [] // its only observation is constant
         | constant -> [ ConstantObservations([ for column in constant -> column.Index, column.Low ], steps) ]
 
     let private outside space (seen: Vector list) =
         let isOutside index (x: float32) =
-            match space with
+            match Space.observed space with
+            | observed when index >= Space.width observed -> false // a mask of other numbers is already a fault
             | Box(low, high, _) -> not (low[index] <= x && x <= high[index])
             | MultiBinary _ -> x <> 0f && x <> 1f
+            | Masked _
             | Discrete _
             | MultiDiscrete _ -> false // an index outside its space is already a fault
 
@@ -173,7 +180,7 @@ module Check =
     let private unreached space columns =
         let isABound (x: float32) = abs x < 1e30f
 
-        match space with
+        match Space.observed space with
         | Box(low, high, _) ->
             [ for column in columns do
                   let bounds = low[column.Index], high[column.Index]
@@ -223,7 +230,11 @@ module Check =
     let private improper (environment: Environment<'State>) =
         [ for what, space in [ "observation", environment.ObservationSpace; "action", environment.ActionSpace ] do
               if not (Space.isValid space) then
-                  ImproperSpace(what, space) ]
+                  ImproperSpace(what, space)
+
+          match Mask.misfit environment.ObservationSpace environment.ActionSpace with
+          | Some why -> Broken(Mismatch $"{environment.Id} cannot be learned: {why}")
+          | None -> () ]
 
     /// Plays several hundred random steps (at most 2,000) and returns the findings; an empty list means that nothing was found.
     /// The same environment and seed give the same findings, unless the environment has randomness that does not come from its
@@ -240,7 +251,8 @@ module Check =
                 let space = environment.ObservationSpace
                 let seen = played |> List.collect _.Seen
                 let steps = played |> List.sumBy _.Rewards.Length
-                let columns = columns seen (Space.width space)
+                // What a mask says is not a quantity: a constant one, for instance, is no mistake.
+                let columns = columns seen (Space.width (Space.observed space))
 
                 List.concat
                     [ notReproducible environment key played

@@ -17,10 +17,10 @@ type CriticState =
 
 module Critic =
 
-    /// A network that maps each observation to one value.
+    /// A network that maps each observation, without its mask, to one value.
     let create architecture observationSpace =
         let outputGain =
-            match observationSpace, (architecture: FunTrpo.Architecture) with
+            match Space.observed observationSpace, (architecture: FunTrpo.Architecture) with
             | (Discrete _ | MultiDiscrete _), [] -> 0.0 // a table: states not yet visited have the output 0
             | _ -> 1.0
 

@@ -69,10 +69,10 @@ module Distribution =
                 for c in 0 .. counts.Length - 1 do
                     Softmax.ApplyMetric(rows, stride, starts[c], counts[c], factors, u) }
 
-    /// Samples one choice by inversion of the cumulative distribution of the softmax.
-    let private sampleChoice (logits: ReadOnlySpan<float32>) key =
+    /// The choice at which the cumulative distribution of the softmax exceeds a number from 0 to 1, excluding 1. Its probability is not 0.
+    let internal choiceAt (logits: ReadOnlySpan<float32>) (number: float) =
         let total = logSumExp logits
-        let mutable remaining = Key.uniform key
+        let mutable remaining = number
         let mutable choice = 0
         remaining <- remaining - exp (logProbability logits total 0)
 
@@ -80,7 +80,15 @@ module Distribution =
             choice <- choice + 1
             remaining <- remaining - exp (logProbability logits total choice)
 
+        // The probabilities may sum to a little less than 1. The random number is then beyond all, and belongs to the last one that is not 0.
+        // NaN stays at the last choice.
+        while choice > 0 && exp (logProbability logits total choice) = 0.0 do
+            choice <- choice - 1
+
         choice
+
+    /// Samples one choice by inversion of the cumulative distribution of the softmax.
+    let private sampleChoice (logits: ReadOnlySpan<float32>) key = choiceAt logits (Key.uniform key)
 
     /// The index of the first of the largest logits.
     let private mostProbable (logits: ReadOnlySpan<float32>) =
@@ -285,6 +293,8 @@ module Distribution =
 
             member _.Metric = gaussianMetric dimensions }
 
+    let private noActions space : 'Result = invalidArg "space" $"{Space.describe space} is a space of observations"
+
     /// The family for an action space: a diagonal Gaussian for a box, and categorical distributions for the other spaces.
     let forSpace space =
         match space with
@@ -292,6 +302,7 @@ module Distribution =
         | MultiDiscrete counts -> categoricals counts
         | MultiBinary count -> categoricalsOf (Array.create count 2)
         | Box(low, _, _) -> diagonalGaussian low.Length
+        | Masked _ -> noActions space
 
     /// The number of network outputs and the number of state-independent parameters that `forSpace` needs for the action space. They are
     /// computed in 64 bits and without creating the family, so they are right for spaces that are too large for one.
@@ -301,3 +312,4 @@ module Distribution =
         | MultiDiscrete _ -> struct (Space.indexCount space, 0L)
         | MultiBinary count -> struct (2L * int64 count, 0L)
         | Box(low, _, _) -> struct (int64 low.Length, int64 low.Length)
+        | Masked _ -> noActions space

@@ -1,6 +1,7 @@
 namespace FunTrpo
 
 open System
+open FunTrpo.Kernels
 
 /// An environment: pure functions over immutable states. The same key, action and state must always give the same transition.
 ///
@@ -175,8 +176,11 @@ module Environment =
               member _.Picture state = Picture.ofState inner state.Inner }
 
     /// The fault for an observation that `Space.isValidObservation` rejects.
-    let observationFault (environment: Environment<'State>) instance step =
-        if Space.hasIndices environment.ObservationSpace then
+    let observationFault (environment: Environment<'State>) (observation: ReadOnlySpan<float32>) instance step =
+        let space = environment.ObservationSpace
+        let isMask = Mask.isIn space && Reductions.AllFinite observation
+
+        if Space.hasIndices space || isMask then
             InvalidObservation(environment.Id, instance, step)
         else
             NonFiniteEnvironment("observation", environment.Id, instance, step)

@@ -46,20 +46,27 @@ module Evaluation =
         if count < 1 then
             invalidArg "count" $"{count} episodes have no scores: it must be at least 1"
 
+        let misfit =
+            Mask.misfit environment.ObservationSpace environment.ActionSpace
+            |> Option.map (fun why -> Error(Mismatch $"{environment.Id} cannot be played: {why}"))
+
         let batch =
             BatchSteps.ofEnvironment<'State> environment |> Option.defaultWith (fun () -> oneByOne environment)
 
-        InFlight.map environment threads (Parallel.blockCount batch.Size count) (fun group ->
-            let first = group * batch.Size
-            let keys = Array.init (min batch.Size (count - first)) (fun i -> Key.at (int64 (first + i)) key)
-            EvaluationWorker(cancellation, environment, batch, choose, first, keys).Play())
-        |> List.ofArray
-        |> Result.all
-        |> Result.map (Array.concat >> scores)
+        let play () =
+            InFlight.map environment threads (Parallel.blockCount batch.Size count) (fun group ->
+                let first = group * batch.Size
+                let keys = Array.init (min batch.Size (count - first)) (fun i -> Key.at (int64 (first + i)) key)
+                EvaluationWorker(cancellation, environment, batch, choose, first, keys).Play())
+            |> List.ofArray
+            |> Result.all
+            |> Result.map (Array.concat >> scores)
+
+        misfit |> Option.defaultWith play
 
     /// The action of a rule, clipped to the action space, or a `Mismatch` if it is none: a row of another width, an index that does not
-    /// exist, or a number that is not finite.
-    let private requireAction (environment: Environment<'State>) (action: Vector) instance (step: int64) =
+    /// exist, a number that is not finite, or an action that the mask of the observation forbids.
+    let private requireAction (environment: Environment<'State>) observation (action: Vector) instance (step: int64) =
         let space = environment.ActionSpace
         let hasWidth = action.Length = Space.width space
 
@@ -69,15 +76,16 @@ module Evaluation =
             else
                 action
 
-        if Space.contains space clipped.Span && Vector.isFinite clipped then
-            Ok clipped
-        else
+        let refuse why =
             let numbers = Vector.toArray action |> Array.map string |> String.concat ", "
+            Error(Mismatch $"the rule gave [{numbers}] (environment {instance}, step {step}), and {why}")
 
-            Error(
-                Mismatch
-                    $"the rule gave [{numbers}] (environment {instance}, step {step}), and actions of {environment.Id} are {Space.describe space}"
-            )
+        if not (Space.contains space clipped.Span && Vector.isFinite clipped) then
+            refuse $"actions of {environment.Id} are {Space.describe space}"
+        elif not (Mask.allows environment.ObservationSpace (observation: Vector).Span clipped.Span) then
+            refuse $"{environment.Id} does not allow this action now"
+        else
+            Ok clipped
 
     /// Plays `count` episodes and returns their scores. `choose` returns the action for a raw observation, for example by a
     /// handwritten rule; the coordinates of a box are clipped to their bounds. Each episode has its own key, so the scores do not depend on
@@ -87,7 +95,7 @@ module Evaluation =
     /// the environment. A cancellation throws `OperationCanceledException` before the next step; a `count` below 1 throws
     /// `ArgumentException`. A state whose episode is abandoned is released (`Releasable`).
     let playCancellable cancellation threads (environment: Environment<'State>) (choose: Vector -> Vector) count key =
-        let choose observation = requireAction environment (choose observation)
+        let choose observation = requireAction environment observation (choose observation)
         playWith cancellation threads environment choose count key
 
     /// Does the same as `playCancellable` without cancellation.
@@ -131,12 +139,13 @@ module Evaluation =
             ValueSome(actionKey |> Key.at (int64 instance) |> Key.at steps))
 
     /// Does the same as `playCancellable`, without cancellation, with actions that are drawn uniformly from the action space
-    /// (`Space.sample`): the scores with which those of policies can be compared.
+    /// (`Space.sample`), or from its legal actions (`Mask.sample`): the scores with which those of policies can be compared.
     let random threads (environment: Environment<'State>) count (key: Key) =
         let actionKey = Key.named "action" key
 
-        let choose _ instance steps =
-            Ok(Space.sample environment.ActionSpace (actionKey |> Key.at (int64 instance) |> Key.at steps))
+        let choose (observation: Vector) instance steps =
+            let key = actionKey |> Key.at (int64 instance) |> Key.at steps
+            Ok(Mask.sample environment.ObservationSpace environment.ActionSpace observation.Span key)
 
         playWith CancellationToken.None threads environment choose count key
 

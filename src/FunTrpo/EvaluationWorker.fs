@@ -53,7 +53,10 @@ type internal EvaluationWorker<'State>
                 attempt [| episode |] steps (fun () -> Environment.observation environment states[episode])
 
             if not (Space.isValidObservation environment.ObservationSpace observation.Span) then
-                return! Error(Environment.observationFault environment (first + episode) steps)
+                return! Error(Environment.observationFault environment observation.Span (first + episode) steps)
+
+            if not (Mask.hasLegalAction environment.ObservationSpace observation.Span) then
+                return! Error(NoLegalAction(environment.Id, first + episode, steps))
 
             let! action = choose observation (first + episode) steps
             action.Span.CopyTo(rows.AsSpan(row * actionWidth))

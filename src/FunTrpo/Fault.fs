@@ -15,6 +15,8 @@ type Fault =
     | OversizedEnvironment of what: string * value: float * environment: string * instance: int * step: int64
     /// An observation of an environment was not a valid index of its observation space.
     | InvalidObservation of environment: string * instance: int * step: int64
+    /// The mask in an observation of an environment had no legal alternative for a choice.
+    | NoLegalAction of environment: string * instance: int * step: int64
     /// An environment threw an exception.
     | FailedEnvironment of error: exn * environment: string * instance: int * step: int64
     /// The policy returned an action distribution whose parameters are NaN or infinite, or it drew such an action.
@@ -64,6 +66,8 @@ module Fault =
             $"{environment} gave a number in its {what}, {number}, that is too large for float32, which ends at ±3.4E+38 (environment {instance}, step {step})"
         | InvalidObservation(environment, instance, step) ->
             $"{environment} gave an observation outside its space (environment {instance}, step {step})"
+        | NoLegalAction(environment, instance, step) ->
+            $"{environment} gave a mask without a legal action (environment {instance}, step {step}): an episode ends where none is left"
         | FailedEnvironment(error, environment, instance, step) ->
             $"{environment} failed (environment {instance}, step {step}): {error.Message}"
         | NonFinitePolicy(environment, instance, step) ->

@@ -15,7 +15,8 @@ type ActionDistribution =
 
 /// An actor that is prepared to act many times: its network is packed once. Its actions lie in the action space. Several threads may use it
 /// at the same time, and the methods that write into spans allocate no memory. All methods throw an `ArithmeticException` if the policy's
-/// distribution or action for an observation is not finite, and an `ArgumentException` if the length of a span does not fit.
+/// distribution or action for an observation is not finite, and an `ArgumentException` if the length of a span does not fit, or if the mask
+/// of an observation has no legal action.
 ///
 /// It is not `IDisposable`, although it holds pooled memory: values need no disposal, and the garbage collector frees that memory.
 [<Sealed>]
@@ -49,7 +50,7 @@ type InferencePolicy(actor: Actor) =
     /// Writes the parameters of the distributions, from the memory of each row, which is replaced. Returns whether they are finite.
     let distributions (observations: ReadOnlySpan<float32>) (memory: Memory<float32>) (parameters: Span<float32>) =
         use normalised = PooledBuffer.Rent observations.Length
-        Normaliser.applyTo actor.Normaliser observations normalised.Span
+        Normaliser.applyToRows policy.Network.Inputs actor.Normaliser observations normalised.Span
 
         if network.Memory > 0 then
             network.Step(Span.op_Implicit normalised.Span, memory, parameters)
@@ -88,8 +89,18 @@ type InferencePolicy(actor: Actor) =
                     "The policy gives no finite action distribution for this observation: the numbers of one or of both are too large."
             )
 
+    /// Throws an `ArgumentException` for the first row whose mask has no legal action.
+    let requireLegal (observations: ReadOnlySpan<float32>) =
+        if Mask.isIn policy.ObservationSpace then
+            let width = policy.Network.Inputs
+
+            for row in 0 .. observations.Length / width - 1 do
+                if not (Mask.hasLegalAction policy.ObservationSpace (observations.Slice(row * width, width))) then
+                    invalidArg (nameof observations) $"observation {row} allows no action"
+
     let act observations key actions =
         requireNoMemory ()
+        requireLegal observations
         tryAct observations Memory.Empty key actions |> requireFinite
 
     /// The factor from drawn actions to the units of the action space in coordinate i.
@@ -115,6 +126,7 @@ type InferencePolicy(actor: Actor) =
     member _.Distributions(observations: ReadOnlySpan<float32>, parameters: Span<float32>) =
         requireNoMemory ()
         requireRows observations.Length parameters.Length family.ParameterWidth |> ignore
+        requireLegal observations
         distributions observations Memory.Empty parameters |> requireFinite
 
     /// Writes the most probable action for each row of raw observations.
@@ -143,11 +155,13 @@ type InferencePolicy(actor: Actor) =
     /// Writes the action for the next observation of an episode, and replaces the memory.
     member internal _.ActIn(memory: Memory<float32>, observation: ReadOnlySpan<float32>, key, action: Span<float32>) =
         requireOne observation.Length
+        requireLegal observation
         tryAct observation memory key action |> requireFinite
 
     /// The distribution for the next observation of an episode.
     member internal this.DistributionIn(memory: Memory<float32>, observation: ReadOnlySpan<float32>) =
         requireOne observation.Length
+        requireLegal observation
         let parameters = Array.zeroCreate<float32> family.ParameterWidth
         distributions observation memory (parameters.AsSpan()) |> requireFinite
         this.DistributionOf parameters
@@ -177,6 +191,7 @@ type InferencePolicy(actor: Actor) =
         | Discrete count -> choices [ count ]
         | MultiDiscrete counts -> choices counts
         | MultiBinary count -> choices (List.replicate count 2)
+        | Masked _ -> invalidOp "actions have no mask of their own"
         | Box(low, high, _) ->
             let means = toMeans (ReadOnlySpan(parameters, 0, low.Length))
 

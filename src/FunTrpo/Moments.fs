@@ -81,11 +81,14 @@ module Moments =
 
         { RowCount = float rows; Means = means; SquaredDeviationSums = squares }
 
-    /// The moments of the columns of a matrix.
-    let ofMatrix (m: Matrix) =
+    /// The moments of the first `width` columns of a matrix.
+    let ofFirstColumns width (m: Matrix) =
         // Not by `m[row, column]`, whose checks would take a tenth of the time.
         let numbers, columns = m.Memory, m.Columns
-        ofRows m.Rows columns (fun row column -> float numbers.Span[row * columns + column])
+        ofRows m.Rows width (fun row column -> float numbers.Span[row * columns + column])
+
+    /// The moments of the columns of a matrix.
+    let ofMatrix (m: Matrix) = ofFirstColumns m.Columns m
 
     /// The moments of one column of numbers.
     let ofNumbers (numbers: ReadOnlyMemory<float>) = ofRows numbers.Length 1 (fun row _ -> numbers.Span[row])

@@ -153,6 +153,9 @@ module Network =
     ///     Network.create [ 4 ] (Dense.hidden 64 Activation.Tanh >=> Dense.hidden 64 Activation.Tanh >=> Dense.linear 2)
     let create inputShape (builder: LayerBuilder) = { Layer = PackedLayer.ofLayer (builder inputShape); Threads = 1 }
 
+    /// The network with another layer in place of its own.
+    let internal mapLayer change (network: Network) = { network with Layer = change network.Layer }
+
     /// The same network, on whose batches several threads work.
     let onThreads threads (network: Network) = { network with Threads = threads }
 

@@ -25,14 +25,15 @@ module Normaliser =
     let internal scale (moments: Moments) column =
         1.0 / max (sqrt (moments.Variance column + epsilon)) (rounding * abs (moments.Mean column))
 
-    /// Writes the normalised rows of `source` to `target`. Both hold whole rows without gaps, of the width of the moments. They may be the
-    /// same memory. Throws if `target` is shorter than `source`.
-    let applyTo (normaliser: Normaliser) (source: ReadOnlySpan<float32>) (target: Span<float32>) =
+    /// Writes the normalised rows of `source` to `target`. Both hold whole rows of `width` numbers without gaps. The numbers after those that
+    /// the moments are of, a mask, are not changed. Both may be the same memory. Throws if `target` is shorter than `source`.
+    let applyToRows width (normaliser: Normaliser) (source: ReadOnlySpan<float32>) (target: Span<float32>) =
         match normaliser with
         | Standardise moments when moments.Count > 0.0 ->
-            let width = moments.Width
+            if moments.Width < width then
+                source.CopyTo target
 
-            for column in 0 .. width - 1 do
+            for column in 0 .. moments.Width - 1 do
                 let mean = moments.Mean column
                 let scale = scale moments column
                 let mutable i = column
@@ -43,13 +44,19 @@ module Normaliser =
         | Standardise _
         | Unnormalised -> source.CopyTo target
 
-    /// The normalised observations, one row for each row of `observations`. The normaliser must be for their width.
+    /// Does the same with rows of the width of the moments.
+    let applyTo (normaliser: Normaliser) (source: ReadOnlySpan<float32>) (target: Span<float32>) =
+        match normaliser with
+        | Standardise moments -> applyToRows moments.Width normaliser source target
+        | Unnormalised -> source.CopyTo target
+
+    /// The normalised observations, one row for each row of `observations`. The normaliser must be for their width without a mask.
     let apply normaliser (observations: Matrix) =
         match normaliser with
         | Unnormalised -> observations
         | Standardise _ ->
             let values = Array.zeroCreate (Size.product observations.Rows observations.Columns)
-            applyTo normaliser observations.Span (values.AsSpan())
+            applyToRows observations.Columns normaliser observations.Span (values.AsSpan())
             Matrix.adopt observations.Rows observations.Columns values
 
     /// The normaliser, or a normaliser with the moments of these observations if it has seen none. The first batch of training is thus
@@ -57,7 +64,7 @@ module Normaliser =
     /// update is the policy that goes on, and not the one that acted.
     let orMomentsOf (observations: Matrix) normaliser =
         match normaliser with
-        | Standardise moments when moments.Count = 0.0 -> Standardise(Moments.ofMatrix observations)
+        | Standardise moments when moments.Count = 0.0 -> Standardise(Moments.ofFirstColumns moments.Width observations)
         | Standardise _
         | Unnormalised -> normaliser
 
@@ -65,4 +72,4 @@ module Normaliser =
     let observe (observations: Matrix) normaliser =
         match normaliser with
         | Unnormalised -> Unnormalised
-        | Standardise moments -> Standardise(Moments.merge moments (Moments.ofMatrix observations))
+        | Standardise moments -> Standardise(Moments.merge moments (Moments.ofFirstColumns moments.Width observations))

@@ -22,11 +22,18 @@ module Policy =
     let private outputGain = 0.01
 
     /// A policy for these observations and actions. For a box of actions it is a diagonal Gaussian whose log σ are state-independent
-    /// parameters that start at `initialLogSigma`. With `isScaled`, drawn actions are in scaled units. Throws an `ArgumentException` if a
-    /// layer has more parameters than fit into a pooled buffer.
+    /// parameters that start at `initialLogSigma`. With `isScaled`, drawn actions are in scaled units. If the observations have a
+    /// mask, an illegal action has the probability 0. Throws an `ArgumentException` if a layer has more parameters than fit into a pooled
+    /// buffer, or if the mask is not one for these actions.
     let create architecture (initialLogSigma: float) isScaled observationSpace actionSpace =
         let family = Distribution.forSpace actionSpace
         let struct (outputs, stateIndependent) = Distribution.sizes actionSpace
+
+        let maskActions =
+            match Mask.misfit observationSpace actionSpace with
+            | Some why -> invalidArg (nameof observationSpace) why
+            | None when Mask.isIn observationSpace -> Network.mapLayer MaskedLayers.head
+            | None -> id
 
         { ObservationSpace = observationSpace
           ActionSpace = actionSpace
@@ -40,6 +47,7 @@ module Policy =
                 (int stateIndependent)
                 initialLogSigma
                 architecture
+            |> maskActions
           IsScaled = isScaled }
 
     /// The parameters for log σ of a Gaussian policy, which are its last parameters. Empty for other policies.
@@ -48,7 +56,8 @@ module Policy =
         | Box(low, _, _) -> parameters.Memory.Slice(parameters.Length - low.Length)
         | Discrete _
         | MultiDiscrete _
-        | MultiBinary _ -> ReadOnlyMemory.Empty
+        | MultiBinary _
+        | Masked _ -> ReadOnlyMemory.Empty
 
     /// The parameters with each log σ clipped to its bounds. The policy does not change, because log σ is clipped anyway. Without this, a log
     /// σ far beyond its bound would need many steps to come back.

@@ -120,7 +120,7 @@ module PolicyFile =
         | :? OverflowException -> fail "it, or a part of it, is not of the type that it should be"
 
     let private normaliserOfJson space (node: JsonElement) =
-        let width = Space.width space
+        let width = Space.width (Space.observed space)
 
         match node.TryGetProperty "normaliser" with
         | true, moments when moments.ValueKind <> JsonValueKind.Null ->
@@ -238,19 +238,28 @@ module PolicyFile =
     /// Refuses a policy that has no finite action for the observation nearest to 0, or for some random observations of its space.
     /// This does not cover all observations: in an unbounded space some are too large for any policy.
     let private requireValid (actor: Actor) =
-        let space =
-            match actor.Policy.ObservationSpace with
+        let rec within space =
+            match space with
             | Box(low, high, shape) ->
                 Box(
                     low |> Vector.map (fun bound -> if bound < -maxBound then Single.NegativeInfinity else bound),
                     high |> Vector.map (fun bound -> if bound > maxBound then Single.PositiveInfinity else bound),
                     shape
                 )
+            | Masked(observed, counts) -> Masked(within observed, counts)
             | space -> space
+
+        let space = within actor.Policy.ObservationSpace
 
         let nearest =
             let zero = Vector.zero (Space.width space)
-            Vector.Create(zero.Length, Fill(fun row -> Space.clip space zero.Span row))
+
+            Vector.Create(
+                zero.Length,
+                Fill(fun row ->
+                    Space.clip space zero.Span row
+                    Mask.allowAll space row)
+            )
 
         let policy = InferencePolicy actor
         let key = Key.ofSeed 0L
@@ -274,6 +283,10 @@ module PolicyFile =
         let observationSpace = reading "observationSpace" (SpaceJson.read "observation")
         let actionSpace = reading "actionSpace" (SpaceJson.read "action")
         let architecture = fittingArchitecture file node observationSpace
+
+        match Mask.misfit observationSpace actionSpace with
+        | Some why -> unreadable why
+        | None -> ()
 
         // Checked before arrays of that size are allocated.
         let count = Policy.parameterCount architecture observationSpace actionSpace

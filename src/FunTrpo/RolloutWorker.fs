@@ -79,7 +79,9 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
 
     let fail t phase i fault = faults.Add(struct (struct (t, phase, first + i), fault))
 
-    let failObservation t phase i steps = fail t phase i (Environment.observationFault environment (first + i) steps)
+    let failObservation t phase i (observation: Span<float32>) steps =
+        Environment.observationFault environment (Span.op_Implicit observation) (first + i) steps
+        |> fail t phase i
 
     /// Writes the observation of the state to a row of a block. Returns whether it is valid.
     let writeObservation state (block: float32[]) row =
@@ -94,19 +96,22 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
         for i in 0 .. width - 1 do
             called <- i
 
-            if not (writeObservation current[i].State rows.Observations (rowOf i t)) then
-                failObservation t RolloutPhase.Observation i current[i].Steps
+            let isValid = writeObservation current[i].State rows.Observations (rowOf i t)
+            let observation = rows.Observations.AsSpan(rowOf i t * observationWidth, observationWidth)
 
-            rows.Observations
-                .AsSpan(rowOf i t * observationWidth, observationWidth)
-                .CopyTo(networkInputs.AsSpan(i * observationWidth))
+            if not isValid then
+                failObservation t RolloutPhase.Observation i observation current[i].Steps
+            elif not (Mask.hasLegalAction environment.ObservationSpace (Span.op_Implicit observation)) then
+                NoLegalAction(environment.Id, first + i, current[i].Steps) |> fail t RolloutPhase.Observation i
+
+            observation.CopyTo(networkInputs.AsSpan(i * observationWidth))
 
     let distributionOf i = ReadOnlySpan(distributions, i * parameterWidth, parameterWidth)
 
     /// Computes the action distributions of all instances from their normalised observations.
     let forward t =
         phase <- RolloutPhase.Policy
-        Normaliser.applyTo actor.Normaliser (ReadOnlySpan networkInputs) (networkInputs.AsSpan())
+        Normaliser.applyToRows observationWidth actor.Normaliser (ReadOnlySpan networkInputs) (networkInputs.AsSpan())
         network.Step(ReadOnlySpan networkInputs, memory.AsMemory(), distributions.AsSpan())
 
         for i in 0 .. width - 1 do
@@ -155,7 +160,7 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
             following.AsSpan().Clear()
 
             if not (writeObservation next.State following 0) then
-                failObservation t RolloutPhase.Step i steps
+                failObservation t RolloutPhase.Step i (following.AsSpan()) steps
 
             bootstrapRows.Add row
             bootstrapObservations.AddRange following

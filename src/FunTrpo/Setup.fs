@@ -40,6 +40,10 @@ module Setup =
 
         require "observation" environment.ObservationSpace
         |> Result.bind (fun () -> require "action" environment.ActionSpace)
+        |> Result.bind (fun () ->
+            match Mask.misfit environment.ObservationSpace environment.ActionSpace with
+            | None -> Ok()
+            | Some why -> Error(Mismatch $"{environment.Id} cannot be learned: {why}"))
 
     /// Refuses a network that is too large for memory, before it is allocated. `name` is the field that describes its hidden layers. If the
     /// observations are indices, the first layer has a row of weights for each, and too many of them are a `Mismatch`: no field is wrong.

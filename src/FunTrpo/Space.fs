@@ -15,6 +15,10 @@ type Space =
     | MultiDiscrete of counts: int list
     /// `count` independent switches. A row holds 0 or 1 for each switch.
     | MultiBinary of count: int
+    /// Observations that say which actions are legal (see `Mask`). A row holds an observation of the space `observed`, and then a number for
+    /// each action, 1 if it is legal and 0 if not: for each alternative of the first choice, of the second, and so on. `counts` holds the
+    /// numbers of alternatives. It is a space of observations only.
+    | Masked of observed: Space * counts: int list
 
 module Space =
 
@@ -36,12 +40,22 @@ module Space =
         Box(corner low, corner high, shape)
 
     /// The number of float32 values in a row.
-    let width space =
+    let rec width space =
         match space with
         | Discrete _ -> 1
         | Box(low, _, _) -> low.Length
         | MultiDiscrete counts -> counts.Length
         | MultiBinary count -> count
+        | Masked(observed, counts) -> width observed + List.sum counts
+
+    /// The space without its mask: what the layers of a network read, and what is normalised.
+    let observed space =
+        match space with
+        | Masked(observed, _) -> observed
+        | Discrete _
+        | Box _
+        | MultiDiscrete _
+        | MultiBinary _ -> space
 
     /// The shape of a row: that of a box, and one axis for other spaces.
     let shape space =
@@ -49,7 +63,8 @@ module Space =
         | Box(_, _, shape) -> shape
         | Discrete _
         | MultiDiscrete _
-        | MultiBinary _ -> [ width space ]
+        | MultiBinary _
+        | Masked _ -> [ width space ]
 
     /// The maximal number of alternatives of a choice, and of values in a row: 2²⁴. float32 cannot represent all larger indices.
     let maxCount = 1 <<< 24
@@ -60,12 +75,23 @@ module Space =
 
     /// The reason why the space is invalid, or `None` if it is valid. A valid space has at least one choice or dimension, at least one
     /// alternative in each choice, and at most 2²⁴ choices, dimensions, or alternatives of a choice. The corners of a box have equal widths, which
-    /// are the product of the sizes of its shape, and in every dimension low ≤ high and a finite number lies between them.
-    let invalidReason space =
+    /// are the product of the sizes of its shape, and in every dimension low ≤ high and a finite number lies between them. A mask belongs to a
+    /// valid space without a mask, and is for the choices of a valid space.
+    let rec invalidReason space =
         let isTooMuch count = count > maxCount
         let tooMuch = Some "has more than 2²⁴ alternatives, or numbers"
 
         match space with
+        | Masked(Masked _, _) -> Some "has a mask of a mask"
+        | Masked(observed, counts) ->
+            // In 64 bits, because the sum of valid counts may overflow.
+            let inLegal = List.sumBy int64 counts
+
+            match invalidReason observed, invalidReason (MultiDiscrete counts) with
+            | Some why, _
+            | None, Some why -> Some why
+            | None, None when inLegal + int64 (width observed) > int64 maxCount -> tooMuch
+            | None, None -> None
         | _ when isTooMuch (width space) -> tooMuch
         | Discrete count when isTooMuch count -> tooMuch
         | MultiDiscrete counts when List.exists isTooMuch counts -> tooMuch
@@ -98,26 +124,36 @@ module Space =
 
     /// Whether rows hold indices. An index is a label and not a quantity, so arithmetic such as normalisation does not apply to it.
     let hasIndices space =
-        match space with
+        match observed space with
         | Discrete _
         | MultiDiscrete _ -> true
         | Box _
-        | MultiBinary _ -> false
+        | MultiBinary _
+        | Masked _ -> false
 
     /// The number of indices, summed over the choices of a row; 0 if rows hold no indices. Networks have parameters for each index.
     let indexCount space =
-        match space with
+        match observed space with
         | Discrete count -> int64 count
         | MultiDiscrete counts -> List.sumBy int64 counts
         | Box _
-        | MultiBinary _ -> 0L
+        | MultiBinary _
+        | Masked _ -> 0L
 
     /// The number of rows of weights in the first layer of a network for such observations: one row for each index (see `Embedding`), or
     /// one for each value of an observation.
-    let inputCount space = if hasIndices space then indexCount space else int64 (width space)
+    let inputCount space = if hasIndices space then indexCount space else int64 (width (observed space))
 
-    /// Whether the row is an element of the space.
-    let contains space (row: ReadOnlySpan<float32>) =
+    let private areSwitches (row: ReadOnlySpan<float32>) =
+        let mutable inside = true
+
+        for number in row do
+            inside <- inside && isIndex 2 number
+
+        inside
+
+    /// Whether the row is an element of the space. A mask may have no legal action.
+    let rec contains space (row: ReadOnlySpan<float32>) =
         match space with
         | Discrete count -> row.Length = 1 && isIndex count row[0]
         | MultiDiscrete counts -> areIndices counts row
@@ -131,21 +167,23 @@ module Space =
                     inside <- inside && low[i] <= row[i] && row[i] <= high[i]
 
             inside
-        | MultiBinary count ->
-            let mutable inside = row.Length = count
+        | MultiBinary count -> row.Length = count && areSwitches row
+        | Masked(observed, _) ->
+            row.Length = width space
+            && contains observed (row.Slice(0, width observed))
+            && areSwitches (row.Slice(width observed))
 
-            for i in 0 .. row.Length - 1 do
-                inside <- inside && isIndex 2 row[i]
-
-            inside
-
-    /// Whether a network can take the row as an observation. A row of indices must be an element of the space. Other rows must be finite,
-    /// but may lie outside the bounds of the space.
-    let isValidObservation space (row: ReadOnlySpan<float32>) =
-        if hasIndices space then contains space row else Reductions.AllFinite row
+    /// Whether a network can take the row as an observation. A row of indices must be an element of the space, and a mask must be of 0 and 1.
+    /// Other rows must be finite, but may lie outside the bounds of the space.
+    let rec isValidObservation space (row: ReadOnlySpan<float32>) =
+        match space with
+        | Masked(observed, _) ->
+            isValidObservation observed (row.Slice(0, width observed))
+            && areSwitches (row.Slice(width observed))
+        | _ -> if hasIndices space then contains space row else Reductions.AllFinite row
 
     /// Writes the row to `clipped`, with each coordinate clipped to the bounds if the space is a box. Rows of other spaces are copied.
-    let clip space (row: ReadOnlySpan<float32>) (clipped: Span<float32>) =
+    let rec clip space (row: ReadOnlySpan<float32>) (clipped: Span<float32>) =
         match space with
         | Box(low, high, _) ->
             let low = low.Span
@@ -153,6 +191,9 @@ module Space =
 
             for i in 0 .. row.Length - 1 do
                 clipped[i] <- MathF.Min(MathF.Max(row[i], low[i]), high[i])
+        | Masked(observed, _) ->
+            row.CopyTo clipped
+            clip observed (row.Slice(0, width observed)) clipped
         | Discrete _
         | MultiDiscrete _
         | MultiBinary _ -> row.CopyTo clipped
@@ -181,11 +222,13 @@ module Space =
                 | ValueNone -> ()
         | Discrete _
         | MultiDiscrete _
-        | MultiBinary _ -> ()
+        | MultiBinary _
+        | Masked _ -> ()
 
     /// A random element of the space. Indices, switches, and coordinates with two finite bounds are uniform. A coordinate with one finite
     /// bound is that bound plus or minus an exponential random number with mean 1. A coordinate without finite bounds is standard normal.
-    let sample space key =
+    /// In a mask, each choice has at least one legal alternative, and the others are legal with probability ½.
+    let rec sample space key =
         let coordinate (low: float) (high: float) key =
             match Double.IsFinite low, Double.IsFinite high with
             | true, true -> Key.uniformIn low high key
@@ -203,18 +246,29 @@ module Space =
             Vector.init low.Length (fun i -> float32 (coordinate (float low[i]) (float high[i]) (keyOf i)))
         | MultiDiscrete counts -> counts |> Seq.mapi (fun i count -> index count (keyOf i)) |> Vector.ofSeq
         | MultiBinary count -> Vector.init count (fun i -> index 2 (keyOf i))
+        | Masked(observed, counts) ->
+            let choiceOf i count =
+                let choiceKey = key |> Key.named "mask" |> Key.at (int64 i)
+                let legal = int (index count (Key.named "legal" choiceKey))
+
+                Vector.init count (fun a -> if a = legal then 1f else index 2 (Key.at (int64 a) choiceKey))
+
+            Vector.concat (sample observed (Key.named "observed" key) :: List.mapi choiceOf counts)
 
     /// Whether a network for observations of one space accepts those of the other: the spaces are equal, or neither has indices and rows
-    /// have the same width. If both have several axes, the shapes must be equal, too.
-    let hasSameEncoding other space =
-        if hasIndices space || hasIndices other then
-            space = other
-        else
+    /// have the same width. If both have several axes, the shapes must be equal, too. If one has a mask, the other has one for the same choices.
+    let rec hasSameEncoding other space =
+        match other, space with
+        | Masked(other, otherCounts), Masked(space, counts) -> counts = otherCounts && hasSameEncoding other space
+        | Masked _, _
+        | _, Masked _ -> false
+        | _ when hasIndices space || hasIndices other -> space = other
+        | _ ->
             let hasOneAxis = List.length (shape space) = 1 || List.length (shape other) = 1
             width space = width other && (hasOneAxis || shape space = shape other)
 
     /// The space as text for reports and error messages, such as Box(3; [-1, 1]) or Box(10 × 10 × 4; [0, 1]).
-    let describe space =
+    let rec describe space =
         match space with
         | Discrete count -> $"Discrete({count})"
         | Box(low, high, shape) ->
@@ -233,3 +287,6 @@ module Space =
             let sizes = counts |> Seq.map string |> String.concat ", "
             $"MultiDiscrete({sizes})"
         | MultiBinary count -> $"MultiBinary({count})"
+        | Masked(observed, counts) ->
+            let sizes = counts |> Seq.map string |> String.concat ", "
+            $"Masked({describe observed}; {sizes})"

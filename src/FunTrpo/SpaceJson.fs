@@ -18,7 +18,7 @@ module internal SpaceJson =
 
         writer.WriteEndArray()
 
-    let private writeObject (writer: Utf8JsonWriter) space =
+    let rec private writeObject (writer: Utf8JsonWriter) space =
         let kind (kind: string) = writer.WriteString("kind", kind)
         let count (count: int) = writer.WriteNumber("count", count)
         writer.WriteStartObject()
@@ -41,6 +41,11 @@ module internal SpaceJson =
             // A row of one axis has no shape of its own in the file, as in files from before there were shapes.
             if shape <> [ low.Length ] then
                 writeIntegers writer "shape" shape
+        | Masked(observed, counts) ->
+            kind "Masked"
+            writer.WritePropertyName "observed"
+            writeObject writer observed
+            writeIntegers writer "counts" counts
 
         writer.WriteEndObject()
 
@@ -69,17 +74,22 @@ module internal SpaceJson =
         let hasShape = fst (node.TryGetProperty "shape")
         Box(low, high, (if hasShape then integers "shape" node |> List.ofArray else [ low.Length ]))
 
+    let private readUnmasked what node =
+        match text "kind" node with
+        | "Discrete" -> Discrete(integer "count" node)
+        | "MultiBinary" -> MultiBinary(integer "count" node)
+        | "MultiDiscrete" -> MultiDiscrete(integers "counts" node |> List.ofArray)
+        | "Box" -> readBox node
+        | kind -> unreadable $"its {what} space is of the unknown kind {kind}"
+
     /// The space in the property `what`Space; error messages use `what`.
     let read what node =
         let node = property $"{what}Space" node
 
         let space =
             match text "kind" node with
-            | "Discrete" -> Discrete(integer "count" node)
-            | "MultiBinary" -> MultiBinary(integer "count" node)
-            | "MultiDiscrete" -> MultiDiscrete(integers "counts" node |> List.ofArray)
-            | "Box" -> readBox node
-            | kind -> unreadable $"its {what} space is of the unknown kind {kind}"
+            | "Masked" -> Masked(readUnmasked what (property "observed" node), integers "counts" node |> List.ofArray)
+            | _ -> readUnmasked what node
 
         match Space.invalidReason space with
         | Some why -> unreadable $"its {what} space {why}"

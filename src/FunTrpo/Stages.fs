@@ -200,10 +200,7 @@ module Stages =
 
         // The Fisher matrix depends on states only, so one row for each state of a vine is enough.
         let rowsPerState =
-            if configuration.Branches = 0 then
-                1
-            else
-                Vine.branchesIn setup.Environment.ActionSpace configuration.Branches
+            if configuration.Branches = 0 then 1 else Vine.branchesIn setup.Environment configuration.Branches
 
         { settings with FisherFraction = settings.FisherFraction / float rowsPerState }
 

@@ -24,10 +24,14 @@ module StickyActions =
             inner
 
     /// The environment `inner`, in which an action is replaced with this probability by the one that was taken before it, independently in each
-    /// step. Before the first step, that is the action of zeros. Throws an `ArgumentException` if the probability is not from 0 to 1.
+    /// step. Before the first step, that is the action of zeros. Throws an `ArgumentException` if the probability is not from 0 to 1, or if
+    /// the environment has action masks: the repeated action may be illegal.
     let wrap probability (inner: 'Inner :> Environment<'State>) =
         if not (probability >= 0.0 && probability <= 1.0) then
             invalidArg (nameof probability) $"a probability lies between 0 and 1, and this one is {probability}"
+
+        if Mask.isIn inner.ObservationSpace then
+            invalidArg (nameof inner) $"{inner.Id} has action masks, and a repeated action may be illegal"
 
         let width = Space.width inner.ActionSpace
         let start = Vector.zero width

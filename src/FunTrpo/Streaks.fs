@@ -67,7 +67,8 @@ module Streaks =
         | Discrete count -> count > 1
         | MultiDiscrete counts -> counts |> List.exists (fun count -> count > 1)
         | MultiBinary _ -> true
-        | Box _ -> false
+        | Box _
+        | Masked _ -> false
 
     /// Why the gradient of the surrogate was 0.
     let private reasonOfNoGradient (policy: Policy) (improvement: Improvement) =

@@ -151,7 +151,7 @@ module Training =
         else
             // A branch may end early. The steps that it saves are left for the next iteration.
             let horizon = min remaining horizon
-            let branches = Vine.branchesIn setup.Environment.ActionSpace configuration.Branches
+            let branches = Vine.branchesIn setup.Environment configuration.Branches
             let stepsPerBranch = max 1L ((remaining - horizon) / int64 branches)
             let branchSteps = int (min stepsPerBranch (int64 configuration.BranchSteps))
             int horizon, { setup with Configuration = { configuration with BranchSteps = branchSteps } }

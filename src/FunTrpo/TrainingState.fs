@@ -76,7 +76,7 @@ module TrainingState =
             let space = setup.Environment.ObservationSpace
 
             if configuration.NormaliseObservations && not (Space.hasIndices space) then
-                Standardise(Moments.empty (Space.width space))
+                Standardise(Moments.empty (Space.width (Space.observed space)))
             else
                 Unnormalised
           Instances = instances
@@ -104,7 +104,7 @@ module TrainingState =
 
     /// Refuses an actor whose normaliser does not fit its observations.
     let private requireNormaliser (actor: Actor) =
-        let space = actor.Policy.ObservationSpace
+        let space = Space.observed actor.Policy.ObservationSpace
         let found = "the actor to start from has a normaliser for observations"
 
         match actor.Normaliser with

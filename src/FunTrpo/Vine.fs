@@ -115,7 +115,10 @@ module Vine =
 
             member _.Observe(state, observation) =
                 match state.Inner with
-                | ValueNone -> observation.Clear()
+                | ValueNone ->
+                    observation.Clear()
+                    // The policy still chooses actions, which are not taken.
+                    Mask.allowAll inner.ObservationSpace observation
                 | ValueSome inside -> inner.Observe(inside, observation)
           interface WaitingEnvironment with
               member _.InFlight = InFlight.ofEnvironment inner
@@ -123,15 +126,15 @@ module Vine =
               member _.Batch =
                   BatchSteps.ofEnvironment<'State> inner |> Option.map (branchBatch (Space.width inner.ActionSpace)) }
 
-    /// The number of actions of a discrete space, if it is at most `branches`.
-    let private countWithin branches space =
-        match space with
-        | Discrete count when count <= branches -> Some count
+    /// The number of actions of a discrete space, if it is at most `branches` and no mask forbids some of them.
+    let private countWithin branches (environment: Environment<'State>) =
+        match environment.ActionSpace with
+        | Discrete count when count <= branches && not (Mask.isIn environment.ObservationSpace) -> Some count
         | _ -> None
 
-    /// Returns the number of branches of each state in an action space when `branches` are requested: at most the number of
-    /// actions of a discrete space.
-    let branchesIn space branches = defaultArg (countWithin branches space) branches
+    /// Returns the number of branches of each state of an environment when `branches` are requested: at most the number of
+    /// actions of a discrete space. With action masks, the number is as requested.
+    let branchesIn environment branches = defaultArg (countWithin branches environment) branches
 
     /// The scaled and clipped action that the environment receives for each drawn action.
     let private environmentActions (policy: Policy) (actions: Matrix) =
@@ -186,8 +189,8 @@ module Vine =
     /// Returns a vine with the states of the instances as its rollout set, or the fault of a rollout. After the first action of
     /// a branch, the actor's policy chooses the actions.
     ///
-    /// In a discrete space with at most `settings.Branches` actions, every action is taken once; otherwise the policy draws the
-    /// first actions. A branch ends with the episode, or after `settings.Steps` steps. If it did not terminate, its return is
+    /// In a discrete space with at most `settings.Branches` actions, every action is taken once; otherwise, and with action masks, the policy
+    /// draws the first actions. A branch ends with the episode, or after `settings.Steps` steps. If it did not terminate, its return is
     /// bootstrapped with the value that `valuesOf` gives for the last observation.
     ///
     /// All branches of a state use the same keys at the same step (common random numbers). So the noise that the branches share
@@ -201,8 +204,8 @@ module Vine =
         key
         (instances: ImmutableArray<Instance<'State>>)
         : Result<Vine, Fault> =
-        let count = countWithin settings.Branches environment.ActionSpace
-        let branches = branchesIn environment.ActionSpace settings.Branches
+        let count = countWithin settings.Branches environment
+        let branches = branchesIn environment settings.Branches
 
         result {
             // A rollout that keeps the states observes each state, and draws an action in it, once for each branch.

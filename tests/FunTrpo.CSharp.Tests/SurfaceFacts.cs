@@ -79,6 +79,7 @@ public sealed class SurfaceFacts
                 "IAsyncEnvironment",
                 "IBatchEnvironment",
                 "IEnvironment",
+                "IMaskedEnvironment",
                 "IPicturedEnvironment",
                 "IterationReport",
                 "NoStateAsJson", // the two for JSON are public for source-generated contexts

@@ -55,7 +55,8 @@ let private allActions space =
         | Discrete count -> Some [ count ]
         | MultiDiscrete counts -> Some counts
         | MultiBinary count -> Some(List.replicate count 2)
-        | Box _ -> None
+        | Box _
+        | Masked _ -> None
 
     countsOf space
     |> Option.map (fun counts ->

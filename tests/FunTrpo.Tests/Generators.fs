@@ -401,4 +401,5 @@ let countsOf (space: Space) =
     | Discrete count -> [ count ]
     | MultiDiscrete counts -> counts
     | MultiBinary count -> List.replicate count 2
-    | Box _ -> []
+    | Box _
+    | Masked _ -> []

@@ -30,7 +30,13 @@ let private anyPolicy =
     propertyOf 200 "any policy is read, with its name and its spaces" policies (fun saved ->
         let small = loadedBy saved
         Expect.equal small.EnvironmentName saved.Environment "environment"
-        Expect.equal (spaceOf small.ObservationSpace) saved.ObservationSpace "observations"
+        Expect.equal (spaceOf small.ObservationSpace) (Space.observed saved.ObservationSpace) "observations"
+
+        Expect.equal
+            small.MaskWidth
+            (Space.width saved.ObservationSpace - Space.width (Space.observed saved.ObservationSpace))
+            "the width of the mask"
+
         Expect.equal (spaceOf small.ActionSpace) saved.ActionSpace "actions"
         let file = Encoding.UTF8.GetBytes(PolicyFile.print saved)
 

@@ -167,7 +167,8 @@ let private drawing =
                                     $"{case.Name}, coordinate {i}, below {z} σ"
                 | Discrete _
                 | MultiDiscrete _
-                | MultiBinary _ ->
+                | MultiBinary _
+                | Masked _ ->
                     let counts = List.ofSeq small.ActionSpace.Counts
 
                     for choice, first in List.indexed (List.scan (+) 0 counts |> List.take counts.Length) do

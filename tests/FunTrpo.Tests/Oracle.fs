@@ -165,7 +165,8 @@ let private countsOf space =
     | Discrete count -> Some [ count ]
     | MultiDiscrete counts -> Some counts
     | MultiBinary count -> Some(List.replicate count 2)
-    | Box _ -> None
+    | Box _
+    | Masked _ -> None
 
 /// The log-probabilities of the alternatives of each choice.
 let private logSoftmax (counts: int list) (logits: HyperDual[]) =

@@ -78,15 +78,22 @@ let policies =
     gen {
         let! seed = seeds
         let key = Key.ofSeed seed
-        let! observationSpace = spaces
+        let! observed = spaces
         let! space = spaces
+
+        let! observationSpace =
+            match space with
+            | Discrete _
+            | MultiDiscrete _ -> Gen.elements [ observed; Mask.space observed space ]
+            | _ -> Gen.constant observed
+
         let! architecture = architecturesFor observationSpace
 
         let! normaliser =
             if Space.hasIndices observationSpace then
                 Gen.constant Unnormalised
             else
-                normalisers (Space.width observationSpace) key
+                normalisers (Space.width observed) key
 
         let! name = names
         let! isScaled = Gen.elements [ true; false ]

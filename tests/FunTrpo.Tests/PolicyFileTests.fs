@@ -121,7 +121,12 @@ let private able =
                   let zero = Vector.zero (Space.width found.ObservationSpace)
 
                   let nearest =
-                      Vector.Create(zero.Length, Fill(fun row -> Space.clip found.ObservationSpace zero.Span row))
+                      Vector.Create(
+                          zero.Length,
+                          Fill(fun row ->
+                              Space.clip found.ObservationSpace zero.Span row
+                              Mask.allowAll found.ObservationSpace row)
+                      )
 
                   Space.contains found.ActionSpace (InferencePolicy(found.Actor).Act nearest).Span
                   && sameSaved wild found

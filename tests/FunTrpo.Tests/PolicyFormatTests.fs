@@ -33,7 +33,8 @@ let private readable =
             | Discrete _ -> true
             | Box(low, high, _) -> Vector.isFinite low && Vector.isFinite high && low.Length = 2
             | MultiDiscrete _
-            | MultiBinary _ -> false
+            | MultiBinary _
+            | Masked _ -> false
 
         let isKnown =
             match Architecture.tryUniform saved.Architecture with

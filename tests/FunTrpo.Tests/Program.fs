@@ -78,6 +78,9 @@ let private others =
       AdvantageTests.tests
       SurrogateTests.tests
       FisherTests.tests
+      MaskedLayersTests.tests
+      MaskTests.tests
+      MaskedPlayersTests.tests
       ConjugateGradientTests.tests
       LineSearchTests.tests
       SignalShareTests.tests

@@ -38,7 +38,13 @@ let private counted =
           Gen.choose (1, 5) |> Gen.bind (fun length -> Gen.listOfLength length count) |> Gen.map MultiDiscrete
           Gen.choose (1, 6) |> Gen.map MultiBinary ]
 
-let private spaces = Gen.oneof [ boxes; counted ]
+let private masked =
+    Gen.zip
+        (Gen.oneof [ boxes; counted ])
+        (Gen.choose (1, 3) |> Gen.bind (fun length -> Gen.listOfLength length (Gen.choose (1, 4))))
+    |> Gen.map Masked
+
+let private spaces = Gen.oneof [ boxes; counted; masked ]
 
 let private keys = Gen.map Key.ofSeed seeds
 

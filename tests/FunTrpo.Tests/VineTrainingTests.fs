@@ -35,7 +35,7 @@ let private trains branches =
             let results = iterations 2 setup (TrainingState.start setup 3L)
             let state, report = List.last results
             let ofBatches = 2L * int64 (small.Environments * small.Horizon)
-            let branchesPerState = Vine.branchesIn environment.ActionSpace branches
+            let branchesPerState = Vine.branchesIn environment branches
             let most = ofBatches + 2L * int64 (small.Environments * branchesPerState * small.BranchSteps)
             Expect.isTrue (Vector.isFinite state.PolicyParameters) "policy"
             Expect.isTrue (Vector.isFinite state.Critic.Parameters) "critic"
