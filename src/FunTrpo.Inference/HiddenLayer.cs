@@ -7,9 +7,6 @@ namespace FunTrpo.Inference;
 /// <summary>What a file says of a hidden layer. Parameters are counted in float64, which does not overflow.</summary>
 internal abstract class HiddenLayer
 {
-    /// <summary>Whether the layer remembers earlier inputs.</summary>
-    public virtual bool HasMemory => false;
-
     /// <summary>The shape of the outputs, for inputs of a shape.</summary>
     /// <exception cref="InvalidDataException">The layer cannot read such inputs.</exception>
     public abstract int[] OutputShape(int[] input);
@@ -136,8 +133,6 @@ internal abstract class HiddenLayer
             this.units = units;
             this.isGru = isGru;
         }
-
-        public override bool HasMemory => true;
 
         public override int[] OutputShape(int[] input) => new[] { units };
 

@@ -69,5 +69,6 @@ public sealed class PolicyEpisode
     }
 
     /// <summary>Returns the distribution of actions for the next observation. The result is allocated.</summary>
-    public ActionDistribution Distribution(ReadOnlySpan<float> observation) => Policy.Distribution(observation, default, memory);
+    public ActionDistribution Distribution(ReadOnlySpan<float> observation) =>
+        Policy.Distribution(observation, default, memory);
 }

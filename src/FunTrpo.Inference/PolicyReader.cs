@@ -44,7 +44,9 @@ internal static class PolicyReader
         Space observations = SpaceReader.ReadObservations(root, "observationSpace", actions, out int maskWidth);
         Network network = ReadNetwork(root, observations, actions, out float[] logSigmas);
         Head head = Head.For(actions, logSigmas, root.Boolean("scaledActions"));
-        return new Policy(root.Text("environment"), observations, actions, maskWidth, network, head);
+        return maskWidth == 0 || network.Memory == 0
+            ? new Policy(root.Text("environment"), observations, actions, maskWidth, network, head)
+            : throw new InvalidDataException("Its observations have a mask, and its network has memory.");
     }
 
     private static void RequireText(ReadOnlySpan<byte> file)
@@ -97,11 +99,6 @@ internal static class PolicyReader
         if (observations.HasIndices && layers[0] is not HiddenLayer.Dense)
         {
             throw new InvalidDataException("Its observations are indices, which only a dense layer can read first.");
-        }
-
-        if (observations.MaskWidth > 0 && layers.Any(layer => layer.HasMemory))
-        {
-            throw new InvalidDataException("Its observations have a mask, and its network has memory.");
         }
 
         List<int[]> shapes = new() { observations.Shape.ToArray() };

@@ -27,7 +27,10 @@ public sealed class MemoryFacts
         {
             time++;
             bool isOver = time == 4;
-            double reward = !isOver ? 0.0 : action.Index == bit ? 1.0 : -1.0;
+            double reward =
+                !isOver ? 0.0
+                : action.Index == bit ? 1.0
+                : -1.0;
             return new(See(), reward, Terminated: isOver);
         }
 
@@ -38,8 +41,7 @@ public sealed class MemoryFacts
     {
         Recall recall = new();
 
-        TrainingPlan plan = Trpo
-            .For(() => new Recall())
+        TrainingPlan plan = Trpo.For(() => new Recall())
             .With(options =>
                 options with
                 {
@@ -80,8 +82,7 @@ public sealed class MemoryFacts
 
     public void Episodes_are_apart()
     {
-        Policy policy = Trpo
-            .For(() => new Recall())
+        Policy policy = Trpo.For(() => new Recall())
             .With(options => options with { Architecture = "lstm 8", TotalSteps = 500 })
             .Train()
             .Policy;

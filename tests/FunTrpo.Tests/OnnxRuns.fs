@@ -69,8 +69,7 @@ let run (session: InferenceSession) (observations: Matrix) =
 
     let observed = observations.Columns - maskWidth
 
-    let columns first count =
-        Matrix.init observations.Rows count (fun row column -> observations[row, first + column])
+    let columns first count = Matrix.init observations.Rows count (fun row column -> observations[row, first + column])
 
     runWith
         session
