@@ -2,7 +2,8 @@
 //
 //     dotnet fsi build.fsx faults
 //     dotnet fsi build.fsx faults --list
-//     dotnet fsi build.fsx faults --only "Adam's last minibatch"
+//     dotnet fsi build.fsx faults --only "Adam's last minibatch"   those with this in their name
+//     dotnet fsi build.fsx faults --only src/FunTrpo.Watch         those in these files
 //
 // The faults are in planted.fsx. The copy is in obj/faults, where builds are kept from one time to the next; the sources themselves are
 // read, and nothing else. A fault that no test finds asks for a property that would.
@@ -228,7 +229,8 @@ let plant faults =
         1
 
 let named (part: string) =
-    all |> List.filter (fun fault -> fault.Name.Contains(part, StringComparison.OrdinalIgnoreCase))
+    let isIn (text: string) = text.Contains(part, StringComparison.OrdinalIgnoreCase)
+    all |> List.filter (fun fault -> isIn fault.Name || isIn fault.File)
 
 exit (
     match List.tail (List.ofArray fsi.CommandLineArgs) with
@@ -240,7 +242,7 @@ exit (
         0
     | [ "--only"; part ] when not (named part).IsEmpty -> plant (named part)
     | [ "--only"; part ] ->
-        eprintfn "No fault has %s in its name: --list shows them." part
+        eprintfn "No fault has %s in its name or its file: --list shows them." part
         2
     | arguments ->
         eprintfn """It takes --only NAME and --list, and got: %s""" (String.concat " " arguments)

@@ -271,10 +271,7 @@ let all =
               "Fisher.fs"
               [ slip "the Fisher matrix is a sum and not a mean" "1f / float32 linearization.Value.Outputs.Rows" "1f"
                 slip "the Fisher matrix is not damped" "float32 damping, v.Span" "0f, v.Span"
-                slip
-                    "a sample of the rows is the first of them"
-                    "int (int64 i * int64 observations.Rows / int64 count)"
-                    "i" ]
+                slip "a sample of the rows is the first of them" "int (int64 i * int64 total / int64 count)" "i" ]
           core
               [ "Conjugate gradient" ]
               "ConjugateGradient.fs"
@@ -323,7 +320,7 @@ let all =
                     "steps <- state.Optimiser.Steps + 1L"
                 slip
                     "every epoch has the same order"
-                    "Key.permutation observations.Rows (Key.at (int64 epoch) key)"
+                    "Key.permutation groups (Key.at (int64 epoch) key)"
                     "Key.permutation observations.Rows (Key.at (int64 (min epoch 1)) key)"
                 slip "the critic's trust region is twice as large" "/ (2.0 * sigmaSquared)" "/ (4.0 * sigmaSquared)"
                 slip "the critic's trust region is not checked" "&& next.Distance <= settings.Delta" ""
@@ -858,6 +855,50 @@ let all =
                     "2.0 * delta / worst rows direction"
                     "delta / worst rows direction" ]
 
+          faultsIn
+              [ "Recurrent" ]
+              "src/FunTrpo.Kernels/GruLayer.cs"
+              [ slip "the product with r has the cotangent of the candidate" "(ofN * r).Store(u" "ofN.Store(u" ]
+          faultsIn
+              [ "Recurrent" ]
+              "src/FunTrpo.Kernels/LstmLayer.cs"
+              [ slip "cells are kept whole in the pullback" "(c * forget).Store(memory" "c.Store(memory" ]
+          core
+              [ "Recurrent" ]
+              "RolloutWorker.fs"
+              [ slip "memory survives the end of an episode" "(memoryOf i).Span.Clear()" "()" ]
+          core
+              [ "Recurrent" ]
+              "Batch.fs"
+              [ slip
+                    "updates see through the end of an episode"
+                    "row % batch.Horizon > 0 && endsEpisode"
+                    "row % batch.Horizon < 0 && endsEpisode" ]
+          core
+              [ "Recurrent" ]
+              "Critic.fs"
+              [ slip
+                    "the critic remembers earlier episodes"
+                    "memory.AsSpan(i * width, width).Clear()"
+                    "memory.AsSpan(i * width, 0).Clear()" ]
+          core
+              [ "Recurrent" ]
+              "Sequences.fs"
+              [ slip
+                    "chosen sequences have the starts of others"
+                    "sequences.Begins[i * sequences.Length + t]"
+                    "sequences.Begins[t]" ]
+          faultsIn
+              [ "Recurrent" ]
+              "src/FunTrpo.Inference/GatedLayer.cs"
+              [ slip
+                    "the package forgets the bias of h U"
+                    "Biases.Slice(3 * Outputs, Outputs).CopyTo"
+                    "Biases.Slice(2 * Outputs, Outputs).CopyTo" ]
+          faultsIn
+              [ "Recurrent" ]
+              "src/FunTrpo.Onnx/GatedNodes.cs"
+              [ slip "exported units keep what they should forget" "\"Sub\", memory, n" "\"Sub\", n, memory" ]
           facade
               [ "Facade" ]
               "IterationReport.cs"
