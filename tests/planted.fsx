@@ -321,7 +321,7 @@ let all =
                 slip
                     "every epoch has the same order"
                     "Key.permutation groups (Key.at (int64 epoch) key)"
-                    "Key.permutation observations.Rows (Key.at (int64 (min epoch 1)) key)"
+                    "Key.permutation groups (Key.at (int64 (min epoch 1)) key)"
                 slip "the critic's trust region is twice as large" "/ (2.0 * sigmaSquared)" "/ (4.0 * sigmaSquared)"
                 slip "the critic's trust region is not checked" "&& next.Distance <= settings.Delta" ""
                 slip "the critic's step is not damped" "float32 settings.Damping," "0f,"

@@ -390,37 +390,99 @@ let private training =
                       IO.File.Delete path
               }
 
-          test "two rollouts act as one that is as long as both" {
+          test "a network reads the sequences of a batch as the policy and the critic saw them" {
               let environment = PositionOnlyCartPole.environment Difficulty.Easy
               let setup = setupOf 1 (common @ architectures.Head) environment
-              let start = TrainingState.start setup 5L
-              let actor = TrainingState.actor setup start
+              let states = states 2 1 (common @ architectures.Head) environment
+              let state = states[1]
+              let actor = TrainingState.actor setup state
+              let critic = state.Critic
               let key = Key.ofSeed 9L
+              let horizon, count = 80, 10
 
-              /// The same key for the same step of an instance: actions that do not depend on it are the same.
-              let collect horizon instances =
-                  Rollout.collect environment actor horizon 1 key instances
+              let batch, after =
+                  Rollout.collect environment actor horizon 1 key state.Instances
                   |> Result.defaultWith (Fault.message >> failwith)
 
-              let first, between = collect 25 start.Instances
-              let whole, _ = collect 60 start.Instances
-              let sequences = first |> Batch.sequences first.Memory |> Option.get
+              Expect.isTrue (batch.Ends |> Seq.exists Batch.endsEpisode) "episodes end"
+              Expect.isTrue (Seq.exists ((<>) 0f) (batch.Memory.Span.ToArray())) "something is remembered"
+              let observations = Normaliser.apply actor.Normaliser batch.Observations
 
-              // The network reads the rows of the batch as the rollout did.
-              use at = Network.at actor.Policy.Network actor.Parameters
-              let width = actor.Policy.Family.ParameterWidth
-              let outputs = Array.zeroCreate<float32>(250 * width)
-              let observations = Normaliser.apply actor.Normaliser first.Observations
-              at.Forward(Some sequences, observations.Memory, outputs.AsMemory())
-              let memory = between |> Seq.map _.Memory |> List.ofSeq |> Vector.concat
+              /// The outputs for the rows of a network that remembers this.
+              let outputs (network: Network) parameters memory =
+                  let outputs = Array.zeroCreate<float32>(observations.Rows * network.Outputs)
+                  use at = Network.at network parameters
+                  at.Forward(Batch.sequences memory batch, observations.Memory, outputs.AsMemory())
+                  Matrix.ofRows (Array.chunkBySize network.Outputs outputs)
 
-              let actions = [ for row in 0..24 -> first.Actions.Row(row).ToArray() ]
-              Expect.equal [ for row in 0..24 -> whole.Actions.Row(row).ToArray() ] actions "actions"
-              Expect.equal memory.Length (10 * 6) "what is remembered"
-              Expect.isTrue (Seq.exists ((<>) 0f) (Vector.toArray memory)) "something is remembered"
+              // The policy's distributions: the same keys draw the same actions.
+              let distributions = outputs actor.Policy.Network actor.Parameters batch.Memory
 
-              let second, _ = collect 1 between
-              Expect.equal second.Memory (Matrix(10, 6, memory.Memory)) "the next rollout remembers it"
+              for i in 0 .. count - 1 do
+                  let actionKey = key |> Key.at (int64 i) |> Key.named "action"
+
+                  for t in 0 .. horizon - 1 do
+                      let row = i * horizon + t
+                      let action = [| nanf |]
+                      actor.Policy.Family.Sample(distributions.Row row, Key.at (int64 t) actionKey, action.AsSpan())
+                      Expect.equal action[0] (batch.Actions.Row(row)[0]) $"the action of row {row}"
+
+              // The critic's values, and what it remembers afterwards.
+              let bootstraps = Normaliser.apply actor.Normaliser batch.BootstrapObservations
+
+              let struct (values, ofBootstraps, memory) =
+                  Critic.valuesOfBatch setup.Critic critic batch observations bootstraps
+
+              let inUnit = outputs setup.Critic critic.Parameters critic.Memory
+              let toReturn = ReturnUnit.toReturn critic.Unit
+
+              Expect.equal
+                  (List.ofSeq values)
+                  [ for row in 0 .. observations.Rows - 1 -> toReturn (float (inUnit.Row(row)[0])) ]
+                  "values"
+
+              // The last row of an instance that was interrupted: one more step from the memory after it.
+              use at = Network.at setup.Critic critic.Parameters
+              let mutable bootstrap = 0
+
+              for i in 0 .. count - 1 do
+                  for t in 0 .. horizon - 1 do
+                      match batch.Ends[i * horizon + t] with
+                      | End.Truncated -> bootstrap <- bootstrap + 1
+                      | End.Interrupted ->
+                          let next = [| nanf |]
+                          let remembered = memory.Row(i).ToArray()
+                          at.Step(bootstraps.Row bootstrap, remembered.AsMemory(), next.AsSpan())
+                          Expect.equal ofBootstraps[bootstrap] (toReturn (float next[0])) $"bootstrap {bootstrap}"
+                          bootstrap <- bootstrap + 1
+                      | _ -> ()
+
+                  if Batch.endsEpisode batch.Ends[(i + 1) * horizon - 1] then
+                      Expect.isTrue (Seq.forall ((=) 0f) (memory.Row(i).ToArray())) "an ended episode is forgotten"
+
+              Expect.equal bootstrap bootstraps.Rows "bootstraps"
+
+              // Shorter rollouts remember as a longer one does.
+              let first, between =
+                  Rollout.collect environment actor 30 1 key state.Instances
+                  |> Result.defaultWith (Fault.message >> failwith)
+
+              for i in 0 .. count - 1 do
+                  for t in 0..29 do
+                      Expect.equal
+                          (first.Actions.Row(i * 30 + t)[0])
+                          (batch.Actions.Row(i * horizon + t)[0])
+                          $"step {t} of instance {i}"
+
+              let second, _ =
+                  Rollout.collect environment actor 1 1 key between |> Result.defaultWith (Fault.message >> failwith)
+
+              Expect.equal
+                  (Matrix.flatten second.Memory)
+                  (between |> Seq.map _.Memory |> List.ofSeq |> Vector.concat)
+                  "the next rollout remembers"
+
+              Expect.hasLength after count "instances"
           }
 
           test "an evaluation plays as an episode of the policy does" {
