@@ -102,16 +102,16 @@ module Measurements =
                   productRow shape.Name threads goal (Shape.productFlops shape) (share, gflops),
                   { Shape = shape; Threads = threads; Gflops = gflops } ]
 
-    /// Measures products of the networks for pictures.
-    let pictureProducts (plan: Plan) =
+    /// Measures products of networks for pictures and of networks with memory.
+    let architectureProducts (plan: Plan) =
         [ for threads in List.distinct [ 1; plan.Threads ] do
-              for shape in PictureShape.all do
+              for shape in ArchitectureShape.all do
                   tidy ()
-                  let flops = Subjects.productFlopsOfPictures shape
+                  let flops = Subjects.productFlopsOfArchitecture shape
 
-                  Subjects.ofPictures threads shape
+                  Subjects.ofArchitecture threads shape
                   |> shareOf plan threads flops
-                  |> productRow shape.Name threads 60.0 flops ]
+                  |> productRow shape.Name threads shape.Goal flops ]
 
     // ---- Updates ----
 

@@ -11,7 +11,7 @@ module Report =
 
     /// The measurements in the order of the table, by name. Each returns some rows. The products, which also have a picture, come before them.
     let private sections =
-        [ "pictures", Measurements.pictureProducts
+        [ "architectures", Measurements.architectureProducts
           "updates", Measurements.updates
           "threads", Measurements.twoThreads
           "rollouts", Measurements.rollouts

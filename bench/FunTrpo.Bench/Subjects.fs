@@ -98,8 +98,9 @@ module Subjects =
         normals name 1 count |> Matrix.flatten |> Vector.scale (1.0 / sqrt (float (List.max shape.Units)))
 
     /// Samples an action of the policy for each row.
-    let private actionsOf (policy: Policy) parameters observations =
-        let distributions = Network.forward policy.Network parameters observations
+    let private actionsOf (policy: Policy) parameters sequences observations =
+        use at = Network.linearizeSequences policy.Network parameters sequences observations
+        let distributions = at.Outputs
         let width = policy.Family.ActionWidth
 
         Matrix.Create(
@@ -111,25 +112,44 @@ module Subjects =
                     policy.Family.Sample(distributions.Row row, key, all.Slice(row * width, width)))
         )
 
+    /// The samples as sequences that begin no new episode, for a network with memory.
+    let private sequencesOf (network: Network) batch count =
+        if network.Memory = 0 then
+            None
+        else
+            Some
+                { Count = count
+                  Length = batch / count
+                  Begins = ImmutableArray.CreateRange(Array.zeroCreate<bool> batch)
+                  Memory = Matrix.init count network.Memory (fun _ _ -> 0f) }
+
     /// Returns the stages of an update of a setup at these parameters. Observations, advantages and returns are standard normal; actions are
     /// sampled from the policy.
-    let private ofSetup (setup: Setup<int>) batch parameters criticParameters =
+    let private ofSetup (setup: Setup<int>) batch sequences parameters criticParameters =
         let policy, critic, threads = setup.Policy, setup.Critic, setup.Threads
         let observations = normals "observations" batch policy.Network.Inputs
         let advantages = column "advantages" batch
         let returns = column "returns" batch
-        let actions = actionsOf policy parameters observations
+
+        let policySequences, criticSequences =
+            sequencesOf policy.Network batch sequences, sequencesOf critic batch sequences
+
+        let actions = actionsOf policy parameters policySequences observations
         let criticState = Critic.start Plain criticParameters
         let v = normals "tangent" 1 policy.Network.ParameterCount |> Matrix.flatten
 
-        let surrogate () = Surrogate.create threads policy observations actions advantages parameters
+        let surrogate () =
+            Surrogate.ofSequences threads policy policySequences observations actions advantages parameters
 
         let improve () =
             use surrogate = surrogate ()
             TrustRegion.improve improvement surrogate |> Result.defaultWith failwith
 
         let settings = MinibatchAdam { LearningRate = 1e-3; Epochs = epochs; BatchSize = minibatch }
-        let fit () = CriticFit.fit settings critic observations returns (Key.ofSeed 5L) criticState
+
+        let fit () =
+            CriticFit.fitSequences settings critic criticSequences observations returns (Key.ofSeed 5L) criticState
+
         let fisher = lazy (surrogate () |> Fisher.matrix improvement.Damping improvement.FisherFraction)
         let product = Array.zeroCreate<float32> v.Length
         let actor () = improve () |> ignore
@@ -152,43 +172,48 @@ module Subjects =
         ofSetup
             setup
             shape.Batch
+            shape.Batch
             (parameters "policy" setup.Policy.Network.ParameterCount)
             (parameters "critic" setup.Critic.ParameterCount)
 
-    /// Returns the stages of an update of a network for pictures.
-    let ofPictures threads (shape: PictureShape) =
+    /// Returns the stages of an update of a network with this architecture.
+    let ofArchitecture threads (shape: ArchitectureShape) =
         let layers = Architecture.parse shape.Architecture |> Result.defaultWith failwith
 
         let configuration = { Configuration.standard with Architecture = layers; CriticArchitecture = layers }
 
-        let spaces = spaceOnly shape.Name (Space.boxOfShape shape.Picture -10.0 10.0) (Discrete shape.Actions)
+        let spaces =
+            spaceOnly shape.Name (Space.boxOfShape shape.Observation -10.0 10.0) (Discrete shape.Actions)
 
         let setup = Setup.create threads configuration spaces |> orFail
         let initial (network: Network) = network.Initialise(Key.ofSeed 3L)
-        ofSetup setup shape.Batch (initial setup.Policy.Network) (initial setup.Critic)
+        ofSetup setup shape.Batch shape.Sequences (initial setup.Policy.Network) (initial setup.Critic)
 
-    /// The number of floating-point operations that one Fisher-vector product of a network for pictures needs: as many for each patch of a
-    /// picture as `Shape.productFlops` counts for a sample.
-    let productFlopsOfPictures (shape: PictureShape) =
+    /// The number of floating-point operations that one Fisher-vector product of such a network needs: as many for each patch of a picture, and for
+    /// each gate of a layer with memory, as `Shape.productFlops` counts for a sample. h counts as an input with a tangent and a cotangent.
+    let productFlopsOfArchitecture (shape: ArchitectureShape) =
         let layers = Architecture.parse shape.Architecture |> Result.defaultWith failwith
-        let space = Space.boxOfShape shape.Picture -10.0 10.0
+        let space = Space.boxOfShape shape.Observation -10.0 10.0
         let shapes = Architecture.shapes space layers |> Result.defaultWith failwith
         let size (shape: int list) = List.fold (fun product side -> product * float side) 1.0 shape
 
-        /// The number of multiplications of a layer for one sample.
+        /// The numbers of multiplications of a layer for one sample: those with its input, and those with its memory.
         let multiplications (input: int list, output: int list, layer) =
             match layer with
-            | HiddenLayer.Dense(units, _) -> size input * float units
+            | HiddenLayer.Dense(units, _) -> size input * float units, 0.0
             | HiddenLayer.Convolution(_, window, _) ->
-                size output * float (window.Height * window.Width * List.last input)
-            | _ -> 0.0
+                size output * float (window.Height * window.Width * List.last input), 0.0
+            | HiddenLayer.Gru units -> 3.0 * size input * float units, 3.0 * float (units * units)
+            | HiddenLayer.Lstm units -> 4.0 * size input * float units, 4.0 * float (units * units)
+            | _ -> 0.0, 0.0
 
         let last = float shape.Actions * size (List.last shapes)
 
         let counts =
             List.zip3 (List.take layers.Length shapes) (List.tail shapes) layers |> List.map multiplications
 
-        float shape.Batch * (8.0 * (List.sum counts + last) - 4.0 * List.head counts)
+        let all = counts |> List.sumBy (fun (ofInput, ofMemory) -> ofInput + ofMemory)
+        float shape.Batch * (8.0 * (all + last) - 4.0 * fst counts.Head)
 
     /// Returns a layer with the given numbers of inputs and outputs on a block of rows, on one thread.
     let ofLayer rows inputs outputs =
