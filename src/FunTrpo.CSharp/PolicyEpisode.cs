@@ -9,7 +9,10 @@ namespace FunTrpo.CSharp;
 /// <c>lstm</c>) remembers of them. <see cref="FunTrpo.CSharp.Policy.Begin"/> makes one for each game, conversation or robot that the policy plays at the same
 /// time. It is not thread-safe.
 /// </summary>
-/// <remarks>Observations, actions and exceptions are those of <see cref="FunTrpo.CSharp.Policy"/>. Acting allocates no memory.</remarks>
+/// <remarks>
+/// Observations, actions and exceptions are those of <see cref="FunTrpo.CSharp.Policy"/>. Each observation is acted on once. If an exception is
+/// thrown, it is not remembered. Acting allocates no memory.
+/// </remarks>
 public sealed class PolicyEpisode
 {
     private readonly Core.InferenceEpisode episode;
@@ -81,7 +84,9 @@ public sealed class PolicyEpisode
         episode.Sample(observation, KeyModule.ofSeed(random.NextInt64()), action);
     }
 
-    /// <summary>Returns the distribution of actions for the next observation. The result is allocated.</summary>
+    /// <summary>
+    /// Returns the distribution of actions for the next observation, which is not remembered: an action for it is. The result is allocated.
+    /// </summary>
     public ActionDistribution Distribution(ReadOnlySpan<float> observation)
     {
         Policy.RequireFinite(observation);

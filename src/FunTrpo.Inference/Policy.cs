@@ -284,7 +284,7 @@ public sealed partial class Policy
     )
     {
         int rows = Math.DivRem(observations.Length, ObservationWidth, out int rest);
-        if (rest != 0 || (rows != 1 && network.Memory > 0) || actions.Length != (long)rows * ActionSpace.Width)
+        if (rest != 0 || actions.Length != (long)rows * ActionSpace.Width)
         {
             throw new ArgumentException(
                 $"There are {observations.Length} numbers for observations of {ObservationWidth}, and room for {actions.Length} for actions of {ActionSpace.Width}.",

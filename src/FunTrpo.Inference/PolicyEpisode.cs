@@ -7,15 +7,22 @@ namespace FunTrpo.Inference;
 /// them. <see cref="FunTrpo.Inference.Policy.Begin"/> makes one for each game or conversation that the policy plays at the same time. It is not
 /// thread-safe.
 /// </summary>
-/// <remarks>Observations, actions and exceptions are those of <see cref="FunTrpo.Inference.Policy"/>. Acting allocates no memory.</remarks>
+/// <remarks>
+/// Observations, actions and exceptions are those of <see cref="FunTrpo.Inference.Policy"/>. Each observation is acted on once. If an exception is
+/// thrown, it is not remembered. Acting allocates no memory.
+/// </remarks>
 public sealed class PolicyEpisode
 {
-    private readonly float[] memory;
+    private float[] memory;
+
+    /// <summary>The memory after the observation at hand, which replaces that before it if there is an action.</summary>
+    private float[] next;
 
     internal PolicyEpisode(Policy policy, int memory)
     {
         Policy = policy;
         this.memory = new float[memory];
+        next = new float[memory];
     }
 
     /// <summary>The policy that plays.</summary>
@@ -36,12 +43,10 @@ public sealed class PolicyEpisode
 
     /// <summary>Writes the most probable action for the next observation as indices, if actions are not continuous.</summary>
     /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
-    public void Act(ReadOnlySpan<float> observation, Span<int> action) =>
-        Policy.ActByIndex(observation, default, memory, null, action);
+    public void Act(ReadOnlySpan<float> observation, Span<int> action) => ActByIndex(observation, null, action);
 
     /// <summary>Writes the most probable action for the next observation as numbers.</summary>
-    public void Act(ReadOnlySpan<float> observation, Span<float> action) =>
-        Policy.Act(observation, default, memory, null, action);
+    public void Act(ReadOnlySpan<float> observation, Span<float> action) => Act(observation, null, action);
 
     /// <summary>Returns the index of an action sampled for the next observation, if actions are discrete.</summary>
     /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
@@ -58,17 +63,49 @@ public sealed class PolicyEpisode
     public void Sample(ReadOnlySpan<float> observation, Random random, Span<int> action)
     {
         Policy.Require(random, nameof(random));
-        Policy.ActByIndex(observation, default, memory, random, action);
+        ActByIndex(observation, random, action);
     }
 
     /// <summary>Samples an action for the next observation and writes it as numbers.</summary>
     public void Sample(ReadOnlySpan<float> observation, Random random, Span<float> action)
     {
         Policy.Require(random, nameof(random));
-        Policy.Act(observation, default, memory, random, action);
+        Act(observation, random, action);
     }
 
-    /// <summary>Returns the distribution of actions for the next observation. The result is allocated.</summary>
-    public ActionDistribution Distribution(ReadOnlySpan<float> observation) =>
-        Policy.Distribution(observation, default, memory);
+    /// <summary>
+    /// Returns the distribution of actions for the next observation, which is not remembered: an action for it is. The result is allocated.
+    /// </summary>
+    public ActionDistribution Distribution(ReadOnlySpan<float> observation)
+    {
+        memory.CopyTo(next, 0);
+        return Policy.Distribution(observation, default, next);
+    }
+
+    private void ActByIndex(ReadOnlySpan<float> observation, Random? random, Span<int> action)
+    {
+        RequireOne(observation);
+        memory.CopyTo(next, 0);
+        Policy.ActByIndex(observation, default, next, random, action);
+        (memory, next) = (next, memory);
+    }
+
+    private void Act(ReadOnlySpan<float> observation, Random? random, Span<float> action)
+    {
+        RequireOne(observation);
+        memory.CopyTo(next, 0);
+        Policy.Act(observation, default, next, random, action);
+        (memory, next) = (next, memory);
+    }
+
+    private void RequireOne(ReadOnlySpan<float> observation)
+    {
+        if (observation.Length != Policy.ObservationWidth)
+        {
+            throw new ArgumentException(
+                $"It has {observation.Length} numbers, and must be one observation of {Policy.ObservationWidth}.",
+                nameof(observation)
+            );
+        }
+    }
 }

@@ -25,8 +25,8 @@ public abstract unsafe class GatedLayer
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(inputs, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(units, 1);
-        long columns = (long)gates * ((long)units + Lanes.Width);
-        if ((inputs + (long)units + (2 * Lanes.Width) + 2) * columns > PooledBuffer.Largest)
+        double columns = gates * ((double)units + Lanes.Width);
+        if (((double)inputs + units + (2 * Lanes.Width) + 2) * columns > PooledBuffer.Largest)
         {
             throw new ArgumentOutOfRangeException(
                 nameof(units),

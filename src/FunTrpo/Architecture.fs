@@ -68,7 +68,7 @@ module Architecture =
 
         match architecture with
         | _ when hasMask && architecture |> List.exists (fun layer -> HiddenLayer.memory layer > 0) ->
-            Error "layers with memory do not fit observations with a mask: policies have one or the other"
+            Error "layers with memory do not fit observations with a mask: an environment has one or the other"
         | HiddenLayer.Dense _ :: _
         | [] -> following 0 (Space.shape observationSpace) architecture
         | first :: _ when Space.hasIndices observationSpace ->
@@ -81,9 +81,10 @@ module Architecture =
         | Ok shapes -> shapes
         | Error why -> invalidArg (nameof architecture) why
 
-    /// The number of outputs of all hidden layers of a network for these observations. Throws as `network` does.
+    /// How many numbers all hidden layers of a network keep of each of these observations. Throws as `network` does.
     let internal activationCount observationSpace architecture =
-        requireShapes observationSpace architecture |> List.tail |> List.sumBy ArrayShape.size
+        let outputs = requireShapes observationSpace architecture |> List.tail |> List.sumBy ArrayShape.size
+        outputs + (architecture |> List.sumBy HiddenLayer.keptBesides)
 
     /// The number of weights and the number of biases of a network, computed without creating it. They are float64, so they do not
     /// overflow, and all numbers that an array could hold are exact. Throws as `network` does.

@@ -247,7 +247,7 @@ module internal CheckpointSections =
 
     /// The rows of memory of so many instances; empty for a network without memory.
     let private readMemory name instances (network: Network) (sections: SectionReader) =
-        let total = instances * network.Memory
+        let total = Size.product instances network.Memory
         let memory = if total = 0 then Vector.zero 0 else sections.Vector(name, total)
         Matrix(instances, network.Memory, memory.Memory)
 

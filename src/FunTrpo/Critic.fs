@@ -36,7 +36,7 @@ module Critic =
     /// The critic at the beginning of the episodes of so many instances.
     let withoutMemories (network: Network) instances (critic: CriticState) =
         { critic with
-            Memory = Matrix.adopt instances network.Memory (Array.zeroCreate (instances * network.Memory)) }
+            Memory = Matrix.adopt instances network.Memory (Array.zeroCreate (Size.product instances network.Memory)) }
 
     /// Whether all parameters, and the moments of the optimiser, are finite.
     let isFinite critic =

@@ -76,10 +76,12 @@ module CriticFit =
         let batchSize = min settings.BatchSize (max 1 observations.Rows)
 
         // Rows that belong together, in the order of time: a row each, or for networks with memory a sequence each.
+        let sequences = if network.Memory > 0 then sequences else None
+
         let groups, rowsOfGroup =
             match sequences with
-            | Some sequences when network.Memory > 0 -> sequences.Count, sequences.Length
-            | _ -> observations.Rows, 1
+            | Some sequences -> sequences.Count, sequences.Length
+            | None -> observations.Rows, 1
 
         let groupsOfBatch = max 1 (batchSize / rowsOfGroup)
         let moments = [ state.Optimiser.FirstMoment; state.Optimiser.SecondMoment ]
@@ -97,8 +99,8 @@ module CriticFit =
 
             let rows =
                 match sequences with
-                | Some sequences when network.Memory > 0 -> ReadOnlyMemory(Sequences.rows (groups.ToArray()) sequences)
-                | _ -> groups
+                | Some sequences -> ReadOnlyMemory(Sequences.rows (groups.ToArray()) sequences)
+                | None -> groups
 
             let minibatch = Matrix.gatherTo inputs.Memory rows observations
             let errors = errors.Memory.Slice(0, rows.Length)

@@ -145,6 +145,13 @@ module HiddenLayer =
         | HiddenLayer.Lstm units -> 2 * units
         | _ -> 0
 
+    /// How many numbers the layer keeps of a row besides its output: those of its gates, and its memory before the row.
+    let internal keptBesides layer =
+        match layer with
+        | HiddenLayer.Gru units -> 5L * int64 units
+        | HiddenLayer.Lstm units -> 7L * int64 units
+        | _ -> 0L
+
     // ---- Shapes and sizes ----
 
     /// The shape of the output for an input of this shape; or why the layer cannot read such inputs.

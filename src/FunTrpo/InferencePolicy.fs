@@ -205,9 +205,20 @@ type InferencePolicy(actor: Actor) =
             )
 
 /// An episode of a policy: it acts on observations in order, and holds what a policy with memory remembers of them. `Restart` begins another
-/// one. An object for each episode that is played at the same time; not thread-safe. The methods throw as those of the policy.
+/// one. An object for each episode that is played at the same time; not thread-safe. The methods throw as those of the policy, and then the
+/// observation counts as not seen.
 and [<Sealed>] InferenceEpisode internal (policy: InferencePolicy) =
-    let memory = Array.zeroCreate<float32> policy.Memory
+    let mutable memory = Array.zeroCreate<float32> policy.Memory
+
+    /// The memory after the observation at hand, which replaces that before it if there is an action.
+    let mutable next = Array.zeroCreate<float32> policy.Memory
+
+    let actOn (observation: ReadOnlySpan<float32>) key (action: Span<float32>) =
+        memory.CopyTo(next, 0)
+        policy.ActIn(next.AsMemory(), observation, key, action)
+        let before = memory
+        memory <- next
+        next <- before
 
     member _.Policy = policy
 
@@ -215,12 +226,13 @@ and [<Sealed>] InferenceEpisode internal (policy: InferencePolicy) =
     member _.Restart() = Array.Clear memory
 
     /// Writes the most probable action for the next raw observation.
-    member _.Act(observation: ReadOnlySpan<float32>, action: Span<float32>) =
-        policy.ActIn(memory.AsMemory(), observation, ValueNone, action)
+    member _.Act(observation: ReadOnlySpan<float32>, action: Span<float32>) = actOn observation ValueNone action
 
     /// Writes an action drawn with `key` for the next raw observation. As for the first of several rows, its key is `Key.at 0L key`.
     member _.Sample(observation: ReadOnlySpan<float32>, key: Key, action: Span<float32>) =
-        policy.ActIn(memory.AsMemory(), observation, ValueSome key, action)
+        actOn observation (ValueSome key) action
 
-    /// The distribution of the actions for the next raw observation.
-    member _.Distribution(observation: ReadOnlySpan<float32>) = policy.DistributionIn(memory.AsMemory(), observation)
+    /// The distribution of the actions for the next raw observation, which still counts as not seen: an action remembers it.
+    member _.Distribution(observation: ReadOnlySpan<float32>) =
+        memory.CopyTo(next, 0)
+        policy.DistributionIn(next.AsMemory(), observation)

@@ -23,7 +23,7 @@ type Linearization
 
     let strips =
         match sequences with
-        | Some sequences -> Partition.sequenceStrips sequences.Count sequences.Length layer.PackedCount
+        | Some sequences -> Partition.sequenceStrips sequences.Count sequences.Length layer.PackedCount layer.Widest
         | None -> Partition.strips rows layer.PackedCount layer.Widest
 
     let linearizations =

@@ -8,6 +8,9 @@ type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, pa
 
     let blockRows = Partition.blockRowsFor layer.Widest layer.PackedCount
 
+    /// Rows that begin no episode.
+    let continuing = Array.zeroCreate<bool> blockRows
+
     let requireUndisposed () = parameters.Memory |> ignore
 
     let requireNoMemory () =
@@ -70,7 +73,7 @@ type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, pa
 
     /// Writes the outputs of one step of several sequences, a row for each, and the memory after it in place of that before it. `memory` has
     /// `Memory` numbers for each row. On the calling thread. Throws an `ArgumentException` if the lengths do not fit.
-    member _.Step(observations: ReadOnlySpan<float32>, memory: Memory<float32>, outputs: Span<float32>) =
+    member this.Step(observations: ReadOnlySpan<float32>, memory: Memory<float32>, outputs: Span<float32>) =
         let rows = requireRows observations.Length outputs.Length
 
         if memory.Length <> rows * layer.Memory then
@@ -78,18 +81,25 @@ type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, pa
 
         match at with
         | :? RecurrentLayerAt as recurrent when layer.Memory > 0 ->
-            use padded = PooledBuffer.Rent(rows, layer.Stride)
+            let mutable first = 0
 
-            let sequences: SequenceBlock =
-                { Count = rows
-                  Length = 1
-                  Begins = ReadOnlyMemory(Array.zeroCreate rows)
-                  Memory = memory
-                  MemoryStride = layer.Memory }
+            while first < rows do
+                let count = min blockRows (rows - first)
+                use padded = PooledBuffer.Rent(count, layer.Stride)
 
-            recurrent.ForwardSequences(sequences, observations, layer.Inputs, padded.Span)
-            PaddedRows.Unpad(rows, layer.Outputs, Span.op_Implicit padded.Span, outputs.Slice(0, rows * layer.Outputs))
-        | _ -> forwardBlock observations outputs 0 rows
+                let sequences: SequenceBlock =
+                    { Count = count
+                      Length = 1
+                      Begins = ReadOnlyMemory(continuing, 0, count)
+                      Memory = memory.Slice(first * layer.Memory, count * layer.Memory)
+                      MemoryStride = layer.Memory }
+
+                let inputs = observations.Slice(first * layer.Inputs, count * layer.Inputs)
+                recurrent.ForwardSequences(sequences, inputs, layer.Inputs, padded.Span)
+                let written = outputs.Slice(first * layer.Outputs, count * layer.Outputs)
+                PaddedRows.Unpad(count, layer.Outputs, Span.op_Implicit padded.Span, written)
+                first <- first + count
+        | _ -> this.Forward(observations, outputs)
 
     /// Writes the outputs for the rows of sequences, on the threads of the network. Throws an `ArgumentException` if the lengths do not fit.
     member this.Forward(sequences: Sequences option, observations: ReadOnlyMemory<float32>, outputs: Memory<float32>) =
@@ -97,7 +107,10 @@ type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, pa
         | Some sequences, (:? RecurrentLayerAt as recurrent) when layer.Memory > 0 ->
             let rows = requireRows observations.Length outputs.Length
             Sequences.requireFit rows layer.Memory sequences
-            let blocks = Partition.sequenceStrips sequences.Count sequences.Length layer.PackedCount |> Array.concat
+
+            let blocks =
+                Partition.sequenceStrips sequences.Count sequences.Length layer.PackedCount layer.Widest
+                |> Array.concat
 
             Parallel.iter threads blocks.Length (fun b ->
                 let block = blocks[b]
@@ -142,6 +155,9 @@ type Network =
 
     /// The length of the memory of a sequence; 0 for networks without memory.
     member this.Memory = this.Layer.Memory
+
+    /// The length of the longest row that a layer computes or reads.
+    member internal this.Widest = this.Layer.Widest
 
     /// Parameters to start from.
     member this.Initialise key = this.Layer.Initialise key

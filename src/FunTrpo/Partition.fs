@@ -65,9 +65,12 @@ module internal Partition =
     /// The number of sequences of a block, whose rows of one time step are computed together. With more, fewer threads could share a batch.
     let private blockSequences = 8
 
-    /// The blocks of each strip for a network with memory: whole sequences of `length` rows.
-    let sequenceStrips count length packedCount =
-        let blocksIn sequences = max 1 ((sequences + blockSequences - 1) / blockSequences)
+    /// The blocks of each strip for a network with memory, the longest row of which has `widest` numbers: whole sequences of `length` rows, of which no
+    /// more than fit into a buffer.
+    let sequenceStrips count length packedCount widest =
+        let fitting = int64 FunTrpo.Kernels.PooledBuffer.Largest / max 1L (int64 length * int64 widest)
+        let ofBlock = int (Math.Clamp(fitting, 1L, int64 blockSequences))
+        let blocksIn sequences = max 1 ((sequences + ofBlock - 1) / ofBlock)
         let ofRows block = { First = block.First * length; Count = block.Count * length }
         let blocksOf strip = evenly 1 (blocksIn strip.Count) strip |> Array.map ofRows
 

@@ -112,7 +112,11 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
     let forward t =
         phase <- RolloutPhase.Policy
         Normaliser.applyToRows observationWidth actor.Normaliser (ReadOnlySpan networkInputs) (networkInputs.AsSpan())
-        network.Step(ReadOnlySpan networkInputs, memory.AsMemory(), distributions.AsSpan())
+
+        if network.Memory > 0 then
+            network.Step(ReadOnlySpan networkInputs, memory.AsMemory(), distributions.AsSpan())
+        else
+            network.Forward(ReadOnlyMemory networkInputs, distributions.AsMemory())
 
         for i in 0 .. width - 1 do
             if not (Reductions.AllFinite(distributionOf i)) then

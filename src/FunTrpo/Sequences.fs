@@ -23,6 +23,7 @@ module Sequences =
 
         if
             total <> int64 rows
+            || sequences.Length < 1
             || total <> int64 sequences.Begins.Length
             || sequences.Memory.Rows <> sequences.Count
             || sequences.Memory.Columns <> memory

@@ -111,6 +111,19 @@ module Setup =
         else
             Ok configuration
 
+    /// Refuses a horizon whose rows of one instance do not fit into a buffer: a network with memory computes them together. The last iteration of a
+    /// run may be half as long again.
+    let private requireSequences (network: Network) (configuration: Configuration) =
+        let most = int64 FunTrpo.Kernels.PooledBuffer.Largest / int64 network.Widest
+
+        if network.Memory > 0 && 3L * int64 configuration.Horizon / 2L > most then
+            configuration
+            |> ConfigurationLimits.refuse
+                "horizon"
+                $"it must be at most {2L * most / 3L} for networks with memory of this width"
+        else
+            Ok configuration
+
     /// The setup for training in the environment. Returns a `Mismatch` if a space is invalid or too large, and an `InvalidSetting` if a field of
     /// the configuration is out of its range.
     let create threads configuration (environment: Environment<'State>) =
@@ -130,11 +143,15 @@ module Setup =
                     observationSpace
                     environment.ActionSpace
 
+            let critic = Critic.create configuration.CriticLayers observationSpace
+            let! configuration = requireSequences policy.Network configuration
+            let! configuration = requireSequences critic configuration
+
             return
                 { Environment = environment
                   Configuration = configuration
                   Policy = { policy with Network = onThreads policy.Network }
-                  Critic = Critic.create configuration.CriticLayers observationSpace |> onThreads
+                  Critic = onThreads critic
                   Collect = Rollout.collect
                   Improve = TrustRegion.improve
                   Threads = threads }

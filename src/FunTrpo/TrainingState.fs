@@ -162,6 +162,10 @@ module TrainingState =
         result {
             do! require "instances" state.Instances.Length setup.Configuration.Environments
             do! require "numbers of the critic's memory" state.Critic.Memory.Columns setup.Critic.Memory
+
+            for instance in state.Instances do
+                do! require "numbers of the policy's memory" instance.Memory.Length setup.Policy.Network.Memory
+
             do! require "policy parameters" state.PolicyParameters.Length setup.Policy.Network.ParameterCount
             do! require "critic parameters" state.Critic.Parameters.Length setup.Critic.ParameterCount
         }

@@ -90,13 +90,16 @@ public sealed class MemoryFacts
         PolicyEpisode first = policy.Begin();
         PolicyEpisode second = policy.Begin();
         double before = second.Distribution([1f, 1f]).Probabilities[0];
-        first.Distribution([1f, 0f]);
+        Assert.Equal(before, second.Distribution([1f, 1f]).Probabilities[0]); // a look is not remembered
+        first.Act([1f, 0f]);
         double after = first.Distribution([1f, 1f]).Probabilities[0];
         first.Restart();
 
         Assert.NotEqual(before, after);
         Assert.Equal(before, first.Distribution([1f, 1f]).Probabilities[0]);
         Assert.Same(policy, first.Policy);
+        first.Act([1f, 1f]);
+        Assert.Throws<ArgumentException>(() => first.Act([float.NaN, 0f]));
         Assert.Equal(first.Sample([0f, 0f], new Random(3)), Sampled(policy, new Random(3)));
     }
 

@@ -239,24 +239,21 @@ let private order =
 
               for threads in [ 2; 5 ] do
                   Expect.equal (everything threads) single $"{threads} threads")
-          property
-              "step by step, and in two halves, outputs and memory are the same bits as at once"
-              several
-              (fun case ->
-                  let length, width = case.Sequences.Length, case.Network.Memory
-                  use at = Network.at case.Network case.Parameters
-                  let memory = case.Sequences.Memory.Span.ToArray()
-                  let expected = Matrix.ofRows (forward 1 case |> Array.chunkBySize case.Outputs)
+          property "step by step, outputs are the same bits as at once" several (fun case ->
+              let length, width = case.Sequences.Length, case.Network.Memory
+              use at = Network.at case.Network case.Parameters
+              let memory = case.Sequences.Memory.Span.ToArray()
+              let expected = Matrix.ofRows (forward 1 case |> Array.chunkBySize case.Outputs)
 
-                  for t in 0 .. length - 1 do
-                      for i in 0 .. case.Sequences.Count - 1 do
-                          if case.Sequences.Begins[i * length + t] then
-                              Array.Clear(memory, i * width, width)
+              for t in 0 .. length - 1 do
+                  for i in 0 .. case.Sequences.Count - 1 do
+                      if case.Sequences.Begins[i * length + t] then
+                          Array.Clear(memory, i * width, width)
 
-                      let rows = ImmutableArray.CreateRange(Seq.init case.Sequences.Count (fun i -> i * length + t))
-                      let outputs = Array.zeroCreate<float32>(case.Sequences.Count * case.Outputs)
-                      at.Step((Matrix.gather rows case.Observations).Span, memory.AsMemory(), outputs.AsSpan())
-                      Expect.equal outputs ((Matrix.gather rows expected).Span.ToArray()) $"step {t}")
+                  let rows = ImmutableArray.CreateRange(Seq.init case.Sequences.Count (fun i -> i * length + t))
+                  let outputs = Array.zeroCreate<float32>(case.Sequences.Count * case.Outputs)
+                  at.Step((Matrix.gather rows case.Observations).Span, memory.AsMemory(), outputs.AsSpan())
+                  Expect.equal outputs ((Matrix.gather rows expected).Span.ToArray()) $"step {t}")
           property "another order of the sequences gives the same rows in that order" several (fun case ->
               let reversed = Array.rev [| 0 .. case.Sequences.Count - 1 |]
               let rows = ImmutableArray.CreateRange(Sequences.rows reversed case.Sequences)
@@ -295,6 +292,74 @@ let private order =
                           $"row {row}"
 
               Expect.equal (atOther.Pullback cotangent) (at.Pullback cotangent) "gradient") ]
+
+/// Parts of a batch are whole sequences.
+let private parts =
+    testList
+        "parts"
+        [ property "a part of the Fisher matrix is that of evenly spaced sequences" several (fun case ->
+              let policy =
+                  let space = Space.box case.Network.Inputs -1.0 1.0
+                  let policy = Policy.create case.Architecture 0.0 false space (Discrete case.Outputs)
+                  { policy with Network = case.Network }
+
+              let productOf fraction (case: Case) =
+                  let rows = case.Observations.Rows
+                  let actions = Matrix.init rows 1 (fun _ _ -> 0f)
+                  let advantages = ImmutableArray.CreateRange(Seq.replicate rows 1.0)
+
+                  use surrogate =
+                      Surrogate.ofSequences
+                          1
+                          policy
+                          (Some case.Sequences)
+                          case.Observations
+                          actions
+                          advantages
+                          case.Parameters
+
+                  use fisher = Fisher.matrix 0.1 fraction surrogate
+                  Fisher.product fisher case.Tangent
+
+              let count = case.Sequences.Count
+              let chosen = max 1 (int (round (0.4 * float count)))
+              let some = gathered (Array.init chosen (fun i -> i * count / chosen)) case
+              Expect.equal (productOf 0.4 case) (productOf 1.0 some) "product")
+          property "a minibatch of all sequences is a step along the gradient of all rows" short (fun case ->
+              let case = if case.Outputs = 1 then Some case else None
+
+              case
+              |> Option.iter (fun case ->
+                  let rows = case.Observations.Rows
+                  let returns = Array.init rows (fun row -> float (case.Cotangent.Row(row)[0]))
+                  let start = Critic.start Plain case.Parameters
+                  let settings = { LearningRate = 0.01; Epochs = 1; BatchSize = rows }: MinibatchAdamSettings
+
+                  let fitted =
+                      CriticFit.fitSequences
+                          (MinibatchAdam settings)
+                          case.Network
+                          (Some case.Sequences)
+                          case.Observations
+                          (ImmutableArray.CreateRange returns)
+                          (Key.ofSeed 3L)
+                          start
+                      |> Result.defaultWith failwith
+
+                  use at = linearize case
+
+                  let gradient =
+                      Matrix.init rows 1 (fun row _ ->
+                          float32 (2.0 / float rows * (float (at.Outputs.Row(row)[0]) - returns[row])))
+                      |> at.Pullback
+
+                  let struct (expected, _) = Adam.update 0.01 gradient start.Optimiser case.Parameters
+
+                  expectAllClose
+                      2e-3 // Adam divides by the size of each number of the gradient, which rounding changes where it is small.
+                      (Vector.toArray fitted.Parameters)
+                      (Vector.toArray expected |> Array.map float)
+                      "parameters")) ]
 
 let private refusals =
     let network = Network.create [ 2 ] (Recurrent.gru 3 >=> Dense.linear 1)
@@ -391,7 +456,7 @@ let private training =
               }
 
           test "a network reads the sequences of a batch as the policy and the critic saw them" {
-              let environment = PositionOnlyCartPole.environment Difficulty.Easy
+              let environment = PositionOnlyCartPole.environment Difficulty.Easy |> Environment.withTimeLimit 25
               let setup = setupOf 1 (common @ architectures.Head) environment
               let states = states 2 1 (common @ architectures.Head) environment
               let state = states[1]
@@ -441,24 +506,29 @@ let private training =
                   [ for row in 0 .. observations.Rows - 1 -> toReturn (float (inUnit.Row(row)[0])) ]
                   "values"
 
-              // The last row of an instance that was interrupted: one more step from the memory after it.
+              // A bootstrap is one step more, from the memory after the row.
               use at = Network.at setup.Critic critic.Parameters
               let mutable bootstrap = 0
+              Expect.contains batch.Ends End.Truncated "episodes that were truncated"
 
               for i in 0 .. count - 1 do
-                  for t in 0 .. horizon - 1 do
-                      match batch.Ends[i * horizon + t] with
-                      | End.Truncated -> bootstrap <- bootstrap + 1
-                      | End.Interrupted ->
-                          let next = [| nanf |]
-                          let remembered = memory.Row(i).ToArray()
-                          at.Step(bootstraps.Row bootstrap, remembered.AsMemory(), next.AsSpan())
-                          Expect.equal ofBootstraps[bootstrap] (toReturn (float next[0])) $"bootstrap {bootstrap}"
-                          bootstrap <- bootstrap + 1
-                      | _ -> ()
+                  let remembered = critic.Memory.Row(i).ToArray()
+                  let value = [| nanf |]
 
-                  if Batch.endsEpisode batch.Ends[(i + 1) * horizon - 1] then
-                      Expect.isTrue (Seq.forall ((=) 0f) (memory.Row(i).ToArray())) "an ended episode is forgotten"
+                  for t in 0 .. horizon - 1 do
+                      let row = i * horizon + t
+                      at.Step(observations.Row row, remembered.AsMemory(), value.AsSpan())
+
+                      if batch.Ends[row] = End.Truncated || batch.Ends[row] = End.Interrupted then
+                          let copy = Array.copy remembered
+                          at.Step(bootstraps.Row bootstrap, copy.AsMemory(), value.AsSpan())
+                          Expect.equal ofBootstraps[bootstrap] (toReturn (float value[0])) $"bootstrap {bootstrap}"
+                          bootstrap <- bootstrap + 1
+
+                      if Batch.endsEpisode batch.Ends[row] then
+                          Array.Clear remembered
+
+                  Expect.equal (memory.Row(i).ToArray()) remembered $"what the critic remembers of instance {i}"
 
               Expect.equal bootstrap bootstraps.Rows "bootstraps"
 
@@ -474,13 +544,21 @@ let private training =
                           (batch.Actions.Row(i * horizon + t)[0])
                           $"step {t} of instance {i}"
 
-              let second, _ =
-                  Rollout.collect environment actor 1 1 key between |> Result.defaultWith (Fault.message >> failwith)
+              // What an instance remembers is what its rows since the last start leave.
+              use policy = Network.at actor.Policy.Network actor.Parameters
 
-              Expect.equal
-                  (Matrix.flatten second.Memory)
-                  (between |> Seq.map _.Memory |> List.ofSeq |> Vector.concat)
-                  "the next rollout remembers"
+              for i in 0 .. count - 1 do
+                  let remembered = batch.Memory.Row(i).ToArray()
+                  let ignored = Array.zeroCreate<float32> actor.Policy.Network.Outputs
+
+                  for t in 0..29 do
+                      let row = i * horizon + t
+                      policy.Step(observations.Row row, remembered.AsMemory(), ignored.AsSpan())
+
+                      if Batch.endsEpisode batch.Ends[row] then
+                          Array.Clear remembered
+
+                  Expect.equal (Vector.toArray between[i].Memory) remembered $"the memory of instance {i}"
 
               Expect.hasLength after count "instances"
           }
@@ -596,7 +674,13 @@ let private playing =
 
               let distributions () =
                   let episode = (InferencePolicy saved.Actor).Begin()
-                  observations |> Array.map (fun o -> numbersOf (episode.Distribution(ReadOnlySpan o)))
+                  let action = Array.zeroCreate<float32> width
+
+                  observations
+                  |> Array.map (fun observation ->
+                      let numbers = numbersOf (episode.Distribution(ReadOnlySpan observation))
+                      episode.Act(ReadOnlySpan observation, action.AsSpan())
+                      numbers)
 
               test $"{name}: the facade, bit for bit, and again after a restart" {
                   let policy = FunTrpo.CSharp.Policy.FromJson(PolicyFile.print saved)
@@ -623,8 +707,11 @@ let private playing =
                   let episode = policy.Begin()
                   Expect.isTrue policy.HasMemory "memory"
 
+                  let action = Array.zeroCreate<float32> width
+
                   for observation, right in Array.zip observations (distributions ()) do
                       let found = episode.Distribution(ReadOnlySpan observation)
+                      episode.Act(ReadOnlySpan observation, action.AsSpan())
 
                       let numbers =
                           if saved.ActionSpace.IsBox then
@@ -658,4 +745,4 @@ let private playing =
                       expectNear 2e-5 right (Seq.map float numbers) "distribution"
               } ]
 
-let tests = testList "Recurrent" [ derivatives; order; refusals; training; playing ]
+let tests = testList "Recurrent" [ derivatives; order; parts; refusals; training; playing ]
