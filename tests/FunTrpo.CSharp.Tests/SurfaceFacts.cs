@@ -87,6 +87,7 @@ public sealed class SurfaceFacts
                 "Point",
                 "Policy",
                 "PolicyAsJson",
+                "PolicyEpisode",
                 "Scores",
                 "Shape",
                 "Space",
@@ -113,7 +114,7 @@ public sealed class SurfaceFacts
     public void Shows_the_types_that_are_meant_for_export_inference_TensorBoard_pages_and_MuJoCo()
     {
         Assert.Equal(["OnnxExport"], NamesIn(Export));
-        Assert.Equal(["ActionDistribution", "Policy", "Space", "SpaceKind"], NamesIn(Inference));
+        Assert.Equal(["ActionDistribution", "Policy", "PolicyEpisode", "Space", "SpaceKind"], NamesIn(Inference));
         Assert.Equal(["TensorBoardWriter"], NamesIn(TensorBoard));
         Assert.Equal(["Chart", "ComparePage", "ComparedRun", "ReportPage"], NamesIn(Pages));
         Assert.Equal(["MuJoCoEnvironment", "MuJoCoTasks"], NamesIn(MuJoCo));
