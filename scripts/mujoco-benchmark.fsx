@@ -129,7 +129,8 @@ let trained =
 
 /// The results of an earlier time, of the tasks that were not trained now.
 let earlier =
-    let lines = if File.Exists resultsFile then File.ReadAllLines resultsFile |> List.ofArray else [ header ]
+    let lines =
+        if File.Exists resultsFile then File.ReadAllLines resultsFile |> List.ofArray else [ header ]
 
     [ for line in lines.Tail do
           let cells = line.Split ','

@@ -168,7 +168,10 @@ let private errors =
               let values = valuesOf case case.Critic
               let returns = Array.truncate values.Length (toFloats returns)
               let expected = sqrt (Array.map2 (fun v g -> (v - g) ** 2.0) values returns |> Array.average)
-              let found = Critic.error case.Network case.Critic None case.Observations (ImmutableArray.CreateRange returns)
+
+              let found =
+                  Critic.error case.Network case.Critic None case.Observations (ImmutableArray.CreateRange returns)
+
               expectClose (1e-12 * expected) found expected "error"
               Expect.equal (Critic.errorOf (ReadOnlySpan values) (ReadOnlySpan returns)) found "of the values"
 
