@@ -653,7 +653,9 @@ let private expectNear tolerance (expected: float[]) (found: seq<float>) what =
     Expect.hasLength found expected.Length what
 
     for i in 0 .. found.Length - 1 do
-        if not (abs (expected[i] - found[i]) <= tolerance * max 1.0 (abs expected[i])) then
+        let isNear = abs (expected[i] - found[i]) <= tolerance * max 1.0 (abs expected[i])
+
+        if not isNear then
             failtest $"{what}: {expected[i]} and {found[i]} at {i}"
 
 let private playing =
