@@ -360,28 +360,16 @@ public sealed unsafe record DenseLayer : ILayerKernel
                 c = packedCotangent
         )
         {
-            AddProduct(Inputs, Main, new(rows, pX, 1, xStride, pDelta, Stride), c, Main);
+            MatrixProduct.Add(Inputs, Main, new(rows, pX, 1, xStride, pDelta, Stride), c, Main);
             TailedRows layout = RestLayout;
             Term ofRest = new(rows, pDelta + Main, 1, Stride, pX, xStride);
             for (int run = 0; run < layout.Runs && Rest > 0; run++)
             {
                 Term product = ofRest.FromColumn(layout.First(run));
-                AddProduct(Rest, layout.Count(run), product, c + PackedMain + layout.Place(run), layout.Stride);
+                MatrixProduct.Add(Rest, layout.Count(run), product, c + PackedMain + layout.Place(run), layout.Stride);
             }
         }
     }
-
-    private static void AddProduct(int rows, int columns, Term product, float* c, int stride) =>
-        new MatrixProduct
-        {
-            Rows = rows,
-            Columns = columns,
-            Stride = stride,
-            First = product,
-            Start = c,
-            StartRow = stride,
-            C = c,
-        }.Compute();
 
     private void CheckDerivative(int rows, ReadOnlySpan<float> derivative) =>
         Check.SameLength(derivative.Length, IsLinear ? 0 : Check.Product(rows, Stride));

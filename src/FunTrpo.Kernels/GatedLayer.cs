@@ -386,9 +386,10 @@ public abstract unsafe class GatedLayer
                 ForgetBefore(t, length, begins, memory.Span);
             }
 
-            AddProduct(Inputs, new(rows, pX, 1, xStride, pInput, GateStride), pCotangent);
+            Term ofInput = new(rows, pX, 1, xStride, pInput, GateStride);
+            MatrixProduct.Add(Inputs, GateStride, ofInput, pCotangent, GateStride);
             Term ofMemory = new(rows, pBefore, 1, MemoryStride, ofRecurrent, GateStride);
-            AddProduct(Units, ofMemory, pCotangent + PackedInput);
+            MatrixProduct.Add(Units, GateStride, ofMemory, pCotangent + PackedInput, GateStride);
             if (!xCotangent.IsEmpty)
             {
                 new MatrixProduct
@@ -493,19 +494,6 @@ public abstract unsafe class GatedLayer
             Reductions.AddScaled(1f, yCotangent.Slice(row * Stride, Stride), sum, sum);
         }
     }
-
-    /// <summary>Adds a product to the cotangent of W or U.</summary>
-    private void AddProduct(int rows, Term product, float* sum) =>
-        new MatrixProduct
-        {
-            Rows = rows,
-            Columns = GateStride,
-            Stride = GateStride,
-            First = product,
-            Start = sum,
-            StartRow = GateStride,
-            C = sum,
-        }.Compute();
 
     private int CheckSequences(int count, int length, ReadOnlySpan<bool> begins, ReadOnlySpan<float> x, int xStride)
     {

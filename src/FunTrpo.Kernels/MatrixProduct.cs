@@ -86,6 +86,19 @@ internal unsafe struct MatrixProduct : IKernel
     /// <summary>The result.</summary>
     public float* C;
 
+    /// <summary>Adds a product to C.</summary>
+    public static void Add(int rows, int columns, Term product, float* c, int stride) =>
+        new MatrixProduct
+        {
+            Rows = rows,
+            Columns = columns,
+            Stride = stride,
+            First = product,
+            Start = c,
+            StartRow = stride,
+            C = c,
+        }.Compute();
+
     /// <summary>Computes C.</summary>
     public readonly void Compute()
     {

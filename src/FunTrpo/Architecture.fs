@@ -63,7 +63,7 @@ module Architecture =
                         $"{describe number layer} has {ArrayShape.describe output} outputs, and at most {string Space.maxCount} are allowed"
                 | Ok output -> following (number + 1) output rest |> Result.map (fun later -> input :: later)
 
-        let hasMask = Space.observed observationSpace <> observationSpace
+        let hasMask = Mask.isIn observationSpace
         let observationSpace = Space.observed observationSpace
 
         match architecture with

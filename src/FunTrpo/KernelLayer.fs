@@ -3,10 +3,28 @@ namespace FunTrpo
 open System
 open FunTrpo.Kernels
 
+/// Transposed weights, which only pullbacks need: computed by the first that asks for them.
+type internal Transposed(count: int, write: Memory<float32> -> unit) =
+    let buffer =
+        lazy
+            (let transposed = PooledBuffer.Rent count
+             write transposed.Memory
+             transposed)
+
+    /// Computes them now, before several threads use them.
+    member _.Prepare() = buffer.Force() |> ignore
+
+    member _.Span: ReadOnlySpan<float32> = Span.op_Implicit buffer.Value.Span
+
+    interface IDisposable with
+        member _.Dispose() =
+            if buffer.IsValueCreated then
+                buffer.Value.Dispose()
+
 /// Layers whose loops are in a kernel.
 module internal KernelLayer =
 
-    let private linearize (kernel: ILayerKernel) (packed: ReadOnlyMemory<float32>) (transposed: Lazy<PooledBuffer>) =
+    let private linearize (kernel: ILayerKernel) (packed: ReadOnlyMemory<float32>) (transposed: Transposed) =
         fun rows (input: ReadOnlyMemory<float32>) inputStride ->
             let output = PooledBuffer.Rent(rows, kernel.Stride)
 
@@ -39,7 +57,7 @@ module internal KernelLayer =
                 member _.Pullback(outputCotangent, inputDerivatives, inputCotangent, parameterCotangent) =
                     kernel.Pullback(
                         rows,
-                        (if inputCotangent.IsEmpty then ReadOnlySpan.Empty else Span.op_Implicit transposed.Value.Span),
+                        (if inputCotangent.IsEmpty then ReadOnlySpan.Empty else transposed.Span),
                         input.Span,
                         inputStride,
                         inputDerivatives,
@@ -54,10 +72,7 @@ module internal KernelLayer =
 
     let private at (kernel: ILayerKernel) (packed: ReadOnlyMemory<float32>) =
         let transposed =
-            lazy
-                (let transposed = PooledBuffer.Rent kernel.TransposedCount
-                 kernel.Transpose(packed.Span, transposed.Span)
-                 transposed)
+            new Transposed(kernel.TransposedCount, (fun written -> kernel.Transpose(packed.Span, written.Span)))
 
         let linearize = linearize kernel packed transposed
 
@@ -67,13 +82,11 @@ module internal KernelLayer =
 
             member _.Prepare isInputWanted =
                 if isInputWanted then
-                    transposed.Force() |> ignore
+                    transposed.Prepare()
 
             member _.Linearize(rows, input, inputStride) = linearize rows input inputStride
           interface IDisposable with
-              member _.Dispose() =
-                  if transposed.IsValueCreated then
-                      transposed.Value.Dispose() }
+              member _.Dispose() = (transposed :> IDisposable).Dispose() }
 
     /// The layer of a kernel, with these shapes of its rows and these parameters to start from.
     let create (kernel: ILayerKernel) inputShape outputShape initialise : Layer =

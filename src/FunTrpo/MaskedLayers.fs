@@ -26,17 +26,20 @@ module internal MaskedLayers =
                     if mask[i] = 0f then
                         ofRow[i] <- value
 
-    /// The layer `inner` on rows in which other numbers follow after its inputs, which it does not see. Rows of its inputs are only further
-    /// apart.
-    let besides (followed: int) (inner: PackedLayer) =
-        { new PackedLayer([ inner.Inputs + followed ], inner.OutputShape) with
+    /// A layer with the parameters of `inner`, for rows of another shape.
+    let private around (inner: PackedLayer) inputShape at =
+        { new PackedLayer(inputShape, inner.OutputShape) with
             member layer.Widest = max inner.Widest layer.Inputs
             member _.ParameterCount = inner.ParameterCount
             member _.Initialise key = inner.Initialise key
             member _.PackedCount = inner.PackedCount
             member _.Pack(parameters, packed) = inner.Pack(parameters, packed)
             member _.Unpack(packed, parameters) = inner.Unpack(packed, parameters)
-            member _.At packed = inner.At packed }
+            member _.At packed = at (inner.At packed) }
+
+    /// The layer `inner` on rows in which other numbers follow after its inputs, which it does not see. Rows of its inputs are only further
+    /// apart.
+    let besides (followed: int) (inner: PackedLayer) = around inner [ inner.Inputs + followed ] id
 
     let private linearize
         (masks: Masks)
@@ -85,12 +88,4 @@ module internal MaskedLayers =
     /// policy, so nothing asks for the cotangent of its input.
     let head (inner: PackedLayer) =
         let masks = Masks(inner.Inputs - inner.Outputs, inner.Outputs, inner.Stride)
-
-        { new PackedLayer(inner.InputShape, inner.OutputShape) with
-            member _.Widest = inner.Widest
-            member _.ParameterCount = inner.ParameterCount
-            member _.Initialise key = inner.Initialise key
-            member _.PackedCount = inner.PackedCount
-            member _.Pack(parameters, packed) = inner.Pack(parameters, packed)
-            member _.Unpack(packed, parameters) = inner.Unpack(packed, parameters)
-            member _.At packed = at masks (inner.At packed) }
+        around inner inner.InputShape (at masks)

@@ -9,7 +9,7 @@ type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, pa
     let blockRows = Partition.blockRowsFor layer.Widest layer.PackedCount
 
     /// Rows that begin no episode.
-    let continuing = Array.zeroCreate<bool> blockRows
+    let continuing = Array.zeroCreate<bool>(if layer.Memory > 0 then blockRows else 0)
 
     let requireUndisposed () = parameters.Memory |> ignore
 

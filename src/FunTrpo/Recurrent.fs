@@ -27,7 +27,7 @@ module Recurrent =
                 else
                     row.Slice(0, kernel.Units).CopyTo compact
 
-    let private linearize (kernel: GatedLayer) (packed: ReadOnlyMemory<float32>) (transposed: Lazy<PooledBuffer>) =
+    let private linearize (kernel: GatedLayer) (packed: ReadOnlyMemory<float32>) (transposed: Transposed) =
         fun (sequences: SequenceBlock) (input: ReadOnlyMemory<float32>) inputStride ->
             let count, length, begins = sequences.Count, sequences.Length, sequences.Begins
             let rows = count * length
@@ -81,7 +81,7 @@ module Recurrent =
                         count,
                         length,
                         begins.Span,
-                        Span.op_Implicit transposed.Value.Span,
+                        transposed.Span,
                         input.Span,
                         inputStride,
                         Span.op_Implicit before.Span,
@@ -99,10 +99,7 @@ module Recurrent =
 
     let private at (kernel: GatedLayer) (packed: ReadOnlyMemory<float32>) =
         let transposed =
-            lazy
-                (let transposed = PooledBuffer.Rent kernel.TransposedCount
-                 kernel.Transpose(packed.Span, transposed.Span)
-                 transposed)
+            new Transposed(kernel.TransposedCount, (fun written -> kernel.Transpose(packed.Span, written.Span)))
 
         let linearize = linearize kernel packed transposed
 
@@ -137,15 +134,13 @@ module Recurrent =
                   (this :?> RecurrentLayerAt).ForwardSequences(sequences, input, inputStride, output)
 
               // The pullback needs the transposed U, even if no input cotangent is wanted.
-              member _.Prepare _ = transposed.Force() |> ignore
+              member _.Prepare _ = transposed.Prepare()
 
               member _.Linearize(rows, input, inputStride) =
                   use memory = PooledBuffer.RentZeros(rows, kernel.Memory)
                   linearize (ofRows rows memory.Memory kernel.Memory) input inputStride
           interface IDisposable with
-              member _.Dispose() =
-                  if transposed.IsValueCreated then
-                      transposed.Value.Dispose() }
+              member _.Dispose() = (transposed :> IDisposable).Dispose() }
 
     let private layer (kernel: GatedLayer) gates inputShape (bias: int -> float32) : Layer =
         let units = kernel.Units

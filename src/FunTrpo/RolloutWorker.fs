@@ -237,8 +237,11 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
 
     /// The instances after the last step taken.
     member _.Current =
-        current
-        |> Array.mapi (fun i instance -> { instance with Memory = Vector.ofArray ((memoryOf i).ToArray()) })
+        if network.Memory = 0 then
+            current
+        else
+            current
+            |> Array.mapi (fun i instance -> { instance with Memory = Vector.adopt ((memoryOf i).ToArray()) })
 
     member _.Faults = faults
 
