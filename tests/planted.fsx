@@ -229,8 +229,8 @@ let all =
               "Normaliser.fs"
               [ slip
                     "the first batch is seen as it is"
-                    "when moments.Count = 0.0 -> Standardise(Moments.ofFirstColumns moments.Width observations)"
-                    "when moments.Count = 0.0 && observations.Rows = 0 -> normaliser" ]
+                    "when moments.Count = 0.0 ->"
+                    "when moments.Count = 0.0 && observations.Rows = 0 ->" ]
           core
               [ "Advantage" ]
               "Advantage.fs"

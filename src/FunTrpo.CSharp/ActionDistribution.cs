@@ -1,4 +1,5 @@
 using System.Collections.Generic;
+using System.Linq;
 using System.Text.Json.Serialization;
 using Core = FunTrpo;
 
@@ -24,6 +25,10 @@ public sealed record ActionDistribution
         {
             Mean = normals.means;
             StandardDeviation = normals.deviations;
+        }
+        else if (core is Core.ActionDistribution.Parts parts)
+        {
+            Parts = [.. parts.Item.Select(part => new PartDistribution(part.Item1, new(part.Item2)))];
         }
     }
 
@@ -57,4 +62,16 @@ public sealed record ActionDistribution
         get;
         init => field = ValueList.Of(value);
     } = ValueList.Of<double>([]);
+
+    /// <summary>The independent distributions of the parts of an action. Empty if actions have no parts.</summary>
+    public IReadOnlyList<PartDistribution> Parts
+    {
+        get;
+        init => field = ValueList.Of(value);
+    } = ValueList.Of<PartDistribution>([]);
 }
+
+/// <summary>The distribution of a part of an action.</summary>
+/// <param name="Name">The name of the part.</param>
+/// <param name="Distribution">Its distribution.</param>
+public sealed record PartDistribution(string Name, ActionDistribution Distribution);

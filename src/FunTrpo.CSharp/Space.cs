@@ -24,6 +24,9 @@ public enum SpaceKind
 
     /// <summary>Several independent switches, each 0 or 1.</summary>
     MultiBinary,
+
+    /// <summary>Several spaces with names, such as a picture and a speed, one after the other (<see cref="Space.Parts"/>).</summary>
+    Parts,
 }
 
 /// <summary>A set of possible observations or actions, each of which has <see cref="Width"/> numbers.</summary>
@@ -38,9 +41,19 @@ public sealed class Space : IEquatable<Space>
         ImmutableArray<float> low,
         ImmutableArray<float> high,
         ImmutableArray<int> counts,
-        ImmutableArray<int> shape
+        ImmutableArray<int> shape,
+        ImmutableArray<SpacePart> parts = default
     )
-        : this(FromJson(kind, low.AsSpan(), high.AsSpan(), counts.AsSpan(), shape.AsSpan())) { }
+        : this(
+            FromJson(
+                kind,
+                low.AsSpan(),
+                high.AsSpan(),
+                counts.AsSpan(),
+                shape.AsSpan(),
+                parts.IsDefault ? [] : parts.AsSpan()
+            )
+        ) { }
 
     private Space(Space other)
         : this(other.Value) { }
@@ -52,6 +65,7 @@ public sealed class Space : IEquatable<Space>
             Core.Space.Discrete => SpaceKind.Discrete,
             Core.Space.Box => SpaceKind.Box,
             Core.Space.MultiDiscrete => SpaceKind.MultiDiscrete,
+            Core.Space.Parts => SpaceKind.Parts,
             _ => SpaceKind.MultiBinary,
         };
 
@@ -60,13 +74,26 @@ public sealed class Space : IEquatable<Space>
 
     /// <summary>The lowest value of each number: −∞ if it has no lower bound, and 0 if it is an index or a switch.</summary>
     public ImmutableArray<float> Low =>
-        Value is Core.Space.Box box ? [.. box.low.Span] : [.. Enumerable.Repeat(0f, Width)];
+        Value switch
+        {
+            Core.Space.Box box => [.. box.low.Span],
+            Core.Space.Parts => [.. PartsInOrder.SelectMany(part => part.Space.Low)],
+            _ => [.. Enumerable.Repeat(0f, Width)],
+        };
 
     /// <summary>The highest value of each number: ∞ if it has no upper bound, and the last index if it is an index or a switch.</summary>
     public ImmutableArray<float> High =>
-        Value is Core.Space.Box box ? [.. box.high.Span] : [.. Counts.Select(count => count - 1f)];
+        Value switch
+        {
+            Core.Space.Box box => [.. box.high.Span],
+            Core.Space.Parts => [.. PartsInOrder.SelectMany(part => part.Space.High)],
+            _ => [.. Counts.Select(count => count - 1f)],
+        };
 
-    /// <summary>The number of alternatives of each number; empty for a box, whose numbers are continuous.</summary>
+    /// <summary>
+    /// The number of alternatives of each number; empty for a box, whose numbers are continuous, and for spaces with parts, which have
+    /// counts of their own.
+    /// </summary>
     public ImmutableArray<int> Counts =>
         Value switch
         {
@@ -81,6 +108,13 @@ public sealed class Space : IEquatable<Space>
     /// and a number of channels; a space that is not a box has one axis.
     /// </summary>
     public ImmutableArray<int> Shape => [.. SpaceModule.shape(Value)];
+
+    /// <summary>The parts in the order in which their numbers follow one another; empty if the space has no parts.</summary>
+    [JsonPropertyName("Parts")]
+    public ImmutableArray<SpacePart> PartsInOrder =>
+        Value is Core.Space.Parts parts
+            ? [.. parts.Item.Select(part => new SpacePart(part.Item1, new Space(part.Item2)))]
+            : [];
 
     internal Core.Space Value { get; }
 
@@ -211,6 +245,47 @@ public sealed class Space : IEquatable<Space>
         return new(FunTrpo.Space.NewMultiBinary(count));
     }
 
+    /// <summary>
+    /// Creates the space of several parts with names, such as a picture and a speed. An observation or action holds the numbers of the first
+    /// part, then those of the second, and so on (<see cref="RangeOf"/>). Parts may have parts.
+    /// </summary>
+    /// <param name="parts">The parts. Names are not empty, and contain no white space and none of <c>/ : ; , { }</c>.</param>
+    /// <exception cref="ArgumentException">There are no parts, a name is not valid or appears twice, or there are too many numbers.</exception>
+    public static Space Parts(params ReadOnlySpan<SpacePart> parts)
+    {
+        Tuple<string, Core.Space>[] named = new Tuple<string, Core.Space>[parts.Length];
+        for (int i = 0; i < parts.Length; i++)
+        {
+            ArgumentNullException.ThrowIfNull(parts[i].Name, nameof(parts));
+            ArgumentNullException.ThrowIfNull(parts[i].Space, nameof(parts));
+            named[i] = new(parts[i].Name, parts[i].Space.Value);
+        }
+
+        Core.Space space = Core.Space.NewParts(ListModule.OfArray(named));
+        return Microsoft.FSharp.Core.OptionModule.ToObj(SpaceModule.invalidReason(space)) is string reason
+            ? throw new ArgumentException($"The space {reason}.", nameof(parts))
+            : new(space);
+    }
+
+    /// <summary>The place of a part in an observation or action: <c>observation[space.RangeOf("speed")]</c>.</summary>
+    /// <param name="part">The name of a part, or names with <c>/</c> between for a part of a part.</param>
+    /// <exception cref="ArgumentException">There is no such part.</exception>
+    public Range RangeOf(string part)
+    {
+        ArgumentNullException.ThrowIfNull(part);
+        (int first, Core.Space found) = SpaceModule.find(part, Value);
+        return first..(first + SpaceModule.width(found));
+    }
+
+    /// <summary>The space of a part.</summary>
+    /// <param name="part">The name of a part, or names with <c>/</c> between for a part of a part.</param>
+    /// <exception cref="ArgumentException">There is no such part.</exception>
+    public Space Part(string part)
+    {
+        ArgumentNullException.ThrowIfNull(part);
+        return new(SpaceModule.find(part, Value).Item2);
+    }
+
     /// <summary>Returns whether the numbers are an element of the space.</summary>
     public bool Contains(ReadOnlySpan<float> numbers) => SpaceModule.contains(Value, numbers);
 
@@ -235,7 +310,8 @@ public sealed class Space : IEquatable<Space>
         ReadOnlySpan<float> low,
         ReadOnlySpan<float> high,
         ReadOnlySpan<int> counts,
-        ReadOnlySpan<int> shape
+        ReadOnlySpan<int> shape,
+        ReadOnlySpan<SpacePart> parts
     )
     {
         try
@@ -247,6 +323,7 @@ public sealed class Space : IEquatable<Space>
                     : throw new JsonException($"A discrete space has one count; this has {counts.Length}."),
                 SpaceKind.MultiDiscrete => MultiDiscrete(counts),
                 SpaceKind.MultiBinary => MultiBinary(counts.Length),
+                SpaceKind.Parts => Parts(parts),
                 _ => shape.IsEmpty ? Box(low, high) : Box(low, high).WithShape(shape),
             };
         }

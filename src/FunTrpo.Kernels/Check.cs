@@ -27,10 +27,13 @@ internal static class Check
     public static long Product(int rows, int columns) =>
         (rows | columns) >= 0 ? (long)rows * columns : throw Negative(rows, columns);
 
-    /// <summary>Throws unless so many numbers hold so many rows of <paramref name="columns"/> numbers that are a stride apart.</summary>
+    /// <summary>
+    /// Throws unless so many numbers hold so many rows of <paramref name="columns"/> numbers that are a stride apart. The last row may end
+    /// after its columns.
+    /// </summary>
     public static void Rows(int length, int rows, int columns, int stride)
     {
-        if (stride < columns || length < Product(rows, stride))
+        if (stride < columns || length < Product(rows, stride) - (rows > 0 ? stride - columns : 0))
         {
             throw new ArgumentException($"{length} numbers are not {rows} rows of {columns} that are {stride} apart.");
         }

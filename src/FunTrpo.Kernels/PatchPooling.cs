@@ -178,7 +178,7 @@ public static class PatchPooling
         if (
             xStride < patches.PictureSize
             || yStride < patches.Count * patches.Channels
-            || xLength < Check.Product(rows, xStride)
+            || xLength < Check.Product(rows, xStride) - (rows > 0 ? xStride - patches.PictureSize : 0)
         )
         {
             throw new ArgumentException(

@@ -27,8 +27,11 @@ module Actor =
         let clipped = Array.zeroCreate<float32> observation.Length
         Normaliser.applyToRows observation.Length actor.Normaliser observation (clipped.AsSpan())
 
+        let labels = Space.labels environment.ObservationSpace
+
         for j in 0 .. clipped.Length - 1 do
-            clipped[j] <- Math.Clamp(clipped[j], -1f, 1f)
+            if not (List.contains j labels) then
+                clipped[j] <- Math.Clamp(clipped[j], -1f, 1f)
 
         let parameters = Array.zeroCreate<float32> actor.Policy.Family.ParameterWidth
         use network = Network.at actor.Policy.Network actor.Parameters

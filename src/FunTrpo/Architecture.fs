@@ -36,44 +36,107 @@ module Architecture =
     /// The architecture of a text that `print` writes, with any number of spaces between words; or what is wrong with the text. The layers may
     /// also have commas between.
     let parse (text: string) : Result<Architecture, string> =
-        let layers = if text = "" then [||] else text.Split [| ';'; ',' |]
+        let layers = 1 + (text |> Seq.filter (fun c -> c = ';' || c = ',' || c = '{') |> Seq.length)
 
-        if layers.Length > maxLayers then
-            Error $"there are {layers.Length} layers, and at most {maxLayers} are allowed"
-        else
-            (layers, Ok [])
-            ||> Array.foldBack (fun text later ->
-                HiddenLayer.parse text
-                |> Result.bind (fun layer -> later |> Result.map (fun later -> layer :: later)))
+        if layers > maxLayers then Error $"there are {layers} layers, and at most {maxLayers} are allowed"
+        elif text = "" then Ok []
+        else HiddenLayer.parseAll text
 
     // ---- Shapes and sizes ----
 
-    /// The shape of the input of each hidden layer and of the output layer; or the layer that cannot read its input, and why.
+    /// The architecture with a first layer for the parts of observations, if these hold indices, which no other layer can read among numbers.
+    let withParts observationSpace (architecture: Architecture) : Architecture =
+        match Space.observed observationSpace, architecture with
+        | Parts _, HiddenLayer.Parts _ :: _ -> architecture
+        | Parts _ as space, _ when not (Space.labels space).IsEmpty -> HiddenLayer.Parts [] :: architecture
+        | _ -> architecture
+
+    /// The parts of an observation, each with the layers that read it; none if the first layer does not read parts.
+    let internal readers observationSpace (architecture: Architecture) : struct (string * Space * Architecture) list =
+        match Space.observed observationSpace, architecture with
+        | Parts parts, HiddenLayer.Parts ofParts :: _ ->
+            let layersOf name part =
+                ofParts
+                |> List.tryFind (fst >> (=) name)
+                |> Option.map snd
+                |> Option.defaultValue []
+                |> withParts part
+
+            [ for name, part in parts -> struct (name, part, layersOf name part) ]
+        | _ -> []
+
+    /// The number of alternatives of each index, if rows hold indices and nothing else.
+    let private (|Indices|_|) space =
+        match space with
+        | Discrete count -> Some [ count ]
+        | MultiDiscrete counts -> Some counts
+        | _ -> None
+
+    let private describeLayer number layer = $"layer {string number}, {HiddenLayer.print layer},"
+
+    let private atMost (shape: ArrayShape) what =
+        if ArrayShape.size shape > int64 Space.maxCount then
+            Error $"{what} has {ArrayShape.describe shape} outputs, and at most {string Space.maxCount} are allowed"
+        else
+            Ok shape
+
+    /// The shapes of the outputs of layers that follow one another, from this input on. The first layer has this number.
+    let rec private following number input layers =
+        match layers with
+        | [] -> Ok []
+        | layer :: rest ->
+            HiddenLayer.outputShape input layer
+            |> Result.mapError (fun why -> $"{describeLayer number layer} does not fit: {why}")
+            |> Result.bind (fun output -> atMost output (describeLayer number layer))
+            |> Result.bind (fun output ->
+                following (number + 1) output rest |> Result.map (fun later -> output :: later))
+
+    /// The shape of the first layer's input, and those of all outputs. The observations have no mask.
+    let rec private shapesFrom space (architecture: Architecture) : Result<ArrayShape list, string> =
+        match space, architecture with
+        | Parts parts, (HiddenLayer.Parts ofParts as first) :: _ ->
+            let known = List.map fst parts
+
+            match ofParts |> List.map fst |> List.tryFind (fun name -> not (List.contains name known)) with
+            | Some name ->
+                let names = String.concat ", " known
+                Error $"observations have no part {name}; it must be one of {names}{Suggestion.among known name}"
+            | None ->
+                readers space architecture
+                |> List.map (fun struct (name, part, layers) ->
+                    outputOf part layers |> Result.mapError (fun why -> $"in the part {name}, {why}"))
+                |> HiddenLayer.collect
+                |> Result.bind (fun outputs ->
+                    atMost [ outputs |> List.sumBy ArrayShape.length ] (describeLayer 1 first))
+                |> Result.bind (fun joined ->
+                    // An implied first layer does not count.
+                    let number = if first = HiddenLayer.Parts [] then 1 else 2
+
+                    following number joined (List.tail architecture)
+                    |> Result.map (fun later -> [ Space.width space ] :: joined :: later))
+        | Indices _, first :: _ when not first.IsDense ->
+            Error
+                $"{describeLayer 1 first} does not fit: observations are indices, which only a dense layer can read first"
+        | _ ->
+            let input = Space.shape space
+            following 1 input architecture |> Result.map (fun later -> input :: later)
+
+    /// The shape of what the layers of a part make of it. Without layers, an index becomes as many numbers as it has alternatives.
+    and private outputOf part layers =
+        match part, layers with
+        | Indices counts, [] -> atMost [ List.sum counts ] "an index"
+        | _ -> shapesFrom part layers |> Result.map List.last
+
+    /// The shape of the input of each hidden layer and of the output layer; or the layer that cannot read its input, and why. The first hidden
+    /// layer is that of `withParts`.
     let shapes observationSpace (architecture: Architecture) : Result<ArrayShape list, string> =
-        let describe number layer = $"layer {string (number + 1)}, {HiddenLayer.print layer},"
-
-        let rec following number input layers =
-            match layers with
-            | [] -> Ok [ input ]
-            | layer :: rest ->
-                match HiddenLayer.outputShape input layer with
-                | Error why -> Error $"{describe number layer} does not fit: {why}"
-                | Ok output when ArrayShape.size output > int64 Space.maxCount ->
-                    Error
-                        $"{describe number layer} has {ArrayShape.describe output} outputs, and at most {string Space.maxCount} are allowed"
-                | Ok output -> following (number + 1) output rest |> Result.map (fun later -> input :: later)
-
-        let hasMask = Mask.isIn observationSpace
-        let observationSpace = Space.observed observationSpace
-
-        match architecture with
-        | _ when hasMask && architecture |> List.exists (fun layer -> HiddenLayer.memory layer > 0) ->
+        if
+            Mask.isIn observationSpace
+            && architecture |> List.exists (fun layer -> HiddenLayer.memory layer > 0)
+        then
             Error "layers with memory do not fit observations with a mask: an environment has one or the other"
-        | HiddenLayer.Dense _ :: _
-        | [] -> following 0 (Space.shape observationSpace) architecture
-        | first :: _ when Space.hasIndices observationSpace ->
-            Error $"{describe 0 first} does not fit: observations are indices, which only a dense layer can read first"
-        | _ -> following 0 (Space.shape observationSpace) architecture
+        else
+            shapesFrom (Space.observed observationSpace) (withParts observationSpace architecture)
 
     /// The same, but throws an `ArgumentException` if a layer does not fit.
     let private requireShapes observationSpace architecture =
@@ -82,57 +145,90 @@ module Architecture =
         | Error why -> invalidArg (nameof architecture) why
 
     /// How many numbers all hidden layers of a network keep of each of these observations. Throws as `network` does.
-    let internal activationCount observationSpace architecture =
+    let rec internal activationCount observationSpace architecture : int64 =
+        let architecture = withParts observationSpace architecture
         let outputs = requireShapes observationSpace architecture |> List.tail |> List.sumBy ArrayShape.size
-        outputs + (architecture |> List.sumBy HiddenLayer.keptBesides)
+
+        outputs
+        + (architecture |> List.sumBy HiddenLayer.keptBesides)
+        + (readers observationSpace architecture
+           |> List.sumBy (fun struct (_, part, layers) -> activationCount part layers))
+
+    /// The numbers of weights and of biases of each hidden layer. The layers fit.
+    let rec private hiddenSizes observationSpace architecture =
+        let sizes = List.map2 HiddenLayer.sizes
+
+        match requireShapes observationSpace architecture, architecture with
+        | _ :: later, HiddenLayer.Parts _ :: rest ->
+            let ofParts =
+                readers observationSpace architecture
+                |> List.collect (fun struct (_, part, layers) -> hiddenSizes part layers)
+
+            ofParts @ sizes (List.take rest.Length later) rest
+        | shapes, _ ->
+            match sizes (List.take (List.length architecture) shapes) architecture with
+            | struct (_, units) :: rest when Space.hasIndices observationSpace ->
+                struct (float (Space.indexCount observationSpace) * units, 0.0) :: rest
+            | sizes -> sizes
 
     /// The number of weights and the number of biases of a network, computed without creating it. They are float64, so they do not
     /// overflow, and all numbers that an array could hold are exact. Throws as `network` does.
     let sizes observationSpace (outputs: int64) architecture =
-        let shapes = requireShapes observationSpace architecture
-        let sizes = List.map2 HiddenLayer.sizes (List.take (List.length architecture) shapes) architecture
+        let architecture = withParts observationSpace architecture
+        let last = requireShapes observationSpace architecture |> List.last |> ArrayShape.size |> float
 
-        let ofOutput = struct (float (ArrayShape.size (List.last shapes)) * float outputs, float outputs)
+        let ofOutput =
+            match architecture with
+            | [] when Space.hasIndices observationSpace ->
+                struct (float (Space.indexCount observationSpace) * float outputs, 0.0)
+            | _ -> struct (last * float outputs, float outputs)
 
-        let sizes =
-            match sizes @ [ ofOutput ] with
-            | struct (_, units) :: rest when Space.hasIndices observationSpace ->
-                struct (float (Space.indexCount observationSpace) * units, 0.0) :: rest
-            | sizes -> sizes
+        let sizes = hiddenSizes observationSpace architecture @ [ ofOutput ]
 
         struct (sizes |> List.sumBy (fun struct (weights, _) -> weights),
                 sizes |> List.sumBy (fun struct (_, biases) -> biases))
 
     // ---- The network ----
 
+    /// The layers, followed by the rest of a network. A lambda, because the native compiler of .NET fails on some partial applications.
+    let private before rest layers = List.foldBack (fun layer rest -> HiddenLayer.before rest layer) layers rest
+
+    let private embedding counts units activation = Embedding.layer counts Dense.hiddenGain units activation 0 0.0
+
+    /// The hidden layers, followed by the rest of a network. The observations have no mask.
+    let rec private hidden space (rest: LayerBuilder) (architecture: Architecture) : LayerBuilder =
+        match space, architecture with
+        | _, HiddenLayer.Parts _ :: later ->
+            let ofPart struct (_, part, layers) = Space.shape part, reader part layers
+            PartsLayer.create (readers space architecture |> List.map ofPart) >=> before rest later
+        | Indices counts, HiddenLayer.Dense(units, activation) :: later ->
+            embedding counts units activation >=> before rest later
+        | _ -> before rest architecture
+
+    /// The layers that read a part of an observation, as a network of their own.
+    and private reader part (layers: Architecture) : LayerBuilder =
+        match part, layers with
+        | Indices counts, [] -> PartsLayer.oneHot counts
+        | Indices counts, [ HiddenLayer.Dense(units, activation) ] -> embedding counts units activation
+        | Indices _, _
+        | Parts _, _ :: _ -> hidden part PartsLayer.asItIs layers
+        | _ -> HiddenLayer.stack layers
+
     /// A network for observations of the space. The hidden layers are followed by a linear layer with `outputs` outputs, whose weights are
     /// initialised with `gain`. After these come `stateIndependent` parameters as outputs, such as the log σ of a Gaussian policy.
     /// They start at `initial`. If observations are indices, the first layer is an embedding. The layers do not read a mask. Throws an
     /// `ArgumentException` if a layer cannot read the output of the one before, or has more parameters than fit into a pooled buffer.
     let network observationSpace gain outputs stateIndependent initial (architecture: Architecture) =
-        let output: LayerBuilder =
-            Dense.withStateIndependent gain outputs Activation.Identity stateIndependent initial
-
-        // A lambda, because the native compiler of .NET fails on some partial applications.
-        let stack layers = List.foldBack (fun layer rest -> HiddenLayer.before rest layer) layers output
-
-        let onIndices counts =
-            match architecture with
-            | HiddenLayer.Dense(units, activation) :: rest ->
-                Embedding.layer counts Dense.hiddenGain units activation 0 0.0 >=> stack rest
-            | _ -> Embedding.layer counts gain outputs Activation.Identity stateIndependent initial
-
+        let architecture = withParts observationSpace architecture
+        let observed = Space.observed observationSpace
         requireShapes observationSpace architecture |> ignore
 
-        let observed = Space.observed observationSpace
-
         let layers =
-            match observed with
-            | Discrete count -> onIndices [ count ]
-            | MultiDiscrete counts -> onIndices counts
-            | Box _
-            | MultiBinary _
-            | Masked _ -> stack architecture
+            match observed, architecture with
+            | Indices counts, [] -> Embedding.layer counts gain outputs Activation.Identity stateIndependent initial
+            | _ ->
+                let output = Dense.withStateIndependent gain outputs Activation.Identity stateIndependent initial
+                hidden observed output architecture
 
         let network = Network.create (Space.shape observed) layers
 

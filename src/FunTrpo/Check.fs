@@ -146,13 +146,10 @@ module Check =
 
     let private outside space (seen: Vector list) =
         let isOutside index (x: float32) =
-            match Space.observed space with
-            | observed when index >= Space.width observed -> false // a mask of other numbers is already a fault
-            | Box(low, high, _) -> not (low[index] <= x && x <= high[index])
-            | MultiBinary _ -> x <> 0f && x <> 1f
-            | Masked _
-            | Discrete _
-            | MultiDiscrete _ -> false // an index outside its space is already a fault
+            match Space.leaf index space with
+            | ValueSome(struct (Box(low, high, _), index)) -> not (low[index] <= x && x <= high[index])
+            | ValueSome(struct (MultiBinary _, _)) -> x <> 0f && x <> 1f
+            | _ -> false // an index outside its space is already a fault, and a mask of other numbers is, too
 
         seen
         |> List.tryPick (fun row ->
@@ -180,10 +177,10 @@ module Check =
     let private unreached space columns =
         let isABound (x: float32) = abs x < 1e30f
 
-        match Space.observed space with
-        | Box(low, high, _) ->
-            [ for column in columns do
-                  let bounds = low[column.Index], high[column.Index]
+        [ for column in columns do
+              match Space.leaf column.Index space with
+              | ValueSome(struct (Box(low, high, _), index)) ->
+                  let bounds = low[index], high[index]
                   let width = float (snd bounds) - float (fst bounds)
 
                   if
@@ -192,21 +189,21 @@ module Check =
                       && not (isConstant column)
                       && 1000.0 * (float column.High - float column.Low) < width
                   then
-                      UnreachedBounds(column.Index, bounds, (column.Low, column.High)) ]
-        | _ -> []
+                      UnreachedBounds(column.Index, bounds, (column.Low, column.High))
+              | _ -> () ]
 
     /// Finds actions with a single finite bound that excludes nearly all standard normal numbers.
     let private unreachable space =
-        match space with
-        | Box(low, high, _) ->
-            [ for index in 0 .. low.Length - 1 do
+        [ for column in 0 .. Space.width space - 1 do
+              match Space.leaf column space with
+              | ValueSome(struct (Box(low, high, _), index)) ->
                   match low[index], high[index] with
                   | bound, other when Single.IsFinite bound && bound > 3f && not (Single.IsFinite other) ->
-                      UnreachableActions(index, bound)
+                      UnreachableActions(column, bound)
                   | other, bound when Single.IsFinite bound && bound < -3f && not (Single.IsFinite other) ->
-                      UnreachableActions(index, bound)
-                  | _ -> () ]
-        | _ -> []
+                      UnreachableActions(column, bound)
+                  | _ -> ()
+              | _ -> () ]
 
     let private rewards steps (played: Played list) =
         let finished = played |> List.filter (fun episode -> Batch.endsEpisode episode.End)
@@ -253,12 +250,13 @@ module Check =
                 let steps = played |> List.sumBy _.Rewards.Length
                 // What a mask says is not a quantity: a constant one, for instance, is no mistake.
                 let columns = columns seen (Space.width (Space.observed space))
+                let labels = Space.labels space
 
                 List.concat
                     [ notReproducible environment key played
                       outside space seen
                       constants space steps columns
-                      (if Space.hasIndices space then [] else sizes columns)
+                      (sizes (columns |> List.filter (fun column -> not (List.contains column.Index labels))))
                       unreached space columns
                       unreachable environment.ActionSpace
                       rewards steps played

@@ -272,8 +272,8 @@ module internal CheckpointSections =
         let key, iteration, steps, episodes, vectorWidth, streaks = sections.Bytes "counters" |> readCounters
         let returns, best = sections.Bytes "returns" |> readReturns
         let policy = sections.Vector("policy", setup.Policy.Network.ParameterCount)
-        let width = Space.width (Space.observed setup.Environment.ObservationSpace)
-        let normaliser = sections.Bytes "normaliser" |> readOptionalMoments width
+        let space = setup.Environment.ObservationSpace
+        let moments = sections.Bytes "normaliser" |> readOptionalMoments (Space.width (Space.observed space))
         let count = setup.Configuration.Environments
         let critic = readCritic setup.Critic.ParameterCount sections
         let policyMemory = sections |> readMemory "policy memory" count setup.Policy.Network
@@ -292,7 +292,10 @@ module internal CheckpointSections =
           Episodes = episodes
           PolicyParameters = policy
           Critic = critic
-          Normaliser = normaliser |> Option.map Standardise |> Option.defaultValue Unnormalised
+          Normaliser =
+            moments
+            |> Option.map (Moments.withLabels (Space.labels space) >> Standardise)
+            |> Option.defaultValue Unnormalised
           Instances = instances
           RecentReturns = returns
           BestMeanReturn = best

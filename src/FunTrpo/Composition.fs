@@ -55,12 +55,14 @@ module Composition =
                   first.Dispose()
                   second.Dispose() }
 
-    let private forwardSequences (at: PackedLayerAt) (sequences: SequenceBlock) input inputStride output =
+    /// The output of a layer, with or without memory, for sequences of rows.
+    let internal forwardSequences (at: PackedLayerAt) (sequences: SequenceBlock) input inputStride output =
         match at with
         | :? RecurrentLayerAt as recurrent -> recurrent.ForwardSequences(sequences, input, inputStride, output)
         | _ -> at.Forward(sequences.Count * sequences.Length, input, inputStride, output)
 
-    let private linearizeSequences (at: PackedLayerAt) (sequences: SequenceBlock) input inputStride =
+    /// The linearization of a layer, with or without memory, on sequences of rows.
+    let internal linearizeSequences (at: PackedLayerAt) (sequences: SequenceBlock) input inputStride =
         match at with
         | :? RecurrentLayerAt as recurrent -> recurrent.LinearizeSequences(sequences, input, inputStride)
         | _ -> at.Linearize(sequences.Count * sequences.Length, input, inputStride)

@@ -55,8 +55,10 @@ module internal ConfigurationLimits =
             Ok configuration
 
     /// The least number of outputs of a hidden layer, whatever its input is.
-    let private leastUnits layer =
+    let rec private leastUnits layer =
         match layer with
+        | HiddenLayer.Parts parts ->
+            parts |> List.sumBy (snd >> List.tryLast >> Option.map leastUnits >> Option.defaultValue 0)
         | HiddenLayer.Dense(units, _)
         | HiddenLayer.Gru units
         | HiddenLayer.Lstm units

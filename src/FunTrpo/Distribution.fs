@@ -295,21 +295,36 @@ module Distribution =
 
     let private noActions space : 'Result = invalidArg "space" $"{Space.describe space} is a space of observations"
 
-    /// The family for an action space: a diagonal Gaussian for a box, and categorical distributions for the other spaces.
-    let forSpace space =
+    /// The number of network outputs and the number of state-independent parameters that `forSpace` needs for the action space. They are
+    /// computed in 64 bits and without creating the family, so they are right for spaces that are too large for one.
+    let rec sizes space =
         match space with
+        | Discrete _
+        | MultiDiscrete _ -> struct (Space.indexCount space, 0L)
+        | MultiBinary count -> struct (2L * int64 count, 0L)
+        | Box(low, _, _) -> struct (int64 low.Length, int64 low.Length)
+        | Parts parts ->
+            let sizes = parts |> List.map (snd >> sizes)
+
+            struct (sizes |> List.sumBy (fun struct (outputs, _) -> outputs),
+                    sizes |> List.sumBy (fun struct (_, own) -> own))
+        | Masked _ -> noActions space
+
+    /// The family for an action space: a diagonal Gaussian for a box, categorical distributions for choices and switches, and their product
+    /// for parts.
+    let rec forSpace space =
+        match space with
+        | Parts parts -> parts |> List.map (snd >> partFamily) |> ProductFamily.create
         | Discrete count -> categorical count
         | MultiDiscrete counts -> categoricals counts
         | MultiBinary count -> categoricalsOf (Array.create count 2)
         | Box(low, _, _) -> diagonalGaussian low.Length
         | Masked _ -> noActions space
 
-    /// The number of network outputs and the number of state-independent parameters that `forSpace` needs for the action space. They are
-    /// computed in 64 bits and without creating the family, so they are right for spaces that are too large for one.
-    let sizes space =
-        match space with
-        | Discrete _
-        | MultiDiscrete _ -> struct (Space.indexCount space, 0L)
-        | MultiBinary count -> struct (2L * int64 count, 0L)
-        | Box(low, _, _) -> struct (int64 low.Length, int64 low.Length)
-        | Masked _ -> noActions space
+    and private partFamily part =
+        let struct (outputs, stateIndependent) = sizes part
+        { Family = forSpace part; Outputs = int outputs; StateIndependent = int stateIndependent }
+
+    /// The parameters of each part's distribution, of a row of parameters of the family of all.
+    let internal ofParts (parts: (string * Space) list) (parameters: float32[]) =
+        parts |> List.map (snd >> partFamily) |> ProductFamily.split parameters

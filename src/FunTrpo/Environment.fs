@@ -178,9 +178,9 @@ module Environment =
     /// The fault for an observation that `Space.isValidObservation` rejects.
     let observationFault (environment: Environment<'State>) (observation: ReadOnlySpan<float32>) instance step =
         let space = environment.ObservationSpace
-        let isMask = Mask.isIn space && Reductions.AllFinite observation
+        let hasLabels = Mask.isIn space || not (Space.labels space).IsEmpty
 
-        if Space.hasIndices space || isMask then
+        if Space.hasIndices space || hasLabels && Reductions.AllFinite observation then
             InvalidObservation(environment.Id, instance, step)
         else
             NonFiniteEnvironment("observation", environment.Id, instance, step)

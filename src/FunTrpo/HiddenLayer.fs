@@ -21,6 +21,9 @@ type HiddenLayer =
     | Lstm of units: int
     /// The same row as a vector.
     | Flatten
+    /// For observations of parts, and only as the first layer: the layers that read each of these parts. Their outputs follow one another.
+    /// Numbers of other parts, and of parts without layers, are passed on as they are. An index is passed on as a row of 0 and a single 1.
+    | Parts of (string * HiddenLayer list) list
 
 /// What each kind of layer is: its text form, the shape of its output, its size and its builder.
 module HiddenLayer =
@@ -47,7 +50,7 @@ module HiddenLayer =
     // ---- The text form ----
 
     /// The layer as text, such as `conv 16 3x3 stride 1 relu`.
-    let print layer =
+    let rec print layer =
         match layer with
         | HiddenLayer.Dense(units, activation) -> $"dense {string units} {nameOf activation}"
         | HiddenLayer.Convolution(filters, window, activation) ->
@@ -58,6 +61,12 @@ module HiddenLayer =
         | HiddenLayer.Gru units -> $"gru {string units}"
         | HiddenLayer.Lstm units -> $"lstm {string units}"
         | HiddenLayer.Flatten -> "flatten"
+        | HiddenLayer.Parts parts ->
+            let printed = parts |> List.map (fun (name, layers) -> $"{name}: {printAll layers}".TrimEnd())
+            if parts.IsEmpty then "parts { }" else "parts { " + String.concat "; " printed + " }"
+
+    /// Layers as text, with semicolons between.
+    and internal printAll layers = layers |> List.map print |> String.concat "; "
 
     let private (|Positive|_|) (text: string) =
         match Int32.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture) with
@@ -83,7 +92,8 @@ module HiddenLayer =
           "layernorm", [ "" ]
           "gru", [ "UNITS" ]
           "lstm", [ "UNITS" ]
-          "flatten", [ "" ] ]
+          "flatten", [ "" ]
+          "parts", [ "{ NAME: LAYER; …; NAME: LAYER; … }" ] ]
 
     let private formsOf (name: string, followers) =
         followers
@@ -96,8 +106,82 @@ module HiddenLayer =
         let names = activations |> List.map fst |> String.concat " | "
         $"{forms}, where words in capitals are positive integers and ACTIVATION is {names}"
 
+    /// The pieces of a text between semicolons or commas that are not in braces.
+    let private pieces (text: string) =
+        let found = ResizeArray<string>()
+        let mutable first = 0
+        let mutable depth = 0
+
+        for i in 0 .. text.Length - 1 do
+            match text[i] with
+            | '{' -> depth <- depth + 1
+            | '}' -> depth <- depth - 1
+            | ';'
+            | ',' when depth = 0 ->
+                found.Add(text.Substring(first, i - first))
+                first <- i + 1
+            | _ -> ()
+
+        found.Add(text.Substring first)
+        List.ofSeq found
+
+    /// The results as one, or the first error.
+    let internal collect results =
+        (results, Ok [])
+        ||> List.foldBack (fun item rest ->
+            item |> Result.bind (fun item -> rest |> Result.map (fun rest -> item :: rest)))
+
+    /// A name and what follows it, if the text begins with a name and a colon.
+    let private (|Named|_|) (text: string) =
+        match text.IndexOf ':' with
+        | -1 -> None
+        | i when text.Substring(0, i).Contains '{' -> None
+        | i -> Some(text.Substring(0, i).Trim(), text.Substring(i + 1))
+
     /// The layer of a text, or what is wrong with it. There may be any number of spaces between the words.
-    let parse (text: string) =
+    let rec parse (text: string) =
+        let trimmed = text.Trim()
+
+        if
+            trimmed.StartsWith("parts", StringComparison.Ordinal)
+            && trimmed.EndsWith '}'
+            && trimmed.Contains '{'
+        then
+            parseParts trimmed
+        else
+            parseWords text
+
+    /// Layers with semicolons or commas between; none in an empty text.
+    and internal parseAll (text: string) =
+        if String.IsNullOrWhiteSpace text then Ok [] else pieces text |> List.map parse |> collect
+
+    and private parseParts (text: string) =
+        let opening = text.IndexOf '{'
+        let inside = text.Substring(opening + 1, text.Length - opening - 2)
+
+        // Each name begins a part, and what follows until the next name are its layers.
+        let folder found piece =
+            match piece, found with
+            | Named(name, first), _ -> (name, first) :: found
+            | piece, (name, layers) :: earlier -> (name, $"{layers};{piece}") :: earlier
+            | piece, [] -> [ "", piece ]
+
+        let parts =
+            if String.IsNullOrWhiteSpace inside then [] else pieces inside |> List.fold folder [] |> List.rev
+
+        let names = List.map fst parts
+
+        if text.Substring(0, opening).Trim() <> "parts" || List.exists String.IsNullOrEmpty names then
+            Error $"{text} is not parts {{ NAME: LAYER; …; NAME: LAYER; … }}"
+        elif (List.distinct names).Length < names.Length then
+            Error $"{text} has a part twice"
+        else
+            parts
+            |> List.map (fun (name, layers) -> parseAll layers |> Result.map (fun layers -> name, layers))
+            |> collect
+            |> Result.map HiddenLayer.Parts
+
+    and private parseWords (text: string) =
         match text.Split(' ', StringSplitOptions.RemoveEmptyEntries) |> List.ofArray with
         | [] -> Error "a layer is empty"
         | [ "dense"; Positive units; Activation activation ] -> Ok(HiddenLayer.Dense(units, activation))
@@ -115,7 +199,7 @@ module HiddenLayer =
             | None -> Error $"there is no layer {name}{Suggestion.among (List.map fst grammar) name}"
 
     /// The numbers in the layer's text.
-    let internal numbers layer =
+    let rec internal numbers layer =
         let ofWindow window = [ window.Height; window.Width; window.Stride ]
 
         match layer with
@@ -124,23 +208,26 @@ module HiddenLayer =
         | HiddenLayer.Lstm units -> [ units ]
         | HiddenLayer.Convolution(filters, window, _) -> filters :: ofWindow window
         | HiddenLayer.Pool(_, window) -> ofWindow window
+        | HiddenLayer.Parts parts -> parts |> List.collect (snd >> List.collect numbers)
         | HiddenLayer.LayerNorm
         | HiddenLayer.Flatten -> []
 
-    /// The activation of the layer, if it has one.
-    let internal activation layer =
+    /// The activations of the layer.
+    let rec internal activationsOf layer =
         match layer with
         | HiddenLayer.Dense(_, activation)
-        | HiddenLayer.Convolution(_, _, activation) -> Some activation
+        | HiddenLayer.Convolution(_, _, activation) -> [ activation ]
+        | HiddenLayer.Parts parts -> parts |> List.collect (snd >> List.collect activationsOf)
         | HiddenLayer.Pool _
         | HiddenLayer.LayerNorm
         | HiddenLayer.Gru _
         | HiddenLayer.Lstm _
-        | HiddenLayer.Flatten -> None
+        | HiddenLayer.Flatten -> []
 
     /// The length of the memory of the layer.
-    let memory layer =
+    let rec memory layer =
         match layer with
+        | HiddenLayer.Parts parts -> parts |> List.sumBy (snd >> List.sumBy memory)
         | HiddenLayer.Gru units -> units
         | HiddenLayer.Lstm units -> 2 * units
         | _ -> 0
@@ -152,7 +239,9 @@ module HiddenLayer =
         | HiddenLayer.Lstm units -> 7L * int64 units
         | _ -> 0L
 
-    // ---- Shapes and sizes ----
+    // ---- Shapes and sizes: of layers that read one part of an observation. For `Parts` see `Architecture`. ----
+
+    let private ofParts () : 'Result = invalidOp "parts of observations have shapes of their own"
 
     /// The shape of the output for an input of this shape; or why the layer cannot read such inputs.
     let outputShape (input: ArrayShape) layer : Result<ArrayShape, string> =
@@ -164,6 +253,7 @@ module HiddenLayer =
         | HiddenLayer.Pool(_, window) -> Window.outputShape (List.last input) window input
         | HiddenLayer.LayerNorm -> Ok input
         | HiddenLayer.Flatten -> Ok [ ArrayShape.length input ]
+        | HiddenLayer.Parts _ -> Error "only the first layer can read parts, and only of observations that have parts"
 
     /// The number of weights and of biases for an input of this shape. They are float64, so they do not overflow.
     let internal sizes (input: ArrayShape) layer =
@@ -183,16 +273,29 @@ module HiddenLayer =
             struct (4.0 * units * (inputs + units), 4.0 * units)
         | HiddenLayer.Pool _
         | HiddenLayer.Flatten -> struct (0.0, 0.0)
+        | HiddenLayer.Parts _ -> ofParts ()
 
     // ---- The network ----
+
+    let private builder layer : LayerBuilder =
+        match layer with
+        | HiddenLayer.Dense(units, activation) -> Dense.hidden units activation
+        | HiddenLayer.Convolution(filters, window, activation) -> Convolution.hidden filters window activation
+        | HiddenLayer.Pool(pooling, window) -> Pool.layer pooling window
+        | HiddenLayer.LayerNorm -> LayerNormalisation.layer
+        | HiddenLayer.Gru units -> Recurrent.gru units
+        | HiddenLayer.Lstm units -> Recurrent.lstm units
+        | HiddenLayer.Flatten -> PartsLayer.asItIs
+        | HiddenLayer.Parts _ -> ofParts ()
 
     /// The layer, followed by the rest of a network.
     let internal before (rest: LayerBuilder) layer : LayerBuilder =
         match layer with
-        | HiddenLayer.Dense(units, activation) -> Dense.hidden units activation >=> rest
-        | HiddenLayer.Convolution(filters, window, activation) -> Convolution.hidden filters window activation >=> rest
-        | HiddenLayer.Pool(pooling, window) -> Pool.layer pooling window >=> rest
-        | HiddenLayer.LayerNorm -> LayerNormalisation.layer >=> rest
-        | HiddenLayer.Gru units -> Recurrent.gru units >=> rest
-        | HiddenLayer.Lstm units -> Recurrent.lstm units >=> rest
         | HiddenLayer.Flatten -> fun input -> rest [ ArrayShape.length input ]
+        | _ -> builder layer >=> rest
+
+    /// The layers as a network of their own; without layers, rows as they are.
+    let internal stack layers : LayerBuilder =
+        match layers |> List.rev |> List.skipWhile ((=) HiddenLayer.Flatten) with
+        | [] -> PartsLayer.asItIs
+        | last :: earlier -> List.fold before (builder last) earlier

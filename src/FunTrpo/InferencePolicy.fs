@@ -12,6 +12,8 @@ type ActionDistribution =
     | Choices of probabilities: ImmutableArray<float>
     /// The means and standard deviations of independent normal distributions. Drawn actions outside the action space are clipped to it.
     | Normals of means: ImmutableArray<float> * deviations: ImmutableArray<float>
+    /// The independent distributions of the parts of an action, with their names.
+    | Parts of (string * ActionDistribution) list
 
 /// An actor that is prepared to act many times: its network is packed once. Its actions lie in the action space. Several threads may use it
 /// at the same time, and the methods that write into spans allocate no memory. All methods throw an `ArithmeticException` if the policy's
@@ -109,16 +111,42 @@ type InferencePolicy(actor: Actor) =
         | ValueSome(struct (_, half)) when policy.IsScaled -> half
         | _ -> 1.0
 
-    /// The means of drawn actions, in the units of the action space.
-    let toMeans (drawn: ReadOnlySpan<float32>) =
+    /// The means of drawn actions, in the units of their space.
+    let toMeans space (drawn: ReadOnlySpan<float32>) =
         let means = Array.zeroCreate<float32> drawn.Length
 
-        if policy.IsScaled then
-            Space.unscale policy.ActionSpace drawn (means.AsSpan())
-        else
-            drawn.CopyTo(means.AsSpan())
+        if policy.IsScaled then Space.unscale space drawn (means.AsSpan()) else drawn.CopyTo(means.AsSpan())
 
         Array.map float means
+
+    let choices counts (parameters: float32[]) =
+        ActionDistribution.Choices(
+            Distribution.probabilities counts (ReadOnlySpan parameters)
+            |> ImmutableCollectionsMarshal.AsImmutableArray
+        )
+
+    /// The distribution of actions of the space, or of a part of it, with these parameters.
+    let rec distributionOf space (parameters: float32[]) =
+        match space with
+        | Discrete count -> choices [ count ] parameters
+        | MultiDiscrete counts -> choices counts parameters
+        | MultiBinary count -> choices (List.replicate count 2) parameters
+        | Masked _ -> invalidOp "actions have no mask of their own"
+        | Box(low, high, _) ->
+            let means = toMeans space (ReadOnlySpan(parameters, 0, low.Length))
+
+            let deviations =
+                Array.init low.Length (fun i ->
+                    scaleOf low high i * exp (float (Distribution.boundLogSigma parameters[low.Length + i])))
+
+            ActionDistribution.Normals(
+                ImmutableCollectionsMarshal.AsImmutableArray means,
+                ImmutableCollectionsMarshal.AsImmutableArray deviations
+            )
+        | Parts parts ->
+            ActionDistribution.Parts
+                [ for (name, part), ofPart in List.zip parts (Distribution.ofParts parts parameters) do
+                      name, distributionOf part ofPart ]
 
     member _.Actor = actor
 
@@ -180,29 +208,7 @@ type InferencePolicy(actor: Actor) =
         this.DistributionIn(Memory.Empty, observation)
 
     /// The distribution with these parameters.
-    member private _.DistributionOf(parameters: float32[]) =
-        let choices counts =
-            ActionDistribution.Choices(
-                Distribution.probabilities counts (ReadOnlySpan parameters)
-                |> ImmutableCollectionsMarshal.AsImmutableArray
-            )
-
-        match policy.ActionSpace with
-        | Discrete count -> choices [ count ]
-        | MultiDiscrete counts -> choices counts
-        | MultiBinary count -> choices (List.replicate count 2)
-        | Masked _ -> invalidOp "actions have no mask of their own"
-        | Box(low, high, _) ->
-            let means = toMeans (ReadOnlySpan(parameters, 0, low.Length))
-
-            let deviations =
-                Array.init low.Length (fun i ->
-                    scaleOf low high i * exp (float (Distribution.boundLogSigma parameters[low.Length + i])))
-
-            ActionDistribution.Normals(
-                ImmutableCollectionsMarshal.AsImmutableArray means,
-                ImmutableCollectionsMarshal.AsImmutableArray deviations
-            )
+    member private _.DistributionOf(parameters: float32[]) = distributionOf policy.ActionSpace parameters
 
 /// An episode of a policy: it acts on observations in order, and holds what a policy with memory remembers of them. `Restart` begins another
 /// one. An object for each episode that is played at the same time; not thread-safe. The methods throw as those of the policy, and then the

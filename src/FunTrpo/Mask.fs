@@ -3,22 +3,25 @@ namespace FunTrpo
 open System
 
 /// Action masks: an environment says in each observation which actions are legal. Its observation space is `Masked`, and its action space
-/// `Discrete` or `MultiDiscrete`. An illegal action has the probability 0 in everything that a policy does.
+/// `Discrete`, `MultiDiscrete`, or has only such parts. An illegal action has the probability 0 in everything that a policy does.
 ///
 /// Functions on rows take any observation space. In a space without a mask, every action is legal.
 module Mask =
 
     /// The numbers of alternatives that a mask of these actions is for, or `None` if such actions have no masks.
-    let private countsOf actionSpace =
+    let rec private countsOf actionSpace =
         match actionSpace with
         | Discrete count -> Some [ count ]
         | MultiDiscrete counts -> Some counts
+        | Parts parts ->
+            let counts = parts |> List.map (snd >> countsOf)
+            if List.forall Option.isSome counts then Some(List.collect Option.get counts) else None
         | Box _
         | MultiBinary _
         | Masked _ -> None
 
-    /// The observation space `observed` with a mask for the actions. Throws an `ArgumentException` if the actions are neither `Discrete` nor
-    /// `MultiDiscrete`.
+    /// The observation space `observed` with a mask for the actions. Throws an `ArgumentException` if the actions are not choices: neither
+    /// `Discrete` nor `MultiDiscrete`, nor parts of these kinds.
     let space observed actionSpace =
         match countsOf actionSpace with
         | Some counts -> Masked(observed, counts)

@@ -11,6 +11,8 @@ type Moments =
             Means: float[]
             /// The sum of squared deviations from the mean, for each column.
             SquaredDeviationSums: float[]
+            /// The columns that hold labels and not quantities. Their means and deviations are 0.
+            LabelColumns: int list
         }
 
     /// The number of rows seen.
@@ -28,18 +30,41 @@ type Moments =
     /// The sum of squared deviations of a column from its mean. Together with `Count` and `Mean` it determines the moments.
     member this.SquaredDeviations column = this.SquaredDeviationSums[column]
 
+    /// The columns that hold labels and not quantities, and that count as 0.
+    member this.Labels = this.LabelColumns
+
 module Moments =
 
     /// The moments of no rows with `width` columns.
-    let empty width = { RowCount = 0.0; Means = Array.zeroCreate width; SquaredDeviationSums = Array.zeroCreate width }
+    let empty width =
+        { RowCount = 0.0
+          Means = Array.zeroCreate width
+          SquaredDeviationSums = Array.zeroCreate width
+          LabelColumns = [] }
+
+    /// The same moments, of rows in which these columns hold labels and not quantities.
+    let withLabels labels (moments: Moments) =
+        let withZeros numbers =
+            let numbers = Array.copy numbers
+            labels |> List.iter (fun column -> numbers[column] <- 0.0)
+            numbers
+
+        if List.isEmpty labels then
+            moments
+        else
+            { moments with
+                Means = withZeros moments.Means
+                SquaredDeviationSums = withZeros moments.SquaredDeviationSums
+                LabelColumns = labels }
 
     /// The moments with the given number of rows, means, and sums of squared deviations. The last two have a number for each column.
     let create (count: float) (means: seq<float>) (squaredDeviations: seq<float>) =
         { RowCount = count
           Means = Array.ofSeq means
-          SquaredDeviationSums = Array.ofSeq squaredDeviations }
+          SquaredDeviationSums = Array.ofSeq squaredDeviations
+          LabelColumns = [] }
 
-    /// The moments of all rows that `a` or `b` has seen. Throws an `ArgumentException` if their widths differ, unless
+    /// The moments of all rows that `a` or `b` has seen, with the labels of `a`. Throws an `ArgumentException` if their widths differ, unless
     /// neither has seen a row.
     let merge (a: Moments) (b: Moments) =
         let count = a.RowCount + b.RowCount
@@ -55,7 +80,9 @@ module Moments =
 
                     a.SquaredDeviationSums[i]
                     + b.SquaredDeviationSums[i]
-                    + difference * difference * a.RowCount * b.RowCount / count) }
+                    + difference * difference * a.RowCount * b.RowCount / count)
+              LabelColumns = [] }
+            |> withLabels a.LabelColumns
 
     /// Moments with the same means and variances that count as much as `count` rows.
     let withCount (count: float) (moments: Moments) =
@@ -79,7 +106,7 @@ module Moments =
                 let deviation = value row column - means[column]
                 squares[column] <- squares[column] + deviation * deviation
 
-        { RowCount = float rows; Means = means; SquaredDeviationSums = squares }
+        { RowCount = float rows; Means = means; SquaredDeviationSums = squares; LabelColumns = [] }
 
     /// The moments of the first `width` columns of a matrix.
     let ofFirstColumns width (m: Matrix) =

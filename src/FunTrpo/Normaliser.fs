@@ -7,7 +7,7 @@ type Normaliser =
     /// Observations are not changed.
     | Unnormalised
     /// (x − mean) / √(variance + 10⁻¹²), clipped to ±10, with the moments of the observations that training has seen so far. The root is at
-    /// least 10⁻¹² |mean|. Before the first observation nothing is changed.
+    /// least 10⁻¹² |mean|. Before the first observation nothing is changed, and columns of labels never are.
     | Standardise of Moments
 
 module Normaliser =
@@ -33,10 +33,14 @@ module Normaliser =
             if moments.Width < width then
                 source.CopyTo target
 
+            for column in moments.Labels do
+                for i in column..width .. source.Length - 1 do
+                    target[i] <- source[i]
+
             for column in 0 .. moments.Width - 1 do
                 let mean = moments.Mean column
                 let scale = scale moments column
-                let mutable i = column
+                let mutable i = if List.contains column moments.Labels then source.Length else column
 
                 while i < source.Length do
                     target[i] <- Math.Clamp(float32 ((float source[i] - mean) * scale), -clip, clip)
@@ -64,9 +68,18 @@ module Normaliser =
     /// update is the policy that goes on, and not the one that acted.
     let orMomentsOf (observations: Matrix) normaliser =
         match normaliser with
-        | Standardise moments when moments.Count = 0.0 -> Standardise(Moments.ofFirstColumns moments.Width observations)
+        | Standardise moments when moments.Count = 0.0 ->
+            Standardise(Moments.ofFirstColumns moments.Width observations |> Moments.withLabels moments.Labels)
         | Standardise _
         | Unnormalised -> normaliser
+
+    /// The normaliser with the moments of no observations of this space. Rows of indices alone have nothing to normalise.
+    let start space =
+        if Space.hasIndices space then
+            Unnormalised
+        else
+            let labels = Space.labels space
+            Standardise(Moments.empty (Space.width (Space.observed space)) |> Moments.withLabels labels)
 
     /// The normaliser after it has also seen these observations. Throws an `ArgumentException` if it is for another width.
     let observe (observations: Matrix) normaliser =

@@ -26,6 +26,7 @@ module Policy =
     /// mask, an illegal action has the probability 0. Throws an `ArgumentException` if a layer has more parameters than fit into a pooled
     /// buffer, or if the mask is not one for these actions.
     let create architecture (initialLogSigma: float) isScaled observationSpace actionSpace =
+        let architecture = Architecture.withParts observationSpace architecture
         let family = Distribution.forSpace actionSpace
         let struct (outputs, stateIndependent) = Distribution.sizes actionSpace
 
@@ -50,14 +51,10 @@ module Policy =
             |> maskActions
           IsScaled = isScaled }
 
-    /// The parameters for log σ of a Gaussian policy, which are its last parameters. Empty for other policies.
+    /// The parameters for log σ of a Gaussian policy, which are its last parameters: all that are state-independent. Empty for other policies.
     let logSigmas policy (parameters: Vector) =
-        match policy.ActionSpace with
-        | Box(low, _, _) -> parameters.Memory.Slice(parameters.Length - low.Length)
-        | Discrete _
-        | MultiDiscrete _
-        | MultiBinary _
-        | Masked _ -> ReadOnlyMemory.Empty
+        let struct (_, logSigmas) = Distribution.sizes policy.ActionSpace
+        parameters.Memory.Slice(parameters.Length - int logSigmas)
 
     /// The parameters with each log σ clipped to its bounds. The policy does not change, because log σ is clipped anyway. Without this, a log
     /// σ far beyond its bound would need many steps to come back.

@@ -68,7 +68,7 @@ module PolicyFile =
             writeIntegers writer "hidden" hidden
             writer.WriteString("activation", requireName activation)
         | None ->
-            architecture |> List.choose HiddenLayer.activation |> List.iter (requireName >> ignore)
+            architecture |> List.collect HiddenLayer.activationsOf |> List.iter (requireName >> ignore)
 
             writer.WriteString("architecture", Architecture.print architecture)
 
@@ -144,7 +144,7 @@ module PolicyFile =
             then
                 unreadable "its normaliser is not finite"
 
-            Standardise(Moments.create count means squares)
+            Standardise(Moments.create count means squares |> Moments.withLabels (Space.labels space))
         | _ -> Unnormalised
 
     let private activationOfJson node =

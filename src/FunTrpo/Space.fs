@@ -19,6 +19,9 @@ type Space =
     /// each action, 1 if it is legal and 0 if not: for each alternative of the first choice, of the second, and so on. `counts` holds the
     /// numbers of alternatives. It is a space of observations only.
     | Masked of observed: Space * counts: int list
+    /// Spaces with names, such as a picture and a speed. A row holds a row of each, one after the other. It is Gymnasium's Dict, and its Tuple
+    /// with the names 0, 1 and so on.
+    | Parts of (string * Space) list
 
 module Space =
 
@@ -47,6 +50,7 @@ module Space =
         | MultiDiscrete counts -> counts.Length
         | MultiBinary count -> count
         | Masked(observed, counts) -> width observed + List.sum counts
+        | Parts parts -> parts |> List.sumBy (snd >> width)
 
     /// The space without its mask: what the layers of a network read, and what is normalised.
     let observed space =
@@ -55,7 +59,8 @@ module Space =
         | Discrete _
         | Box _
         | MultiDiscrete _
-        | MultiBinary _ -> space
+        | MultiBinary _
+        | Parts _ -> space
 
     /// The shape of a row: that of a box, and one axis for other spaces.
     let shape space =
@@ -64,7 +69,50 @@ module Space =
         | Discrete _
         | MultiDiscrete _
         | MultiBinary _
-        | Masked _ -> [ width space ]
+        | Masked _
+        | Parts _ -> [ width space ]
+
+    /// The parts with the columns of a row at which they begin. A space without parts is a part without a name.
+    let placed space =
+        match space with
+        | Parts parts ->
+            let firsts = parts |> List.scan (fun first (_, part) -> first + width part) 0
+            List.map2 (fun first (name, part) -> struct (name, first, part)) (List.truncate parts.Length firsts) parts
+        | _ -> [ struct ("", 0, space) ]
+
+    /// The space that a column of a row belongs to, without parts and without a mask, and its number among the columns of that space. A column of
+    /// a mask belongs to none.
+    let rec leaf column space =
+        match space with
+        | Masked(observed, _) -> if column < width observed then leaf column observed else ValueNone
+        | Parts _ ->
+            let holds struct (_, first, part) = first <= column && column < first + width part
+
+            match placed space |> List.tryFind holds with
+            | Some(struct (_, first, part)) -> leaf (column - first) part
+            | None -> ValueNone
+        | _ -> ValueSome(struct (space, column))
+
+    /// The column of a row at which the part with this name begins, and its space. A path such as `hand/finger` names a part of a part.
+    /// Throws an `ArgumentException` if there is no such part.
+    let rec find (path: string) space =
+        let name, rest =
+            match path.IndexOf '/' with
+            | -1 -> path, None
+            | i -> path.Substring(0, i), Some(path.Substring(i + 1))
+
+        match space, rest with
+        | Parts _, _ ->
+            match placed space |> List.tryFind (fun struct (known, _, _) -> known = name), rest with
+            | Some(struct (_, first, part)), None -> struct (first, part)
+            | Some(struct (_, first, part)), Some rest ->
+                let struct (inside, found) = find rest part
+                struct (first + inside, found)
+            | None, _ ->
+                let known = placed space |> List.map (fun struct (known, _, _) -> known) |> String.concat ", "
+                invalidArg (nameof path) $"there is no part {name} among {known}"
+        | Masked(observed, _), _ -> find path observed
+        | _ -> invalidArg (nameof path) $"a space without parts has no part {name}"
 
     /// The maximal number of alternatives of a choice, and of values in a row: 2²⁴. float32 cannot represent all larger indices.
     let maxCount = 1 <<< 24
@@ -77,6 +125,9 @@ module Space =
     /// alternative in each choice, and at most 2²⁴ choices, dimensions, or alternatives of a choice. The corners of a box have equal widths, which
     /// are the product of the sizes of its shape, and in every dimension low ≤ high and a finite number lies between them. A mask belongs to a
     /// valid space without a mask, and is for the choices of a valid space.
+    ///
+    /// A space of parts has at least one, with valid spaces without masks, and with names that differ, are not empty, and contain no white
+    /// space and none of `/ : ; , { }`, which architectures and paths use.
     let rec invalidReason space =
         let isTooMuch count = count > maxCount
         let tooMuch = Some "has more than 2²⁴ alternatives, or numbers"
@@ -92,6 +143,7 @@ module Space =
             | None, Some why -> Some why
             | None, None when inLegal + int64 (width observed) > int64 maxCount -> tooMuch
             | None, None -> None
+        | Parts parts -> invalidReasonOfParts parts
         | _ when isTooMuch (width space) -> tooMuch
         | Discrete count when isTooMuch count -> tooMuch
         | MultiDiscrete counts when List.exists isTooMuch counts -> tooMuch
@@ -111,6 +163,32 @@ module Space =
         | MultiDiscrete _
         | Box _ -> Some "has no elements"
 
+    and private invalidReasonOfParts parts =
+        let isReserved c = Char.IsWhiteSpace c || Seq.contains c "/:;,{}"
+        let names = List.map fst parts
+
+        let invalidPart (name, part) =
+            match part with
+            | Masked _ -> Some $"has the part {name}, which has a mask"
+            | _ -> invalidReason part |> Option.map (fun why -> $"has the part {name}, which {why}")
+
+        if parts.IsEmpty then
+            Some "has no parts"
+        elif names |> List.exists String.IsNullOrEmpty then
+            Some "has a part without a name"
+        elif (List.distinct names).Length < names.Length then
+            Some "has two parts with the same name"
+        else
+            match names |> List.tryFind (Seq.exists isReserved) with
+            | Some name ->
+                Some $"has the part '{name}', and names of parts contain no white space and none of / : ; , {{ }}"
+            | None ->
+                match List.tryPick invalidPart parts with
+                | Some why -> Some why
+                | None when parts |> List.sumBy (snd >> width >> int64) > int64 maxCount ->
+                    Some "has more than 2²⁴ numbers"
+                | None -> None
+
     /// Whether the space is valid, as `invalidReason` defines it.
     let isValid space = (invalidReason space).IsNone
 
@@ -122,14 +200,24 @@ module Space =
         | [] -> row.IsEmpty
         | count :: others -> not row.IsEmpty && isIndex count row[0] && areIndices others (row.Slice 1)
 
-    /// Whether rows hold indices. An index is a label and not a quantity, so arithmetic such as normalisation does not apply to it.
+    /// Whether rows hold indices and nothing else. An index is a label and not a quantity, so arithmetic such as normalisation does not apply
+    /// to it. For parts see `labels`.
     let hasIndices space =
         match observed space with
         | Discrete _
         | MultiDiscrete _ -> true
         | Box _
         | MultiBinary _
-        | Masked _ -> false
+        | Masked _
+        | Parts _ -> false
+
+    /// The columns of a row that hold indices.
+    let rec labels space =
+        match observed space with
+        | Parts _ as parts ->
+            placed parts |> List.collect (fun struct (_, first, part) -> labels part |> List.map ((+) first))
+        | space when hasIndices space -> [ 0 .. width space - 1 ]
+        | _ -> []
 
     /// The number of indices, summed over the choices of a row; 0 if rows hold no indices. Networks have parameters for each index.
     let indexCount space =
@@ -138,11 +226,16 @@ module Space =
         | MultiDiscrete counts -> List.sumBy int64 counts
         | Box _
         | MultiBinary _
-        | Masked _ -> 0L
+        | Masked _
+        | Parts _ -> 0L
 
     /// The number of rows of weights in the first layer of a network for such observations: one row for each index (see `Embedding`), or
     /// one for each value of an observation.
-    let inputCount space = if hasIndices space then indexCount space else int64 (width (observed space))
+    let rec inputCount space =
+        match observed space with
+        | Parts parts -> parts |> List.sumBy (snd >> inputCount)
+        | space when hasIndices space -> indexCount space
+        | space -> int64 (width space)
 
     let private areSwitches (row: ReadOnlySpan<float32>) =
         let mutable inside = true
@@ -172,6 +265,14 @@ module Space =
             row.Length = width space
             && contains observed (row.Slice(0, width observed))
             && areSwitches (row.Slice(width observed))
+        | Parts parts -> row.Length = width space && partsContain parts row
+
+    and private partsContain parts (row: ReadOnlySpan<float32>) =
+        match parts with
+        | [] -> true
+        | (_, part) :: rest ->
+            let width = width part
+            contains part (row.Slice(0, width)) && partsContain rest (row.Slice width)
 
     /// Whether a network can take the row as an observation. A row of indices must be an element of the space, and a mask must be of 0 and 1.
     /// Other rows must be finite, but may lie outside the bounds of the space.
@@ -180,7 +281,15 @@ module Space =
         | Masked(observed, _) ->
             isValidObservation observed (row.Slice(0, width observed))
             && areSwitches (row.Slice(width observed))
+        | Parts parts -> areValidObservations parts row
         | _ -> if hasIndices space then contains space row else Reductions.AllFinite row
+
+    and private areValidObservations parts (row: ReadOnlySpan<float32>) =
+        match parts with
+        | [] -> true
+        | (_, part) :: rest ->
+            let width = width part
+            isValidObservation part (row.Slice(0, width)) && areValidObservations rest (row.Slice width)
 
     /// Writes the row to `clipped`, with each coordinate clipped to the bounds if the space is a box. Rows of other spaces are copied.
     let rec clip space (row: ReadOnlySpan<float32>) (clipped: Span<float32>) =
@@ -194,6 +303,13 @@ module Space =
         | Masked(observed, _) ->
             row.CopyTo clipped
             clip observed (row.Slice(0, width observed)) clipped
+        | Parts parts ->
+            let mutable first = 0
+
+            for _, part in parts do
+                let width = width part
+                clip part (row.Slice(first, width)) (clipped.Slice(first, width))
+                first <- first + width
         | Discrete _
         | MultiDiscrete _
         | MultiBinary _ -> row.CopyTo clipped
@@ -210,10 +326,17 @@ module Space =
 
     /// Maps a row from [−1, 1] to the bounds of a box and writes it to `scaled`: 0 becomes the middle of the box, and ±1 become its bounds.
     /// Coordinates without two finite bounds, and rows of spaces that are not boxes, are copied.
-    let unscale space (row: ReadOnlySpan<float32>) (scaled: Span<float32>) =
+    let rec unscale space (row: ReadOnlySpan<float32>) (scaled: Span<float32>) =
         row.CopyTo scaled
 
         match space with
+        | Parts parts ->
+            let mutable first = 0
+
+            for _, part in parts do
+                let width = width part
+                unscale part (row.Slice(first, width)) (scaled.Slice(first, width))
+                first <- first + width
         | Box(low, high, _) ->
             for i in 0 .. row.Length - 1 do
                 match scaling low high i with
@@ -254,14 +377,18 @@ module Space =
                 Vector.init count (fun a -> if a = legal then 1f else index 2 (Key.at (int64 a) choiceKey))
 
             Vector.concat (sample observed (Key.named "observed" key) :: List.mapi choiceOf counts)
+        | Parts parts -> parts |> List.mapi (fun i (_, part) -> sample part (keyOf i)) |> Vector.concat
 
     /// Whether a network for observations of one space accepts those of the other: the spaces are equal, or neither has indices and rows
     /// have the same width. If both have several axes, the shapes must be equal, too. If one has a mask, the other has one for the same choices.
     let rec hasSameEncoding other space =
         match other, space with
         | Masked(other, otherCounts), Masked(space, counts) -> counts = otherCounts && hasSameEncoding other space
-        | Masked _, _
-        | _, Masked _ -> false
+        | Parts others, Parts parts ->
+            List.map fst others = List.map fst parts
+            && List.forall2 (fun (_, other) (_, part) -> hasSameEncoding other part) others parts
+        | (Masked _ | Parts _), _
+        | _, (Masked _ | Parts _) -> false
         | _ when hasIndices space || hasIndices other -> space = other
         | _ ->
             let hasOneAxis = List.length (shape space) = 1 || List.length (shape other) = 1
@@ -290,3 +417,6 @@ module Space =
         | Masked(observed, counts) ->
             let sizes = counts |> Seq.map string |> String.concat ", "
             $"Masked({describe observed}; {sizes})"
+        | Parts parts ->
+            let described = parts |> Seq.map (fun (name, part) -> $"{name}: {describe part}") |> String.concat ", "
+            $"Parts({described})"

@@ -46,6 +46,18 @@ module internal SpaceJson =
             writer.WritePropertyName "observed"
             writeObject writer observed
             writeIntegers writer "counts" counts
+        | Parts parts ->
+            kind "Parts"
+            writer.WriteStartArray "parts"
+
+            for name, part in parts do
+                writer.WriteStartObject()
+                writer.WriteString("name", name)
+                writer.WritePropertyName "space"
+                writeObject writer part
+                writer.WriteEndObject()
+
+            writer.WriteEndArray()
 
         writer.WriteEndObject()
 
@@ -74,12 +86,16 @@ module internal SpaceJson =
         let hasShape = fst (node.TryGetProperty "shape")
         Box(low, high, (if hasShape then integers "shape" node |> List.ofArray else [ low.Length ]))
 
-    let private readUnmasked what node =
+    let rec private readUnmasked what node =
         match text "kind" node with
         | "Discrete" -> Discrete(integer "count" node)
         | "MultiBinary" -> MultiBinary(integer "count" node)
         | "MultiDiscrete" -> MultiDiscrete(integers "counts" node |> List.ofArray)
         | "Box" -> readBox node
+        | "Parts" ->
+            Parts
+                [ for part in (property "parts" node).EnumerateArray() do
+                      text "name" part, readUnmasked what (property "space" part) ]
         | kind -> unreadable $"its {what} space is of the unknown kind {kind}"
 
     /// The space in the property `what`Space; error messages use `what`.

@@ -62,8 +62,11 @@ module Streaks =
 
     /// Whether a small entropy means that the policy no longer explores. With a single action the entropy is always 0, and the entropy of a
     /// density has no such meaning.
-    let private canExplore actionSpace =
+    let rec private canExplore actionSpace =
         match actionSpace with
+        | Parts parts ->
+            let struct (_, logSigmas) = Distribution.sizes actionSpace
+            logSigmas = 0L && parts |> List.exists (snd >> canExplore)
         | Discrete count -> count > 1
         | MultiDiscrete counts -> counts |> List.exists (fun count -> count > 1)
         | MultiBinary _ -> true
@@ -72,11 +75,13 @@ module Streaks =
 
     /// Why the gradient of the surrogate was 0.
     let private reasonOfNoGradient (policy: Policy) (improvement: Improvement) =
-        match policy.ActionSpace, boundSigma policy improvement.Parameters with
-        | Box _, ValueSome(struct (_, logSigma)) when logSigma < 0.0 ->
+        let hasSigma = not (Policy.logSigmas policy improvement.Parameters).IsEmpty
+
+        match boundSigma policy improvement.Parameters with
+        | ValueSome(struct (_, logSigma)) when logSigma < 0.0 ->
             "float32 cannot distinguish the actions of so small a sigma"
-        | Box _, _ -> "all rows of a batch have the same advantage"
-        | actions, _ when not (canExplore actions) -> "there is only one action"
+        | _ when hasSigma -> "all rows of a batch have the same advantage"
+        | _ when not (canExplore policy.ActionSpace) -> "there is only one action"
         | _ when improvement.Comparison.Entropy < littleEntropy -> "the policy is certain of its actions"
         | _ -> "all rows of a batch have the same advantage"
 

@@ -73,10 +73,8 @@ module TrainingState =
             |> Critic.start (if configuration.NormaliseReturns then ReturnUnit.unknown else Plain)
             |> Critic.withoutMemories setup.Critic configuration.Environments
           Normaliser =
-            let space = setup.Environment.ObservationSpace
-
-            if configuration.NormaliseObservations && not (Space.hasIndices space) then
-                Standardise(Moments.empty (Space.width (Space.observed space)))
+            if configuration.NormaliseObservations then
+                Normaliser.start setup.Environment.ObservationSpace
             else
                 Unnormalised
           Instances = instances

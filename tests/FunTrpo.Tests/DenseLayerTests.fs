@@ -216,7 +216,7 @@ let private refusals =
           let lengths it =
               let y = it.Shape.Rows * it.Kernel.Stride
 
-              {| X = "x", it.Shape.Rows * xStride it, true
+              {| X = "x", (it.Shape.Rows - 1) * xStride it + it.Shape.Inputs, true
                  Packed = "parameters", it.Kernel.PackedCount, false
                  Y = "y", y, false
                  Derivative = "derivative", (if it.Kernel.IsLinear then 0 else y), false |}

@@ -50,11 +50,14 @@ let private mode (family: Family) (p: float32[]) =
 
 /// All actions of a space, where they can be counted.
 let private allActions space =
-    let countsOf space =
+    let rec countsOf space =
         match space with
         | Discrete count -> Some [ count ]
         | MultiDiscrete counts -> Some counts
         | MultiBinary count -> Some(List.replicate count 2)
+        | Parts parts ->
+            let counts = parts |> List.map (snd >> countsOf)
+            if List.forall Option.isSome counts then Some(List.collect Option.get counts) else None
         | Box _
         | Masked _ -> None
 

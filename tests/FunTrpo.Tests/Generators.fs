@@ -89,6 +89,8 @@ type Layers =
     | Reading of ArrayShape * Layers
     /// The same layers, of which others see the plain contract alone.
     | BehindContract of Layers
+    /// Layers side by side, each for rows of this shape.
+    | SideBySide of (ArrayShape * Layers) list
 
 module Layers =
 
@@ -122,6 +124,7 @@ module Layers =
                 Expect.equal (ArrayShape.size input) (ArrayShape.size shape) "a row is a picture"
                 builder layers shape
         | BehindContract layers -> builder layers >> plain
+        | SideBySide parts -> PartsLayer.create [ for shape, layers in parts -> shape, builder layers ]
 
     let network inputs layers = Network.create [ inputs ] (builder layers)
 
@@ -129,6 +132,7 @@ module Layers =
     let rec inputs layers =
         match layers with
         | Reading(shape, _) -> Gen.constant (ArrayShape.length shape)
+        | SideBySide parts -> Gen.constant (parts |> List.sumBy (fst >> ArrayShape.length))
         | BehindContract layers
         | Then(layers, _) -> inputs layers
         | _ -> Gen.choose (1, 5)
@@ -141,7 +145,8 @@ module Layers =
         | HiddenLayer.LayerNorm -> Normalised
         | HiddenLayer.Flatten -> failwith "a dense layer reads pictures as rows without it"
         | HiddenLayer.Gru _
-        | HiddenLayer.Lstm _ -> failwith "layers with memory have cases of their own"
+        | HiddenLayer.Lstm _
+        | HiddenLayer.Parts _ -> failwith "layers with memory and layers for parts have cases of their own"
 
     /// The layers of an architecture, with an output layer.
     let ofArchitecture output (architecture: Architecture) =
@@ -211,7 +216,8 @@ let pictureLayers activations poolings outputs =
                 Gen.frequency
                     [ 3, convolution (Gen.choose (1, 4)) activations shape
                       2, Gen.elements poolings |> Gen.bind (fun pooling -> pool pooling shape)
-                      1, Gen.constant Normalised ]
+                      // A few numbers may be so near to each other that float32 does not know their variance.
+                      (if ArrayShape.size shape >= 8L then 1 else 0), Gen.constant Normalised ]
 
             let next =
                 match layer with
@@ -239,8 +245,7 @@ let unitsOf (architecture: Architecture) =
 /// Observations of so many numbers.
 let numbersOf width = Space.box width -infinity infinity
 
-/// An action space of every kind but with few actions or dimensions.
-let actionSpace =
+let private simpleActionSpace =
     Gen.oneof
         [ Gen.choose (1, 5) |> Gen.map Discrete
           Gen.choose (1, 3)
@@ -249,6 +254,18 @@ let actionSpace =
           Gen.choose (1, 4) |> Gen.map MultiBinary
           Gen.zip3 (Gen.choose (1, 3)) (Gen.choose (-3, 2)) (Gen.choose (1, 4))
           |> Gen.map (fun (dimensions, low, width) -> Space.box dimensions (float low) (float (low + width))) ]
+
+/// Spaces as one with parts, named part0, part1 and so on.
+let partsOf spaces = Parts(spaces |> List.mapi (fun i space -> $"part{i}", space))
+
+/// One to three parts of such spaces.
+let parts spaces = Gen.choose (1, 3) |> Gen.bind (fun count -> Gen.listOfLength count spaces) |> Gen.map partsOf
+
+/// An action space of every kind but with few actions or dimensions.
+let actionSpace =
+    Gen.frequency
+        [ 4, simpleActionSpace
+          1, parts (Gen.frequency [ 5, simpleActionSpace; 1, parts simpleActionSpace ]) ]
 
 /// A policy with any layers, at random parameters, and a batch that it collected.
 type PolicyCase =
@@ -396,10 +413,11 @@ let fisherProduct damping fraction surrogate v =
     applied fisher.Product v
 
 /// The number of alternatives of each choice of a space; none of a box.
-let countsOf (space: Space) =
+let rec countsOf (space: Space) =
     match space with
     | Discrete count -> [ count ]
     | MultiDiscrete counts -> counts
     | MultiBinary count -> List.replicate count 2
+    | Parts parts -> parts |> List.collect (snd >> countsOf)
     | Box _
     | Masked _ -> []

@@ -65,6 +65,7 @@ let private expectSame (case: PlayingCases.Case) =
             expectClose units "standard deviation" scales[row] deviations distribution.StandardDeviation
             expectClose units "action" scales[row] (Array.map float expected) (Array.map float found)
             Expect.isTrue (Space.contains saved.ActionSpace (ReadOnlySpan found)) "an action of the space"
+        | ActionDistribution.Parts parts -> failwith $"{parts.Length} parts"
         | ActionDistribution.Choices probabilities ->
             expectClose [| 1.0 |] "probabilities" scales[row] probabilities distribution.Probabilities
 
@@ -168,6 +169,7 @@ let private drawing =
                 | Discrete _
                 | MultiDiscrete _
                 | MultiBinary _
+                | Parts _
                 | Masked _ ->
                     let counts = List.ofSeq small.ActionSpace.Counts
 

@@ -70,6 +70,25 @@ let kinds =
       "average", pictures (pool Average)
       "layer normalisation", Gen.map (fun shape -> Reading(shape, Normalised)) (pictureShape 6)
       "stacks for pictures", Gen.choose (1, 5) |> Gen.bind (pictureLayers activation [ Max; Average ])
+      "layers side by side",
+      (let part =
+          Gen.oneof
+              [ pictures (pool Average)
+                pictures (convolution filters activation)
+                Gen.map2
+                    (fun inputs outputs -> Reading([ inputs ], Dense(outputs, Activation.Tanh)))
+                    (Gen.choose (1, 20))
+                    (Gen.choose (1, 20)) ]
+
+       Gen.choose (1, 3)
+       |> Gen.bind (fun count -> Gen.listOfLength count part)
+       |> Gen.map (
+           List.map (fun layers ->
+               match layers with
+               | Reading(shape, _) -> shape, layers
+               | other -> failwith $"%A{other}")
+           >> SideBySide
+       ))
       "compositions",
       gen {
           let! depth = Gen.choose (1, 4)

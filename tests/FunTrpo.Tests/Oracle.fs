@@ -97,6 +97,7 @@ let rec private shapeAfter layers (shape: ArrayShape) =
     | Pooled(_, window) -> moved window shape[2]
     | Normalised -> shape
     | Reading(shape, layers) -> shapeAfter layers shape
+    | SideBySide parts -> [ parts |> List.sumBy (fun (shape, layers) -> ArrayShape.length (shapeAfter layers shape)) ]
     | BehindContract layers -> shapeAfter layers shape
     | Then(first, second) -> shapeAfter second (shapeAfter first shape)
 
@@ -148,6 +149,14 @@ let rec private forward layers shape (parameters: HyperDual list) (input: HyperD
         let normalised = deviations |> Array.map (fun d -> d * scale)
         Array.map3 (fun gain x shift -> gain * x + shift) (Array.ofList gains) normalised (Array.ofList shifts), rest
     | Reading(shape, layers) -> forward layers shape parameters input
+    | SideBySide parts ->
+        let step (outputs, parameters, input) (shape, layers) =
+            let own, others = Array.splitAt (ArrayShape.length shape) input
+            let output, rest = forward layers shape parameters own
+            Array.append outputs output, rest, others
+
+        let outputs, rest, _ = List.fold step ([||], parameters, input) parts
+        outputs, rest
     | BehindContract layers -> forward layers shape parameters input
     | Then(first, second) ->
         let hidden, rest = forward first shape parameters input
@@ -166,7 +175,32 @@ let private countsOf space =
     | MultiDiscrete counts -> Some counts
     | MultiBinary count -> Some(List.replicate count 2)
     | Box _
-    | Masked _ -> None
+    | Masked _
+    | Parts _ -> None
+
+/// The parts of an action space, each with its own parameters of a row: what networks compute comes first, part after part, and then come the
+/// free parameters.
+let private ofParts parts (parameters: 'T[]) =
+    let rec free space =
+        match space with
+        | Box(low, _, _) -> low.Length
+        | Parts parts -> parts |> List.sumBy (snd >> free)
+        | _ -> 0
+
+    let rec computed space =
+        match countsOf space, space with
+        | Some counts, _ -> List.sum counts
+        | None, Parts parts -> parts |> List.sumBy (snd >> computed)
+        | None, _ -> free space
+
+    let outputs, others = Array.splitAt (parts |> List.sumBy (snd >> computed)) parameters
+
+    let step (outputs, others) (_, space) =
+        let own, outputs = Array.splitAt (computed space) outputs
+        let ownFree, others = Array.splitAt (free space) others
+        (space, Array.append own ownFree), (outputs, others)
+
+    parts |> List.mapFold step (outputs, others) |> fst
 
 /// The log-probabilities of the alternatives of each choice.
 let private logSoftmax (counts: int list) (logits: HyperDual[]) =
@@ -192,10 +226,16 @@ let private gaussian (parameters: HyperDual[]) =
     means, logSigmas |> Array.map (fun logSigma -> { logSigma with X = Math.Clamp(logSigma.X, -20.0, 10.0) })
 
 /// log p(action)
-let logProbability space (parameters: HyperDual[]) (action: float32[]) =
-    match countsOf space with
-    | Some counts -> logSoftmax counts parameters |> Seq.mapi (fun i logP -> logP[int action[i]]) |> sum
-    | None ->
+let rec logProbability space (parameters: HyperDual[]) (action: float32[]) =
+    match countsOf space, space with
+    | None, Parts parts ->
+        let step (action: float32[]) (space, parameters) =
+            let own, others = Array.splitAt (Space.width space) action
+            logProbability space parameters own, others
+
+        ofParts parts parameters |> List.mapFold step action |> fst |> sum
+    | Some counts, _ -> logSoftmax counts parameters |> Seq.mapi (fun i logP -> logP[int action[i]]) |> sum
+    | None, _ ->
         let means, logSigmas = gaussian parameters
 
         Array.map3
@@ -208,15 +248,16 @@ let logProbability space (parameters: HyperDual[]) (action: float32[]) =
         |> sum
 
 /// KL(p ‖ q)
-let kl space (p: HyperDual[]) (q: HyperDual[]) =
-    match countsOf space with
-    | Some counts ->
+let rec kl space (p: HyperDual[]) (q: HyperDual[]) =
+    match countsOf space, space with
+    | None, Parts parts -> List.map2 (fun (space, p) (_, q) -> kl space p q) (ofParts parts p) (ofParts parts q) |> sum
+    | Some counts, _ ->
         Seq.map2
             (fun logP logQ -> Array.map2 (fun p q -> exp p * (p - q)) logP logQ |> sum)
             (logSoftmax counts p)
             (logSoftmax counts q)
         |> sum
-    | None ->
+    | None, _ ->
         let means, logSigmas = gaussian p
         let means', logSigmas' = gaussian q
 
@@ -229,13 +270,14 @@ let kl space (p: HyperDual[]) (q: HyperDual[]) =
         Seq.init means.Length term |> sum
 
 /// The entropy.
-let entropy space (p: HyperDual[]) =
-    match countsOf space with
-    | Some counts ->
+let rec entropy space (p: HyperDual[]) =
+    match countsOf space, space with
+    | None, Parts parts -> ofParts parts p |> List.map (fun (space, p) -> entropy space p) |> sum
+    | Some counts, _ ->
         logSoftmax counts p
         |> Seq.map (fun logP -> logP |> Array.map (fun logP -> -(exp logP * logP)) |> sum)
         |> sum
-    | None ->
+    | None, _ ->
         let _, logSigmas = gaussian p
 
         logSigmas

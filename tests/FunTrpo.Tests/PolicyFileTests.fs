@@ -38,9 +38,9 @@ let private roundtrip =
           <| Prop.forAll saved (fun policy ->
               let node = JsonNode.Parse(PolicyFile.print policy) :?> JsonObject
 
-              match policy.Architecture |> List.map HiddenLayer.activation |> List.distinct with
+              match policy.Architecture |> List.map HiddenLayer.activationsOf |> List.distinct with
               | []
-              | [ Some _ ] ->
+              | [ [ _ ] ] ->
                   not (node.ContainsKey "architecture") && node.ContainsKey "hidden" && node.ContainsKey "activation"
               | _ ->
                   node["architecture"].GetValue<string>() = Architecture.print policy.Architecture

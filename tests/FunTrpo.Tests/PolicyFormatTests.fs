@@ -34,7 +34,8 @@ let private readable =
             | Box(low, high, _) -> Vector.isFinite low && Vector.isFinite high && low.Length = 2
             | MultiDiscrete _
             | MultiBinary _
-            | Masked _ -> false
+            | Masked _
+            | Parts _ -> false
 
         let isKnown =
             match Architecture.tryUniform saved.Architecture with

@@ -27,6 +27,7 @@ let tests =
                   let free =
                       match space with
                       | Box(low, _, _) -> low.Length
+                      | Parts _ -> (Policy.logSigmas policy parameters).Length
                       | _ -> 0
 
                   let layers = Layers.ofArchitecture (LinearThenStateIndependent(width - free, free)) architecture

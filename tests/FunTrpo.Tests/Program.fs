@@ -80,6 +80,7 @@ let private others =
       FisherTests.tests
       MaskedLayersTests.tests
       MaskTests.tests
+      PartsTests.tests
       MaskedPlayersTests.tests
       ConjugateGradientTests.tests
       LineSearchTests.tests

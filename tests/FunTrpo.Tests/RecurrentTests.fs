@@ -643,8 +643,9 @@ let private observationsOf (saved: SavedPolicy) count =
            | space -> Vector.toArray (Space.sample space key) |]
 
 /// The numbers of a distribution.
-let private numbersOf distribution =
+let rec private numbersOf distribution =
     match distribution with
+    | ActionDistribution.Parts parts -> parts |> Seq.map (snd >> numbersOf) |> Array.concat
     | ActionDistribution.Choices probabilities -> Array.ofSeq probabilities
     | ActionDistribution.Normals(means, deviations) -> Array.append (Array.ofSeq means) (Array.ofSeq deviations)
 

@@ -44,7 +44,9 @@ let private masked =
         (Gen.choose (1, 3) |> Gen.bind (fun length -> Gen.listOfLength length (Gen.choose (1, 4))))
     |> Gen.map Masked
 
-let private spaces = Gen.oneof [ boxes; counted; masked ]
+let private withParts = parts (Gen.oneof [ boxes; counted; parts (Gen.oneof [ boxes; counted ]) ])
+
+let private spaces = Gen.oneof [ boxes; counted; masked; withParts ]
 
 let private keys = Gen.map Key.ofSeed seeds
 
