@@ -152,8 +152,7 @@ module HiddenLayer =
             parseWords text
 
     /// Layers with semicolons or commas between; none in an empty text.
-    and internal parseAll (text: string) =
-        if String.IsNullOrWhiteSpace text then Ok [] else pieces text |> List.map parse |> collect
+    and internal parseAll (text: string) = pieces text |> List.map parse |> collect
 
     and private parseParts (text: string) =
         let opening = text.IndexOf '{'
@@ -177,7 +176,9 @@ module HiddenLayer =
             Error $"{text} has a part twice"
         else
             parts
-            |> List.map (fun (name, layers) -> parseAll layers |> Result.map (fun layers -> name, layers))
+            |> List.map (fun (name, layers) ->
+                let layers = if String.IsNullOrWhiteSpace layers then Ok [] else parseAll layers
+                layers |> Result.map (fun layers -> name, layers))
             |> collect
             |> Result.map HiddenLayer.Parts
 

@@ -190,11 +190,13 @@ let private identities =
                           (logProbability case.Family case.P best)
                           "log p")
           property "a sample belongs to the space of an unbounded box or of counted actions" case (fun case ->
-              let space =
-                  match case.Space with
+              let rec unbounded space =
+                  match space with
                   | Box(low, _, _) -> Space.box low.Length -infinity infinity
+                  | Parts parts -> Parts [ for name, part in parts -> name, unbounded part ]
                   | counted -> counted
 
+              let space = unbounded case.Space
               Expect.isTrue (Space.contains space (ReadOnlySpan case.Action)) "contained"
               Expect.isTrue (Space.contains space (ReadOnlySpan(mode case.Family case.P))) "the mode")
           property "the same key gives the same action" case (fun case ->

@@ -46,15 +46,49 @@ let private expected (actor: Actor) observations (choose: int -> Vector -> Fill)
           let ofRow = distributions.Row(row).ToArray() |> Vector.ofArray
           let action = Vector.Create(actor.Policy.Family.ActionWidth, choose row ofRow)
 
-          match actor.Policy.ActionSpace with
-          | Box(low, high, _) ->
-              Vector.init action.Length (fun i -> meant actor.Policy.IsScaled low[i] high[i] action[i])
-          | _ -> action ]
+          Vector.init action.Length (fun column ->
+              match Space.leaf column actor.Policy.ActionSpace with
+              | ValueSome(struct (Box(low, high, _), i)) ->
+                  meant actor.Policy.IsScaled low[i] high[i] action[column]
+              | _ -> action[column]) ]
     |> Vector.concat
 
 let private actions (actor: Actor) (observations: Matrix) (act: InferencePolicy -> Fill) =
     let player = InferencePolicy actor
     Vector.Create(observations.Rows * actor.Policy.Family.ActionWidth, act player)
+
+/// The log-probability of a drawn action, of what is said about its distribution.
+let rec private logProbabilityOf isScaled space distribution (drawn: float32[]) =
+    match space, distribution with
+    | Box(low, high, _), ActionDistribution.Normals(means, deviations) ->
+        // The density of a scaled action is that of the drawn number over the length of its unit.
+        let mutable sum = 0.0
+
+        for i in 0 .. low.Length - 1 do
+            let isUnit = isScaled && Single.IsFinite low[i] && Single.IsFinite high[i]
+            let unitLength = if isUnit then (float high[i] - float low[i]) / 2.0 else 1.0
+            let middle = if isUnit then (float high[i] + float low[i]) / 2.0 else 0.0
+            let z = (middle + unitLength * float drawn[i] - means[i]) / deviations[i]
+            sum <- sum - 0.5 * z * z - log (deviations[i] / unitLength) - 0.5 * log (2.0 * Math.PI)
+
+        sum
+    | Parts parts, ActionDistribution.Parts distributions ->
+        Expect.equal (List.map fst distributions) (List.map fst parts) "names"
+
+        List.zip (Space.placed space) distributions
+        |> List.sumBy (fun (struct (_, first, part), (_, distribution)) ->
+            logProbabilityOf isScaled part distribution drawn[first .. first + Space.width part - 1])
+    | space, ActionDistribution.Choices probabilities ->
+        let counts = countsOf space
+        let starts = List.scan (+) 0 counts
+        Expect.hasLength probabilities (List.last starts) "alternatives"
+
+        for first, count in Seq.zip starts counts do
+            expectClose 1e-12 (Seq.sum (Seq.truncate count (Seq.skip first probabilities))) 1.0 "of one choice"
+
+        Seq.indexed (List.truncate counts.Length starts)
+        |> Seq.sumBy (fun (i, first) -> log probabilities[first + int drawn[i]])
+    | space, distribution -> failtest $"{Space.describe space} has {distribution}"
 
 let private properties =
     [ property "acts with the mode of the distribution, inside the space, for one row and for many" cases (fun case ->
@@ -113,33 +147,14 @@ let private properties =
 
           let logProbability = family.LogProbability(ReadOnlySpan parameters, drawn.Span)
 
-          match policy.ActionSpace, player.Distribution(ReadOnlySpan observation) with
-          | Box(low, high, _), ActionDistribution.Normals(means, deviations) ->
-              // The density of a scaled action is that of the drawn number over the length of its unit.
-              let mutable sum = 0.0
+          let found =
+              logProbabilityOf
+                  policy.IsScaled
+                  policy.ActionSpace
+                  (player.Distribution(ReadOnlySpan observation))
+                  (Vector.toArray drawn)
 
-              for i in 0 .. low.Length - 1 do
-                  let isUnit = policy.IsScaled && Single.IsFinite low[i] && Single.IsFinite high[i]
-                  let unitLength = if isUnit then (float high[i] - float low[i]) / 2.0 else 1.0
-                  let middle = if isUnit then (float high[i] + float low[i]) / 2.0 else 0.0
-                  let z = (middle + unitLength * float drawn[i] - means[i]) / deviations[i]
-                  sum <- sum - 0.5 * z * z - log (deviations[i] / unitLength) - 0.5 * log (2.0 * Math.PI)
-
-              expectClose (1e-3 * (1.0 + abs logProbability)) sum logProbability "the log-density of what was drawn"
-          | space, ActionDistribution.Choices probabilities ->
-              let counts = countsOf space
-              let starts = List.scan (+) 0 counts
-              Expect.hasLength probabilities (List.last starts) "alternatives"
-
-              for first, count in Seq.zip starts counts do
-                  expectClose 1e-12 (Seq.sum (Seq.truncate count (Seq.skip first probabilities))) 1.0 "of one choice"
-
-              let ofDrawn =
-                  [ for i, first in Seq.indexed (List.truncate counts.Length starts) ->
-                        probabilities[first + int drawn[i]] ]
-
-              expectClose 1e-9 (List.reduce (*) ofDrawn) (exp logProbability) "the probability of what was drawn"
-          | space, distribution -> failtest $"{Space.describe space} has {distribution}") ]
+          expectClose (1e-3 * (1.0 + abs logProbability)) found logProbability "of what was drawn") ]
 
 let private someActor space =
     let policy =
