@@ -105,13 +105,13 @@ module Architecture =
 
     // ---- The network ----
 
-    /// A network for observations of the space. The hidden layers are followed by a linear layer with `outputs` outputs, whose weights are
-    /// initialised with `gain`. After these come `stateIndependent` parameters as outputs, such as the log σ of a Gaussian policy.
-    /// They start at `initial`. If observations are indices, the first layer is an embedding. The layers do not read a mask. Throws an
-    /// `ArgumentException` if a layer cannot read the output of the one before, or has more parameters than fit into a pooled buffer.
-    let network observationSpace gain outputs stateIndependent initial (architecture: Architecture) =
-        let output: LayerBuilder =
-            Dense.withStateIndependent gain outputs Activation.Identity stateIndependent initial
+    /// A network for observations of the space. The hidden layers are followed by a linear layer, whose weights are initialised with `gain`. It
+    /// has an output for each of the `initial` numbers, where its biases start. Those after the first `outputs` are parameters that depend on no
+    /// observation, such as the log σ of a Gaussian policy. If observations are indices, the first layer is an embedding. The layers do not
+    /// read a mask. Throws an `ArgumentException` if a layer cannot read the output of the one before, or has more parameters than fit into a
+    /// pooled buffer.
+    let networkFrom (initial: float[]) observationSpace gain outputs (architecture: Architecture) =
+        let output: LayerBuilder = Dense.startingAt initial gain outputs Activation.Identity
 
         // A lambda, because the native compiler of .NET fails on some partial applications.
         let stack layers = List.foldBack (fun layer rest -> HiddenLayer.before rest layer) layers output
@@ -120,7 +120,7 @@ module Architecture =
             match architecture with
             | HiddenLayer.Dense(units, activation) :: rest ->
                 Embedding.layer counts Dense.hiddenGain units activation 0 0.0 >=> stack rest
-            | _ -> Embedding.layer counts gain outputs Activation.Identity stateIndependent initial
+            | _ -> Embedding.startingAt initial counts gain outputs Activation.Identity
 
         requireShapes observationSpace architecture |> ignore
 
@@ -139,3 +139,8 @@ module Architecture =
         match observationSpace with
         | Masked(_, counts) -> network |> Network.mapLayer (MaskedLayers.besides (List.sum counts))
         | _ -> network
+
+    /// The same network with `outputs` outputs that start around 0, and then `stateIndependent` parameters as outputs, which start at
+    /// `initial`.
+    let network observationSpace gain outputs stateIndependent initial architecture =
+        networkFrom (Dense.initialNumbers outputs stateIndependent initial) observationSpace gain outputs architecture

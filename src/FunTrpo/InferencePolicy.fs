@@ -12,6 +12,15 @@ type ActionDistribution =
     | Choices of probabilities: ImmutableArray<float>
     /// The means and standard deviations of independent normal distributions. Drawn actions outside the action space are clipped to it.
     | Normals of means: ImmutableArray<float> * deviations: ImmutableArray<float>
+    /// The means and standard deviations of independent normal distributions of numbers u. The action is the middle of its bounds, plus tanh u
+    /// times half their distance.
+    | SquashedNormals of means: ImmutableArray<float> * deviations: ImmutableArray<float>
+    /// The α and β of independent Beta distributions between the bounds, and the means and standard deviations of the actions.
+    | Betas of
+        alphas: ImmutableArray<float> *
+        betas: ImmutableArray<float> *
+        means: ImmutableArray<float> *
+        deviations: ImmutableArray<float>
 
 /// An actor that is prepared to act many times: its network is packed once. Its actions lie in the action space. Several threads may use it
 /// at the same time, and the methods that write into spans allocate no memory. All methods throw an `ArithmeticException` if the policy's
@@ -109,6 +118,8 @@ type InferencePolicy(actor: Actor) =
         | ValueSome(struct (_, half)) when policy.IsScaled -> half
         | _ -> 1.0
 
+    let immutable (numbers: float[]) = ImmutableCollectionsMarshal.AsImmutableArray numbers
+
     /// The means of drawn actions, in the units of the action space.
     let toMeans (drawn: ReadOnlySpan<float32>) =
         let means = Array.zeroCreate<float32> drawn.Length
@@ -119,6 +130,26 @@ type InferencePolicy(actor: Actor) =
             drawn.CopyTo(means.AsSpan())
 
         Array.map float means
+
+    /// The standard deviations in units of this scale, from the parameters of Gaussians.
+    let deviationsOf scale (parameters: float32[]) =
+        let dimensions = parameters.Length / 2
+
+        Array.init dimensions (fun i ->
+            scale i * exp (float (Distribution.boundLogSigma parameters[dimensions + i])))
+
+    /// The Beta distributions between these bounds.
+    let betasOf (low: Vector) (high: Vector) parameters =
+        let alphas, betas = Array.map Distribution.betaShape parameters |> Array.splitAt low.Length
+
+        let moments i =
+            let total = alphas[i] + betas[i]
+            let share = alphas[i] / total
+            let width = float high[i] - float low[i]
+            float low[i] + width * share, width * sqrt (share * (1.0 - share) / (total + 1.0))
+
+        let means, deviations = Array.init low.Length moments |> Array.unzip
+        ActionDistribution.Betas(immutable alphas, immutable betas, immutable means, immutable deviations)
 
     member _.Actor = actor
 
@@ -182,10 +213,7 @@ type InferencePolicy(actor: Actor) =
     /// The distribution with these parameters.
     member private _.DistributionOf(parameters: float32[]) =
         let choices counts =
-            ActionDistribution.Choices(
-                Distribution.probabilities counts (ReadOnlySpan parameters)
-                |> ImmutableCollectionsMarshal.AsImmutableArray
-            )
+            ActionDistribution.Choices(immutable (Distribution.probabilities counts (ReadOnlySpan parameters)))
 
         match policy.ActionSpace with
         | Discrete count -> choices [ count ]
@@ -193,16 +221,16 @@ type InferencePolicy(actor: Actor) =
         | MultiBinary count -> choices (List.replicate count 2)
         | Masked _ -> invalidOp "actions have no mask of their own"
         | Box(low, high, _) ->
-            let means = toMeans (ReadOnlySpan(parameters, 0, low.Length))
-
-            let deviations =
-                Array.init low.Length (fun i ->
-                    scaleOf low high i * exp (float (Distribution.boundLogSigma parameters[low.Length + i])))
-
-            ActionDistribution.Normals(
-                ImmutableCollectionsMarshal.AsImmutableArray means,
-                ImmutableCollectionsMarshal.AsImmutableArray deviations
-            )
+            match policy.Distribution with
+            | DistributionKind.Gaussian
+            | DistributionKind.StateDependentGaussian ->
+                let means = toMeans (ReadOnlySpan(parameters, 0, low.Length))
+                ActionDistribution.Normals(immutable means, immutable (deviationsOf (scaleOf low high) parameters))
+            | DistributionKind.SquashedGaussian ->
+                let means = Array.init low.Length (fun i -> float parameters[i])
+                let deviations = deviationsOf (fun _ -> 1.0) parameters
+                ActionDistribution.SquashedNormals(immutable means, immutable deviations)
+            | DistributionKind.Beta -> betasOf low high parameters
 
 /// An episode of a policy: it acts on observations in order, and holds what a policy with memory remembers of them. `Restart` begins another
 /// one. An object for each episode that is played at the same time; not thread-safe. The methods throw as those of the policy, and then the
