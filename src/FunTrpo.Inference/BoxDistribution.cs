@@ -28,7 +28,8 @@ internal static class BoxDistributions
             _ => throw new InvalidDataException("It names an unknown distribution."),
         };
 
-        return distribution == BoxDistribution.Gaussian
+        return
+            distribution == BoxDistribution.Gaussian
             || (actions.Kind == SpaceKind.Box && (!NeedsBounds(distribution) || IsBounded(actions)))
             ? distribution
             : throw new InvalidDataException($"Its distribution {name} is not one for its actions.");

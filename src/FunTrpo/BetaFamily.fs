@@ -43,9 +43,7 @@ module internal BetaFamily =
     let private entropyOf excessAlpha excessBeta =
         let alpha, beta = 1.0 + excessAlpha, 1.0 + excessBeta
 
-        lnBeta alpha beta
-        - excessAlpha * digamma alpha
-        - excessBeta * digamma beta
+        lnBeta alpha beta - excessAlpha * digamma alpha - excessBeta * digamma beta
         + (excessAlpha + excessBeta) * digamma (alpha + beta)
         + log 2.0
 
@@ -157,8 +155,7 @@ module internal BetaFamily =
                     let excessAlpha, excessBeta = excess ofAlpha, excess ofBeta
                     let ofSum = (excessAlpha + excessBeta) * trigamma (2.0 + excessAlpha + excessBeta)
 
-                    gradient[i] <-
-                        inward ofAlpha (slope ofAlpha * (ofSum - excessAlpha * trigamma (1.0 + excessAlpha)))
+                    gradient[i] <- inward ofAlpha (slope ofAlpha * (ofSum - excessAlpha * trigamma (1.0 + excessAlpha)))
 
                     gradient[dimensions + i] <-
                         inward ofBeta (slope ofBeta * (ofSum - excessBeta * trigamma (1.0 + excessBeta)))

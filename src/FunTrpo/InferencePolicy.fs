@@ -135,8 +135,7 @@ type InferencePolicy(actor: Actor) =
     let deviationsOf scale (parameters: float32[]) =
         let dimensions = parameters.Length / 2
 
-        Array.init dimensions (fun i ->
-            scale i * exp (float (Distribution.boundLogSigma parameters[dimensions + i])))
+        Array.init dimensions (fun i -> scale i * exp (float (Distribution.boundLogSigma parameters[dimensions + i])))
 
     /// The Beta distributions between these bounds.
     let betasOf (low: Vector) (high: Vector) parameters =

@@ -28,7 +28,7 @@ module internal Squash =
         numbers |> Array.map (fun z -> struct (z, density z / total))
 
     /// E[log(1 − tanh² u)] for u ~ N(mean, sigma²). It has no closed form: this is the trapezoidal rule with 25 points. Its error is below
-    /// 1e-6 for sigma ≤ 1, below 1e-3 for sigma ≤ 2, and below 1 % of the value for larger ones.
+    /// 10⁻⁶ for sigma ≤ 1, below 10⁻³ for sigma ≤ 2, below 0.01 for sigma ≤ 4, and below 2 % of the value for larger ones.
     let meanLogSlope (mean: float) (sigma: float) =
         let mutable sum = 0.0
 
