@@ -214,6 +214,33 @@ let all =
                 slip "the gradient of the entropy has a wrong sign" "(logP + entropy)" "(logP - entropy)"
                 slip "a Gaussian's entropy lacks ½" "+ 0.5 + halfLogTwoPi" "+ halfLogTwoPi" ]
           core
+              [ "distributions" ]
+              "BetaFamily.fs"
+              [ slip
+                    "the metric of Beta distributions has no covariance"
+                    "let shared = trigamma (alpha + beta) * (tangentAlpha + tangentBeta)"
+                    "let shared = 0.0"
+                slip "a Γ number is drawn without its tails" "if root > 0.0 then" "if root > 0.5 && root < 1.5 then"
+                slip "the density of a Beta distribution is that of x" "- log 2.0" "- 0.0" ]
+          core
+              [ "distributions" ]
+              "Squash.fs"
+              [ slip
+                    "log da/du of a squashed Gaussian is half of it"
+                    "2.0 * (log 2.0 - distance"
+                    "1.0 * (log 2.0 - distance" ]
+          core
+              [ "distributions" ]
+              "SpecialFunctions.fs"
+              [ slip "ψ′ lacks ½ z⁻²" "/ z + 0.5 * square + sum" "/ z + sum" ]
+          core
+              [ "box distributions" ]
+              "Policy.fs"
+              [ slip
+                    "a squashed action is not mapped to the box"
+                    "Space.unscale policy.ActionSpace (Span.op_Implicit action) action"
+                    "()" ]
+          core
               [ "Normaliser"; "an iteration" ]
               "Moments.fs"
               [ slip

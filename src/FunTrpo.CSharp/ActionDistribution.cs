@@ -7,7 +7,7 @@ namespace FunTrpo.CSharp;
 
 /// <summary>
 /// The distribution of actions that a policy has for one observation: a probability for each alternative or, for continuous actions, a
-/// normal distribution for each coordinate.
+/// normal distribution, a squashed normal distribution or a Beta distribution for each coordinate.
 /// </summary>
 [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
 public sealed record ActionDistribution
@@ -30,6 +30,18 @@ public sealed record ActionDistribution
         {
             Parts = [.. parts.Item.Select(part => new PartDistribution(part.Item1, new(part.Item2)))];
         }
+        else if (core is Core.ActionDistribution.SquashedNormals squashed)
+        {
+            LatentMean = squashed.means;
+            LatentStandardDeviation = squashed.deviations;
+        }
+        else if (core is Core.ActionDistribution.Betas betas)
+        {
+            Alpha = betas.alphas;
+            Beta = betas.betas;
+            Mean = betas.means;
+            StandardDeviation = betas.deviations;
+        }
     }
 
     /// <summary>
@@ -44,8 +56,8 @@ public sealed record ActionDistribution
     } = ValueList.Of<double>([]);
 
     /// <summary>
-    /// The mean of each coordinate of a continuous action, in the unit of that coordinate. The most probable action is the mean, clipped to
-    /// the action space. Empty if actions are not continuous.
+    /// The mean of each coordinate of a continuous action, in the unit of that coordinate. The most probable action of a normal distribution is
+    /// the mean, clipped to the action space. Empty if actions are not continuous, or if the distribution is squashed.
     /// </summary>
     public IReadOnlyList<double> Mean
     {
@@ -55,9 +67,47 @@ public sealed record ActionDistribution
 
     /// <summary>
     /// The standard deviation of each coordinate of a continuous action, in the unit of that coordinate, before a sampled action is clipped
-    /// to the action space. Empty if actions are not continuous.
+    /// to the action space. Empty where <see cref="Mean"/> is.
     /// </summary>
     public IReadOnlyList<double> StandardDeviation
+    {
+        get;
+        init => field = ValueList.Of(value);
+    } = ValueList.Of<double>([]);
+
+    /// <summary>
+    /// The mean of a normally distributed u for each coordinate, if the distribution is
+    /// <see cref="ActionDistributionKind.SquashedGaussian"/>. The action is the middle of the coordinate's bounds, plus tanh u times half
+    /// their distance. Empty for other distributions.
+    /// </summary>
+    public IReadOnlyList<double> LatentMean
+    {
+        get;
+        init => field = ValueList.Of(value);
+    } = ValueList.Of<double>([]);
+
+    /// <summary>The standard deviation of u, for <see cref="LatentMean"/>.</summary>
+    public IReadOnlyList<double> LatentStandardDeviation
+    {
+        get;
+        init => field = ValueList.Of(value);
+    } = ValueList.Of<double>([]);
+
+    /// <summary>
+    /// The α of each coordinate's distribution between its bounds, which is above 1, if the distribution is
+    /// <see cref="ActionDistributionKind.Beta"/>. Empty for other distributions.
+    /// </summary>
+    public IReadOnlyList<double> Alpha
+    {
+        get;
+        init => field = ValueList.Of(value);
+    } = ValueList.Of<double>([]);
+
+    /// <summary>
+    /// The β of each coordinate's distribution between its bounds, which is above 1, if the distribution is
+    /// <see cref="ActionDistributionKind.Beta"/>. Empty for other distributions.
+    /// </summary>
+    public IReadOnlyList<double> Beta
     {
         get;
         init => field = ValueList.Of(value);

@@ -43,6 +43,32 @@ public enum CriticMethod
     GaussNewton,
 }
 
+/// <summary>The distribution of continuous actions, which lie in a box.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<ActionDistributionKind>))]
+public enum ActionDistributionKind
+{
+    /// <summary>
+    /// A normal distribution for each coordinate, whose standard deviation is the same for all observations. An action outside the box is
+    /// clipped to it.
+    /// </summary>
+    Gaussian,
+
+    /// <summary>
+    /// A normal distribution for each coordinate, whose standard deviation depends on the observation. An action outside the box is clipped
+    /// to it.
+    /// </summary>
+    StateDependentGaussian,
+
+    /// <summary>
+    /// The tanh of a normally distributed number for each coordinate, in half-widths of the box. The standard deviation of that number is the
+    /// same for all observations.
+    /// </summary>
+    SquashedGaussian,
+
+    /// <summary>A Beta distribution between the bounds of each coordinate.</summary>
+    Beta,
+}
+
 /// <summary>The activation function of hidden layers.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<Activation>))]
 public enum Activation
@@ -172,6 +198,12 @@ public sealed record TrainingOptions
 
     /// <summary>The activation function of the policy's hidden layers. Default Tanh.</summary>
     public Activation Activation { get; init; }
+
+    /// <summary>
+    /// The distribution of actions in a box; other actions have none to choose. Default Gaussian. SquashedGaussian and Beta need two finite
+    /// bounds in each coordinate.
+    /// </summary>
+    public ActionDistributionKind Distribution { get; init; }
 
     /// <summary>
     /// The initial log σ of a Gaussian policy, in the unit of the action or, with <see cref="ScaleActions"/>, in units of half the action's
@@ -364,6 +396,7 @@ public sealed record TrainingOptions
         Architecture = ArchitectureModule.print(core.Architecture);
         Hidden = [.. core.Hidden];
         Activation = (Activation)core.Activation;
+        Distribution = KindOf(core.Distribution);
         InitialLogSigma = core.InitialLogSigma;
         Direction = core.Direction.IsGradient ? StepDirection.Gradient : StepDirection.Natural;
         Step = core.Step.IsFixed ? StepLength.Fixed : StepLength.TrustRegion;
@@ -410,6 +443,7 @@ public sealed record TrainingOptions
             StopAtReturn,
             "it must be finite"
         );
+        Require(Enum.IsDefined(Distribution), nameof(Distribution), Distribution, "there is no such distribution");
         Require(Enum.IsDefined(Direction), nameof(Direction), Direction, "there is no such direction");
         Require(Enum.IsDefined(Step), nameof(Step), Step, "there is no such step");
         Require(Enum.IsDefined(Critic), nameof(Critic), Critic, "there is no such method");
@@ -425,6 +459,21 @@ public sealed record TrainingOptions
         return ConfigurationModule.set("criticArchitecture", CriticArchitecture, core).OrThrow();
     }
 
+    private static ActionDistributionKind KindOf(DistributionKind core) =>
+        core.IsStateDependentGaussian ? ActionDistributionKind.StateDependentGaussian
+        : core.IsSquashedGaussian ? ActionDistributionKind.SquashedGaussian
+        : core.IsBeta ? ActionDistributionKind.Beta
+        : ActionDistributionKind.Gaussian;
+
+    private static DistributionKind ToCore(ActionDistributionKind kind) =>
+        kind switch
+        {
+            ActionDistributionKind.StateDependentGaussian => DistributionKind.StateDependentGaussian,
+            ActionDistributionKind.SquashedGaussian => DistributionKind.SquashedGaussian,
+            ActionDistributionKind.Beta => DistributionKind.Beta,
+            _ => DistributionKind.Gaussian,
+        };
+
     private Core.Configuration ToCoreWithoutLayers() =>
         new(
             environments: Environments,
@@ -436,6 +485,7 @@ public sealed record TrainingOptions
             architecture: FSharpList<Core.HiddenLayer>.Empty,
             hidden: Units(Hidden, ConfigurationModule.standard.Hidden),
             activation: (Kernels.Activation)Activation,
+            distribution: ToCore(Distribution),
             initialLogSigma: InitialLogSigma,
             direction: Direction == StepDirection.Gradient ? DirectionKind.Gradient : DirectionKind.Natural,
             step: Step == StepLength.Fixed ? StepKind.Fixed : StepKind.TrustRegion,

@@ -87,6 +87,7 @@ let private policySettings (configuration: Configuration) =
     configuration.PolicyLayers,
     configuration.NormaliseObservations,
     configuration.ScaleActions,
+    configuration.Distribution,
     configuration.InitialLogSigma
 
 /// The preset, changed by the saved policy, the recorded fields and --set, in this order.
@@ -116,7 +117,7 @@ let private configurationOf
             return!
                 Error(
                     Mismatch
-                        "architecture, hidden, activation, normaliseObservations, scaleActions and initialLogSigma cannot be set with --from: they are those of the saved policy"
+                        "architecture, hidden, activation, distribution, normaliseObservations, scaleActions and initialLogSigma cannot be set with --from: they are those of the saved policy"
                 )
         else
             return configuration

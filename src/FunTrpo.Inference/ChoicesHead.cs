@@ -56,7 +56,7 @@ internal sealed class ChoicesHead : Head
             }
         }
 
-        return new ActionDistribution(probabilities, Array.Empty<double>(), Array.Empty<double>());
+        return new ActionDistribution { Probabilities = Array.AsReadOnly(probabilities) };
     }
 
     /// <summary>Returns the logits of a choice, which are the first of the rest, and removes them from the rest.</summary>

@@ -5,8 +5,10 @@ namespace FunTrpo.Inference;
 /// <summary>What turns the outputs of a network into actions and distributions.</summary>
 internal abstract class Head
 {
-    public static Head For(Space actions, float[] logSigmas, bool isScaled) =>
-        actions.Kind == SpaceKind.Box ? new GaussianHead(actions, logSigmas, isScaled) : new ChoicesHead(actions);
+    public static Head For(Space actions, BoxDistribution distribution, float[] logSigmas, bool isScaled) =>
+        actions.Kind != SpaceKind.Box ? new ChoicesHead(actions)
+        : distribution == BoxDistribution.Beta ? new BetaHead(actions)
+        : new GaussianHead(actions, logSigmas, isScaled, distribution == BoxDistribution.SquashedGaussian);
 
     /// <summary>Writes the most probable action for one row of outputs.</summary>
     public abstract void Mode(ReadOnlySpan<float> outputs, Span<float> action);

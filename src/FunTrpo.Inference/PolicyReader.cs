@@ -15,6 +15,9 @@ internal static class PolicyReader
     private const string Format = "funtrpo-policy";
     private const int Version = 3;
 
+    /// <summary>The version of files that name the distribution of actions in a box.</summary>
+    private const int VersionWithDistribution = 4;
+
     /// <summary>The number of hidden layers that a network may have.</summary>
     private const int MaxLayers = 1000;
 
@@ -30,9 +33,11 @@ internal static class PolicyReader
             throw new InvalidDataException("It is not a FunTrpo policy.");
         }
 
-        if (root.Integer("version") is int found and not Version)
+        if (root.Integer("version") is int found and not (Version or VersionWithDistribution))
         {
-            throw new InvalidDataException($"It has version {found}, and only version {Version} is known.");
+            throw new InvalidDataException(
+                $"It has version {found}, and only the versions {Version} and {VersionWithDistribution} are known."
+            );
         }
 
         if (root.Text("checksum") != hash)
@@ -42,8 +47,9 @@ internal static class PolicyReader
 
         Space actions = SpaceReader.Read(root, "actionSpace");
         Space observations = SpaceReader.ReadObservations(root, "observationSpace", actions, out int maskWidth);
-        Network network = ReadNetwork(root, observations, actions, out float[] logSigmas);
-        Head head = Head.For(actions, logSigmas, root.Boolean("scaledActions"));
+        BoxDistribution distribution = BoxDistributions.Read(root, actions);
+        Network network = ReadNetwork(root, observations, actions, distribution, out float[] logSigmas);
+        Head head = Head.For(actions, distribution, logSigmas, root.Boolean("scaledActions"));
         return maskWidth == 0 || network.Memory == 0
             ? new Policy(root.Text("environment"), observations, actions, maskWidth, network, head)
             : throw new InvalidDataException("Its observations have a mask, and its network has memory.");
@@ -61,17 +67,30 @@ internal static class PolicyReader
         }
     }
 
-    /// <summary>The network, and the log σ of the coordinates of a box, which follow its parameters.</summary>
-    private static Network ReadNetwork(JsonNode root, Space observations, Space actions, out float[] logSigmas)
+    /// <summary>
+    /// The network, and the state-independent log σ of the coordinates of a box, which follow its parameters if there are any.
+    /// </summary>
+    private static Network ReadNetwork(
+        JsonNode root,
+        Space observations,
+        Space actions,
+        BoxDistribution distribution,
+        out float[] logSigmas
+    )
     {
         bool isBox = actions.Kind == SpaceKind.Box;
-        long outputs = isBox ? actions.Width : actions.AlternativeCount;
+        bool hasStateIndependent = isBox && BoxDistributions.HasStateIndependent(distribution);
+        long outputs =
+            !isBox ? actions.AlternativeCount
+            : hasStateIndependent ? actions.Width
+            : 2L * actions.Width;
         List<HiddenLayer> descriptions = ReadHidden(root);
         int lastUnits = (int)Math.Min(outputs, int.MaxValue);
         descriptions.Add(new HiddenLayer.Dense(lastUnits, Activation.Named("identity")));
         List<int[]> shapes = Shapes(observations, descriptions);
         byte[] bytes = ReadBytes(root);
-        RequireCount(bytes.Length / sizeof(float), descriptions, shapes, observations, isBox ? actions.Width : 0);
+        int stateIndependent = hasStateIndependent ? actions.Width : 0;
+        RequireCount(bytes.Length / sizeof(float), descriptions, shapes, observations, stateIndependent);
         float[] parameters = ToParameters(bytes);
 
         List<Layer> layers = new();

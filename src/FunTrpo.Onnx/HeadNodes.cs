@@ -1,5 +1,3 @@
-using System;
-using System.Collections.Generic;
 using System.Linq;
 using Core = FunTrpo;
 
@@ -14,14 +12,10 @@ internal static class HeadNodes
     private const string NetworkOutputOfMasked = "logits.all";
 
     /// <summary>What the network's outputs are called.</summary>
-    public static string NetworkOutput(Core.Policy policy)
-    {
-        bool isContinuous = policy.ActionSpace.IsBox;
-        return policy.ObservationSpace.IsMasked ? NetworkOutputOfMasked
-            : !isContinuous ? "logits"
-            : policy.IsScaled ? "drawnMean"
-            : "mean";
-    }
+    public static string NetworkOutput(Core.Policy policy) =>
+        policy.ObservationSpace.IsMasked ? NetworkOutputOfMasked
+        : !policy.ActionSpace.IsBox ? "logits"
+        : BoxNodes.NetworkOutput(policy);
 
     /// <summary>Adds the nodes after the network, and the outputs.</summary>
     public static void Add(GraphBuilder graph, Core.Actor actor)
@@ -34,7 +28,7 @@ internal static class HeadNodes
         switch (actor.Policy.ActionSpace)
         {
             case Core.Space.Box box:
-                AddGaussian(graph, actor, box);
+                BoxNodes.Add(graph, actor, box);
                 break;
             case Core.Space.MultiBinary switches:
                 AddSwitches(graph, switches.count);
@@ -114,71 +108,5 @@ internal static class HeadNodes
         graph.IndexOutput("action", actions, "The most probable action: an index for each choice");
         graph.Output("logits", logits, "The logits of the alternatives, choice after choice");
         graph.Output("probabilities", logits, "The probabilities of the alternatives, choice after choice");
-    }
-
-    /// <summary>Independent normal distributions, in the units of the action space. The action is the mean, clipped to the space.</summary>
-    private static void AddGaussian(GraphBuilder graph, Core.Actor actor, Core.Space.Box box)
-    {
-        int width = box.low.Length;
-        (float[] middle, float[] half) = Units(actor.Policy, box);
-        if (actor.Policy.IsScaled)
-        {
-            string scaled = graph.Node("scaledMean", "Mul", "drawnMean", graph.Constant("halfWidth", half, width));
-            graph.Node("mean", "Add", scaled, graph.Constant("middle", middle, width));
-        }
-
-        string low = graph.Constant("low", Finite(box.low), width);
-        string high = graph.Constant("high", Finite(box.high), width);
-        graph.Node("action", "Min", graph.Node("atLeastLow", "Max", "mean", low), high);
-
-        string deviations = graph.Constant("deviations", Deviations(actor, half), 1, width);
-        graph.Node("std", "Expand", deviations, graph.Node("mean.shape", "Shape", "mean"));
-
-        graph.Output("action", width, "The most probable action: the mean, clipped to the action space");
-        graph.Output("mean", width, "The mean of each coordinate, in its own unit");
-        graph.Output("std", width, "The standard deviation of each coordinate before clipping, in its own unit");
-    }
-
-    /// <summary>
-    /// The middle and half the width of each coordinate, which map drawn actions to the units of the space: 0 and 1 if actions are not
-    /// scaled, or a bound is infinite.
-    /// </summary>
-    private static (float[] Middle, float[] Half) Units(Core.Policy policy, Core.Space.Box box)
-    {
-        float[] middle = new float[box.low.Length];
-        float[] half = new float[box.low.Length];
-        for (int i = 0; i < middle.Length; i++)
-        {
-            var scaling = SpaceModule.scaling(box.low, box.high, i);
-            (middle[i], half[i]) =
-                policy.IsScaled && scaling.IsSome ? ((float)scaling.Value.Item1, (float)scaling.Value.Item2) : (0f, 1f);
-        }
-
-        return (middle, half);
-    }
-
-    private static float[] Deviations(Core.Actor actor, float[] half)
-    {
-        ReadOnlySpan<float> logSigmas = PolicyModule.logSigmas(actor.Policy, actor.Parameters).Span;
-        float[] deviations = new float[half.Length];
-        for (int i = 0; i < half.Length; i++)
-        {
-            double deviation = half[i] * Math.Exp(Core.Distribution.boundLogSigma(logSigmas[i]));
-            deviations[i] = (float)Math.Min(deviation, float.MaxValue);
-        }
-
-        return deviations;
-    }
-
-    /// <summary>Bounds with the largest float32 in place of an infinity, which not every engine has.</summary>
-    private static float[] Finite(Core.Vector bounds)
-    {
-        float[] finite = bounds.Span.ToArray();
-        for (int i = 0; i < finite.Length; i++)
-        {
-            finite[i] = Math.Clamp(finite[i], float.MinValue, float.MaxValue);
-        }
-
-        return finite;
     }
 }

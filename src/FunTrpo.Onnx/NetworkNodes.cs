@@ -66,7 +66,7 @@ internal static class NetworkNodes
         Queue<string> before = new(SplitMemory(graph, actor.Policy.Architecture, memory));
         List<string> after = [];
         Core.Space space = SpaceModule.observed(actor.Policy.ObservationSpace);
-        (long outputs, _) = Core.Distribution.sizes(actor.Policy.ActionSpace);
+        (long outputs, _) = Core.Distribution.sizes(actor.Policy.Distribution, actor.Policy.ActionSpace);
         ReadOnlySpan<float> parameters = actor.Parameters.Span;
         string current = observation;
         int number = 0;

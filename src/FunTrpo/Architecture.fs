@@ -214,24 +214,28 @@ module Architecture =
         | Parts _, _ :: _ -> hidden part PartsLayer.asItIs layers
         | _ -> HiddenLayer.stack layers
 
-    /// A network for observations of the space. The hidden layers are followed by a linear layer with `outputs` outputs, whose weights are
-    /// initialised with `gain`. After these come `stateIndependent` parameters as outputs, such as the log σ of a Gaussian policy.
-    /// They start at `initial`. If observations are indices, the first layer is an embedding. The layers do not read a mask. Throws an
-    /// `ArgumentException` if a layer cannot read the output of the one before, or has more parameters than fit into a pooled buffer.
-    let network observationSpace gain outputs stateIndependent initial (architecture: Architecture) =
+    /// A network for observations of the space. The hidden layers are followed by a linear layer, whose weights are initialised with `gain`. It
+    /// has an output for each of the `initial` numbers, where its biases start. Those after the first `outputs` are parameters that depend on no
+    /// observation, such as the log σ of a Gaussian policy. If observations are indices, the first layer is an embedding. The layers do not
+    /// read a mask. Throws an `ArgumentException` if a layer cannot read the output of the one before, or has more parameters than fit into a
+    /// pooled buffer.
+    let networkFrom (initial: float[]) observationSpace gain outputs (architecture: Architecture) =
         let architecture = withParts observationSpace architecture
         let observed = Space.observed observationSpace
         requireShapes observationSpace architecture |> ignore
 
         let layers =
             match observed, architecture with
-            | Indices counts, [] -> Embedding.layer counts gain outputs Activation.Identity stateIndependent initial
-            | _ ->
-                let output = Dense.withStateIndependent gain outputs Activation.Identity stateIndependent initial
-                hidden observed output architecture
+            | Indices counts, [] -> Embedding.startingAt initial counts gain outputs Activation.Identity
+            | _ -> hidden observed (Dense.startingAt initial gain outputs Activation.Identity) architecture
 
         let network = Network.create (Space.shape observed) layers
 
         match observationSpace with
         | Masked(_, counts) -> network |> Network.mapLayer (MaskedLayers.besides (List.sum counts))
         | _ -> network
+
+    /// The same network with `outputs` outputs that start around 0, and then `stateIndependent` parameters as outputs, which start at
+    /// `initial`.
+    let network observationSpace gain outputs stateIndependent initial architecture =
+        networkFrom (Dense.initialNumbers outputs stateIndependent initial) observationSpace gain outputs architecture

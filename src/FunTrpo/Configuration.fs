@@ -17,6 +17,7 @@ module Configuration =
           Architecture = []
           Hidden = [ 64; 64 ]
           Activation = Activation.Tanh
+          Distribution = DistributionKind.Gaussian
           InitialLogSigma = 0.0
           Direction = DirectionKind.Natural
           Step = StepKind.TrustRegion
@@ -73,7 +74,8 @@ module Configuration =
     /// Returns the configuration with the settings that a policy was created with. If all its layers have the same activation, these are in
     /// `Hidden` and `Activation`, and otherwise in `Architecture`.
     let ofPolicy (policy: Policy) (configuration: Configuration) =
-        let configuration = { configuration with ScaleActions = policy.IsScaled }
+        let configuration =
+            { configuration with ScaleActions = policy.IsScaled; Distribution = policy.Distribution }
 
         match Architecture.tryUniform policy.Architecture with
         | Some(hidden, activation) -> { configuration with Architecture = []; Hidden = hidden; Activation = activation }

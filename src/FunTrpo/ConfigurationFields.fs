@@ -47,6 +47,12 @@ module internal ConfigurationFields =
               HiddenLayer.activations
               _.Activation
               (fun v c -> { c with Activation = v })
+          choice
+              "distribution"
+              "distribution of actions in a box: gaussian has a log σ for all observations, state-dependent-gaussian computes it from them, squashed-gaussian takes the tanh of the numbers that gaussian draws, and beta lies between the bounds; the last two need finite bounds"
+              Distribution.kinds
+              _.Distribution
+              (fun v c -> { c with Distribution = v })
           number
               "initialLogSigma"
               "initial log σ of a Gaussian policy, in the unit of the action, or of half its range (scaleActions)"

@@ -46,6 +46,8 @@ type Configuration =
         Hidden: int list
         /// The non-linearity of the policy's hidden layers, if `Architecture` is empty.
         Activation: Activation
+        /// The distribution of actions in a box. Other action spaces have `Gaussian`, which has no effect there.
+        Distribution: DistributionKind
         /// The initial log σ of a Gaussian policy. σ is in the unit of the action, or of half its range with `ScaleActions`; −20 … 5.
         InitialLogSigma: float
         /// The direction of a step of the policy.

@@ -39,18 +39,25 @@ module Dense =
             let entry = if rows <= columns then basis[row][column] else basis[column][row]
             float32 (gain * entry))
 
-    /// A dense layer whose initial weights are `gain` times an orthogonal matrix, and whose biases start at zero. After its outputs come
-    /// `stateIndependent` more that depend on no input (the log σ of a Gaussian policy, for instance). They are f of parameters that start at
-    /// `initial`; only linear layers use them.
-    let withStateIndependent gain outputs activation stateIndependent (initial: float) : LayerBuilder =
+    /// A dense layer whose initial weights are `gain` times an orthogonal matrix. It has an output for each of the `initial` numbers, where its
+    /// biases start. Those after the first `outputs` depend on no input (the log σ of a Gaussian policy, for instance). They are f of
+    /// their parameters; only linear layers use them.
+    let startingAt (initial: float[]) gain outputs activation : LayerBuilder =
         fun inputShape ->
             let inputs = ArrayShape.length inputShape
-            let kernel = DenseLayer(inputs, outputs, outputs + stateIndependent, activation)
+            let kernel = DenseLayer(inputs, outputs, initial.Length, activation)
 
-            KernelLayer.create kernel inputShape [ outputs + stateIndependent ] (fun key ->
-                let biases = Array.append (Array.zeroCreate outputs) (Array.create stateIndependent (float32 initial))
+            KernelLayer.create kernel inputShape [ initial.Length ] (fun key ->
+                Array.append (orthogonal inputs outputs gain key) (Array.map float32 initial) |> Vector.adopt)
 
-                Array.append (orthogonal inputs outputs gain key) biases |> Vector.adopt)
+    /// The initial numbers of a layer whose outputs start at 0, and its state-independent ones at `initial`.
+    let internal initialNumbers outputs stateIndependent (initial: float) =
+        Array.append (Array.zeroCreate outputs) (Array.create stateIndependent initial)
+
+    /// A dense layer whose initial weights are `gain` times an orthogonal matrix, and whose biases start at zero. After its outputs come
+    /// `stateIndependent` more that depend on no input. They are f of parameters that start at `initial`; only linear layers use them.
+    let withStateIndependent gain outputs activation stateIndependent initial : LayerBuilder =
+        startingAt (initialNumbers outputs stateIndependent initial) gain outputs activation
 
     /// A dense layer whose initial weights are `gain` times an orthogonal matrix.
     let withGain gain outputs activation : LayerBuilder = withStateIndependent gain outputs activation 0 0.0

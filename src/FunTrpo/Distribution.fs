@@ -3,7 +3,33 @@ namespace FunTrpo
 open System
 open FunTrpo.Kernels
 
+/// The distribution of actions in a box. Actions in other spaces have categorical distributions.
+[<RequireQualifiedAccess>]
+type DistributionKind =
+    /// A diagonal Gaussian, whose log σ are parameters that depend on no observation. An action outside the box is clipped to it.
+    | Gaussian
+    /// A diagonal Gaussian, whose log σ the network computes from the observation, as it does the means. An action outside the box is clipped to
+    /// it.
+    | StateDependentGaussian
+    /// a = tanh u in half-widths of the box, where u has the diagonal Gaussian of `Gaussian`. The box has finite bounds.
+    | SquashedGaussian
+    /// A Beta distribution between the two bounds of each coordinate. The box has finite bounds.
+    | Beta
+
 module Distribution =
+
+    /// The names of the distributions for boxes.
+    let kinds =
+        [ "gaussian", DistributionKind.Gaussian
+          "state-dependent-gaussian", DistributionKind.StateDependentGaussian
+          "squashed-gaussian", DistributionKind.SquashedGaussian
+          "beta", DistributionKind.Beta ]
+
+    /// The name of a distribution for boxes.
+    let nameOf kind = kinds |> List.find (snd >> (=) kind) |> fst
+
+    /// The distribution for boxes with this name, if there is one.
+    let tryKind name = kinds |> List.tryFind (fst >> (=) name) |> Option.map snd
 
     /// The largest of the logits, and log Σ exp(logit − largest). Their sum is log Σ exp of the logits. No exponential overflows, and nothing
     /// is lost: beyond 10¹⁶ the sum of the two would be the largest logit again.
@@ -293,38 +319,163 @@ module Distribution =
 
             member _.Metric = gaussianMetric dimensions }
 
+    /// Independent distributions of actions a = tanh u, where u has a normal distribution. The parameters are all means of u, then all log σ.
+    /// The drawn numbers are the u.
+    ///
+    /// Because u ↦ a is a bijection, everything but densities and entropies is that of `diagonalGaussian`; see `Squash`. Densities and
+    /// entropies are those of a: log p(a) = log p(u) − Σ log(1 − tanh² u), and H(a) = H(u) + Σ E[log(1 − tanh² u)]. The expectation has no
+    /// closed form. `Squash.meanLogSlope` estimates it by a fixed quadrature, and `EntropyGradient` is the gradient of this estimate.
+    /// The mode is that of u: the tanh of the mean, which is the median of a. The density of a may be larger near the bounds.
+    let squashedGaussian dimensions =
+        let gaussian = diagonalGaussian dimensions
+        let sigma logSigma = exp (float (boundLogSigma logSigma))
+
+        { new Family with
+            member _.ParameterWidth = gaussian.ParameterWidth
+            member _.ActionWidth = gaussian.ActionWidth
+            member _.Sample(parameters, key, action) = gaussian.Sample(parameters, key, action)
+            member _.Mode(parameters, action) = gaussian.Mode(parameters, action)
+
+            member _.LogProbability(parameters, action) =
+                let mutable sum = gaussian.LogProbability(parameters, action)
+
+                for i in 0 .. dimensions - 1 do
+                    sum <- sum - Squash.logSlope (float action[i])
+
+                sum
+
+            member _.Score(parameters, action, score) = gaussian.Score(parameters, action, score)
+
+            member _.Entropy parameters =
+                let mutable sum = gaussian.Entropy parameters
+
+                for i in 0 .. dimensions - 1 do
+                    sum <- sum + Squash.meanLogSlope (float parameters[i]) (sigma parameters[dimensions + i])
+
+                sum
+
+            member _.EntropyGradient(parameters, gradient) =
+                for i in 0 .. dimensions - 1 do
+                    let struct (byMean, byLogSigma) =
+                        Squash.meanLogSlopeGradient (float parameters[i]) (sigma parameters[dimensions + i])
+
+                    gradient[i] <- float32 byMean
+                    gradient[dimensions + i] <- inward parameters[dimensions + i] (float32 (1.0 + byLogSigma))
+
+            member _.Kl(oldParameters, newParameters) = gaussian.Kl(oldParameters, newParameters)
+            member _.Metric = gaussian.Metric }
+
+    /// Independent Beta distributions of actions in [−1, 1]; see `BetaFamily`. The parameters are the outputs o for all α, then those for all
+    /// β, with α = 1 + softplus(o). The drawn numbers are atanh a.
+    let betas dimensions = BetaFamily.create dimensions
+
+    /// α and β of a Beta distribution with this parameter, 1 + softplus(parameter).
+    let betaShape (parameter: float32) = 1.0 + BetaFamily.excess parameter
+
+    /// Whether drawn numbers u stand for the actions tanh u, in half-widths of the box.
+    let isSquashed kind =
+        match kind with
+        | DistributionKind.SquashedGaussian
+        | DistributionKind.Beta -> true
+        | DistributionKind.Gaussian
+        | DistributionKind.StateDependentGaussian -> false
+
+    /// The boxes of an action space: itself, or those of its parts.
+    let rec private boxesOf space =
+        match space with
+        | Box _ -> [ space ]
+        | Parts parts -> parts |> List.collect (snd >> boxesOf)
+        | Discrete _
+        | MultiDiscrete _
+        | MultiBinary _
+        | Masked _ -> []
+
+    /// Whether the distributions of actions have a density: there is a box.
+    let hasDensity actionSpace = not (boxesOf actionSpace).IsEmpty
+
+    /// Why a distribution is not one for actions in this space, or `None` if it is. It is that of each box among the parts of actions.
+    /// `Gaussian` is for all: it has no effect where there is no box.
+    let misfit kind space =
+        let isUnbounded space =
+            Seq.init (Space.width space) id
+            |> Seq.exists (fun column ->
+                match space with
+                | Box(low, high, _) -> not (Single.IsFinite low[column] && Single.IsFinite high[column])
+                | _ -> false)
+
+        match boxesOf space with
+        | _ when kind = DistributionKind.Gaussian -> None
+        | [] -> Some $"it is for a box of actions, and these are {Space.describe space}"
+        | boxes when isSquashed kind && List.exists isUnbounded boxes ->
+            Some $"it needs two finite bounds in each coordinate of actions, and these are {Space.describe space}"
+        | _ -> None
+
     let private noActions space : 'Result = invalidArg "space" $"{Space.describe space} is a space of observations"
 
-    /// The number of network outputs and the number of state-independent parameters that `forSpace` needs for the action space. They are
-    /// computed in 64 bits and without creating the family, so they are right for spaces that are too large for one.
-    let rec sizes space =
+    let private forBox kind dimensions =
+        match kind with
+        | DistributionKind.Gaussian
+        | DistributionKind.StateDependentGaussian -> diagonalGaussian dimensions
+        | DistributionKind.SquashedGaussian -> squashedGaussian dimensions
+        | DistributionKind.Beta -> betas dimensions
+
+    /// The number of network outputs and the number of state-independent parameters that `forSpace` needs for the action space. The outputs
+    /// come first among the parameters of the family. They are computed in 64 bits and without creating the family, so they are right for
+    /// spaces that are too large for one.
+    let rec sizes kind space =
         match space with
         | Discrete _
         | MultiDiscrete _ -> struct (Space.indexCount space, 0L)
         | MultiBinary count -> struct (2L * int64 count, 0L)
-        | Box(low, _, _) -> struct (int64 low.Length, int64 low.Length)
+        | Box(low, _, _) ->
+            match kind with
+            | DistributionKind.Gaussian
+            | DistributionKind.SquashedGaussian -> struct (int64 low.Length, int64 low.Length)
+            | DistributionKind.StateDependentGaussian
+            | DistributionKind.Beta -> struct (2L * int64 low.Length, 0L)
         | Parts parts ->
-            let sizes = parts |> List.map (snd >> sizes)
+            let sizes = parts |> List.map (snd >> sizes kind)
 
             struct (sizes |> List.sumBy (fun struct (outputs, _) -> outputs),
                     sizes |> List.sumBy (fun struct (_, own) -> own))
         | Masked _ -> noActions space
 
-    /// The family for an action space: a diagonal Gaussian for a box, categorical distributions for choices and switches, and their product
-    /// for parts.
-    let rec forSpace space =
+    /// The family for an action space: of this kind for a box, categorical distributions for choices and switches, and their product for
+    /// parts.
+    let rec forSpace kind space =
         match space with
-        | Parts parts -> parts |> List.map (snd >> partFamily) |> ProductFamily.create
         | Discrete count -> categorical count
         | MultiDiscrete counts -> categoricals counts
         | MultiBinary count -> categoricalsOf (Array.create count 2)
-        | Box(low, _, _) -> diagonalGaussian low.Length
+        | Box(low, _, _) -> forBox kind low.Length
+        | Parts parts -> parts |> List.map (snd >> partFamily kind) |> ProductFamily.create
         | Masked _ -> noActions space
 
-    and private partFamily part =
-        let struct (outputs, stateIndependent) = sizes part
-        { Family = forSpace part; Outputs = int outputs; StateIndependent = int stateIndependent }
+    and private partFamily kind part =
+        let struct (outputs, stateIndependent) = sizes kind part
+        { Family = forSpace kind part; Outputs = int outputs; StateIndependent = int stateIndependent }
 
     /// The parameters of each part's distribution, of a row of parameters of the family of all.
-    let internal ofParts (parts: (string * Space) list) (parameters: float32[]) =
-        parts |> List.map (snd >> partFamily) |> ProductFamily.split parameters
+    let internal ofParts kind (parts: (string * Space) list) (parameters: float32[]) =
+        parts |> List.map (snd >> partFamily kind) |> ProductFamily.split parameters
+
+    /// Where the parameters of the family start, before weights and observations have any effect: `initialLogSigma` for each log σ, and 0 for
+    /// the others.
+    let rec initial kind (initialLogSigma: float) space =
+        match space with
+        | Box(low, _, _) when kind <> DistributionKind.Beta ->
+            Array.append (Array.zeroCreate low.Length) (Array.create low.Length initialLogSigma)
+        | Parts parts ->
+            let startOf part =
+                let struct (outputs, _) = sizes kind part
+                initial kind initialLogSigma part |> Array.splitAt (int outputs)
+
+            let outputs, stateIndependent = parts |> List.map (snd >> startOf) |> List.unzip
+            Array.concat (outputs @ stateIndependent)
+        | Box _
+        | Discrete _
+        | MultiDiscrete _
+        | MultiBinary _ ->
+            let struct (outputs, _) = sizes kind space
+            Array.zeroCreate (int outputs)
+        | Masked _ -> noActions space

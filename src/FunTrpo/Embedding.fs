@@ -121,12 +121,13 @@ module Embedding =
         interface IDisposable with
             member _.Dispose() = ()
 
-    /// A layer for rows of indices, the i-th of which is less than `counts[i]`. It has `outputs` outputs, followed by `stateIndependent`
-    /// outputs that depend on no index. The parameters of the indices are initialised with normal random numbers, scaled so that an output before f
-    /// has the standard deviation `gain`. The state-independent parameters start at `initial`. Throws an `ArgumentException` if the tables
-    /// have more than `PooledBuffer.Largest` parameters. The layer throws one if an input is not a valid index.
-    let layer (counts: int list) gain outputs activation stateIndependent (initial: float) : LayerBuilder =
-        let tables = Tables(counts, outputs, stateIndependent)
+    /// A layer for rows of indices, the i-th of which is less than `counts[i]`. It has an output for each of the `initial` numbers. Those after
+    /// the first `outputs` depend on no index. The parameters of the indices are initialised with normal random numbers, scaled so that an
+    /// output before f has the standard deviation `gain`. There are no biases, so the initial numbers of the outputs are added to the rows of
+    /// the first index. Throws an `ArgumentException` if the tables have more than `PooledBuffer.Largest` parameters. The layer throws one if
+    /// an input is not a valid index.
+    let startingAt (initial: float[]) (counts: int list) gain outputs activation : LayerBuilder =
+        let tables = Tables(counts, outputs, initial.Length - outputs)
         let scale = gain / sqrt (float counts.Length)
 
         fun inputShape ->
@@ -141,10 +142,18 @@ module Embedding =
                 member _.ParameterCount = tables.ParameterCount
 
                 member _.Initialise key =
-                    let rows = Key.normals tables.TableCount key |> Array.map (fun x -> float32 (scale * x))
-                    Array.append rows (Array.create stateIndependent (float32 initial)) |> Vector.adopt
+                    let rows = Key.normals tables.TableCount key |> Array.map (fun x -> scale * x)
+
+                    for i in 0 .. outputs * counts.Head - 1 do
+                        rows[i] <- rows[i] + initial[i % outputs]
+
+                    Array.append rows initial[outputs..] |> Array.map float32 |> Vector.adopt
 
                 member _.PackedCount = tables.ParameterCount
                 member _.Pack(parameters, packed) = parameters.CopyTo packed
                 member _.Unpack(packed, parameters) = packed.CopyTo parameters
                 member _.At packed = new At(tables, activation, packed) }
+
+    /// The same layer, whose outputs start around 0. After them come `stateIndependent` outputs, whose parameters start at `initial`.
+    let layer counts gain outputs activation stateIndependent initial : LayerBuilder =
+        startingAt (Dense.initialNumbers outputs stateIndependent initial) counts gain outputs activation

@@ -12,6 +12,15 @@ type ActionDistribution =
     | Choices of probabilities: ImmutableArray<float>
     /// The means and standard deviations of independent normal distributions. Drawn actions outside the action space are clipped to it.
     | Normals of means: ImmutableArray<float> * deviations: ImmutableArray<float>
+    /// The means and standard deviations of independent normal distributions of numbers u. The action is the middle of its bounds, plus tanh u
+    /// times half their distance.
+    | SquashedNormals of means: ImmutableArray<float> * deviations: ImmutableArray<float>
+    /// The α and β of independent Beta distributions between the bounds, and the means and standard deviations of the actions.
+    | Betas of
+        alphas: ImmutableArray<float> *
+        betas: ImmutableArray<float> *
+        means: ImmutableArray<float> *
+        deviations: ImmutableArray<float>
     /// The independent distributions of the parts of an action, with their names.
     | Parts of (string * ActionDistribution) list
 
@@ -111,6 +120,8 @@ type InferencePolicy(actor: Actor) =
         | ValueSome(struct (_, half)) when policy.IsScaled -> half
         | _ -> 1.0
 
+    let immutable (numbers: float[]) = ImmutableCollectionsMarshal.AsImmutableArray numbers
+
     /// The means of drawn actions, in the units of their space.
     let toMeans space (drawn: ReadOnlySpan<float32>) =
         let means = Array.zeroCreate<float32> drawn.Length
@@ -119,11 +130,27 @@ type InferencePolicy(actor: Actor) =
 
         Array.map float means
 
+    /// The standard deviations in units of this scale, from the parameters of Gaussians.
+    let deviationsOf scale (parameters: float32[]) =
+        let dimensions = parameters.Length / 2
+
+        Array.init dimensions (fun i -> scale i * exp (float (Distribution.boundLogSigma parameters[dimensions + i])))
+
+    /// The Beta distributions between these bounds.
+    let betasOf (low: Vector) (high: Vector) parameters =
+        let alphas, betas = Array.map Distribution.betaShape parameters |> Array.splitAt low.Length
+
+        let moments i =
+            let total = alphas[i] + betas[i]
+            let share = alphas[i] / total
+            let width = float high[i] - float low[i]
+            float low[i] + width * share, width * sqrt (share * (1.0 - share) / (total + 1.0))
+
+        let means, deviations = Array.init low.Length moments |> Array.unzip
+        ActionDistribution.Betas(immutable alphas, immutable betas, immutable means, immutable deviations)
+
     let choices counts (parameters: float32[]) =
-        ActionDistribution.Choices(
-            Distribution.probabilities counts (ReadOnlySpan parameters)
-            |> ImmutableCollectionsMarshal.AsImmutableArray
-        )
+        ActionDistribution.Choices(immutable (Distribution.probabilities counts (ReadOnlySpan parameters)))
 
     /// The distribution of actions of the space, or of a part of it, with these parameters.
     let rec distributionOf space (parameters: float32[]) =
@@ -132,21 +159,22 @@ type InferencePolicy(actor: Actor) =
         | MultiDiscrete counts -> choices counts parameters
         | MultiBinary count -> choices (List.replicate count 2) parameters
         | Masked _ -> invalidOp "actions have no mask of their own"
-        | Box(low, high, _) ->
-            let means = toMeans space (ReadOnlySpan(parameters, 0, low.Length))
-
-            let deviations =
-                Array.init low.Length (fun i ->
-                    scaleOf low high i * exp (float (Distribution.boundLogSigma parameters[low.Length + i])))
-
-            ActionDistribution.Normals(
-                ImmutableCollectionsMarshal.AsImmutableArray means,
-                ImmutableCollectionsMarshal.AsImmutableArray deviations
-            )
         | Parts parts ->
             ActionDistribution.Parts
-                [ for (name, part), ofPart in List.zip parts (Distribution.ofParts parts parameters) do
+                [ for (name, part), ofPart in
+                      List.zip parts (Distribution.ofParts policy.Distribution parts parameters) do
                       name, distributionOf part ofPart ]
+        | Box(low, high, _) ->
+            match policy.Distribution with
+            | DistributionKind.Gaussian
+            | DistributionKind.StateDependentGaussian ->
+                let means = toMeans space (ReadOnlySpan(parameters, 0, low.Length))
+                ActionDistribution.Normals(immutable means, immutable (deviationsOf (scaleOf low high) parameters))
+            | DistributionKind.SquashedGaussian ->
+                let means = Array.init low.Length (fun i -> float parameters[i])
+                let deviations = deviationsOf (fun _ -> 1.0) parameters
+                ActionDistribution.SquashedNormals(immutable means, immutable deviations)
+            | DistributionKind.Beta -> betasOf low high parameters
 
     member _.Actor = actor
 

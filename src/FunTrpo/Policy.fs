@@ -8,11 +8,13 @@ type Policy =
         ObservationSpace: Space
         ActionSpace: Space
         Architecture: FunTrpo.Architecture
+        /// The distribution of actions in a box. It has no effect on other spaces.
+        Distribution: DistributionKind
         Family: Family
         /// The network with this architecture.
         Network: Network
         /// Whether drawn actions are in scaled units, in which 0 is the middle of the action space and ±1 are its bounds. Otherwise they
-        /// are in the units of the action space.
+        /// are in the units of the action space. It has no effect on squashed Gaussians and Beta distributions, which need the bounds anyway.
         IsScaled: bool
     }
 
@@ -21,14 +23,18 @@ module Policy =
     /// A small gain of the output weights, so that the initial policy is close to uniform, or a Gaussian with a mean close to 0.
     let private outputGain = 0.01
 
-    /// A policy for these observations and actions. For a box of actions it is a diagonal Gaussian whose log σ are state-independent
-    /// parameters that start at `initialLogSigma`. With `isScaled`, drawn actions are in scaled units. If the observations have a
-    /// mask, an illegal action has the probability 0. Throws an `ArgumentException` if a layer has more parameters than fit into a pooled
-    /// buffer, or if the mask is not one for these actions.
-    let create architecture (initialLogSigma: float) isScaled observationSpace actionSpace =
+    /// A policy for these observations and actions. For a box of actions it has this distribution, and each log σ of a Gaussian starts at
+    /// `initialLogSigma`: as a state-independent parameter, or as the bias of its output. With `isScaled`, drawn actions are in scaled units.
+    /// If the observations have a mask, an illegal action has the probability 0. Throws an `ArgumentException` if a layer has more
+    /// parameters than fit into a pooled buffer, if the mask is not one for these actions, or if the distribution is not
+    /// (`Distribution.misfit`).
+    let createWith distribution architecture (initialLogSigma: float) isScaled observationSpace actionSpace =
+        match Distribution.misfit distribution actionSpace with
+        | Some why -> invalidArg (nameof distribution) why
+        | None -> ()
+
+        let struct (outputs, _) = Distribution.sizes distribution actionSpace
         let architecture = Architecture.withParts observationSpace architecture
-        let family = Distribution.forSpace actionSpace
-        let struct (outputs, stateIndependent) = Distribution.sizes actionSpace
 
         let maskActions =
             match Mask.misfit observationSpace actionSpace with
@@ -39,21 +45,25 @@ module Policy =
         { ObservationSpace = observationSpace
           ActionSpace = actionSpace
           Architecture = architecture
-          Family = family
+          Distribution = distribution
+          Family = Distribution.forSpace distribution actionSpace
           Network =
-            Architecture.network
+            architecture
+            |> Architecture.networkFrom
+                (Distribution.initial distribution initialLogSigma actionSpace)
                 observationSpace
                 outputGain
                 (int outputs)
-                (int stateIndependent)
-                initialLogSigma
-                architecture
             |> maskActions
           IsScaled = isScaled }
 
-    /// The parameters for log σ of a Gaussian policy, which are its last parameters: all that are state-independent. Empty for other policies.
+    /// The same with a diagonal Gaussian for a box, whose log σ are state-independent.
+    let create architecture initialLogSigma isScaled observationSpace actionSpace =
+        createWith DistributionKind.Gaussian architecture initialLogSigma isScaled observationSpace actionSpace
+
+    /// The state-independent log σ of a Gaussian policy, which are its last parameters. Empty for other policies.
     let logSigmas policy (parameters: Vector) =
-        let struct (_, logSigmas) = Distribution.sizes policy.ActionSpace
+        let struct (_, logSigmas) = Distribution.sizes policy.Distribution policy.ActionSpace
         parameters.Memory.Slice(parameters.Length - int logSigmas)
 
     /// The parameters with each log σ clipped to its bounds. The policy does not change, because log σ is clipped anyway. Without this, a log
@@ -70,9 +80,9 @@ module Policy =
         else
             parameters
 
-    /// The number of parameters of a policy with this architecture and these spaces, computed without creating it.
-    let parameterCount architecture observationSpace actionSpace =
-        let struct (outputs, stateIndependent) = Distribution.sizes actionSpace
+    /// The number of parameters of a policy with this distribution, this architecture and these spaces, computed without creating it.
+    let parameterCount distribution architecture observationSpace actionSpace =
+        let struct (outputs, stateIndependent) = Distribution.sizes distribution actionSpace
         let struct (weights, biases) = Architecture.sizes observationSpace outputs architecture
         weights + biases + float stateIndependent
 
@@ -96,11 +106,15 @@ module Policy =
                     $"{name} is for {policySpaces}, and does not fit {environment.Id}, which has {environmentSpaces}"
             )
 
-    /// Converts a drawn action to the action that the environment receives and writes it to `action`: mapped to the units of the action
-    /// space if the policy's actions are scaled, and clipped to the space. Both spans have the width of the action space, and may be the same
-    /// memory.
+    /// Converts a drawn action to the action that the environment receives and writes it to `action`. Its tanh is taken if the distribution
+    /// squashes. It is mapped to the units of the action space if it is in scaled units, and clipped to the space. Both spans have the width
+    /// of the action space, and may be the same memory.
     let toAction policy (drawn: ReadOnlySpan<float32>) (action: Span<float32>) =
-        if policy.IsScaled then
+        if Distribution.isSquashed policy.Distribution then
+            Space.squash policy.ActionSpace drawn action
+            Space.unscale policy.ActionSpace (Span.op_Implicit action) action
+            Space.clip policy.ActionSpace (Span.op_Implicit action) action
+        elif policy.IsScaled then
             Space.unscale policy.ActionSpace drawn action
             Space.clip policy.ActionSpace (Span.op_Implicit action) action
         else

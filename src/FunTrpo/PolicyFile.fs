@@ -29,6 +29,12 @@ type SavedPolicy =
 module PolicyFile =
 
     let private format = "funtrpo-policy"
+
+    /// The version of files of policies that have a distribution of their own. A reader that knows only version 3 refuses them, which it could
+    /// not otherwise: to it, the distribution would be a property that it does not know.
+    let private versionWithDistribution = 4
+
+    /// The version of all other files.
     let private version = 3
 
     /// The maximum size of a file in bytes. It allows more parameters than training does, and fits into one array.
@@ -76,10 +82,16 @@ module PolicyFile =
     let private writeJson (writer: Utf8JsonWriter) (saved: SavedPolicy) checksum =
         writer.WriteStartObject()
         writer.WriteString("format", format)
-        writer.WriteNumber("version", version)
+        let distribution = saved.Actor.Policy.Distribution
+        let isStandard = (distribution = DistributionKind.Gaussian)
+        writer.WriteNumber("version", (if isStandard then version else versionWithDistribution))
         writer.WriteString("environment", saved.Environment)
         SpaceJson.write writer "observationSpace" saved.ObservationSpace
         SpaceJson.write writer "actionSpace" saved.ActionSpace
+
+        if not isStandard then
+            writer.WriteString("distribution", Distribution.nameOf distribution)
+
         writer.WriteBoolean("scaledActions", saved.Actor.Policy.IsScaled)
         writeArchitecture writer saved.Architecture
         writeNormaliser writer saved.Actor.Normaliser
@@ -187,6 +199,21 @@ module PolicyFile =
             | Ok _ -> architecture
             | Error why -> unreadable why)
 
+    /// The distribution of actions, if it is one for them. Files without one are those of a Gaussian.
+    let private distributionOfJson file (node: JsonElement) actionSpace =
+        if fst (node.TryGetProperty "distribution") then
+            reading file node "distribution" (fun node ->
+                let name = text "distribution" node
+
+                match Distribution.tryKind name with
+                | None -> unreadable $"it names the unknown distribution {name}"
+                | Some kind ->
+                    match Distribution.misfit kind actionSpace with
+                    | Some why -> unreadable $"{name} does not fit: {why}"
+                    | None -> kind)
+        else
+            DistributionKind.Gaussian
+
     /// The number of bytes of text that are hashed at a time.
     let private textPieceLength = 4096
 
@@ -218,8 +245,9 @@ module PolicyFile =
 
         let found = reading file node "version" (integer "version")
 
-        if found <> version then
-            unreadable $"it has version {found}, and only version {version} is known"
+        if found <> version && found <> versionWithDistribution then
+            unreadable
+                $"it has version {found}, and only the versions {version} and {versionWithDistribution} are known"
 
         let stored = reading file node "checksum" (text "checksum")
         let parameters = reading file node "parameters" (property "parameters" >> Json.utf8)
@@ -288,8 +316,9 @@ module PolicyFile =
         | Some why -> unreadable why
         | None -> ()
 
+        let distribution = distributionOfJson file node actionSpace
         // Checked before arrays of that size are allocated.
-        let count = Policy.parameterCount architecture observationSpace actionSpace
+        let count = Policy.parameterCount distribution architecture observationSpace actionSpace
 
         if count <> float parameters.Length then
             let needed = count.ToString("F0", CultureInfo.InvariantCulture)
@@ -298,7 +327,7 @@ module PolicyFile =
         let isScaled = reading "scaledActions" (fun node -> (property "scaledActions" node).GetBoolean())
 
         let actor =
-            { Policy = Policy.create architecture 0.0 isScaled observationSpace actionSpace
+            { Policy = Policy.createWith distribution architecture 0.0 isScaled observationSpace actionSpace
               Parameters = parameters
               Normaliser = reading "normaliser" (normaliserOfJson observationSpace) }
 

@@ -79,7 +79,9 @@ module Setup =
 
     /// Refuses networks and batches that are too large for memory, before any is allocated.
     let private requireMemory (environment: Environment<'State>) (configuration: Configuration) =
-        let struct (outputs, stateIndependent) = Distribution.sizes environment.ActionSpace
+        let struct (outputs, stateIndependent) =
+            Distribution.sizes configuration.Distribution environment.ActionSpace
+
         let policyField = ConfigurationLimits.policyField configuration
         let criticField = ConfigurationLimits.criticField configuration
         // Rows of distribution parameters are padded to whole vectors.
@@ -100,6 +102,12 @@ module Setup =
 
             return! ConfigurationLimits.limitBatch widest configuration
         }
+
+    /// Refuses a distribution that is not one for these actions.
+    let private requireDistribution (environment: Environment<'State>) (configuration: Configuration) =
+        match Distribution.misfit configuration.Distribution environment.ActionSpace with
+        | Some why -> configuration |> ConfigurationLimits.refuse "distribution" $"{why} ({environment.Id})"
+        | None -> Ok configuration
 
     /// A vine draws several actions in each state, and its branches have the same past: networks with memory cannot tell them apart yet.
     let private requireNoVineWithMemory (configuration: Configuration) =
@@ -131,12 +139,14 @@ module Setup =
             do! requireValidSpaces environment
             let! configuration = Configuration.validate configuration
             let! configuration = requireNoVineWithMemory configuration
+            let! configuration = requireDistribution environment configuration
             let! configuration = requireMemory environment configuration
             let observationSpace = environment.ObservationSpace
             let onThreads = Network.onThreads threads
 
             let policy =
-                Policy.create
+                Policy.createWith
+                    configuration.Distribution
                     configuration.PolicyLayers
                     configuration.InitialLogSigma
                     configuration.ScaleActions
@@ -163,6 +173,7 @@ module Setup =
           "architecture"
           "hidden"
           "activation"
+          "distribution"
           "criticArchitecture"
           "criticHidden"
           "criticActivation"

@@ -348,6 +348,24 @@ module Space =
         | MultiBinary _
         | Masked _ -> ()
 
+    /// Writes the tanh of each coordinate of a box to `squashed`, which lies in [−1, 1]. Rows of spaces that are not boxes are copied.
+    let rec squash space (row: ReadOnlySpan<float32>) (squashed: Span<float32>) =
+        match space with
+        | Box _ ->
+            for i in 0 .. row.Length - 1 do
+                squashed[i] <- float32 (tanh (float row[i]))
+        | Parts parts ->
+            let mutable first = 0
+
+            for _, part in parts do
+                let width = width part
+                squash part (row.Slice(first, width)) (squashed.Slice(first, width))
+                first <- first + width
+        | Discrete _
+        | MultiDiscrete _
+        | MultiBinary _
+        | Masked _ -> row.CopyTo squashed
+
     /// A random element of the space. Indices, switches, and coordinates with two finite bounds are uniform. A coordinate with one finite
     /// bound is that bound plus or minus an exponential random number with mean 1. A coordinate without finite bounds is standard normal.
     /// In a mask, each choice has at least one legal alternative, and the others are legal with probability ½.

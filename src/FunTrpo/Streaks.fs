@@ -64,9 +64,7 @@ module Streaks =
     /// density has no such meaning.
     let rec private canExplore actionSpace =
         match actionSpace with
-        | Parts parts ->
-            let struct (_, logSigmas) = Distribution.sizes actionSpace
-            logSigmas = 0L && parts |> List.exists (snd >> canExplore)
+        | Parts parts -> not (Distribution.hasDensity actionSpace) && parts |> List.exists (snd >> canExplore)
         | Discrete count -> count > 1
         | MultiDiscrete counts -> counts |> List.exists (fun count -> count > 1)
         | MultiBinary _ -> true
@@ -75,12 +73,10 @@ module Streaks =
 
     /// Why the gradient of the surrogate was 0.
     let private reasonOfNoGradient (policy: Policy) (improvement: Improvement) =
-        let hasSigma = not (Policy.logSigmas policy improvement.Parameters).IsEmpty
-
         match boundSigma policy improvement.Parameters with
         | ValueSome(struct (_, logSigma)) when logSigma < 0.0 ->
             "float32 cannot distinguish the actions of so small a sigma"
-        | _ when hasSigma -> "all rows of a batch have the same advantage"
+        | _ when Distribution.hasDensity policy.ActionSpace -> "all rows of a batch have the same advantage"
         | _ when not (canExplore policy.ActionSpace) -> "there is only one action"
         | _ when improvement.Comparison.Entropy < littleEntropy -> "the policy is certain of its actions"
         | _ -> "all rows of a batch have the same advantage"

@@ -118,7 +118,7 @@ module TrainingState =
 
     /// The state before the first iteration, with the policy and the normaliser of an actor instead of new ones. Returns a `Mismatch` if the
     /// spaces differ or if the actor's parameters or normaliser do not fit its policy, and an `InvalidSetting` if `architecture`, `hidden`,
-    /// `activation`, `scaleActions` or `normaliseObservations` differ from those of the actor. `initialLogSigma` applies to new policies only.
+    /// `activation`, `distribution`, `scaleActions` or `normaliseObservations` differ from those of the actor. `initialLogSigma` applies to new policies only.
     let startFrom (setup: Setup<'State>) seed (actor: Actor) =
         let describe (policy: Policy) =
             $"observations {Space.describe policy.ObservationSpace}, actions {Space.describe policy.ActionSpace} and {policy.Network.ParameterCount} parameters"

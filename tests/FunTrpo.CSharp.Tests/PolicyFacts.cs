@@ -231,6 +231,57 @@ public sealed class PolicyFacts
         }
     }
 
+    public void Describes_distributions_between_two_bounds()
+    {
+        foreach (var kind in new[] { ActionDistributionKind.SquashedGaussian, ActionDistributionKind.Beta })
+        {
+            TrainingPlan plan = Trpo.For(() => new Still(Space.Box([500f], [600f])))
+                .Short()
+                .With(o => o with { Distribution = kind, InitialLogSigma = -1 });
+            Policy policy = plan.Train().Policy;
+            ActionDistribution distribution = policy.Distribution([0.3f]);
+            float[] drawn = new float[4000];
+            policy.Sample([.. Enumerable.Repeat(0.3f, 4000)], new Random(1), drawn);
+            Assert.All(drawn, action => Assert.InRange(action, 500f, 600f));
+            double mean = drawn.Average(x => (double)x);
+            float[] mode = new float[1];
+            policy.Act([0.3f], mode);
+            if (kind == ActionDistributionKind.Beta)
+            {
+                double alpha = distribution.Alpha[0];
+                double beta = distribution.Beta[0];
+                Assert.True(alpha > 1 && beta > 1);
+                Assert.Equal(500 + (100 * alpha / (alpha + beta)), distribution.Mean[0], 1e-6);
+                Assert.Equal(distribution.Mean[0], mean, 2.0);
+                Assert.Equal(500 + (100 * (alpha - 1) / (alpha + beta - 2)), mode[0], 1e-3);
+                double spread = Math.Sqrt(drawn.Average(x => Math.Pow(x - distribution.Mean[0], 2)));
+                Assert.Equal(distribution.StandardDeviation[0], spread, 1.0);
+            }
+            else
+            {
+                Assert.Empty(distribution.Mean);
+                Assert.Equal(550 + (50 * Math.Tanh(distribution.LatentMean[0])), mode[0], 1e-3);
+                Assert.Equal(Math.Exp(-1), distribution.LatentStandardDeviation[0], 0.1);
+            }
+
+            Policy loaded = Policy.FromJson(policy.ToJson());
+            Assert.Equal(policy, loaded);
+            Assert.Equal(distribution, loaded.Distribution([0.3f]));
+        }
+
+        Assert.Contains(
+            "distribution",
+            Assert
+                .Throws<ArgumentOutOfRangeException>(() =>
+                    Trpo.For(() => new Still(Space.Box([0f], [float.PositiveInfinity])))
+                        .With(o => o with { Distribution = ActionDistributionKind.Beta })
+                        .Start()
+                )
+                .Message,
+            StringComparison.OrdinalIgnoreCase
+        );
+    }
+
     public void Says_how_probable_each_of_several_choices_is()
     {
         foreach (Space space in new[] { Space.MultiDiscrete(2, 3), Space.MultiBinary(3) })

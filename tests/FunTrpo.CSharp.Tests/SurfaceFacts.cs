@@ -64,6 +64,7 @@ public sealed class SurfaceFacts
         Assert.Equal(
             [
                 "ActionDistribution",
+                "ActionDistributionKind",
                 "Activation",
                 "AgentAction",
                 "BatchEnvironmentException",

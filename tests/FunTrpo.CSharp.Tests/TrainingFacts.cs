@@ -355,6 +355,7 @@ public sealed class TrainingFacts
             ("Hidden", o => o with { Hidden = [6, 4] }),
             ("Activation", o => o with { Activation = Activation.Sigmoid }),
             ("ScaleActions", o => o with { ScaleActions = false }),
+            ("Distribution", o => o with { Distribution = ActionDistributionKind.StateDependentGaussian }),
             ("NormaliseObservations", o => o with { NormaliseObservations = false }),
             ("InitialLogSigma", o => o with { InitialLogSigma = -1 }),
         ];

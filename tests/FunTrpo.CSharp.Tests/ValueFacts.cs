@@ -151,7 +151,16 @@ public sealed class ValueFacts
     public void Null_in_json_is_an_empty_list_or_refused()
     {
         Reads(new IterationReport(), "Warnings", "CgResiduals", "CgCurvatures");
-        Reads(new ActionDistribution(), "Probabilities", "Mean", "StandardDeviation");
+        Reads(
+            new ActionDistribution(),
+            "Probabilities",
+            "Mean",
+            "StandardDeviation",
+            "LatentMean",
+            "LatentStandardDeviation",
+            "Alpha",
+            "Beta"
+        );
         Reads(new Scores(), "Returns", "Lengths");
         Reads(new TrainingOptions { CriticHidden = null }, "CriticHidden");
         foreach (SpaceKind kind in Enum.GetValues<SpaceKind>())

@@ -95,6 +95,7 @@ let private table =
       noArchitecture
       "hidden", [ ""; "1"; "64,64"; "3,1,65536" ], noLayers
       "activation", activations, noChoice
+      "distribution", [ "gaussian"; "state-dependent-gaussian"; "squashed-gaussian"; "beta" ], noChoice
       "initialLogSigma", [ "-20"; "-0.5"; "0"; "5" ], "-20.5" :: "5.1" :: noNumbers
       "direction", [ "gradient"; "natural" ], noChoice
       "step", [ "fixed"; "trust-region" ], noChoice

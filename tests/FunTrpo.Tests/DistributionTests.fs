@@ -74,28 +74,48 @@ let private allActions space =
 // ---- Exact properties ----
 
 type private Case =
-    { Space: Space
+    { Kind: DistributionKind
+      Space: Space
       P: float32[]
       Q: float32[]
       U: float32[]
       Key: Key }
 
-    member this.Family = Distribution.forSpace this.Space
+    member this.Family = Distribution.forSpace this.Kind this.Space
 
     /// An action drawn from the first distribution.
     member this.Action = sample this.Family this.P this.Key
 
 let private caseWith (scale: float) =
     gen {
-        let! space = actionSpace
-        let width = (Distribution.forSpace space).ParameterWidth
+        let! kind, space = distributedSpace
+        let width = (Distribution.forSpace kind space).ParameterWidth
         let! p = numbers scale width
         let! q = numbers scale width
         let! u = numbers 1.0 width
         let! key = key
 
-        return { Space = space; P = p; Q = q; U = u; Key = key }
+        return { Kind = kind; Space = space; P = p; Q = q; U = u; Key = key }
     }
+
+/// How far the entropy of a squashed Gaussian may be from its integral: as far as `Squash.meanLogSlope` says.
+let private errorOfEntropy case =
+    if case.Kind = DistributionKind.SquashedGaussian then
+        let ofGaussian = entropy (Distribution.forSpace DistributionKind.Gaussian case.Space) case.P
+        let sigma = exp (float (Array.max case.P[case.P.Length / 2 ..]))
+        let share = 0.02 * abs (entropy case.Family case.P - ofGaussian)
+
+        if sigma <= 1.0 then 1e-6
+        elif sigma <= 2.0 then 1e-3
+        else 0.01 + share
+    else
+        0.0
+
+/// The family of the numbers that are drawn, which squashed numbers are the tanh of.
+let private drawnFamily case =
+    match case.Kind with
+    | DistributionKind.SquashedGaussian -> Distribution.forSpace DistributionKind.Gaussian case.Space
+    | _ -> case.Family
 
 /// Up to this, no expected value below loses its precision.
 let private case = caseWith 2.0
@@ -129,10 +149,11 @@ let private identities =
                   Expect.isGreaterThanOrEqual (kl case.Family p next) 0.0 "one ulp away")
           property "KL(p ‖ q), entropy and log p are those of float64" case (fun case ->
               let p, q = Oracle.constants case.P, Oracle.constants case.Q
-              let expected = (Oracle.kl case.Space p q).X
+              let expected = (Oracle.kl case.Kind case.Space p q).X
               expectClose (1e-12 * (1.0 + expected)) (kl case.Family case.P case.Q) expected "KL"
-              expectClose 1e-12 (entropy case.Family case.P) (Oracle.entropy case.Space p).X "entropy"
-              let logP = (Oracle.logProbability case.Space p case.Action).X
+              let ofEntropy = (Oracle.entropy case.Kind case.Space p).X
+              expectClose (1e-12 + errorOfEntropy case) (entropy case.Family case.P) ofEntropy "entropy"
+              let logP = (Oracle.logProbability case.Kind case.Space p case.Action).X
               expectClose (1e-12 * (1.0 + abs logP)) (logProbability case.Family case.P case.Action) logP "log p")
           property "KL(p ‖ q) of near distributions is ½ uᵀMu to second order" case (fun case ->
               let step = 1e-3f
@@ -146,13 +167,14 @@ let private identities =
           property "the score is the derivative of log p by dual numbers" case (fun case ->
               let action = case.Action
 
-              let expected = toFloats case.P |> Oracle.gradient (fun p -> Oracle.logProbability case.Space p action)
+              let expected =
+                  toFloats case.P |> Oracle.gradient (fun p -> Oracle.logProbability case.Kind case.Space p action)
 
               expectAllClose (1e-6 * largest expected) (score case.Family case.P action) expected "score")
           property "M u is the Hessian of KL(p ‖ ·) at p times u, by hyper-dual numbers" case (fun case ->
               let expected =
                   Oracle.hessianTimes
-                      (Oracle.kl case.Space (Oracle.constants case.P))
+                      (Oracle.kl case.Kind case.Space (Oracle.constants case.P))
                       (toFloats case.P)
                       (toFloats case.U)
 
@@ -186,8 +208,8 @@ let private identities =
 
                   for action in defaultArg (allActions case.Space) drawn do
                       Expect.isLessThanOrEqual
-                          (logProbability case.Family case.P action)
-                          (logProbability case.Family case.P best)
+                          (logProbability (drawnFamily case) case.P action)
+                          (logProbability (drawnFamily case) case.P best)
                           "log p")
           property "a sample belongs to the space of an unbounded box or of counted actions" case (fun case ->
               let rec unbounded space =
@@ -241,7 +263,7 @@ let private extremes =
     let categoricals =
         gen {
             let! space = actionSpace |> Gen.where (fun space -> not space.IsBox)
-            let width = (Distribution.forSpace space).ParameterWidth
+            let width = (Distribution.forSpace DistributionKind.Gaussian space).ParameterWidth
             let! p = Gen.arrayOfLength width extreme
             let! q = Gen.arrayOfLength width extreme
             return space, p, q
@@ -258,7 +280,7 @@ let private extremes =
         }
 
     let isDefined (space, p, q) =
-        let family = Distribution.forSpace space
+        let family = Distribution.forSpace DistributionKind.Gaussian space
         let action = sample family p (Key.ofSeed 5L)
         let isNumber (x: float) what = Expect.isFalse (Double.IsNaN x) $"%s{what} is a number"
         let areNumbers values what = values |> Array.iter (fun x -> isNumber (float (x: float32)) what)
@@ -277,7 +299,7 @@ let private extremes =
         "extreme parameters"
         [ property "logits up to ±1e30 give numbers" categoricals isDefined
           property "an impossible choice is never taken" categoricals (fun (space, p, _) ->
-              let family = Distribution.forSpace space
+              let family = Distribution.forSpace DistributionKind.Gaussian space
 
               for seed in 1L .. 20L do
                   let action = sample family p (Key.ofSeed seed)
@@ -288,7 +310,7 @@ let private extremes =
               "log σ beyond a bound is the bound, and only the derivative that leads back is left"
               gaussians
               (fun (space, p, q) ->
-                  let family = Distribution.forSpace space
+                  let family = Distribution.forSpace DistributionKind.Gaussian space
                   let dimensions = p.Length / 2
 
                   let within (p: float32[]) =
@@ -343,8 +365,18 @@ let private expectFrequencies (counts: int[]) (probabilities: float[]) =
     let bound = ChiSquared.InvCDF(float (counts.Length - 1), 1.0 - 1e-6)
     Expect.isLessThan chiSquared bound "χ²"
 
-let private statisticsOf name space (p: float32[]) (q: float32[]) =
-    let family = Distribution.forSpace space
+/// The probability that a number drawn for coordinate i is at most this one.
+let private distributionFunction kind (p: float32[]) i (drawn: float32) =
+    let first, second = float p[i], float p[p.Length / 2 + i]
+
+    if kind = DistributionKind.Beta then
+        let shape output = 1.0 + log (1.0 + exp output)
+        Beta.CDF(shape first, shape second, 1.0 / (1.0 + exp (-2.0 * float drawn)))
+    else
+        Normal.CDF(first, exp second, float drawn)
+
+let private statisticsOf name kind space (p: float32[]) (q: float32[]) =
+    let family = Distribution.forSpace kind space
     let actions = lazy draw family p
 
     testList
@@ -362,18 +394,15 @@ let private statisticsOf name space (p: float32[]) (q: float32[]) =
           | None ->
               let dimensions = p.Length / 2
 
-              let standardised =
-                  lazy
-                      (actions.Value
-                       |> Array.map (Array.mapi (fun i a -> (float a - float p[i]) / exp (float p[dimensions + i]))))
+              let quantiles = lazy (actions.Value |> Array.map (Array.mapi (distributionFunction kind p)))
 
-              testCase "actions fill the quantiles of the normal distribution evenly" (fun () ->
+              testCase "actions fill the quantiles of the distribution evenly" (fun () ->
                   for i in 0 .. dimensions - 1 do
                       let bins = 50
                       let counts = Array.zeroCreate bins
 
-                      for z in standardised.Value do
-                          let bin = int (float bins * Normal.CDF(0.0, 1.0, z[i]))
+                      for quantile in quantiles.Value do
+                          let bin = int (float bins * quantile[i])
                           counts[min (bins - 1) bin] <- counts[min (bins - 1) bin] + 1
 
                       expectFrequencies counts (Array.create bins (1.0 / float bins)))
@@ -381,7 +410,8 @@ let private statisticsOf name space (p: float32[]) (q: float32[]) =
               testCase "dimensions are independent" (fun () ->
                   for i in 0 .. dimensions - 1 do
                       for j in 0 .. i - 1 do
-                          expectMean (standardised.Value |> Array.map (fun z -> z[i] * z[j])) 0.0 $"E[z{i} z{j}]")
+                          let product (quantile: float[]) = (quantile[i] - 0.5) * (quantile[j] - 0.5)
+                          expectMean (quantiles.Value |> Array.map product) 0.0 $"the product of {i} and {j}")
           testCase "the mean of −log p is the entropy" (fun () ->
               let values = actions.Value |> Array.map (fun action -> -(logProbability family p action))
               expectMean values (entropy family p) "entropy")
@@ -404,19 +434,39 @@ let private statisticsOf name space (p: float32[]) (q: float32[]) =
 let private statistics =
     testList
         "sampling"
-        [ statisticsOf "categorical" (Discrete 4) [| 0.3f; -1.2f; 1.1f; 0f |] [| 0f; 0.5f; 0.5f; -0.5f |]
+        [ statisticsOf
+              "categorical"
+              DistributionKind.Gaussian
+              (Discrete 4)
+              [| 0.3f; -1.2f; 1.1f; 0f |]
+              [| 0f; 0.5f; 0.5f; -0.5f |]
           statisticsOf
               "categoricals"
+              DistributionKind.Gaussian
               (MultiDiscrete [ 3; 1; 2 ])
               [| 0.3f; -1.2f; 1.1f; 0.7f; -0.4f; 0.4f |]
               [| 0f; 0f; 0.5f; 0.1f; 0.2f; -0.3f |]
           statisticsOf
               "binary"
+              DistributionKind.Gaussian
               (MultiBinary 3)
               [| 0.3f; -0.2f; 1.1f; 0f; -0.4f; 0.9f |]
               [| 0f; 0f; 0.5f; 1f; 0.2f; -0.3f |]
           statisticsOf
+              "squashed Gaussian"
+              DistributionKind.SquashedGaussian
+              (Space.box 3 -1.0 1.0)
+              [| 0.5f; -2f; 1f; 0.4f; -1f; 0f |]
+              [| 0.2f; -2.1f; 0.9f; 0.5f; -0.9f; 0.2f |]
+          statisticsOf
+              "Beta"
+              DistributionKind.Beta
+              (Space.box 3 -1.0 1.0)
+              [| 0.5f; -2f; 9f; 0.4f; -1f; 30f |]
+              [| 0.2f; -2.1f; 9.5f; 0.5f; -0.9f; 29f |]
+          statisticsOf
               "diagonal Gaussian"
+              DistributionKind.Gaussian
               (Space.box 3 -1.0 1.0)
               [| 0.5f; -2f; 10f; 0.4f; -1f; 0f |]
               [| 0.2f; -2.1f; 9.5f; 0.5f; -0.9f; 0.2f |] ]

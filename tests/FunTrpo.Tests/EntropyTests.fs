@@ -34,7 +34,7 @@ let private entropyOf space (parameters: float[]) =
 let private distributionCase =
     gen {
         let! space = actionSpace
-        let! parameters = numbers 3.0 (Distribution.forSpace space).ParameterWidth
+        let! parameters = numbers 3.0 (Distribution.forSpace DistributionKind.Gaussian space).ParameterWidth
         return space, parameters
     }
 
@@ -45,7 +45,7 @@ let tests =
     testList
         "Entropy"
         [ property "∂H/∂parameters is the slope of the entropy" distributionCase (fun (space, parameters) ->
-              let family = Distribution.forSpace space
+              let family = Distribution.forSpace DistributionKind.Gaussian space
 
               let gradient =
                   Vector.Create(

@@ -153,7 +153,16 @@ let private surrogate =
               expectClose (1e-4 * conditioning * (1.0 + ratios + abs gain)) it.Gain gain "gain"
               expectClose (1e-4 * conditioning) it.MeanKl (Array.average kls) "mean KL"
               expectClose (1e-4 * conditioning) it.MaxKl (Array.max kls) "largest KL"
-              expectClose 1e-5 it.Entropy (Oracle.meanEntropy case theta).X "entropy")
+              let entropy = (Oracle.meanEntropy case theta).X
+
+              // The entropy of a squashed Gaussian is a quadrature; `DistributionTests.fs` tests how good it is.
+              let tolerance =
+                  if case.Policy.Distribution = DistributionKind.SquashedGaussian then
+                      0.05 * (1.0 + abs entropy)
+                  else
+                      1e-5
+
+              expectClose tolerance it.Entropy entropy "entropy")
           property "0 ≤ mean KL ≤ largest KL" moved (fun (case, parameters) ->
               let it = Surrogate.compare case.Surrogate parameters
               Expect.isGreaterThanOrEqual it.MeanKl 0.0 "mean KL"

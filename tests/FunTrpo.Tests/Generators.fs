@@ -267,6 +267,14 @@ let actionSpace =
         [ 4, simpleActionSpace
           1, parts (Gen.frequency [ 5, simpleActionSpace; 1, parts simpleActionSpace ]) ]
 
+/// An action space of every kind, with a distribution for it.
+let distributedSpace =
+    gen {
+        let! space = actionSpace
+        let! kind = Gen.elements (List.map snd Distribution.kinds)
+        return (if space.IsBox || space.IsParts then kind else DistributionKind.Gaussian), space
+    }
+
 /// A policy with any layers, at random parameters, and a batch that it collected.
 type PolicyCase =
     { Layers: Layers
@@ -297,8 +305,8 @@ let drawActions (policy: Policy) parameters observations key =
 /// A policy and its batch of so many rows, where the layers have only these activations.
 let policyCaseOf activations (rows: Gen<int>) =
     gen {
-        let! space = actionSpace
-        let family = Distribution.forSpace space
+        let! kind, space = distributedSpace
+        let family = Distribution.forSpace kind space
         let! depth = Gen.choose (0, 2)
 
         let! layers =
@@ -323,6 +331,7 @@ let policyCaseOf activations (rows: Gen<int>) =
             { ObservationSpace = numbersOf inputs
               ActionSpace = space
               Architecture = (Architecture.uniform [] Activation.Identity)
+              Distribution = kind
               Family = family
               Network = Layers.network inputs layers
               IsScaled = false }

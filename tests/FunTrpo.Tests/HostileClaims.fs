@@ -50,14 +50,14 @@ let private measured (setup: Setup<'State>) (rows: UpdateBatch) oldParameters ne
     let at m i = Oracle.constants (row m i)
 
     let gainOf i =
-        let logProbability m = (Oracle.logProbability space (at m i) (row rows.Actions i)).X
-        let entropyOf m = (Oracle.entropy space (at m i)).X
+        let logProbability m = (Oracle.logProbability DistributionKind.Gaussian space (at m i) (row rows.Actions i)).X
+        let entropyOf m = (Oracle.entropy DistributionKind.Gaussian space (at m i)).X
 
         (exp (logProbability after - logProbability before) - 1.0) * rows.Advantages[i]
         + setup.Configuration.EntropyBonus * (entropyOf after - entropyOf before)
 
     let mean f = Seq.init count f |> Seq.average
-    mean (fun i -> (Oracle.kl space (at before i) (at after i)).X), mean gainOf
+    mean (fun i -> (Oracle.kl DistributionKind.Gaussian space (at before i) (at after i)).X), mean gainOf
 
 /// The rows of the iteration after the state.
 let private rowsAfter (setup: Setup<'State>) state =

@@ -116,7 +116,7 @@ let private logits =
 
             for action in 0 .. count - 1 do
                 let action = [| float32 action |]
-                let expected = Oracle.logProbability space oracleP action
+                let expected = Oracle.logProbability DistributionKind.Gaussian space oracleP action
                 expectSame (family.LogProbability(ReadOnlySpan p, ReadOnlySpan action)) expected "log p"
 
             expectSame
@@ -124,8 +124,15 @@ let private logits =
                 (Oracle.constant 1.0)
                 "sum of p"
 
-            expectSame (family.Entropy(ReadOnlySpan p)) (Oracle.entropy space oracleP) "entropy"
-            expectSame (family.Kl(ReadOnlySpan p, ReadOnlySpan q)) (Oracle.kl space oracleP oracleQ) "KL")
+            expectSame
+                (family.Entropy(ReadOnlySpan p))
+                (Oracle.entropy DistributionKind.Gaussian space oracleP)
+                "entropy"
+
+            expectSame
+                (family.Kl(ReadOnlySpan p, ReadOnlySpan q))
+                (Oracle.kl DistributionKind.Gaussian space oracleP oracleQ)
+                "KL")
 
 // ---- The Fisher matrix ----
 

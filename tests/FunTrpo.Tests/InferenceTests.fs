@@ -62,6 +62,20 @@ let private expectSame (case: PlayingCases.Case) =
         match large.Distribution observation.Span with
         | ActionDistribution.Normals(means, deviations) ->
             expectClose units "mean" scales[row] means distribution.Mean
+            // Rounding changes an output of the network, which may be a log σ.
+            let logs (numbers: seq<float>) = Seq.map log numbers
+            expectClose [| 1.0 |] "log σ" scales[row] (logs deviations) (logs distribution.StandardDeviation)
+            expectClose units "action" scales[row] (Array.map float expected) (Array.map float found)
+            Expect.isTrue (Space.contains saved.ActionSpace (ReadOnlySpan found)) "an action of the space"
+        | ActionDistribution.SquashedNormals(means, deviations) ->
+            expectClose [| 1.0 |] "latent mean" scales[row] means distribution.LatentMean
+            expectClose [| 1.0 |] "latent deviation" scales[row] deviations distribution.LatentStandardDeviation
+            expectClose units "action" scales[row] (Array.map float expected) (Array.map float found)
+            Expect.isTrue (Space.contains saved.ActionSpace (ReadOnlySpan found)) "an action of the space"
+        | ActionDistribution.Betas(alphas, betas, means, deviations) ->
+            expectClose [| 1.0 |] "α" scales[row] alphas distribution.Alpha
+            expectClose [| 1.0 |] "β" scales[row] betas distribution.Beta
+            expectClose units "mean" scales[row] means distribution.Mean
             expectClose units "standard deviation" scales[row] deviations distribution.StandardDeviation
             expectClose units "action" scales[row] (Array.map float expected) (Array.map float found)
             Expect.isTrue (Space.contains saved.ActionSpace (ReadOnlySpan found)) "an action of the space"
@@ -130,6 +144,27 @@ let private olderNet =
 
 // ---- Drawing ----
 
+/// The action of coordinate i that a drawn one is below with this probability, where z is the standard normal number of this probability.
+let private quantile
+    (distribution: FunTrpo.Inference.ActionDistribution)
+    (low: float32)
+    (high: float32)
+    i
+    z
+    probability
+    =
+    let low, width = float low, float high - float low
+
+    if distribution.Alpha.Count > 0 then
+        low
+        + width
+          * MathNet.Numerics.Distributions.Beta.InvCDF(distribution.Alpha[i], distribution.Beta[i], probability)
+    elif distribution.LatentMean.Count > 0 then
+        let latent = distribution.LatentMean[i] + z * distribution.LatentStandardDeviation[i]
+        low + 0.5 * width * (1.0 + tanh latent)
+    else
+        distribution.Mean[i] + z * distribution.StandardDeviation[i]
+
 let private drawing =
     test "drawn actions have the frequencies, means and deviations of the distribution" {
         for case in PlayingCases.all 1 do
@@ -153,13 +188,11 @@ let private drawing =
                 match case.Saved.ActionSpace with
                 | Box(low, high, _) ->
                     for i in 0 .. width - 1 do
-                        let mean, deviation = distribution.Mean[i], distribution.StandardDeviation[i]
-
                         let below x =
                             Array.averageBy (fun (row: float32[]) -> if float row[i] <= x then 1.0 else 0.0) drawn
 
                         for z, probability in [ -1.0, 0.158655; 0.0, 0.5; 0.5, 0.691462 ] do
-                            let x = mean + z * deviation
+                            let x = quantile distribution low[i] high[i] i z probability
 
                             if float low[i] < x && x < float high[i] then
                                 Expect.isLessThan

@@ -79,6 +79,7 @@ let maskedCase =
             { ObservationSpace = numbersOf inputs
               ActionSpace = actionsOf counts
               Architecture = []
+              Distribution = DistributionKind.Gaussian
               Family = Distribution.categoricals counts
               Network = Layers.network inputs layers
               IsScaled = false }

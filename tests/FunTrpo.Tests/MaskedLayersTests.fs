@@ -44,14 +44,20 @@ let private meanKl (case: MaskedCase) =
     let before = before case
 
     fun parameters ->
-        Array.map2 (fun (p, space) (q, _) -> kl space p q) before (distributions case parameters) |> meanOf
+        Array.map2
+            (fun (p, space) (q, _) -> kl DistributionKind.Gaussian space p q)
+            before
+            (distributions case parameters)
+        |> meanOf
 
 let private meanEntropy (case: MaskedCase) parameters =
-    distributions case parameters |> Seq.map (fun (p, space) -> entropy space p) |> meanOf
+    distributions case parameters
+    |> Seq.map (fun (p, space) -> entropy DistributionKind.Gaussian space p)
+    |> meanOf
 
 let private gain (case: MaskedCase) =
     let logProbabilities =
-        Array.mapi (fun row (p, space) -> logProbability space p (restrictedAction case row))
+        Array.mapi (fun row (p, space) -> logProbability DistributionKind.Gaussian space p (restrictedAction case row))
 
     let old = logProbabilities (before case)
 
@@ -115,7 +121,7 @@ let private family =
                 let p, q = before.Row(row).ToArray(), after.Row(row).ToArray()
                 let small, space = restricted case row p
                 let smallAfter, _ = restricted case row q
-                let alone = Distribution.forSpace space
+                let alone = Distribution.forSpace DistributionKind.Gaussian space
                 let legal = legalOf case.Counts case.Masks[row]
                 let action, smallAction = case.Actions.Row(row).ToArray(), restrictedAction case row
 

@@ -32,6 +32,7 @@ let private operators =
           "Sigmoid"
           "Elu"
           "Softplus"
+          "Exp"
           "Conv"
           "MaxPool"
           "AveragePool"
@@ -136,17 +137,30 @@ let private expectSame (saved: SavedPolicy) (observations: Matrix) =
 
     match saved.ActionSpace with
     | Box(low, _, _) ->
-        let normals =
-            distributions
-            |> List.map (function
-                | ActionDistribution.Normals(means, deviations) -> means, deviations
-                | other -> failtest $"%A{other}")
-
-        let all part = normals |> Seq.collect part |> Array.ofSeq
-        Expect.equal (shape "mean", shape "std") ([ rows; low.Length ], [ rows; low.Length ]) "the shapes"
         let units = PlayingCases.unitsOf saved
-        expectCloseIn units "mean" (all fst) found.Floats["mean"]
-        expectCloseIn units "std" (all snd |> Array.map (min (float Single.MaxValue))) found.Floats["std"]
+
+        /// The outputs that describe a distribution, with their units.
+        let described distribution =
+            match distribution with
+            | ActionDistribution.Normals(means, deviations) -> [ "mean", units, means; "std", units, deviations ]
+            | ActionDistribution.SquashedNormals(means, deviations) ->
+                [ "latentMean", [| 1.0 |], means; "latentStd", [| 1.0 |], deviations ]
+            | ActionDistribution.Betas(alphas, betas, means, deviations) ->
+                [ "alpha", [| 1.0 |], alphas
+                  "beta", [| 1.0 |], betas
+                  "mean", units, means
+                  "std", units, deviations ]
+            | other -> failtest $"%A{other}"
+
+        let outputs = distributions |> List.map described
+
+        for i, (name, units, _) in List.indexed outputs.Head do
+            Expect.equal (shape name) [ rows; low.Length ] $"the shape of {name}"
+            let all = outputs |> Seq.collect (fun ofRow -> let _, _, numbers = ofRow[i] in numbers) |> Array.ofSeq
+            // Means in the widest boxes may be infinite, and deviations are not.
+            let most = if name = "std" then float Single.MaxValue else infinity
+            expectCloseIn units name (all |> Array.map (min most)) found.Floats[name]
+
         expectCloseIn units "action" (Array.map float actions) found.Actions
 
         for row in 0 .. rows - 1 do

@@ -180,24 +180,28 @@ let private countsOf space =
 
 /// The parts of an action space, each with its own parameters of a row: what networks compute comes first, part after part, and then come the
 /// free parameters.
-let private ofParts parts (parameters: 'T[]) =
-    let rec free space =
-        match space with
-        | Box(low, _, _) -> low.Length
-        | Parts parts -> parts |> List.sumBy (snd >> free)
-        | _ -> 0
+let private ofParts kind parts (parameters: 'T[]) =
+    let ofBox (low: Vector) =
+        match kind with
+        | DistributionKind.Gaussian
+        | DistributionKind.SquashedGaussian -> low.Length, low.Length
+        | _ -> 2 * low.Length, 0
 
-    let rec computed space =
+    let rec counts space =
         match countsOf space, space with
-        | Some counts, _ -> List.sum counts
-        | None, Parts parts -> parts |> List.sumBy (snd >> computed)
-        | None, _ -> free space
+        | Some counts, _ -> List.sum counts, 0
+        | None, Box(low, _, _) -> ofBox low
+        | None, Parts parts ->
+            let counts = parts |> List.map (snd >> counts)
+            List.sumBy fst counts, List.sumBy snd counts
+        | None, space -> failwith (Space.describe space)
 
-    let outputs, others = Array.splitAt (parts |> List.sumBy (snd >> computed)) parameters
+    let outputs, others = Array.splitAt (fst (counts (Parts parts))) parameters
 
     let step (outputs, others) (_, space) =
-        let own, outputs = Array.splitAt (computed space) outputs
-        let ownFree, others = Array.splitAt (free space) others
+        let computed, free = counts space
+        let own, outputs = Array.splitAt computed outputs
+        let ownFree, others = Array.splitAt free others
         (space, Array.append own ownFree), (outputs, others)
 
     parts |> List.mapFold step (outputs, others) |> fst
@@ -225,16 +229,100 @@ let private gaussian (parameters: HyperDual[]) =
     let means, logSigmas = Array.splitAt (parameters.Length / 2) parameters
     means, logSigmas |> Array.map (fun logSigma -> { logSigma with X = Math.Clamp(logSigma.X, -20.0, 10.0) })
 
+// ---- Squashed Gaussians and Beta distributions ----
+
+/// log Γ by Lanczos' formula with g = 7 and nine terms, which shares nothing with the series of the library.
+let lnGamma (x: HyperDual) =
+    let coefficients =
+        [| 676.5203681218851
+           -1259.1392167224028
+           771.32342877765313
+           -176.61502916214059
+           12.507343278686905
+           -0.13857109526572012
+           9.9843695780195716e-6
+           1.5056327351493116e-7 |]
+
+    let z = x - one
+    let t = z + constant 7.5
+
+    let series =
+        coefficients
+        |> Seq.mapi (fun i c -> constant c / (z + constant (float (i + 1))))
+        |> Seq.fold (+) (constant 0.99999999999980993)
+
+    constant (0.5 * log (2.0 * Math.PI)) + (z + half) * log t - t + log series
+
+/// α and β of each coordinate. The derivatives are those of the formulas where an output is clipped.
+let private betaShapes (parameters: HyperDual[]) =
+    let shape output = one + activate Activation.Softplus { output with X = Math.Clamp(output.X, -20.0, 1e6) }
+    let alphas, betas = parameters |> Array.map shape |> Array.splitAt (parameters.Length / 2)
+    Array.zip alphas betas
+
+let private lnBeta (alpha, beta) = lnGamma alpha + lnGamma beta - lnGamma (alpha + beta)
+
+/// ψ of a number without derivatives.
+let private digamma (x: HyperDual) = constant (MathNet.Numerics.SpecialFunctions.DiGamma x.X)
+
+let private logBetaDensity (alpha: HyperDual, beta: HyperDual) (u: float32) =
+    let log' x = activate Activation.Softplus (constant x)
+
+    -((alpha - one) * log' (-2.0 * float u))
+    - (beta - one) * log' (2.0 * float u)
+    - lnBeta (alpha, beta)
+    - constant (log 2.0)
+
+let private klOfBetas (alpha: HyperDual, beta: HyperDual) (alpha': HyperDual, beta': HyperDual) =
+    lnBeta (alpha', beta') - lnBeta (alpha, beta)
+    + (alpha - alpha') * digamma alpha
+    + (beta - beta') * digamma beta
+    + (alpha' - alpha + beta' - beta) * digamma (alpha + beta)
+
+/// E[log p] needs ψ with its derivatives: those of log Γ, one order higher, are differences here.
+let private entropyOfBeta (alpha: HyperDual, beta: HyperDual) =
+    let psi (x: HyperDual) =
+        let at x = MathNet.Numerics.SpecialFunctions.DiGamma x
+        let step = 1e-4 * x.X
+
+        let slope =
+            (8.0 * (at (x.X + step) - at (x.X - step)) - at (x.X + 2.0 * step) + at (x.X - 2.0 * step))
+            / (12.0 * step)
+
+        HyperDual.Lift(x, at x.X, slope, nan)
+
+    lnBeta (alpha, beta) - (alpha - one) * psi alpha - (beta - one) * psi beta
+    + (alpha + beta - constant 2.0) * psi (alpha + beta)
+    + constant (log 2.0)
+
+/// log(1 − tanh² u), where it neither overflows nor vanishes.
+let private logSlopeOf (u: HyperDual) =
+    let soft x = activate Activation.Softplus x
+    constant (2.0 * log 2.0) - soft (u + u) - soft (-(u + u))
+
+/// E[log(1 − tanh² u)] by the trapezoidal rule, with so many points that nothing is left to see.
+let private meanLogSlope (mean: HyperDual) (logSigma: HyperDual) =
+    let step = 1.0 / 64.0
+
+    Seq.init (64 * 20 + 1) (fun i -> -10.0 + step * float i)
+    |> Seq.map (fun z ->
+        constant (step * exp (-0.5 * z * z) / sqrt (2.0 * Math.PI))
+        * logSlopeOf (mean + exp logSigma * constant z))
+    |> sum
+
 /// log p(action)
-let rec logProbability space (parameters: HyperDual[]) (action: float32[]) =
+let rec logProbability kind space (parameters: HyperDual[]) (action: float32[]) =
     match countsOf space, space with
     | None, Parts parts ->
         let step (action: float32[]) (space, parameters) =
             let own, others = Array.splitAt (Space.width space) action
-            logProbability space parameters own, others
+            logProbability kind space parameters own, others
 
-        ofParts parts parameters |> List.mapFold step action |> fst |> sum
+        ofParts kind parts parameters |> List.mapFold step action |> fst |> sum
     | Some counts, _ -> logSoftmax counts parameters |> Seq.mapi (fun i logP -> logP[int action[i]]) |> sum
+    | None, _ when kind = DistributionKind.Beta -> Array.map2 logBetaDensity (betaShapes parameters) action |> sum
+    | None, _ when kind = DistributionKind.SquashedGaussian ->
+        let slopes = action |> Array.map (float >> constant >> logSlopeOf)
+        logProbability DistributionKind.Gaussian space parameters action - sum slopes
     | None, _ ->
         let means, logSigmas = gaussian parameters
 
@@ -248,15 +336,18 @@ let rec logProbability space (parameters: HyperDual[]) (action: float32[]) =
         |> sum
 
 /// KL(p ‖ q)
-let rec kl space (p: HyperDual[]) (q: HyperDual[]) =
+let rec kl kind space (p: HyperDual[]) (q: HyperDual[]) =
     match countsOf space, space with
-    | None, Parts parts -> List.map2 (fun (space, p) (_, q) -> kl space p q) (ofParts parts p) (ofParts parts q) |> sum
+    | None, Parts parts ->
+        List.map2 (fun (space, p) (_, q) -> kl kind space p q) (ofParts kind parts p) (ofParts kind parts q)
+        |> sum
     | Some counts, _ ->
         Seq.map2
             (fun logP logQ -> Array.map2 (fun p q -> exp p * (p - q)) logP logQ |> sum)
             (logSoftmax counts p)
             (logSoftmax counts q)
         |> sum
+    | None, _ when kind = DistributionKind.Beta -> Array.map2 klOfBetas (betaShapes p) (betaShapes q) |> sum
     | None, _ ->
         let means, logSigmas = gaussian p
         let means', logSigmas' = gaussian q
@@ -270,13 +361,17 @@ let rec kl space (p: HyperDual[]) (q: HyperDual[]) =
         Seq.init means.Length term |> sum
 
 /// The entropy.
-let rec entropy space (p: HyperDual[]) =
+let rec entropy kind space (p: HyperDual[]) =
     match countsOf space, space with
-    | None, Parts parts -> ofParts parts p |> List.map (fun (space, p) -> entropy space p) |> sum
+    | None, Parts parts -> ofParts kind parts p |> List.map (fun (space, p) -> entropy kind space p) |> sum
     | Some counts, _ ->
         logSoftmax counts p
         |> Seq.map (fun logP -> logP |> Array.map (fun logP -> -(exp logP * logP)) |> sum)
         |> sum
+    | None, _ when kind = DistributionKind.Beta -> betaShapes p |> Array.map entropyOfBeta |> sum
+    | None, _ when kind = DistributionKind.SquashedGaussian ->
+        let means, logSigmas = gaussian p
+        entropy DistributionKind.Gaussian space p + sum (Array.map2 meanLogSlope means logSigmas)
     | None, _ ->
         let _, logSigmas = gaussian p
 
@@ -319,7 +414,10 @@ let private before (case: PolicyCase) = distributions case (constants (Vector.to
 /// θ ↦ (1/N) Σ (π_θ(a|s)/π_old(a|s) − 1) A(s, a)
 let gain (case: PolicyCase) =
     let samples = Array.zip (rowsOf case.Actions) (Array.ofSeq case.Advantages)
-    let logProbabilities = Array.map2 (fun p (action, _) -> logProbability case.Space p action)
+
+    let logProbabilities =
+        Array.map2 (fun p (action, _) -> logProbability case.Policy.Distribution case.Space p action)
+
     let old = logProbabilities (before case) samples
 
     fun parameters ->
@@ -333,14 +431,14 @@ let gain (case: PolicyCase) =
 /// θ ↦ KL(π_old ‖ π_θ) of each row
 let rowKls (case: PolicyCase) =
     let before = before case
-    fun parameters -> Array.map2 (kl case.Space) before (distributions case parameters)
+    fun parameters -> Array.map2 (kl case.Policy.Distribution case.Space) before (distributions case parameters)
 
 /// θ ↦ the mean over the rows of KL(π_old ‖ π_θ)
 let meanKl case = rowKls case >> averageOf
 
 /// θ ↦ the mean entropy of π_θ
 let meanEntropy (case: PolicyCase) parameters =
-    distributions case parameters |> Seq.map (entropy case.Space) |> averageOf
+    distributions case parameters |> Seq.map (entropy case.Policy.Distribution case.Space) |> averageOf
 
 /// The case with only the given rows of its batch.
 let withRows (rows: int[]) (case: PolicyCase) =
@@ -368,7 +466,7 @@ let fisher (case: PolicyCase) =
                 output case.Layers (along (unit count i) (zeros count) theta) (constants input) |> Array.map _.E1)
 
         let p = output case.Layers (theta |> Array.map constant) (constants input)
-        let metric = hessian (kl case.Space p) (p |> Array.map _.X)
+        let metric = hessian (kl case.Policy.Distribution case.Space p) (p |> Array.map _.X)
         let dot a b = Array.fold2 (fun sum x y -> sum + x * y) 0.0 a b
         let products = columns |> Array.map (fun column -> metric |> Array.map (dot column))
         Array.init count (fun i -> Array.init count (fun j -> dot columns[i] products[j]))

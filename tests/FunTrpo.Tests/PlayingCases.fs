@@ -16,7 +16,7 @@ type Case =
 /// What the coordinates of actions are counted in: half the width of a coordinate, if the policy scales it.
 let unitsOf (saved: SavedPolicy) =
     match saved.ActionSpace with
-    | Box(low, high, _) when saved.Actor.Policy.IsScaled ->
+    | Box(low, high, _) when saved.Actor.Policy.IsScaled || Distribution.isSquashed saved.Actor.Policy.Distribution ->
         [| for i in 0 .. low.Length - 1 do
                let half = 0.5 * (float high[i] - float low[i])
                if Double.IsFinite half then half else 1.0 |]
@@ -75,7 +75,7 @@ let private observationsOf seen rows key =
 /// Parameters as large as those of a network that has learned: layer by layer, normal random numbers for as many inputs.
 let private parametersOf (policy: Policy) key =
     let space = policy.ObservationSpace
-    let struct (outputs, _) = Distribution.sizes policy.ActionSpace
+    let struct (outputs, _) = Distribution.sizes policy.Distribution policy.ActionSpace
     let last = HiddenLayer.Dense(int outputs, Activation.Identity)
 
     let shapes = Architecture.shapes space policy.Architecture |> Result.defaultWith failwith
@@ -96,15 +96,23 @@ let private parametersOf (policy: Policy) key =
     Vector.init numbers.Length (fun i -> float32 (numbers[i] * if i < scales.Length then scales[i] else 0.5))
 
 let private heads =
-    [ "choice", Discrete 5, false
-      "choices", MultiDiscrete [ 3; 1; 7 ], false
-      "switches", MultiBinary 4, false
-      "box", Space.box 2 -2.0 2.0, false
+    let gaussian = DistributionKind.Gaussian
+    let narrow = Space.between (Vector.ofArray [| -2f; 999f |]) (Vector.ofArray [| 2f; 1001f |])
+
+    [ "choice", Discrete 5, gaussian, false
+      "choices", MultiDiscrete [ 3; 1; 7 ], gaussian, false
+      "switches", MultiBinary 4, gaussian, false
+      "box", Space.box 2 -2.0 2.0, gaussian, false
+      "state-dependent box", Space.box 2 -2.0 2.0, DistributionKind.StateDependentGaussian, false
+      "scaled state-dependent box", narrow, DistributionKind.StateDependentGaussian, true
+      "squashed box", narrow, DistributionKind.SquashedGaussian, false
+      "Beta box", narrow, DistributionKind.Beta, true
       // Narrow and far from 0, as wide as float32, and open on one side.
       "scaled box",
       Space.between
           (Vector.ofArray [| -2f; 999f; Single.MinValue; 0f |])
           (Vector.ofArray [| 2f; 1001f; Single.MaxValue; Single.PositiveInfinity |]),
+      gaussian,
       true ]
 
 let private networks =
@@ -134,11 +142,11 @@ let private seen =
 let all rows =
     [ for seenName, seen in seen do
           for networkName, architecture in (if seen = Pictured then pictureNetworks else networks) do
-              for headName, actionSpace, isScaled in heads do
+              for headName, actionSpace, kind, isScaled in heads do
                   if seen = Standardised || architecture.Length <> 1 then
                       let name = $"{seenName} → {networkName} → {headName}"
                       let key = Key.named name (Key.ofSeed 1L)
-                      let policy = Policy.create architecture 0.0 isScaled (spaceOf seen) actionSpace
+                      let policy = Policy.createWith kind architecture 0.0 isScaled (spaceOf seen) actionSpace
 
                       let actor =
                           { Policy = policy

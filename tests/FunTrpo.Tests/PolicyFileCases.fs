@@ -97,7 +97,14 @@ let policies =
 
         let! name = names
         let! isScaled = Gen.elements [ true; false ]
-        let policy = Policy.create architecture -0.5 isScaled observationSpace space
+
+        let fitting =
+            Distribution.kinds
+            |> List.map snd
+            |> List.filter (fun kind -> (Distribution.misfit kind space).IsNone)
+
+        let! kind = Gen.elements fitting
+        let policy = Policy.createWith kind architecture -0.5 isScaled observationSpace space
 
         let! parameters =
             Gen.frequency
@@ -136,6 +143,7 @@ let sameSaved (a: SavedPolicy) (b: SavedPolicy) =
     && a.ActionSpace = b.ActionSpace
     && a.Architecture = b.Architecture
     && a.Actor.Policy.IsScaled = b.Actor.Policy.IsScaled
+    && a.Actor.Policy.Distribution = b.Actor.Policy.Distribution
     && a.Actor.Parameters = b.Actor.Parameters
     && sameNormaliser a.Actor.Normaliser b.Actor.Normaliser
     && a.Actor.Policy.Network.ParameterCount = b.Actor.Policy.Network.ParameterCount

@@ -42,7 +42,8 @@ let private readable =
             | Some(_, f) -> f = Activation.Tanh || f = Activation.Relu
             | None -> false
 
-        isFinite && isKnown && not (Space.hasIndices saved.ObservationSpace))
+        let isGaussian = (saved.Actor.Policy.Distribution = DistributionKind.Gaussian)
+        isGaussian && isFinite && isKnown && not (Space.hasIndices saved.ObservationSpace))
 
 let private numbersIn text =
     [ for found in Regex.Matches(text, @"-?\d+(\.\d+)?(e-?\d+)?") ->
@@ -79,7 +80,7 @@ let private damaged =
             File.WriteAllText(Path.Combine(folder, "policy.json"), text)
             let ended = printed program folder (ReadOnlyMemory [| 0f; 0f |])
             Expect.equal ended.Code 1 "exit code"
-            Expect.stringContains ended.Errors "The file is damaged." "errors")
+            Expect.stringContains ended.Errors "The file is damaged" "errors")
 
 let private length =
     test "the reader has 15 lines, and loads nothing but the standard library" {

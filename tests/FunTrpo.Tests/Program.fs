@@ -99,6 +99,7 @@ let private others =
       TrainingTests.tests
       OneStepTests.tests
       PictureTrainingTests.tests
+      BoxDistributionTests.tests
       VineTests.tests
       VineTrainingTests.tests
       HostileNumericsTests.tests

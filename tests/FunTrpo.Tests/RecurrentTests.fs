@@ -647,7 +647,9 @@ let rec private numbersOf distribution =
     match distribution with
     | ActionDistribution.Parts parts -> parts |> Seq.map (snd >> numbersOf) |> Array.concat
     | ActionDistribution.Choices probabilities -> Array.ofSeq probabilities
-    | ActionDistribution.Normals(means, deviations) -> Array.append (Array.ofSeq means) (Array.ofSeq deviations)
+    | ActionDistribution.Normals(means, deviations)
+    | ActionDistribution.SquashedNormals(means, deviations) -> Array.append (Array.ofSeq means) (Array.ofSeq deviations)
+    | ActionDistribution.Betas(alphas, betas, _, _) -> Array.append (Array.ofSeq alphas) (Array.ofSeq betas)
 
 let private expectNear tolerance (expected: float[]) (found: seq<float>) what =
     let found = Array.ofSeq found

@@ -87,7 +87,7 @@ let private unboundedActions = Space.box 1 Double.NegativeInfinity Double.Positi
 
 /// An actor for observations (t, i) that draws `number` at the given places (t, i), and 0 elsewhere. All its distributions are finite.
 let private drawing number (places: Set<int * int>) =
-    let gaussian = Distribution.forSpace unboundedActions
+    let gaussian = Distribution.forSpace DistributionKind.Gaussian unboundedActions
 
     let family =
         { new Family with

@@ -189,6 +189,7 @@ let private oversized =
 
                       let count =
                           Policy.parameterCount
+                              DistributionKind.Gaussian
                               (Architecture.uniform hidden small.Activation)
                               (MultiBinary observations)
                               (Discrete actions)

@@ -392,6 +392,7 @@ let private exampleCase biases action =
         { ObservationSpace = numbersOf 1
           ActionSpace = Discrete 2
           Architecture = (Architecture.uniform [] Activation.Identity)
+          Distribution = DistributionKind.Gaussian
           Family = Distribution.categorical 2
           Network = network
           IsScaled = false }

@@ -288,7 +288,7 @@ let private logProbabilities (case: PolicyCase) parameters =
         let distribution =
             Oracle.output case.Layers parameters (Oracle.constants (case.Observations.Row(row).ToArray()))
 
-        Oracle.logProbability case.Space distribution (case.Actions.Row(row).ToArray()))
+        Oracle.logProbability DistributionKind.Gaussian case.Space distribution (case.Actions.Row(row).ToArray()))
 
 let private everyActionCases =
     casesOn (Gen.choose (1, 5) |> Gen.map Discrete)
