@@ -658,12 +658,16 @@ let all =
                     "found <- found && rest.Slice(0, count).Contains 1f"
                     "found <- rest.Slice(0, count).Contains 1f" ]
           core
-              [ "masked layers"; "masks" ]
+              [ "masked layers"; "masks"; "masks with memory" ]
               "MaskedLayers.fs"
               [ slip "an illegal action is only improbable" "illegalLogit = Single.MinValue" "illegalLogit = -10f"
                 slip
                     "the tangents of illegal logits are not 0"
                     "masks.Replace(0f, rows, input.Span, inputStride, outputTangent)"
+                    "()"
+                slip
+                    "a network with memory shows the logits of illegal actions"
+                    "masks.Replace(illegalLogit, sequences.Count * sequences.Length, input, inputStride, output)"
                     "()"
                 slip
                     "the cotangents of illegal logits are not 0"

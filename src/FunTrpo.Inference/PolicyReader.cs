@@ -44,9 +44,7 @@ internal static class PolicyReader
         Space observations = SpaceReader.ReadObservations(root, "observationSpace", actions, out int maskWidth);
         Network network = ReadNetwork(root, observations, actions, out float[] logSigmas);
         Head head = Head.For(actions, logSigmas, root.Boolean("scaledActions"));
-        return maskWidth == 0 || network.Memory == 0
-            ? new Policy(root.Text("environment"), observations, actions, maskWidth, network, head)
-            : throw new InvalidDataException("Its observations have a mask, and its network has memory.");
+        return new Policy(root.Text("environment"), observations, actions, maskWidth, network, head);
     }
 
     private static void RequireText(ReadOnlySpan<byte> file)

@@ -63,12 +63,9 @@ module Architecture =
                         $"{describe number layer} has {ArrayShape.describe output} outputs, and at most {string Space.maxCount} are allowed"
                 | Ok output -> following (number + 1) output rest |> Result.map (fun later -> input :: later)
 
-        let hasMask = Mask.isIn observationSpace
         let observationSpace = Space.observed observationSpace
 
         match architecture with
-        | _ when hasMask && architecture |> List.exists (fun layer -> HiddenLayer.memory layer > 0) ->
-            Error "layers with memory do not fit observations with a mask: an environment has one or the other"
         | HiddenLayer.Dense _ :: _
         | [] -> following 0 (Space.shape observationSpace) architecture
         | first :: _ when Space.hasIndices observationSpace ->

@@ -81,6 +81,7 @@ let private others =
       MaskedLayersTests.tests
       MaskTests.tests
       MaskedPlayersTests.tests
+      MaskedMemoryTests.tests
       ConjugateGradientTests.tests
       LineSearchTests.tests
       SignalShareTests.tests
