@@ -79,6 +79,7 @@ public sealed class SurfaceFacts
                 "IAsyncEnvironment",
                 "IBatchEnvironment",
                 "IEnvironment",
+                "IMaskedBatchEnvironment",
                 "IMaskedEnvironment",
                 "IPicturedEnvironment",
                 "IterationReport",

@@ -82,6 +82,7 @@ let private others =
       MaskTests.tests
       MaskedPlayersTests.tests
       MaskedMemoryTests.tests
+      MaskedSimulatorsTests.tests
       ConjugateGradientTests.tests
       LineSearchTests.tests
       SignalShareTests.tests
