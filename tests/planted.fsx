@@ -883,8 +883,12 @@ let all =
               "Critic.fs"
               [ slip
                     "the critic remembers earlier episodes"
-                    "memory.AsSpan(i * width, width).Clear()"
-                    "memory.AsSpan(i * width, 0).Clear()" ]
+                    "memory.Span.Slice(i * width, width).Clear()"
+                    "memory.Span.Slice(i * width, 0).Clear()"
+                slip
+                    "a thread leaves instances of the critic out"
+                    "((piece + 1) * count / pieces - first))"
+                    "(count / pieces))" ]
           core
               [ "Recurrent" ]
               "Sequences.fs"
