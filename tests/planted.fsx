@@ -1135,6 +1135,31 @@ let all =
               "src/FunTrpo.Inference/MaskedPolicy.cs"
               [ slip "the package lets a row go on without a legal action" "if (!isAnyLegal)" "if (false)" ]
           faultsIn
+              [ "masks with memory" ]
+              "src/FunTrpo.Inference/MaskedPolicyEpisode.cs"
+              [ slip
+                    "an episode of a masked policy looks without its mask"
+                    "return Look(observation, legal);"
+                    "return Look(observation, new bool[0]);" ]
+          facade
+              [ "Facade" ]
+              "BatchOf.cs"
+              [ slip
+                    "the masks of a batch are those of other environments"
+                    "rows[(going[row] * (width + maskWidth))"
+                    "rows[(row * (width + maskWidth))" ]
+          faultsIn
+              [ "Gymnasium" ]
+              "src/FunTrpo.Remote/gymnasium_server.py"
+              [ slip "a mask of other values is sent" "if not np.isin(numbers, (0, 1)).all():" "if False:" ]
+          core
+              [ "Batch simulators" ]
+              "StickyActions.fs"
+              [ slip
+                    "in a batch, all actions are those of the first"
+                    "ReadOnlySpan(actions, i * start.Length, start.Length)"
+                    "ReadOnlySpan(actions, 0, start.Length)" ]
+          faultsIn
               [ "players of masked policies" ]
               "src/FunTrpo.Onnx/HeadNodes.cs"
               [ slip "an exported mask is inverted" "\"Sub\", legal, graph" "\"Sum\", legal, graph" ]

@@ -150,7 +150,7 @@ public sealed class MaskFacts
 
     public void Asynchronous_and_batched_environments_have_masks_with_the_same_bits()
     {
-        string expected = Short(Trpo.For(() => new Workshop(), "Workshop"));
+        string expected = Short(Trpo.For(() => new Shift(), "Workshop"));
         Assert.Equal(expected, Short(Trpo.ForAsync(() => new AwaitedWorkshop(), "Workshop")));
         Assert.Equal(expected, Short(Trpo.ForBatch(() => new Workshops(), "Workshop")));
     }
@@ -158,12 +158,12 @@ public sealed class MaskFacts
     public void Faults_of_batched_masks_name_the_instance_and_the_step()
     {
         EnvironmentException failed = Assert.Throws<EnvironmentException>(() =>
-            Short(Trpo.ForBatch(() => new Workshops { Fails = true }))
+            Short(Trpo.ForBatch(() => new Workshops(fails: true)))
         );
         Assert.Equal((2, 3), (failed.Instance, failed.Step));
         Assert.Contains("no answer", failed.Message, StringComparison.Ordinal);
         EnvironmentException stuck = Assert.Throws<EnvironmentException>(() =>
-            Short(Trpo.ForBatch(() => new Workshops { IsStuck = true }))
+            Short(Trpo.ForBatch(() => new Workshops(isStuck: true)))
         );
         Assert.Equal((2, 2), (stuck.Instance, stuck.Step));
         Assert.Contains("a mask without a legal action", stuck.Message, StringComparison.Ordinal);
@@ -259,10 +259,43 @@ public sealed class MaskFacts
         public void LegalActions(Span<bool> legal) => legal.Fill(true);
     }
 
+    /// <summary>The workshop, where some shifts end before all jobs are done.</summary>
+    private sealed class Shift : IEnvironment, IMaskedEnvironment
+    {
+        private readonly Workshop workshop = new();
+        private int left;
+
+        public bool IsLong { get; init; }
+
+        public Space ObservationSpace => workshop.ObservationSpace;
+
+        public Space ActionSpace => workshop.ActionSpace;
+
+        public float[] Reset(int seed)
+        {
+            left = IsLong ? 4 : 1 + (seed % 4);
+            return workshop.Reset(seed);
+        }
+
+        public StepResult Step(AgentAction action)
+        {
+            left--;
+            StepResult result = workshop.Step(action);
+            return new(
+                result.Observation,
+                result.Reward,
+                result.Terminated,
+                Truncated: left == 0 && !result.Terminated
+            );
+        }
+
+        public void LegalActions(Span<bool> legal) => workshop.LegalActions(legal);
+    }
+
     /// <summary>The workshop, which answers later and on another thread.</summary>
     private sealed class AwaitedWorkshop : IAsyncEnvironment, IMaskedEnvironment
     {
-        private readonly Workshop workshop = new();
+        private readonly Shift workshop = new();
 
         public Space ObservationSpace => workshop.ObservationSpace;
 
@@ -288,12 +321,17 @@ public sealed class MaskFacts
     /// </summary>
     private sealed class Workshops : IBatchEnvironment, IMaskedBatchEnvironment
     {
-        private readonly Workshop[] workshops = [new(), new(), new(), new()];
+        private readonly bool fails;
+        private readonly bool isStuck;
+        private readonly Shift[] workshops;
         private int calls;
 
-        public bool Fails { get; init; }
-
-        public bool IsStuck { get; init; }
+        public Workshops(bool fails = false, bool isStuck = false)
+        {
+            this.fails = fails;
+            this.isStuck = isStuck;
+            workshops = [.. Enumerable.Range(0, 4).Select(_ => new Shift { IsLong = fails || isStuck })];
+        }
 
         public Space ObservationSpace => workshops[0].ObservationSpace;
 
@@ -330,12 +368,12 @@ public sealed class MaskFacts
             for (int i = 0; i < indices.Length; i++)
             {
                 bool isTroubled = indices[i] == 2;
-                if (Fails && isTroubled && calls == 3)
+                if (fails && isTroubled && calls == 3)
                 {
                     throw new BatchEnvironmentException(i, "no answer");
                 }
 
-                if (!(IsStuck && isTroubled && calls == 2))
+                if (!(isStuck && isTroubled && calls == 2))
                 {
                     workshops[indices[i]].LegalActions(legal.Slice(4 * i, 4));
                 }

@@ -12,10 +12,11 @@ open FunTrpo.Tests.Generators
 open FunTrpo.Tests.MaskCases
 open FunTrpo.Tests.Tasks
 
-/// The walk as a simulator. `change` may change an observation, given the time of its episode.
+/// The walk as a simulator, whose episodes have 6 to 14 steps. `change` may change an observation, given the time of its episode.
 type private WalkSimulator(change: int -> float32[] -> unit) =
     let walk = walk changing
     let mutable place = { At = 0; Time = 0 }
+    let mutable last = 0
 
     let see (observation: Span<float32>) =
         let row = Vector.toArray (Environment.observation walk place)
@@ -29,13 +30,14 @@ type private WalkSimulator(change: int -> float32[] -> unit) =
 
         member _.Reset(seed, observation) =
             place <- walk.Reset(Key.ofSeed (int64 seed))
+            last <- 6 + seed % 9
             see observation
 
         member _.Step(action, observation) =
             let next = walk.Step(Key.ofSeed 0L, action, place)
             place <- next.State
             see observation
-            { Reward = next.Reward; Terminated = next.Terminated; Truncated = next.Truncated }
+            { Reward = next.Reward; Terminated = next.Terminated; Truncated = (place.Time = last) }
 
 let private asItIs _ (_: float32[]) = ()
 
