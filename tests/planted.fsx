@@ -685,12 +685,16 @@ let all =
                     "found <- found && rest.Slice(0, count).Contains 1f"
                     "found <- rest.Slice(0, count).Contains 1f" ]
           core
-              [ "masked layers"; "masks" ]
+              [ "masked layers"; "masks"; "masks with memory" ]
               "MaskedLayers.fs"
               [ slip "an illegal action is only improbable" "illegalLogit = Single.MinValue" "illegalLogit = -10f"
                 slip
                     "the tangents of illegal logits are not 0"
                     "masks.Replace(0f, rows, input.Span, inputStride, outputTangent)"
+                    "()"
+                slip
+                    "a network with memory shows the logits of illegal actions"
+                    "masks.Replace(illegalLogit, sequences.Count * sequences.Length, input, inputStride, output)"
                     "()"
                 slip
                     "the cotangents of illegal logits are not 0"
@@ -906,8 +910,12 @@ let all =
               "Critic.fs"
               [ slip
                     "the critic remembers earlier episodes"
-                    "memory.AsSpan(i * width, width).Clear()"
-                    "memory.AsSpan(i * width, 0).Clear()" ]
+                    "memory.Span.Slice(i * width, width).Clear()"
+                    "memory.Span.Slice(i * width, 0).Clear()"
+                slip
+                    "a thread leaves instances of the critic out"
+                    "((piece + 1) * count / pieces - first))"
+                    "(count / pieces))" ]
           core
               [ "Recurrent" ]
               "Sequences.fs"
@@ -1153,6 +1161,31 @@ let all =
               [ "players of masked policies" ]
               "src/FunTrpo.Inference/MaskedPolicy.cs"
               [ slip "the package lets a row go on without a legal action" "if (!isAnyLegal)" "if (false)" ]
+          faultsIn
+              [ "masks with memory" ]
+              "src/FunTrpo.Inference/MaskedPolicyEpisode.cs"
+              [ slip
+                    "an episode of a masked policy looks without its mask"
+                    "return Look(observation, legal);"
+                    "return Look(observation, new bool[0]);" ]
+          facade
+              [ "Facade" ]
+              "BatchOf.cs"
+              [ slip
+                    "the masks of a batch are those of other environments"
+                    "rows[(going[row] * (width + maskWidth))"
+                    "rows[(row * (width + maskWidth))" ]
+          faultsIn
+              [ "Gymnasium" ]
+              "src/FunTrpo.Remote/gymnasium_server.py"
+              [ slip "a mask of other values is sent" "if not np.isin(numbers, (0, 1)).all():" "if False:" ]
+          core
+              [ "Batch simulators" ]
+              "StickyActions.fs"
+              [ slip
+                    "in a batch, all actions are those of the first"
+                    "ReadOnlySpan(actions, i * start.Length, start.Length)"
+                    "ReadOnlySpan(actions, 0, start.Length)" ]
           faultsIn
               [ "players of masked policies" ]
               "src/FunTrpo.Onnx/HeadNodes.cs"

@@ -16,6 +16,8 @@ type ArchitectureShape =
         Sequences: int
         /// The share of the FMA peak that products should reach, in percent.
         Goal: float
+        /// How many times as fast as the peer's a whole update should be, if there is a goal.
+        PeerGoal: float option
     }
 
 module ArchitectureShape =
@@ -28,7 +30,8 @@ module ArchitectureShape =
           Actions = 6
           Batch = 2048
           Sequences = 2048
-          Goal = 60.0 }
+          Goal = 60.0
+          PeerGoal = Some 3.0 }
 
     /// The network for Atari's pictures in the paper of TRPO (Schulman et al. 2015): two convolutions and a layer of 20.
     let atari =
@@ -44,10 +47,14 @@ module ArchitectureShape =
             Observation = [ 17 ]
             Architecture = "gru 64"
             Sequences = 16
-            Goal = 50.0 }
+            Goal = 50.0
+            PeerGoal = Some 4.0 }
 
     /// Long short-term memory on 16 sequences of 128 steps.
-    let lstm = { gru with Name = "LSTM 128"; Architecture = "lstm 128" }
+    let lstm = { gru with Name = "LSTM 128"; Architecture = "lstm 128"; PeerGoal = None }
 
     /// The networks for which there are goals.
     let all = [ minAtar; atari; gru; lstm ]
+
+    /// Whether the rows of the network are sequences.
+    let hasMemory shape = shape.Sequences < shape.Batch

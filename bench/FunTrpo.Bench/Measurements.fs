@@ -19,6 +19,8 @@ type Plan =
         Seeds: int
         /// The batch sizes for which growth is measured.
         Batches: int list
+        /// The numbers of frames of updates of the paper's network for Atari.
+        Frames: int list
         /// The numbers of hidden units for which growth is measured.
         HiddenUnits: int list
         /// The number of iterations of a training run on a task of MuJoCo.
@@ -38,6 +40,7 @@ module Measurements =
           PeerSeconds = 6.0
           Seeds = 10
           Batches = [ 1 <<< 11; 1 <<< 14; 1 <<< 17; 1 <<< 20 ]
+          Frames = [ 2048; 10_000 ]
           HiddenUnits = [ 64; 140; 300; 670; 2224 ]
           PhysicsIterations = 50
           TriadElements = 64_000_000 }
@@ -50,6 +53,7 @@ module Measurements =
             PeerSeconds = 0.5
             Seeds = 3
             Batches = [ 1 <<< 11; 1 <<< 14; 1 <<< 16 ]
+            Frames = [ 2048 ]
             HiddenUnits = [ 64; 300; 1000 ]
             PhysicsIterations = 5
             TriadElements = 32_000_000 }
@@ -103,7 +107,7 @@ module Measurements =
                   { Shape = shape; Threads = threads; Gflops = gflops } ]
 
     /// Measures products of networks for pictures and of networks with memory.
-    let architectureProducts (plan: Plan) =
+    let private architectureProducts (plan: Plan) =
         [ for threads in List.distinct [ 1; plan.Threads ] do
               for shape in ArchitectureShape.all do
                   tidy ()
@@ -124,23 +128,33 @@ module Measurements =
           Shape.d, 3.512, 4.0, 3.0
           Shape.e, 0.550, 2.0, 2.0 ]
 
-    /// Returns the median time of FunTrpo's updates, measured before and after the peer's, and the fastest time of the peer's, in seconds;
-    /// and the counts of the subject.
-    let private updateAndPeer (plan: Plan) shape =
-        tidy ()
-        let subject = Subjects.ofShape plan.Threads shape
+    /// Returns the median time of FunTrpo's updates, measured before and after the peer's, and the fastest time of the peer's, in seconds.
+    let private updateAndPeer (plan: Plan) (subject: UpdateSubject) network =
         let before = Timing.repeated plan.Long subject.Update
 
-        let peer = Processes.peerTimes plan.Threads plan.PeerSeconds [ "update" ] shape |> Option.map List.head
+        let peer =
+            Processes.peerTimes plan.Threads plan.PeerSeconds [ "update" ] network |> Option.map List.head
 
         let after = Timing.inTurn plan.Long [ fun () -> Timing.seconds subject.Update ] |> List.head
-        median (Array.append before after), peer, subject.Counts
+        median (Array.append before after), peer
+
+    /// The row that compares an update with the peer's, given the seconds of both.
+    let private peerRow name goal own peer =
+        let note =
+            match peer with
+            | Some peer -> $"{milliseconds own} against {milliseconds peer}"
+            | None -> "there is no Python with torch"
+
+        { Results.fact $"{name}, against PyTorch" "times as fast" note (peer |> Option.map (fun peer -> peer / own)) with
+            Goal = goal |> Option.map AtLeast }
 
     /// Measures whole updates of shapes A–E, compared with the reference times and with the peer.
     let updates (plan: Plan) =
         [ for shape, usual, goalOfTable, goalOfPeer in updateGoals do
-              let own, peer, (iterations, tries) = updateAndPeer plan shape
-
+              tidy ()
+              let subject = Subjects.ofShape plan.Threads shape
+              let own, peer = updateAndPeer plan subject (Processes.optionsOfShape shape)
+              let iterations, tries = subject.Counts
               let counts = $"{iterations} CG products + 1, {tries} line-search evaluation"
 
               Results.row
@@ -150,14 +164,77 @@ module Measurements =
                   $"{milliseconds own} against {milliseconds usual}; {counts}"
                   (Some(usual / own))
 
+              peerRow $"whole update {shape.Name}" (Some goalOfPeer) own peer ]
+
+    /// Measures whole updates of networks for pictures and of networks with memory, compared with the peer.
+    let private architectureUpdates (plan: Plan) =
+        [ for shape in ArchitectureShape.all do
+              tidy ()
+              let subject = Subjects.ofArchitecture plan.Threads shape
+              let own, peer = updateAndPeer plan subject (Processes.optionsOfArchitecture shape)
+              peerRow $"whole update {shape.Name}" shape.PeerGoal own peer ]
+
+    /// Measures products and updates of networks for pictures and of networks with memory.
+    let architectures (plan: Plan) = architectureProducts plan @ architectureUpdates plan
+
+    /// Measures the cost of an improvement of the policy over that of one gradient, with all rows and with a tenth of them in the products.
+    let gradients (plan: Plan) =
+        [ for name, subject in
+              [ "MLP (B)", fun () -> Subjects.ofShape plan.Threads Shape.b
+                for shape in [ ArchitectureShape.minAtar; ArchitectureShape.gru ] do
+                    shape.Name, fun () -> Subjects.ofArchitecture plan.Threads shape ] do
+              tidy ()
+              let subject: UpdateSubject = subject ()
+              let parts = [ subject.Gradient; subject.Actor; subject.SampledActor ]
+              List.iter Timing.warmUp parts
+
+              match Timing.inTurn plan.Long (parts |> List.map (fun part () -> Timing.seconds part)) with
+              | [ gradient; all; sampled ] ->
+                  let over times = median (Array.map2 (/) times gradient)
+                  let note = $"one gradient takes {milliseconds (median gradient)}"
+                  Results.fact $"TRPO update of a policy over one gradient, {name}" "ratio" note (Some(over all))
+
+                  Results.fact
+                      $"TRPO update of a policy over one gradient, a tenth of the rows in products, {name}"
+                      "ratio"
+                      note
+                      (Some(over sampled))
+              | _ -> () ]
+
+    /// Measures one update of the paper's network for Atari on many frames: its time, its arithmetic and its peak of memory.
+    let frames (plan: Plan) =
+        tidy ()
+        let gibibytes bytes = bytes / float (1 <<< 30)
+
+        [ for frames in plan.Frames do
+              let shape = Frames.shape frames
+              let flops = Subjects.updateFlopsOfArchitecture shape
+              let own, ownBytes = Processes.updateOfFrames plan.Threads frames
+
+              let peer =
+                  Processes.optionsOfArchitecture shape |> Processes.peerTimesAndMemory plan.Threads 0.0 [ "update" ]
+
+              let notePeer text =
+                  match peer with
+                  | Some([ seconds ], bytes) -> "PyTorch: " + text seconds bytes
+                  | _ -> ""
+
+              let speed seconds = flops / seconds / 1e9
+
+              peerRow $"whole update of {frames:N0} frames of Atari" None own (peer |> Option.map (fst >> List.head))
+
+              Results.fact
+                  $"update of {frames:N0} frames of Atari, speed"
+                  "GFLOP/s"
+                  (notePeer (fun seconds _ -> $"{number (speed seconds)} GFLOP/s"))
+                  (Some(speed own))
+
               Results.row
-                  $"whole update {shape.Name}, against PyTorch"
-                  "times as fast"
-                  (AtLeast goalOfPeer)
-                  (match peer with
-                   | Some peer -> $"{milliseconds own} against {milliseconds peer}"
-                   | None -> "there is no Python with torch")
-                  (peer |> Option.map (fun peer -> peer / own)) ]
+                  $"update of {frames:N0} frames of Atari, peak of memory"
+                  "GiB"
+                  (Below 6.0)
+                  (notePeer (fun _ bytes -> $"{number (gibibytes bytes)} GiB"))
+                  (Some(gibibytes ownBytes)) ]
 
     /// Measures the speed-up of an update of shape C by a second thread: the best of paired runs.
     let twoThreads (plan: Plan) =
@@ -448,7 +525,7 @@ module Measurements =
         let subject = Subjects.ofShape plan.Threads shape
         let names = [ "product"; "actor"; "critic"; "update" ]
         let own = ofPart plan subject names
-        let peers = Processes.peerTimes plan.Threads plan.PeerSeconds names shape
+        let peers = Processes.optionsOfShape shape |> Processes.peerTimes plan.Threads plan.PeerSeconds names
         let gflops = Shape.productFlops shape / snd own.Head / 1e9
 
         [ for i, (name, seconds) in List.indexed own do

@@ -114,32 +114,76 @@ module Processes =
     /// Returns the seconds from the start of the peer's process until it has imported its packages, or None without a peer.
     let peerImport () = runPeer [ "--imports-only" ] |> Option.map _.GetProperty("importSeconds").GetDouble()
 
-    /// Returns the fastest time of the peer, in seconds, for each named part (product, actor, critic, update) of an update of a shape. The
-    /// fastest time is used so that no disturbance counts against the peer. Each part is measured for about `seconds`.
-    let peerTimes threads seconds names shape =
-        runPeer
-            [ "--shape"
-              Shape.unitsText shape
-              "--family"
-              Shape.familyText shape
-              "--batch"
-              string shape.Batch
-              "--threads"
-              string threads
-              "--products"
-              string Subjects.products
-              "--evaluations"
-              string Subjects.evaluations
-              "--epochs"
-              string Subjects.epochs
-              "--minibatch"
-              string Subjects.minibatch
-              "--seconds"
-              invariant seconds
-              "--measure"
-              String.concat "," names ]
+    /// The options of the peer for a network of dense layers.
+    let optionsOfShape shape =
+        [ "--shape"
+          Shape.unitsText shape
+          "--family"
+          Shape.familyText shape
+          "--batch"
+          string shape.Batch ]
+
+    /// The options of the peer for a network that an architecture describes.
+    let optionsOfArchitecture (shape: ArchitectureShape) =
+        [ "--observation"
+          shape.Observation |> List.map string |> String.concat "x"
+          "--architecture"
+          shape.Architecture
+          "--actions"
+          string shape.Actions
+          "--batch"
+          string shape.Batch
+          if ArchitectureShape.hasMemory shape then
+              "--sequences"
+              string shape.Sequences ]
+
+    /// Returns the fastest time of the peer, in seconds, for each named part (product, actor, critic, update) of an update of a network, and the
+    /// most memory that its process had, in bytes. The fastest time is used so that no disturbance counts against the peer. Each part is
+    /// measured for about `seconds`.
+    let peerTimesAndMemory threads seconds names network =
+        runPeer (
+            network
+            @ [ "--threads"
+                string threads
+                "--products"
+                string Subjects.products
+                "--evaluations"
+                string Subjects.evaluations
+                "--epochs"
+                string Subjects.epochs
+                "--minibatch"
+                string Subjects.minibatch
+                "--seconds"
+                invariant seconds
+                "--measure"
+                String.concat "," names ]
+        )
         |> Option.map (fun results ->
             let milliseconds = results.GetProperty "milliseconds"
 
             names
-            |> List.map (fun (name: string) -> milliseconds.GetProperty(name).GetProperty("minimum").GetDouble() / 1e3))
+            |> List.map (fun (name: string) -> milliseconds.GetProperty(name).GetProperty("minimum").GetDouble() / 1e3),
+            results.GetProperty("peakBytes").GetDouble())
+
+    /// Returns these times alone.
+    let peerTimes threads seconds names network = peerTimesAndMemory threads seconds names network |> Option.map fst
+
+    // ---- This program ----
+
+    /// The first argument of the process that makes one update of the paper's network for Atari.
+    let framesCommand = "frames"
+
+    /// Makes one update of a network on so many frames in another process of this program. Returns the seconds of the update, and the most
+    /// memory that the process had, in bytes.
+    let updateOfFrames (threads: int) (frames: int) =
+        let program = Path.ChangeExtension(Reflection.Assembly.GetExecutingAssembly().Location, null)
+        let program = if OperatingSystem.IsWindows() then program + ".exe" else program
+
+        match tryRun program [ framesCommand; string threads; string frames ] [] with
+        | Some(0, output, _) ->
+            match output.Split() with
+            | [| seconds; bytes; "" |] ->
+                Double.Parse(seconds, CultureInfo.InvariantCulture), Double.Parse(bytes, CultureInfo.InvariantCulture)
+            | _ -> failwith $"A process that makes one update answered: {output}"
+        | Some(_, _, errors) -> failwith $"The update of {frames} frames failed:\n{errors}"
+        | None -> failwith $"{program} could not be started"

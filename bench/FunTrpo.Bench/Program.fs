@@ -101,6 +101,7 @@ let private command =
 let main arguments =
     match List.ofArray arguments with
     | "micro" :: rest -> Micro.run (Array.ofList rest)
+    | first :: rest when first = Processes.framesCommand -> Frames.run rest
     | _ ->
         let parsed = command.Parse arguments
 

@@ -11,8 +11,10 @@ module Report =
 
     /// The measurements in the order of the table, by name. Each returns some rows. The products, which also have a picture, come before them.
     let private sections =
-        [ "architectures", Measurements.architectureProducts
+        [ "architectures", Measurements.architectures
           "updates", Measurements.updates
+          "gradients", Measurements.gradients
+          "frames", Measurements.frames
           "threads", Measurements.twoThreads
           "rollouts", Measurements.rollouts
           "waiting", Measurements.waiting

@@ -11,8 +11,12 @@ type UpdateSubject =
     {
         /// Computes one Fisher-vector product.
         Product: unit -> unit
+        /// Computes the surrogate and its gradient at the old parameters.
+        Gradient: unit -> unit
         /// Improves the policy: gradient, conjugate gradient, step length and line search.
         Actor: unit -> unit
+        /// Does the same with products on a tenth of the rows, or of the sequences (`fisherFraction`).
+        SampledActor: unit -> unit
         /// Fits the critic by Adam.
         Critic: unit -> unit
         /// Runs the actor and the critic side by side, as in training.
@@ -141,9 +145,15 @@ module Subjects =
         let surrogate () =
             Surrogate.ofSequences threads policy policySequences observations actions advantages parameters
 
-        let improve () =
+        let improve fraction =
             use surrogate = surrogate ()
-            TrustRegion.improve improvement surrogate |> Result.defaultWith failwith
+
+            TrustRegion.improve { improvement with FisherFraction = fraction } surrogate
+            |> Result.defaultWith failwith
+
+        let gradient () =
+            use surrogate = surrogate ()
+            Surrogate.gradient surrogate |> ignore
 
         let settings = MinibatchAdam { LearningRate = 1e-3; Epochs = epochs; BatchSize = minibatch }
 
@@ -152,14 +162,16 @@ module Subjects =
 
         let fisher = lazy (surrogate () |> Fisher.matrix improvement.Damping improvement.FisherFraction)
         let product = Array.zeroCreate<float32> v.Length
-        let actor () = improve () |> ignore
+        let actor () = improve 1.0 |> ignore
         let fitCritic () = fit () |> ignore
 
         { Product = fun () -> fisher.Value.Product v (product.AsMemory())
+          Gradient = gradient
           Actor = actor
+          SampledActor = fun () -> improve 0.1 |> ignore
           Critic = fitCritic
           Update = fun () -> Parallel.both threads actor fitCritic |> ignore
-          Counts = countsOf (improve ()) }
+          Counts = countsOf (improve 1.0) }
 
     /// Returns the stages of an update of this shape.
     let ofShape threads shape =
@@ -189,16 +201,16 @@ module Subjects =
         let initial (network: Network) = network.Initialise(Key.ofSeed 3L)
         ofSetup setup shape.Batch shape.Sequences (initial setup.Policy.Network) (initial setup.Critic)
 
-    /// The number of floating-point operations that one Fisher-vector product of such a network needs: as many for each patch of a picture, and for
-    /// each gate of a layer with memory, as `Shape.productFlops` counts for a sample. h counts as an input with a tangent and a cotangent.
-    let productFlopsOfArchitecture (shape: ArchitectureShape) =
+    /// The numbers of multiplications by the weights of such a network for one sample: those of all layers, and those of the first layer with
+    /// its input. A convolution is counted as a dense layer for each patch of a picture, and a layer with memory as one for each of its gates.
+    let private multiplications (shape: ArchitectureShape) outputs =
         let layers = Architecture.parse shape.Architecture |> Result.defaultWith failwith
         let space = Space.boxOfShape shape.Observation -10.0 10.0
         let shapes = Architecture.shapes space layers |> Result.defaultWith failwith
         let size (shape: int list) = List.fold (fun product side -> product * float side) 1.0 shape
 
-        /// The numbers of multiplications of a layer for one sample: those with its input, and those with its memory.
-        let multiplications (input: int list, output: int list, layer) =
+        /// Those with the input of a layer, and those with its memory.
+        let ofLayer (input: int list, output: int list, layer) =
             match layer with
             | HiddenLayer.Dense(units, _) -> size input * float units, 0.0
             | HiddenLayer.Convolution(_, window, _) ->
@@ -207,13 +219,30 @@ module Subjects =
             | HiddenLayer.Lstm units -> 4.0 * size input * float units, 4.0 * float (units * units)
             | _ -> 0.0, 0.0
 
-        let last = float shape.Actions * size (List.last shapes)
+        let last = float outputs * size (List.last shapes)
 
-        let counts =
-            List.zip3 (List.take layers.Length shapes) (List.tail shapes) layers |> List.map multiplications
+        let counts = List.zip3 (List.take layers.Length shapes) (List.tail shapes) layers |> List.map ofLayer
 
-        let all = counts |> List.sumBy (fun (ofInput, ofMemory) -> ofInput + ofMemory)
-        float shape.Batch * (8.0 * (all + last) - 4.0 * fst counts.Head)
+        last + List.sumBy (fun (ofInput, ofMemory) -> ofInput + ofMemory) counts, fst counts.Head
+
+    /// The number of floating-point operations that one Fisher-vector product of such a network needs, as `Shape.productFlops` counts them.
+    /// The memory of a layer counts as an input with a tangent and a cotangent.
+    let productFlopsOfArchitecture (shape: ArchitectureShape) =
+        let all, first = multiplications shape shape.Actions
+        float shape.Batch * (8.0 * all - 4.0 * first)
+
+    /// The number of floating-point operations that a whole update needs: a gradient, the products, the evaluations of the line search, and the
+    /// gradients of the critic's fit. A gradient needs three matrix products for each layer, and two for the first.
+    let updateFlopsOfArchitecture (shape: ArchitectureShape) =
+        let gradient outputs =
+            let all, first = multiplications shape outputs
+            6.0 * all - 2.0 * first
+
+        let evaluation = 2.0 * fst (multiplications shape shape.Actions)
+        let actor = gradient shape.Actions + float evaluations * evaluation
+
+        float shape.Batch * (actor + float epochs * gradient 1)
+        + float (products + 1) * productFlopsOfArchitecture shape
 
     /// Returns a layer with the given numbers of inputs and outputs on a block of rows, on one thread.
     let ofLayer rows inputs outputs =

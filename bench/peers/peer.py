@@ -2,6 +2,8 @@
 """A trust-region update in plain PyTorch, as the usual libraries write it, and the time it takes.
 
     python3 peer.py --shape 17-64-64-6 --family gaussian --batch 2048 --threads 2
+    python3 peer.py --observation 84x84x4 --architecture "conv 16 4x4 stride 2 relu; flatten; dense 20 relu" --actions 6
+    python3 peer.py --observation 17 --architecture "gru 64" --actions 6 --batch 2048 --sequences 16
 
 The Fisher-vector product differentiates the mean KL twice: the graph of its gradient is made once an update and kept,
 and each product is one more backward pass through it. Times are milliseconds; observations are standard normal, actions
@@ -18,6 +20,8 @@ script_start = time.time()
 
 import argparse
 import json
+import math
+import resource
 import statistics
 import sys
 
@@ -31,11 +35,18 @@ imported = time.time()
 DELTA = 0.01  # nats
 DAMPING = 0.1
 
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
+LAYERS_WITH_MEMORY = {"gru": nn.GRU, "lstm": nn.LSTM}
+
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", default="4-64-64-2", help="units of each layer, observations first")
     parser.add_argument("--family", default="categorical", choices=["categorical", "gaussian"])
+    parser.add_argument("--observation", help="axes of an observation, as in 84x84x4, of a network with --architecture")
+    parser.add_argument("--architecture", help="hidden layers with semicolons between, in place of --shape")
+    parser.add_argument("--actions", type=int, default=6, help="alternatives of a network with --architecture")
+    parser.add_argument("--sequences", type=int, default=1, help="sequences that the batch is, for layers with memory")
     parser.add_argument("--batch", type=int, default=2048, help="samples of one update")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--products", type=int, default=10, help="conjugate-gradient iterations; one more product follows")
@@ -50,21 +61,63 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def layers(widths):
-    """Dense layers with tanh between them."""
-    modules = [nn.Linear(widths[0], widths[1])]
-    for inputs, outputs in zip(widths[1:], widths[2:]):
-        modules += [nn.Tanh(), nn.Linear(inputs, outputs)]
-    return nn.Sequential(*modules)
+class Recurrent(nn.Module):
+    """A layer with memory, over whole sequences that begin without any."""
+
+    def __init__(self, kind, inputs, units):
+        super().__init__()
+        self.layer = LAYERS_WITH_MEMORY[kind](inputs, units, batch_first=True)
+
+    def forward(self, sequences):
+        return self.layer(sequences)[0]
+
+
+def convolution(shape, filters, window, stride):
+    """A convolution of pictures of channels, height and width, and the shape of its output."""
+    size = [int(side) for side in window.split("x")]
+    places = [(side - length) // stride + 1 for side, length in zip(shape[1:], size)]
+    return nn.Conv2d(shape[0], filters, size, stride), [filters] + places
+
+
+def hidden_layer(text, shape):
+    """The modules of a layer, such as `conv 16 3x3 stride 1 relu`, on inputs of a shape, and the shape of its output."""
+    kind, *words = text.split()
+    if kind == "flatten":
+        return [nn.Flatten()], [math.prod(shape)]
+    units = int(words[0])
+    if kind in LAYERS_WITH_MEMORY:
+        return [Recurrent(kind, shape[-1], units)], [units]
+    if kind == "dense":
+        return [nn.Linear(shape[-1], units), ACTIVATIONS[words[1]]()], [units]
+    layer, output = convolution(shape, units, words[1], int(words[3]))
+    return [layer, ACTIVATIONS[words[4]]()], output
+
+
+def layers(observation, architecture, outputs):
+    """The hidden layers, and a dense layer after them."""
+    modules, shape = [], observation
+    for text in architecture:
+        of_layer, shape = hidden_layer(text, shape)
+        modules += of_layer
+    return nn.Sequential(*modules, nn.Linear(shape[-1], outputs))
+
+
+def network_of(arguments):
+    """The shape of an observation, the hidden layers and the outputs. A picture has its channels first, as PyTorch wants it."""
+    if arguments.architecture is None:
+        first, *hidden, outputs = [int(units) for units in arguments.shape.split("-")]
+        return [first], [f"dense {units} tanh" for units in hidden], outputs
+    *sides, channels = [int(axis) for axis in arguments.observation.split("x")]
+    return [channels] + sides, arguments.architecture.split(";"), arguments.actions
 
 
 class Policy(nn.Module):
     """Observations to action distributions. The log sigma of a Gaussian policy does not depend on them."""
 
-    def __init__(self, widths, family):
+    def __init__(self, observation, architecture, outputs, family):
         super().__init__()
-        self.network = layers(widths)
-        self.log_sigma = nn.Parameter(torch.zeros(widths[-1])) if family == "gaussian" else None
+        self.network = layers(observation, architecture, outputs)
+        self.log_sigma = nn.Parameter(torch.zeros(outputs)) if family == "gaussian" else None
 
     def forward(self, observations):
         outputs = self.network(observations)
@@ -89,17 +142,21 @@ class Update:
     """One update of a policy and its critic on a batch."""
 
     def __init__(self, arguments):
-        widths = [int(units) for units in arguments.shape.split("-")]
+        observation, architecture, outputs = network_of(arguments)
+        has_memory = any(text.split()[0] in LAYERS_WITH_MEMORY for text in architecture)
+        rows = [arguments.sequences, arguments.batch // arguments.sequences] if has_memory else [arguments.batch]
         torch.manual_seed(1)
         self.arguments = arguments
         self.critic_threads = arguments.threads
-        self.policy = Policy(widths, arguments.family)
+        # A minibatch has whole sequences.
+        self.groups_of_minibatch = max(1, arguments.minibatch // math.prod(rows[1:]))
+        self.policy = Policy(observation, architecture, outputs, arguments.family)
         self.parameters = list(self.policy.parameters())
-        self.critic = layers(widths[:-1] + [1])
+        self.critic = layers(observation, architecture, 1)
         self.optimizer = torch.optim.Adam(self.critic.parameters(), lr=1e-3)
-        self.observations = torch.randn(arguments.batch, widths[0])
-        self.advantages = torch.randn(arguments.batch)
-        self.returns = torch.randn(arguments.batch)
+        self.observations = torch.randn(*rows, *observation)
+        self.advantages = torch.randn(rows)
+        self.returns = torch.randn(rows)
         with torch.no_grad():
             self.actions = self.policy(self.observations).sample()
 
@@ -155,13 +212,13 @@ class Update:
         """Adam on the mean squared error, over random minibatches."""
         torch.set_num_threads(self.critic_threads)
         for _ in range(self.arguments.epochs):
-            for rows in torch.randperm(self.arguments.batch).split(self.arguments.minibatch):
+            for rows in torch.randperm(len(self.observations)).split(self.groups_of_minibatch):
                 self.fit_minibatch(rows)
         torch.set_num_threads(self.arguments.threads)
 
     def choose_critic_threads(self):
         """Minibatches are small: one thread may well be faster than several."""
-        rows = torch.arange(min(self.arguments.minibatch, self.arguments.batch))
+        rows = torch.arange(min(self.groups_of_minibatch, len(self.observations)))
 
         def minibatches():
             for _ in range(20):
@@ -200,16 +257,15 @@ def gemm_gflops(seconds):
 def measurements(arguments):
     update = Update(arguments)
     update.choose_critic_threads()
-    product = update.fisher(update.policy(update.observations))
-    v = torch.randn(sum(parameter.numel() for parameter in update.parameters))
-    actions = {
-        "product": lambda: product(v),
-        "actor": update.actor,
-        "critic": update.fit_critic,
-        "update": update.whole,
-    }
-    times = {name: measure(actions[name], arguments.seconds) for name in arguments.measure.split(",")}
-    return {"criticThreads": update.critic_threads, "milliseconds": times}
+    names = arguments.measure.split(",")
+    actions = {"actor": update.actor, "critic": update.fit_critic, "update": update.whole}
+    if "product" in names:  # Its graph would otherwise take memory.
+        product = update.fisher(update.policy(update.observations))
+        v = torch.randn(sum(parameter.numel() for parameter in update.parameters))
+        actions["product"] = lambda: product(v)
+    times = {name: measure(actions[name], arguments.seconds) for name in names}
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"criticThreads": update.critic_threads, "milliseconds": times, "peakBytes": peak}
 
 
 def main():

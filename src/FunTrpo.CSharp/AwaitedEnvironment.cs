@@ -12,6 +12,9 @@ internal class AwaitedEnvironment(IAsyncEnvironment environment) : IEnvironment
 
     public Space ActionSpace => environment.ActionSpace;
 
+    /// <summary>What says which actions are legal; null if all are.</summary>
+    public IMaskedEnvironment? Masks => environment as IMaskedEnvironment;
+
     protected IAsyncEnvironment Environment => environment;
 
     /// <summary>Returns a factory of awaited environments. An environment that is returned twice gives the same awaited one twice.</summary>
@@ -21,12 +24,9 @@ internal class AwaitedEnvironment(IAsyncEnvironment environment) : IEnvironment
         return () => make() is { } environment ? made.GetValue(environment, Wrap) : null!;
 
         static AwaitedEnvironment Wrap(IAsyncEnvironment environment) =>
-            environment is IMaskedEnvironment
-                ? throw new InvalidOperationException(
-                    $"an asynchronous environment cannot have masks ({nameof(IMaskedEnvironment)})"
-                )
-            : environment is IAsyncDisposable or IDisposable ? new DisposableAwaitedEnvironment(environment)
-            : new AwaitedEnvironment(environment);
+            environment is IAsyncDisposable or IDisposable
+                ? new DisposableAwaitedEnvironment(environment)
+                : new AwaitedEnvironment(environment);
     }
 
     public float[] Reset(int seed) => Core.Awaiting.Result(() => environment.ResetAsync(seed, Cancelling.Current));

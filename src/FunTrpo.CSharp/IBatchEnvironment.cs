@@ -6,7 +6,8 @@ namespace FunTrpo.CSharp;
 /// Several environments in one object that you implement, which resets and steps any of them in one call. Training makes another object when
 /// all environments of the last one are in use, with the factory that you pass to <see cref="Trpo.ForBatch{TEnvironment}"/>. No two threads
 /// use an object at the same time. An object that is <see cref="IDisposable"/> is disposed of when training ends, or when a call of it fails:
-/// it is then not used again. Throw a <see cref="BatchEnvironmentException"/> to tell which environment has failed.
+/// it is then not used again. Throw a <see cref="BatchEnvironmentException"/> to tell which environment has failed. An object may also implement
+/// <see cref="IMaskedBatchEnvironment"/>, which says which actions are legal.
 /// </summary>
 public interface IBatchEnvironment
 {

@@ -22,7 +22,7 @@ public sealed partial class Policy
     /// <param name="observation">The observation, of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="legal">Whether each action is legal: <see cref="MaskWidth"/> values.</param>
     /// <exception cref="InvalidOperationException">
-    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy takes no mask.
+    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy takes no mask or has memory.
     /// </exception>
     /// <exception cref="ArgumentException">A length is wrong, or no action is legal.</exception>
     public int Act(ReadOnlySpan<float> observation, ReadOnlySpan<bool> legal)
@@ -37,7 +37,7 @@ public sealed partial class Policy
     /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="legal">For each row, <see cref="MaskWidth"/> values that say whether an action is legal.</param>
     /// <param name="actions">For each row, as many indices as the action space is wide.</param>
-    /// <exception cref="InvalidOperationException">The policy takes no mask.</exception>
+    /// <exception cref="InvalidOperationException">The policy takes no mask, or it has memory.</exception>
     /// <exception cref="ArgumentException">A length is wrong, or a row has no legal alternative for a choice.</exception>
     public void Act(ReadOnlySpan<float> observations, ReadOnlySpan<bool> legal, Span<int> actions)
     {
@@ -59,7 +59,7 @@ public sealed partial class Policy
     /// <param name="legal">Whether each action is legal: <see cref="MaskWidth"/> values.</param>
     /// <param name="random">The generator from which one number is taken.</param>
     /// <exception cref="InvalidOperationException">
-    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy takes no mask.
+    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy takes no mask or has memory.
     /// </exception>
     /// <exception cref="ArgumentException">A length is wrong, or no action is legal.</exception>
     public int Sample(ReadOnlySpan<float> observation, ReadOnlySpan<bool> legal, Random random)
@@ -75,7 +75,7 @@ public sealed partial class Policy
     /// <param name="legal">For each row, <see cref="MaskWidth"/> values that say whether an action is legal.</param>
     /// <param name="random">The generator from which one number is taken. Several threads may share <see cref="Random.Shared"/>.</param>
     /// <param name="actions">For each row, as many indices as the action space is wide.</param>
-    /// <exception cref="InvalidOperationException">The policy takes no mask.</exception>
+    /// <exception cref="InvalidOperationException">The policy takes no mask, or it has memory.</exception>
     /// <exception cref="ArgumentException">A length is wrong, or a row has no legal alternative for a choice.</exception>
     public void Sample(ReadOnlySpan<float> observations, ReadOnlySpan<bool> legal, Random random, Span<int> actions)
     {
@@ -96,7 +96,7 @@ public sealed partial class Policy
     /// <summary>Returns the distribution of actions for one observation; illegal ones have the probability 0. The result is allocated.</summary>
     /// <param name="observation">The observation, of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="legal">Whether each action is legal: <see cref="MaskWidth"/> values.</param>
-    /// <exception cref="InvalidOperationException">The policy takes no mask.</exception>
+    /// <exception cref="InvalidOperationException">The policy takes no mask, or it has memory.</exception>
     /// <exception cref="ArgumentException">A length is wrong, or no action is legal.</exception>
     public ActionDistribution Distribution(ReadOnlySpan<float> observation, ReadOnlySpan<bool> legal)
     {
@@ -105,7 +105,7 @@ public sealed partial class Policy
     }
 
     /// <summary>Returns rows of an observation and its mask, as the network reads them.</summary>
-    private PooledBuffer WithMasks(ReadOnlySpan<float> observations, ReadOnlySpan<bool> legal)
+    internal PooledBuffer WithMasks(ReadOnlySpan<float> observations, ReadOnlySpan<bool> legal)
     {
         if (!TakesMask)
         {
@@ -153,7 +153,7 @@ public sealed partial class Policy
         return rows;
     }
 
-    private void RequireNoMask()
+    internal void RequireNoMask()
     {
         if (TakesMask)
         {

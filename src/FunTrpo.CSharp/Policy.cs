@@ -190,12 +190,7 @@ public sealed partial class Policy : IEquatable<Policy>
     public bool HasMemory => player.Memory > 0;
 
     /// <summary>Begins an episode, which takes its observations one at a time. Policies without memory have episodes, too.</summary>
-    /// <exception cref="InvalidOperationException">The policy <see cref="TakesMask"/>: such policies have no memory.</exception>
-    public PolicyEpisode Begin()
-    {
-        RequireNoMask();
-        return new(this, player.Begin());
-    }
+    public PolicyEpisode Begin() => new(this, player.Begin());
 
     /// <summary>Returns whether the contents of the files of both policies are the same.</summary>
     public bool Equals(Policy? other) => other is not null && ToJson() == other.ToJson();

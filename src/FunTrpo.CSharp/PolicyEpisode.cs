@@ -13,7 +13,7 @@ namespace FunTrpo.CSharp;
 /// Observations, actions and exceptions are those of <see cref="FunTrpo.CSharp.Policy"/>. Each observation is acted on once. If an exception is
 /// thrown, it is not remembered. Acting allocates no memory.
 /// </remarks>
-public sealed class PolicyEpisode
+public sealed partial class PolicyEpisode
 {
     private readonly Core.InferenceEpisode episode;
 
@@ -30,7 +30,9 @@ public sealed class PolicyEpisode
     public void Restart() => episode.Restart();
 
     /// <summary>Returns the index of the most probable action for the next observation, if actions are discrete.</summary>
-    /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy takes a mask.
+    /// </exception>
     public int Act(ReadOnlySpan<float> observation)
     {
         Span<float> action = stackalloc float[1];
@@ -40,7 +42,9 @@ public sealed class PolicyEpisode
     }
 
     /// <summary>Writes the most probable action for the next observation as indices, if actions are not continuous.</summary>
-    /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is a <see cref="SpaceKind.Box"/>, or the policy takes a mask.
+    /// </exception>
     public void Act(ReadOnlySpan<float> observation, Span<int> action)
     {
         Policy.RequireCounted();
@@ -50,14 +54,18 @@ public sealed class PolicyEpisode
     }
 
     /// <summary>Writes the most probable action for the next observation as numbers.</summary>
+    /// <exception cref="InvalidOperationException">The policy takes a mask.</exception>
     public void Act(ReadOnlySpan<float> observation, Span<float> action)
     {
+        Policy.RequireNoMask();
         Policy.RequireFinite(observation);
         episode.Act(observation, action);
     }
 
     /// <summary>Returns the index of an action sampled for the next observation, if actions are discrete.</summary>
-    /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy takes a mask.
+    /// </exception>
     public int Sample(ReadOnlySpan<float> observation, Random random)
     {
         Span<float> action = stackalloc float[1];
@@ -67,7 +75,9 @@ public sealed class PolicyEpisode
     }
 
     /// <summary>Samples an action for the next observation and writes it as indices, if actions are not continuous.</summary>
-    /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is a <see cref="SpaceKind.Box"/>, or the policy takes a mask.
+    /// </exception>
     public void Sample(ReadOnlySpan<float> observation, Random random, Span<int> action)
     {
         Policy.RequireCounted();
@@ -77,9 +87,11 @@ public sealed class PolicyEpisode
     }
 
     /// <summary>Samples an action for the next observation and writes it as numbers.</summary>
+    /// <exception cref="InvalidOperationException">The policy takes a mask.</exception>
     public void Sample(ReadOnlySpan<float> observation, Random random, Span<float> action)
     {
         ArgumentNullException.ThrowIfNull(random);
+        Policy.RequireNoMask();
         Policy.RequireFinite(observation);
         episode.Sample(observation, KeyModule.ofSeed(random.NextInt64()), action);
     }
@@ -87,8 +99,10 @@ public sealed class PolicyEpisode
     /// <summary>
     /// Returns the distribution of actions for the next observation, which is not remembered: an action for it is. The result is allocated.
     /// </summary>
+    /// <exception cref="InvalidOperationException">The policy takes a mask.</exception>
     public ActionDistribution Distribution(ReadOnlySpan<float> observation)
     {
+        Policy.RequireNoMask();
         Policy.RequireFinite(observation);
         return new(episode.Distribution(observation));
     }

@@ -13,7 +13,9 @@ namespace FunTrpo.CSharp;
 /// <param name="name">The name of the environment in reports and errors; null for the name of its class.</param>
 internal class SimulatorOf(IEnvironment environment, string? name) : Core.PicturedSimulator
 {
-    private readonly IMaskedEnvironment? masked = environment as IMaskedEnvironment;
+    private readonly IMaskedEnvironment? masked = environment is AwaitedEnvironment awaited
+        ? awaited.Masks
+        : environment as IMaskedEnvironment;
     private Space? observationSpace;
 
     /// <summary>Which actions are legal: a value for each alternative, while they are written.</summary>

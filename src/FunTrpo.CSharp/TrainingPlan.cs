@@ -556,7 +556,7 @@ public sealed class TrainingPlan
     /// <param name="rule">
     /// Returns the action for an observation: <c>seen => seen[0] > 0 ? 1 : 0</c>, or <c>seen => new[] { -seen[0] }</c>. The observation is
     /// valid only during the call. Numbers outside a box are clipped to it, as the actions of a policy are. With action masks
-    /// (<see cref="IMaskedEnvironment"/>), a number for each action follows after the observation, 1 if it is legal and 0 if not.
+    /// (<see cref="IMaskedEnvironment"/>, <see cref="IMaskedBatchEnvironment"/>), a number for each action follows after the observation, 1 if it is legal and 0 if not.
     /// </param>
     /// <param name="episodes">The number of episodes, at least 1.</param>
     /// <param name="seed">The seed of the episodes. Evaluations with the same seed start the same episodes.</param>

@@ -20,7 +20,7 @@ public sealed partial class Policy
     /// <param name="observation">The observation, of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="legal">Whether each action is legal: <see cref="MaskWidth"/> values.</param>
     /// <exception cref="InvalidOperationException">
-    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy takes no mask.
+    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy takes no mask or has memory.
     /// </exception>
     /// <exception cref="ArgumentException">A length is wrong, or no action is legal.</exception>
     public int Act(ReadOnlySpan<float> observation, ReadOnlySpan<bool> legal)
@@ -35,12 +35,12 @@ public sealed partial class Policy
     /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="legal">For each row, <see cref="MaskWidth"/> values that say whether an action is legal.</param>
     /// <param name="actions">For each row, as many indices as the action space is wide.</param>
-    /// <exception cref="InvalidOperationException">The policy takes no mask.</exception>
+    /// <exception cref="InvalidOperationException">The policy takes no mask, or it has memory.</exception>
     /// <exception cref="ArgumentException">A length is wrong, or a row has no legal alternative for a choice.</exception>
     public void Act(ReadOnlySpan<float> observations, ReadOnlySpan<bool> legal, Span<int> actions)
     {
         RequireMask();
-        ActByIndex(observations, legal, default, null, actions);
+        ActByIndex(observations, legal, WithoutMemory(), null, actions);
     }
 
     /// <summary>Returns the index of a legal action sampled from the policy for one observation, if actions are discrete.</summary>
@@ -48,7 +48,7 @@ public sealed partial class Policy
     /// <param name="legal">Whether each action is legal: <see cref="MaskWidth"/> values.</param>
     /// <param name="random">The generator from which the action is drawn.</param>
     /// <exception cref="InvalidOperationException">
-    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy takes no mask.
+    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy takes no mask or has memory.
     /// </exception>
     /// <exception cref="ArgumentException">A length is wrong, or no action is legal.</exception>
     public int Sample(ReadOnlySpan<float> observation, ReadOnlySpan<bool> legal, Random random)
@@ -64,25 +64,24 @@ public sealed partial class Policy
     /// <param name="legal">For each row, <see cref="MaskWidth"/> values that say whether an action is legal.</param>
     /// <param name="random">The generator from which the actions are drawn. One thread at a time may use a generator.</param>
     /// <param name="actions">For each row, as many indices as the action space is wide.</param>
-    /// <exception cref="InvalidOperationException">The policy takes no mask.</exception>
+    /// <exception cref="InvalidOperationException">The policy takes no mask, or it has memory.</exception>
     /// <exception cref="ArgumentException">A length is wrong, or a row has no legal alternative for a choice.</exception>
     public void Sample(ReadOnlySpan<float> observations, ReadOnlySpan<bool> legal, Random random, Span<int> actions)
     {
         Require(random, nameof(random));
         RequireMask();
-        ActByIndex(observations, legal, default, random, actions);
+        ActByIndex(observations, legal, WithoutMemory(), random, actions);
     }
 
     /// <summary>Returns the distribution of actions for one observation; illegal ones have the probability 0. The result is allocated.</summary>
     /// <param name="observation">The observation, of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="legal">Whether each action is legal: <see cref="MaskWidth"/> values.</param>
-    /// <exception cref="InvalidOperationException">The policy takes no mask.</exception>
+    /// <exception cref="InvalidOperationException">The policy takes no mask, or it has memory.</exception>
     /// <exception cref="ArgumentException">A length is wrong, or no action is legal.</exception>
     public ActionDistribution Distribution(ReadOnlySpan<float> observation, ReadOnlySpan<bool> legal)
     {
         RequireMask();
-        RequireMasks(legal, 1);
-        return Distribution(observation, legal, default);
+        return Distribution(observation, legal, WithoutMemory());
     }
 
     /// <summary>
@@ -128,7 +127,7 @@ public sealed partial class Policy
         }
     }
 
-    private void RequireMask()
+    internal void RequireMask()
     {
         if (!TakesMask)
         {
@@ -138,7 +137,7 @@ public sealed partial class Policy
         }
     }
 
-    private void RequireNoMask()
+    internal void RequireNoMask()
     {
         if (TakesMask)
         {

@@ -183,14 +183,9 @@ public sealed partial class Policy
     public bool HasMemory => network.Memory > 0;
 
     /// <summary>Begins an episode, which takes its observations one at a time. Policies without memory have episodes, too.</summary>
-    /// <exception cref="InvalidOperationException">The policy <see cref="TakesMask"/>: such policies have no memory.</exception>
-    public PolicyEpisode Begin()
-    {
-        RequireNoMask();
-        return new(this, network.Memory);
-    }
+    public PolicyEpisode Begin() => new(this, network.Memory);
 
-    /// <summary>The distribution for an observation, with its mask or with the memory of its episode, which is replaced.</summary>
+    /// <summary>The distribution for an observation, with its mask and the memory of its episode, which is replaced.</summary>
     internal ActionDistribution Distribution(
         ReadOnlySpan<float> observation,
         ReadOnlySpan<bool> legal,
@@ -198,6 +193,7 @@ public sealed partial class Policy
     )
     {
         RequireObservation(observation);
+        RequireMasks(legal, 1);
         float[] outputs = new float[network.Outputs];
         network.Forward(observation, memory, outputs);
         RequireFinite(outputs);
@@ -292,11 +288,7 @@ public sealed partial class Policy
             );
         }
 
-        if (TakesMask)
-        {
-            RequireMasks(legal, rows);
-        }
-
+        RequireMasks(legal, rows);
         float[] rented = ArrayPool<float>.Shared.Rent(network.Outputs);
         try
         {

@@ -11,7 +11,7 @@ namespace FunTrpo.Inference;
 /// Observations, actions and exceptions are those of <see cref="FunTrpo.Inference.Policy"/>. Each observation is acted on once. If an exception is
 /// thrown, it is not remembered. Acting allocates no memory.
 /// </remarks>
-public sealed class PolicyEpisode
+public sealed partial class PolicyEpisode
 {
     private float[] memory;
 
@@ -32,7 +32,9 @@ public sealed class PolicyEpisode
     public void Restart() => Array.Clear(memory, 0, memory.Length);
 
     /// <summary>Returns the index of the most probable action for the next observation, if actions are discrete.</summary>
-    /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy takes a mask.
+    /// </exception>
     public int Act(ReadOnlySpan<float> observation)
     {
         Span<int> action = stackalloc int[1];
@@ -42,14 +44,27 @@ public sealed class PolicyEpisode
     }
 
     /// <summary>Writes the most probable action for the next observation as indices, if actions are not continuous.</summary>
-    /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
-    public void Act(ReadOnlySpan<float> observation, Span<int> action) => ActByIndex(observation, null, action);
+    /// <exception cref="InvalidOperationException">
+    /// The action space is a <see cref="SpaceKind.Box"/>, or the policy takes a mask.
+    /// </exception>
+    public void Act(ReadOnlySpan<float> observation, Span<int> action)
+    {
+        Policy.RequireNoMask();
+        ActByIndex(observation, default, null, action);
+    }
 
     /// <summary>Writes the most probable action for the next observation as numbers.</summary>
-    public void Act(ReadOnlySpan<float> observation, Span<float> action) => Act(observation, null, action);
+    /// <exception cref="InvalidOperationException">The policy takes a mask.</exception>
+    public void Act(ReadOnlySpan<float> observation, Span<float> action)
+    {
+        Policy.RequireNoMask();
+        Act(observation, null, action);
+    }
 
     /// <summary>Returns the index of an action sampled for the next observation, if actions are discrete.</summary>
-    /// <exception cref="InvalidOperationException">The action space is not <see cref="SpaceKind.Discrete"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is not <see cref="SpaceKind.Discrete"/>, or the policy takes a mask.
+    /// </exception>
     public int Sample(ReadOnlySpan<float> observation, Random random)
     {
         Span<int> action = stackalloc int[1];
@@ -59,34 +74,46 @@ public sealed class PolicyEpisode
     }
 
     /// <summary>Samples an action for the next observation and writes it as indices, if actions are not continuous.</summary>
-    /// <exception cref="InvalidOperationException">The action space is a <see cref="SpaceKind.Box"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The action space is a <see cref="SpaceKind.Box"/>, or the policy takes a mask.
+    /// </exception>
     public void Sample(ReadOnlySpan<float> observation, Random random, Span<int> action)
     {
         Policy.Require(random, nameof(random));
-        ActByIndex(observation, random, action);
+        Policy.RequireNoMask();
+        ActByIndex(observation, default, random, action);
     }
 
     /// <summary>Samples an action for the next observation and writes it as numbers.</summary>
+    /// <exception cref="InvalidOperationException">The policy takes a mask.</exception>
     public void Sample(ReadOnlySpan<float> observation, Random random, Span<float> action)
     {
         Policy.Require(random, nameof(random));
+        Policy.RequireNoMask();
         Act(observation, random, action);
     }
 
     /// <summary>
     /// Returns the distribution of actions for the next observation, which is not remembered: an action for it is. The result is allocated.
     /// </summary>
+    /// <exception cref="InvalidOperationException">The policy takes a mask.</exception>
     public ActionDistribution Distribution(ReadOnlySpan<float> observation)
     {
-        memory.CopyTo(next, 0);
-        return Policy.Distribution(observation, default, next);
+        Policy.RequireNoMask();
+        return Look(observation, default);
     }
 
-    private void ActByIndex(ReadOnlySpan<float> observation, Random? random, Span<int> action)
+    private ActionDistribution Look(ReadOnlySpan<float> observation, ReadOnlySpan<bool> legal)
+    {
+        memory.CopyTo(next, 0);
+        return Policy.Distribution(observation, legal, next);
+    }
+
+    private void ActByIndex(ReadOnlySpan<float> observation, ReadOnlySpan<bool> legal, Random? random, Span<int> action)
     {
         RequireOne(observation);
         memory.CopyTo(next, 0);
-        Policy.ActByIndex(observation, default, next, random, action);
+        Policy.ActByIndex(observation, legal, next, random, action);
         (memory, next) = (next, memory);
     }
 

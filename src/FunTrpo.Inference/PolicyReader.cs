@@ -50,9 +50,7 @@ internal static class PolicyReader
         BoxDistribution distribution = BoxDistributions.Read(root, actions);
         Network network = ReadNetwork(root, observations, actions, distribution, out float[] logSigmas);
         Head head = Head.For(actions, distribution, logSigmas, root.Boolean("scaledActions"));
-        return maskWidth == 0 || network.Memory == 0
-            ? new Policy(root.Text("environment"), observations, actions, maskWidth, network, head)
-            : throw new InvalidDataException("Its observations have a mask, and its network has memory.");
+        return new Policy(root.Text("environment"), observations, actions, maskWidth, network, head);
     }
 
     private static void RequireText(ReadOnlySpan<byte> file)

@@ -8,16 +8,17 @@ namespace FunTrpo.Remote;
 
 /// <summary>
 /// Environments in another process or on another machine, for C#: <c>Trpo.ForBatch(() => RemoteEnvironments.Start("plant", []))</c>. All that
-/// a thread steps side by side are stepped with one message. After a failure the connection has ended.
+/// a thread steps side by side are stepped with one message. After a failure the connection has ended. If the other side says which actions are
+/// legal, they are an <see cref="IMaskedBatchEnvironment"/>, too.
 /// </summary>
-public sealed class RemoteEnvironments : IBatchEnvironment, IDisposable
+public class RemoteEnvironments : IBatchEnvironment, IDisposable
 {
     private readonly RemoteSimulators simulators;
 
-    private RemoteEnvironments(RemoteSimulators simulators)
+    private protected RemoteEnvironments(RemoteSimulators simulators)
     {
         this.simulators = simulators;
-        ObservationSpace = new(simulators.ObservationSpace);
+        ObservationSpace = new(SpaceModule.observed(simulators.ObservationSpace));
         ActionSpace = new(simulators.ActionSpace);
     }
 
@@ -35,26 +36,26 @@ public sealed class RemoteEnvironments : IBatchEnvironment, IDisposable
 
     /// <inheritdoc cref="RemoteSimulators.Start"/>
     public static RemoteEnvironments Start(string file, IEnumerable<string> arguments, RemoteOptions? options = null) =>
-        new(RemoteSimulators.Start(file, arguments, options));
+        Of(RemoteSimulators.Start(file, arguments, options));
 
     /// <inheritdoc cref="RemoteSimulators.Connect"/>
     public static RemoteEnvironments Connect(string host, int port, RemoteOptions? options = null) =>
-        new(RemoteSimulators.Connect(host, port, options));
+        Of(RemoteSimulators.Connect(host, port, options));
 
     /// <inheritdoc cref="RemoteSimulators.Over"/>
     public static RemoteEnvironments Over(Stream input, Stream output, RemoteOptions? options = null) =>
-        new(RemoteSimulators.Over(input, output, options));
+        Of(RemoteSimulators.Over(input, output, options));
 
     /// <inheritdoc cref="FunTrpo.Remote.Gymnasium.Start"/>
     public static RemoteEnvironments Gymnasium(string id, RemoteOptions? options = null) =>
-        new(FunTrpo.Remote.Gymnasium.Start(id, options));
+        Of(FunTrpo.Remote.Gymnasium.Start(id, options));
 
     /// <inheritdoc/>
-    public void Reset(ReadOnlySpan<int> indices, ReadOnlySpan<int> seeds, Span<float> observations) =>
+    public virtual void Reset(ReadOnlySpan<int> indices, ReadOnlySpan<int> seeds, Span<float> observations) =>
         simulators.Reset(indices, seeds, observations);
 
     /// <inheritdoc/>
-    public void Step(
+    public virtual void Step(
         ReadOnlySpan<int> indices,
         ReadOnlySpan<float> actions,
         Span<float> observations,
@@ -70,5 +71,14 @@ public sealed class RemoteEnvironments : IBatchEnvironment, IDisposable
     }
 
     /// <summary>Ends the connection.</summary>
-    public void Dispose() => simulators.Dispose();
+    public void Dispose()
+    {
+        simulators.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    private static RemoteEnvironments Of(RemoteSimulators simulators) =>
+        Mask.isIn(simulators.ObservationSpace)
+            ? new MaskedRemoteEnvironments(simulators)
+            : new RemoteEnvironments(simulators);
 }

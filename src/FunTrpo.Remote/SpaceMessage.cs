@@ -12,6 +12,7 @@ internal static class SpaceMessage
     private const byte Box = 1;
     private const byte MultiDiscrete = 2;
     private const byte MultiBinary = 3;
+    private const byte Masked = 4;
 
     public static void Write(MessageWriter writer, Core.Space space)
     {
@@ -26,19 +27,17 @@ internal static class SpaceMessage
                 break;
             case Core.Space.MultiDiscrete choices:
                 writer.Byte(MultiDiscrete);
-                writer.Int32(choices.counts.Length);
-                foreach (int count in choices.counts)
-                {
-                    writer.Int32(count);
-                }
-
+                WriteIntegers(writer, choices.counts);
                 break;
             case Core.Space.MultiBinary switches:
                 writer.Byte(MultiBinary);
                 writer.Int32(switches.count);
                 break;
-            case Core.Space.Masked:
-                throw new InvalidOperationException("an environment with action masks cannot be served yet");
+            case Core.Space.Masked masked:
+                writer.Byte(Masked);
+                WriteIntegers(writer, masked.counts);
+                Write(writer, masked.observed);
+                break;
             default:
                 throw new InvalidOperationException($"the protocol has no message for {SpaceModule.describe(space)}");
         }
@@ -48,7 +47,14 @@ internal static class SpaceMessage
     public static Core.Space Read(MessageReader reader)
     {
         byte kind = reader.Byte();
-        Core.Space space = kind switch
+        Core.Space space = kind == Masked ? ReadMasked(reader) : ReadPlain(reader, kind);
+        return SpaceModule.isValid(space) && SpaceModule.width(space) <= Protocol.MaxWidth
+            ? space
+            : throw new RemoteException("a space is not valid, or too large");
+    }
+
+    private static Core.Space ReadPlain(MessageReader reader, byte kind) =>
+        kind switch
         {
             Discrete => Core.Space.NewDiscrete(reader.Int32()),
             Box => ReadBox(reader),
@@ -56,20 +62,27 @@ internal static class SpaceMessage
             MultiBinary => Core.Space.NewMultiBinary(reader.Int32()),
             _ => throw new RemoteException($"there is no space of the kind {kind}"),
         };
-        return SpaceModule.isValid(space) && SpaceModule.width(space) <= Protocol.MaxWidth
-            ? space
-            : throw new RemoteException("a space is not valid, or too large");
+
+    /// <summary>Reads a space with a mask. What is observed has none, so a message cannot nest spaces without end.</summary>
+    private static Core.Space ReadMasked(MessageReader reader)
+    {
+        int[] counts = Integers(reader);
+        return Core.Space.NewMasked(ReadPlain(reader, reader.Byte()), ListModule.OfArray(counts));
+    }
+
+    private static void WriteIntegers(MessageWriter writer, FSharpList<int> numbers)
+    {
+        writer.Int32(numbers.Length);
+        foreach (int number in numbers)
+        {
+            writer.Int32(number);
+        }
     }
 
     private static void WriteBox(MessageWriter writer, Core.Space.Box box)
     {
         writer.Byte(Box);
-        writer.Int32(box.shape.Length);
-        foreach (int size in box.shape)
-        {
-            writer.Int32(size);
-        }
-
+        WriteIntegers(writer, box.shape);
         writer.Float32s(box.low.Span);
         writer.Float32s(box.high.Span);
     }

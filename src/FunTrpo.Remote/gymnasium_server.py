@@ -70,11 +70,17 @@ class Codec:
             self.start = 0 if start is None else np.asarray(start)
             self.width = int(np.prod(space.shape))
 
+    def counts(self):
+        """The numbers of alternatives of an action with one choice or several."""
+        if self.kind == "Discrete":
+            return [int(self.space.n)]
+        return [int(count) for count in np.asarray(self.space.nvec).ravel()]
+
     def describe(self):
         if self.kind == "Discrete":
             return struct.pack("<Bi", 0, int(self.space.n))
         if self.kind == "MultiDiscrete":
-            return b"\2" + integers(np.asarray(self.space.nvec).ravel())
+            return b"\2" + integers(self.counts())
         if self.kind == "MultiBinary":
             return struct.pack("<Bi", 3, self.width)
         shape = self.space.shape or (1,)
@@ -95,6 +101,47 @@ class Codec:
         return (rounded.reshape(self.space.shape) + self.start).astype(dtype)
 
 
+def mask_method(environment):
+    """The method `action_masks` of an environment, or of the one inside of its wrappers; None if there is none."""
+    while environment is not None:
+        method = getattr(type(environment), "action_masks", None)
+        if method is not None:
+            return method.__get__(environment)
+        environment = getattr(environment, "env", None)
+    return None
+
+
+class Masks:
+    """Which actions are legal: `action_mask` in the info of `reset` and `step`, or the method `action_masks`. The info comes first."""
+
+    def __init__(self, environment, actions):
+        _, info = environment.reset(seed=0)
+        self.in_info = "action_mask" in info
+        self.exist = self.in_info or mask_method(environment) is not None
+        if self.exist and actions.kind not in ("Discrete", "MultiDiscrete"):
+            raise Failed(-1, f"masks are for Discrete and MultiDiscrete actions, and not for {actions.kind}")
+        self.counts = actions.counts() if self.exist else []
+        self.width = sum(self.counts)
+
+    def describe(self):
+        return b"\4" + integers(self.counts) if self.exist else b""
+
+    def row(self, environment, info, is_over):
+        """The mask of the next action: 1 for each legal one, choice after choice. After the end of an episode there is none."""
+        if not self.exist or is_over:
+            return bytes(4 * self.width)
+        if self.in_info and "action_mask" not in info:
+            raise ValueError("the info has no action_mask, which that of the first reset had")
+        mask = info["action_mask"] if self.in_info else mask_method(environment)()
+        parts = mask if isinstance(mask, (list, tuple)) else [mask]
+        numbers = np.concatenate([np.ravel(part) for part in parts]).astype("<f4")
+        if numbers.size != self.width:
+            raise ValueError(f"a mask has {numbers.size} values, and the actions have {self.width} alternatives")
+        if not np.isin(numbers, (0, 1)).all():
+            raise ValueError(f"a mask has other values than 0 and 1: {mask}")
+        return numbers.tobytes()
+
+
 class Server:
     def __init__(self, environment_id):
         self.id = environment_id
@@ -102,6 +149,7 @@ class Server:
         first = self.environment(0)
         self.observations = Codec(first.observation_space)
         self.actions = Codec(first.action_space)
+        self.masks = Masks(first, self.actions)
 
     def environment(self, index):
         if index not in self.environments:
@@ -109,7 +157,7 @@ class Server:
         return self.environments[index]
 
     def welcome(self):
-        spaces = self.observations.describe() + self.actions.describe()
+        spaces = self.masks.describe() + self.observations.describe() + self.actions.describe()
         send(WELCOME, struct.pack("<H", VERSION), text("gym:" + self.id), struct.pack("<i", COUNT), spaces)
 
     def reset(self, content):
@@ -118,8 +166,9 @@ class Server:
         rows = []
         for position, (index, seed) in enumerate(zip(numbers[:count], numbers[count:])):
             try:
-                observation, _ = self.environment(index).reset(seed=seed)
-                rows.append(self.observations.row(observation))
+                observation, info = self.environment(index).reset(seed=seed)
+                mask = self.masks.row(self.environments[index], info, False)
+                rows += [self.observations.row(observation), mask]
             except Exception as error:
                 raise Failed(position, f"{type(error).__name__}: {error}") from error
         send(RESET_DONE, struct.pack("<i", count), *rows)
@@ -132,8 +181,9 @@ class Server:
         for position, index in enumerate(indices):
             try:
                 action = self.actions.value(actions[position])
-                observation, reward, terminated, truncated, _ = self.environments[index].step(action)
-                rows.append(self.observations.row(observation))
+                observation, reward, terminated, truncated, info = self.environments[index].step(action)
+                mask = self.masks.row(self.environments[index], info, terminated or truncated)
+                rows += [self.observations.row(observation), mask]
                 rewards.append(float(reward))
                 ends.append(bool(terminated) | bool(truncated) << 1)
             except Exception as error:

@@ -16,7 +16,8 @@ module Actor =
     /// The fault to report if the actor's distribution or action for this raw observation is not finite. The fault names the instance of the
     /// environment and the steps that it has made. If the distribution becomes finite
     /// when the normalised observation is clipped to ±1, the observation is too large: `OversizedEnvironment`. Otherwise, and for indices,
-    /// the policy is at fault: `NonFinitePolicy`.
+    /// the policy is at fault: `NonFinitePolicy`. The memory is taken to be 0: what a policy remembers reaches other layers as numbers between
+    /// −1 and 1, so it makes nothing infinite unless weights do.
     let nonFiniteAction
         (environment: Environment<'State>)
         (actor: Actor)

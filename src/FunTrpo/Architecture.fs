@@ -130,13 +130,7 @@ module Architecture =
     /// The shape of the input of each hidden layer and of the output layer; or the layer that cannot read its input, and why. The first hidden
     /// layer is that of `withParts`.
     let shapes observationSpace (architecture: Architecture) : Result<ArrayShape list, string> =
-        if
-            Mask.isIn observationSpace
-            && architecture |> List.exists (fun layer -> HiddenLayer.memory layer > 0)
-        then
-            Error "layers with memory do not fit observations with a mask: an environment has one or the other"
-        else
-            shapesFrom (Space.observed observationSpace) (withParts observationSpace architecture)
+        shapesFrom (Space.observed observationSpace) (withParts observationSpace architecture)
 
     /// The same, but throws an `ArgumentException` if a layer does not fit.
     let private requireShapes observationSpace architecture =

@@ -55,18 +55,6 @@ module Composition =
                   first.Dispose()
                   second.Dispose() }
 
-    /// The output of a layer, with or without memory, for sequences of rows.
-    let internal forwardSequences (at: PackedLayerAt) (sequences: SequenceBlock) input inputStride output =
-        match at with
-        | :? RecurrentLayerAt as recurrent -> recurrent.ForwardSequences(sequences, input, inputStride, output)
-        | _ -> at.Forward(sequences.Count * sequences.Length, input, inputStride, output)
-
-    /// The linearization of a layer, with or without memory, on sequences of rows.
-    let internal linearizeSequences (at: PackedLayerAt) (sequences: SequenceBlock) input inputStride =
-        match at with
-        | :? RecurrentLayerAt as recurrent -> recurrent.LinearizeSequences(sequences, input, inputStride)
-        | _ -> at.Linearize(sequences.Count * sequences.Length, input, inputStride)
-
     /// The composition with packed parameters. `stride` and `split` are as in `composeLinearizations`. The memory of the first layer comes
     /// first, and `memory` is its length.
     let private composeAt stride split memory (first: PackedLayerAt) (second: PackedLayerAt) =
@@ -75,13 +63,14 @@ module Composition =
         { new RecurrentLayerAt with
             member _.ForwardSequences(sequences, input, inputStride, output) =
                 use hidden = PooledBuffer.Rent(sequences.Count * sequences.Length, stride)
-                forwardSequences first sequences input inputStride hidden.Span
-                forwardSequences second (ofSecond sequences) (Span.op_Implicit hidden.Span) stride output
+                PackedLayerAt.forwardSequences first sequences input inputStride hidden.Span
+
+                PackedLayerAt.forwardSequences second (ofSecond sequences) (Span.op_Implicit hidden.Span) stride output
 
             member _.LinearizeSequences(sequences, input, inputStride) =
                 let rows = sequences.Count * sequences.Length
-                let atFirst = linearizeSequences first sequences input inputStride
-                let atSecond = linearizeSequences second (ofSecond sequences) atFirst.Output stride
+                let atFirst = PackedLayerAt.linearizeSequences first sequences input inputStride
+                let atSecond = PackedLayerAt.linearizeSequences second (ofSecond sequences) atFirst.Output stride
                 composeLinearizations rows stride split atFirst atSecond
           interface PackedLayerAt with
               member _.Forward(rows, input, inputStride, output) =

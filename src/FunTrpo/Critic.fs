@@ -68,54 +68,86 @@ module Critic =
         valuesTo (values.AsSpan()) network critic None observations
         ImmutableCollectionsMarshal.AsImmutableArray values
 
-    /// The values of a batch whose instances a critic with memory has watched since their episodes began: those of the rows, those of the
-    /// observations after truncated and interrupted rows, and the memory after the last step.
-    let private valuesInOrder
-        (network: Network)
-        (critic: CriticState)
-        (batch: Batch)
-        (observations: Matrix)
-        (bootstraps: Matrix)
-        =
-        use at = Network.at network critic.Parameters
-        let width, count, horizon = at.Memory, batch.Instances, batch.Horizon
-        let toReturn = ReturnUnit.toReturn critic.Unit
-        let values = Array.zeroCreate<float>(count * horizon)
-        let ofBootstraps = Array.zeroCreate<float> bootstraps.Rows
-        let memory = critic.Memory.Memory.ToArray()
+    /// The values of a batch, while they are written, and what the critic remembers, which is replaced step by step.
+    [<NoComparison; NoEquality>]
+    type private ValuesInOrder =
+        {
+            At: NetworkAt
+            ToReturn: float -> float
+            Batch: Batch
+            Observations: Matrix
+            Bootstraps: Matrix
+            /// The number of bootstraps before that of each row.
+            BootstrapOf: int[]
+            Values: float[]
+            OfBootstraps: float[]
+            Memory: float32[]
+        }
+
+    let private hasBootstrap (batch: Batch) row = batch.Ends[row] = End.Truncated || batch.Ends[row] = End.Interrupted
+
+    /// Writes the values of the instances first … first + count − 1, all of a step at once.
+    let private writeInstances (task: ValuesInOrder) first count =
+        let batch, width, horizon = task.Batch, task.At.Memory, task.Batch.Horizon
+        let memory = task.Memory.AsMemory(first * width, count * width)
 
         /// V of each of these observations, from memory that is replaced.
         let step (rows: Matrix) indices memory =
             let outputs = Array.zeroCreate<float32>(Array.length indices)
-            at.Step((Matrix.gather (ImmutableArray.CreateRange indices) rows).Span, memory, outputs.AsSpan())
-            outputs |> Array.map (float >> toReturn)
-
-        let hasBootstrap row = batch.Ends[row] = End.Truncated || batch.Ends[row] = End.Interrupted
-
-        /// The number of bootstraps before that of each row.
-        let bootstrapOf =
-            Array.scan (fun found row -> if hasBootstrap row then found + 1 else found) 0 [| 0 .. values.Length - 1 |]
+            task.At.Step((Matrix.gather (ImmutableArray.CreateRange indices) rows).Span, memory, outputs.AsSpan())
+            outputs |> Array.map (float >> task.ToReturn)
 
         for t in 0 .. horizon - 1 do
-            let rows = Array.init count (fun i -> i * horizon + t)
-            let found = step observations rows (memory.AsMemory())
-            Array.iter2 (fun row value -> values[row] <- value) rows found
+            let rows = Array.init count (fun i -> (first + i) * horizon + t)
+            let found = step task.Observations rows memory
+            Array.iter2 (fun row value -> task.Values[row] <- value) rows found
+            let interrupted = [| 0 .. count - 1 |] |> Array.filter (fun i -> hasBootstrap batch rows[i])
 
-            let instances = [| 0 .. count - 1 |] |> Array.filter (fun i -> hasBootstrap rows[i])
-
-            if instances.Length > 0 then
-                let indices = instances |> Array.map (fun i -> bootstrapOf[rows[i]])
-                let copies = instances |> Array.collect (fun i -> Array.sub memory (i * width) width)
-                let found = step bootstraps indices (copies.AsMemory())
-                Array.iter2 (fun index value -> ofBootstraps[index] <- value) indices found
+            if interrupted.Length > 0 then
+                let indices = interrupted |> Array.map (fun i -> task.BootstrapOf[rows[i]])
+                let copies = interrupted |> Array.collect (fun i -> memory.Slice(i * width, width).ToArray())
+                let found = step task.Bootstraps indices (copies.AsMemory())
+                Array.iter2 (fun index value -> task.OfBootstraps[index] <- value) indices found
 
             for i in 0 .. count - 1 do
                 if Batch.endsEpisode batch.Ends[rows[i]] then
-                    memory.AsSpan(i * width, width).Clear()
+                    memory.Span.Slice(i * width, width).Clear()
 
-        struct (ImmutableCollectionsMarshal.AsImmutableArray values,
-                ImmutableCollectionsMarshal.AsImmutableArray ofBootstraps,
-                Matrix.adopt count width memory)
+    /// The values of a batch whose instances a critic with memory has watched since their episodes began: those of the rows, those of the
+    /// observations after truncated and interrupted rows, and the memory after the last step. Each thread of the network has some of the
+    /// instances, which do not depend on one another.
+    let private valuesInOrder
+        (network: Network)
+        (critic: CriticState)
+        (batch: Batch)
+        observations
+        (bootstraps: Matrix)
+        =
+        use at = Network.at network critic.Parameters
+        let count, rows = batch.Instances, batch.Instances * batch.Horizon
+
+        let task =
+            { At = at
+              ToReturn = ReturnUnit.toReturn critic.Unit
+              Batch = batch
+              Observations = observations
+              Bootstraps = bootstraps
+              BootstrapOf =
+                [| 0 .. rows - 1 |]
+                |> Array.scan (fun found row -> if hasBootstrap batch row then found + 1 else found) 0
+              Values = Array.zeroCreate rows
+              OfBootstraps = Array.zeroCreate bootstraps.Rows
+              Memory = critic.Memory.Memory.ToArray() }
+
+        let pieces = min network.Threads count
+
+        Parallel.iter network.Threads pieces (fun piece ->
+            let first = piece * count / pieces
+            writeInstances task first ((piece + 1) * count / pieces - first))
+
+        struct (ImmutableCollectionsMarshal.AsImmutableArray task.Values,
+                ImmutableCollectionsMarshal.AsImmutableArray task.OfBootstraps,
+                Matrix.adopt count at.Memory task.Memory)
 
     /// The values of the rows of a batch, those of the observations after its truncated and interrupted rows, and the memory of the critic
     /// after the batch. All observations are normalised.

@@ -30,6 +30,7 @@ module internal MaskedLayers =
     let private around (inner: PackedLayer) inputShape at =
         { new PackedLayer(inputShape, inner.OutputShape) with
             member layer.Widest = max inner.Widest layer.Inputs
+            member _.Memory = inner.Memory
             member _.ParameterCount = inner.ParameterCount
             member _.Initialise key = inner.Initialise key
             member _.PackedCount = inner.PackedCount
@@ -72,15 +73,23 @@ module internal MaskedLayers =
                   output.Dispose() }
 
     let private at (masks: Masks) (inner: PackedLayerAt) =
-        { new PackedLayerAt with
-            member _.Forward(rows, input, inputStride, output) =
-                inner.Forward(rows, input, inputStride, output)
-                masks.Replace(illegalLogit, rows, input, inputStride, output)
+        { new RecurrentLayerAt with
+            member _.ForwardSequences(sequences, input, inputStride, output) =
+                PackedLayerAt.forwardSequences inner sequences input inputStride output
+                masks.Replace(illegalLogit, sequences.Count * sequences.Length, input, inputStride, output)
 
-            member _.Prepare isInputWanted = inner.Prepare isInputWanted
+            member _.LinearizeSequences(sequences, input, inputStride) =
+                let atInner = PackedLayerAt.linearizeSequences inner sequences input inputStride
+                linearize masks atInner (sequences.Count * sequences.Length) input inputStride
+          interface PackedLayerAt with
+              member _.Forward(rows, input, inputStride, output) =
+                  inner.Forward(rows, input, inputStride, output)
+                  masks.Replace(illegalLogit, rows, input, inputStride, output)
 
-            member _.Linearize(rows, input, inputStride) =
-                linearize masks (inner.Linearize(rows, input, inputStride)) rows input inputStride
+              member _.Prepare isInputWanted = inner.Prepare isInputWanted
+
+              member _.Linearize(rows, input, inputStride) =
+                  linearize masks (inner.Linearize(rows, input, inputStride)) rows input inputStride
           interface IDisposable with
               member _.Dispose() = inner.Dispose() }
 
@@ -88,4 +97,4 @@ module internal MaskedLayers =
     /// policy, so nothing asks for the cotangent of its input.
     let head (inner: PackedLayer) =
         let masks = Masks(inner.Inputs - inner.Outputs, inner.Outputs, inner.Stride)
-        around inner inner.InputShape (at masks)
+        around inner inner.InputShape (fun inner -> at masks inner :> PackedLayerAt)

@@ -92,6 +92,19 @@ type internal RecurrentLayerAt =
     abstract LinearizeSequences:
         sequences: SequenceBlock * input: ReadOnlyMemory<float32> * inputStride: int -> PackedLinearization
 
+/// A packed layer on sequences of rows. One without memory takes each row by itself.
+module internal PackedLayerAt =
+
+    let forwardSequences (at: PackedLayerAt) (sequences: SequenceBlock) input inputStride output =
+        match at with
+        | :? RecurrentLayerAt as recurrent -> recurrent.ForwardSequences(sequences, input, inputStride, output)
+        | _ -> at.Forward(sequences.Count * sequences.Length, input, inputStride, output)
+
+    let linearizeSequences (at: PackedLayerAt) (sequences: SequenceBlock) input inputStride =
+        match at with
+        | :? RecurrentLayerAt as recurrent -> recurrent.LinearizeSequences(sequences, input, inputStride)
+        | _ -> at.Linearize(sequences.Count * sequences.Length, input, inputStride)
+
 /// A layer that keeps its parameters packed. It is a `Layer` as well, by way of the packed derivatives.
 [<AbstractClass>]
 type internal PackedLayer(inputShape: ArrayShape, outputShape: ArrayShape) =

@@ -136,12 +136,12 @@ module internal PartsLayer =
                     let part = parts[i]
                     use own = PooledBuffer.Rent(rows, part.Layer.Stride)
                     let sequences = part.OfSequences sequences
-                    forwardSequences inner[i] sequences (input.Slice part.Input) inputStride own.Span
+                    PackedLayerAt.forwardSequences inner[i] sequences (input.Slice part.Input) inputStride own.Span
                     part.Join(rows, Span.op_Implicit own.Span, stride, output)
 
             member _.LinearizeSequences(sequences, input, inputStride) =
                 let ofPart (part: Part) inner =
-                    linearizeSequences inner (part.OfSequences sequences) (input.Slice part.Input) inputStride
+                    PackedLayerAt.linearizeSequences inner (part.OfSequences sequences) (input.Slice part.Input) inputStride
 
                 linearizations parts (Array.map2 ofPart parts inner) inputs stride (sequences.Count * sequences.Length)
           interface PackedLayerAt with

@@ -148,17 +148,46 @@ public sealed class MaskFacts
         Assert.Contains("masks are for Discrete and MultiDiscrete actions", refused.Message, StringComparison.Ordinal);
     }
 
-    public void Asynchronous_and_batched_environments_with_masks_are_refused()
+    public void Asynchronous_and_batched_environments_have_masks_with_the_same_bits()
     {
-        EnvironmentException awaited = Assert.Throws<EnvironmentException>(() =>
-            Trpo.ForAsync(() => new Awaited()).Train()
-        );
-        Assert.Contains("cannot have masks", awaited.Message, StringComparison.Ordinal);
-        EnvironmentException batched = Assert.Throws<EnvironmentException>(() =>
-            Trpo.ForBatch(() => new Batched()).Train()
-        );
-        Assert.Contains("cannot have masks", batched.Message, StringComparison.Ordinal);
+        string expected = Short(Trpo.For(() => new Shift(), "Workshop"));
+        Assert.Equal(expected, Short(Trpo.ForAsync(() => new AwaitedWorkshop(), "Workshop")));
+        Assert.Equal(expected, Short(Trpo.ForBatch(() => new Workshops(), "Workshop")));
     }
+
+    public void Faults_of_batched_masks_name_the_instance_and_the_step()
+    {
+        EnvironmentException failed = Assert.Throws<EnvironmentException>(() =>
+            Short(Trpo.ForBatch(() => new Workshops(fails: true)))
+        );
+        Assert.Equal((2, 3), (failed.Instance, failed.Step));
+        Assert.Contains("no answer", failed.Message, StringComparison.Ordinal);
+        EnvironmentException stuck = Assert.Throws<EnvironmentException>(() =>
+            Short(Trpo.ForBatch(() => new Workshops(isStuck: true)))
+        );
+        Assert.Equal((2, 2), (stuck.Instance, stuck.Step));
+        Assert.Contains("a mask without a legal action", stuck.Message, StringComparison.Ordinal);
+        EnvironmentException single = Assert.Throws<EnvironmentException>(() =>
+            Trpo.ForBatch(() => new MaskedAsASingleOne()).Train()
+        );
+        Assert.Contains("IMaskedBatchEnvironment", single.Message, StringComparison.Ordinal);
+    }
+
+    private static string Short(TrainingPlan plan) =>
+        plan.With(options =>
+                options with
+                {
+                    Seed = 3,
+                    Environments = 4,
+                    Threads = 1,
+                    Horizon = 16,
+                    TotalSteps = 200,
+                    Hidden = [8],
+                    CriticHidden = [8],
+                }
+            )
+            .Train()
+            .Policy.ToJson();
 
     public void A_rule_sees_the_mask_after_the_observation()
     {
@@ -179,18 +208,18 @@ public sealed class MaskFacts
         Assert.Contains("does not allow this action now", illegal.Message, StringComparison.Ordinal);
     }
 
-    public void Environments_with_masks_are_not_served()
+    public void Environments_with_masks_are_served()
     {
         using RemoteServer server = RemoteServer.Listen(
             new IPEndPoint(IPAddress.Loopback, 0),
             () => new Workshop(),
-            new() { Token = "swordfish" }
+            new() { Token = "swordfish", Count = 3 }
         );
-        TrainingPlan plan = Trpo.ForBatch(() =>
-            RemoteEnvironments.Connect("127.0.0.1", server.Port, new() { Token = "swordfish" })
+        TrainingPlan plan = Trpo.ForBatch(
+            () => RemoteEnvironments.Connect("127.0.0.1", server.Port, new() { Token = "swordfish" }),
+            "Workshop"
         );
-        EnvironmentException refused = Assert.Throws<EnvironmentException>(() => plan.Train());
-        Assert.Contains("action masks cannot be served", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(Short(Trpo.For(() => new Workshop(), "Workshop")), Short(plan));
     }
 
     /// <summary>A state in which nothing is legal.</summary>
@@ -230,21 +259,129 @@ public sealed class MaskFacts
         public void LegalActions(Span<bool> legal) => legal.Fill(true);
     }
 
-    private sealed class Awaited : IAsyncEnvironment, IMaskedEnvironment
+    /// <summary>The workshop, where some shifts end before all jobs are done.</summary>
+    private sealed class Shift : IEnvironment, IMaskedEnvironment
     {
-        public Space ObservationSpace { get; } = Space.Discrete(2);
+        private readonly Workshop workshop = new();
+        private int left;
 
-        public Space ActionSpace { get; } = Space.Discrete(2);
+        public bool IsLong { get; init; }
 
-        public ValueTask<float[]> ResetAsync(int seed, CancellationToken cancellationToken) => new([0f]);
+        public Space ObservationSpace => workshop.ObservationSpace;
 
-        public ValueTask<StepResult> StepAsync(ReadOnlyMemory<float> action, CancellationToken cancellationToken) =>
-            new(new StepResult([0], 0, Terminated: true));
+        public Space ActionSpace => workshop.ActionSpace;
 
-        public void LegalActions(Span<bool> legal) => legal.Fill(true);
+        public float[] Reset(int seed)
+        {
+            left = IsLong ? 4 : 1 + (seed % 4);
+            return workshop.Reset(seed);
+        }
+
+        public StepResult Step(AgentAction action)
+        {
+            left--;
+            StepResult result = workshop.Step(action);
+            return new(
+                result.Observation,
+                result.Reward,
+                result.Terminated,
+                Truncated: left == 0 && !result.Terminated
+            );
+        }
+
+        public void LegalActions(Span<bool> legal) => workshop.LegalActions(legal);
     }
 
-    private sealed class Batched : IBatchEnvironment, IMaskedEnvironment
+    /// <summary>The workshop, which answers later and on another thread.</summary>
+    private sealed class AwaitedWorkshop : IAsyncEnvironment, IMaskedEnvironment
+    {
+        private readonly Shift workshop = new();
+
+        public Space ObservationSpace => workshop.ObservationSpace;
+
+        public Space ActionSpace => workshop.ActionSpace;
+
+        public async ValueTask<float[]> ResetAsync(int seed, CancellationToken cancellation)
+        {
+            await Task.Yield();
+            return workshop.Reset(seed);
+        }
+
+        public async ValueTask<StepResult> StepAsync(ReadOnlyMemory<float> action, CancellationToken cancellation)
+        {
+            await Task.Yield();
+            return workshop.Step((int)action.Span[0]);
+        }
+
+        public void LegalActions(Span<bool> legal) => workshop.LegalActions(legal);
+    }
+
+    /// <summary>
+    /// Workshops in one object. That with the index 2 may fail when it is asked for its third mask after a step, or say that nothing is legal.
+    /// </summary>
+    private sealed class Workshops : IBatchEnvironment, IMaskedBatchEnvironment
+    {
+        private readonly bool fails;
+        private readonly bool isStuck;
+        private readonly Shift[] workshops;
+        private int calls;
+
+        public Workshops(bool fails = false, bool isStuck = false)
+        {
+            this.fails = fails;
+            this.isStuck = isStuck;
+            workshops = [.. Enumerable.Range(0, 4).Select(_ => new Shift { IsLong = fails || isStuck })];
+        }
+
+        public Space ObservationSpace => workshops[0].ObservationSpace;
+
+        public Space ActionSpace => workshops[0].ActionSpace;
+
+        public int Count => workshops.Length;
+
+        public void Reset(ReadOnlySpan<int> indices, ReadOnlySpan<int> seeds, Span<float> observations)
+        {
+            for (int i = 0; i < indices.Length; i++)
+            {
+                workshops[indices[i]].Reset(seeds[i]).CopyTo(observations[(4 * i)..]);
+            }
+        }
+
+        public void Step(
+            ReadOnlySpan<int> indices,
+            ReadOnlySpan<float> actions,
+            Span<float> observations,
+            Span<BatchStepResult> results
+        )
+        {
+            calls++;
+            for (int i = 0; i < indices.Length; i++)
+            {
+                StepResult result = workshops[indices[i]].Step((int)actions[i]);
+                result.Observation.CopyTo(observations[(4 * i)..]);
+                results[i] = new(result.Reward, result.Terminated, result.Truncated);
+            }
+        }
+
+        public void LegalActions(ReadOnlySpan<int> indices, Span<bool> legal)
+        {
+            for (int i = 0; i < indices.Length; i++)
+            {
+                bool isTroubled = indices[i] == 2;
+                if (fails && isTroubled && calls == 3)
+                {
+                    throw new BatchEnvironmentException(i, "no answer");
+                }
+
+                if (!(isStuck && isTroubled && calls == 2))
+                {
+                    workshops[indices[i]].LegalActions(legal.Slice(4 * i, 4));
+                }
+            }
+        }
+    }
+
+    private sealed class MaskedAsASingleOne : IBatchEnvironment, IMaskedEnvironment
     {
         public Space ObservationSpace { get; } = Space.Discrete(2);
 

@@ -103,6 +103,72 @@ public sealed class MemoryFacts
         Assert.Equal(first.Sample([0f, 0f], new Random(3)), Sampled(policy, new Random(3)));
     }
 
+    public void A_policy_with_memory_chooses_among_the_legal_actions()
+    {
+        MaskedRecall recall = new();
+        Policy policy = Trpo.For(() => new MaskedRecall())
+            .With(options => options with { Architecture = "gru 8", CriticArchitecture = "gru 8", TotalSteps = 500 })
+            .Train()
+            .Policy;
+        bool[] legal = new bool[policy.MaskWidth];
+        PolicyEpisode episode = policy.Begin();
+        float[] observation = recall.Reset(1);
+        bool isOver = false;
+        while (!isOver)
+        {
+            Array.Clear(legal);
+            recall.LegalActions(legal);
+            ActionDistribution distribution = episode.Distribution(observation, legal);
+            for (int i = 0; i < legal.Length; i++)
+            {
+                Assert.Equal(legal[i], distribution.Probabilities[i] > 0);
+            }
+
+            int action = episode.Sample(observation, legal, new Random(2));
+            Assert.True(legal[action]);
+            StepResult result = recall.Step(action);
+            (observation, isOver) = (result.Observation, result.Terminated);
+        }
+
+        Assert.Throws<InvalidOperationException>(() => episode.Act(observation));
+        Assert.Throws<InvalidOperationException>(() => policy.Act(observation, legal));
+        Assert.Throws<ArgumentException>(() => episode.Act(observation, new bool[3]));
+        Policy plain = Trpo.For(() => new Recall()).Start().Policy;
+        Assert.Throws<InvalidOperationException>(() => plain.Begin().Act(observation, [true, true]));
+    }
+
+    /// <summary>The same task with a third action, which is the only one while nothing is asked.</summary>
+    private sealed class MaskedRecall : IEnvironment, IMaskedEnvironment
+    {
+        private readonly Recall recall = new();
+        private int time;
+
+        public Space ObservationSpace => recall.ObservationSpace;
+
+        public Space ActionSpace { get; } = Space.Discrete(3);
+
+        public float[] Reset(int seed)
+        {
+            time = 0;
+            return recall.Reset(seed);
+        }
+
+        public StepResult Step(AgentAction action)
+        {
+            bool[] legal = new bool[3];
+            LegalActions(legal);
+            Assert.True(legal[action.Index]);
+            time++;
+            return recall.Step(Math.Min(action.Index, 1));
+        }
+
+        public void LegalActions(Span<bool> legal)
+        {
+            legal[0] = legal[1] = time == 3;
+            legal[2] = time != 3;
+        }
+    }
+
     /// <summary>The action that is drawn in the second step of the episode above.</summary>
     private static int Sampled(Policy policy, Random random)
     {

@@ -80,6 +80,7 @@ public sealed class SurfaceFacts
                 "IAsyncEnvironment",
                 "IBatchEnvironment",
                 "IEnvironment",
+                "IMaskedBatchEnvironment",
                 "IMaskedEnvironment",
                 "IPicturedEnvironment",
                 "IterationReport",

@@ -98,6 +98,29 @@ let private together =
             Expect.sequenceEqual log.Steps (List.replicate 7 environments) "the calls"
             Expect.equal log.Made 1 "one batch")
 
+let private sticky =
+    property
+        "sticky actions around them have the bits of single simulators, in one call for all"
+        (Gen.choose (1, 9))
+        (fun environments ->
+            let settings =
+                { Configuration.standard with
+                    Environments = environments
+                    Horizon = 7
+                    Hidden = [ 4 ]
+                    CriticHidden = [ 4 ] }
+
+            let train simulators =
+                let environment = simulators |> StickyActions.wrap 0.4 |> Environment.withTimeLimit 5
+                let setup = Setup.create 1 settings environment |> expectOk
+                (TrainingState.start setup 1L |> Training.update setup |> expectOk |> fst).PolicyParameters
+
+            let log = Log()
+            use batched = batches 0 environments log ignore
+            use simulators = walks ()
+            Expect.equal (train batched) (train simulators) "the parameters"
+            Expect.sequenceEqual log.Steps (List.replicate 7 environments) "the calls")
+
 let private failureCase =
     gen {
         let! environments = Gen.choose (1, 8)
@@ -251,4 +274,4 @@ let private refusals =
     }
 
 let tests =
-    testList "Batch simulators" [ sameBits; together; failures; restarts; singleRestarts; refusals ]
+    testList "Batch simulators" [ sameBits; together; sticky; failures; restarts; singleRestarts; refusals ]

@@ -96,6 +96,54 @@ let private spaces =
         Expect.equal start [ 1f; 0f; 1f; 0f ] "the start"
         Expect.equal steps [ [ 1f; 0f; 0f; 1f ], { Reward = -0.25; Terminated = false; Truncated = false } ] "the step")
 
+let private masks =
+    testList
+        "masks"
+        [ needsPython "come from the info, or from a method inside of wrappers" (fun () ->
+              for id in [ "Masked-v0"; "MaskedByMethod-v0" ] do
+                  use remote = Gymnasium.Start id
+                  let space = Masked(Space.boxOfShape [ 2; 2 ] -infinity infinity, [ 3 ])
+                  Expect.equal remote.ObservationSpace space id
+                  let start, steps = numbers remote 5 2123 [ [ 2f ]; [ 1f ]; [ 0f ]; [ 2f ] ]
+                  Expect.equal (List.skip 4 start) [ 0f; 1f; 1f ] "the start"
+
+                  for time, (seen, result) in List.indexed steps do
+                      let legal = [ for i in 0..2 -> if (i + time + 1) % 3 <> 0 || i = 2 then 1f else 0f ]
+                      let expected = if result.Terminated then [ 0f; 0f; 0f ] else legal
+                      Expect.equal (List.skip 4 seen) expected $"step {time + 1}")
+          needsPython "may be a tuple of masks, one for each choice" (fun () ->
+              use remote = Gymnasium.Start "MaskedChoices-v0"
+              Expect.equal remote.ObservationSpace (Masked(MultiDiscrete [ 2; 3; 5 ], [ 2; 3; 5 ])) "the space"
+              let start, steps = numbers remote 0 4 [ [ 1f; 2f; 4f ]; [ 0f; 0f; 0f ] ]
+              let first = [ 1f; 0f; 1f; 0f; 0f; 1f; 0f; 0f; 0f; 0f ]
+              Expect.equal (List.skip 3 start) (List.replicate 10 1f) "the start"
+              Expect.equal (steps |> List.map (fst >> List.skip 3)) [ first; List.replicate 10 1f ] "the steps")
+          needsPython "train a policy that takes no illegal action" (fun () ->
+              use environment = Simulator.environmentOfBatches (fun () -> Gymnasium.Start "Masked-v0")
+              let setup = Setup.create 1 RemoteTests.settings environment |> expectOk
+
+              TrainingState.start setup 1L
+              |> Training.run setup
+              |> Seq.truncate 3
+              |> Seq.iter (expectOk >> ignore))
+          needsPython "of continuous actions are refused" (fun () ->
+              Expect.throwsC (fun () -> Gymnasium.Start "MaskedBox-v0" |> ignore) (fun error ->
+                  Expect.stringContains error.Message "masks are for Discrete and MultiDiscrete actions" "why"))
+          for id, words in
+              [ "LongMask-v0", "a mask has 4 values, and the actions have 3 alternatives"
+                "HalfMask-v0", "a mask has other values than 0 and 1"
+                "NoMask-v0", "the info has no action_mask" ] do
+              needsPython $"{id} is a fault with instance and step" (fun () ->
+                  use environment = Simulator.environmentOfBatches (fun () -> Gymnasium.Start id)
+                  RemoteTests.expectFaultAtStep5 words environment |> ignore)
+          needsPython "without a legal action are a fault with instance and step" (fun () ->
+              use environment = Simulator.environmentOfBatches (fun () -> Gymnasium.Start "EmptyMask-v0")
+              let setup = Setup.create 1 RemoteTests.settings environment |> expectOk
+
+              match Training.update setup (TrainingState.start setup 1L) with
+              | Error fault -> Expect.equal fault (NoLegalAction("gym:EmptyMask-v0", 0, 5L)) "the fault"
+              | Ok _ -> failtest "it has not failed") ]
+
 let private failures =
     testList
         "is a fault with instance and step"
@@ -191,4 +239,4 @@ let private real =
             Expect.isTrue (returns |> List.forall Option.isSome) "episodes end"
     }
 
-let tests = testSequenced (testList "Gymnasium" [ spaces; failures; command; real ])
+let tests = testSequenced (testList "Gymnasium" [ spaces; masks; failures; command; real ])

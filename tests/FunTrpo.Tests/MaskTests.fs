@@ -144,10 +144,20 @@ let private draws =
 
 let private wide = { small with Hidden = [ 32 ]; CriticHidden = [ 32 ] }
 
+/// The policy and the critic remember what they have seen.
+let private remembering =
+    let parsed text = Architecture.parse text |> Result.defaultWith failwith
+    { small with Architecture = parsed "dense 9 tanh; gru 12"; CriticArchitecture = parsed "lstm 6" }
+
 let private variants =
     [ wide
       { wide with NormaliseObservations = false; EntropyBonus = 0.05 }
+      remembering
+      { remembering with FisherFraction = 0.5; EntropyBonus = 0.05 }
       { wide with Branches = 3; BranchSteps = 6 } ]
+
+/// The variants whose batches are rollouts, with the units of the last hidden layer of the policy.
+let private rollouts = List.zip (List.take 4 variants) [ 32; 32; 12; 12 ]
 
 let private trained configuration environment count =
     let setup = setupOf 1 configuration environment
@@ -186,7 +196,7 @@ let private playing =
               | other -> failtest $"{other}"
           }
           test "with all actions legal, training has the bits of training without masks" {
-              for configuration in List.take 2 variants do
+              for configuration, _ in rollouts do
                   let _, plain = trained configuration (unmaskedWalk [| 0..4 |]) 3
                   let _, masked = trained configuration (narrow 5 allLegal) 3
 
@@ -202,11 +212,11 @@ let private playing =
               let legal = [| 0; 2; 3 |]
               let rule _ i = Array.contains i legal
 
-              for configuration in List.take 2 variants do
+              for configuration, units in rollouts do
                   let masked = setupOf 1 configuration (narrow 5 rule)
                   let plain = setupOf 1 configuration (unmaskedWalk legal)
                   let start = TrainingState.start masked 4L
-                  let hidden = 2 * 32 + 32
+                  let hidden = start.PolicyParameters.Length - (units + 1) * 5
 
                   let restrict (parameters: Vector) =
                       Vector.ofSeq (
@@ -214,7 +224,7 @@ let private playing =
                               for i in 0 .. hidden - 1 do
                                   parameters[i]
 
-                              for unit in 0..32 do
+                              for unit in 0..units do
                                   for i in legal do
                                       parameters[hidden + unit * 5 + i]
                           }
@@ -236,19 +246,20 @@ let private playing =
                       (Oracle.floats expected.PolicyParameters)
                       "policy"
 
-                  for unit in 0..32 do
+                  for unit in 0..units do
                       for i in [ 1; 4 ] do
                           let at = hidden + unit * 5 + i
                           Expect.equal next.PolicyParameters[at] start.PolicyParameters[at] "of illegal actions"
           }
-          inNewFolder "a run that is saved and loaded goes on with the same bits" (fun folder ->
-              let setup, results = trained wide (walk changing) 4
-              let path = Path.Combine(folder, "checkpoint")
-              Checkpoint.save path setup "note" (fst results[1]) |> expectOk
-              let loaded = Checkpoint.load path (setupOf 2 wide (walk changing)) |> expectOk
-              let again = iterations 2 setup loaded.State |> last
-              Expect.equal again.PolicyParameters (last results).PolicyParameters "policy"
-              Expect.equal again.Critic (last results).Critic "critic")
+          for name, configuration in [ "", wide; ", with memory", remembering ] do
+              inNewFolder $"a run that is saved and loaded goes on with the same bits{name}" (fun folder ->
+                  let setup, results = trained configuration (walk changing) 4
+                  let path = Path.Combine(folder, "checkpoint")
+                  Checkpoint.save path setup "note" (fst results[1]) |> expectOk
+                  let loaded = Checkpoint.load path (setupOf 2 configuration (walk changing)) |> expectOk
+                  let again = iterations 2 setup loaded.State |> last
+                  Expect.equal again.PolicyParameters (last results).PolicyParameters "policy"
+                  Expect.equal again.Critic (last results).Critic "critic")
           test "a policy goes through its file, and fits only environments with such masks" {
               let setup, results = trained wide (walk changing) 1
               let saved = { Environment = "Walk"; Actor = TrainingState.actor setup (last results) }

@@ -60,8 +60,8 @@ let private runWith (session: InferenceSession) (inputs: (string * Matrix) list)
                   | Choice2Of2 integers -> name, integers
                   | Choice1Of2 _ -> () ] }
 
-/// The outputs for rows of observations, which end with a mask if the model has an input for one.
-let run (session: InferenceSession) (observations: Matrix) =
+/// The inputs of a model for rows of observations, which end with a mask if it has an input for one.
+let private inputsOf (session: InferenceSession) (observations: Matrix) =
     let maskWidth =
         match session.InputMetadata.TryGetValue "legal" with
         | true, input -> input.Dimensions[1]
@@ -71,11 +71,12 @@ let run (session: InferenceSession) (observations: Matrix) =
 
     let columns first count = Matrix.init observations.Rows count (fun row column -> observations[row, first + column])
 
-    runWith
-        session
-        [ "observation", columns 0 observed
-          if maskWidth > 0 then
-              "legal", columns observed maskWidth ]
+    [ "observation", columns 0 observed
+      if maskWidth > 0 then
+          "legal", columns observed maskWidth ]
+
+/// The outputs for rows of observations.
+let run session observations = inputsOf session observations |> runWith session
 
 /// The outputs for rows of observations of a policy that remembers rows of memory.
-let runFrom memory session observations = runWith session [ "observation", observations; "memory", memory ]
+let runFrom memory session observations = ("memory", memory) :: inputsOf session observations |> runWith session

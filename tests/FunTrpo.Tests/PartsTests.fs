@@ -72,8 +72,8 @@ let private actions =
               "parts of choices are a MultiDiscrete, bit for bit"
               (Gen.zip (Gen.choose (2, 4) |> Gen.bind (fun count -> Gen.listOfLength count (Gen.choose (1, 5)))) key)
               (fun (counts, key) ->
-                  let together = Distribution.forSpace (MultiDiscrete counts)
-                  let parts = Distribution.forSpace (partsOf (List.map Discrete counts))
+                  let together = Distribution.forSpace DistributionKind.Gaussian (MultiDiscrete counts)
+                  let parts = Distribution.forSpace DistributionKind.Gaussian (partsOf (List.map Discrete counts))
                   let p, q = parametersOf together (Key.named "p" key), parametersOf together (Key.named "q" key)
                   let drawn, ofParts = Array.zeroCreate<float32> counts.Length, Array.zeroCreate<float32> counts.Length
                   together.Sample(ReadOnlySpan p, key, drawn.AsSpan())

@@ -82,6 +82,8 @@ let private others =
       MaskTests.tests
       PartsTests.tests
       MaskedPlayersTests.tests
+      MaskedMemoryTests.tests
+      MaskedSimulatorsTests.tests
       ConjugateGradientTests.tests
       LineSearchTests.tests
       SignalShareTests.tests

@@ -434,10 +434,9 @@ let private training =
                   let run = states 3 1 settings environment
                   let last = List.last run
 
-                  Expect.equal
-                      (List.last (states 3 3 settings environment)).PolicyParameters
-                      last.PolicyParameters
-                      "threads"
+                  let onThreads = List.last (states 3 3 settings environment)
+                  Expect.equal onThreads.PolicyParameters last.PolicyParameters "threads"
+                  Expect.equal onThreads.Critic last.Critic "the critic, threads"
 
                   let setup = setupOf 1 settings environment
                   let path = IO.Path.GetTempFileName()
@@ -748,6 +747,37 @@ let private playing =
                               found.Floats["probabilities"]
 
                       expectNear 2e-5 right (Seq.map float numbers) "distribution"
+              }
+
+              test $"{name}: ONNX Runtime, several episodes in one batch" {
+                  use session = OnnxRuns.session (OnnxRuns.bytesOf saved)
+                  let memoryWidth = saved.Actor.Policy.Network.Memory
+                  let episodes = observations |> Array.chunkBySize 12
+                  let noMemory rows = Matrix.init rows memoryWidth (fun _ _ -> 0f)
+                  let rowsOf width numbers = Array.chunkBySize width numbers |> Matrix.ofRows
+
+                  /// The memories of all episodes after each step, which are in one batch.
+                  let together =
+                      [| 0..11 |]
+                      |> Array.scan
+                          (fun memory t ->
+                              let seen = episodes |> Array.map (Array.item t) |> Matrix.ofRows
+                              rowsOf memoryWidth (OnnxRuns.runFrom memory session seen).Floats["nextMemory"])
+                          (noMemory episodes.Length)
+
+                  for i in 0 .. episodes.Length - 1 do
+                      let mutable memory = noMemory 1
+
+                      for t in 0..11 do
+                          memory <-
+                              Matrix.ofRows
+                                  [| (OnnxRuns.runFrom memory session (Matrix.ofRows [| episodes[i][t] |])).Floats["nextMemory"] |]
+
+                          expectNear
+                              1e-5
+                              (memory.Span.ToArray() |> Array.map float)
+                              (together[t + 1].Row(i).ToArray() |> Seq.map float)
+                              $"episode {i}, step {t}"
               } ]
 
 let tests = testList "Recurrent" [ derivatives; order; parts; refusals; training; playing ]

@@ -71,6 +71,11 @@ let private spaces =
           Gen.choose (1, 99) |> Gen.map MultiBinary
           box ]
 
+/// Spaces of observations, some of them with a mask.
+let private observationSpaces =
+    let counts = Gen.nonEmptyListOf (Gen.choose (1, 99))
+    Gen.oneof [ spaces; Gen.map2 (fun observed counts -> Masked(observed, counts)) spaces counts ]
+
 /// A simulator with these spaces that shows zeros.
 let private withSpaces observations actions =
     { new Simulator with
@@ -81,22 +86,26 @@ let private withSpaces observations actions =
         member _.Step(_, _) = { Reward = nan; Terminated = true; Truncated = true } }
 
 let private spacesCarryOver =
-    propertyOf 60 "spaces carry over exactly, and so do rewards and ends" (Gen.zip spaces spaces) (fun (seen, taken) ->
-        use server = listen (ServeOptions()) (fun () -> withSpaces seen taken)
-        use remote = connect server (RemoteOptions())
-        Expect.equal remote.ObservationSpace seen "observations"
-        Expect.equal remote.ActionSpace taken "actions"
-        let observations = Array.zeroCreate (2 * Space.width seen)
-        let actions = Array.zeroCreate (2 * Space.width taken)
-        let sample = Space.sample taken (Key.ofSeed 1L)
-        sample.Memory.CopyTo(actions.AsMemory())
-        sample.Memory.CopyTo(actions.AsMemory(sample.Length))
-        let results = Array.zeroCreate<SimulatorStep> 2
-        resetAll remote [| 4; 2 |] [| 1; 2 |] observations
-        stepAll remote [| 2; 4 |] actions observations results
+    propertyOf
+        60
+        "spaces carry over exactly, and so do rewards and ends"
+        (Gen.zip observationSpaces spaces)
+        (fun (seen, taken) ->
+            use server = listen (ServeOptions()) (fun () -> withSpaces seen taken)
+            use remote = connect server (RemoteOptions())
+            Expect.equal remote.ObservationSpace seen "observations"
+            Expect.equal remote.ActionSpace taken "actions"
+            let observations = Array.zeroCreate (2 * Space.width seen)
+            let actions = Array.zeroCreate (2 * Space.width taken)
+            let sample = Space.sample taken (Key.ofSeed 1L)
+            sample.Memory.CopyTo(actions.AsMemory())
+            sample.Memory.CopyTo(actions.AsMemory(sample.Length))
+            let results = Array.zeroCreate<SimulatorStep> 2
+            resetAll remote [| 4; 2 |] [| 1; 2 |] observations
+            stepAll remote [| 2; 4 |] actions observations results
 
-        for result in results do
-            Expect.isTrue (Double.IsNaN result.Reward && result.Terminated && result.Truncated) "the result")
+            for result in results do
+                Expect.isTrue (Double.IsNaN result.Reward && result.Terminated && result.Truncated) "the result")
 
 /// What the server at a port answers to these bytes, until it ends the connection.
 let private answerTo (port: int) (bytes: byte[]) =
@@ -188,6 +197,23 @@ let private refusals =
                   (fun () -> RemoteSimulators.Connect("192.0.2.1", 7411, RemoteOptions(Token = "secret")) |> ignore)
                   "a client without TLS"
           } ]
+
+let private nested =
+    test "the client refuses spaces that are nested without end" {
+        let mask = Array.concat [ [| 4uy |]; int32s [ 1; 2 ] ]
+
+        let welcome =
+            message
+                2
+                [ BitConverter.GetBytes 1us
+                  BitConverter.GetBytes 0us
+                  int32s [ 1 ]
+                  Array.concat (List.replicate 100_000 mask) ]
+
+        Expect.throwsC
+            (fun () -> RemoteSimulators.Over(new MemoryStream(welcome: byte[]), new MemoryStream()) |> ignore)
+            (fun error -> Expect.stringContains error.Message "there is no space of the kind 4" "why")
+    }
 
 /// A certificate that no authority has signed.
 let private certificate () =
@@ -447,4 +473,4 @@ let private mutants =
           } ]
 
 let tests =
-    testList "Remote" [ sameBits; spacesCarryOver; refusals; encryption; failures; restarted; facade; mutants ]
+    testList "Remote" [ sameBits; spacesCarryOver; refusals; nested; encryption; failures; restarted; facade; mutants ]

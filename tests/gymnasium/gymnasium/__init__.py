@@ -104,6 +104,78 @@ class Accident(Walk):
         return super().step(action)
 
 
+class Masked(Walk):
+    """An action is legal if its index and the time do not add up to a multiple of 3, and the last one always. The info says so."""
+
+    def legal(self):
+        return np.array([(i + self.steps) % 3 != 0 or i == 2 for i in range(3)], np.int8)
+
+    def info(self):
+        return {"action_mask": self.legal()}
+
+    def reset(self, *, seed=None, options=None):
+        observation, _ = super().reset(seed=seed)
+        return observation, self.info()
+
+    def step(self, action):
+        assert self.legal()[action - 3] == 1, action
+        observation, reward, terminated, truncated, _ = super().step(action)
+        return observation, reward, terminated, truncated, self.info()
+
+
+class MaskedByMethod(Masked):
+    """The same by a method, inside of a wrapper."""
+
+    def info(self):
+        return {}
+
+    def action_masks(self):
+        return self.legal().astype(bool)
+
+
+class Wrapper:
+    """Has the attributes of the environment inside, except for its methods beside the interface."""
+
+    def __init__(self, env):
+        self.env = env
+        self.observation_space, self.action_space = env.observation_space, env.action_space
+        self.reset, self.step = env.reset, env.step
+
+
+class MaskedChoices(Choices):
+    """Choices whose first alternatives are legal, and the others only at even times. The mask is a tuple of a mask for each."""
+
+    def reset(self, *, seed=None, options=None):
+        observation, _ = super().reset(seed=seed)
+        return observation, self.info()
+
+    def step(self, action):
+        return *super().step(action)[:4], self.info()
+
+    def info(self):
+        mask = tuple(np.array([i == 0 or self.steps % 2 == 0 for i in range(n)], np.int8) for n in (2, 3, 5))
+        return {"action_mask": mask}
+
+
+class BadMask(Masked):
+    """From step 5 of an episode on, the mask is another one."""
+
+    def __init__(self, mask):
+        self.mask = mask
+
+    def info(self):
+        return super().info() if self.steps < 5 else {"action_mask": self.mask} if self.mask is not None else {}
+
+    def step(self, action):
+        observation, reward, _, truncated, info = super().step(action)
+        return observation, reward, False, truncated, info
+
+
+class MaskedBox(Switches):
+    def action_masks(self):
+        return np.ones(4)
+
+
 class Nested(Walk):
     observation_space = Dict()
 
@@ -129,6 +201,14 @@ environments = {
     "Choices-v0": Choices,
     "Switches-v0": Switches,
     "Nested-v0": Nested,
+    "Masked-v0": Masked,
+    "MaskedByMethod-v0": lambda: Wrapper(MaskedByMethod()),
+    "MaskedChoices-v0": MaskedChoices,
+    "MaskedBox-v0": MaskedBox,
+    "LongMask-v0": lambda: BadMask(np.ones(4)),
+    "HalfMask-v0": lambda: BadMask(np.array([0.5, 1, 1])),
+    "NoMask-v0": lambda: BadMask(None),
+    "EmptyMask-v0": lambda: BadMask(np.zeros(3)),
     "Fails-v0": lambda: Accident(fail),
     "Dies-v0": lambda: Accident(lambda: os._exit(7)),
     "DiesOnce-v0": lambda: Accident(once(lambda: os._exit(7))),
