@@ -1190,6 +1190,11 @@ let all =
               [ "players of masked policies" ]
               "src/FunTrpo.Onnx/HeadNodes.cs"
               [ slip "an exported mask is inverted" "\"Sub\", legal, graph" "\"Sum\", legal, graph" ]
+          faultsIn
+              [ "Recurrent" ]
+              "src/FunTrpo.Inference/LayerSequence.cs"
+              [ slip "parts remember what others do" "memory = memory.Slice(part.Memory);" "_ = memory;" ]
+          inference "Normaliser.cs" [ slip "indices are normalised" "normalised[i] = areLabels[i]" "normalised[i] = !areLabels[i]" ]
           inference "PoolingLayer.cs" [ slip "the average is the sum" "(float)patches.Channels / patches.Size" "1f" ]
           inference "CanonicalHash.cs" [ slip "an apostrophe is hashed as it is" "\"\\\"&'+<>`\"" "\"\\\"&+<>`\"" ]
           inference

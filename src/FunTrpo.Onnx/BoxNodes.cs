@@ -10,121 +10,168 @@ namespace FunTrpo.Onnx;
 internal static class BoxNodes
 {
     /// <summary>What the network's outputs are called.</summary>
-    public static string NetworkOutput(Core.Policy policy) =>
-        HasLogSigmas(policy) || policy.Distribution.IsBeta ? "outputs" : MeanOutput(policy);
+    public static string NetworkOutput(Core.Policy policy, HeadNames names) =>
+        HasLogSigmas(policy) || policy.Distribution.IsBeta ? names.Inner("outputs") : MeanOutput(policy, names);
 
-    /// <summary>Adds the nodes after the network, and the outputs.</summary>
-    public static void Add(GraphBuilder graph, Core.Actor actor, Core.Space.Box box)
+    /// <summary>What the most probable action is.</summary>
+    public static string ActionMeaning(Core.Policy policy) =>
+        policy.Distribution.IsBeta ? "The most probable action: the mode of each Beta distribution"
+        : policy.Distribution.IsSquashedGaussian ? "The median action: middle + half-width * tanh(latentMean)"
+        : "The most probable action: the mean, clipped to the action space";
+
+    /// <summary>
+    /// Adds the nodes after the network, and the outputs for the distribution. The box's state-independent log σ, if there are any, begin at this
+    /// one.
+    /// </summary>
+    public static void Add(
+        GraphBuilder graph,
+        Core.Actor actor,
+        Core.Space.Box box,
+        HeadNames names,
+        string action,
+        int firstLogSigma
+    )
     {
-        BoxUnits units = new(graph, actor.Policy, box);
+        BoxUnits units = new(graph, actor.Policy, box, names);
         if (actor.Policy.Distribution.IsBeta)
         {
-            AddBetas(graph, units);
+            AddBetas(graph, units, names, action);
             return;
         }
 
         if (HasLogSigmas(actor.Policy))
         {
-            graph.SplitColumns("outputs", [MeanOutput(actor.Policy), "logSigma"], [units.Width, units.Width]);
+            string[] halves = [MeanOutput(actor.Policy, names), names.Inner("logSigma")];
+            graph.SplitColumns(names.Inner("outputs"), halves, [units.Width, units.Width]);
         }
 
         if (actor.Policy.Distribution.IsSquashedGaussian)
         {
-            AddSquashed(graph, actor, units);
+            AddSquashed(graph, units, names, action);
         }
         else
         {
-            AddGaussian(graph, actor, units);
+            AddGaussian(graph, actor.Policy, units, names, action);
         }
+
+        AddDeviations(graph, actor, units, names, firstLogSigma);
     }
 
     /// <summary>Whether the network's outputs are the means and then the log σ.</summary>
     private static bool HasLogSigmas(Core.Policy policy) => policy.Distribution.IsStateDependentGaussian;
 
     /// <summary>What the means are called before they are in the units of the action space.</summary>
-    private static string MeanOutput(Core.Policy policy) =>
-        policy.Distribution.IsSquashedGaussian ? "latentMean"
-        : policy.IsScaled ? "drawnMean"
-        : "mean";
+    private static string MeanOutput(Core.Policy policy, HeadNames names) =>
+        policy.Distribution.IsSquashedGaussian ? names.Output("latentMean")
+        : policy.IsScaled ? names.Inner("drawnMean")
+        : names.Output("mean");
 
     /// <summary>Independent normal distributions, in the units of the action space. The action is the mean, clipped to the space.</summary>
-    private static void AddGaussian(GraphBuilder graph, Core.Actor actor, BoxUnits units)
+    private static void AddGaussian(
+        GraphBuilder graph,
+        Core.Policy policy,
+        BoxUnits units,
+        HeadNames names,
+        string action
+    )
     {
-        if (actor.Policy.IsScaled)
+        string mean = names.Output("mean");
+        if (policy.IsScaled)
         {
-            units.ToUnits("mean", "drawnMean");
+            units.ToUnits(mean, names.Inner("drawnMean"));
         }
 
-        units.Clip("action", "mean");
-        AddDeviations(graph, actor, units, "std", "mean");
-        graph.Output("action", units.Width, "The most probable action: the mean, clipped to the action space");
-        graph.Output("mean", units.Width, "The mean of each coordinate, in its own unit");
-        graph.Output("std", units.Width, "The standard deviation of each coordinate before clipping, in its own unit");
+        units.Clip(action, mean);
+        graph.Output(mean, units.Width, "The mean of each coordinate, in its own unit");
     }
 
     /// <summary>The tanh of normally distributed numbers u, in half-widths of the box. The action is that of the mean of u.</summary>
-    private static void AddSquashed(GraphBuilder graph, Core.Actor actor, BoxUnits units)
+    private static void AddSquashed(GraphBuilder graph, BoxUnits units, HeadNames names, string action)
     {
-        graph.Node("squashedMean", "Tanh", "latentMean");
-        units.Clip("action", units.ToUnits("unclipped", "squashedMean"));
-        AddDeviations(graph, actor, units, "latentStd", "latentMean");
-        graph.Output("action", units.Width, "The median action: middle + half-width * tanh(latentMean)");
-        graph.Output("latentMean", units.Width, "The mean of u, where an action is middle + half-width * tanh(u)");
-        graph.Output("latentStd", units.Width, "The standard deviation of u");
+        string mean = names.Output("latentMean");
+        string squashed = graph.Node(names.Inner("squashedMean"), "Tanh", mean);
+        units.Clip(action, units.ToUnits(names.Inner("unclipped"), squashed));
+        graph.Output(mean, units.Width, "The mean of u, where an action is middle + half-width * tanh(u)");
     }
 
     /// <summary>Beta distributions between the bounds. The action is the mode.</summary>
-    private static void AddBetas(GraphBuilder graph, BoxUnits units)
+    private static void AddBetas(GraphBuilder graph, BoxUnits units, HeadNames names, string action)
     {
-        string low = graph.Constant("lowestOutput", [Core.BetaFamily.lowestOutput]);
-        string high = graph.Constant("highestOutput", [Core.BetaFamily.highestOutput]);
-        string excess = graph.Node("excess", "Softplus", graph.Node("bounded", "Clip", "outputs", low, high));
-        graph.SplitColumns(excess, ["excessAlpha", "excessBeta"], [units.Width, units.Width]);
-        string one = graph.Constant("one", [1f]);
-        graph.Node("alpha", "Add", "excessAlpha", one);
-        graph.Node("beta", "Add", "excessBeta", one);
+        string low = graph.Constant(names.Inner("lowestOutput"), [Core.BetaFamily.lowestOutput]);
+        string high = graph.Constant(names.Inner("highestOutput"), [Core.BetaFamily.highestOutput]);
+        string bounded = graph.Node(names.Inner("bounded"), "Clip", names.Inner("outputs"), low, high);
+        string excess = graph.Node(names.Inner("excess"), "Softplus", bounded);
+        string[] excesses = [names.Inner("excessAlpha"), names.Inner("excessBeta")];
+        graph.SplitColumns(excess, excesses, [units.Width, units.Width]);
+        string one = graph.Constant(names.Inner("one"), [1f]);
+        string alpha = graph.Node(names.Output("alpha"), "Add", excesses[0], one);
+        string beta = graph.Node(names.Output("beta"), "Add", excesses[1], one);
 
         // In half-widths from the middle, the mode is (α − β) / (α + β − 2) and the mean is (α − β) / (α + β).
-        string difference = graph.Node("difference", "Sub", "excessAlpha", "excessBeta");
-        string excesses = graph.Node("excesses", "Add", "excessAlpha", "excessBeta");
-        string total = graph.Node("total", "Add", "alpha", "beta");
-        units.Clip("action", units.ToUnits("mode", graph.Node("mode.scaled", "Div", difference, excesses)));
-        units.ToUnits("mean", graph.Node("mean.scaled", "Div", difference, total));
+        string difference = graph.Node(names.Inner("difference"), "Sub", excesses[0], excesses[1]);
+        string sum = graph.Node(names.Inner("excesses"), "Add", excesses[0], excesses[1]);
+        string total = graph.Node(names.Inner("total"), "Add", alpha, beta);
+        string mode = graph.Node(names.Inner("mode.scaled"), "Div", difference, sum);
+        units.Clip(action, units.ToUnits(names.Inner("mode"), mode));
+        string mean = names.Output("mean");
+        units.ToUnits(mean, graph.Node(names.Inner("mean.scaled"), "Div", difference, total));
 
         // The standard deviation is 2 √(α/(α + β) · β/(α + β) / (α + β + 1)) half-widths.
-        string ofAlpha = graph.Node("share.alpha", "Div", "alpha", total);
-        string ofBeta = graph.Node("share.beta", "Div", "beta", total);
-        string product = graph.Node("shares", "Mul", ofAlpha, ofBeta);
-        string variance = graph.Node("variance", "Div", product, graph.Node("total.one", "Add", total, one));
-        string root = graph.Node("variance.root", "Sqrt", variance);
-        units.Distance("std", graph.Node("std.scaled", "Add", root, root));
+        string ofAlpha = graph.Node(names.Inner("share.alpha"), "Div", alpha, total);
+        string ofBeta = graph.Node(names.Inner("share.beta"), "Div", beta, total);
+        string product = graph.Node(names.Inner("shares"), "Mul", ofAlpha, ofBeta);
+        string totalAndOne = graph.Node(names.Inner("total.one"), "Add", total, one);
+        string variance = graph.Node(names.Inner("variance"), "Div", product, totalAndOne);
+        string root = graph.Node(names.Inner("variance.root"), "Sqrt", variance);
+        string deviation = names.Output("std");
+        units.Distance(deviation, graph.Node(names.Inner("std.scaled"), "Add", root, root));
 
-        graph.Output("action", units.Width, "The most probable action: the mode of each Beta distribution");
-        graph.Output("alpha", units.Width, "The alpha of each coordinate's Beta distribution between its bounds");
-        graph.Output("beta", units.Width, "The beta of each coordinate's Beta distribution between its bounds");
-        graph.Output("mean", units.Width, "The mean of each coordinate, in its own unit");
-        graph.Output("std", units.Width, "The standard deviation of each coordinate, in its own unit");
+        graph.Output(alpha, units.Width, "The alpha of each coordinate's Beta distribution between its bounds");
+        graph.Output(beta, units.Width, "The beta of each coordinate's Beta distribution between its bounds");
+        graph.Output(mean, units.Width, "The mean of each coordinate, in its own unit");
+        graph.Output(deviation, units.Width, "The standard deviation of each coordinate, in its own unit");
     }
 
-    /// <summary>Adds the standard deviations, for as many rows as a tensor has.</summary>
-    private static void AddDeviations(GraphBuilder graph, Core.Actor actor, BoxUnits units, string name, string rows)
+    /// <summary>Adds the standard deviations of a Gaussian, for as many rows as there are means.</summary>
+    private static void AddDeviations(
+        GraphBuilder graph,
+        Core.Actor actor,
+        BoxUnits units,
+        HeadNames names,
+        int firstLogSigma
+    )
     {
+        bool isSquashed = actor.Policy.Distribution.IsSquashedGaussian;
+        string deviation = names.Output(isSquashed ? "latentStd" : "std");
         if (HasLogSigmas(actor.Policy))
         {
-            string low = graph.Constant("lowestLogSigma", [Core.Distribution.lowestLogSigma]);
-            string high = graph.Constant("highestLogSigma", [Core.Distribution.highestLogSigma]);
-            string bounded = graph.Node("logSigma.bounded", "Clip", "logSigma", low, high);
-            units.Distance(name, graph.Node("sigma", "Exp", bounded));
-            return;
+            string low = graph.Constant(names.Inner("lowestLogSigma"), [Core.Distribution.lowestLogSigma]);
+            string high = graph.Constant(names.Inner("highestLogSigma"), [Core.Distribution.highestLogSigma]);
+            string logSigma = names.Inner("logSigma");
+            string bounded = graph.Node(names.Inner("logSigma.bounded"), "Clip", logSigma, low, high);
+            units.Distance(deviation, graph.Node(names.Inner("sigma"), "Exp", bounded));
+        }
+        else
+        {
+            float[] numbers = Deviations(actor, units, firstLogSigma);
+            string deviations = graph.Constant(names.Inner("deviations"), numbers, 1, units.Width);
+            string mean = isSquashed ? "latentMean" : "mean";
+            string shape = graph.Node(names.Inner($"{mean}.shape"), "Shape", names.Output(mean));
+            graph.Node(deviation, "Expand", deviations, shape);
         }
 
-        string deviations = graph.Constant("deviations", Deviations(actor, units), 1, units.Width);
-        graph.Node(name, "Expand", deviations, graph.Node($"{rows}.shape", "Shape", rows));
+        graph.Output(
+            deviation,
+            units.Width,
+            isSquashed
+                ? "The standard deviation of u"
+                : "The standard deviation of each coordinate before clipping, in its own unit"
+        );
     }
 
-    private static float[] Deviations(Core.Actor actor, BoxUnits units)
+    private static float[] Deviations(Core.Actor actor, BoxUnits units, int firstLogSigma)
     {
-        ReadOnlySpan<float> logSigmas = PolicyModule.logSigmas(actor.Policy, actor.Parameters).Span;
+        ReadOnlySpan<float> logSigmas = PolicyModule.logSigmas(actor.Policy, actor.Parameters).Span[firstLogSigma..];
         float[] deviations = new float[units.Width];
         for (int i = 0; i < deviations.Length; i++)
         {

@@ -11,13 +11,15 @@ internal sealed class BoxUnits
 {
     private readonly GraphBuilder graph;
     private readonly Core.Space.Box box;
+    private readonly HeadNames names;
     private readonly float[] middle;
     private string? halfConstant;
     private string? middleConstant;
 
-    public BoxUnits(GraphBuilder graph, Core.Policy policy, Core.Space.Box box)
+    public BoxUnits(GraphBuilder graph, Core.Policy policy, Core.Space.Box box, HeadNames names)
     {
         this.graph = graph;
+        this.names = names;
         this.box = box;
         middle = new float[box.low.Length];
         Half = new float[box.low.Length];
@@ -39,24 +41,24 @@ internal sealed class BoxUnits
     /// <summary>Adds nodes that map scaled numbers to the units of the coordinates.</summary>
     public string ToUnits(string output, string scaled)
     {
-        string distance = Distance($"scaled{char.ToUpperInvariant(output[0])}{output[1..]}", scaled);
-        middleConstant ??= graph.Constant("middle", middle, Width);
+        string distance = Distance($"{output}.distance", scaled);
+        middleConstant ??= graph.Constant(names.Inner("middle"), middle, Width);
         return graph.Node(output, "Add", distance, middleConstant);
     }
 
     /// <summary>Adds a node that maps scaled distances to the units of the coordinates.</summary>
     public string Distance(string output, string scaled)
     {
-        halfConstant ??= graph.Constant("halfWidth", Half, Width);
+        halfConstant ??= graph.Constant(names.Inner("halfWidth"), Half, Width);
         return graph.Node(output, "Mul", scaled, halfConstant);
     }
 
     /// <summary>Adds nodes that clip actions to the box.</summary>
     public string Clip(string output, string action)
     {
-        string low = graph.Constant("low", Finite(box.low), Width);
-        string high = graph.Constant("high", Finite(box.high), Width);
-        return graph.Node(output, "Min", graph.Node("atLeastLow", "Max", action, low), high);
+        string low = graph.Constant(names.Inner("low"), Finite(box.low), Width);
+        string high = graph.Constant(names.Inner("high"), Finite(box.high), Width);
+        return graph.Node(output, "Min", graph.Node(names.Inner("atLeastLow"), "Max", action, low), high);
     }
 
     /// <summary>Bounds with the largest float32 in place of an infinity, which not every engine has.</summary>

@@ -13,40 +13,74 @@ internal static class HeadNodes
 
     /// <summary>What the network's outputs are called.</summary>
     public static string NetworkOutput(Core.Policy policy) =>
-        policy.ObservationSpace.IsMasked ? NetworkOutputOfMasked
-        : !policy.ActionSpace.IsBox ? "logits"
-        : BoxNodes.NetworkOutput(policy);
+        policy.ObservationSpace.IsMasked ? NetworkOutputOfMasked : Unmasked(policy);
+
+    /// <summary>What the network's outputs for an action without parts, or for a part, are called.</summary>
+    public static string NetworkOutput(Core.Policy policy, Core.Space space, HeadNames names) =>
+        space.IsBox ? BoxNodes.NetworkOutput(policy, names) : names.Output("logits");
 
     /// <summary>Adds the nodes after the network, and the outputs.</summary>
     public static void Add(GraphBuilder graph, Core.Actor actor)
     {
         if (actor.Policy.ObservationSpace is Core.Space.Masked masked)
         {
-            AddMask(graph, masked.counts.Sum(count => (long)count));
+            AddMask(graph, masked.counts.Sum(count => (long)count), Unmasked(actor.Policy));
         }
 
+        HeadNames names = HeadNames.Whole;
         switch (actor.Policy.ActionSpace)
         {
+            case Core.Space.Parts:
+                PartsNodes.Add(graph, actor, Unmasked(actor.Policy));
+                break;
             case Core.Space.Box box:
-                BoxNodes.Add(graph, actor, box);
+                graph.Output("action", box.low.Length, BoxNodes.ActionMeaning(actor.Policy));
+                BoxNodes.Add(graph, actor, box, names, "action", 0);
                 break;
-            case Core.Space.MultiBinary switches:
-                AddSwitches(graph, switches.count);
-                break;
-            case Core.Space.MultiDiscrete choices:
-                AddChoices(graph, [.. choices.counts.Select(count => (long)count)]);
-                break;
-            case Core.Space.Discrete choice:
-                AddChoices(graph, [choice.count]);
+            case Core.Space space:
+                graph.IndexOutput(
+                    "action",
+                    SpaceModule.width(space),
+                    "The most probable action: an index for each choice"
+                );
+                AddChoices(graph, space, names, "action");
                 break;
         }
     }
+
+    /// <summary>Adds the most probable action of choices or switches, and the outputs for their logits and probabilities.</summary>
+    public static void AddChoices(GraphBuilder graph, Core.Space space, HeadNames names, string action)
+    {
+        (string logits, string probabilities) = (names.Output("logits"), names.Output("probabilities"));
+        long width;
+        switch (space)
+        {
+            case Core.Space.MultiBinary switches:
+                AddSwitches(graph, switches.count, names, action);
+                width = 2L * switches.count;
+                break;
+            case Core.Space.MultiDiscrete choices when choices.counts.Length > 1:
+                AddSeveral(graph, [.. choices.counts.Select(count => (long)count)], names, action);
+                width = SpaceModule.indexCount(space);
+                break;
+            default:
+                AddChoice(graph, logits, probabilities, action);
+                width = SpaceModule.indexCount(space);
+                break;
+        }
+
+        graph.Output(logits, width, "The logits of the alternatives, choice after choice");
+        graph.Output(probabilities, width, "The probabilities of the alternatives, choice after choice");
+    }
+
+    private static string Unmasked(Core.Policy policy) =>
+        policy.ActionSpace.IsParts ? "outputs" : NetworkOutput(policy, policy.ActionSpace, HeadNames.Whole);
 
     /// <summary>
     /// Replaces the logits of illegal actions by the lowest float32, as <c>MaskedLayers.fs</c> does: logit · legal + (legal − 1) · highest.
     /// These are float32, because not every engine has inputs of type bool.
     /// </summary>
-    private static void AddMask(GraphBuilder graph, long width)
+    private static void AddMask(GraphBuilder graph, long width, string output)
     {
         string legal = graph.Input(
             "legal",
@@ -56,34 +90,25 @@ internal static class HeadNodes
         string kept = graph.Node("logits.kept", "Mul", NetworkOutputOfMasked, legal);
         string isIllegal = graph.Node("legal.less", "Sub", legal, graph.Constant("one", [1f]));
         string lowest = graph.Node("logits.lowest", "Mul", isIllegal, graph.Constant("highest", [float.MaxValue]));
-        graph.Node("logits", "Add", kept, lowest);
+        graph.Node(output, "Add", kept, lowest);
     }
 
     /// <summary>Several choices, each with a softmax over logits of its own. The logits are ordered choice after choice.</summary>
-    private static void AddChoices(GraphBuilder graph, long[] counts)
+    private static void AddSeveral(GraphBuilder graph, long[] counts, HeadNames names, string action)
     {
-        if (counts.Length == 1)
+        string[] logits = Names("logits");
+        string[] probabilities = Names("probabilities");
+        string[] actions = Names("action");
+        graph.SplitColumns(names.Output("logits"), logits, counts);
+        for (int i = 0; i < counts.Length; i++)
         {
-            AddChoice(graph, "logits", "probabilities", "action");
-        }
-        else
-        {
-            string[] logits = Names("logits");
-            string[] probabilities = Names("probabilities");
-            string[] actions = Names("action");
-            graph.SplitColumns("logits", logits, counts);
-            for (int i = 0; i < counts.Length; i++)
-            {
-                AddChoice(graph, logits[i], probabilities[i], actions[i]);
-            }
-
-            graph.Node("probabilities", "Concat", probabilities, ("axis", 1));
-            graph.Node("action", "Concat", actions, ("axis", 1));
+            AddChoice(graph, logits[i], probabilities[i], actions[i]);
         }
 
-        AddOutputs(graph, counts.Length, counts.Sum());
+        graph.Node(names.Output("probabilities"), "Concat", probabilities, ("axis", 1));
+        graph.Node(action, "Concat", actions, ("axis", 1));
 
-        string[] Names(string name) => [.. counts.Select((_, i) => $"{name}.{i}")];
+        string[] Names(string name) => [.. counts.Select((_, i) => names.Inner($"{name}.{i}"))];
     }
 
     private static void AddChoice(GraphBuilder graph, string logits, string probabilities, string action)
@@ -94,19 +119,13 @@ internal static class HeadNodes
     }
 
     /// <summary>Independent switches: choices of two alternatives each, so many that they are not split.</summary>
-    private static void AddSwitches(GraphBuilder graph, long count)
+    private static void AddSwitches(GraphBuilder graph, long count, HeadNames names, string action)
     {
-        string pairs = graph.Node("pairs", "Reshape", "logits", graph.Integers("pairs.shape", -1, count, 2));
-        string softmax = graph.Node("pairs.softmax", "Softmax", [pairs], ("axis", 2));
-        graph.Node("probabilities", "Reshape", softmax, graph.Integers("probabilities.shape", -1, 2 * count));
-        graph.Node("action", "ArgMax", [pairs], ("axis", 2), ("keepdims", 0));
-        AddOutputs(graph, count, 2 * count);
-    }
-
-    private static void AddOutputs(GraphBuilder graph, long actions, long logits)
-    {
-        graph.IndexOutput("action", actions, "The most probable action: an index for each choice");
-        graph.Output("logits", logits, "The logits of the alternatives, choice after choice");
-        graph.Output("probabilities", logits, "The probabilities of the alternatives, choice after choice");
+        string shape = graph.Integers(names.Inner("pairs.shape"), -1, count, 2);
+        string pairs = graph.Node(names.Inner("pairs"), "Reshape", names.Output("logits"), shape);
+        string softmax = graph.Node(names.Inner("pairs.softmax"), "Softmax", [pairs], ("axis", 2));
+        string row = graph.Integers(names.Inner("probabilities.shape"), -1, 2 * count);
+        graph.Node(names.Output("probabilities"), "Reshape", softmax, row);
+        graph.Node(action, "ArgMax", [pairs], ("axis", 2), ("keepdims", 0));
     }
 }

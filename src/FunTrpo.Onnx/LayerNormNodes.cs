@@ -16,7 +16,7 @@ internal static class LayerNormNodes
     )
     {
         rest = parameters[(2 * width)..];
-        string mean = graph.Node($"{name}.mean", "ReduceMean", [input], [("axes", [1])]);
+        string mean = graph.Node($"{name}.average", "ReduceMean", [input], [("axes", [1])]);
         string deviation = graph.Node($"{name}.deviation", "Sub", input, mean);
         string square = graph.Node($"{name}.square", "Mul", deviation, deviation);
         string variance = graph.Node($"{name}.variance", "ReduceMean", [square], [("axes", [1])]);

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Linq;
 using Microsoft.FSharp.Collections;
 using Core = FunTrpo;
@@ -8,11 +9,15 @@ namespace FunTrpo.Remote;
 /// <summary>Spaces in messages.</summary>
 internal static class SpaceMessage
 {
+    /// <summary>The number of axes, choices or parts that a message may have for a space.</summary>
+    private const int MaxItems = 1 << 12;
+
     private const byte Discrete = 0;
     private const byte Box = 1;
     private const byte MultiDiscrete = 2;
     private const byte MultiBinary = 3;
     private const byte Masked = 4;
+    private const byte Parts = 5;
 
     public static void Write(MessageWriter writer, Core.Space space)
     {
@@ -38,8 +43,10 @@ internal static class SpaceMessage
                 WriteIntegers(writer, masked.counts);
                 Write(writer, masked.observed);
                 break;
-            default:
-                throw new InvalidOperationException($"the protocol has no message for {SpaceModule.describe(space)}");
+            case Core.Space.Parts parts:
+                writer.Byte(Parts);
+                WriteParts(writer, parts.Item);
+                break;
         }
     }
 
@@ -47,19 +54,21 @@ internal static class SpaceMessage
     public static Core.Space Read(MessageReader reader)
     {
         byte kind = reader.Byte();
-        Core.Space space = kind == Masked ? ReadMasked(reader) : ReadPlain(reader, kind);
+        Core.Space space = kind == Masked ? ReadMasked(reader) : ReadUnmasked(reader, kind, 0);
         return SpaceModule.isValid(space) && SpaceModule.width(space) <= Protocol.MaxWidth
             ? space
             : throw new RemoteException("a space is not valid, or too large");
     }
 
-    private static Core.Space ReadPlain(MessageReader reader, byte kind) =>
+    /// <summary>Reads a space that is inside of this many spaces with parts.</summary>
+    private static Core.Space ReadUnmasked(MessageReader reader, byte kind, int nesting) =>
         kind switch
         {
             Discrete => Core.Space.NewDiscrete(reader.Int32()),
             Box => ReadBox(reader),
             MultiDiscrete => Core.Space.NewMultiDiscrete(ListModule.OfArray(Integers(reader))),
             MultiBinary => Core.Space.NewMultiBinary(reader.Int32()),
+            Parts => Core.Space.NewParts(ReadParts(reader, nesting)),
             _ => throw new RemoteException($"there is no space of the kind {kind}"),
         };
 
@@ -67,7 +76,36 @@ internal static class SpaceMessage
     private static Core.Space ReadMasked(MessageReader reader)
     {
         int[] counts = Integers(reader);
-        return Core.Space.NewMasked(ReadPlain(reader, reader.Byte()), ListModule.OfArray(counts));
+        return Core.Space.NewMasked(ReadUnmasked(reader, reader.Byte(), 0), ListModule.OfArray(counts));
+    }
+
+    /// <summary>Reads parts, which are nested no deeper than a valid space may be.</summary>
+    private static FSharpList<Tuple<string, Core.Space>> ReadParts(MessageReader reader, int nesting)
+    {
+        if (nesting >= SpaceModule.maxNesting)
+        {
+            throw new RemoteException($"a space has more than {SpaceModule.maxNesting} levels of parts");
+        }
+
+        int count = reader.Int32In(1, MaxItems, "the number of parts of a space");
+        List<Tuple<string, Core.Space>> parts = [];
+        for (int i = 0; i < count; i++)
+        {
+            string name = reader.Text();
+            parts.Add(new(name, ReadUnmasked(reader, reader.Byte(), nesting + 1)));
+        }
+
+        return ListModule.OfSeq(parts);
+    }
+
+    private static void WriteParts(MessageWriter writer, FSharpList<Tuple<string, Core.Space>> parts)
+    {
+        writer.Int32(parts.Length);
+        foreach (Tuple<string, Core.Space> part in parts)
+        {
+            writer.Text(part.Item1);
+            Write(writer, part.Item2);
+        }
     }
 
     private static void WriteIntegers(MessageWriter writer, FSharpList<int> numbers)
@@ -105,7 +143,7 @@ internal static class SpaceMessage
 
     private static int[] Integers(MessageReader reader)
     {
-        int count = reader.Int32In(1, 1 << 12, "the number of axes or choices of a space");
+        int count = reader.Int32In(1, MaxItems, "the number of axes or choices of a space");
         return [.. Enumerable.Range(0, count).Select(_ => reader.Int32())];
     }
 }

@@ -12,6 +12,7 @@ MAGIC = 0x50525446  # FTRP
 HELLO, WELCOME, RESET, RESET_DONE, STEP, STEP_DONE, ERROR, CLOSE = range(1, 9)
 COUNT = 1024  # environments at most; each is made when it is used first
 LONGEST_TEXT = 1 << 10
+DEEPEST = 16  # levels of Dict and Tuple
 
 requests = sys.stdin.buffer
 answers = os.fdopen(os.dup(1), "wb")
@@ -54,6 +55,54 @@ def integers(values):
     return struct.pack(f"<i{len(values)}i", len(values), *values)
 
 
+def codec(space, depth=0):
+    """What translates the values of a space."""
+    if type(space).__name__ not in ("Dict", "Tuple"):
+        return Codec(space)
+    if depth == DEEPEST:
+        raise Failed(-1, f"a space has more than {DEEPEST} levels of Dict and Tuple")
+    return PartsCodec(space, depth)
+
+
+class PartsCodec:
+    """The values of a Dict or a Tuple: the rows of its parts, one after the other. The parts of a Tuple are called 0, 1 and so on."""
+
+    def __init__(self, space, depth):
+        self.kind = type(space).__name__
+        parts = space.spaces.items() if self.kind == "Dict" else enumerate(space.spaces)
+        self.parts = [(key, codec(part, depth + 1)) for key, part in parts]
+        self.width = sum(part.width for _, part in self.parts)
+
+    def counts(self):
+        """The numbers of alternatives of all choices; None if there is anything else."""
+        counts = [part.counts() for _, part in self.parts]
+        return None if None in counts else sum(counts, [])
+
+    def masks(self, mask):
+        """The masks of the choices: one for each part, or one array for all."""
+        if not isinstance(mask, (dict, tuple)):
+            return [np.ravel(mask)]
+        if len(mask) != len(self.parts):
+            raise ValueError(f"there are masks for {len(mask)} parts, and the actions have {len(self.parts)}")
+        return [array for key, part in self.parts for array in part.masks(mask[key])]
+
+    def describe(self):
+        parts = [text(str(key)) + part.describe() for key, part in self.parts]
+        return struct.pack("<Bi", 5, len(parts)) + b"".join(parts)
+
+    def row(self, value):
+        if len(value) != len(self.parts):
+            raise ValueError(f"an observation has {len(value)} parts, and its space has {len(self.parts)}")
+        return b"".join(part.row(value[key]) for key, part in self.parts)
+
+    def value(self, row):
+        values, first = {}, 0
+        for key, part in self.parts:
+            values[key] = part.value(row[first : first + part.width])
+            first += part.width
+        return values if self.kind == "Dict" else tuple(values.values())
+
+
 class Codec:
     """The values of a space as rows of float32, and as the space itself has them."""
 
@@ -71,10 +120,16 @@ class Codec:
             self.width = int(np.prod(space.shape))
 
     def counts(self):
-        """The numbers of alternatives of an action with one choice or several."""
+        """The numbers of alternatives of an action with one choice or several; None for other actions."""
         if self.kind == "Discrete":
             return [int(self.space.n)]
+        if self.kind != "MultiDiscrete":
+            return None
         return [int(count) for count in np.asarray(self.space.nvec).ravel()]
+
+    def masks(self, mask):
+        """The masks of the choices, which may be in a list or a tuple."""
+        return [np.ravel(part) for part in (mask if isinstance(mask, (list, tuple)) else [mask])]
 
     def describe(self):
         if self.kind == "Discrete":
@@ -118,8 +173,9 @@ class Masks:
         _, info = environment.reset(seed=0)
         self.in_info = "action_mask" in info
         self.exist = self.in_info or mask_method(environment) is not None
-        if self.exist and actions.kind not in ("Discrete", "MultiDiscrete"):
+        if self.exist and actions.counts() is None:
             raise Failed(-1, f"masks are for Discrete and MultiDiscrete actions, and not for {actions.kind}")
+        self.actions = actions
         self.counts = actions.counts() if self.exist else []
         self.width = sum(self.counts)
 
@@ -133,8 +189,7 @@ class Masks:
         if self.in_info and "action_mask" not in info:
             raise ValueError("the info has no action_mask, which that of the first reset had")
         mask = info["action_mask"] if self.in_info else mask_method(environment)()
-        parts = mask if isinstance(mask, (list, tuple)) else [mask]
-        numbers = np.concatenate([np.ravel(part) for part in parts]).astype("<f4")
+        numbers = np.concatenate(self.actions.masks(mask)).astype("<f4")
         if numbers.size != self.width:
             raise ValueError(f"a mask has {numbers.size} values, and the actions have {self.width} alternatives")
         if not np.isin(numbers, (0, 1)).all():
@@ -147,8 +202,8 @@ class Server:
         self.id = environment_id
         self.environments = {}
         first = self.environment(0)
-        self.observations = Codec(first.observation_space)
-        self.actions = Codec(first.action_space)
+        self.observations = codec(first.observation_space)
+        self.actions = codec(first.action_space)
         self.masks = Masks(first, self.actions)
 
     def environment(self, index):

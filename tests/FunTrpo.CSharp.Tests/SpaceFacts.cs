@@ -1,4 +1,5 @@
 using System;
+using System.Text.Json;
 using Xunit;
 
 namespace FunTrpo.CSharp.Tests;
@@ -31,6 +32,44 @@ public sealed class SpaceFacts
         Assert.Equal(SpaceKind.MultiBinary, Space.MultiBinary(4).Kind);
         Assert.Equal([2, 2, 2, 2], Space.MultiBinary(4).Counts);
         Assert.Equal(Space.Discrete(3).GetHashCode(), Space.Discrete(3).GetHashCode());
+    }
+
+    public void Has_parts()
+    {
+        Space hand = Space.Parts(("finger", Space.Box(2, -1, 1)), ("grip", Space.Discrete(3)));
+        Space robot = Space.Parts(("lamps", Space.MultiBinary(2)), ("hand", hand));
+        Assert.Equal(SpaceKind.Parts, robot.Kind);
+        Assert.Equal(5, robot.Width);
+        Assert.Equal([0, 0, -1, -1, 0], robot.Low);
+        Assert.Equal([1, 1, 1, 1, 2], robot.High);
+        Assert.Empty(robot.Counts);
+        Assert.Equal([5], robot.Shape);
+        Assert.Equal(2..5, robot.RangeOf("hand"));
+        Assert.Equal(4..5, robot.RangeOf("hand/grip"));
+        Assert.Equal(Space.Discrete(3), robot.Part("hand/grip"));
+        Assert.Equal([new SpacePart("lamps", Space.MultiBinary(2)), new("hand", hand)], robot.PartsInOrder);
+        Assert.Empty(Space.Discrete(3).PartsInOrder);
+        Assert.Equal("Parts(finger: Box(2; [-1, 1]), grip: Discrete(3))", hand.ToString());
+        Assert.True(robot.Contains([1, 0, 0.5f, -1, 2]));
+        Assert.False(robot.Contains([1, 0, 0.5f, -1, 3]));
+
+        Assert.Equal(robot, JsonSerializer.Deserialize<Space>(JsonSerializer.Serialize(robot)));
+        Assert.Equal(robot, Space.Parts(("lamps", Space.MultiBinary(2)), ("hand", hand)));
+        Assert.NotEqual(robot, Space.Parts(("hand", hand), ("lamps", Space.MultiBinary(2))));
+
+        Assert.Throws<ArgumentException>(() => robot.RangeOf("finger"));
+        Assert.Throws<ArgumentException>(() => robot.Part("hand/thumb"));
+        Assert.Throws<ArgumentException>(() => Space.Parts());
+        Assert.Throws<ArgumentException>(() => Space.Parts(("a b", hand)));
+        Assert.Throws<ArgumentException>(() => Space.Parts(("a", hand), ("a", hand)));
+        Assert.Throws<ArgumentNullException>(() => Space.Parts(default(SpacePart)));
+        Space deep = hand;
+        for (int level = 2; level <= 16; level++)
+        {
+            deep = Space.Parts(("inside", deep));
+        }
+
+        Assert.Throws<ArgumentException>(() => Space.Parts(("inside", deep)));
     }
 
     public void Has_a_shape()

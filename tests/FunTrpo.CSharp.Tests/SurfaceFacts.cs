@@ -85,6 +85,7 @@ public sealed class SurfaceFacts
                 "IPicturedEnvironment",
                 "IterationReport",
                 "NoStateAsJson", // the two for JSON are public for source-generated contexts
+                "PartDistribution",
                 "Picture",
                 "Point",
                 "Policy",
@@ -94,6 +95,7 @@ public sealed class SurfaceFacts
                 "Shape",
                 "Space",
                 "SpaceKind",
+                "SpacePart",
                 "StageSeconds",
                 "StepDirection",
                 "StepLength",
@@ -116,7 +118,10 @@ public sealed class SurfaceFacts
     public void Shows_the_types_that_are_meant_for_export_inference_TensorBoard_pages_and_MuJoCo()
     {
         Assert.Equal(["OnnxExport"], NamesIn(Export));
-        Assert.Equal(["ActionDistribution", "Policy", "PolicyEpisode", "Space", "SpaceKind"], NamesIn(Inference));
+        Assert.Equal(
+            ["ActionDistribution", "PartDistribution", "Policy", "PolicyEpisode", "Space", "SpaceKind", "SpacePart"],
+            NamesIn(Inference)
+        );
         Assert.Equal(["TensorBoardWriter"], NamesIn(TensorBoard));
         Assert.Equal(["Chart", "ComparePage", "ComparedRun", "ReportPage"], NamesIn(Pages));
         Assert.Equal(["MuJoCoEnvironment", "MuJoCoTasks"], NamesIn(MuJoCo));

@@ -96,6 +96,30 @@ let private spaces =
         Expect.equal start [ 1f; 0f; 1f; 0f ] "the start"
         Expect.equal steps [ [ 1f; 0f; 0f; 1f ], { Reward = -0.25; Terminated = false; Truncated = false } ] "the step")
 
+let private parts =
+    needsPython "Dict and Tuple are parts, in the order of Gymnasium" (fun () ->
+        use remote = Gymnasium.Start "Parts-v0"
+        let box = Space.box 2 -1.0 1.0
+
+        Expect.equal
+            remote.ObservationSpace
+            (Parts [ "last", Parts [ "0", Discrete 3; "1", box ]; "time", Discrete 9 ])
+            "observations"
+
+        Expect.equal
+            remote.ActionSpace
+            (Parts [ "0", Discrete 3; "1", Parts [ "lamp", MultiBinary 2; "point", box ] ])
+            "actions"
+
+        let start, steps = numbers remote 0 5 [ [ 1f; 0f; 1f; 0.5f; -0.25f ]; [ 2f; 1f; 0f; -1f; 1f ] ]
+        Expect.equal start [ 2f; 0f; 0f; 0f ] "the start"
+
+        Expect.equal
+            steps
+            [ [ 1f; 0.5f; -0.25f; 1f ], { Reward = 1.5; Terminated = false; Truncated = false }
+              [ 2f; -1f; 1f; 2f ], { Reward = -1.0; Terminated = false; Truncated = false } ]
+            "the steps")
+
 let private masks =
     testList
         "masks"
@@ -118,6 +142,17 @@ let private masks =
               let first = [ 1f; 0f; 1f; 0f; 0f; 1f; 0f; 0f; 0f; 0f ]
               Expect.equal (List.skip 3 start) (List.replicate 10 1f) "the start"
               Expect.equal (steps |> List.map (fst >> List.skip 3)) [ first; List.replicate 10 1f ] "the steps")
+          needsPython "may have the names of the parts of actions" (fun () ->
+              use remote = Gymnasium.Start "MaskedParts-v0"
+              Expect.equal remote.ActionSpace (Parts [ "a", MultiDiscrete [ 3; 1 ]; "b", Discrete 2 ]) "actions"
+
+              Expect.equal
+                  remote.ObservationSpace
+                  (Masked(Space.boxOfShape [ 2; 2 ] -infinity infinity, [ 3; 1; 2 ]))
+                  "the space"
+
+              let start, _ = numbers remote 0 4 [ [ 2f; 0f; 0f ] ]
+              Expect.equal (List.skip 4 start) [ 1f; 0f; 1f; 1f; 1f; 0f ] "the mask")
           needsPython "train a policy that takes no illegal action" (fun () ->
               use environment = Simulator.environmentOfBatches (fun () -> Gymnasium.Start "Masked-v0")
               let setup = Setup.create 1 RemoteTests.settings environment |> expectOk
@@ -215,7 +250,8 @@ let private command =
                   let empty = Directory.CreateDirectory(Path.Combine(folder, "empty")).FullName
                   refused (variables empty) "gym:Walk-v0" [ "gymnasium"; "pip install" ]
                   refused (variables standIn) "gym:Wakl-v0" [ "Wakl-v0"; "cannot be made" ]
-                  refused (variables standIn) "gym:Nested-v0" [ "flatten" ]
+                  refused (variables standIn) "gym:Unknown-v0" [ "flatten" ]
+                  refused (variables standIn) "gym:Deep-v0" [ "more than 16 levels" ]
                   let without = [ Gymnasium.PythonVariable, "/no/such/python" ]
                   refused without "gym:Walk-v0" [ "/no/such/python"; "cannot be started" ])) ]
 
@@ -239,4 +275,4 @@ let private real =
             Expect.isTrue (returns |> List.forall Option.isSome) "episodes end"
     }
 
-let tests = testSequenced (testList "Gymnasium" [ spaces; masks; failures; command; real ])
+let tests = testSequenced (testList "Gymnasium" [ spaces; parts; masks; failures; command; real ])

@@ -39,7 +39,8 @@ let private operators =
           "Transpose"
           "ReduceMean"
           "Sqrt"
-          "Div" ]
+          "Div"
+          "OneHot" ]
     + set [ "Softmax"; "ArgMax"; "Split"; "Concat"; "Reshape"; "Shape"; "Expand"; "Min"; "Max" ]
 
 /// Checks a model as ONNX's own checker does: names are unique, nodes find their inputs, outputs are made, and constants are complete.
@@ -127,63 +128,76 @@ let private expectSameChoices counts (logits: float32[]) (actions: float32[]) (f
 
     Expect.isLessThan ties (1 + found.Length / 1000) "ties are rare"
 
+/// The outputs of a distribution without parts that the model names after them, with their units.
+let private outputsOf units distribution =
+    match distribution with
+    | ActionDistribution.Normals(means, deviations) -> [ "mean", units, means; "std", units, deviations ]
+    | ActionDistribution.SquashedNormals(means, deviations) ->
+        [ "latentMean", [| 1.0 |], means; "latentStd", [| 1.0 |], deviations ]
+    | ActionDistribution.Betas(alphas, betas, means, deviations) ->
+        [ "alpha", [| 1.0 |], alphas
+          "beta", [| 1.0 |], betas
+          "mean", units, means
+          "std", units, deviations ]
+    | ActionDistribution.Choices probabilities -> [ "probabilities", [| 1.0 |], probabilities ]
+    | ActionDistribution.Parts parts -> failtest $"{parts.Length} parts"
+
+/// The columns of rows of numbers that begin at one.
+let private columns first count (rows: 'Number[][]) = rows |> Array.collect (fun row -> Array.sub row first count)
+
+/// The parts of a space that have no parts: their paths, and where they begin.
+let rec private leaves path first space =
+    match space with
+    | Parts _ ->
+        [ for struct (name, inside, part) in Space.placed space do
+              yield! leaves (if path = "" then name else $"{path}/{name}") (first + inside) part ]
+    | _ -> [ path, first, space ]
+
+let rec private leavesOf distribution =
+    match distribution with
+    | ActionDistribution.Parts parts -> parts |> List.collect (snd >> leavesOf)
+    | other -> [ other ]
+
+/// Compares a part of actions, or actions without parts, with the numbers of the library: distributions and actions, row by row.
+let private expectSamePart (policy: Policy) (found: Outputs) path space distributions (expected: float32[]) actions =
+    let units = PlayingCases.unitsOf policy space
+    let outputs = distributions |> List.map (outputsOf units)
+    let nameOf name = if path = "" then name else $"{path}.{name}"
+
+    for i, (name, units, numbers) in List.indexed (List.head outputs) do
+        Expect.equal found.Shapes[nameOf name] [ outputs.Length; numbers.Length ] $"the shape of {name}"
+        let all = outputs |> Seq.collect (fun ofRow -> let _, _, numbers = ofRow[i] in numbers) |> Array.ofSeq
+        // Means in the widest boxes may be infinite, and deviations are not.
+        let most = if name = "std" then float Single.MaxValue else infinity
+        expectCloseIn units (nameOf name) (all |> Array.map (min most)) found.Floats[nameOf name]
+
+    match space with
+    | Box(low, _, _) ->
+        expectCloseIn units "action" (Array.map float expected) actions
+
+        for row in Array.chunkBySize low.Length actions do
+            Expect.isTrue (Space.contains space (ReadOnlySpan row)) "an action of the space"
+    | _ -> expectSameChoices (countsOf space) found.Floats[nameOf "logits"] expected (Array.map int64 actions)
+
 let private expectSame (saved: SavedPolicy) (observations: Matrix) =
     use session = session (bytesOf saved)
     let found = run session observations
     let parameters, actions, distributions = ofLibrary saved observations
-    let rows = observations.Rows
-    let shape name = found.Shapes[name]
-    Expect.equal (shape "action") [ rows; saved.Actor.Policy.Family.ActionWidth ] "the shape of actions"
+    let policy = saved.Actor.Policy
+    let width = policy.Family.ActionWidth
+    Expect.equal found.Shapes["action"] [ observations.Rows; width ] "the shape of actions"
+    let isOfIndices = not (Distribution.hasDensity saved.ActionSpace)
+    Expect.equal (Map.containsKey "action" found.Integers) isOfIndices "the type of actions"
+
+    for i, (path, first, space) in List.indexed (leaves "" 0 saved.ActionSpace) do
+        let ofSpace rows = Array.chunkBySize width rows |> columns first (Space.width space)
+        let ofRows = distributions |> List.map (fun ofRow -> (leavesOf ofRow)[i])
+        expectSamePart policy found path space ofRows (ofSpace actions) (ofSpace found.Actions)
 
     match saved.ActionSpace with
-    | Box(low, _, _) ->
-        let units = PlayingCases.unitsOf saved.Actor.Policy saved.ActionSpace
-
-        /// The outputs that describe a distribution, with their units.
-        let described distribution =
-            match distribution with
-            | ActionDistribution.Normals(means, deviations) -> [ "mean", units, means; "std", units, deviations ]
-            | ActionDistribution.SquashedNormals(means, deviations) ->
-                [ "latentMean", [| 1.0 |], means; "latentStd", [| 1.0 |], deviations ]
-            | ActionDistribution.Betas(alphas, betas, means, deviations) ->
-                [ "alpha", [| 1.0 |], alphas
-                  "beta", [| 1.0 |], betas
-                  "mean", units, means
-                  "std", units, deviations ]
-            | other -> failtest $"%A{other}"
-
-        let outputs = distributions |> List.map described
-
-        for i, (name, units, _) in List.indexed outputs.Head do
-            Expect.equal (shape name) [ rows; low.Length ] $"the shape of {name}"
-            let all = outputs |> Seq.collect (fun ofRow -> let _, _, numbers = ofRow[i] in numbers) |> Array.ofSeq
-            // Means in the widest boxes may be infinite, and deviations are not.
-            let most = if name = "std" then float Single.MaxValue else infinity
-            expectCloseIn units name (all |> Array.map (min most)) found.Floats[name]
-
-        expectCloseIn units "action" (Array.map float actions) found.Actions
-
-        for row in 0 .. rows - 1 do
-            let action = ReadOnlySpan(found.Actions, row * low.Length, low.Length)
-            Expect.isTrue (Space.contains saved.ActionSpace action) "an action of the space"
-    | space ->
-        let counts = countsOf space
-
-        let probabilities =
-            distributions
-            |> Seq.collect (function
-                | ActionDistribution.Choices probabilities -> probabilities
-                | other -> failtest $"%A{other}")
-            |> Array.ofSeq
-
-        Expect.equal
-            (shape "logits", shape "probabilities")
-            ([ rows; List.sum counts ], [ rows; List.sum counts ])
-            "the shapes"
-
-        expectClose "logits" (Array.map float parameters) found.Floats["logits"]
-        expectClose "probabilities" probabilities found.Floats["probabilities"]
-        expectSameChoices counts parameters actions found.Integers["action"]
+    | Box _
+    | Parts _ -> ()
+    | _ -> expectClose "logits" (Array.map float parameters) found.Floats["logits"]
 
 let private computed =
     [ for case in PlayingCases.all 10_000 do
@@ -235,6 +249,20 @@ let private wellFormed =
         spoil (fun graph -> graph.Initializer[0].Dims.Add 2L)
         spoil (fun graph -> graph.Output[0].Name <- "nothing")
     }
+
+/// The units of the columns of an output of numbers.
+let private unitsOfOutput (saved: SavedPolicy) (name: string) =
+    let leaves = leaves "" 0 saved.ActionSpace
+    let unitsOf space = PlayingCases.unitsOf saved.Actor.Policy space
+
+    let ofWidth space =
+        let units = unitsOf space
+        Array.init (Space.width space) (fun i -> units[i % units.Length])
+
+    match leaves |> List.tryFind (fun (path, _, _) -> name.StartsWith $"{path}.") with
+    | Some(_, _, space) -> unitsOf space
+    | None when name = "action" -> leaves |> Seq.map (fun (_, _, space) -> ofWidth space) |> Array.concat
+    | None -> unitsOf saved.ActionSpace
 
 let private rows =
     test "a batch of any size gives the rows of single observations" {

@@ -603,16 +603,18 @@ let private training =
 /// A policy whose parameters are as large as those of one that has learned.
 let private savedWith (text: string) observationSpace (actionSpace: Space) =
     let architecture = Architecture.parse text |> Result.defaultWith failwith
-    let policy = Policy.create architecture 0.0 actionSpace.IsBox observationSpace actionSpace
+
+    let policy =
+        Policy.create architecture 0.0 (Distribution.hasDensity actionSpace) observationSpace actionSpace
+
     let key = Key.named text (Key.ofSeed 1L)
     let start = policy.Network.Initialise key
     let noise = Key.normals start.Length (Key.named "noise" key)
 
     let normaliser =
-        if Space.hasIndices observationSpace then
-            Unnormalised
-        else
-            Standardise(Moments.create 50.0 [| 0.5; 100.0; -3.0 |] [| 50.0; 5.0; 200.0 |])
+        match observationSpace with
+        | Box _ -> Standardise(Moments.create 50.0 [| 0.5; 100.0; -3.0 |] [| 50.0; 5.0; 200.0 |])
+        | _ -> Unnormalised
 
     { Environment = "Case-v0"
       Actor =
@@ -625,7 +627,12 @@ let private played =
           for actionSpace in [ Discrete 3; MultiDiscrete [ 2; 4 ]; Space.box 2 -2.0 1.0 ] do
               $"{text} → {Space.describe actionSpace}",
               savedWith text (Space.box 3 Double.NegativeInfinity Double.PositiveInfinity) actionSpace
-      "dense 5 tanh; gru 8 on indices", savedWith "dense 5 tanh; gru 8" (Discrete 6) (Discrete 3) ]
+      "dense 5 tanh; gru 8 on indices", savedWith "dense 5 tanh; gru 8" (Discrete 6) (Discrete 3)
+      "memory inside of parts",
+      savedWith
+          "parts { a: gru 4; b: dense 5 tanh; lstm 3; c: parts { d: gru 2 } }; gru 6"
+          (Parts [ "a", Space.box 3 -1.0 1.0; "b", Discrete 4; "c", Parts [ "d", MultiBinary 2; "e", Discrete 3 ] ])
+          (Parts [ "gear", Discrete 3; "steer", Space.box 2 -2.0 1.0; "lamps", MultiBinary 2 ]) ]
 
 /// The observations of an episode.
 let private observationsOf (saved: SavedPolicy) count =
@@ -649,6 +656,24 @@ let rec private numbersOf distribution =
     | ActionDistribution.Normals(means, deviations)
     | ActionDistribution.SquashedNormals(means, deviations) -> Array.append (Array.ofSeq means) (Array.ofSeq deviations)
     | ActionDistribution.Betas(alphas, betas, _, _) -> Array.append (Array.ofSeq alphas) (Array.ofSeq betas)
+
+/// The same of FunTrpo.Inference.
+let rec private numbersOfSmall (found: FunTrpo.Inference.ActionDistribution) : float[] =
+    [| yield! found.Probabilities
+       yield! found.Mean
+       yield! found.StandardDeviation
+
+       for part in found.Parts do
+           yield! numbersOfSmall part.Distribution |]
+
+/// The same of a model, whose outputs for a part begin with its path.
+let rec private numbersOfModel space prefix (found: OnnxRuns.Outputs) : float[] =
+    let numbers name = found.Floats[prefix + name] |> Array.map float
+
+    match space with
+    | Parts parts -> parts |> Seq.map (fun (name, part) -> numbersOfModel part $"{prefix}{name}." found) |> Array.concat
+    | Box _ -> Array.append (numbers "mean") (numbers "std")
+    | _ -> numbers "probabilities"
 
 let private expectNear tolerance (expected: float[]) (found: seq<float>) what =
     let found = Array.ofSeq found
@@ -717,13 +742,7 @@ let private playing =
                       let found = episode.Distribution(ReadOnlySpan observation)
                       episode.Act(ReadOnlySpan observation, action.AsSpan())
 
-                      let numbers =
-                          if saved.ActionSpace.IsBox then
-                              Seq.append found.Mean found.StandardDeviation
-                          else
-                              found.Probabilities
-
-                      expectNear 1e-5 right numbers "distribution"
+                      expectNear 1e-5 right (numbersOfSmall found) "distribution"
 
                   Expect.throwsT<InvalidOperationException>
                       (fun () ->
@@ -740,13 +759,7 @@ let private playing =
                       let found = OnnxRuns.runFrom memory session (Matrix.ofRows [| observation |])
                       memory <- Matrix.ofRows [| found.Floats["nextMemory"] |]
 
-                      let numbers =
-                          if saved.ActionSpace.IsBox then
-                              Array.append found.Floats["mean"] found.Floats["std"]
-                          else
-                              found.Floats["probabilities"]
-
-                      expectNear 2e-5 right (Seq.map float numbers) "distribution"
+                      expectNear 2e-5 right (numbersOfModel saved.ActionSpace "" found) "distribution"
               }
 
               test $"{name}: ONNX Runtime, several episodes in one batch" {

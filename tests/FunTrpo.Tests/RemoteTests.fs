@@ -65,11 +65,14 @@ let private spaces =
             return Box(Vector.ofArray low, Vector.ofArray high, shape)
         }
 
-    Gen.oneof
-        [ Gen.choose (1, Space.maxCount) |> Gen.map Discrete
-          Gen.nonEmptyListOf (Gen.choose (1, 99)) |> Gen.map MultiDiscrete
-          Gen.choose (1, 99) |> Gen.map MultiBinary
-          box ]
+    let plain =
+        Gen.oneof
+            [ Gen.choose (1, Space.maxCount) |> Gen.map Discrete
+              Gen.nonEmptyListOf (Gen.choose (1, 99)) |> Gen.map MultiDiscrete
+              Gen.choose (1, 99) |> Gen.map MultiBinary
+              box ]
+
+    Gen.frequency [ 3, plain; 1, parts plain; 1, parts (parts plain) ]
 
 /// Spaces of observations, some of them with a mask.
 let private observationSpaces =
@@ -198,21 +201,42 @@ let private refusals =
                   "a client without TLS"
           } ]
 
+/// The message of a server whose spaces are these bytes.
+let private welcome spaces = message 2 [ BitConverter.GetBytes 1us; BitConverter.GetBytes 0us; int32s [ 1 ]; spaces ]
+
+/// A name, with its length.
+let private name (text: string) =
+    let bytes = Text.Encoding.UTF8.GetBytes text
+    Array.append (BitConverter.GetBytes(uint16 bytes.Length)) bytes
+
 let private nested =
-    test "the client refuses spaces that are nested without end" {
+    test "the client refuses spaces that are nested without end, and parts without a valid name" {
         let mask = Array.concat [ [| 4uy |]; int32s [ 1; 2 ] ]
+        let part text = Array.concat [ [| 5uy |]; int32s [ 1 ]; name text ]
+        let discrete = Array.append [| 0uy |] (int32s [ 2 ])
+        let manyTimes bytes = Array.concat (List.replicate 100_000 bytes)
+        let levels count = Array.concat (List.replicate count (part "a") @ [ discrete ])
 
-        let welcome =
-            message
-                2
-                [ BitConverter.GetBytes 1us
-                  BitConverter.GetBytes 0us
-                  int32s [ 1 ]
-                  Array.concat (List.replicate 100_000 mask) ]
+        for spaces, why in
+            [ manyTimes mask, "there is no space of the kind 4"
+              manyTimes (part "a"), "more than 16 levels"
+              Array.append (levels 17) discrete, "more than 16 levels"
+              Array.append (part "a") mask, "there is no space of the kind 4"
+              Array.concat [ [| 5uy |]; int32s [ 0 ]; discrete ], "the number of parts of a space is 0"
+              Array.concat [ part "a b"; discrete; discrete ], "a space is not valid"
+              Array.concat [ part ""; discrete; discrete ], "a space is not valid" ] do
+            Expect.throwsC
+                (fun () ->
+                    RemoteSimulators.Over(new MemoryStream(welcome spaces: byte[]), new MemoryStream()) |> ignore)
+                (fun error -> Expect.stringContains error.Message why "why")
 
-        Expect.throwsC
-            (fun () -> RemoteSimulators.Over(new MemoryStream(welcome: byte[]), new MemoryStream()) |> ignore)
-            (fun error -> Expect.stringContains error.Message "there is no space of the kind 4" "why")
+        use remote =
+            RemoteSimulators.Over(
+                new MemoryStream(welcome (Array.append (levels 16) discrete): byte[]),
+                new MemoryStream()
+            )
+
+        Expect.equal (Space.width remote.ObservationSpace) 1 "16 levels"
     }
 
 /// A certificate that no authority has signed.

@@ -37,6 +37,19 @@ class MultiBinary(Space):
 
 
 class Dict(Space):
+    """Sorts the keys of a plain dictionary, as Gymnasium does, and keeps the order of others."""
+
+    def __init__(self, spaces):
+        self.spaces = {key: spaces[key] for key in sorted(spaces)} if type(spaces) is dict else dict(spaces)
+        self.shape = self.dtype = None
+
+
+class Tuple(Space):
+    def __init__(self, spaces):
+        self.spaces, self.shape, self.dtype = tuple(spaces), None, None
+
+
+class Text(Space):
     pass
 
 
@@ -176,8 +189,54 @@ class MaskedBox(Switches):
         return np.ones(4)
 
 
-class Nested(Walk):
-    observation_space = Dict()
+class Unknown(Walk):
+    observation_space = Dict({"words": Text()})
+
+
+def nested(depth):
+    return Discrete(2) if depth == 0 else Tuple([nested(depth - 1)])
+
+
+class Deep(Walk):
+    observation_space = nested(17)
+
+
+class Parts:
+    """Shows the last action and the time, and is worth the number that it points to."""
+
+    observation_space = Dict({"time": Discrete(9), "last": Tuple([Discrete(3, start=1), Box(-1, 1, (2,), np.float32)])})
+    action_space = Tuple([Discrete(3, start=1), Dict({"point": Box(-1, 1, (2,), np.float32), "lamp": MultiBinary((2,))})])
+
+    def reset(self, *, seed=None, options=None):
+        self.steps, self.last = 0, (1 + seed % 3, np.zeros(2))
+        return self.see(), {}
+
+    def step(self, action):
+        index, hand = action
+        assert type(action) is tuple and type(index) is int and 1 <= index < 4, action
+        assert list(hand) == ["lamp", "point"] and hand["lamp"].dtype == np.int8, hand
+        self.steps, self.last = self.steps + 1, (index, hand["point"])
+        return self.see(), float(hand["point"][0]) + int(hand["lamp"][1]), False, self.steps == 4, {}
+
+    def see(self):
+        return {"last": self.last, "time": self.steps}
+
+
+class MaskedParts(Walk):
+    """Each part of an action has a mask of its own, by its name."""
+
+    action_space = Dict({"b": Discrete(2), "a": MultiDiscrete([3, 1])})
+
+    def step(self, action):
+        assert list(action) == ["a", "b"] and action["b"] == 0, action
+        observation, *rest = super().step(3 + int(action["a"][0]))
+        return observation, *rest[:-1], self.info()
+
+    def reset(self, *, seed=None, options=None):
+        return super().reset(seed=seed)[0], self.info()
+
+    def info(self):
+        return {"action_mask": {"b": np.array([1, 0]), "a": (np.array([1, 0, 1]), np.ones(1))}}
 
 
 def fail():
@@ -200,7 +259,10 @@ environments = {
     "Walk-v0": Walk,
     "Choices-v0": Choices,
     "Switches-v0": Switches,
-    "Nested-v0": Nested,
+    "Unknown-v0": Unknown,
+    "Deep-v0": Deep,
+    "Parts-v0": Parts,
+    "MaskedParts-v0": MaskedParts,
     "Masked-v0": Masked,
     "MaskedByMethod-v0": lambda: Wrapper(MaskedByMethod()),
     "MaskedChoices-v0": MaskedChoices,
