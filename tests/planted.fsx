@@ -245,8 +245,8 @@ let all =
               "Moments.fs"
               [ slip
                     "merged moments divide by the count twice"
-                    "* b.RowCount / count) }"
-                    "* b.RowCount / (count * count)) }"
+                    "a.RowCount * b.RowCount / count)"
+                    "a.RowCount * b.RowCount / (count * count))"
                 slip
                     "the variance divides by n − 1"
                     "this.SquaredDeviationSums[column] / this.RowCount"
@@ -1107,8 +1107,10 @@ let all =
               [ slip
                     "a mean is rounded to float32"
                     "(float)(moments.Mean(i) - mean[i])"
-                    "0f * (float)(moments.Mean(i) - mean[i])"
-                slip "the table of the second choice is that of the first" "next += count" "next += 0 * count" ]
+                    "0f * (float)(moments.Mean(i) - mean[i])" ]
+          onnx
+              "LayerNodes.cs"
+              [ slip "the table of the second choice is that of the first" "next += count" "next += 0 * count" ]
           onnx
               "PictureNodes.cs"
               [ slip
@@ -1116,12 +1118,14 @@ let all =
                     "(((i % pixels * channels) + channel) * layer.filters) + filter"
                     "i" ]
           onnx
-              "HeadNodes.cs"
+              "BoxUnits.cs"
               [ slip
                     "exported actions are not clipped from below"
-                    "\"Max\", \"mean\", low"
-                    "\"Max\", \"mean\", \"mean\""
-                slip "exported deviations are in half-widths" "half[i] * Math.Exp" "Math.Exp" ]
+                    "\"Max\", action, low)"
+                    "\"Max\", action, action)" ]
+          onnx
+              "BoxNodes.cs"
+              [ slip "exported deviations are in half-widths" "half * Math.Exp(" "Math.Exp(" ]
           tensorBoard
               "TensorBoardWriter.cs"
               [ slip "what continues makes the last event before it invalid" "Step = after + 1," "Step = after," ]
@@ -1160,7 +1164,7 @@ let all =
           faultsIn
               [ "players of masked policies" ]
               "src/FunTrpo.Inference/MaskedPolicy.cs"
-              [ slip "the package lets a row go on without a legal action" "if (!isAnyLegal)" "if (false)" ]
+              [ slip "the package lets a row go on without a legal action" "return isAnyLegal;" "return true;" ]
           faultsIn
               [ "masks with memory" ]
               "src/FunTrpo.Inference/MaskedPolicyEpisode.cs"
@@ -1201,7 +1205,7 @@ let all =
               "Json.cs"
               [ slip "a name may occur twice" "return names.Add(name) ?" "return names.Add(name) || true ?" ]
           inference
-              "GaussianHead.cs"
+              "BoxUnits.cs"
               [ slip
                     "actions of the package are clipped to half of the box"
                     "space.LowSpan[coordinate], space.HighSpan[coordinate]"
