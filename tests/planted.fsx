@@ -1116,12 +1116,15 @@ let all =
                     "(((i % pixels * channels) + channel) * layer.filters) + filter"
                     "i" ]
           onnx
-              "HeadNodes.cs"
-              [ slip
-                    "exported actions are not clipped from below"
-                    "\"Max\", \"mean\", low"
-                    "\"Max\", \"mean\", \"mean\""
-                slip "exported deviations are in half-widths" "half[i] * Math.Exp" "Math.Exp" ]
+              "BoxUnits.cs"
+              [ slip "exported actions are not clipped from below" "\"Max\", action, low" "\"Max\", action, action" ]
+          onnx
+              "BoxNodes.cs"
+              [ slip "exported deviations are in half-widths" "half * Math.Exp" "Math.Exp"
+                slip
+                    "an exported Beta distribution acts with its mean"
+                    "\"Div\", difference, excesses"
+                    "\"Div\", difference, \"total\"" ]
           tensorBoard
               "TensorBoardWriter.cs"
               [ slip "what continues makes the last event before it invalid" "Step = after + 1," "Step = after," ]
@@ -1195,8 +1198,9 @@ let all =
           inference
               "Json.cs"
               [ slip "a name may occur twice" "return names.Add(name) ?" "return names.Add(name) || true ?" ]
+          inference "BetaHead.cs" [ slip "α and β of the package lack 1" "alpha[i] = 1.0 + Excess" "alpha[i] = Excess" ]
           inference
-              "GaussianHead.cs"
+              "BoxUnits.cs"
               [ slip
                     "actions of the package are clipped to half of the box"
                     "space.LowSpan[coordinate], space.HighSpan[coordinate]"
