@@ -46,7 +46,7 @@ let forPictures =
 /// A task with its networks, its steps, and the median return that the first network should reach.
 type Task = { Registered: Registered; Networks: Network list; Steps: int64; Goal: float option }
 
-let tasks =
+let memoryTasks, pixelTasks =
     let goals =
         Map
             [ "popgym-RepeatPreviousEasy-v0", 0.95
@@ -59,7 +59,7 @@ let tasks =
               "MinAtar/Breakout-v1", 14.0
               "MinAtar/SpaceInvaders-v1", 65.5 ]
 
-    let steps = Map [ "popgym-RepeatPreviousEasy-v0", 200_000L ]
+    let steps = Map.ofList [ ("popgym-RepeatPreviousEasy-v0", 200_000L) ]
 
     let taskOf networks (registered: Registered) =
         { Registered = registered
@@ -67,9 +67,9 @@ let tasks =
           Steps = steps |> Map.tryFind registered.Id |> Option.defaultValue registered.Steps
           Goal = goals |> Map.tryFind registered.Id }
 
-    List.map (taskOf withMemory) Registry.memory @ List.map (taskOf forPictures) Registry.pixels
+    List.map (taskOf withMemory) Registry.memory, List.map (taskOf forPictures) Registry.pixels
 
-let ids = tasks |> List.map _.Registered.Id
+let tasks = memoryTasks @ pixelTasks
 
 /// A finished run: the mean return of 100 episodes whose actions are drawn, and of 100 with the most probable actions.
 type Result =
@@ -103,9 +103,7 @@ let finished =
         File.WriteAllText(file, header + "\n")
         []
 
-let ok result = result |> Result.defaultWith (Fault.message >> failwith)
-
-let train task network seed (environment: Environment<'State>) =
+let train (task: Task) (network: Network) seed (environment: Environment<'State>) =
     let preset = task.Registered.Preset
 
     let configuration =
@@ -114,9 +112,9 @@ let train task network seed (environment: Environment<'State>) =
         | Some text -> { preset with Architecture = layers text; CriticArchitecture = layers text }
 
     let steps = mostSteps |> Option.defaultValue task.Steps
-    let setup = Setup.create 1 configuration environment |> ok
+    let setup = Setup.create 1 configuration environment |> orFail
     let clock = Diagnostics.Stopwatch.StartNew()
-    let state, _ = Training.runFor steps setup (TrainingState.start setup seed) |> Seq.last |> ok
+    let state, _ = Training.runFor steps setup (TrainingState.start setup seed) |> Seq.last |> orFail
     let seconds = clock.Elapsed.TotalSeconds
     let actor = TrainingState.actor setup state
     let key = Key.named "score" (Key.ofSeed seed)
@@ -125,12 +123,12 @@ let train task network seed (environment: Environment<'State>) =
       Network = network.Name
       Seed = seed
       Steps = steps
-      Sampled = (Evaluation.sample 1 environment actor 100 key |> ok).Mean
-      MostProbable = (Evaluation.run 1 environment actor 100 key |> ok).Mean
+      Sampled = (Evaluation.sample 1 environment actor 100 key |> orFail).Mean
+      MostProbable = (Evaluation.run 1 environment actor 100 key |> orFail).Mean
       Seconds = seconds }
 
 /// Trains on the environment of a task, as the network sees it.
-let run task network seed =
+let run (task: Task) (network: Network) seed =
     task.Registered.Use
         { new EnvironmentUse<Result> with
             member _.With environment =
@@ -187,7 +185,7 @@ let trained =
 
 let results = finished @ trained
 
-let rowOf task network =
+let rowOf (task: Task) (network: Network) =
     match
         results
         |> List.filter (fun result -> result.Task = task.Registered.Id && result.Network = network.Name)
@@ -240,7 +238,7 @@ writePart
       "The tasks are those of POPGym. *gru* is the preset, `dense 64 tanh; gru 64` for the policy and the critic. *mlp* has `dense 64 tanh; dense 64 tanh`,"
       "and sees one observation or the last four together (`FrameStack`)."
       ""
-      yield! table (tasks |> List.filter (fun task -> List.contains task.Registered.Id (List.map _.Id Registry.memory))) ]
+      yield! table memoryTasks ]
 
 writePart
     page
@@ -251,4 +249,4 @@ writePart
       "The games are those of MinAtar, with sticky actions. *cnn* is the preset, `conv 16 3x3 stride 1 relu; dense 128 relu`, and *mlp*"
       "has `dense 256 relu; dense 256 relu`."
       ""
-      yield! table (tasks |> List.filter (fun task -> List.contains task.Registered.Id (List.map _.Id Registry.pixels))) ]
+      yield! table pixelTasks ]

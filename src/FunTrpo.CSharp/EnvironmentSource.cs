@@ -146,9 +146,7 @@ internal abstract record EnvironmentSource(string Id)
 
         TResult Clipped<T>(Core.Environment<T> limited) =>
             Remembering(
-                RewardBound is double bound
-                    ? Core.RewardClip.wrap<Core.Environment<T>, T>(bound, limited)
-                    : limited
+                RewardBound is double bound ? Core.RewardClip.wrap<Core.Environment<T>, T>(bound, limited) : limited
             );
 
         TResult Remembering<T>(Core.Environment<T> clipped) =>

@@ -188,8 +188,7 @@ module Registry =
                   NormaliseObservations = false }
               Pendulum.environment ]
 
-    let private layers text =
-        Architecture.parse text |> Result.defaultWith invalidOp
+    let private layers text = Architecture.parse text |> Result.defaultWith invalidOp
 
     /// The games of MinAtar with sticky actions. Numbers are 0 and 1, so nothing is normalised.
     let pixels =

@@ -141,7 +141,11 @@ module internal PartsLayer =
 
             member _.LinearizeSequences(sequences, input, inputStride) =
                 let ofPart (part: Part) inner =
-                    PackedLayerAt.linearizeSequences inner (part.OfSequences sequences) (input.Slice part.Input) inputStride
+                    PackedLayerAt.linearizeSequences
+                        inner
+                        (part.OfSequences sequences)
+                        (input.Slice part.Input)
+                        inputStride
 
                 linearizations parts (Array.map2 ofPart parts inner) inputs stride (sequences.Count * sequences.Length)
           interface PackedLayerAt with

@@ -8,16 +8,14 @@ open System
 /// Source: Mnih et al., "Human-level control through deep reinforcement learning" (2015).
 module RewardClip =
 
-    let private clipped bound (next: Transition<'State>) =
-        { next with Reward = Math.Clamp(next.Reward, -bound, bound) }
+    let private clipped bound (next: Transition<'State>) = { next with Reward = Math.Clamp(next.Reward, -bound, bound) }
 
     let private batchOf bound (inner: BatchSteps<'State>) =
         { new BatchSteps<'State> with
             member _.Size = inner.Size
             member _.Reset keys = inner.Reset keys
 
-            member _.Step(keys, actions, states) =
-                inner.Step(keys, actions, states) |> Array.map (clipped bound) }
+            member _.Step(keys, actions, states) = inner.Step(keys, actions, states) |> Array.map (clipped bound) }
 
     /// The environment `inner`, with rewards clipped to [−bound, bound]. Throws an `ArgumentException` if the bound is not above 0.
     let wrap bound (inner: 'Inner :> Environment<'State>) =

@@ -114,10 +114,7 @@ let private frames =
                       let mask = (Mask.ofRow stacked.ObservationSpace (ReadOnlySpan row)).ToArray()
                       Expect.equal mask ((Mask.ofRow space newest.Span).ToArray()) "the newest mask"
 
-                      let numbers =
-                          row[.. row.Length - mask.Length - 1]
-                          |> Array.countBy id
-                          |> Array.sort
+                      let numbers = row[.. row.Length - mask.Length - 1] |> Array.countBy id |> Array.sort
 
                       let expected =
                           [| for frame in next.State.Inner - int64 count + 1L .. next.State.Inner do
