@@ -85,6 +85,7 @@ public sealed class SurfaceFacts
                 "IPicturedEnvironment",
                 "IterationReport",
                 "NoStateAsJson", // the two for JSON are public for source-generated contexts
+                "PartDistribution",
                 "Picture",
                 "Point",
                 "Policy",
@@ -94,6 +95,7 @@ public sealed class SurfaceFacts
                 "Shape",
                 "Space",
                 "SpaceKind",
+                "SpacePart",
                 "StageSeconds",
                 "StepDirection",
                 "StepLength",
