@@ -232,7 +232,7 @@ public sealed partial class Policy : IEquatable<Policy>
 
     internal void RequireCounted()
     {
-        if (ActionSpace.Kind == SpaceKind.Box)
+        if (Core.Distribution.hasDensity(ActionSpace.Value))
         {
             throw new InvalidOperationException(
                 $"The actions of this policy, {ActionSpace}, are no indices: take a span of float."

@@ -48,4 +48,23 @@ public sealed class ActionDistribution
     /// The β of the Beta distribution of each coordinate between its bounds, which is above 1. Empty for other distributions.
     /// </summary>
     public IReadOnlyList<double> Beta { get; internal set; } = Array.Empty<double>();
+
+    /// <summary>The independent distributions of the parts of an action. Empty if actions have no parts.</summary>
+    public IReadOnlyList<PartDistribution> Parts { get; internal set; } = Array.Empty<PartDistribution>();
+}
+
+/// <summary>The distribution of a part of an action.</summary>
+public sealed class PartDistribution
+{
+    internal PartDistribution(string name, ActionDistribution distribution)
+    {
+        Name = name;
+        Distribution = distribution;
+    }
+
+    /// <summary>The name of the part.</summary>
+    public string Name { get; }
+
+    /// <summary>Its distribution.</summary>
+    public ActionDistribution Distribution { get; }
 }

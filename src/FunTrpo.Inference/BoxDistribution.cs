@@ -1,3 +1,4 @@
+using System;
 using System.IO;
 
 namespace FunTrpo.Inference;
@@ -30,23 +31,59 @@ internal static class BoxDistributions
 
         return
             distribution == BoxDistribution.Gaussian
-            || (actions.Kind == SpaceKind.Box && (!NeedsBounds(distribution) || IsBounded(actions)))
+            || (actions.HasBox && (!NeedsBounds(distribution) || IsBounded(actions)))
             ? distribution
             : throw new InvalidDataException($"Its distribution {name} is not one for its actions.");
     }
 
+    /// <summary>
+    /// The number of outputs of a network for these actions, and of the parameters after those of its layers. In 64 bits, because a network for
+    /// them may be impossible.
+    /// </summary>
+    public static (long Outputs, long StateIndependent) Sizes(Space actions, BoxDistribution distribution)
+    {
+        long outputs = 0;
+        long stateIndependent = 0;
+        foreach (Place leaf in actions.Leaves)
+        {
+            bool isBox = leaf.Space.Kind == SpaceKind.Box;
+            bool hasOwn = isBox && HasStateIndependent(distribution);
+            outputs +=
+                !isBox ? leaf.Space.AlternativeCount
+                : hasOwn ? leaf.Space.Width
+                : 2L * leaf.Space.Width;
+            stateIndependent += hasOwn ? leaf.Space.Width : 0;
+        }
+
+        return (outputs, stateIndependent);
+    }
+
     /// <summary>Whether the log σ of each coordinate is a parameter of its own, after those of the layers.</summary>
-    public static bool HasStateIndependent(BoxDistribution distribution) =>
+    private static bool HasStateIndependent(BoxDistribution distribution) =>
         distribution is BoxDistribution.Gaussian or BoxDistribution.SquashedGaussian;
 
     private static bool NeedsBounds(BoxDistribution distribution) =>
         distribution is BoxDistribution.SquashedGaussian or BoxDistribution.Beta;
 
+    /// <summary>Whether all numbers of the boxes among the parts have finite bounds.</summary>
     private static bool IsBounded(Space space)
     {
-        for (int i = 0; i < space.Width; i++)
+        foreach (Place leaf in space.Leaves)
         {
-            if (!float.IsFinite(space.LowSpan[i]) || !float.IsFinite(space.HighSpan[i]))
+            if (!AreFinite(leaf.Space.LowSpan) || !AreFinite(leaf.Space.HighSpan))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private static bool AreFinite(ReadOnlySpan<float> bounds)
+    {
+        foreach (float bound in bounds)
+        {
+            if (!float.IsFinite(bound))
             {
                 return false;
             }

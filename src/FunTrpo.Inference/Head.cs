@@ -6,7 +6,8 @@ namespace FunTrpo.Inference;
 internal abstract class Head
 {
     public static Head For(Space actions, BoxDistribution distribution, float[] logSigmas, bool isScaled) =>
-        actions.Kind != SpaceKind.Box ? new ChoicesHead(actions)
+        actions.Kind == SpaceKind.Parts ? new PartsHead(actions, distribution, logSigmas, isScaled)
+        : actions.Kind != SpaceKind.Box ? new ChoicesHead(actions)
         : distribution == BoxDistribution.Beta ? new BetaHead(actions)
         : new GaussianHead(actions, logSigmas, isScaled, distribution == BoxDistribution.SquashedGaussian);
 

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 
@@ -16,6 +17,13 @@ internal abstract class HiddenLayer
 
     /// <summary>The layer with the parameters from <paramref name="offset"/> on, or null if it changes no number.</summary>
     public abstract Layer? Create(float[] parameters, int offset, int[] input);
+
+    /// <summary>The shape of this many numbers in a row.</summary>
+    /// <exception cref="InvalidDataException">They are too many.</exception>
+    public static int[] Row(long numbers) => numbers <= Space.MaxCount ? new[] { (int)numbers } : throw TooWide();
+
+    public static InvalidDataException TooWide() =>
+        new($"Its network has a layer with more than {Space.MaxCount} outputs.");
 
     /// <summary>The number of numbers of a shape.</summary>
     public static double Size(int[] shape) => shape.Aggregate(1.0, (product, size) => product * size);
@@ -143,6 +151,41 @@ internal abstract class HiddenLayer
             isGru
                 ? new GruLayer(parameters, offset, (int)Size(input), units)
                 : new LstmLayer(parameters, offset, (int)Size(input), units);
+    }
+
+    /// <summary>The layers that read parts of observations. <see cref="LayerStack"/> makes of them what a space needs.</summary>
+    internal sealed class Parts : HiddenLayer
+    {
+        private readonly Dictionary<string, List<HiddenLayer>> layers;
+
+        public Parts(Dictionary<string, List<HiddenLayer>> layers) => this.layers = layers;
+
+        /// <summary>No layers for any part.</summary>
+        public static Parts None { get; } = new(new());
+
+        public override int[] OutputShape(int[] input) => throw Misplaced();
+
+        public override double ParameterCount(int[] input) => throw Misplaced();
+
+        public override Layer? Create(float[] parameters, int offset, int[] input) => throw Misplaced();
+
+        /// <summary>The layers that read a part.</summary>
+        public IReadOnlyList<HiddenLayer> LayersOf(string part) =>
+            layers.TryGetValue(part, out List<HiddenLayer>? found) ? found : Array.Empty<HiddenLayer>();
+
+        /// <summary>Refuses layers for parts that a space does not have.</summary>
+        public void RequireKnown(Space space)
+        {
+            if (layers.Keys.Except(space.PartsInOrder.Select(part => part.Name)).FirstOrDefault() is string unknown)
+            {
+                throw new InvalidDataException(
+                    $"Its architecture has layers for the part {unknown}, which is not one of {space}."
+                );
+            }
+        }
+
+        private static InvalidDataException Misplaced() =>
+            new("Only the first layer can read parts, and only of observations that have parts.");
     }
 
     private sealed class Flatten : HiddenLayer

@@ -108,7 +108,7 @@ internal readonly struct JsonNode
     }
 
     /// <summary>The items of an array, counted before memory is taken for them.</summary>
-    private T[] Items<T>(string name, Func<JsonNode, T> get)
+    public T[] Items<T>(string name, Func<JsonNode, T> get)
     {
         JsonNode array = this[name];
         int[] starts = array.First == '[' ? array.ItemStarts(name) : throw WrongType(name);

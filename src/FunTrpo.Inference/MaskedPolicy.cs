@@ -96,24 +96,33 @@ public sealed partial class Policy
         }
 
         ReadOnlySpan<bool> mask = legal.Slice(row * MaskWidth, MaskWidth);
-        int first = 0;
-        for (int choice = 0; choice < ActionSpace.Width; choice++)
+        foreach (Place leaf in ActionSpace.Leaves)
         {
-            int end = first + ActionSpace.Count(choice);
-            bool isAnyLegal = false;
-            for (int i = first; i < end; i++)
+            for (int choice = 0; choice < leaf.Space.Width; choice++)
             {
-                isAnyLegal |= mask[i];
-                logits[i] = mask[i] ? logits[i] : float.MinValue;
-            }
+                int count = leaf.Space.Count(choice);
+                if (!ApplyMask(mask.Slice(0, count), logits))
+                {
+                    throw new ArgumentException($"No action is legal for observation {row}.", nameof(legal));
+                }
 
-            if (!isAnyLegal)
-            {
-                throw new ArgumentException($"No action is legal for observation {row}.", nameof(legal));
+                mask = mask.Slice(count);
+                logits = logits.Slice(count);
             }
-
-            first = end;
         }
+    }
+
+    /// <summary>Does the same with the first logits, those of one choice. Returns whether an alternative is legal.</summary>
+    private static bool ApplyMask(ReadOnlySpan<bool> mask, Span<float> logits)
+    {
+        bool isAnyLegal = false;
+        for (int i = 0; i < mask.Length; i++)
+        {
+            isAnyLegal |= mask[i];
+            logits[i] = mask[i] ? logits[i] : float.MinValue;
+        }
+
+        return isAnyLegal;
     }
 
     private void RequireMasks(ReadOnlySpan<bool> legal, int rows)

@@ -7,47 +7,35 @@ namespace FunTrpo.Inference;
 internal sealed class Network
 {
     private readonly Normaliser? normaliser;
-    private readonly Layer[] layers;
+    private readonly LayerSequence layers;
     private readonly int inputs;
-    private readonly int widest;
 
-    public Network(int inputs, Normaliser? normaliser, Layer[] layers)
+    public Network(int inputs, Normaliser? normaliser, LayerSequence layers)
     {
         this.inputs = inputs;
         this.normaliser = normaliser;
         this.layers = layers;
-        widest = inputs;
-        foreach (Layer layer in layers)
-        {
-            widest = Math.Max(widest, layer.Outputs);
-            Memory += layer.Memory;
-        }
     }
 
     /// <summary>The number of outputs.</summary>
-    public int Outputs => layers[layers.Length - 1].Outputs;
+    public int Outputs => layers.Outputs;
 
     /// <summary>The length of what the network remembers of an episode: one layer after another.</summary>
-    public int Memory { get; }
+    public int Memory => layers.Memory;
 
     /// <summary>Writes the outputs for one raw observation, and replaces the memory of the episode.</summary>
     public void Forward(ReadOnlySpan<float> observation, Span<float> memory, Span<float> outputs)
     {
-        float[] current = ArrayPool<float>.Shared.Rent(widest);
-        float[] next = ArrayPool<float>.Shared.Rent(widest);
-        observation.CopyTo(current);
-        normaliser?.Apply(observation, current);
-        int width = inputs;
-        foreach (Layer layer in layers)
+        if (normaliser is null)
         {
-            layer.Forward(current.AsSpan(0, width), memory.Slice(0, layer.Memory), next);
-            memory = memory.Slice(layer.Memory);
-            width = layer.Outputs;
-            (current, next) = (next, current);
+            layers.Forward(observation, memory, outputs);
+            return;
         }
 
-        current.AsSpan(0, width).CopyTo(outputs);
-        ArrayPool<float>.Shared.Return(current);
-        ArrayPool<float>.Shared.Return(next);
+        float[] rented = ArrayPool<float>.Shared.Rent(inputs);
+        Span<float> normalised = rented.AsSpan(0, inputs);
+        normaliser.Apply(observation, normalised);
+        layers.Forward(normalised, memory, outputs);
+        ArrayPool<float>.Shared.Return(rented);
     }
 }

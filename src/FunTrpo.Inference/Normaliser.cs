@@ -2,7 +2,7 @@ using System;
 
 namespace FunTrpo.Inference;
 
-/// <summary>Observations standardised by the moments of those that training has seen: (x − mean) / √(variance + 10⁻¹²), clipped to ±10, where the root is at least 10⁻¹² |mean|.</summary>
+/// <summary>Observations standardised by the moments of those that training has seen: (x − mean) / √(variance + 10⁻¹²), clipped to ±10, where the root is at least 10⁻¹² |mean|. Columns of labels are not changed.</summary>
 internal sealed class Normaliser
 {
     private const float Clip = 10f;
@@ -13,13 +13,16 @@ internal sealed class Normaliser
 
     private readonly double[] means;
     private readonly double[] scales;
+    private readonly bool[] areLabels;
 
     /// <param name="count">The number of observations seen, more than 0.</param>
     /// <param name="means">The mean of each column.</param>
     /// <param name="squaredDeviations">The sum of squared deviations of each column from its mean.</param>
-    public Normaliser(double count, double[] means, double[] squaredDeviations)
+    /// <param name="observations">The space of the observations.</param>
+    public Normaliser(double count, double[] means, double[] squaredDeviations, Space observations)
     {
         this.means = means;
+        areLabels = LabelsOf(observations);
         scales = new double[means.Length];
         for (int i = 0; i < means.Length; i++)
         {
@@ -33,7 +36,24 @@ internal sealed class Normaliser
     {
         for (int i = 0; i < observation.Length; i++)
         {
-            normalised[i] = Math.Clamp((float)((observation[i] - means[i]) * scales[i]), -Clip, Clip);
+            normalised[i] = areLabels[i]
+                ? observation[i]
+                : Math.Clamp((float)((observation[i] - means[i]) * scales[i]), -Clip, Clip);
         }
+    }
+
+    /// <summary>Whether each column of a row holds an index.</summary>
+    private static bool[] LabelsOf(Space space)
+    {
+        bool[] areLabels = new bool[space.Width];
+        foreach (Place leaf in space.Leaves)
+        {
+            if (leaf.Space.HasIndices)
+            {
+                areLabels.AsSpan(leaf.First, leaf.Space.Width).Fill(true);
+            }
+        }
+
+        return areLabels;
     }
 }

@@ -114,7 +114,7 @@ public sealed partial class Policy
     /// <param name="observations">One or more rows of <see cref="ObservationWidth"/> numbers.</param>
     /// <param name="actions">For each row, as many indices as the action space is wide.</param>
     /// <exception cref="InvalidOperationException">
-    /// The action space is a <see cref="SpaceKind.Box"/>, or the policy <see cref="TakesMask"/>.
+    /// The action space is a <see cref="SpaceKind.Box"/> or has one among its parts, or the policy <see cref="TakesMask"/>.
     /// </exception>
     public void Act(ReadOnlySpan<float> observations, Span<int> actions)
     {
@@ -149,7 +149,7 @@ public sealed partial class Policy
     /// <param name="random">The generator from which the actions are drawn. One thread at a time may use a generator.</param>
     /// <param name="actions">For each row, as many indices as the action space is wide.</param>
     /// <exception cref="InvalidOperationException">
-    /// The action space is a <see cref="SpaceKind.Box"/>, or the policy <see cref="TakesMask"/>.
+    /// The action space is a <see cref="SpaceKind.Box"/> or has one among its parts, or the policy <see cref="TakesMask"/>.
     /// </exception>
     public void Sample(ReadOnlySpan<float> observations, Random random, Span<int> actions)
     {
@@ -245,7 +245,7 @@ public sealed partial class Policy
         Span<int> actions
     )
     {
-        if (ActionSpace.Kind == SpaceKind.Box)
+        if (ActionSpace.HasBox)
         {
             throw new InvalidOperationException(
                 $"The actions of this policy, {ActionSpace}, are no indices: take a span of float."
@@ -342,19 +342,27 @@ public sealed partial class Policy
             );
         }
 
-        for (int i = 0; i < observation.Length; i++)
+        foreach (Place leaf in ObservationSpace.Leaves)
         {
-            float number = observation[i];
-            bool isValid = ObservationSpace.HasIndices
-                ? number >= 0f && number < ObservationSpace.Count(i) && number == MathF.Floor(number)
-                : float.IsFinite(number);
-            if (!isValid)
+            for (int i = 0; i < leaf.Space.Width; i++)
             {
-                throw new ArgumentException(
-                    FormattableString.Invariant($"{number} is not finite, or not an index of {ObservationSpace}."),
-                    nameof(observation)
-                );
+                RequireNumber(leaf.Space, i, observation[leaf.First + i]);
             }
+        }
+    }
+
+    /// <summary>Throws unless a network can take the number in a column of a space without parts.</summary>
+    private static void RequireNumber(Space space, int column, float number)
+    {
+        bool isValid = space.HasIndices
+            ? number >= 0f && number < space.Count(column) && number == MathF.Floor(number)
+            : float.IsFinite(number);
+        if (!isValid)
+        {
+            throw new ArgumentException(
+                FormattableString.Invariant($"{number} is not finite, or not an index of {space}."),
+                "observation"
+            );
         }
     }
 

@@ -45,7 +45,7 @@ public sealed partial class PolicyEpisode
 
     /// <summary>Writes the most probable action for the next observation as indices, if actions are not continuous.</summary>
     /// <exception cref="InvalidOperationException">
-    /// The action space is a <see cref="SpaceKind.Box"/>, or the policy takes a mask.
+    /// The action space is a <see cref="SpaceKind.Box"/> or has one among its parts, or the policy takes a mask.
     /// </exception>
     public void Act(ReadOnlySpan<float> observation, Span<int> action)
     {
@@ -75,7 +75,7 @@ public sealed partial class PolicyEpisode
 
     /// <summary>Samples an action for the next observation and writes it as indices, if actions are not continuous.</summary>
     /// <exception cref="InvalidOperationException">
-    /// The action space is a <see cref="SpaceKind.Box"/>, or the policy takes a mask.
+    /// The action space is a <see cref="SpaceKind.Box"/> or has one among its parts, or the policy takes a mask.
     /// </exception>
     public void Sample(ReadOnlySpan<float> observation, Random random, Span<int> action)
     {

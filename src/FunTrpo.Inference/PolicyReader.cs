@@ -18,9 +18,6 @@ internal static class PolicyReader
     /// <summary>The version of files that name the distribution of actions in a box.</summary>
     private const int VersionWithDistribution = 4;
 
-    /// <summary>The number of hidden layers that a network may have.</summary>
-    private const int MaxLayers = 1000;
-
     /// <summary>Returns the policy of the text of a file in UTF-8.</summary>
     /// <exception cref="InvalidDataException">The text is not a policy, or is damaged.</exception>
     public static Policy Read(ReadOnlyMemory<byte> file)
@@ -66,7 +63,7 @@ internal static class PolicyReader
     }
 
     /// <summary>
-    /// The network, and the state-independent log σ of the coordinates of a box, which follow its parameters if there are any.
+    /// The network, and the state-independent log σ of the coordinates of boxes, which follow its parameters if there are any.
     /// </summary>
     private static Network ReadNetwork(
         JsonNode root,
@@ -76,81 +73,16 @@ internal static class PolicyReader
         out float[] logSigmas
     )
     {
-        bool isBox = actions.Kind == SpaceKind.Box;
-        bool hasStateIndependent = isBox && BoxDistributions.HasStateIndependent(distribution);
-        long outputs =
-            !isBox ? actions.AlternativeCount
-            : hasStateIndependent ? actions.Width
-            : 2L * actions.Width;
+        (long outputs, long stateIndependent) = BoxDistributions.Sizes(actions, distribution);
         List<HiddenLayer> descriptions = ReadHidden(root);
         int lastUnits = (int)Math.Min(outputs, int.MaxValue);
         descriptions.Add(new HiddenLayer.Dense(lastUnits, Activation.Named("identity")));
-        List<int[]> shapes = Shapes(observations, descriptions);
+        LayerStack stack = new(observations, descriptions);
         byte[] bytes = ReadBytes(root);
-        int stateIndependent = hasStateIndependent ? actions.Width : 0;
-        RequireCount(bytes.Length / sizeof(float), descriptions, shapes, observations, stateIndependent);
+        int stacked = RequireCount(bytes.Length / sizeof(float), stack.ParameterCount, stateIndependent);
         float[] parameters = ToParameters(bytes);
-
-        List<Layer> layers = new();
-        int offset = 0;
-        for (int i = 0; i < descriptions.Count; i++)
-        {
-            Layer? layer =
-                i == 0 && observations.HasIndices
-                    ? Embedding((HiddenLayer.Dense)descriptions[0], parameters, observations)
-                    : descriptions[i].Create(parameters, offset, shapes[i]);
-            offset += (int)Count(descriptions, shapes, observations, i);
-            if (layer is not null)
-            {
-                layers.Add(layer);
-            }
-        }
-
-        logSigmas = parameters.AsSpan(offset).ToArray();
-        return new Network(observations.Width, ReadNormaliser(root, observations), layers.ToArray());
-    }
-
-    /// <summary>The shape of the inputs of each layer.</summary>
-    private static List<int[]> Shapes(Space observations, List<HiddenLayer> layers)
-    {
-        if (observations.HasIndices && layers[0] is not HiddenLayer.Dense)
-        {
-            throw new InvalidDataException("Its observations are indices, which only a dense layer can read first.");
-        }
-
-        List<int[]> shapes = new() { observations.Shape.ToArray() };
-        foreach (HiddenLayer layer in layers)
-        {
-            int[] next = layer.OutputShape(shapes[shapes.Count - 1]);
-            if (HiddenLayer.Size(next) > Space.MaxCount)
-            {
-                throw new InvalidDataException($"Its network has a layer with more than {Space.MaxCount} outputs.");
-            }
-
-            shapes.Add(next);
-        }
-
-        return shapes;
-    }
-
-    /// <summary>The number of parameters of a layer. If it reads indices, it has a row of weights for each, and no biases.</summary>
-    private static double Count(List<HiddenLayer> layers, List<int[]> shapes, Space observations, int i) =>
-        i == 0 && observations.HasIndices
-            ? (double)observations.AlternativeCount * shapes[1][0]
-            : layers[i].ParameterCount(shapes[i]);
-
-    private static DenseLayer Embedding(HiddenLayer.Dense layer, float[] parameters, Space observations) =>
-        new(parameters, 0, (int)observations.AlternativeCount, layer.Units, FirstRows(observations), layer.Activation);
-
-    private static int[] FirstRows(Space observations)
-    {
-        int[] first = new int[observations.Width];
-        for (int i = 1; i < first.Length; i++)
-        {
-            first[i] = first[i - 1] + observations.Count(i - 1);
-        }
-
-        return first;
+        logSigmas = parameters.AsSpan(stacked).ToArray();
+        return new Network(observations.Width, ReadNormaliser(root, observations), stack.Create(parameters, 0));
     }
 
     /// <summary>The hidden layers: <c>hidden</c> with a common <c>activation</c>, or the text <c>architecture</c>.</summary>
@@ -169,8 +101,7 @@ internal static class PolicyReader
         }
         else if (!root.Has("hidden") && !root.Has("activation"))
         {
-            string text = root.Text("architecture");
-            hidden = text == "" ? new() : text.Split(';', ',').Select(HiddenLayer.Parse).ToList();
+            hidden = ArchitectureText.Parse(root.Text("architecture"));
         }
         else
         {
@@ -179,33 +110,23 @@ internal static class PolicyReader
             );
         }
 
-        return hidden.Count <= MaxLayers
+        return hidden.Count <= ArchitectureText.MaxLayers
             ? hidden
-            : throw new InvalidDataException($"It has more than {MaxLayers} hidden layers.");
+            : throw new InvalidDataException($"It has {hidden.Count} hidden layers, which are too many.");
     }
 
-    /// <summary>Refuses a number of parameters that is not that of the network, before anything of its size is made.</summary>
-    private static void RequireCount(
-        int found,
-        List<HiddenLayer> layers,
-        List<int[]> shapes,
-        Space observations,
-        int stateIndependent
-    )
+    /// <summary>
+    /// Refuses a number of parameters that is not that of the network, before anything of its size is made. Returns how many are those of
+    /// layers.
+    /// </summary>
+    private static int RequireCount(int found, double stacked, long stateIndependent)
     {
-        // In float64, which does not overflow and is exact for all that an array could hold.
-        double needed = stateIndependent;
-        for (int i = 0; i < layers.Count; i++)
-        {
-            needed += Count(layers, shapes, observations, i);
-        }
-
-        if (needed != found)
-        {
-            throw new InvalidDataException(
+        double needed = stacked + stateIndependent;
+        return needed == found
+            ? (int)stacked
+            : throw new InvalidDataException(
                 FormattableString.Invariant($"Its network needs {needed:F0} parameters, and it holds {found}.")
             );
-        }
     }
 
     /// <summary>The bytes of the parameters, which are base64.</summary>
@@ -261,6 +182,6 @@ internal static class PolicyReader
             throw new InvalidDataException("Its normaliser has a number that is not finite, or negative.");
         }
 
-        return count > 0.0 ? new Normaliser(count, means, squares) : null;
+        return count > 0.0 ? new Normaliser(count, means, squares, observations) : null;
     }
 }

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.IO;
 using System.Linq;
 
@@ -8,7 +9,7 @@ namespace FunTrpo.Inference;
 internal static class SpaceReader
 {
     /// <summary>Returns the space of a member, such as <c>actionSpace</c>.</summary>
-    public static Space Read(JsonNode root, string name) => OfNode(root[name], name);
+    public static Space Read(JsonNode root, string name) => OfNode(root[name], name, 0);
 
     /// <summary>
     /// Returns the space of observations, and the number of values in their mask, which must be for the actions; 0 without one.
@@ -19,12 +20,12 @@ internal static class SpaceReader
         maskWidth = 0;
         if (node.Text("kind") != "Masked")
         {
-            return OfNode(node, name);
+            return OfNode(node, name, 0);
         }
 
-        Space observed = OfNode(node["observed"], name);
+        Space observed = OfNode(node["observed"], name, 0);
         Space counts = Counted(SpaceKind.MultiDiscrete, name, node.Integers("counts"));
-        if (!actions.HasIndices || !counts.Counts.SequenceEqual(actions.Counts))
+        if (actions.ChoiceCounts is not IEnumerable<int> alternatives || !counts.Counts.SequenceEqual(alternatives))
         {
             throw new InvalidDataException($"Its {name} has a mask that is not one of its actions, {actions}.");
         }
@@ -38,7 +39,8 @@ internal static class SpaceReader
         return observed;
     }
 
-    private static Space OfNode(JsonNode node, string name)
+    /// <summary>The space of a node that is inside of this many spaces with parts.</summary>
+    private static Space OfNode(JsonNode node, string name, int nesting)
     {
         return node.Text("kind") switch
         {
@@ -51,9 +53,42 @@ internal static class SpaceReader
                 node.Bounds("high", float.PositiveInfinity),
                 node.Has("shape") ? node.Integers("shape") : null
             ),
+            "Parts" => OfParts(node.Items("parts", part => part), name, nesting),
             string kind => throw new InvalidDataException($"Its {name} is of the unknown kind {kind}."),
         };
     }
+
+    private static Space OfParts(JsonNode[] nodes, string name, int nesting)
+    {
+        if (nodes.Length == 0 || nesting >= Space.MaxNesting)
+        {
+            throw new InvalidDataException(
+                $"Its {name} has no parts, or more than {Space.MaxNesting} levels of parts of parts."
+            );
+        }
+
+        SpacePart[] parts = new SpacePart[nodes.Length];
+        HashSet<string> names = new();
+        long width = 0;
+        for (int i = 0; i < parts.Length; i++)
+        {
+            string partName = nodes[i].Text("name");
+            if (!IsName(partName) || !names.Add(partName))
+            {
+                throw new InvalidDataException($"Its {name} has a part whose name is not valid, or not its own.");
+            }
+
+            parts[i] = new SpacePart(partName, OfNode(nodes[i]["space"], name, nesting + 1));
+            width += parts[i].Space.Width;
+            AtMost(name, (int)Math.Min(width, int.MaxValue));
+        }
+
+        return Space.OfParts(parts);
+    }
+
+    /// <summary>Whether a text may be the name of a part: architectures and paths use the other characters.</summary>
+    private static bool IsName(string text) =>
+        text.Length > 0 && !text.Any(unit => char.IsWhiteSpace(unit) || "/:;,{}".IndexOf(unit) >= 0);
 
     private static Space Counted(SpaceKind kind, string name, params int[] counts)
     {

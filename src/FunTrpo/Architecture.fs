@@ -1,5 +1,7 @@
 namespace FunTrpo
 
+open System
+
 /// The hidden layers of a network, from first to last.
 type Architecture = HiddenLayer list
 
@@ -74,6 +76,9 @@ module Architecture =
 
     let private describeLayer number layer = $"layer {string number}, {HiddenLayer.print layer},"
 
+    /// The shape of this many numbers in a row, which may be too many for one.
+    let private rowOf (numbers: int64) : ArrayShape = [ int (min numbers (int64 Int32.MaxValue)) ]
+
     let private atMost (shape: ArrayShape) what =
         if ArrayShape.size shape > int64 Space.maxCount then
             Error $"{what} has {ArrayShape.describe shape} outputs, and at most {string Space.maxCount} are allowed"
@@ -107,7 +112,7 @@ module Architecture =
                     outputOf part layers |> Result.mapError (fun why -> $"in the part {name}, {why}"))
                 |> HiddenLayer.collect
                 |> Result.bind (fun outputs ->
-                    atMost [ outputs |> List.sumBy ArrayShape.length ] (describeLayer 1 first))
+                    atMost (rowOf (outputs |> List.sumBy ArrayShape.size)) (describeLayer 1 first))
                 |> Result.bind (fun joined ->
                     // An implied first layer does not count.
                     let number = if first = HiddenLayer.Parts [] then 1 else 2
@@ -124,7 +129,7 @@ module Architecture =
     /// The shape of what the layers of a part make of it. Without layers, an index becomes as many numbers as it has alternatives.
     and private outputOf part layers =
         match part, layers with
-        | Indices counts, [] -> atMost [ List.sum counts ] "an index"
+        | Indices _, [] -> atMost (rowOf (Space.indexCount part)) "an index"
         | _ -> shapesFrom part layers |> Result.map List.last
 
     /// The shape of the input of each hidden layer and of the output layer; or the layer that cannot read its input, and why. The first hidden

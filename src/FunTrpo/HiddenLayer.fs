@@ -138,8 +138,8 @@ module HiddenLayer =
         | i when text.Substring(0, i).Contains '{' -> None
         | i -> Some(text.Substring(0, i).Trim(), text.Substring(i + 1))
 
-    /// The layer of a text, or what is wrong with it. There may be any number of spaces between the words.
-    let rec parse (text: string) =
+    /// The layer of a text that is inside of this many layers for parts.
+    let rec private parseIn nesting (text: string) =
         let trimmed = text.Trim()
 
         if
@@ -147,14 +147,13 @@ module HiddenLayer =
             && trimmed.EndsWith '}'
             && trimmed.Contains '{'
         then
-            parseParts trimmed
+            parseParts nesting trimmed
         else
             parseWords text
 
-    /// Layers with semicolons or commas between; none in an empty text.
-    and internal parseAll (text: string) = pieces text |> List.map parse |> collect
+    and private parseAllIn nesting (text: string) = pieces text |> List.map (parseIn nesting) |> collect
 
-    and private parseParts (text: string) =
+    and private parseParts nesting (text: string) =
         let opening = text.IndexOf '{'
         let inside = text.Substring(opening + 1, text.Length - opening - 2)
 
@@ -170,14 +169,16 @@ module HiddenLayer =
 
         let names = List.map fst parts
 
-        if text.Substring(0, opening).Trim() <> "parts" || List.exists String.IsNullOrEmpty names then
+        if nesting >= Space.maxNesting then
+            Error $"parts are nested more than {Space.maxNesting} times"
+        elif text.Substring(0, opening).Trim() <> "parts" || List.exists String.IsNullOrEmpty names then
             Error $"{text} is not parts {{ NAME: LAYER; …; NAME: LAYER; … }}"
         elif (List.distinct names).Length < names.Length then
             Error $"{text} has a part twice"
         else
             parts
             |> List.map (fun (name, layers) ->
-                let layers = if String.IsNullOrWhiteSpace layers then Ok [] else parseAll layers
+                let layers = if String.IsNullOrWhiteSpace layers then Ok [] else parseAllIn (nesting + 1) layers
                 layers |> Result.map (fun layers -> name, layers))
             |> collect
             |> Result.map HiddenLayer.Parts
@@ -198,6 +199,12 @@ module HiddenLayer =
             match grammar |> List.tryFind (fst >> (=) name) with
             | Some kind -> Error $"{text.Trim()} is not {formsOf kind}"
             | None -> Error $"there is no layer {name}{Suggestion.among (List.map fst grammar) name}"
+
+    /// The layer of a text, or what is wrong with it. There may be any number of spaces between the words.
+    let parse text = parseIn 0 text
+
+    /// Layers with semicolons or commas between.
+    let internal parseAll text = parseAllIn 0 text
 
     /// The numbers in the layer's text.
     let rec internal numbers layer =

@@ -275,7 +275,10 @@ module PolicyFile =
                     shape
                 )
             | Masked(observed, counts) -> Masked(within observed, counts)
-            | space -> space
+            | Parts parts -> Parts(parts |> List.map (fun (name, part) -> name, within part))
+            | Discrete _
+            | MultiDiscrete _
+            | MultiBinary _ -> space
 
         let space = within actor.Policy.ObservationSpace
 

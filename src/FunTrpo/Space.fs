@@ -117,6 +117,20 @@ module Space =
     /// The maximal number of alternatives of a choice, and of values in a row: 2²⁴. float32 cannot represent all larger indices.
     let maxCount = 1 <<< 24
 
+    /// The maximal number of levels of parts of parts. Functions on spaces recur into parts, and files and messages come from anybody.
+    let maxNesting = 16
+
+    /// The number of levels of parts in a space; 0 if it has none. It stops counting beyond `maxNesting`.
+    let private nesting space =
+        let rec nestingFrom outer space =
+            match space with
+            | Parts parts when outer <= maxNesting ->
+                parts |> List.fold (fun deepest (_, part) -> max deepest (nestingFrom (outer + 1) part)) (outer + 1)
+            | Masked(observed, _) -> nestingFrom outer observed
+            | _ -> outer
+
+        nestingFrom 0 space
+
     /// Whether a finite number lies between two bounds, either of which may be infinite.
     let holdsNumber (low: float32) (high: float32) =
         low <= high && low < Single.PositiveInfinity && high > Single.NegativeInfinity
@@ -127,7 +141,7 @@ module Space =
     /// valid space without a mask, and is for the choices of a valid space.
     ///
     /// A space of parts has at least one, with valid spaces without masks, and with names that differ, are not empty, and contain no white
-    /// space and none of `/ : ; , { }`, which architectures and paths use.
+    /// space and none of `/ : ; , { }`, which architectures and paths use. Parts have at most 16 levels of parts.
     let rec invalidReason space =
         let isTooMuch count = count > maxCount
         let tooMuch = Some "has more than 2²⁴ alternatives, or numbers"
@@ -143,6 +157,7 @@ module Space =
             | None, Some why -> Some why
             | None, None when inLegal + int64 (width observed) > int64 maxCount -> tooMuch
             | None, None -> None
+        | Parts _ when nesting space > maxNesting -> Some $"has more than {maxNesting} levels of parts"
         | Parts parts -> invalidReasonOfParts parts
         | _ when isTooMuch (width space) -> tooMuch
         | Discrete count when isTooMuch count -> tooMuch

@@ -19,11 +19,12 @@ type private Small = FunTrpo.Inference.Policy
 
 let private loadedBy (saved: SavedPolicy) = Small.FromJson(PolicyFile.print saved)
 
-let private spaceOf (space: FunTrpo.Inference.Space) =
+let rec private spaceOf (space: FunTrpo.Inference.Space) =
     match space.Kind with
     | FunTrpo.Inference.SpaceKind.Discrete -> Discrete space.Counts[0]
     | FunTrpo.Inference.SpaceKind.MultiDiscrete -> MultiDiscrete(List.ofSeq space.Counts)
     | FunTrpo.Inference.SpaceKind.MultiBinary -> MultiBinary space.Width
+    | FunTrpo.Inference.SpaceKind.Parts -> Parts [ for part in space.PartsInOrder -> part.Name, spaceOf part.Space ]
     | _ -> Box(Vector.ofSeq space.Low, Vector.ofSeq space.High, List.ofSeq space.Shape)
 
 let private anyPolicy =
@@ -101,10 +102,112 @@ let private rewritten =
 
         expectAgreement "with another order" (backwards.ToJsonString()))
 
+/// Every path to a part of a space.
+let rec private paths space =
+    [ for struct (name, _, part) in Space.placed space do
+          if name <> "" then
+              yield name
+
+              for inner in paths part do
+                  yield $"{name}/{inner}" ]
+
+let private placedParts =
+    propertyOf 200 "parts have the places and bounds that they have in the library" policies (fun saved ->
+        let small = loadedBy saved
+        let facade = FunTrpo.CSharp.Policy.FromJson(PolicyFile.print saved)
+
+        for space, found, ofFacade in
+            [ Space.observed saved.ObservationSpace, small.ObservationSpace, facade.ObservationSpace
+              saved.ActionSpace, small.ActionSpace, facade.ActionSpace ] do
+            Expect.equal (List.ofSeq found.Low) (List.ofSeq ofFacade.Low) "low"
+            Expect.equal (List.ofSeq found.High) (List.ofSeq ofFacade.High) "high"
+
+            for path in paths space do
+                let struct (first, part) = Space.find path space
+                Expect.equal (spaceOf (found.Part path)) part path
+                Expect.equal (found.RangeOf path) (Range(Index first, Index(first + Space.width part))) path
+                Expect.throwsT<ArgumentException> (fun () -> found.Part $"{path}x" |> ignore) "another name")
+
+/// A policy with parts of every kind, whose file is changed value by value.
+let private apart =
+    PlayingCases.all 1
+    |> List.find (fun case -> case.Name.StartsWith "parts → parts" && case.Name.EndsWith "Beta parts")
+    |> _.Saved
+
+/// A space with so many levels of parts.
+let private nestedSpace depth =
+    let opening = String.replicate depth "{\"kind\":\"Parts\",\"parts\":[{\"name\":\"a\",\"space\":"
+
+    opening + "{\"kind\":\"Discrete\",\"count\":2}" + String.replicate depth "}]}"
+
+let private nested =
+    test "parts of parts are accepted to the same depth as in the library, and refused beyond it" {
+        let sealedWith space architecture =
+            example
+            |> resealed (fun node ->
+                node["normaliser"] <- null
+                node["observationSpace"] <- JsonNode.Parse(space: string)
+                node.Remove "hidden" |> ignore
+                node.Remove "activation" |> ignore
+                node["architecture"] <- JsonValue.Create(architecture: string))
+
+        let layersOf depth = String.replicate depth "parts { a: " + String.replicate depth "}"
+
+        for depth in [ 1; 16; 17; 20 ] do
+            for architecture in [ ""; $"{layersOf depth}; dense 3 tanh" ] do
+                let text = sealedWith (nestedSpace depth) architecture
+                expectAgreement $"{depth} levels" text
+                let hasForm = (why (PolicyFile.parse "it" text)).Contains "its network needs"
+                Expect.equal hasForm (depth <= 16) $"{depth} levels have a right form"
+
+        for depth in [ 17; 400; 100_000 ] do
+            Expect.isError (HiddenLayer.parse (layersOf depth)) "layers"
+            expectAgreement $"{depth} layers" (sealedWith (nestedSpace 3) (layersOf depth))
+    }
+
+/// Pieces of texts of architectures.
+let private pieces =
+    Gen.elements
+        [ "parts"
+          " {"
+          "}"
+          ";"
+          ","
+          "camera"
+          "tool"
+          ":"
+          " "
+          "dense 2 tanh"
+          "flatten"
+          "parts { tool: }"
+          "hand: dense 3 relu" ]
+
+let private architectures =
+    propertyOf
+        1000
+        "texts of architectures are accepted, or refused, as in the library"
+        (Gen.listOf pieces |> Gen.map (String.concat ""))
+        (fun text ->
+            for written in [ text; $"parts {{ {text} }}"; $"parts {{ hand: {text} }}; dense 2 tanh" ] do
+                let changed = apart |> resealed (fun node -> node["architecture"] <- JsonValue.Create written)
+                let shapes = Architecture.parse written |> Result.bind (Architecture.shapes apart.ObservationSpace)
+
+                let small =
+                    try
+                        Small.FromJson changed |> ignore
+                        ""
+                    with :? InvalidDataException as refused ->
+                        refused.Message
+
+                // What has a right form may have another number of parameters.
+                Expect.equal (small = "" || small.Contains "network needs") shapes.IsOk $"{written}: {small}")
+
 let private odd =
     test "a policy with any one value replaced by an odd one, and sealed again, is refused as the library refuses it" {
         for example in
-            [ example; PlayingCases.all 1 |> List.find (fun case -> case.Name.StartsWith "indices") |> _.Saved ] do
+            [ example
+              apart
+              PlayingCases.all 1 |> List.find (fun case -> case.Name.StartsWith "indices") |> _.Saved ] do
             for place in places (JsonNode.Parse(PolicyFile.print example)) do
                 for oddity in "1e39" :: "{\"kind\":\"Box\",\"low\":[1],\"high\":[0]}" :: PolicyFileRefusalTests.oddities do
                     if place <> [ "checksum" ] then
@@ -224,4 +327,16 @@ let private hostile =
           } ]
 
 let tests =
-    testList "Inference files" [ anyPolicy; anyName; damaged; rewritten; odd; twice; foreign; hostile ]
+    testList
+        "Inference files"
+        [ anyPolicy
+          placedParts
+          anyName
+          damaged
+          rewritten
+          odd
+          nested
+          architectures
+          twice
+          foreign
+          hostile ]

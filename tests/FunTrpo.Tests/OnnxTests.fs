@@ -137,7 +137,7 @@ let private expectSame (saved: SavedPolicy) (observations: Matrix) =
 
     match saved.ActionSpace with
     | Box(low, _, _) ->
-        let units = PlayingCases.unitsOf saved
+        let units = PlayingCases.unitsOf saved.Actor.Policy saved.ActionSpace
 
         /// The outputs that describe a distribution, with their units.
         let described distribution =
@@ -245,7 +245,12 @@ let private rows =
 
             for KeyValue(name, floats) in together.Floats do
                 let ofSingle = single |> Array.collect (fun found -> found.Floats[name])
-                expectCloseIn (PlayingCases.unitsOf case.Saved) name (Array.map float ofSingle) floats
+
+                expectCloseIn
+                    (PlayingCases.unitsOf case.Saved.Actor.Policy case.Saved.ActionSpace)
+                    name
+                    (Array.map float ofSingle)
+                    floats
 
             let none = run session (case.Observations.SliceRows(0, 0))
             Expect.isEmpty none.Actions "no rows"

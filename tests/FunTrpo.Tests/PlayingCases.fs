@@ -13,10 +13,10 @@ type Case =
         Observations: Matrix
     }
 
-/// What the coordinates of actions are counted in: half the width of a coordinate, if the policy scales it.
-let unitsOf (saved: SavedPolicy) =
-    match saved.ActionSpace with
-    | Box(low, high, _) when saved.Actor.Policy.IsScaled || Distribution.isSquashed saved.Actor.Policy.Distribution ->
+/// What the coordinates of an action space, or of a part of it, are counted in: half the width of a coordinate, if the policy scales it.
+let unitsOf (policy: Policy) space =
+    match space with
+    | Box(low, high, _) when policy.IsScaled || Distribution.isSquashed policy.Distribution ->
         [| for i in 0 .. low.Length - 1 do
                let half = 0.5 * (float high[i] - float low[i])
                if Double.IsFinite half then half else 1.0 |]
@@ -40,6 +40,24 @@ type private Seen =
     | Switched
     /// Pictures of 6 × 5 pixels with two channels.
     | Pictured
+    /// A picture, numbers that are standardised, and parts with indices.
+    | Apart
+
+/// The last column holds an index.
+let private apart =
+    Parts
+        [ "camera", Space.boxOfShape [ 4; 3; 2 ] 0.0 1.0
+          "place", MultiDiscrete [ 3; 2 ]
+          "hand", Parts [ "speeds", Space.box 2 -1.0 1.0; "lamps", MultiBinary 2 ]
+          "tool", Discrete 12 ]
+
+/// Their moments, in which labels count as 0.
+let private momentsApart =
+    let number i = 0.3 * float (i % 7) - 0.5
+    let width = Space.width apart
+
+    Moments.create 200.0 (Seq.init width number) (Seq.init width (fun i -> 50.0 + 40.0 * float (i % 3)))
+    |> Moments.withLabels (Space.labels apart)
 
 let private spaceOf seen =
     match seen with
@@ -48,12 +66,23 @@ let private spaceOf seen =
     | Indexed space -> space
     | Switched -> MultiBinary 3
     | Pictured -> Space.boxOfShape [ 6; 5; 2 ] 0.0 1.0
+    | Apart -> apart
+
+let private normaliserOf seen =
+    match seen with
+    | Standardised -> Standardise moments
+    | Apart -> Standardise momentsApart
+    | Raw
+    | Indexed _
+    | Switched
+    | Pictured -> Unnormalised
 
 /// Rows of observations. Of those that are standardised, some are far beyond what is clipped, up to the largest float32.
 let private observationsOf seen rows key =
     match seen with
     | Indexed _
     | Pictured
+    | Apart
     | Switched ->
         let space = spaceOf seen
         let key = Key.named "observations" key
@@ -72,25 +101,32 @@ let private observationsOf seen rows key =
             | Standardised -> float32 (means[column] + number * deviations[column])
             | _ -> float32 (3.0 * number))
 
+let private scalesOfLayer shape layer =
+    let struct (weights, biases) = HiddenLayer.sizes shape layer
+
+    [ yield! List.replicate (int weights) (1.5 / sqrt (weights / biases))
+      yield! List.replicate (int biases) 0.3 ]
+
+/// The scale of each parameter of the layers of an architecture, and of further ones after it.
+let rec private scalesOf space architecture further =
+    let shapes = Architecture.shapes space architecture |> Result.defaultWith failwith
+
+    match architecture @ further with
+    | HiddenLayer.Dense(units, _) :: rest when Space.hasIndices space ->
+        let table = List.replicate (units * int (Space.indexCount space)) 1.0
+        table @ List.concat (List.map2 scalesOfLayer (List.truncate rest.Length shapes.Tail) rest)
+    | HiddenLayer.Parts _ :: rest ->
+        [ for struct (_, part, layers) in Architecture.readers space architecture do
+              yield! scalesOf part layers []
+
+          yield! List.concat (List.map2 scalesOfLayer (List.truncate rest.Length shapes.Tail) rest) ]
+    | layers -> List.concat (List.map2 scalesOfLayer (List.truncate layers.Length shapes) layers)
+
 /// Parameters as large as those of a network that has learned: layer by layer, normal random numbers for as many inputs.
 let private parametersOf (policy: Policy) key =
-    let space = policy.ObservationSpace
     let struct (outputs, _) = Distribution.sizes policy.Distribution policy.ActionSpace
     let last = HiddenLayer.Dense(int outputs, Activation.Identity)
-
-    let shapes = Architecture.shapes space policy.Architecture |> Result.defaultWith failwith
-
-    let scales =
-        [ for number, (shape, layer) in List.indexed (List.zip shapes (policy.Architecture @ [ last ])) do
-              let struct (weights, biases) = HiddenLayer.sizes shape layer
-              let isTable = number = 0 && Space.hasIndices space
-              let count = if isTable then biases * float (Space.indexCount space) else weights
-              let scale = if isTable then 1.0 else 1.5 / sqrt (weights / biases)
-              yield! List.replicate (int count) scale
-
-              if not isTable then
-                  yield! List.replicate (int biases) 0.3 ]
-
+    let scales = scalesOf policy.ObservationSpace policy.Architecture [ last ]
     let numbers = normals "parameters" policy.Network.ParameterCount key
     let scales = Array.ofList scales
     Vector.init numbers.Length (fun i -> float32 (numbers[i] * if i < scales.Length then scales[i] else 0.5))
@@ -98,6 +134,8 @@ let private parametersOf (policy: Policy) key =
 let private heads =
     let gaussian = DistributionKind.Gaussian
     let narrow = Space.between (Vector.ofArray [| -2f; 999f |]) (Vector.ofArray [| 2f; 1001f |])
+    let hand = Parts [ "grip", MultiBinary 2; "arm", Space.box 3 -2.0 1.0 ]
+    let parts = Parts [ "steer", narrow; "gear", Discrete 4; "hand", hand ]
 
     [ "choice", Discrete 5, gaussian, false
       "choices", MultiDiscrete [ 3; 1; 7 ], gaussian, false
@@ -113,7 +151,12 @@ let private heads =
           (Vector.ofArray [| -2f; 999f; Single.MinValue; 0f |])
           (Vector.ofArray [| 2f; 1001f; Single.MaxValue; Single.PositiveInfinity |]),
       gaussian,
-      true ]
+      true
+      "parts of choices", Parts [ "gear", Discrete 4; "lamps", MultiDiscrete [ 2; 3 ] ], gaussian, false
+      "parts", parts, gaussian, true
+      "state-dependent parts", parts, DistributionKind.StateDependentGaussian, false
+      "squashed parts", parts, DistributionKind.SquashedGaussian, false
+      "Beta parts", parts, DistributionKind.Beta, false ]
 
 let private networks =
     [ "no layers", []
@@ -129,19 +172,37 @@ let private pictureNetworks =
             "conv 3 2x3 stride 2 softplus; dense 4 tanh" ] do
           text, Architecture.parse text |> Result.defaultWith failwith ]
 
+let private networksOfParts =
+    [ for text in
+          [ ""
+            "dense 24 tanh; dense 16 relu"
+            "parts { camera: conv 3 2x2 stride 1 relu; flatten; tool: dense 5 tanh; hand: parts { lamps: dense 3 elu } }; dense 16 tanh"
+            "parts { place: dense 6 swish; dense 4 tanh; hand: dense 4 tanh; layernorm; camera: pool max 2x2 stride 1 }; dense 12 sigmoid" ] do
+          text, Architecture.parse text |> Result.defaultWith failwith ]
+
 let private seen =
     [ "standardised", Standardised
       "raw", Raw
       "index", Indexed(Discrete 6)
       "indices", Indexed(MultiDiscrete [ 4; 2; 3 ])
       "switches", Switched
-      "pictures", Pictured ]
+      "pictures", Pictured
+      "parts", Apart ]
+
+let private networksOf seen =
+    match seen with
+    | Pictured -> pictureNetworks
+    | Apart -> networksOfParts
+    | Standardised
+    | Raw
+    | Indexed _
+    | Switched -> networks
 
 /// Every network with every head on standardised observations, and every kind of observations with every head. `rows` is the number of
 /// observations of each case.
 let all rows =
     [ for seenName, seen in seen do
-          for networkName, architecture in (if seen = Pictured then pictureNetworks else networks) do
+          for networkName, architecture in networksOf seen do
               for headName, actionSpace, kind, isScaled in heads do
                   if seen = Standardised || architecture.Length <> 1 then
                       let name = $"{seenName} → {networkName} → {headName}"
@@ -149,9 +210,7 @@ let all rows =
                       let policy = Policy.createWith kind architecture 0.0 isScaled (spaceOf seen) actionSpace
 
                       let actor =
-                          { Policy = policy
-                            Parameters = parametersOf policy key
-                            Normaliser = if seen = Standardised then Standardise moments else Unnormalised }
+                          { Policy = policy; Parameters = parametersOf policy key; Normaliser = normaliserOf seen }
 
                       { Name = name
                         Saved = { Environment = "Case-v0"; Actor = actor }
@@ -166,7 +225,8 @@ let scales (case: Case) =
 
     let last =
         match List.rev actor.Policy.Architecture with
-        | [] -> normalised
+        | []
+        | [ HiddenLayer.Parts [] ] -> normalised
         | HiddenLayer.Dense(units, activation) :: earlier ->
             let network = Architecture.network space 1.0 units 0 0.0 (List.rev earlier)
             let outputs = Network.forward network (actor.Parameters.Slice(0, network.ParameterCount)) normalised

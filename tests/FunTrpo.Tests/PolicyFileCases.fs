@@ -21,7 +21,7 @@ let bound =
         [ 4, Gen.choose (-1000, 1000) |> Gen.map (fun n -> float32 n / 8f)
           1, Gen.elements [ 0.1f; -0f; 1e-40f; Single.MaxValue; 16777216f; 3.4567e-12f ] ]
 
-let spaces =
+let private plainSpaces =
     let boxes =
         Gen.choose (1, 3)
         |> Gen.bind (fun count ->
@@ -49,8 +49,33 @@ let spaces =
           |> Gen.map MultiDiscrete
           Gen.choose (1, 4) |> Gen.map MultiBinary ]
 
+/// Spaces of every kind, and parts of them.
+let spaces =
+    let nested = Gen.frequency [ 4, plainSpaces; 1, parts plainSpaces ]
+    Gen.frequency [ 4, plainSpaces; 2, parts nested ]
+
+/// A layer for parts, with layers for some of them. It is none for a space without parts.
+let rec private layersOfParts space =
+    gen {
+        match space with
+        | Parts parts ->
+            let ofPart (name, part) = layersOfPart part |> Gen.map (Option.map (fun layers -> name, layers))
+            let! readers = parts |> List.map ofPart |> Gen.sequenceToList
+            return [ HiddenLayer.Parts(List.choose id readers) ]
+        | _ -> return []
+    }
+
+/// Layers for a part, unless it is left out.
+and private layersOfPart part =
+    let dense = HiddenLayer.Dense(2, Activation.Tanh)
+
+    Gen.oneof
+        [ Gen.elements [ None; Some []; Some [ dense ]; Some [ dense; HiddenLayer.LayerNorm ] ]
+          layersOfParts part |> Gen.map Some ]
+
 /// Layers of any activations: all alike, or each its own, or with other layers between.
-let architecturesFor space =
+let architecturesFor observationSpace =
+    let space = Space.observed observationSpace
     let activations = Gen.elements (List.map snd HiddenLayer.activations)
 
     let layer =
@@ -63,16 +88,32 @@ let architecturesFor space =
               activations
           Gen.choose (2, 3) |> Gen.bind (fun layers -> Gen.listOfLength layers layer)
           if not (Space.hasIndices space) then
+              Gen.map2
+                  List.append
+                  (layersOfParts space)
+                  (Gen.choose (0, 2) |> Gen.bind (fun layers -> Gen.listOfLength layers layer))
+
               Gen.oneof [ layer; Gen.elements [ HiddenLayer.LayerNorm; HiddenLayer.Flatten ] ]
               |> Gen.listOfLength 3 ]
 
 let names =
     Gen.elements [ "CartPole-v1"; "Pendulum-v1"; "x"; "a \"quoted\" \\ name\n"; "π ≤ 𝛑 <é>"; "" ]
 
+let private withLabels labels normaliser =
+    match normaliser with
+    | Standardise moments -> Standardise(Moments.withLabels labels moments)
+    | Unnormalised -> Unnormalised
+
 let normalisers width key =
     let numbers name = Key.normals width (Key.named name key) |> Array.map (fun x -> exp (20.0 * x))
     let moments = Moments.create (1.0 + floor (1e6 * Key.uniform key)) (numbers "means") (numbers "squares")
     Gen.elements [ Unnormalised; Standardise(Moments.empty width); Standardise moments ]
+
+let rec private hasSwitches space =
+    match space with
+    | MultiBinary _ -> true
+    | Parts parts -> parts |> List.exists (snd >> hasSwitches)
+    | _ -> false
 
 let policies =
     gen {
@@ -82,10 +123,10 @@ let policies =
         let! space = spaces
 
         let! observationSpace =
-            match space with
-            | Discrete _
-            | MultiDiscrete _ -> Gen.elements [ observed; Mask.space observed space ]
-            | _ -> Gen.constant observed
+            if Distribution.hasDensity space || hasSwitches space then
+                Gen.constant observed
+            else
+                Gen.elements [ observed; Mask.space observed space ]
 
         let! architecture = architecturesFor observationSpace
 
@@ -93,7 +134,7 @@ let policies =
             if Space.hasIndices observationSpace then
                 Gen.constant Unnormalised
             else
-                normalisers (Space.width observed) key
+                normalisers (Space.width observed) key |> Gen.map (withLabels (Space.labels observed))
 
         let! name = names
         let! isScaled = Gen.elements [ true; false ]
