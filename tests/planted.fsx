@@ -685,6 +685,38 @@ let all =
                     "found <- found && rest.Slice(0, count).Contains 1f"
                     "found <- rest.Slice(0, count).Contains 1f" ]
           core
+              [ "parts"; "layers"; "distributions" ]
+              "ProductFamily.fs"
+              [ slip
+                    "the log sigma of a part are those of the first part"
+                    "FirstStateIndependent = List.last outputs + stateIndependent[i]"
+                    "FirstStateIndependent = List.last outputs"
+                slip "all parts draw with the same key" "Key.at (int64 i) key, drawn" "key, drawn" ]
+          core
+              [ "parts"; "layers" ]
+              "PartsLayer.fs"
+              [ slip "parts multiply by the slope of nothing" "inner[i].ActivationDerivatives.Multiply own.Span" "()"
+                slip
+                    "all parts remember in the same place"
+                    "{ sequences with Memory = sequences.Memory.Slice this.Memory }"
+                    "sequences" ]
+          core [ "parts" ] "Moments.fs" [ slip "labels are normalised" "LabelColumns = labels }" "LabelColumns = [] }" ]
+          core
+              [ "wrappers" ]
+              "FrameStack.fs"
+              [ slip
+                    "the oldest mask counts"
+                    "frames.Slice((count - 1) * stride + Space.width inner"
+                    "frames.Slice(Space.width inner"
+                slip
+                    "frames are not joined along the last axis"
+                    "(position * count + frame) * axis"
+                    "(frame * (Space.width observed / axis) + position) * axis" ]
+          core
+              [ "wrappers" ]
+              "LastAction.fs"
+              [ slip "the last reward is not shown" "row[actions] <- float32 next.Reward" "()" ]
+          core
               [ "masked layers"; "masks"; "masks with memory" ]
               "MaskedLayers.fs"
               [ slip "an illegal action is only improbable" "illegalLogit = Single.MinValue" "illegalLogit = -10f"
