@@ -41,7 +41,7 @@ module internal PartsLayer =
 
                     for row in 0 .. rows - 1 do
                         for choice in 0 .. counts.Length - 1 do
-                            let index = int input[row * counts.Length + choice]
+                            let index = Embedding.indexIn counts[choice] input[row * counts.Length + choice]
                             output[row * layer.Outputs + firsts[choice] + index] <- 1f
 
                 // Indices are not differentiable.
