@@ -30,7 +30,7 @@ let furtherSeeds = List.tryItem 1 arguments |> Option.defaultValue "2000..2049"
 let file = List.tryItem 2 arguments |> Option.defaultValue (Path.Combine(root, "docs", "results.md"))
 
 let sweepWith options =
-    let environments = Registry.all |> List.map _.Id |> String.concat ","
+    let environments = Registry.classic |> List.map _.Id |> String.concat ","
 
     let steps =
         List.tryItem 3 arguments |> Option.map (fun steps -> [ "--steps"; steps ]) |> Option.defaultValue []
@@ -59,7 +59,7 @@ let spread scores =
       $"{Array.min scores:F1} … {Array.max scores:F1}" ]
 
 let summary =
-    [ for environment in Registry.all do
+    [ for environment in Registry.classic do
           let runs = withPreset environment
           let goal = published[environment.Id]
           let scores = numbers _.Score runs
@@ -78,13 +78,13 @@ let summary =
             $"{medianOf _.Seconds runs:F1}" ] ]
 
 let further =
-    [ for environment in Registry.all do
+    [ for environment in Registry.classic do
           let scores = furtherRuns |> List.filter (fun run -> run.Environment = environment.Id) |> numbers _.Score
 
           [ environment.Id; $"{scores.Length}"; $"**{median scores:F1}**"; yield! spread scores ] ]
 
 let critics =
-    [ for environment in Registry.all do
+    [ for environment in Registry.classic do
           environment.Id
           :: [ for critic in [ "gauss-newton"; "adam" ] do
                    let runs = runsWith environment critic
@@ -93,7 +93,7 @@ let critics =
                    $"{medianOf _.Seconds runs:F1}" ] ]
 
 let everyRun =
-    [ for environment in Registry.all do
+    [ for environment in Registry.classic do
           for run in withPreset environment ->
               [ run.Environment
                 run.Seed

@@ -685,6 +685,38 @@ let all =
                     "found <- found && rest.Slice(0, count).Contains 1f"
                     "found <- rest.Slice(0, count).Contains 1f" ]
           core
+              [ "parts"; "layers"; "distributions" ]
+              "ProductFamily.fs"
+              [ slip
+                    "the log sigma of a part are those of the first part"
+                    "FirstStateIndependent = List.last outputs + stateIndependent[i]"
+                    "FirstStateIndependent = List.last outputs"
+                slip "all parts draw with the same key" "Key.at (int64 i) key, drawn" "key, drawn" ]
+          core
+              [ "parts"; "layers" ]
+              "PartsLayer.fs"
+              [ slip "parts multiply by the slope of nothing" "inner[i].ActivationDerivatives.Multiply own.Span" "()"
+                slip
+                    "all parts remember in the same place"
+                    "{ sequences with Memory = sequences.Memory.Slice this.Memory }"
+                    "sequences" ]
+          core [ "parts" ] "Moments.fs" [ slip "labels are normalised" "LabelColumns = labels }" "LabelColumns = [] }" ]
+          core
+              [ "wrappers" ]
+              "FrameStack.fs"
+              [ slip
+                    "the oldest mask counts"
+                    "frames.Slice((count - 1) * stride + Space.width inner"
+                    "frames.Slice(Space.width inner"
+                slip
+                    "frames are not joined along the last axis"
+                    "(position * count + frame) * axis"
+                    "(frame * (Space.width observed / axis) + position) * axis" ]
+          core
+              [ "wrappers" ]
+              "LastAction.fs"
+              [ slip "the last reward is not shown" "row[actions] <- float32 next.Reward" "()" ]
+          core
               [ "masked layers"; "masks"; "masks with memory" ]
               "MaskedLayers.fs"
               [ slip "an illegal action is only improbable" "illegalLogit = Single.MinValue" "illegalLogit = -10f"
@@ -1119,13 +1151,14 @@ let all =
                     "i" ]
           onnx
               "BoxUnits.cs"
-              [ slip
-                    "exported actions are not clipped from below"
-                    "\"Max\", action, low)"
-                    "\"Max\", action, action)" ]
+              [ slip "exported actions are not clipped from below" "\"Max\", action, low)" "\"Max\", action, action)" ]
           onnx
               "BoxNodes.cs"
-              [ slip "exported deviations are in half-widths" "half * Math.Exp(" "Math.Exp(" ]
+              [ slip "exported deviations are in half-widths" "half * Math.Exp(" "Math.Exp("
+                slip
+                    "an exported Beta distribution acts with its mean"
+                    "\"Div\", difference, excesses"
+                    "\"Div\", difference, \"total\"" ]
           tensorBoard
               "TensorBoardWriter.cs"
               [ slip "what continues makes the last event before it invalid" "Step = after + 1," "Step = after," ]
@@ -1198,12 +1231,15 @@ let all =
               [ "Recurrent" ]
               "src/FunTrpo.Inference/LayerSequence.cs"
               [ slip "parts remember what others do" "memory = memory.Slice(part.Memory);" "_ = memory;" ]
-          inference "Normaliser.cs" [ slip "indices are normalised" "normalised[i] = areLabels[i]" "normalised[i] = !areLabels[i]" ]
+          inference
+              "Normaliser.cs"
+              [ slip "indices are normalised" "normalised[i] = areLabels[i]" "normalised[i] = !areLabels[i]" ]
           inference "PoolingLayer.cs" [ slip "the average is the sum" "(float)patches.Channels / patches.Size" "1f" ]
           inference "CanonicalHash.cs" [ slip "an apostrophe is hashed as it is" "\"\\\"&'+<>`\"" "\"\\\"&+<>`\"" ]
           inference
               "Json.cs"
               [ slip "a name may occur twice" "return names.Add(name) ?" "return names.Add(name) || true ?" ]
+          inference "BetaHead.cs" [ slip "α and β of the package lack 1" "alpha[i] = 1.0 + Excess" "alpha[i] = Excess" ]
           inference
               "BoxUnits.cs"
               [ slip

@@ -64,6 +64,15 @@ internal abstract record EnvironmentSource(string Id)
     /// <summary>The steps after which an episode is truncated; null if only the environment itself truncates.</summary>
     public int? Limit { get; init; }
 
+    /// <summary>The bound of rewards; null if they are not clipped.</summary>
+    public double? RewardBound { get; init; }
+
+    /// <summary>Whether observations have the last action and the last reward.</summary>
+    public bool HasLastAction { get; init; }
+
+    /// <summary>The number of observations that a policy sees together.</summary>
+    public int Frames { get; init; } = 1;
+
     /// <summary>The number of steps that are waited for at the same time; null if environments compute.</summary>
     public int? InFlight { get; init; }
 
@@ -118,23 +127,38 @@ internal abstract record EnvironmentSource(string Id)
     {
         Core.SimulatorEnvironment environment = Made(() => new Core.SimulatorEnvironment(factory()));
         environment.AllowRestarts(Restarts);
-        return WithLimits(use, environment, ((IDisposable)environment).Dispose);
+        return WithWrappers(use, environment, ((IDisposable)environment).Dispose);
     }
 
-    /// <summary>Applies the function to the environment, with the limit of its episodes and the number of steps in flight.</summary>
-    protected TResult WithLimits<TState, TResult>(
+    /// <summary>
+    /// Applies the function to the environment, with what the plan puts around it: the limit of its episodes, the bound of rewards, the last
+    /// action, several frames, and the number of steps in flight.
+    /// </summary>
+    protected TResult WithWrappers<TState, TResult>(
         IOpenedEnvironment<TResult> use,
         Core.Environment<TState> environment,
         Action release
     )
     {
-        FSharpOption<int>? inFlight = OptionModule.OfNullable(InFlight);
         return Limit is int steps
-            ? WaitingFor(Core.Environment.withTimeLimit<Core.Environment<TState>, TState>(steps, environment))
-            : WaitingFor(environment);
+            ? Clipped(Core.Environment.withTimeLimit<Core.Environment<TState>, TState>(steps, environment))
+            : Clipped(environment);
 
-        TResult WaitingFor<T>(Core.Environment<T> limited) =>
-            use.With(Core.Environment.inFlight(inFlight, limited), release);
+        TResult Clipped<T>(Core.Environment<T> limited) =>
+            Remembering(
+                RewardBound is double bound ? Core.RewardClip.wrap<Core.Environment<T>, T>(bound, limited) : limited
+            );
+
+        TResult Remembering<T>(Core.Environment<T> clipped) =>
+            HasLastAction ? Stacked(Core.LastAction.wrap<Core.Environment<T>, T>(clipped)) : Stacked(clipped);
+
+        TResult Stacked<T>(Core.Environment<T> remembering) =>
+            Frames > 1
+                ? WaitingFor(Core.FrameStack.wrap<Core.Environment<T>, T>(Frames, remembering))
+                : WaitingFor(remembering);
+
+        TResult WaitingFor<T>(Core.Environment<T> wrapped) =>
+            use.With(Core.Environment.inFlight(OptionModule.OfNullable(InFlight), wrapped), release);
     }
 }
 
@@ -154,7 +178,7 @@ internal sealed record LibraryEnvironment(Registered Registered) : EnvironmentSo
         : EnvironmentUse<TResult>
     {
         public TResult With<TState>(Core.Environment<TState> environment) =>
-            Source.WithLimits(Use, environment, () => { });
+            Source.WithWrappers(Use, environment, () => { });
     }
 }
 

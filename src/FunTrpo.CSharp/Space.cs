@@ -42,7 +42,7 @@ public sealed class Space : IEquatable<Space>
         ImmutableArray<float> high,
         ImmutableArray<int> counts,
         ImmutableArray<int> shape,
-        ImmutableArray<SpacePart> parts = default
+        ImmutableArray<SpacePart> partsInOrder = default
     )
         : this(
             FromJson(
@@ -51,7 +51,7 @@ public sealed class Space : IEquatable<Space>
                 high.AsSpan(),
                 counts.AsSpan(),
                 shape.AsSpan(),
-                parts.IsDefault ? [] : parts.AsSpan()
+                partsInOrder.IsDefault ? [] : partsInOrder.AsSpan()
             )
         ) { }
 

@@ -177,7 +177,7 @@ public sealed record TrainingOptions
     /// The hidden layers of the policy as text, such as <c>conv 16 3x3 stride 1 relu; flatten; dense 128 relu</c>. If it is empty, <see cref="Hidden"/> and
     /// <see cref="Activation"/> describe the layers. Default empty; nothing, or at most 1000 layers with semicolons between, and no number above 65536:
     /// dense UNITS ACTIVATION | conv FILTERS HEIGHTxWIDTH stride STRIDE ACTIVATION | pool max HEIGHTxWIDTH stride STRIDE | pool average
-    /// HEIGHTxWIDTH stride STRIDE | layernorm | gru UNITS | lstm UNITS | flatten, where words in capitals are positive integers and ACTIVATION is tanh | relu |
+    /// HEIGHTxWIDTH stride STRIDE | layernorm | gru UNITS | lstm UNITS | flatten | parts { NAME: LAYER; …; NAME: LAYER; … }, where words in capitals are positive integers and ACTIVATION is tanh | relu |
     /// sigmoid | elu | softplus | swish | identity.
     /// </summary>
     public string Architecture
@@ -294,7 +294,7 @@ public sealed record TrainingOptions
     /// The hidden layers of the critic, in the form of <see cref="Architecture"/>. If it is empty, <see cref="CriticHidden"/> and
     /// <see cref="CriticActivation"/> describe the layers. Default empty; nothing, or at most 1000 layers with semicolons between, and no number above 65536:
     /// dense UNITS ACTIVATION | conv FILTERS HEIGHTxWIDTH stride STRIDE ACTIVATION | pool max HEIGHTxWIDTH stride STRIDE | pool average
-    /// HEIGHTxWIDTH stride STRIDE | layernorm | gru UNITS | lstm UNITS | flatten, where words in capitals are positive integers and ACTIVATION is tanh | relu |
+    /// HEIGHTxWIDTH stride STRIDE | layernorm | gru UNITS | lstm UNITS | flatten | parts { NAME: LAYER; …; NAME: LAYER; … }, where words in capitals are positive integers and ACTIVATION is tanh | relu |
     /// sigmoid | elu | softplus | swish | identity.
     /// </summary>
     public string CriticArchitecture

@@ -151,6 +151,37 @@ public sealed class TrainingPlan
     }
 
     /// <summary>
+    /// Returns the plan, but a policy sees the last <paramref name="frames"/> observations together, oldest first: a memory of a fixed length.
+    /// </summary>
+    /// <remarks>
+    /// Boxes are joined along their last axis, so a picture has <paramref name="frames"/> times as many channels. Choices and switches follow one
+    /// another. Whoever plays the policy elsewhere joins observations in the same way. Before there are so many observations, the first one of
+    /// the episode stands for those before it.
+    /// </remarks>
+    /// <param name="frames">The number of observations, at least 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The number is less than 1.</exception>
+    public TrainingPlan WithFrameStack(int frames)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(frames, 1);
+        return new(parts with { Source = parts.Source with { Frames = frames } });
+    }
+
+    /// <summary>
+    /// Returns the plan, but observations have three parts: <c>observation</c>, <c>lastAction</c> and <c>lastReward</c>. Before the first step, the
+    /// action is that of zeros and the reward is 0. Policies with memory (<c>gru</c>, <c>lstm</c>) may need them.
+    /// </summary>
+    public TrainingPlan WithLastAction() => new(parts with { Source = parts.Source with { HasLastAction = true } });
+
+    /// <summary>Returns the plan with rewards that are clipped to [−<paramref name="bound"/>, <paramref name="bound"/>].</summary>
+    /// <param name="bound">The bound, above 0.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The bound is not above 0.</exception>
+    public TrainingPlan WithRewardClip(double bound)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bound);
+        return new(parts with { Source = parts.Source with { RewardBound = bound } });
+    }
+
+    /// <summary>
     /// Returns the plan, but an environment of your own that throws an exception is replaced by a fresh one, which plays its episode again:
     /// at most so many times in a training or an evaluation. The result is that of environments that have not failed.
     /// </summary>

@@ -149,7 +149,7 @@ let private runOptions
 
         let folder =
             tryGet parsed out
-            |> Option.defaultWith (fun () -> Path.Combine("runs", $"{registered.Id.Replace(':', '-')}-{seed}"))
+            |> Option.defaultWith (fun () -> Path.Combine("runs", $"{RunFolder.nameOf registered.Id}-{seed}"))
 
         let options: Run.Options =
             { Seed = seed

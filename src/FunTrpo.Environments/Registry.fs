@@ -114,8 +114,8 @@ module Registry =
 
     let private standard = Configuration.standard
 
-    /// All environments of the library. docs/results.md lists the returns that the presets reach.
-    let all =
+    /// The tasks of classic control. docs/results.md lists the returns that the presets reach.
+    let classic =
         // The regions shrink while a task is learned. Late gradients are mostly noise: with steps of a fixed size, the policy wanders in the
         // directions that the batches say nothing about, and one seed in 25 ends far below the return that it had reached.
         [ register
@@ -187,6 +187,44 @@ module Registry =
                   CriticDelta = 0.2
                   NormaliseObservations = false }
               Pendulum.environment ]
+
+    let private layers text = Architecture.parse text |> Result.defaultWith invalidOp
+
+    /// The games of MinAtar with sticky actions. Numbers are 0 and 1, so nothing is normalised.
+    let pixels =
+        let preset =
+            { standard with
+                Environments = 32
+                Horizon = 64
+                Architecture = layers "conv 16 3x3 stride 1 relu; dense 128 relu"
+                CriticArchitecture = layers "conv 16 3x3 stride 1 relu; dense 128 relu"
+                CriticSteps = 1
+                NormaliseObservations = false }
+
+        [ register 2_000_000L 14.0 preset MinAtar.Breakout.environment
+          register 2_000_000L 65.0 preset MinAtar.SpaceInvaders.environment ]
+
+    /// The memory tasks of POPGym. Both networks remember.
+    let memory =
+        let preset =
+            { standard with
+                Environments = 16
+                Horizon = 128
+                Architecture = layers "dense 64 tanh; gru 64"
+                CriticArchitecture = layers "dense 64 tanh; gru 64" }
+
+        let register steps environment =
+            Registered.create { Preset = preset; Steps = steps; SolvedAt = None } environment
+
+        [ for difficulty in Popgym.Difficulty.all do
+              register 1_000_000L (Popgym.PositionOnlyCartPole.environment difficulty)
+              register 1_000_000L (Popgym.PositionOnlyCartPole.noisy difficulty)
+              register 1_000_000L (Popgym.PositionOnlyPendulum.environment difficulty)
+              register 1_000_000L (Popgym.RepeatFirst.environment difficulty)
+              register 1_000_000L (Popgym.RepeatPrevious.environment difficulty) ]
+
+    /// All environments of the library.
+    let all = classic @ pixels @ memory
 
     /// The environment with this id, or `None`.
     let tryFind id = all |> List.tryFind (fun registered -> registered.Id = id)

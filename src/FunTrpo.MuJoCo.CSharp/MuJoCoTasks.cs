@@ -32,7 +32,7 @@ public static class MuJoCoTasks
         public override TResult Open<TResult>(IOpenedEnvironment<TResult> use)
         {
             PhysicsEnvironment environment = Made(() => new PhysicsEnvironment(Registered.Task));
-            return WithLimits(
+            return WithWrappers(
                 use,
                 Core.Environment.withTimeLimit<PhysicsEnvironment, PhysicsState>(Registered.Limit, environment),
                 ((IDisposable)environment).Dispose

@@ -16,6 +16,16 @@ module Embedding =
     let private add (x: ReadOnlySpan<float32>) (sum: Span<float32>) =
         Reductions.AddScaled(1f, x, Span.op_Implicit sum, sum)
 
+    /// The number as an index less than `count`. Throws an `ArgumentException` if it is none.
+    let internal indexIn count (number: float32) =
+        let index = int number
+
+        if not (float32 index = number && index >= 0 && index < count) then
+            let found = number.ToString CultureInfo.InvariantCulture
+            invalidArg "observations" $"{found} is not one of the indices 0 … {count - 1}"
+
+        index
+
     /// The positions of the parameters of each index: one table for each column of the input.
     type private Tables(counts: int list, outputs: int, stateIndependent: int) =
         // In 64 bits, so that the product does not overflow.
@@ -32,13 +42,7 @@ module Embedding =
         let tableCount = outputs * Array.last firstRows
 
         let offsetOf (indices: ReadOnlySpan<float32>) column =
-            let index = int indices[column]
-
-            if not (float32 index = indices[column] && index >= 0 && index < counts[column]) then
-                let found = indices[column].ToString CultureInfo.InvariantCulture
-                invalidArg "observations" $"{found} is not one of the indices 0 … {counts[column] - 1}"
-
-            outputs * (firstRows[column] + index)
+            outputs * (firstRows[column] + indexIn counts[column] indices[column])
 
         member _.Inputs = counts.Length
         member _.Outputs = outputs + stateIndependent

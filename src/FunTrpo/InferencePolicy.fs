@@ -161,8 +161,7 @@ type InferencePolicy(actor: Actor) =
         | Masked _ -> invalidOp "actions have no mask of their own"
         | Parts parts ->
             ActionDistribution.Parts
-                [ for (name, part), ofPart in
-                      List.zip parts (Distribution.ofParts policy.Distribution parts parameters) do
+                [ for (name, part), ofPart in List.zip parts (Distribution.ofParts policy.Distribution parts parameters) do
                       name, distributionOf part ofPart ]
         | Box(low, high, _) ->
             match policy.Distribution with

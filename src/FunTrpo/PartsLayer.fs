@@ -41,7 +41,7 @@ module internal PartsLayer =
 
                     for row in 0 .. rows - 1 do
                         for choice in 0 .. counts.Length - 1 do
-                            let index = int input[row * counts.Length + choice]
+                            let index = Embedding.indexIn counts[choice] input[row * counts.Length + choice]
                             output[row * layer.Outputs + firsts[choice] + index] <- 1f
 
                 // Indices are not differentiable.
@@ -141,7 +141,11 @@ module internal PartsLayer =
 
             member _.LinearizeSequences(sequences, input, inputStride) =
                 let ofPart (part: Part) inner =
-                    PackedLayerAt.linearizeSequences inner (part.OfSequences sequences) (input.Slice part.Input) inputStride
+                    PackedLayerAt.linearizeSequences
+                        inner
+                        (part.OfSequences sequences)
+                        (input.Slice part.Input)
+                        inputStride
 
                 linearizations parts (Array.map2 ofPart parts inner) inputs stride (sequences.Count * sequences.Length)
           interface PackedLayerAt with

@@ -91,6 +91,7 @@ public sealed class ValueFacts
                 IReadOnlyList<int> list => new List<int>([.. list, 3]),
                 IReadOnlyList<double> list => new List<double>([.. list, 0.5]),
                 IReadOnlyList<string> list => new List<string>([.. list, "one more"]),
+                IReadOnlyList<PartDistribution> list => new List<PartDistribution>([.. list, new("another", new())]),
                 string text => text + ", dense 3 relu",
                 bool truth => !truth,
                 int number => number + 1,

@@ -111,6 +111,7 @@ let private lessons =
           "scripts/results.fsx"
           "scripts/learning-benchmark.fsx"
           "scripts/mujoco-benchmark.fsx"
+          "scripts/architecture-benchmark.fsx"
           "scripts/own-model.fsx" ]
         @ shown
     )
@@ -153,7 +154,28 @@ let private tableHeads part (text: string) =
     [ for found in Regex.Matches(text[first..last], @"(?m)^\| (environment|task) .*") -> found.Value ]
 
 let private results =
-    [ test "scripts/learning-benchmark.fsx writes tables as those of docs/results.md" {
+    [ test "scripts/architecture-benchmark.fsx writes tables as those of docs/results.md" {
+          let folder = Directory.CreateTempSubdirectory("funtrpo-").FullName
+
+          try
+              let options = [ "--out"; folder; "--seeds"; "0"; "--steps"; "2048" ]
+              let tasks = [ "--tasks"; "popgym-RepeatPreviousEasy-v0,MinAtar/Breakout-v1" ]
+              runScript "scripts/architecture-benchmark.fsx" (options @ tasks) |> ignore
+              let made = File.ReadAllText(Path.Combine(folder, "results.md"))
+              let shown = read "docs/results.md"
+
+              for part in [ "Memory"; "Pixels" ] do
+                  Expect.equal (tableHeads part made) (tableHeads part shown) $"the head of {part}"
+
+              Expect.hasLength
+                  (File.ReadAllLines(Path.Combine(folder, "architecture-runs.csv")))
+                  6
+                  "a line for each run"
+          finally
+              Directory.Delete(folder, true)
+      }
+
+      test "scripts/learning-benchmark.fsx writes tables as those of docs/results.md" {
           let file = Path.GetTempFileName()
 
           try

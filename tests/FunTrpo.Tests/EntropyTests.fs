@@ -26,7 +26,7 @@ let private entropyOf space (parameters: float[]) =
     | MultiDiscrete counts -> ofChoices counts
     | MultiBinary count -> ofChoices (List.replicate count 2)
     | Masked _ -> failwith "a mask is no action"
-    | Parts _ -> (Oracle.entropy DistributionKind.Gaussian space (Oracle.constants (Array.map float32 parameters))).X
+    | Parts _ -> (Oracle.entropy DistributionKind.Gaussian space (Array.map Oracle.constant parameters)).X
     | Box(low, _, _) ->
         let dimensions = low.Length
         Array.sum parameters[dimensions..] + 0.5 * float dimensions * (1.0 + log (2.0 * Math.PI))

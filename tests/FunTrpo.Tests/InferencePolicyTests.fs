@@ -48,8 +48,7 @@ let private expected (actor: Actor) observations (choose: int -> Vector -> Fill)
 
           Vector.init action.Length (fun column ->
               match Space.leaf column actor.Policy.ActionSpace with
-              | ValueSome(struct (Box(low, high, _), i)) ->
-                  meant actor.Policy.IsScaled low[i] high[i] action[column]
+              | ValueSome(struct (Box(low, high, _), i)) -> meant actor.Policy.IsScaled low[i] high[i] action[column]
               | _ -> action[column]) ]
     |> Vector.concat
 

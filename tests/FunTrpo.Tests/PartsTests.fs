@@ -156,6 +156,10 @@ let private observations =
                   (Network.forward network parameters rows)
                   (Network.forward flat parameters expanded)
                   "outputs"
+
+              for wrong in [ 3f; -1f; 0.5f; nanf ] do
+                  expectRefused $"{wrong}" (fun () ->
+                      Network.forward network parameters (Matrix.ofRows [| [| 0f; 1f; wrong; 0f |] |]) |> ignore)
           }
           test "each part has layers of its own, and their outputs follow one another" {
               let layers =

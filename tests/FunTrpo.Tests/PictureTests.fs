@@ -50,7 +50,7 @@ let private expectPictures (environment: Environment<'State>) seed =
     recording.Pictures
 
 let private drawn =
-    [ for registered in Registry.all do
+    [ for registered in Registry.classic @ Registry.pixels do
           testPropertyWithConfig
               { FsCheckConfig.defaultConfig with maxTest = 3 }
               $"of {registered.Id}: one more than steps, of one frame, and they move"

@@ -81,6 +81,7 @@ let private others =
       MaskedLayersTests.tests
       MaskTests.tests
       PartsTests.tests
+      WrapperTests.tests
       MaskedPlayersTests.tests
       MaskedMemoryTests.tests
       MaskedSimulatorsTests.tests

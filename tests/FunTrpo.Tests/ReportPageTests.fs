@@ -224,7 +224,7 @@ let private artificial steps (shapes: int -> Shape list) =
 let private circle step = Shape.Circle(struct (sin (0.01 * float step), 0.0), 0.1, Colour.Body)
 
 let private episodes =
-    [ for registered in Registry.all do
+    [ for registered in Registry.classic do
           test $"plays an episode of {registered.Id} as it was recorded" {
               registered.Use
                   { new EnvironmentUse<bool> with

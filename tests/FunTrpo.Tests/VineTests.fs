@@ -271,9 +271,9 @@ let private policyCaseOfVine (case: Case) (vine: Vine) advantages =
     let size = actor.Policy.Family.ParameterWidth
 
     let head =
-        match case.Space with
-        | Box(low, _, _) -> LinearThenStateIndependent(low.Length, low.Length)
-        | _ -> Dense(size, Activation.Identity)
+        match (Policy.logSigmas actor.Policy actor.Parameters).Length with
+        | 0 -> Dense(size, Activation.Identity)
+        | free -> LinearThenStateIndependent(size - free, free)
 
     { Layers = Then(Dense(4, Activation.Tanh), head)
       Policy = actor.Policy

@@ -107,7 +107,7 @@ let private variants =
 let private training =
     testList
         "training"
-        [ for registered in Registry.all do
+        [ for registered in Registry.classic do
               for branches in [ 2; 3 ] do
                   test $"is finite and counts its steps on {registered.Id}, {branches} branches" {
                       registered.Use(trains branches) |> ignore
