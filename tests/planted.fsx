@@ -1157,8 +1157,8 @@ let all =
               [ slip "exported deviations are in half-widths" "half * Math.Exp(" "Math.Exp("
                 slip
                     "an exported Beta distribution acts with its mean"
-                    "\"Div\", difference, excesses"
-                    "\"Div\", difference, \"total\"" ]
+                    "\"Div\", difference, sum"
+                    "\"Div\", difference, total" ]
           tensorBoard
               "TensorBoardWriter.cs"
               [ slip "what continues makes the last event before it invalid" "Step = after + 1," "Step = after," ]

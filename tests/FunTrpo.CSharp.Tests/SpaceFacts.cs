@@ -36,8 +36,8 @@ public sealed class SpaceFacts
 
     public void Has_parts()
     {
-        Space hand = Space.Parts(("finger", Space.Box(2, -1, 1)), ("grip", Space.Discrete(3)));
-        Space robot = Space.Parts(("lamps", Space.MultiBinary(2)), ("hand", hand));
+        Space hand = Space.Parts(new("finger", Space.Box(2, -1, 1)), new("grip", Space.Discrete(3)));
+        Space robot = Space.Parts(new("lamps", Space.MultiBinary(2)), new("hand", hand));
         Assert.Equal(SpaceKind.Parts, robot.Kind);
         Assert.Equal(5, robot.Width);
         Assert.Equal([0, 0, -1, -1, 0], robot.Low);
@@ -54,22 +54,22 @@ public sealed class SpaceFacts
         Assert.False(robot.Contains([1, 0, 0.5f, -1, 3]));
 
         Assert.Equal(robot, JsonSerializer.Deserialize<Space>(JsonSerializer.Serialize(robot)));
-        Assert.Equal(robot, Space.Parts(("lamps", Space.MultiBinary(2)), ("hand", hand)));
-        Assert.NotEqual(robot, Space.Parts(("hand", hand), ("lamps", Space.MultiBinary(2))));
+        Assert.Equal(robot, Space.Parts(new("lamps", Space.MultiBinary(2)), new("hand", hand)));
+        Assert.NotEqual(robot, Space.Parts(new("hand", hand), new("lamps", Space.MultiBinary(2))));
 
         Assert.Throws<ArgumentException>(() => robot.RangeOf("finger"));
         Assert.Throws<ArgumentException>(() => robot.Part("hand/thumb"));
         Assert.Throws<ArgumentException>(() => Space.Parts());
-        Assert.Throws<ArgumentException>(() => Space.Parts(("a b", hand)));
-        Assert.Throws<ArgumentException>(() => Space.Parts(("a", hand), ("a", hand)));
+        Assert.Throws<ArgumentException>(() => Space.Parts(new SpacePart("a b", hand)));
+        Assert.Throws<ArgumentException>(() => Space.Parts(new("a", hand), new("a", hand)));
         Assert.Throws<ArgumentNullException>(() => Space.Parts(default(SpacePart)));
         Space deep = hand;
         for (int level = 2; level <= 16; level++)
         {
-            deep = Space.Parts(("inside", deep));
+            deep = Space.Parts(new SpacePart("inside", deep));
         }
 
-        Assert.Throws<ArgumentException>(() => Space.Parts(("inside", deep)));
+        Assert.Throws<ArgumentException>(() => Space.Parts(new SpacePart("inside", deep)));
     }
 
     public void Has_a_shape()
