@@ -38,9 +38,15 @@ let private roundtrip =
           <| Prop.forAll saved (fun policy ->
               let node = JsonNode.Parse(PolicyFile.print policy) :?> JsonObject
 
-              match policy.Architecture |> List.map HiddenLayer.activationsOf |> List.distinct with
+              let activations =
+                  [ for layer in policy.Architecture ->
+                        match layer with
+                        | HiddenLayer.Dense(_, activation) -> Some activation
+                        | _ -> None ]
+
+              match List.distinct activations with
               | []
-              | [ [ _ ] ] ->
+              | [ Some _ ] ->
                   not (node.ContainsKey "architecture") && node.ContainsKey "hidden" && node.ContainsKey "activation"
               | _ ->
                   node["architecture"].GetValue<string>() = Architecture.print policy.Architecture
