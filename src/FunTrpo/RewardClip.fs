@@ -19,7 +19,7 @@ module RewardClip =
 
     /// The environment `inner`, with rewards clipped to [−bound, bound]. Throws an `ArgumentException` if the bound is not above 0.
     let wrap bound (inner: 'Inner :> Environment<'State>) =
-        if not (bound > 0.0) then
+        if Double.IsNaN bound || bound <= 0.0 then
             invalidArg (nameof bound) $"a bound of rewards is above 0, and this one is {bound}"
 
         { new Environment<'State> with
