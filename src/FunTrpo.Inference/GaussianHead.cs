@@ -13,7 +13,9 @@ internal sealed class GaussianHead : Head
 
     private readonly BoxUnits units;
     private readonly int width;
-    private readonly float[] logSigmas;
+
+    /// <summary>The standard deviations of drawn numbers; none if they depend on the observation.</summary>
+    private readonly float[] deviations;
     private readonly bool isSquashed;
 
     /// <summary>Creates the head. Without state-independent log σ, they are the second half of the outputs.</summary>
@@ -21,7 +23,7 @@ internal sealed class GaussianHead : Head
     {
         units = new BoxUnits(space, isScaled || isSquashed);
         width = space.Width;
-        this.logSigmas = logSigmas;
+        deviations = Array.ConvertAll(logSigmas, DeviationOf);
         this.isSquashed = isSquashed;
     }
 
@@ -68,9 +70,9 @@ internal sealed class GaussianHead : Head
     private float Action(int coordinate, float drawn) =>
         isSquashed ? units.SquashedAction(coordinate, drawn) : units.Action(coordinate, drawn);
 
-    private float Deviation(ReadOnlySpan<float> outputs, int coordinate)
-    {
-        float logSigma = logSigmas.Length > 0 ? logSigmas[coordinate] : outputs[width + coordinate];
-        return (float)Math.Exp(Math.Clamp(logSigma, LowestLogSigma, HighestLogSigma));
-    }
+    private float Deviation(ReadOnlySpan<float> outputs, int coordinate) =>
+        deviations.Length > 0 ? deviations[coordinate] : DeviationOf(outputs[width + coordinate]);
+
+    private static float DeviationOf(float logSigma) =>
+        (float)Math.Exp(Math.Clamp(logSigma, LowestLogSigma, HighestLogSigma));
 }

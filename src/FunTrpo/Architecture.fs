@@ -110,7 +110,7 @@ module Architecture =
                 readers space architecture
                 |> List.map (fun struct (name, part, layers) ->
                     outputOf part layers |> Result.mapError (fun why -> $"in the part {name}, {why}"))
-                |> HiddenLayer.collect
+                |> Result.all
                 |> Result.bind (fun outputs ->
                     atMost (rowOf (outputs |> List.sumBy ArrayShape.size)) (describeLayer 1 first))
                 |> Result.bind (fun joined ->

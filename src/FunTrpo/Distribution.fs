@@ -380,10 +380,10 @@ module Distribution =
         | DistributionKind.Gaussian
         | DistributionKind.StateDependentGaussian -> false
 
-    /// The boxes of an action space: itself, or those of its parts.
+    /// The bounds of the boxes of an action space: its own, or those of its parts.
     let rec private boxesOf space =
         match space with
-        | Box _ -> [ space ]
+        | Box(low, high, _) -> [ low, high ]
         | Parts parts -> parts |> List.collect (snd >> boxesOf)
         | Discrete _
         | MultiDiscrete _
@@ -396,17 +396,12 @@ module Distribution =
     /// Why a distribution is not one for actions in this space, or `None` if it is. It is that of each box among the parts of actions.
     /// `Gaussian` is for all: it has no effect where there is no box.
     let misfit kind space =
-        let isUnbounded space =
-            Seq.init (Space.width space) id
-            |> Seq.exists (fun column ->
-                match space with
-                | Box(low, high, _) -> not (Single.IsFinite low[column] && Single.IsFinite high[column])
-                | _ -> false)
+        let isBounded (low, high) = Vector.isFinite low && Vector.isFinite high
 
         match boxesOf space with
         | _ when kind = DistributionKind.Gaussian -> None
         | [] -> Some $"it is for a box of actions, and these are {Space.describe space}"
-        | boxes when isSquashed kind && List.exists isUnbounded boxes ->
+        | boxes when isSquashed kind && not (List.forall isBounded boxes) ->
             Some $"it needs two finite bounds in each coordinate of actions, and these are {Space.describe space}"
         | _ -> None
 

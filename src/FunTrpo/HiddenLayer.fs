@@ -125,12 +125,6 @@ module HiddenLayer =
         found.Add(text.Substring first)
         List.ofSeq found
 
-    /// The results as one, or the first error.
-    let internal collect results =
-        (results, Ok [])
-        ||> List.foldBack (fun item rest ->
-            item |> Result.bind (fun item -> rest |> Result.map (fun rest -> item :: rest)))
-
     /// A name and what follows it, if the text begins with a name and a colon.
     let private (|Named|_|) (text: string) =
         match text.IndexOf ':' with
@@ -151,7 +145,7 @@ module HiddenLayer =
         else
             parseWords text
 
-    and private parseAllIn nesting (text: string) = pieces text |> List.map (parseIn nesting) |> collect
+    and private parseAllIn nesting (text: string) = pieces text |> List.map (parseIn nesting) |> Result.all
 
     and private parseParts nesting (text: string) =
         let opening = text.IndexOf '{'
@@ -180,7 +174,7 @@ module HiddenLayer =
             |> List.map (fun (name, layers) ->
                 let layers = if String.IsNullOrWhiteSpace layers then Ok [] else parseAllIn (nesting + 1) layers
                 layers |> Result.map (fun layers -> name, layers))
-            |> collect
+            |> Result.all
             |> Result.map HiddenLayer.Parts
 
     and private parseWords (text: string) =

@@ -260,74 +260,44 @@ module Space =
 
         inside
 
-    /// Whether the row is an element of the space. A mask may have no legal action.
-    let rec contains space (row: ReadOnlySpan<float32>) =
+    let private isBetween (low: Vector) (high: Vector) (row: ReadOnlySpan<float32>) =
+        let low = low.Span
+        let high = high.Span
+        let mutable inside = row.Length = low.Length
+
+        if inside then
+            for i in 0 .. row.Length - 1 do
+                inside <- inside && low[i] <= row[i] && row[i] <= high[i]
+
+        inside
+
+    /// Whether the row is one of the space: with `isInside` an element, and otherwise with any finite numbers in place of those of boxes
+    /// and switches.
+    let rec private holds isInside space (row: ReadOnlySpan<float32>) =
         match space with
         | Discrete count -> row.Length = 1 && isIndex count row[0]
         | MultiDiscrete counts -> areIndices counts row
-        | Box(low, high, _) ->
-            let low = low.Span
-            let high = high.Span
-            let mutable inside = row.Length = low.Length
-
-            if inside then
-                for i in 0 .. row.Length - 1 do
-                    inside <- inside && low[i] <= row[i] && row[i] <= high[i]
-
-            inside
-        | MultiBinary count -> row.Length = count && areSwitches row
+        | Box(low, high, _) -> if isInside then isBetween low high row else Reductions.AllFinite row
+        | MultiBinary count -> if isInside then row.Length = count && areSwitches row else Reductions.AllFinite row
         | Masked(observed, _) ->
             row.Length = width space
-            && contains observed (row.Slice(0, width observed))
+            && holds isInside observed (row.Slice(0, width observed))
             && areSwitches (row.Slice(width observed))
-        | Parts parts -> row.Length = width space && partsContain parts row
+        | Parts parts -> row.Length = width space && holdParts isInside parts row
 
-    and private partsContain parts (row: ReadOnlySpan<float32>) =
+    and private holdParts isInside parts (row: ReadOnlySpan<float32>) =
         match parts with
         | [] -> true
         | (_, part) :: rest ->
             let width = width part
-            contains part (row.Slice(0, width)) && partsContain rest (row.Slice width)
+            holds isInside part (row.Slice(0, width)) && holdParts isInside rest (row.Slice width)
+
+    /// Whether the row is an element of the space. A mask may have no legal action.
+    let contains space (row: ReadOnlySpan<float32>) = holds true space row
 
     /// Whether a network can take the row as an observation. A row of indices must be an element of the space, and a mask must be of 0 and 1.
     /// Other rows must be finite, but may lie outside the bounds of the space.
-    let rec isValidObservation space (row: ReadOnlySpan<float32>) =
-        match space with
-        | Masked(observed, _) ->
-            isValidObservation observed (row.Slice(0, width observed))
-            && areSwitches (row.Slice(width observed))
-        | Parts parts -> areValidObservations parts row
-        | _ -> if hasIndices space then contains space row else Reductions.AllFinite row
-
-    and private areValidObservations parts (row: ReadOnlySpan<float32>) =
-        match parts with
-        | [] -> true
-        | (_, part) :: rest ->
-            let width = width part
-            isValidObservation part (row.Slice(0, width)) && areValidObservations rest (row.Slice width)
-
-    /// Writes the row to `clipped`, with each coordinate clipped to the bounds if the space is a box. Rows of other spaces are copied.
-    let rec clip space (row: ReadOnlySpan<float32>) (clipped: Span<float32>) =
-        match space with
-        | Box(low, high, _) ->
-            let low = low.Span
-            let high = high.Span
-
-            for i in 0 .. row.Length - 1 do
-                clipped[i] <- MathF.Min(MathF.Max(row[i], low[i]), high[i])
-        | Masked(observed, _) ->
-            row.CopyTo clipped
-            clip observed (row.Slice(0, width observed)) clipped
-        | Parts parts ->
-            let mutable first = 0
-
-            for _, part in parts do
-                let width = width part
-                clip part (row.Slice(first, width)) (clipped.Slice(first, width))
-                first <- first + width
-        | Discrete _
-        | MultiDiscrete _
-        | MultiBinary _ -> row.CopyTo clipped
+    let isValidObservation space (row: ReadOnlySpan<float32>) = holds false space row
 
     /// The middle and half the width of a coordinate of a box, which map [−1, 1] to its bounds; none without two finite bounds. In float64,
     /// because the width of a box may exceed float32.
@@ -339,47 +309,55 @@ module Space =
         else
             ValueNone
 
+    /// What becomes of the coordinates of a box. Other numbers stay as they are.
+    [<RequireQualifiedAccess>]
+    type private Change =
+        | Clip
+        | Unscale
+        | Squash
+
+    let private changeBox change (low: Vector) (high: Vector) (row: ReadOnlySpan<float32>) (changed: Span<float32>) =
+        let lows = low.Span
+        let highs = high.Span
+
+        for i in 0 .. row.Length - 1 do
+            changed[i] <-
+                match change with
+                | Change.Clip -> MathF.Min(MathF.Max(row[i], lows[i]), highs[i])
+                | Change.Squash -> float32 (tanh (float row[i]))
+                | Change.Unscale ->
+                    match scaling low high i with
+                    // A result beyond float32 becomes infinite and is still outside the bounds.
+                    | ValueSome(struct (middle, half)) -> float32 (middle + half * float row[i])
+                    | ValueNone -> row[i]
+
+    /// Writes the row to `changed`, which may be the same memory, with the boxes among its parts changed.
+    let rec private applyTo space change (row: ReadOnlySpan<float32>) (changed: Span<float32>) =
+        match space with
+        | Box(low, high, _) -> changeBox change low high row changed
+        | Parts parts ->
+            let mutable first = 0
+
+            for _, part in parts do
+                let width = width part
+                applyTo part change (row.Slice(first, width)) (changed.Slice(first, width))
+                first <- first + width
+        | Masked(observed, _) ->
+            row.CopyTo changed
+            applyTo observed change (row.Slice(0, width observed)) changed
+        | Discrete _
+        | MultiDiscrete _
+        | MultiBinary _ -> row.CopyTo changed
+
+    /// Writes the row to `clipped`, with each coordinate clipped to the bounds if the space is a box. Rows of other spaces are copied.
+    let clip space (row: ReadOnlySpan<float32>) (clipped: Span<float32>) = applyTo space Change.Clip row clipped
+
     /// Maps a row from [−1, 1] to the bounds of a box and writes it to `scaled`: 0 becomes the middle of the box, and ±1 become its bounds.
     /// Coordinates without two finite bounds, and rows of spaces that are not boxes, are copied.
-    let rec unscale space (row: ReadOnlySpan<float32>) (scaled: Span<float32>) =
-        row.CopyTo scaled
-
-        match space with
-        | Parts parts ->
-            let mutable first = 0
-
-            for _, part in parts do
-                let width = width part
-                unscale part (row.Slice(first, width)) (scaled.Slice(first, width))
-                first <- first + width
-        | Box(low, high, _) ->
-            for i in 0 .. row.Length - 1 do
-                match scaling low high i with
-                // A result beyond float32 becomes infinite and is still outside the bounds.
-                | ValueSome(struct (middle, half)) -> scaled[i] <- float32 (middle + half * float row[i])
-                | ValueNone -> ()
-        | Discrete _
-        | MultiDiscrete _
-        | MultiBinary _
-        | Masked _ -> ()
+    let unscale space (row: ReadOnlySpan<float32>) (scaled: Span<float32>) = applyTo space Change.Unscale row scaled
 
     /// Writes the tanh of each coordinate of a box to `squashed`, which lies in [−1, 1]. Rows of spaces that are not boxes are copied.
-    let rec squash space (row: ReadOnlySpan<float32>) (squashed: Span<float32>) =
-        match space with
-        | Box _ ->
-            for i in 0 .. row.Length - 1 do
-                squashed[i] <- float32 (tanh (float row[i]))
-        | Parts parts ->
-            let mutable first = 0
-
-            for _, part in parts do
-                let width = width part
-                squash part (row.Slice(first, width)) (squashed.Slice(first, width))
-                first <- first + width
-        | Discrete _
-        | MultiDiscrete _
-        | MultiBinary _
-        | Masked _ -> row.CopyTo squashed
+    let squash space (row: ReadOnlySpan<float32>) (squashed: Span<float32>) = applyTo space Change.Squash row squashed
 
     /// A random element of the space. Indices, switches, and coordinates with two finite bounds are uniform. A coordinate with one finite
     /// bound is that bound plus or minus an exponential random number with mean 1. A coordinate without finite bounds is standard normal.

@@ -36,6 +36,16 @@ let legalOf (counts: int list) (mask: bool[]) =
                  if mask[first + i] then
                      i |] ]
 
+/// A policy for a player, with normally distributed parameters.
+let savedAtRandom (policy: Policy) key normaliser =
+    let parameters = Key.normals policy.Network.ParameterCount (Key.named "parameters" key)
+
+    { Environment = "Case-v0"
+      Actor =
+        { Policy = policy
+          Parameters = parameters |> Array.map float32 |> Vector.ofArray
+          Normaliser = normaliser } }
+
 /// A policy of any layers with masks, and a batch that it collected, each row of which has a mask of its own.
 type MaskedCase =
     {

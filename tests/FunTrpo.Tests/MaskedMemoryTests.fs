@@ -195,14 +195,8 @@ let private played =
 
               { Name = $"{text} → {Space.describe actions}"
                 Saved =
-                  { Environment = "Case-v0"
-                    Actor =
-                      { Policy = policy
-                        Parameters =
-                          Key.normals policy.Network.ParameterCount (Key.named "parameters" key)
-                          |> Array.map float32
-                          |> Vector.ofArray
-                        Normaliser = Standardise(Moments.create 100.0 [ 3.0; -2.0; 0.1 ] [ 400.0; 1e3; 0.01 ]) } }
+                  Standardise(Moments.create 100.0 [ 3.0; -2.0; 0.1 ] [ 400.0; 1e3; 0.01 ])
+                  |> savedAtRandom policy key
                 Seen =
                   Array.init 40 (fun t ->
                       let key = Key.at (int64 t) key

@@ -6,6 +6,7 @@ open System.IO
 open Expecto
 open FunTrpo
 open FunTrpo.Tests.Generators
+open FunTrpo.Tests.MaskCases
 
 type private Large = FunTrpo.CSharp.Policy
 type private Small = FunTrpo.Inference.Policy
@@ -55,15 +56,7 @@ let private cases rows =
                   | Unnormalised -> Space.sample space (keyOf i) |> Vector.toArray
 
               { Name = $"{seen} → {Space.describe actions}"
-                Saved =
-                  { Environment = "Case-v0"
-                    Actor =
-                      { Policy = policy
-                        Parameters =
-                          Key.normals policy.Network.ParameterCount (Key.named "parameters" key)
-                          |> Array.map float32
-                          |> Vector.ofArray
-                        Normaliser = normaliser } }
+                Saved = savedAtRandom policy key normaliser
                 Observed = Matrix.ofRows (Array.init rows observation)
                 Legal =
                   Array.init rows (fun i ->
