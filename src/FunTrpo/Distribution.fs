@@ -322,9 +322,9 @@ module Distribution =
     /// Independent distributions of actions a = tanh u, where u has a normal distribution. The parameters are all means of u, then all log σ.
     /// The drawn numbers are the u.
     ///
-    /// Because u ↦ a is a bijection, everything but densities and entropies is that of `diagonalGaussian`; see `Squash`. Densities and
+    /// Because u ↦ a is a bijection, everything but densities and entropies is that of `diagonalGaussian`; see `Squash.fs`. Densities and
     /// entropies are those of a: log p(a) = log p(u) − Σ log(1 − tanh² u), and H(a) = H(u) + Σ E[log(1 − tanh² u)]. The expectation has no
-    /// closed form. `Squash.meanLogSlope` estimates it by a fixed quadrature, and `EntropyGradient` is the gradient of this estimate.
+    /// closed form. A fixed quadrature estimates it, and `EntropyGradient` is the gradient of this estimate.
     /// The mode is that of u: the tanh of the mean, which is the median of a. The density of a may be larger near the bounds.
     let squashedGaussian dimensions =
         let gaussian = diagonalGaussian dimensions
@@ -365,7 +365,7 @@ module Distribution =
             member _.Kl(oldParameters, newParameters) = gaussian.Kl(oldParameters, newParameters)
             member _.Metric = gaussian.Metric }
 
-    /// Independent Beta distributions of actions in [−1, 1]; see `BetaFamily`. The parameters are the outputs o for all α, then those for all
+    /// Independent Beta distributions of actions in [−1, 1]; see `BetaFamily.fs`. The parameters are the outputs o for all α, then those for all
     /// β, with α = 1 + softplus(o). The drawn numbers are atanh a.
     let betas dimensions = BetaFamily.create dimensions
 
