@@ -315,8 +315,8 @@ let private fixedSteps =
                   isUnchanged case tooShort
                   Expect.contains [ NoGradient; LineSearchFailed 1 ] tooShort.Outcome "outcome"
 
-                  // A negative damping makes every curvature negative, so conjugate gradient stops at x = 0.
-                  let flat = improve (settings accurate learningRate -1e6 1.0) case.Surrogate
+                  // Such a damping makes every curvature negative, so conjugate gradient stops at x = 0.
+                  let flat = improve (settings accurate learningRate -1e20 1.0) case.Surrogate
                   isUnchanged case flat
 
                   if flat.Outcome <> NoGradient then
