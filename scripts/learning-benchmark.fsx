@@ -1,7 +1,7 @@
 // Trains on every task of classic control with its preset, by `funtrpo sweep`, and writes the part of docs/results.md about them: ten seeds with
 // both ways to fit the critic, and fifty further seeds with the preset alone.
 //
-//     dotnet fsi scripts/learning-benchmark.fsx                            the seeds 0–9 and 2000–2049, some minutes
+//     dotnet fsi scripts/learning-benchmark.fsx                            the seeds 0–9 and 3000–3049, some minutes
 //     dotnet fsi scripts/learning-benchmark.fsx 20..22 30..39 out.md       other seeds, another file
 //     dotnet fsi scripts/learning-benchmark.fsx 0 1 out.md 2048            at most 2048 steps, to try the script
 #load "load.fsx"
@@ -24,8 +24,17 @@ let published =
           "MountainCarContinuous-v0", 92.5
           "Pendulum-v1", -175.0 ]
 
+/// What many seeds should reach: their median, and the worst of them.
+let goals =
+    Map
+        [ "CartPole-v1", (500.0, 500.0)
+          "Acrobot-v1", (-78.0, -88.0)
+          "MountainCar-v0", (-102.0, -115.0)
+          "MountainCarContinuous-v0", (93.8, 92.0)
+          "Pendulum-v1", (-155.0, -190.0) ]
+
 let seeds = List.tryItem 0 arguments |> Option.defaultValue "0..9"
-let furtherSeeds = List.tryItem 1 arguments |> Option.defaultValue "2000..2049"
+let furtherSeeds = List.tryItem 1 arguments |> Option.defaultValue "3000..3049"
 
 let file = List.tryItem 2 arguments |> Option.defaultValue (Path.Combine(root, "docs", "results.md"))
 
@@ -81,7 +90,15 @@ let further =
     [ for environment in Registry.classic do
           let scores = furtherRuns |> List.filter (fun run -> run.Environment = environment.Id) |> numbers _.Score
 
-          [ environment.Id; $"{scores.Length}"; $"**{median scores:F1}**"; yield! spread scores ] ]
+          let forMedian, forWorst = goals[environment.Id]
+          let verdict found goal = $"""{goal}: {if found >= goal then "yes" else "no"}"""
+
+          [ environment.Id
+            $"{scores.Length}"
+            $"**{median scores:F1}**"
+            yield! spread scores
+            verdict (median scores) forMedian
+            verdict (Array.min scores) forWorst ] ]
 
 let critics =
     [ for environment in Registry.classic do
@@ -135,7 +152,15 @@ writePart
       $"The same presets with the seeds {dashes furtherSeeds}, which no preset was tuned on. The worst of many seeds says how far a single run can be trusted."
       ""
       yield!
-          markdownTable [ "environment"; "seeds"; "median return"; "IQM (95 % interval)"; "worst … best seed" ] further
+          markdownTable
+              [ "environment"
+                "seeds"
+                "median return"
+                "IQM (95 % interval)"
+                "worst … best seed"
+                "goal for the median"
+                "goal for the worst" ]
+              further
       ""
       "### The critic: Gauss–Newton in a trust region, or Adam"
       ""

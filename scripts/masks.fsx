@@ -1,15 +1,20 @@
 // Action masks: a workshop in which most assignments are illegal at any time. A policy with masks is compared with one that pays for each
-// illegal action.
+// illegal action. With --out FOLDER, the numbers become a part of FOLDER/results.md:
+//
+//     dotnet fsi scripts/masks.fsx
+//     dotnet fsi scripts/masks.fsx --out docs
 #load "load.fsx"
-#load "lesson.fsx"
+#load "results.fsx"
 
 open System
+open System.IO
 open System.Threading
 open FunTrpo
 open Lesson
+open Results
 
 let total = steps 200_000L
-let seeds = [| 0L .. 4L |]
+let seeds = [| 0L .. 9L |]
 
 // Eight jobs wait for three machines. A machine takes one job at a time. The hours that a job takes depend on the machine, some jobs are
 // more urgent than others, and some can begin only after another one is done. An action assigns one job to one machine, or waits until a
@@ -220,7 +225,7 @@ let trained =
           let costs = marks |> List.mapi (fun i _ -> measured |> Array.map (fun run -> fst run[i]) |> median)
           let faults = measured |> Array.map (List.last >> snd) |> median
           printfn "%-24s %s %10.2f" name (costs |> List.map (sprintf "%8.2f") |> String.concat " ") faults
-          name, runs ]
+          name, runs, measured |> Array.map List.last ]
 
 let randomly = Evaluation.random 1 (shop true 0.0) 200 (Key.ofSeed 99L) |> orFail
 
@@ -228,7 +233,10 @@ printfn ""
 printfn "any legal action: %.2f; the rule written by hand: %.2f" -randomly.Mean costByHand
 
 // Illegal actions have the probability 0, and not only a small one.
-let millionth = snd trained.Head |> Array.head |> List.last
+let millionth =
+    let _, runs, _ = trained.Head
+    List.last runs[0]
+
 let before = illegal
 let mutable drawn = 0L
 let mutable round = 0L
@@ -238,5 +246,36 @@ while drawn < 5L * total do
     drawn <- drawn + Seq.sumBy int64 scores.Lengths
     round <- round + 1L
 
+let drawnIllegally = illegal - before
+
 printfn ""
-printfn "%d illegal actions in more than %d that were drawn" (illegal - before) (5L * total)
+printfn "%d illegal actions in more than %d that were drawn" drawnIllegally (5L * total)
+
+let rows =
+    [ for name, _, last in trained do
+          let costs, faults = Array.map fst last, Array.map snd last
+
+          [ name
+            $"{seeds.Length}"
+            $"{total:N0}"
+            $"**{median costs:N2}**"
+            $"{Array.max costs:N2} … {Array.min costs:N2}"
+            $"{median faults:N2}" ] ]
+
+option "--out"
+|> Option.iter (fun folder ->
+    writePart
+        (Path.Combine(folder, "results.md"))
+        "Masks"
+        [ "## Masks"
+          ""
+          "Made by `scripts/masks.fsx`. Eight jobs wait for three machines, and most of the 25 actions are illegal at any time. A policy with masks is"
+          "compared with policies that pay a penalty for each illegal action, which then does nothing. *Cost* is the mean of 200 orders whose actions are"
+          $"drawn, without the penalties. Any legal action costs {-randomly.Mean:N2}, and a rule written by hand {costByHand:N2}."
+          ""
+          yield!
+              markdownTable
+                  [ "policy"; "seeds"; "steps"; "median cost"; "worst … best seed"; "illegal actions for each order" ]
+                  rows
+          ""
+          $"Of {drawn:N0} actions that a policy with masks drew, {drawnIllegally} were illegal." ])

@@ -92,7 +92,8 @@ let variances (environment: Environment<'State>) gamma =
     let setup = Setup.create 1 (vine gamma) environment |> orFail
     let start = TrainingState.start setup 0L
     let settings: VineSettings = { Branches = 5; Steps = 30; Gamma = gamma }
-    let noValues (observations: Matrix) = Seq.replicate observations.Rows 0.0 |> ImmutableArray.CreateRange
+
+    let noValues (branch: Batch) = Seq.replicate branch.BootstrapObservations.Rows 0.0 |> ImmutableArray.CreateRange
 
     let vines =
         [| for i in 1L .. 200L ->

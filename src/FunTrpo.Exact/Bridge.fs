@@ -98,7 +98,7 @@ let singlePath (setup: Setup<int>) (values: Values) seed =
 let vine (setup: Setup<int>) (values: Values) seed =
     let state = stateAt setup values seed
     let actor = TrainingState.actor setup state
-    let valuesOf = Critic.values setup.Critic state.Critic
+    let valuesOf (branch: Batch) = Critic.values setup.Critic state.Critic branch.BootstrapObservations
     let key = Key.named "vine" state.Key
 
     Vine.sample

@@ -8,8 +8,13 @@ type Actor = { Policy: Policy; Parameters: Vector; Normaliser: Normaliser }
 
 module Actor =
 
-    /// The parameters of the action distributions for raw observations, one row for each observation. Throws an `ArgumentException` if the
-    /// observations do not have the width that the policy is for.
+    /// The parameters of the action distributions for raw observations, one row for each observation, of a policy that remembers the row of
+    /// `memory` before it. Throws an `ArgumentException` if the observations or the memory do not have the width that the policy is for.
+    let distributionsAfter memory (actor: Actor) (observations: Matrix) =
+        Normaliser.apply actor.Normaliser observations
+        |> Network.forwardSequences actor.Policy.Network actor.Parameters (Sequences.ofSingleRows memory)
+
+    /// The same, of a policy without memory.
     let distributions (actor: Actor) (observations: Matrix) =
         Network.forward actor.Policy.Network actor.Parameters (Normaliser.apply actor.Normaliser observations)
 

@@ -157,6 +157,17 @@ module Critic =
         else
             struct (values network critic observations, values network critic bootstraps, critic.Memory)
 
+    /// The values of the observations after the truncated and interrupted rows of a batch, which `normalise` gets raw.
+    let bootstrapsOfBatch (network: Network) critic (normalise: Matrix -> Matrix) (batch: Batch) =
+        let bootstraps = normalise batch.BootstrapObservations
+
+        if network.Memory > 0 then
+            let struct (_, values, _) = valuesInOrder network critic batch (normalise batch.Observations) bootstraps
+
+            values
+        else
+            values network critic bootstraps
+
     /// The root mean squared error √((1/N) Σ (V(s) − G)²) of values against returns.
     let errorOf (values: ReadOnlySpan<float>) (returns: ReadOnlySpan<float>) =
         let mutable sum = 0.0

@@ -196,14 +196,19 @@ module Network =
         let packed = pack network parameters
         new NetworkAt(network.Layer, network.Threads, network.Layer.At(Memory.op_Implicit packed.Memory), packed)
 
-    /// The outputs at parameters θ, one row for each row of observations. Throws an `ArgumentException` if the network has another number of
-    /// parameters or inputs, and an `InvalidOperationException` if it has memory.
-    let forward (network: Network) parameters (observations: Matrix) =
+    /// The outputs at parameters θ for observations that are the rows of sequences, one row for each. Networks without memory take each row by
+    /// itself, and need no sequences. Throws an `ArgumentException` if the network has another number of parameters or inputs, or the sequences
+    /// do not fit.
+    let forwardSequences (network: Network) parameters sequences (observations: Matrix) =
         requireInputs network observations
         use at = at network parameters
         let outputs = Array.zeroCreate<float32>(Size.product observations.Rows network.Outputs)
-        at.Forward(observations.Memory, outputs.AsMemory())
+        at.Forward(sequences, observations.Memory, outputs.AsMemory())
         Matrix.adopt observations.Rows network.Outputs outputs
+
+    /// The outputs at parameters θ, one row for each row of observations. Throws an `ArgumentException` if the network has another number of
+    /// parameters or inputs, and an `InvalidOperationException` if it has memory.
+    let forward network parameters observations = forwardSequences network parameters None observations
 
     /// The network at packed parameters, which must not change while it is used, and on observations of one row a sample.
     let private linearizeAt

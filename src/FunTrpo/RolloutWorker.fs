@@ -39,6 +39,14 @@ type internal RolloutPhase =
 /// depend on the number of threads.
 type internal RolloutPlace = (struct (int * RolloutPhase * int))
 
+module internal RolloutKey =
+
+    /// The key of one of the things that happen to an instance in a rollout. Step t uses it at t.
+    let ofInstance name (instance: int) key = key |> Key.at (int64 instance) |> Key.named name
+
+    /// The name of the key that draws actions.
+    let action = "action"
+
 /// Steps the instances first … last − 1 of a rollout side by side on one thread, so that the network evaluates all their observations at
 /// once.
 type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last: int) =
@@ -51,9 +59,9 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
     let actionWidth = family.ActionWidth
     let current = Array.init width (fun i -> task.Instances[first + i])
 
-    let keysNamed name = Array.init width (fun i -> task.Key |> Key.at (int64 (first + i)) |> Key.named name)
+    let keysNamed name = Array.init width (fun i -> RolloutKey.ofInstance name (first + i) task.Key)
 
-    let actionKeys = keysNamed "action"
+    let actionKeys = keysNamed RolloutKey.action
     let stepKeys = keysNamed "environment"
     let resetKeys = keysNamed "reset"
     let networkInputs = Array.zeroCreate<float32>(width * observationWidth)

@@ -32,6 +32,17 @@ module Sequences =
                 (nameof sequences)
                 $"{sequences.Count} sequences of {sequences.Length} rows, with {sequences.Begins.Length} starts and a memory of {sequences.Memory.Rows} × {sequences.Memory.Columns}, do not fit {rows} rows and a memory of {memory}"
 
+    /// Sequences of a single row each, with these rows of memory before them; none for a network without memory.
+    let ofSingleRows (memory: Matrix) =
+        if memory.Columns = 0 then
+            None
+        else
+            Some
+                { Count = memory.Rows
+                  Length = 1
+                  Begins = ImmutableCollectionsMarshal.AsImmutableArray(Array.zeroCreate<bool> memory.Rows)
+                  Memory = memory }
+
     /// Some of the sequences, in the order of their indices.
     let gather (indices: int[]) (sequences: Sequences) =
         let begins =

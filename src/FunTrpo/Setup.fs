@@ -109,16 +109,6 @@ module Setup =
         | Some why -> configuration |> ConfigurationLimits.refuse "distribution" $"{why} ({environment.Id})"
         | None -> Ok configuration
 
-    /// A vine draws several actions in each state, and its branches have the same past: networks with memory cannot tell them apart yet.
-    let private requireNoVineWithMemory (configuration: Configuration) =
-        let memory = configuration.PolicyLayers @ configuration.CriticLayers |> List.sumBy HiddenLayer.memory
-
-        if configuration.Branches > 0 && memory > 0 then
-            configuration
-            |> ConfigurationLimits.refuse "branches" "networks with memory have no vine: gru and lstm need branches=0"
-        else
-            Ok configuration
-
     /// Refuses a horizon whose rows of one instance do not fit into a buffer: a network with memory computes them together. The last iteration of a
     /// run may be half as long again.
     let private requireSequences (network: Network) (configuration: Configuration) =
@@ -138,7 +128,6 @@ module Setup =
         result {
             do! requireValidSpaces environment
             let! configuration = Configuration.validate configuration
-            let! configuration = requireNoVineWithMemory configuration
             let! configuration = requireDistribution environment configuration
             let! configuration = requireMemory environment configuration
             let observationSpace = environment.ObservationSpace

@@ -141,7 +141,11 @@ module Stages =
         let configuration = setup.Configuration
         let normaliser = normaliserOf state batch
         let actor = { TrainingState.actor setup state with Normaliser = normaliser }
-        let valuesOf = Normaliser.apply normaliser >> Critic.values setup.Critic advantageBatch.CriticBefore
+
+        // A critic with memory has watched the episodes up to the end of the batch.
+        let critic = { advantageBatch.CriticBefore with Memory = advantageBatch.CriticToFit.Memory }
+
+        let valuesOf = Critic.bootstrapsOfBatch setup.Critic critic (Normaliser.apply normaliser)
         let key = keyOf state |> Key.named "vine"
 
         result {
@@ -159,7 +163,7 @@ module Stages =
 
             return
                 { Observations = Normaliser.apply normaliser vine.Observations
-                  Sequences = None
+                  Sequences = Sequences.ofSingleRows vine.Memory
                   Actions = vine.Actions
                   Advantages = scaleAdvantages setup advantageBatch.CriticToFit.Unit (Vine.advantages actor vine)
                   Steps = vine.Steps }

@@ -28,6 +28,8 @@ type Vine =
         HasEveryAction: bool
         /// The raw observation of each row's state: each observation is repeated for every branch.
         Observations: Matrix
+        /// What the policy remembers in each row's state: rows × the memory of its network.
+        Memory: Matrix
         /// The first action of each row, before scaling and clipping.
         Actions: Matrix
         /// The estimate of Q(s, a) from each branch: its discounted return.
@@ -51,7 +53,7 @@ module Vine =
     /// A transition that keeps the state and has reward 0.
     let private stay state = { State = state; Reward = 0.0; Terminated = false; Truncated = false }
 
-    /// The same environment with steps that keep the state: a rollout in it observes each state several times.
+    /// The same environment with a step that keeps the state: a rollout of one step in it observes each state.
     let private still (inner: Environment<'State>) =
         { new Environment<'State> with
             member _.Id = inner.Id
@@ -156,12 +158,11 @@ module Vine =
 
     /// The discounted return from the first row of each instance: GAE with λ = 1 and without a baseline. The rows after the end
     /// of an episode do not change its return.
-    let private returnsOf gamma (valuesOf: Matrix -> ImmutableArray<float>) (batch: Batch) =
+    let private returnsOf gamma (valuesOf: Batch -> ImmutableArray<float>) (batch: Batch) =
         let noValues =
             ImmutableCollectionsMarshal.AsImmutableArray(Array.zeroCreate<float> batch.Rewards.Length)
 
-        let gae =
-            Advantage.gae gamma 1.0 batch.Rewards batch.Ends noValues (valuesOf batch.BootstrapObservations)
+        let gae = Advantage.gae gamma 1.0 batch.Rewards batch.Ends noValues (valuesOf batch)
 
         Array.init batch.Instances (fun instance -> gae.Returns[instance * batch.Horizon])
 
@@ -183,15 +184,56 @@ module Vine =
                   Return = 0.0
                   Length = 0
                   Steps = instance.Steps
-                  Memory = Vector.zero 0 })
+                  Memory = instance.Memory })
         )
+
+    /// Each row as often as there are branches, one after another.
+    let private repeatRows branches (rows: Matrix) =
+        Matrix.gather
+            (ImmutableArray.CreateRange(Seq.init (Size.product rows.Rows branches) (fun row -> row / branches)))
+            rows
+
+    /// Draws this many actions in the state of each instance, which the batch of one step shows. Returns the fault of a policy that draws
+    /// what is not finite.
+    let private drawActions
+        (environment: Environment<'State>)
+        (actor: Actor)
+        branches
+        key
+        (seen: Batch)
+        (instances: ImmutableArray<Instance<'State>>)
+        =
+        let family = actor.Policy.Family
+        let distributions = Actor.distributionsAfter seen.Memory actor seen.Observations
+
+        let actions =
+            Array.zeroCreate<float32>(Size.product (Size.product instances.Length branches) family.ActionWidth)
+
+        for i in 0 .. instances.Length - 1 do
+            let key = RolloutKey.ofInstance RolloutKey.action i key
+
+            for branch in 0 .. branches - 1 do
+                let row = i * branches + branch
+
+                family.Sample(
+                    distributions.Row i,
+                    Key.at (int64 branch) key,
+                    actions.AsSpan(row * family.ActionWidth, family.ActionWidth)
+                )
+
+        match actions |> Array.tryFindIndex (Single.IsFinite >> not) with
+        | Some index ->
+            let instance = index / (branches * family.ActionWidth)
+            Error(NonFinitePolicy(environment.Id, instance, instances[instance].Steps))
+        | None -> Ok(Matrix.adopt (instances.Length * branches) family.ActionWidth actions)
 
     /// Returns a vine with the states of the instances as its rollout set, or the fault of a rollout. After the first action of
     /// a branch, the actor's policy chooses the actions.
     ///
     /// In a discrete space with at most `settings.Branches` actions, every action is taken once; otherwise, and with action masks, the policy
     /// draws the first actions. A branch ends with the episode, or after `settings.Steps` steps. If it did not terminate, its return is
-    /// bootstrapped with the value that `valuesOf` gives for the last observation.
+    /// bootstrapped with the value that `valuesOf` gives for the last observation: it returns one value for each bootstrap observation of a batch
+    /// whose instances begin where these instances are.
     ///
     /// All branches of a state use the same keys at the same step (common random numbers). So the noise that the branches share
     /// cancels in the difference between two of their returns, and the effect of the actions remains.
@@ -199,7 +241,7 @@ module Vine =
         (environment: Environment<'State>)
         (actor: Actor)
         (settings: VineSettings)
-        (valuesOf: Matrix -> ImmutableArray<float>)
+        (valuesOf: Batch -> ImmutableArray<float>)
         threads
         key
         (instances: ImmutableArray<Instance<'State>>)
@@ -208,18 +250,17 @@ module Vine =
         let branches = branchesIn environment settings.Branches
 
         result {
-            // A rollout that keeps the states observes each state, and draws an action in it, once for each branch.
-            let! drawn, _ =
-                Rollout.collect (still environment) actor branches threads (Key.named "draw" key) instances
+            let drawKey = Key.named "draw" key
+            let! seen, _ = Rollout.collect (still environment) actor 1 threads drawKey instances
 
-            let actions =
+            let! actions =
                 match count with
-                | Some count -> Matrix.init drawn.Actions.Rows 1 (fun row _ -> float32 (row % count))
-                | None -> drawn.Actions
+                | Some count -> Ok(Matrix.init (instances.Length * count) 1 (fun row _ -> float32 (row % count)))
+                | None -> drawActions environment actor branches drawKey seen instances
 
             let first = environmentActions actor.Policy actions
-            let branchReturns = Array.zeroCreate drawn.Rewards.Length
-            let lengths = Array.zeroCreate drawn.Rewards.Length
+            let branchReturns = Array.zeroCreate actions.Rows
+            let lengths = Array.zeroCreate actions.Rows
 
             for branch in 0 .. branches - 1 do
                 let! batch, ends =
@@ -237,7 +278,8 @@ module Vine =
                 { States = instances.Length
                   Branches = branches
                   HasEveryAction = count.IsSome
-                  Observations = drawn.Observations
+                  Observations = repeatRows branches seen.Observations
+                  Memory = repeatRows branches seen.Memory
                   Actions = actions
                   Returns = ImmutableCollectionsMarshal.AsImmutableArray branchReturns
                   Steps = Array.sumBy int64 lengths }
@@ -265,7 +307,7 @@ module Vine =
 
         let weights =
             if vine.HasEveryAction then
-                let distributions = Actor.distributions actor vine.Observations
+                let distributions = Actor.distributionsAfter vine.Memory actor vine.Observations
 
                 Array.init advantages.Length (fun row ->
                     exp (family.LogProbability(distributions.Row row, vine.Actions.Row row)))

@@ -151,7 +151,7 @@ let private lessonsRun =
 let private tableHeads part (text: string) =
     let first, last = text.IndexOf $"<!-- {part} -->", text.IndexOf $"<!-- end of {part} -->"
     Expect.isTrue (first >= 0 && last > first) $"the part {part}"
-    [ for found in Regex.Matches(text[first..last], @"(?m)^\| (environment|task) .*") -> found.Value ]
+    [ for found in Regex.Matches(text[first..last], @"(?m)^\| (environment|task|policy) .*") -> found.Value ]
 
 let private results =
     [ test "scripts/architecture-benchmark.fsx writes tables as those of docs/results.md" {
@@ -171,6 +171,21 @@ let private results =
                   (File.ReadAllLines(Path.Combine(folder, "architecture-runs.csv")))
                   6
                   "a line for each run"
+          finally
+              Directory.Delete(folder, true)
+      }
+
+      test "scripts/masks.fsx writes a table as that of docs/results.md" {
+          let folder = Directory.CreateTempSubdirectory("funtrpo-").FullName
+
+          try
+              runScript "scripts/masks.fsx" [ "2048"; "--out"; folder ] |> ignore
+              let made = File.ReadAllText(Path.Combine(folder, "results.md"))
+
+              Expect.equal
+                  (tableHeads "Masks" made)
+                  (tableHeads "Masks" (read "docs/results.md"))
+                  "the head of the table"
           finally
               Directory.Delete(folder, true)
       }

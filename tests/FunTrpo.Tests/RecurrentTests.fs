@@ -588,14 +588,6 @@ let private training =
               Expect.throwsT<InvalidOperationException>
                   (fun () -> policy.Act(Vector.zero 2) |> ignore)
                   "observations without an episode"
-          }
-
-          test "a vine is refused" {
-              let configuration = { Configuration.standard with Branches = 2; Architecture = [ HiddenLayer.Gru 4 ] }
-
-              match Setup.create 1 configuration (RepeatFirst.environment Difficulty.Easy) with
-              | Error fault -> Expect.stringContains (Fault.message fault) "networks with memory" "text"
-              | Ok _ -> failwith "it is accepted"
           } ]
 
 // ---- Programs that play policies with memory ----

@@ -56,7 +56,8 @@ let walk space limit (steps: int ref) =
             observation[1] <- 0.1f * float32 state.Time }
 
 type private Case =
-    { Space: Space
+    { Layers: HiddenLayer list
+      Space: Space
       Limit: int
       Settings: VineSettings
       States: int
@@ -66,13 +67,17 @@ type private Case =
 
 let private valueOf (observation: ReadOnlySpan<float32>) = 2.0 + 3.0 * float observation[0] - float observation[1]
 
-let private valuesOf (observations: Matrix) =
+let private valuesOf (branch: Batch) =
+    let observations = branch.BootstrapObservations
     ImmutableArray.CreateRange(Seq.init observations.Rows (fun row -> valueOf (observations.Row row)))
 
 let settingsOf branches steps gamma : VineSettings = { Branches = branches; Steps = steps; Gamma = gamma }
 
-let private casesOn spaces =
+let private plainLayers = Architecture.uniform [ 4 ] Activation.Tanh
+
+let private casesWith layers spaces =
     gen {
+        let! layers = layers
         let! space = spaces
         let! limit = Gen.choose (1, 9)
         let! branches = Gen.choose (2, 5)
@@ -82,23 +87,25 @@ let private casesOn spaces =
         let! key = key
 
         return
-            { Space = space
+            { Layers = layers
+              Space = space
               Limit = limit
               Settings = settingsOf branches steps gamma
               States = states
               Key = key }
     }
 
-let private cases = casesOn actionSpace
+/// Cases of policies without memory.
+let private casesOn spaces = casesWith (Gen.constant plainLayers) spaces
+
+/// Cases of policies with and without memory.
+let private cases =
+    actionSpace
+    |> casesWith (Gen.elements [ plainLayers; [ HiddenLayer.Gru 3 ]; [ HiddenLayer.Lstm 2; HiddenLayer.Gru 2 ] ])
 
 let private actorOf (case: Case) =
     let policy =
-        Policy.create
-            (Architecture.uniform [ 4 ] Activation.Tanh)
-            -0.3
-            (Key.uniform (case.Keyed "scaled") < 0.5)
-            (numbersOf 2)
-            case.Space
+        Policy.create case.Layers -0.3 (Key.uniform (case.Keyed "scaled") < 0.5) (numbersOf 2) case.Space
 
     let initial = policy.Network.Initialise(case.Keyed "policy")
 
@@ -109,8 +116,12 @@ let private actorOf (case: Case) =
 
 /// Where the instances of a case stand: at the start of an episode or within one.
 let private instancesOf (case: Case) environment =
-    let start = Rollout.start environment case.States (case.Keyed "start") |> expectOk
     let actor = { actorOf case with Parameters = Vector.scale 0.5 (actorOf case).Parameters }
+
+    let start =
+        Rollout.startWithMemory actor.Policy.Network.Memory environment case.States (case.Keyed "start")
+        |> expectOk
+
     Rollout.collect environment actor 5 1 (case.Keyed "trunk") start |> expectOk |> snd
 
 let private growOn threads environment (case: Case) =
@@ -120,21 +131,27 @@ let private growOn threads environment (case: Case) =
 let private grow (case: Case) = growOn 1 (walk case.Space case.Limit (ref 0)) case |> expectOk
 
 /// A branch, played step by step: its Q, and the steps that it took.
-let private followed (case: Case) instance (start: Trail) (drawn: float32[]) =
+let private followed (case: Case) number (instance: Instance<Trail>) (drawn: float32[]) =
     let environment = walk case.Space case.Limit (ref 0)
     let actor = actorOf case
     let family = actor.Policy.Family
-    let keys = case.Keyed "vine" |> Key.named "play" |> Key.at (int64 instance)
+    let keys = case.Keyed "vine" |> Key.named "play" |> Key.at (int64 number)
 
     let look state : float32[] =
         let row = [| nanf; nanf |]
         environment.Observe(state, row.AsSpan())
         row
 
+    let memory = Vector.toArray instance.Memory
+    use network = Network.at actor.Policy.Network actor.Parameters
+
+    /// Draws an action, and replaces the memory.
     let draw t state =
-        let distribution = Actor.distributions actor (Matrix.ofRows [| look state |])
+        let distribution = Array.zeroCreate<float32> family.ParameterWidth
+        let normalised = Normaliser.apply actor.Normaliser (Matrix.ofRows [| look state |])
+        network.Step(normalised.Row 0, memory.AsMemory(), distribution.AsSpan())
         let action = Array.zeroCreate<float32> family.ActionWidth
-        family.Sample(distribution.Row 0, keys |> Key.named "action" |> Key.at (int64 t), action.AsSpan())
+        family.Sample(ReadOnlySpan distribution, keys |> Key.named "action" |> Key.at (int64 t), action.AsSpan())
         action
 
     let rec goOn t state (drawn: float32[]) =
@@ -155,7 +172,8 @@ let private followed (case: Case) instance (start: Trail) (drawn: float32[]) =
             let later, steps = goOn (t + 1) next.State (draw (t + 1) next.State)
             reward + case.Settings.Gamma * later, steps
 
-    goOn 0 start drawn
+    draw 0 instance.State |> ignore
+    goOn 0 instance.State drawn
 
 let private stateRows (vine: Vine) =
     [ for state in 0 .. vine.States - 1 -> [ state * vine.Branches .. (state + 1) * vine.Branches - 1 ] ]
@@ -192,7 +210,7 @@ let private growing =
 
               for row in 0 .. vine.Returns.Length - 1 do
                   let instance = row / vine.Branches
-                  let q, length = followed case instance instances[instance].State (actionOf vine row)
+                  let q, length = followed case instance instances[instance] (actionOf vine row)
                   expectClose 1e-9 vine.Returns[row] q $"Q of row {row}"
                   steps <- steps + int64 length
 
@@ -217,6 +235,11 @@ let private growing =
               for row in 0 .. vine.Returns.Length - 1 do
                   let seen = Environment.observation environment instances[row / vine.Branches].State
                   Expect.equal (vine.Observations.Row(row).ToArray()) (Vector.toArray seen) "observation"
+
+                  Expect.equal
+                      (vine.Memory.Row(row).ToArray())
+                      (Vector.toArray instances[row / vine.Branches].Memory)
+                      "memory"
 
               match case.Space with
               | Discrete count when count <= case.Settings.Branches ->
@@ -245,9 +268,44 @@ let private growing =
                           let returns = rows |> List.map (fun row -> vine.Returns[row]) |> List.distinct
                           Expect.hasLength returns 1 $"returns of %A{action}")
 
+          property
+              "actions that the policy draws as it does in a rollout of one step, and other branches by themselves"
+              (casesWith
+                  (Gen.elements [ plainLayers; [ HiddenLayer.Gru 3 ] ])
+                  (actionSpace |> Gen.filter (fun space -> not space.IsDiscrete)))
+              (fun case ->
+                  let vine = grow case
+                  let environment = walk case.Space case.Limit (ref 0)
+
+                  let drawn, _ =
+                      instancesOf case environment
+                      |> Rollout.collect environment (actorOf case) 1 1 (case.Keyed "vine" |> Key.named "draw")
+                      |> expectOk
+
+                  for state in 0 .. vine.States - 1 do
+                      let first = state * vine.Branches
+                      Expect.equal (actionOf vine first) (drawn.Actions.Row(state).ToArray()) "the first branch"
+
+                  let changed =
+                      { case with Settings = settingsOf (vine.Branches + 1) case.Settings.Steps case.Settings.Gamma }
+
+                  let more = grow changed
+
+                  for state in 0 .. vine.States - 1 do
+                      for branch in 0 .. vine.Branches - 1 do
+                          Expect.equal
+                              (actionOf more (state * more.Branches + branch))
+                              (actionOf vine (state * vine.Branches + branch))
+                              "with one more branch")
+
           test "drawn actions follow the policy" {
               let case =
-                  { Space = Discrete 3; Limit = 5; Settings = settingsOf 2 1 1.0; States = 3000; Key = Key.ofSeed 4L }
+                  { Layers = plainLayers
+                    Space = Discrete 3
+                    Limit = 5
+                    Settings = settingsOf 2 1 1.0
+                    States = 3000
+                    Key = Key.ofSeed 4L }
 
               let vine = grow case
               let distributions = Actor.distributions (actorOf case) vine.Observations

@@ -66,7 +66,27 @@ let private improvedByHand (setup: Setup<'State>) (state: TrainingState<'State>)
     let batch, instances = Stages.rollout configuration.Horizon setup state |> expectOk
     let normaliser = Normaliser.orMomentsOf batch.Observations state.Normaliser
     let actor = { TrainingState.actor setup state with Normaliser = normaliser }
-    let values = Normaliser.apply normaliser >> Critic.values setup.Critic state.Critic
+    let normalise = Normaliser.apply normaliser
+
+    let struct (_, _, memory) =
+        Critic.valuesOfBatch
+            setup.Critic
+            state.Critic
+            batch
+            (normalise batch.Observations)
+            (normalise batch.BootstrapObservations)
+
+    /// The critic remembers the rollout, and then each branch.
+    let values (branch: Batch) =
+        let struct (_, values, _) =
+            Critic.valuesOfBatch
+                setup.Critic
+                { state.Critic with Memory = memory }
+                branch
+                (normalise branch.Observations)
+                (normalise branch.BootstrapObservations)
+
+        values
 
     let vine =
         Vine.sample
@@ -83,9 +103,10 @@ let private improvedByHand (setup: Setup<'State>) (state: TrainingState<'State>)
 
     let settings = Configuration.improvement state.Steps configuration
 
-    Surrogate.create
+    Surrogate.ofSequences
         1
         setup.Policy
+        (Sequences.ofSingleRows vine.Memory)
         (Normaliser.apply normaliser vine.Observations)
         vine.Actions
         (if configuration.NormaliseAdvantages then Advantage.normalise advantages else advantages)
@@ -101,6 +122,11 @@ let private variants =
     [ "as it is", small
       "nothing normalised",
       { small with NormaliseObservations = false; NormaliseReturns = false; NormaliseAdvantages = false }
+      "memory",
+      { small with
+          Architecture = [ HiddenLayer.Gru 5 ]
+          CriticArchitecture = [ HiddenLayer.Lstm 3 ]
+          FisherFraction = 0.5 }
       "three branches, a part of the states, entropy",
       { small with Branches = 3; FisherFraction = 0.5; EntropyBonus = 0.1 } ]
 
