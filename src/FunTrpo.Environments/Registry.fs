@@ -210,7 +210,7 @@ module Registry =
         [ register
               2_000_000L
               14.0
-              { preset with Horizon = 32; Lambda = 0.9; EntropyBonus = 0.07 }
+              { preset with Horizon = 32; Lambda = 0.9; EntropyBonus = 0.12 }
               MinAtar.Breakout.environment
           register
               2_000_000L
