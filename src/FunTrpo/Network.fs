@@ -68,8 +68,11 @@ type NetworkAt internal (layer: PackedLayer, threads: int, at: PackedLayerAt, pa
         requireNoMemory ()
         let rows = requireRows observations.Length outputs.Length
 
-        Parallel.iterBlocks threads blockRows rows (fun first count ->
-            forwardBlock observations.Span outputs.Span first count)
+        if 0 < rows && rows <= blockRows then
+            forwardBlock observations.Span outputs.Span 0 rows // This is each step of a rollout, and allocates nothing.
+        else
+            Parallel.iterBlocks threads blockRows rows (fun first count ->
+                forwardBlock observations.Span outputs.Span first count)
 
     /// Writes the outputs of one step of several sequences, a row for each, and the memory after it in place of that before it. `memory` has
     /// `Memory` numbers for each row. On the calling thread. Throws an `ArgumentException` if the lengths do not fit.
