@@ -569,8 +569,12 @@ let all =
               "Configuration.fs"
               [ slip
                     "the trust region is halved all at once"
-                    "all / float configuration.DeltaHalfLife"
-                    "floor (all / float configuration.DeltaHalfLife)" ]
+                    "all / float halfLife"
+                    "floor (all / float halfLife)"
+                slip
+                    "the entropy bonus has the half-life of the trust region"
+                    "halved configuration.EntropyHalfLife"
+                    "halved configuration.DeltaHalfLife" ]
           core
               [ "evaluation" ]
               "Evaluation.fs"

@@ -236,8 +236,8 @@ public sealed record TrainingOptions
     public double DeltaShrinkage { get; init; }
 
     /// <summary>
-    /// The number of environment steps of earlier training of the policy to start from. <see cref="DeltaHalfLife"/> counts them too.
-    /// Default 0; an integer in [0, 2147483647].
+    /// The number of environment steps of earlier training of the policy to start from. <see cref="DeltaHalfLife"/> and
+    /// <see cref="EntropyHalfLife"/> count them too. Default 0; an integer in [0, 2147483647].
     /// </summary>
     public int PreviousSteps { get; init; }
 
@@ -252,6 +252,12 @@ public sealed record TrainingOptions
     /// in [0, 1000].
     /// </summary>
     public double EntropyBonus { get; init; }
+
+    /// <summary>
+    /// The number of environment steps after which <see cref="EntropyBonus"/> is halved, exponentially; 0 keeps it constant. Default 0; an
+    /// integer in [0, 2147483647].
+    /// </summary>
+    public int EntropyHalfLife { get; init; }
 
     /// <summary>
     /// The damping that is added to the diagonal of the Fisher matrix when the direction is computed. Default 0.1; a number in
@@ -406,6 +412,7 @@ public sealed record TrainingOptions
         PreviousSteps = core.PreviousSteps;
         LearningRate = core.LearningRate;
         EntropyBonus = core.EntropyBonus;
+        EntropyHalfLife = core.EntropyHalfLife;
         Damping = core.Damping;
         DampedLength = core.DampedLength;
         FisherFraction = core.FisherFraction;
@@ -495,6 +502,7 @@ public sealed record TrainingOptions
             previousSteps: PreviousSteps,
             learningRate: LearningRate,
             entropyBonus: EntropyBonus,
+            entropyHalfLife: EntropyHalfLife,
             damping: Damping,
             dampedLength: DampedLength,
             fisherFraction: FisherFraction,

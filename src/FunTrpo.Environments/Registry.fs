@@ -158,18 +158,23 @@ module Registry =
                   NormaliseReturns = false }
               MountainCar.environment
 
-          // Random actions must reach the goal before the cost of acting teaches the policy to stand still, so the Gaussian starts wide, and a
-          // step is short while a batch has little to say.
+          // Random actions must reach the goal before the cost of acting teaches the policy to stand still. Standardised advantages would give
+          // this cost the size of the goal in all batches before that. In the unit of the reward, the entropy bonus outweighs the cost, and the
+          // goal outweighs the bonus.
           register
               50_000L
               90.0
               { standard with
                   Horizon = 64
                   Gamma = 0.999
-                  InitialLogSigma = 1.0
-                  Delta = 0.015
+                  InitialLogSigma = 0.5
+                  Delta = 0.03
                   DeltaShrinkage = 1.0
-                  NormaliseReturns = false }
+                  EntropyBonus = 0.03
+                  EntropyHalfLife = 10_000
+                  Damping = 0.01
+                  NormaliseReturns = false
+                  NormaliseAdvantages = false }
               MountainCarContinuous.environment
 
           // With the standard CriticDelta of 0.1, one seed in 20 ends with a return below −250. With 0.2 it is one seed in 160.

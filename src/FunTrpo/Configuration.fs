@@ -27,6 +27,7 @@ module Configuration =
           PreviousSteps = 0
           LearningRate = 0.01
           EntropyBonus = 0.0
+          EntropyHalfLife = 0
           Damping = 0.1
           DampedLength = false
           FisherFraction = 1.0
@@ -96,14 +97,23 @@ module Configuration =
     let private lineSearch configuration =
         { Tries = configuration.LineSearchTries; Ratio = configuration.LineSearchRatio }
 
-    /// Returns the radius of the trust region after this number of environment steps: δ · 2^(−steps / half-life). The steps of an
-    /// earlier run (`PreviousSteps`) count too.
-    let deltaAt (steps: int64) configuration =
-        if configuration.DeltaHalfLife = 0 then
-            configuration.Delta
+    /// A number after this number of environment steps: number · 2^(−steps / half-life), or the number itself if the half-life is 0. The
+    /// steps of an earlier run (`PreviousSteps`) count too.
+    let private halved halfLife (steps: int64) configuration number =
+        if halfLife = 0 then
+            number
         else
             let all = float steps + float configuration.PreviousSteps
-            configuration.Delta * Math.Pow(0.5, all / float configuration.DeltaHalfLife)
+            number * Math.Pow(0.5, all / float halfLife)
+
+    /// Returns the radius of the trust region after this number of environment steps: δ · 2^(−steps / half-life). The steps of an
+    /// earlier run (`PreviousSteps`) count too.
+    let deltaAt steps configuration = halved configuration.DeltaHalfLife steps configuration configuration.Delta
+
+    /// Returns the coefficient of the entropy after this number of environment steps: β · 2^(−steps / half-life). The steps of an earlier
+    /// run (`PreviousSteps`) count too.
+    let entropyBonusAt steps configuration =
+        halved configuration.EntropyHalfLife steps configuration configuration.EntropyBonus
 
     /// Returns the settings of a policy improvement after this number of environment steps.
     let improvement steps configuration =

@@ -95,7 +95,7 @@ module internal ConfigurationFields =
               (fun v c -> { c with DeltaShrinkage = v })
           integer
               "previousSteps"
-              "environment steps that an earlier run made with the policy to start from: deltaHalfLife counts them"
+              "environment steps that an earlier run made with the policy to start from: deltaHalfLife and entropyHalfLife count them"
               0
               Int32.MaxValue
               _.PreviousSteps
@@ -112,6 +112,13 @@ module internal ConfigurationFields =
               (closed 0.0 1e3)
               _.EntropyBonus
               (fun v c -> { c with EntropyBonus = v })
+          integer
+              "entropyHalfLife"
+              "environment steps in which entropyBonus shrinks to a half, so that the policy explores early and settles later; 0 keeps it"
+              0
+              Int32.MaxValue
+              _.EntropyHalfLife
+              (fun v c -> { c with EntropyHalfLife = v })
           number
               "damping"
               "added to the diagonal of the Fisher matrix, for the direction of a step"

@@ -60,12 +60,14 @@ type Configuration =
         DeltaHalfLife: int
         /// The power of the signal's share in the gradient by which δ is multiplied; in [0, 4]. 0 keeps δ.
         DeltaShrinkage: float
-        /// The environment steps of an earlier run with this policy, which `DeltaHalfLife` counts too; ≥ 0.
+        /// The environment steps of an earlier run with this policy, which `DeltaHalfLife` and `EntropyHalfLife` count too; ≥ 0.
         PreviousSteps: int
         /// The length of a fixed step, as a multiple of the direction; > 0.
         LearningRate: float
         /// β: coefficient of the policy's mean entropy, in nats, in the surrogate; 0 … 1000.
         EntropyBonus: float
+        /// The environment steps in which β shrinks to a half; 0 keeps β constant.
+        EntropyHalfLife: int
         /// The number added to the diagonal of the Fisher matrix when the direction is solved for; 0 … 10⁶.
         Damping: float
         /// True if the damping also shortens a trust-region step. If false, the quadratic model of the mean KL of the full step is δ.

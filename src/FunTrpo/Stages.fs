@@ -185,7 +185,7 @@ module Stages =
             return updateBatch
         }
 
-    /// The surrogate of the rows at the policy of the state. The caller disposes of it.
+    /// The surrogate of the rows at the policy of the state, with the entropy bonus in force. The caller disposes of it.
     let surrogate (setup: Setup<'State>) (state: TrainingState<'State>) (updateBatch: UpdateBatch) =
         Surrogate.ofSequences
             setup.Threads
@@ -195,7 +195,7 @@ module Stages =
             updateBatch.Actions
             updateBatch.Advantages
             state.PolicyParameters
-        |> Surrogate.withEntropyBonus setup.Configuration.EntropyBonus
+        |> Surrogate.withEntropyBonus (Configuration.entropyBonusAt state.Steps setup.Configuration)
 
     /// The settings of the iteration's policy improvement, with the δ in force.
     let improvementSettings (setup: Setup<'State>) (state: TrainingState<'State>) =

@@ -98,8 +98,9 @@ module Training =
             let next = advance state batch instances batchSteps improvement critic
             let delta = deltaOf setup state improvement
 
-            let streaks, warnings =
-                Streaks.next setup.Policy delta setup.Configuration.EntropyBonus improvement state.Streaks
+            let entropyBonus = Configuration.entropyBonusAt state.Steps setup.Configuration
+
+            let streaks, warnings = Streaks.next setup.Policy delta entropyBonus improvement state.Streaks
 
             let report =
                 { Iteration = next.Iteration

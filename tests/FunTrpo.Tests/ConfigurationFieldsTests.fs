@@ -105,6 +105,7 @@ let private table =
       "previousSteps", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
       "learningRate", [ "1E-05"; "0.5"; "1000" ], "0" :: "-0.1" :: noNumbers
       "entropyBonus", [ "0"; "0.01"; "1000" ], "-0.1" :: "1001" :: noNumbers
+      "entropyHalfLife", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
       "damping", [ "0"; "0.1"; "1000000" ], "-0.1" :: "1000001" :: noNumbers
       "dampedLength", [ "true"; "false" ], noTruths
       "fisherFraction", [ "1E-06"; "0.5"; "1" ], "0" :: "-0.5" :: "1.1" :: noNumbers

@@ -133,6 +133,20 @@ let private meaning =
               && (Configuration.improvement steps c).StepRule =
                   TrustRegionStep(at steps c, { Tries = c.LineSearchTries; Ratio = c.LineSearchRatio })
 
+          testProperty "an entropy bonus that shrinks to a half in each half-life, and stays as it is without one"
+          <| fun (bonus: byte) (halfLife: byte) (steps: byte) ->
+              let c = { standard with EntropyBonus = 0.001 * float bonus; EntropyHalfLife = 100 * (int halfLife + 1) }
+
+              let steps = 7L * int64 steps
+              let at steps c = Configuration.entropyBonusAt steps c
+              let half = at steps c / 2.0
+
+              at 0L c = c.EntropyBonus
+              && abs (at (steps + int64 c.EntropyHalfLife) c - half) <= 1e-12 * half
+              && (at (steps + 1L) c < at steps c || c.EntropyBonus = 0.0)
+              && at steps { c with EntropyHalfLife = 0 } = c.EntropyBonus
+              && abs (at 0L { c with PreviousSteps = c.EntropyHalfLife } - c.EntropyBonus / 2.0) <= 1e-12 * half
+
           test "a way to fit the critic" {
               let c =
                   { standard with

@@ -55,7 +55,7 @@ let private byHand (setup: Setup<'State>) (state: TrainingState<'State>) =
 
     let improvement =
         Surrogate.create 1 setup.Policy observations batch.Actions advantages state.PolicyParameters
-        |> Surrogate.withEntropyBonus configuration.EntropyBonus
+        |> Surrogate.withEntropyBonus (Configuration.entropyBonusAt state.Steps configuration)
         |> TrustRegion.improve (Configuration.improvement state.Steps configuration)
         |> Result.defaultWith failtest
 
@@ -237,6 +237,13 @@ let private improving =
                           Expect.isTrue improvement.Outcome.IsMoved "it moves"
                           let step = Vector.addScaled -1.0 it.State.PolicyParameters improvement.Parameters
                           Expect.isGreaterThan (Vector.dot gradient step) 0.0 "uphill" }
+
+          property "has the entropy bonus in force" (Gen.two (Gen.choose (0, 5000))) (fun (steps, halfLife) ->
+              let configuration = { small with EntropyBonus = 0.2; EntropyHalfLife = halfLife; DeltaHalfLife = 77 }
+              let it = stagesOf 1 configuration CartPole.environment
+              use surrogate = Stages.surrogate it.Setup { it.State with Steps = int64 steps } it.Rows
+              let bonus = if halfLife = 0 then 0.2 else 0.2 * 0.5 ** (float steps / float halfLife)
+              expectClose (1e-12 * bonus) surrogate.EntropyBonus bonus "β")
 
           property
               "has the δ in force, and asks the Fisher matrix for each state once"

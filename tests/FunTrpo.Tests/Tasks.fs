@@ -180,6 +180,7 @@ let variants =
       "TRPO, Adam critic", adam
       "TRPO, Fisher matrix of a sample", { small with FisherFraction = 0.3 }
       "TRPO, entropy bonus", { small with EntropyBonus = 0.1 }
+      "TRPO, shrinking entropy bonus", { small with EntropyBonus = 0.1; EntropyHalfLife = 100 }
       "TRPO, shrinking trust region", { small with DeltaHalfLife = 100 }
       "TRPO, trust region of the signal", { small with DeltaShrinkage = 2.0 }
       "natural gradient", naturalGradient
