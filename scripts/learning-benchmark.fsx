@@ -130,7 +130,8 @@ writePart
       "one thread a run, a run on each core at a time. *Return* is the mean over 100 episodes of deterministic play after the"
       "whole budget; *published* is the best figure of rl-baselines3-zoo's tuned TRPO after the same number of steps. *IQM* is the"
       "interquartile mean over the seeds, with its 95 % bootstrap interval. *Solved* counts the steps"
-      "until the mean return of the last 100 training episodes reached the threshold. The presets were tuned on other seeds."
+      "until the mean return of the last 100 training episodes reached the threshold. Seconds are wall-clock time, which other programs on the"
+      "machine lengthen. The presets were tuned on other seeds."
       ""
       yield!
           markdownTable
