@@ -145,7 +145,8 @@ let private meaning =
               && abs (at (steps + int64 c.EntropyHalfLife) c - half) <= 1e-12 * half
               && (at (steps + 1L) c < at steps c || c.EntropyBonus = 0.0)
               && at steps { c with EntropyHalfLife = 0 } = c.EntropyBonus
-              && abs (at 0L { c with PreviousSteps = c.EntropyHalfLife } - c.EntropyBonus / 2.0) <= 1e-12 * half
+              && abs (at 0L { c with PreviousSteps = c.EntropyHalfLife } - c.EntropyBonus / 2.0)
+                 <= 1e-12 * c.EntropyBonus
 
           test "a way to fit the critic" {
               let c =
