@@ -142,6 +142,7 @@ let packageFaults () =
 
     let twice = List.countBy id >> List.filter (fun (_, count) -> count > 1) >> List.map fst
 
+    // Orleans asks for later versions of what the hosting of .NET consists of: those that only its project and the command have.
     let locked =
         packages @"^    (\S+ \(\S+\))" "paket.lock"
         |> List.distinct
@@ -255,6 +256,7 @@ let packed =
       "mujoco", "FunTrpo.MuJoCo", "net10.0"
       "mujococsharp", "FunTrpo.MuJoCo.CSharp", "net10.0"
       "remote", "FunTrpo.Remote", "net10.0"
+      "orleans", "FunTrpo.Orleans", "net10.0"
       "plots", "FunTrpo.Plots", "net10.0"
       "plotscsharp", "FunTrpo.Plots.CSharp", "net10.0"
       "command", "FunTrpo.Cli", "net10.0"
@@ -550,6 +552,7 @@ let docs () =
           "FunTrpo.MuJoCo"
           "FunTrpo.MuJoCo.CSharp"
           "FunTrpo.Remote"
+          "FunTrpo.Orleans"
           "FunTrpo.Kernels" ]
 
     let file project = Directory.GetFiles(at $"src/{project}", "*proj") |> Array.exactlyOne

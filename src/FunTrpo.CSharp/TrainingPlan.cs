@@ -108,6 +108,9 @@ public sealed class TrainingPlan
 
         public ILogger? Logger { get; init; }
 
+        /// <summary>The processes that step the environments; null for this one.</summary>
+        public Core.ShareWorkers? Workers { get; init; }
+
         /// <summary>The time that environments have to answer after a cancellation.</summary>
         public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(30);
     }
@@ -552,11 +555,20 @@ public sealed class TrainingPlan
             );
         }
 
-        return Source.Open(new Starting(configuration, Options, parts.First));
+        return Source.Open(new Starting(configuration, Options, parts.First, parts.Workers));
     }
 
     /// <summary>Returns the state of a checkpoint.</summary>
-    internal TrainingState Load(string path) => Source.Open(new Loading(Options.Validated(), Options, path));
+    internal TrainingState Load(string path) =>
+        Source.Open(new Loading(Options.Validated(), Options, path, parts.Workers));
+
+    /// <summary>Returns the plan, but rollouts are stepped by other processes. The result does not change.</summary>
+    internal TrainingPlan SteppedBy(Core.ShareWorkers workers) => new(parts with { Workers = workers });
+
+    /// <summary>Returns what steps shares of the rollouts of this plan for other processes, on the threads of its options.</summary>
+    /// <exception cref="ArgumentException">The states of the environment cannot be sent.</exception>
+    /// <exception cref="EnvironmentException">The environment could not be made.</exception>
+    internal Core.ShareRunner OpenRunner() => Source.Open(new Sharing(Options.Threads));
 
     /// <summary>
     /// Returns the environment's preset, with the options that define the policy taken from <paramref name="policy"/>. The options that are
@@ -669,15 +681,52 @@ public sealed class TrainingPlan
         }
     }
 
-    private sealed record Starting(Core.Configuration Configuration, TrainingOptions Options, Policy? First)
-        : IOpenedEnvironment<TrainingState>
+    private static Core.Setup<T> SetupOf<T>(
+        int threads,
+        Core.Configuration configuration,
+        Core.Environment<T> environment,
+        Core.ShareWorkers? workers
+    )
+    {
+        Core.Setup<T> setup = Setup.create(threads, configuration, environment).OrThrow();
+        return workers is null ? setup : Core.RolloutShare.onWorkers(workers, setup).OrThrow();
+    }
+
+    /// <summary>Opens the environment to step shares of rollouts until the runner is disposed of.</summary>
+    private sealed record Sharing(int Threads) : IOpenedEnvironment<Core.ShareRunner>
+    {
+        public Core.ShareRunner With<T>(Core.Environment<T> environment, Action release) =>
+            Release.IfItFails(
+                () => new ReleasingRunner(Core.RolloutShare.runner(Threads, environment).OrThrow(), release),
+                release
+            );
+    }
+
+    /// <summary>A runner that releases its environment on disposal.</summary>
+    private sealed class ReleasingRunner(Core.ShareRunner runner, Action release) : Core.ShareRunner
+    {
+        public byte[] Answer(byte[] task) => runner.Answer(task);
+
+        public void Dispose()
+        {
+            runner.Dispose();
+            release();
+        }
+    }
+
+    private sealed record Starting(
+        Core.Configuration Configuration,
+        TrainingOptions Options,
+        Policy? First,
+        Core.ShareWorkers? Workers
+    ) : IOpenedEnvironment<TrainingState>
     {
         public TrainingState With<T>(Core.Environment<T> environment, Action release) =>
             Release.IfItFails(() => Begin(environment, release), release);
 
         private TrainingState<T> Begin<T>(Core.Environment<T> environment, Action release)
         {
-            Core.Setup<T> setup = Setup.create(Options.Threads, Configuration, environment).OrThrow();
+            Core.Setup<T> setup = SetupOf(Options.Threads, Configuration, environment, Workers);
             Core.TrainingState<T> state = First is null
                 ? Core.TrainingState.start(setup, Options.Seed)
                 : Core.TrainingState.startFrom(setup, Options.Seed, First.Saved.Actor).OrThrow();
@@ -686,15 +735,19 @@ public sealed class TrainingPlan
         }
     }
 
-    private sealed record Loading(Core.Configuration Configuration, TrainingOptions Options, string Path)
-        : IOpenedEnvironment<TrainingState>
+    private sealed record Loading(
+        Core.Configuration Configuration,
+        TrainingOptions Options,
+        string Path,
+        Core.ShareWorkers? Workers
+    ) : IOpenedEnvironment<TrainingState>
     {
         public TrainingState With<T>(Core.Environment<T> environment, Action release) =>
             Release.IfItFails(() => Load(environment, release), release);
 
         private TrainingState<T> Load<T>(Core.Environment<T> environment, Action release)
         {
-            Core.Setup<T> setup = Setup.create(Options.Threads, Configuration, environment).OrThrow();
+            Core.Setup<T> setup = SetupOf(Options.Threads, Configuration, environment, Workers);
             Core.Checkpoint<T> checkpoint = Core.Checkpoint.load(Path, setup).OrThrow();
             long seed = SavedSeed.Of(checkpoint.Note) ?? Options.Seed;
             return new(Options with { Seed = seed }, setup, checkpoint.State, release);

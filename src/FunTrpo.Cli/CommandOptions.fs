@@ -81,6 +81,16 @@ let tensorboardOption () =
         Description = "Write event files for TensorBoard, in the folder tensorboard of the run"
     )
 
+let envOption () =
+    optional
+        "--env"
+        "The environment; `funtrpo list` shows them, and gym:ID is one of Gymnasium [default: the only one of --env-from, or CartPole-v1]"
+
+let clusterOption () =
+    optional
+        "--cluster"
+        "The cluster whose silos step the environments: local, local:PORT or redis:HOST:PORT; the results do not depend on it [default: none]"
+
 let envFromOption () =
     Option<string[]>(
         "--env-from",
@@ -95,6 +105,12 @@ let knownEnvironments (parsed: ParseResult) (envFrom: Option<string[]>) =
     |> Option.defaultValue [||]
     |> List.ofArray
     |> EnvironmentFiles.known
+
+/// The known environment with this id, or the standard one.
+let chosenEnvironment known id =
+    match id with
+    | Some id -> EnvironmentFiles.find known id
+    | None -> EnvironmentFiles.standard known
 
 /// The environment of a recorded run. That of a file is not found without the file: the fault begins with `what`, such as "the run trains on".
 let recordedEnvironment what known (settings: RunSettings) =

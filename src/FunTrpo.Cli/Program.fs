@@ -37,6 +37,7 @@ let main arguments =
         [ TrainCommand.command
           ResumeCommand.command
           ReportCommand.command
+          SiloCommand.command
           WatchCommand.command
           CompareCommand.command
           SweepCommand.command

@@ -20,6 +20,7 @@ let private steps =
 let private threads = threadsOption ()
 let private inFlight = inFlightOption ()
 let private restartFailed = restartFailedOption ()
+let private cluster = clusterOption ()
 let private noReport = noReportOption ()
 let private plain = plainOption ()
 let private tensorboard = tensorboardOption ()
@@ -36,7 +37,7 @@ let private settingsOf path =
                 $"there is no checkpoint in {path}. `funtrpo train` saves checkpoints with --checkpoint-every N; without one, a run can only be made again: `funtrpo train --config {configuration}`"
         )
 
-let private runOptions (parsed: ParseResult) path (settings: RunSettings) (registered: Registered) =
+let private runOptions (parsed: ParseResult) path (settings: RunSettings) (registered: Registered) workers =
     result {
         let! threads = parseThreads (parsed.GetValue threads)
         let! steps = tryGet parsed steps |> checkedOption (Arguments.steps "--steps")
@@ -53,6 +54,7 @@ let private runOptions (parsed: ParseResult) path (settings: RunSettings) (regis
               CheckpointEvery = settings.CheckpointEvery
               Evaluation = settings.Evaluation
               Threads = threads
+              Workers = workers
               Configuration = configuration
               Preset = registered.Preset
               IsLive = not (parsed.GetValue plain) && Terminal.isLive ()
@@ -69,15 +71,17 @@ let private run (parsed: ParseResult) =
         let! settings = settingsOf path
         let! known = knownEnvironments parsed envFrom
         let! chosen = recordedEnvironment "the run trains on" known settings
-        let! options = runOptions parsed path settings chosen.Registered
         let! calls = parseCalls parsed inFlight restartFailed
 
-        return
+        return!
             chosen.Registered.Use
                 { new EnvironmentUse<_> with
                     member _.With environment =
                         let environment = calls.Of environment
-                        Train.resume options environment Console.Out Console.Error }
+
+                        Clusters.withWorkers (tryGet parsed cluster) (fun workers ->
+                            runOptions parsed path settings chosen.Registered workers
+                            |> Result.map (fun options -> Train.resume options environment Console.Out Console.Error)) }
     }
 
 let command =
@@ -85,7 +89,7 @@ let command =
     command.Arguments.Add folder
 
     let options: Option list =
-        [ envFrom; steps; noReport; plain; tensorboard; threads; inFlight; restartFailed ]
+        [ envFrom; steps; noReport; plain; tensorboard; threads; inFlight; restartFailed; cluster ]
 
     options |> List.iter command.Options.Add
     command.SetAction(run >> orRefuse)

@@ -26,6 +26,8 @@ type Options =
         /// How the policy is evaluated while it trains, if it is.
         Evaluation: EvaluationPlan option
         Threads: int
+        /// The silos of a cluster that step the environments, if this process does not.
+        Workers: ShareWorkers option
         Configuration: Configuration
         /// The configuration that is tuned for the environment, with which the report compares that of the run.
         Preset: Configuration

@@ -132,6 +132,7 @@ let private optionsOf plan (chosen: EnvironmentFiles.Known) point folder seed : 
           CheckpointEvery = plan.CheckpointEvery
           Evaluation = plan.Evaluation
           Threads = 1
+          Workers = None
           Configuration = configuration
           Preset = registered.Preset
           IsLive = false

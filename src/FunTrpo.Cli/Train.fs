@@ -216,10 +216,18 @@ let private report options folder environment output errors (code: int) =
 
     code
 
+/// The setup of the run.
+let private setupOf options environment =
+    let setup = Setup.create options.Threads options.Configuration environment
+
+    match options.Workers with
+    | None -> setup
+    | Some workers -> setup |> Result.bind (RolloutShare.onWorkers workers)
+
 /// The setup, the initial state and the folder of the run, or a fault.
 let private prepare options (from: SavedPolicy option) environment =
     result {
-        let! setup = Setup.create options.Threads options.Configuration environment
+        let! setup = setupOf options environment
         do! if options.CheckpointEvery.IsSome then Checkpoint.requireCodec environment else Ok()
 
         let! state =
@@ -264,7 +272,7 @@ let private isSaved folder (state: TrainingState<'State>) =
 let resumeUntil interruption options (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
     let prepared =
         result {
-            let! setup = Setup.create options.Threads options.Configuration environment
+            let! setup = setupOf options environment
             let! folder = RunFolder.prepare options.Folder
 
             let! position =

@@ -9,11 +9,7 @@ open FunTrpo.Plots
 open FunTrpo.Environments
 open FunTrpo.Cli.CommandOptions
 
-let private env =
-    optional
-        "--env"
-        "The environment; `funtrpo list` shows them, and gym:ID is one of Gymnasium [default: the only one of --env-from, or CartPole-v1]"
-
+let private env = envOption ()
 let private envFrom = envFromOption ()
 let private seed = optional "--seed" "The seed of all randomness, an integer [default: 0]"
 
@@ -45,6 +41,7 @@ let private checkpointEvery =
         "--checkpoint-every"
         "Save a checkpoint after this many iterations, and at the end, from which `funtrpo resume` goes on [default: none]"
 
+let private cluster = clusterOption ()
 let private noReport = noReportOption ()
 let private plain = plainOption ()
 let private tensorboard = tensorboardOption ()
@@ -74,8 +71,8 @@ let private requireStart (recorded: Recorded) from =
 /// The environment of the run. A run on an environment of a file cannot be repeated without that file.
 let private chooseEnvironment (recorded: Recorded) known id =
     match id, recorded with
-    | Some id, _ -> EnvironmentFiles.find known id
-    | None, None -> EnvironmentFiles.standard known
+    | Some _, _
+    | None, None -> chosenEnvironment known id
     | None, Some recorded -> recordedEnvironment "the run of --config trained on" known recorded
 
 /// The steps of a run if none are given. Without a goal, more steps than the preset is tuned for would only cost time.
@@ -129,6 +126,7 @@ let private runOptions
     (recorded: Recorded)
     (chosen: EnvironmentFiles.Known)
     (environment: Environment<'State>)
+    workers
     =
     result {
         let registered = chosen.Registered
@@ -162,6 +160,7 @@ let private runOptions
               CheckpointEvery = checkpointEvery
               Evaluation = evaluation
               Threads = threads
+              Workers = workers
               Configuration = configuration
               Preset = registered.Preset
               IsLive = not (parsed.GetValue plain) && Terminal.isLive ()
@@ -185,9 +184,10 @@ let private run (parsed: ParseResult) =
                     member _.With environment =
                         let environment = calls.Of environment
 
-                        runOptions parsed recorded chosen environment
-                        |> Result.map (fun (options, from) ->
-                            Train.run options from environment Console.Out Console.Error) }
+                        Clusters.withWorkers (tryGet parsed cluster) (fun workers ->
+                            runOptions parsed recorded chosen environment workers
+                            |> Result.map (fun (options, from) ->
+                                Train.run options from environment Console.Out Console.Error)) }
     }
 
 let command =
@@ -210,6 +210,7 @@ let command =
           threads
           inFlight
           restartFailed
+          cluster
           set ]
 
     options |> List.iter command.Options.Add

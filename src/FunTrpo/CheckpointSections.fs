@@ -20,7 +20,7 @@ module internal CheckpointSections =
 
     // ---- Writing ----
 
-    let private writeFloats (writer: BinaryWriter) (numbers: seq<float>) =
+    let writeFloats (writer: BinaryWriter) (numbers: seq<float>) =
         for number in numbers do
             writer.Write number
 
@@ -31,13 +31,13 @@ module internal CheckpointSections =
         writeFloats writer (Seq.init moments.Width moments.SquaredDeviations)
 
     /// What the state belongs to: the environment and its spaces.
-    let private environmentSection (environment: Environment<'State>) =
+    let environmentSection (environment: Environment<'State>) =
         Section.written "environment" (fun writer ->
             ByteWriter.writeText writer environment.Id
             ByteWriter.writeText writer (Space.describe environment.ObservationSpace)
             ByteWriter.writeText writer (Space.describe environment.ActionSpace))
 
-    let private configurationSection configuration =
+    let configurationSection configuration =
         Section.written "configuration" (fun writer ->
             writer.Write Configuration.fields.Length
 
@@ -78,14 +78,14 @@ module internal CheckpointSections =
              | Plain -> None
              | Standardised moments -> Some moments)
 
-    let private normaliserSection normaliser =
+    let normaliserSection normaliser =
         momentsSection
             "normaliser"
             (match normaliser with
              | Unnormalised -> None
              | Standardise moments -> Some moments)
 
-    let private instancesSection (codec: StateCodec<'State>) (instances: ImmutableArray<Instance<'State>>) =
+    let instancesSection (codec: StateCodec<'State>) (instances: ImmutableArray<Instance<'State>>) =
         Section.written "instances" (fun writer ->
             writer.Write instances.Length
 
@@ -97,12 +97,15 @@ module internal CheckpointSections =
                 writer.Write bytes.Length
                 writer.Write bytes)
 
-    /// What policy and critic remember of the episode of each instance. Networks without memory have no such sections.
-    let private memorySections (state: TrainingState<'State>) =
-        [ "policy memory", state.Instances |> Seq.map _.Memory |> List.ofSeq |> Vector.concat
-          "critic memory", state.Critic.Memory |> Matrix.flatten ]
-        |> List.filter (fun (_, memory) -> memory.Length > 0)
-        |> List.map (fun (name, memory) -> Section.ofVector name memory)
+    /// A section of what a network remembers. One without memory has no such section.
+    let private memorySection name (memory: Vector) = if memory.Length = 0 then [] else [ Section.ofVector name memory ]
+
+    /// What the policy remembers of the episode of each instance.
+    let policyMemorySection (instances: ImmutableArray<Instance<'State>>) =
+        instances
+        |> Seq.map (fun instance -> instance.Memory)
+        |> Vector.concat
+        |> memorySection "policy memory"
 
     /// The sections of a state. An exception of the codec passes through.
     let ofState (setup: Setup<'State>) codec (note: string) (state: TrainingState<'State>) =
@@ -119,7 +122,8 @@ module internal CheckpointSections =
           Section.written "optimiser" (fun writer -> writer.Write optimiser.Steps)
           Section.ofVector "first moment" optimiser.FirstMoment
           Section.ofVector "second moment" optimiser.SecondMoment
-          yield! memorySections state
+          yield! policyMemorySection state.Instances
+          yield! state.Critic.Memory |> Matrix.flatten |> memorySection "critic memory"
           instancesSection codec state.Instances
           Section.ofBytes "note" (Encoding.UTF8.GetBytes note) ]
 
@@ -133,7 +137,7 @@ module internal CheckpointSections =
 
         number
 
-    let private readFloats reader count = Array.init count (fun _ -> readFloat reader)
+    let readFloats reader count = Array.init count (fun _ -> readFloat reader)
 
     let private atLeast smallest (reader: ByteReader) (number: int64) =
         if number < smallest then
@@ -179,7 +183,8 @@ module internal CheckpointSections =
     let private readStreak (reader: ByteReader) : Streak =
         { Count = readSmallCount reader; LongestReported = readSmallCount reader }
 
-    let private readInstance (codec: StateCodec<'State>) (reader: ByteReader) : Instance<'State> =
+    /// An instance that remembers nothing. `decode` turns bytes into a state.
+    let private readInstance (decode: ReadOnlyMemory<byte> -> 'State) (reader: ByteReader) : Instance<'State> =
         let total = readFloat reader
         let length = readSmallCount reader
         let steps = readCount reader
@@ -187,19 +192,21 @@ module internal CheckpointSections =
 
         let state =
             try
-                codec.Decode bytes
+                decode bytes
             with error ->
                 reader.Fail $"it is not a state of the environment ({error.Message})"
 
         { State = state; Return = total; Length = length; Steps = steps; Memory = Vector.zero 0 }
 
-    let private readInstances codec count (reader: ByteReader) =
+    /// So many instances, with what the policy remembers of each: the rows of `memory`.
+    let readInstances decode count (memory: Matrix) (reader: ByteReader) =
         let found = reader.Count 1
 
         if found <> count then
             reader.Fail $"it has {found} instances, and {count} are expected"
 
-        let instances = Array.init count (fun _ -> readInstance codec reader)
+        let withMemory i (instance: Instance<'State>) = { instance with Memory = Vector(memory.SliceRows(i, 1).Memory) }
+        let instances = Array.init count (fun i -> readInstance decode reader |> withMemory i)
         reader.End()
         ImmutableArray.Create<Instance<'State>> instances
 
@@ -246,7 +253,7 @@ module internal CheckpointSections =
         returns, (if hasBest then Some best else None)
 
     /// The rows of memory of so many instances; empty for a network without memory.
-    let private readMemory name instances (network: Network) (sections: SectionReader) =
+    let readMemory name instances (network: Network) (sections: SectionReader) =
         let total = Size.product instances network.Memory
         let memory = if total = 0 then Vector.zero 0 else sections.Vector(name, total)
         Matrix(instances, network.Memory, memory.Memory)
@@ -267,24 +274,24 @@ module internal CheckpointSections =
               Steps = steps }
           Memory = Matrix.adopt 0 0 [||] }
 
+    /// The normaliser of observations of the space.
+    let readNormaliser space (sections: SectionReader) =
+        sections.Bytes "normaliser"
+        |> readOptionalMoments (Space.width (Space.observed space))
+        |> Option.map (Moments.withLabels (Space.labels space) >> Standardise)
+        |> Option.defaultValue Unnormalised
+
     /// The state of the sections after the configuration.
-    let readState (setup: Setup<'State>) codec (sections: SectionReader) =
+    let readState (setup: Setup<'State>) (codec: StateCodec<'State>) (sections: SectionReader) =
         let key, iteration, steps, episodes, vectorWidth, streaks = sections.Bytes "counters" |> readCounters
         let returns, best = sections.Bytes "returns" |> readReturns
         let policy = sections.Vector("policy", setup.Policy.Network.ParameterCount)
-        let space = setup.Environment.ObservationSpace
-        let moments = sections.Bytes "normaliser" |> readOptionalMoments (Space.width (Space.observed space))
+        let normaliser = readNormaliser setup.Environment.ObservationSpace sections
         let count = setup.Configuration.Environments
         let critic = readCritic setup.Critic.ParameterCount sections
         let policyMemory = sections |> readMemory "policy memory" count setup.Policy.Network
         let critic = { critic with Memory = sections |> readMemory "critic memory" count setup.Critic }
-
-        let instances =
-            sections.Bytes "instances"
-            |> readInstances codec count
-            |> Seq.mapi (fun i instance -> { instance with Memory = Vector(policyMemory.SliceRows(i, 1).Memory) })
-            |> ImmutableArray.CreateRange
-
+        let instances = sections.Bytes "instances" |> readInstances codec.Decode count policyMemory
 
         { Key = key
           Iteration = iteration
@@ -292,10 +299,7 @@ module internal CheckpointSections =
           Episodes = episodes
           PolicyParameters = policy
           Critic = critic
-          Normaliser =
-            moments
-            |> Option.map (Moments.withLabels (Space.labels space) >> Standardise)
-            |> Option.defaultValue Unnormalised
+          Normaliser = normaliser
           Instances = instances
           RecentReturns = returns
           BestMeanReturn = best

@@ -74,6 +74,17 @@ module Matrix =
     /// The numbers of the matrix as one vector, row after row.
     let flatten (m: Matrix) = Vector m.Memory
 
+    /// The rows of all matrices, one after another. Throws an `ArgumentException` if there is no matrix or if their columns differ.
+    let concat (matrices: seq<Matrix>) =
+        let matrices = Array.ofSeq matrices
+
+        match matrices |> Array.map _.Columns |> Array.distinct with
+        | [| columns |] ->
+            let numbers = matrices |> Seq.map flatten |> Vector.concat
+            Matrix(matrices |> Array.sumBy _.Rows, columns, numbers.Memory)
+        | different ->
+            invalidArg (nameof matrices) $"they must have the same columns, and have %A{List.ofArray different}"
+
     /// Like `gather`, but writes the rows to `target`. The matrix shares that memory.
     let internal gatherTo (target: Memory<float32>) (indices: ReadOnlyMemory<int>) (m: Matrix) =
         let gathered = target.Slice(0, indices.Length * m.Columns)

@@ -33,28 +33,28 @@ module Rollout =
     let start environment count key = startWithMemory 0 environment count key
 
     /// The episode that ends with the given row. Its first rows may lie in earlier batches.
-    let private episodeTo row horizon (instances: ImmutableArray<Instance<'State>>) (rows: BatchRows) =
+    let private episodeTo row horizon (instances: ImmutableArray<Instance<'State>>) (rewards: float[]) (ends: End[]) =
         let instance = row / horizon
         let mutable first = row
 
-        while first > instance * horizon && not (Batch.endsEpisode rows.Ends[first - 1]) do
+        while first > instance * horizon && not (Batch.endsEpisode ends[first - 1]) do
             first <- first - 1
 
         let reachesBatchStart = first = instance * horizon
         let mutable sum = if reachesBatchStart then instances[instance].Return else 0.0
 
         for r in first..row do
-            sum <- sum + rows.Rewards[r]
+            sum <- sum + rewards[r]
 
         { Return = sum
           Length = row - first + 1 + (if reachesBatchStart then instances[instance].Length else 0) }
 
     /// All episodes that ended, in the order in which they ended.
-    let private episodesOf horizon (instances: ImmutableArray<Instance<'State>>) (rows: BatchRows) =
+    let private episodesOf horizon (instances: ImmutableArray<Instance<'State>>) (rewards: float[]) (ends: End[]) =
         let mutable count = 0
 
-        for row in 0 .. rows.Ends.Length - 1 do
-            if Batch.endsEpisode rows.Ends[row] then
+        for row in 0 .. ends.Length - 1 do
+            if Batch.endsEpisode ends[row] then
                 count <- count + 1
 
         let episodes = Array.zeroCreate<Episode> count
@@ -64,22 +64,22 @@ module Rollout =
             for instance in 0 .. instances.Length - 1 do
                 let row = instance * horizon + t
 
-                if Batch.endsEpisode rows.Ends[row] then
-                    episodes[found] <- episodeTo row horizon instances rows
+                if Batch.endsEpisode ends[row] then
+                    episodes[found] <- episodeTo row horizon instances rewards ends
                     found <- found + 1
 
         ImmutableCollectionsMarshal.AsImmutableArray episodes
 
-    /// Steps each instance `horizon` times with the actor. Returns the batch and the instances after the last step, or the first fault of
-    /// an environment or of the policy. Instance i uses its own keys, so the result does not depend on the number of threads.
-    let collect
+    /// Does what `collectFrom` does. A fault comes with its place.
+    let internal collectPlaced
+        first
         (environment: Environment<'State>)
         (actor: Actor)
         horizon
         threads
         (key: Key)
         (instances: ImmutableArray<Instance<'State>>)
-        : Result<Batch * ImmutableArray<Instance<'State>>, Fault> =
+        : Result<Batch * ImmutableArray<Instance<'State>>, struct (RolloutPlace * Fault)> =
         let count = instances.Length
         let total = Size.product count horizon
         let observationWidth = Space.width environment.ObservationSpace
@@ -108,6 +108,7 @@ module Rollout =
               Horizon = horizon
               Key = key
               Instances = instances
+              First = first
               Rows = rows }
 
         let workers =
@@ -131,9 +132,50 @@ module Rollout =
                   Ends = ImmutableCollectionsMarshal.AsImmutableArray rows.Ends
                   BootstrapObservations =
                     Matrix.adopt (bootstraps.Length / observationWidth) observationWidth bootstraps
-                  Episodes = episodesOf horizon instances rows }
+                  Episodes = episodesOf horizon instances rows.Rewards rows.Ends }
 
             Ok(batch, workers |> Array.collect _.Current |> ImmutableCollectionsMarshal.AsImmutableArray)
-        | failed ->
-            let struct (_, fault) = failed |> Seq.collect _.Faults |> Seq.minBy (fun struct (place, _) -> place)
-            Error fault
+        | failed -> failed |> Seq.collect _.Faults |> Seq.minBy (fun struct (place, _) -> place) |> Error
+
+    /// Steps each instance `horizon` times with the actor, as a part of a rollout of more instances: these are the ones with the numbers
+    /// `first`, `first` + 1 and so on. Returns the batch and the instances after the last step, or the first fault of an environment or of the
+    /// policy. An instance uses the keys of its number, so the parts of a rollout may be stepped in different processes: `join` makes the
+    /// whole of them, with the same bits.
+    let collectFrom first environment actor horizon threads key instances =
+        collectPlaced first environment actor horizon threads key instances
+        |> Result.mapError (fun struct (_, fault) -> fault)
+
+    /// Steps each instance `horizon` times with the actor. Returns the batch and the instances after the last step, or the first fault of
+    /// an environment or of the policy. Instance i uses its own keys, so the result does not depend on the number of threads.
+    let collect
+        environment
+        actor
+        horizon
+        threads
+        key
+        instances
+        : Result<Batch * ImmutableArray<Instance<'State>>, Fault> =
+        collectFrom 0 environment actor horizon threads key instances
+
+    /// A rollout of the instances `before`, whose parts were stepped by `collectFrom`: the parts in the order of their instances, at least one
+    /// and all with the same horizon.
+    let join
+        (before: ImmutableArray<Instance<'State>>)
+        (parts: (Batch * ImmutableArray<Instance<'State>>)[])
+        : Batch * ImmutableArray<Instance<'State>> =
+        let batches = parts |> Array.map fst
+        let all (read: Batch -> ImmutableArray<'T>) = batches |> Array.collect (fun batch -> Seq.toArray (read batch))
+        let rows (read: Batch -> Matrix) = batches |> Seq.map read |> Matrix.concat
+        let horizon = batches[0].Horizon
+        let rewards, ends = all _.Rewards, all _.Ends
+
+        { Instances = before.Length
+          Horizon = horizon
+          Observations = rows _.Observations
+          Memory = rows _.Memory
+          Actions = rows _.Actions
+          Rewards = ImmutableCollectionsMarshal.AsImmutableArray rewards
+          Ends = ImmutableCollectionsMarshal.AsImmutableArray ends
+          BootstrapObservations = rows _.BootstrapObservations
+          Episodes = episodesOf horizon before rewards ends },
+        parts |> Seq.collect snd |> ImmutableArray.CreateRange

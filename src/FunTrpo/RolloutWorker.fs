@@ -23,6 +23,8 @@ type internal RolloutTask<'State> =
         Horizon: int
         Key: Key
         Instances: ImmutableArray<Instance<'State>>
+        /// The number of the first instance in the whole rollout, of which the others may be stepped elsewhere.
+        First: int
         Rows: BatchRows
     }
 
@@ -35,7 +37,7 @@ type internal RolloutPhase =
     /// The environments take the actions.
     | Step = 2
 
-/// Where a fault occurred: the time step, the phase and the instance. The first fault in this order is reported, so the report does not
+/// Where a fault occurred: the time step, the phase and the number of the instance. The first fault in this order is reported, so the report does not
 /// depend on the number of threads.
 type internal RolloutPlace = (struct (int * RolloutPhase * int))
 
@@ -59,7 +61,10 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
     let actionWidth = family.ActionWidth
     let current = Array.init width (fun i -> task.Instances[first + i])
 
-    let keysNamed name = Array.init width (fun i -> RolloutKey.ofInstance name (first + i) task.Key)
+    /// The number of instance i in the whole rollout, by which its keys and its faults know it.
+    let numberOf i = task.First + first + i
+
+    let keysNamed name = Array.init width (fun i -> RolloutKey.ofInstance name (numberOf i) task.Key)
 
     let actionKeys = keysNamed RolloutKey.action
     let stepKeys = keysNamed "environment"
@@ -85,10 +90,10 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
     /// The instance whose environment is called, to which an exception is attributed; without meaning in the phase `Policy`.
     let mutable called = 0
 
-    let fail t phase i fault = faults.Add(struct (struct (t, phase, first + i), fault))
+    let fail t phase i fault = faults.Add(struct (struct (t, phase, numberOf i), fault))
 
     let failObservation t phase i (observation: Span<float32>) steps =
-        Environment.observationFault environment (Span.op_Implicit observation) (first + i) steps
+        Environment.observationFault environment (Span.op_Implicit observation) (numberOf i) steps
         |> fail t phase i
 
     /// Writes the observation of the state to a row of a block. Returns whether it is valid.
@@ -110,7 +115,7 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
             if not isValid then
                 failObservation t RolloutPhase.Observation i observation current[i].Steps
             elif not (Mask.hasLegalAction environment.ObservationSpace (Span.op_Implicit observation)) then
-                NoLegalAction(environment.Id, first + i, current[i].Steps) |> fail t RolloutPhase.Observation i
+                NoLegalAction(environment.Id, numberOf i, current[i].Steps) |> fail t RolloutPhase.Observation i
 
             observation.CopyTo(networkInputs.AsSpan(i * observationWidth))
 
@@ -130,7 +135,7 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
             if not (Reductions.AllFinite(distributionOf i)) then
                 let observation = ReadOnlySpan(rows.Observations, rowOf i t * observationWidth, observationWidth)
 
-                Actor.nonFiniteAction environment actor observation (first + i) current[i].Steps
+                Actor.nonFiniteAction environment actor observation (numberOf i) current[i].Steps
                 |> fail t RolloutPhase.Policy i
 
     let actionOf i t = rows.Actions.AsSpan(rowOf i t * actionWidth, actionWidth)
@@ -143,7 +148,7 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
             family.Sample(distributionOf i, Key.at (int64 t) actionKeys[i], action)
 
             if not (Reductions.AllFinite(Span.op_Implicit action)) then
-                fail t RolloutPhase.Policy i (NonFinitePolicy(environment.Id, first + i, current[i].Steps))
+                fail t RolloutPhase.Policy i (NonFinitePolicy(environment.Id, numberOf i, current[i].Steps))
 
     /// Steps the environment of instance i with its action of step t, scaled and clipped to the action space.
     let act t i =
@@ -166,7 +171,7 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
         rows.Ends[row] <- endOf t next
 
         if not (Environment.isValidReward next.Reward) then
-            fail t RolloutPhase.Step i (Environment.rewardFault environment (first + i) steps next.Reward)
+            fail t RolloutPhase.Step i (Environment.rewardFault environment (numberOf i) steps next.Reward)
 
         if rows.Ends[row] = End.Truncated || rows.Ends[row] = End.Interrupted then
             following.AsSpan().Clear()
@@ -291,6 +296,6 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
                     reraise () // No environment was called.
 
                 let steps = current[called].Steps + (if phase = RolloutPhase.Step then 1L else 0L)
-                fail t phase called (FailedEnvironment(error, environment.Id, first + called, steps))
+                fail t phase called (FailedEnvironment(error, environment.Id, numberOf called, steps))
 
             t <- t + 1

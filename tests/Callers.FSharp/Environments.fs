@@ -1,6 +1,7 @@
 /// Environments as an F# caller registers them for the command.
 module Callers.Environments
 
+open System.Threading
 open FunTrpo
 open FunTrpo.Environments
 open FunTrpo.Exact
@@ -19,6 +20,22 @@ let private line name =
 
         member _.Observe(x, observation) = observation[0] <- float32 x }
     |> Environment.withTimeLimit 20
+
+/// The point again, as a simulator that makes its callers wait: a step takes two milliseconds.
+let private waitingLine =
+    let inner = line "WaitingLine"
+
+    { new Environment<_> with
+        member _.Id = inner.Id
+        member _.ObservationSpace = inner.ObservationSpace
+        member _.ActionSpace = inner.ActionSpace
+        member _.Reset key = inner.Reset key
+
+        member _.Step(key, action, state) =
+            Thread.Sleep 2
+            inner.Step(key, action, state)
+
+        member _.Observe(state, observation) = inner.Observe(state, observation) }
 
 /// A counter as a mutable simulator.
 type private Counter() =
@@ -49,6 +66,7 @@ let tuned =
 /// A list holds several. The chain comes from an assembly that the command does not have.
 let others =
     [ line "Line" |> Registered.create Tuning.standard
+      waitingLine |> Registered.create Tuning.standard
       Registered.ofSimulators Tuning.standard (fun () -> Counter())
       Builders.chain4 0.9
       |> Simulation.ofMdp

@@ -98,10 +98,10 @@ type private CodedCounterTask() =
                     member _.Decode bytes = Counter(BitConverter.ToInt32 bytes.Span) }
 
 /// A claim on an environment whose states have each of the forms that checkpoints keep. A new environment is made for each use.
-type private OnNewEnvironment =
+type OnNewEnvironment =
     abstract Check<'State when 'State: equality> : make: (unit -> Environment<'State>) -> unit
 
-let private everyKind name (check: OnNewEnvironment) =
+let everyKind name (check: OnNewEnvironment) =
     testList
         name
         [ test "a struct with a time limit" { check.Check(fun () -> CartPole.environment) }
@@ -125,7 +125,7 @@ let private variants =
       { small with Critic = CriticKind.Adam; NormaliseReturns = false }
       { small with NormaliseObservations = false; EntropyBonus = 0.05 } ]
 
-let private isSame (state: TrainingState<'State>) (other: TrainingState<'State>) =
+let isSame (state: TrainingState<'State>) (other: TrainingState<'State>) =
     same { state with Instances = other.Instances } other
     && same (List.ofSeq state.Instances) (List.ofSeq other.Instances)
 

@@ -70,6 +70,12 @@ let runProgram folder name arguments =
     use running = startProgram folder name arguments []
     ended running
 
+/// The assembly of a project beside that of the tests, built in the same configuration.
+let callers name =
+    let framework = DirectoryInfo(AppContext.BaseDirectory.TrimEnd Path.DirectorySeparatorChar)
+    let projects = framework.Parent.Parent.Parent.Parent.FullName
+    Path.Combine(projects, name, "bin", framework.Parent.Name, framework.Name, $"{name}.dll")
+
 /// What stands for `funtrpo` in a line of a shell.
 let commandLine = $"'{host}' '{program}'"
 

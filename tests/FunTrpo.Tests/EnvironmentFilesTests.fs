@@ -16,14 +16,8 @@ open FunTrpo.Tests.CommandRuns
 open FunTrpo.Tests.Generators
 open FunTrpo.Tests.TestFiles
 
-/// The assembly of a project beside that of the tests, built in the same configuration.
-let private assembly name =
-    let framework = DirectoryInfo(AppContext.BaseDirectory.TrimEnd Path.DirectorySeparatorChar)
-    let projects = framework.Parent.Parent.Parent.Parent.FullName
-    Path.Combine(projects, name, "bin", framework.Parent.Name, framework.Name, $"{name}.dll")
-
-let private ofFSharp = assembly "Callers.FSharp"
-let private ofCSharp = assembly "Callers.CSharp"
+let private ofFSharp = callers "Callers.FSharp"
+let private ofCSharp = callers "Callers.CSharp"
 let private idsIn file = EnvironmentFiles.known [ file ] |> expectOk |> List.map _.Registered.Id
 
 let private succeeded (ended: Ended) =
@@ -44,7 +38,10 @@ let private found =
     testList
         "finds"
         [ test "values of type Registered and lists of them, in a module of F#" {
-              Expect.equal (idsIn ofFSharp) (library @ [ "TunedLine"; "Line"; "Counter"; "Chain-4" ]) "ids"
+              Expect.equal
+                  (idsIn ofFSharp)
+                  (library @ [ "TunedLine"; "Line"; "WaitingLine"; "Counter"; "Chain-4" ])
+                  "ids"
           }
           test "public classes with a constructor without parameters that implement IEnvironment, in C#" {
               Expect.equal (idsIn ofCSharp) (library @ [ "Rail"; "DrawnRail"; "DistantRail"; "Unlicensed" ]) "ids"

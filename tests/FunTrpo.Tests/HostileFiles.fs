@@ -148,6 +148,7 @@ let private options folder : Run.Options =
       CheckpointEvery = Some 3
       Evaluation = Some { Every = 20L; Episodes = 1; StopAt = Some 1e9; Patience = Some 9 }
       Threads = 1
+      Workers = None
       Configuration = small
       Preset = small
       IsLive = false

@@ -114,6 +114,7 @@ let private others =
       AsyncSimulatorTests.tests
       BatchSimulatorTests.tests
       RemoteTests.tests
+      ClusterTests.tests
       GymnasiumTests.tests
       PictureTests.tests
       EvaluationHistoryTests.tests
@@ -131,6 +132,7 @@ let private others =
       PolicyFileTextTests.tests
       PlainValueTests.tests
       CheckpointTests.tests
+      RolloutShareTests.tests
       FuzzTests.tests
       ErrorPlaceTests.tests
       command

@@ -138,6 +138,7 @@ let private optionsFor folder seed saveEvery steps : Run.Options =
       CheckpointEvery = None
       Evaluation = None
       Threads = 1
+      Workers = None
       Configuration = small
       Preset = small
       IsLive = false

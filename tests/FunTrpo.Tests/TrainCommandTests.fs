@@ -203,6 +203,7 @@ let private training =
                     Folder = out
                     SaveEvery = TimeSpan.FromSeconds 1.0
                     Threads = 2
+                    Workers = None
                     Configuration = registered.Preset
                     Preset = registered.Preset
                     IsLive = false

@@ -24,6 +24,7 @@ let optionsFor folder steps : Run.Options =
       Folder = folder
       SaveEvery = TimeSpan.FromSeconds 1.0
       Threads = 1
+      Workers = None
       Configuration = small
       Preset = small
       IsLive = false

@@ -1,0 +1,183 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using System.Threading;
+using System.Threading.Tasks;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Orleans;
+using Orleans.Concurrency;
+using Orleans.Configuration;
+using Orleans.Hosting;
+using Orleans.Runtime;
+using Orleans.Runtime.Placement;
+
+namespace FunTrpo.Orleans;
+
+/// <summary>
+/// The silos of a cluster, for a training: each steps a share of each rollout. Silos may join, leave and fail while training goes on, and
+/// change no bit of it.
+/// </summary>
+public sealed class ClusterWorkers : IAsyncDisposable
+{
+    /// <summary>How often a training looks whether the silos that it waits for are still members.</summary>
+    private static readonly TimeSpan lookEvery = TimeSpan.FromSeconds(0.5);
+
+    private readonly IHost host;
+    private readonly Cluster cluster;
+    private readonly IClusterClient client;
+    private readonly IClusterManifestProvider members;
+
+    private ClusterWorkers(IHost host, Cluster cluster)
+    {
+        this.host = host;
+        this.cluster = cluster;
+        client = host.Services.GetRequiredService<IClusterClient>();
+        members = host.Services.GetRequiredService<IClusterManifestProvider>();
+    }
+
+    /// <summary>The number of silos now.</summary>
+    public int Count => Members().Length;
+
+    /// <summary>The silos as the pipeline uses them, in F#: <c>RolloutShare.onWorkers workers.Shares setup</c>.</summary>
+    public ShareWorkers Shares => new SharesOf(this);
+
+    /// <summary>Connects to a cluster. Waits until it has a silo.</summary>
+    /// <param name="cluster">The cluster.</param>
+    /// <param name="cancellation">Ends the attempt.</param>
+    /// <exception cref="ClusterException">
+    /// There is no silo after <see cref="Cluster.WaitForSilos"/>.
+    /// </exception>
+    public static async Task<ClusterWorkers> ConnectAsync(Cluster cluster, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(cluster);
+        DateTime end = DateTime.UtcNow + cluster.WaitForSilos;
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new());
+        builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
+        builder.UseOrleansClient(client =>
+        {
+            cluster.OfClient(client);
+            Configure(client, cluster, end);
+        });
+        IHost host = builder.Build();
+        try
+        {
+            await host.StartAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is not OperationCanceledException)
+        {
+            host.Dispose();
+            throw NoSilo(cluster, error);
+        }
+
+        return new(host, cluster);
+    }
+
+    /// <summary>Leaves the cluster.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await host.StopAsync().ConfigureAwait(false);
+        host.Dispose();
+    }
+
+    private static void Configure(IClientBuilder client, Cluster cluster, DateTime end)
+    {
+        client.Configure<global::Orleans.Configuration.ClusterOptions>(names =>
+        {
+            names.ClusterId = cluster.Id;
+            names.ServiceId = cluster.Id;
+        });
+        client.Configure<ClientMessagingOptions>(messages =>
+        {
+            messages.ResponseTimeout = cluster.ShareTime;
+            messages.MaxMessageBodySize = Cluster.LargestMessage;
+        });
+        client.Configure<TypeManagementOptions>(types => types.TypeMapRefreshInterval = lookEvery);
+        client.Configure<GatewayOptions>(gateways => gateways.GatewayListRefreshPeriod = TimeSpan.FromSeconds(2));
+        client.UseConnectionRetryFilter(
+            async (_, cancellation) =>
+            {
+                await Task.Delay(lookEvery, cancellation).ConfigureAwait(false);
+                return DateTime.UtcNow < end;
+            }
+        );
+    }
+
+    private static ClusterException NoSilo(Cluster cluster, Exception? error) =>
+        new(
+            $"{cluster} has no silo, after {cluster.WaitForSilos.TotalSeconds:0} s: start one with funtrpo silo --cluster {cluster}",
+            error
+        );
+
+    /// <summary>Returns the silos in an order that does not change while they are members.</summary>
+    private SiloAddress[] Members() => [.. members.Current.Silos.Keys.Order()];
+
+    private async Task<SiloAddress[]> SomeMembersAsync()
+    {
+        DateTime end = DateTime.UtcNow + cluster.WaitForSilos;
+        while (true)
+        {
+            SiloAddress[] found = Members();
+            if (found.Length > 0)
+            {
+                return found;
+            }
+
+            if (DateTime.UtcNow > end)
+            {
+                throw NoSilo(cluster, null);
+            }
+
+            await Task.Delay(lookEvery).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Returns the answer of a silo. If it fails, the next one is asked.</summary>
+    private async Task<byte[]> AnswerAsync(byte[] task, int share)
+    {
+        for (int failed = 0; ; failed++)
+        {
+            SiloAddress[] silos = await SomeMembersAsync().ConfigureAwait(false);
+            SiloAddress silo = silos[(share + failed) % silos.Length];
+            try
+            {
+                return await AnswerOfAsync(silo, task).ConfigureAwait(false);
+            }
+            catch (Exception error) when (error is OrleansException or TimeoutException)
+            {
+                if (failed == cluster.Retries)
+                {
+                    throw new ClusterException(
+                        $"{failed + 1} silos of {cluster} failed while they stepped the same share, the last one, {silo.Endpoint}, so: {error.Message}",
+                        error
+                    );
+                }
+            }
+        }
+    }
+
+    private async Task<byte[]> AnswerOfAsync(SiloAddress silo, byte[] task)
+    {
+        RequestContext.Set(IPlacementDirector.PlacementHintKey, silo);
+        IShareGrain grain = client.GetGrain<IShareGrain>(Guid.NewGuid());
+        Task<Immutable<byte[]>> answer = grain.Answer(new(task)).AsTask();
+        while (await Task.WhenAny(answer, Task.Delay(lookEvery)).ConfigureAwait(false) != answer)
+        {
+            if (!members.Current.Silos.ContainsKey(silo))
+            {
+                _ = answer.ContinueWith(lost => lost.Exception, TaskScheduler.Default); // It is not missed.
+                throw new SiloUnavailableException($"{silo.Endpoint} is no member any more");
+            }
+        }
+
+        return (await answer.ConfigureAwait(false)).Value;
+    }
+
+    private sealed class SharesOf(ClusterWorkers workers) : ShareWorkers
+    {
+        public int Count => workers.Count;
+
+        public byte[][] Answers(byte[][] tasks) =>
+            Task.Run(() => Task.WhenAll(tasks.Select(workers.AnswerAsync))).GetAwaiter().GetResult();
+    }
+}

@@ -1,0 +1,160 @@
+/// Trainings whose environments are stepped by a cluster of processes.
+module FunTrpo.Tests.ClusterTests
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Net
+open System.Net.Sockets
+open System.Text.Json.Nodes
+open Expecto
+open FunTrpo
+open FunTrpo.Tests.CommandRuns
+open FunTrpo.Tests.TestFiles
+
+// ---- Processes ----
+
+/// A port that is free, and the next one.
+let rec private freePorts () =
+    let isFree port =
+        try
+            use listener = new TcpListener(IPAddress.Loopback, port)
+            listener.Start()
+            true
+        with :? SocketException ->
+            false
+
+    use listener = new TcpListener(IPAddress.Loopback, 0)
+    listener.Start()
+    let port = (listener.LocalEndpoint :?> IPEndPoint).Port
+    listener.Stop()
+    if port < IPEndPoint.MaxPort && isFree port && isFree (port + 1) then port else freePorts ()
+
+/// What chooses the environment: a simulator that waits in each step.
+let private waiting = [ "--env-from"; callers "Callers.FSharp"; "--env"; "WaitingLine" ]
+
+/// A silo that has joined the cluster, and is killed at the end.
+type private Silo(folder, cluster: string, environment) =
+    let running = start folder ([ "silo"; "--threads"; "1"; "--cluster"; cluster ] @ environment)
+    let said = running.StandardOutput.ReadLine()
+
+    do
+        if isNull said || not (said.StartsWith "The silo at") then
+            failtest $"the silo says {said} {running.StandardError.ReadToEnd()}"
+
+    /// Ends the process at once, as a power cut does: SIGKILL.
+    member _.Kill() = running.Kill()
+
+    /// Ends the process as Ctrl-C does.
+    member _.Interrupt() =
+        use sent = Process.Start("kill", [ "-INT"; string running.Id ])
+        sent.WaitForExit()
+
+    member _.HasEnded = running.HasExited
+    member _.Code = running.ExitCode
+
+    interface IDisposable with
+        member _.Dispose() =
+            if not running.HasExited then
+                running.Kill()
+
+            running.Dispose()
+
+let private trainArguments environment out more =
+    [ "train"; "--plain"; "--no-report"; "--threads"; "1"; "--out"; out ] @ environment @ more
+
+/// Four iterations, of which each takes longer than a second on one process that steps one simulator at a time.
+let private waitingTraining out more =
+    trainArguments waiting out ([ "--steps"; "2400"; "--set"; "environments=6"; "--set"; "horizon=100" ] @ more)
+
+let private parametersOf folder name =
+    let summary = Path.Combine(folder, name, "summary.json") |> File.ReadAllText |> JsonNode.Parse
+    summary["parametersSha256"].GetValue<string>()
+
+/// The parameters of a training in one process.
+let private alone folder =
+    let run = funtrpo folder (waitingTraining "alone" [])
+    Expect.equal run.Code 0 run.Errors
+    parametersOf folder "alone"
+
+let private isAlone folder (run: Ended) =
+    Expect.equal run.Code 0 $"{run.Output} {run.Errors}"
+    Expect.equal (parametersOf folder "shared") (alone folder) "the parameters"
+
+let private iterationsIn folder =
+    let progress = Path.Combine(folder, "shared", "progress.csv")
+    if File.Exists progress then (File.ReadAllLines progress).Length - 1 else 0
+
+let private local () = $"local:{freePorts ()}"
+
+let private oneSilo =
+    testCase "one silo gives the bits of one process" (fun () ->
+        inFolder (fun folder ->
+            let cluster = local ()
+            use _ = new Silo(folder, cluster, waiting)
+            funtrpo folder (waitingTraining "shared" [ "--cluster"; cluster ]) |> isAlone folder))
+
+let private killed =
+    testCase
+        "three silos give the same bits, although one is killed in the middle of an iteration, and another one joins"
+        (fun () ->
+            inFolder (fun folder ->
+                let cluster = local ()
+                use _ = new Silo(folder, cluster, waiting)
+                use second = new Silo(folder, cluster, waiting)
+                use third = new Silo(folder, cluster, waiting)
+                use training = start folder (waitingTraining "shared" [ "--cluster"; cluster ])
+                waitFor "an iteration" (fun () -> training.HasExited || iterationsIn folder >= 1)
+                Expect.isFalse training.HasExited "the training has more iterations"
+                second.Kill()
+                use _ = new Silo(folder, cluster, waiting)
+                third.Interrupt()
+                let ended = ended training
+                waitFor "the silo that leaves" (fun () -> third.HasEnded)
+                Expect.equal third.Code 0 "the silo that leaves"
+                isAlone folder ended))
+
+let private otherEnvironment =
+    testCase "a silo that serves another environment refuses the training" (fun () ->
+        inFolder (fun folder ->
+            let cluster = local ()
+            use _ = new Silo(folder, cluster, [ "--env"; "Pendulum-v1" ])
+            let run = funtrpo folder (waitingTraining "shared" [ "--cluster"; cluster ])
+            Expect.equal run.Code 1 run.Output
+            Expect.stringContains run.Errors "this process steps Pendulum-v1" "the message"))
+
+let private redis =
+    testCase "silos that a Redis lists give the bits of one process" (fun () ->
+        let server = "/usr/bin/redis-server"
+
+        if not (File.Exists server) then
+            skiptest $"there is no {server}"
+
+        inFolder (fun folder ->
+            let port = string (freePorts ())
+            let settings = [ "--port"; port; "--save"; ""; "--appendonly"; "no"; "--bind"; "127.0.0.1" ]
+
+            use listing =
+                Process.Start(
+                    ProcessStartInfo(server, settings, RedirectStandardOutput = true, WorkingDirectory = folder)
+                )
+
+            try
+                let cluster = $"redis:127.0.0.1:{port}"
+                let at = [ "--address"; "127.0.0.1" ]
+                use _ = new Silo(folder, cluster, waiting @ at)
+                use _ = new Silo(folder, cluster, waiting @ at)
+                funtrpo folder (waitingTraining "shared" [ "--cluster"; cluster ]) |> isAlone folder
+            finally
+                listing.Kill()))
+
+let private badArguments =
+    testCase "a text that names no cluster is refused with what it must be" (fun () ->
+        inFolder (fun folder ->
+            for text in [ "mars"; "local:"; "local:0"; "local:65535"; "local:x"; "redis:" ] do
+                for arguments in [ waitingTraining "shared" [ "--cluster"; text ]; [ "silo"; "--cluster"; text ] ] do
+                    let run = funtrpo folder arguments
+                    Expect.equal run.Code 2 run.Output
+                    Expect.stringContains run.Errors "local, local:PORT or redis:HOST:PORT" text))
+
+let tests = testList "Cluster" [ oneSilo; killed; otherEnvironment; redis; badArguments ]
