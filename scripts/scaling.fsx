@@ -8,8 +8,14 @@
 // is trained in this process alone.
 #load "load.fsx"
 #r "../bin/FunTrpo.CSharp.dll"
-#r "../bin/Microsoft.Extensions.Hosting.Abstractions.dll"
+// Orleans looks for these by their names.
 #r "../bin/Orleans.Core.Abstractions.dll"
+#r "../bin/Orleans.Core.dll"
+#r "../bin/Orleans.Runtime.dll"
+#r "../bin/Orleans.Serialization.Abstractions.dll"
+#r "../bin/Orleans.Serialization.dll"
+#r "../bin/Orleans.Persistence.Memory.dll"
+#r "../bin/Orleans.Clustering.Redis.dll"
 #r "../bin/FunTrpo.Orleans.dll"
 #load "results.fsx"
 
@@ -156,10 +162,11 @@ let grow silos milliseconds horizon =
                 silo.Kill true
 
 let most = if isQuick then 2 else 4
-let horizons = if isQuick then [ 1, 8 ] else [ 0, 128; 1, 128; 10, 32 ]
+/// The milliseconds of a step, and the steps of each simulator in a rollout.
+let tasks = if isQuick then [ (1, 8) ] else [ (0, 128); (1, 128); (10, 32) ]
 
 let grown =
-    [ for milliseconds, horizon in horizons -> milliseconds, horizon, grow most milliseconds horizon ]
+    [ for milliseconds, horizon in tasks -> milliseconds, horizon, grow most milliseconds horizon ]
 
 // ---- The model ----
 

@@ -66,9 +66,9 @@ let tuned =
 /// A list holds several. The chain comes from an assembly that the command does not have.
 let others =
     [ line "Line" |> Registered.create Tuning.standard
-      waitingLine |> Registered.create Tuning.standard
       Registered.ofSimulators Tuning.standard (fun () -> Counter())
       Builders.chain4 0.9
       |> Simulation.ofMdp
       |> Environment.withTimeLimit 10
-      |> Registered.create Tuning.standard ]
+      |> Registered.create Tuning.standard
+      waitingLine |> Registered.create Tuning.standard ]

@@ -40,7 +40,7 @@ let private found =
         [ test "values of type Registered and lists of them, in a module of F#" {
               Expect.equal
                   (idsIn ofFSharp)
-                  (library @ [ "TunedLine"; "Line"; "WaitingLine"; "Counter"; "Chain-4" ])
+                  (library @ [ "TunedLine"; "Line"; "Counter"; "Chain-4"; "WaitingLine" ])
                   "ids"
           }
           test "public classes with a constructor without parameters that implement IEnvironment, in C#" {
