@@ -813,7 +813,7 @@ let all =
                     "(result.Terminated ? 1 : 0) | (result.Truncated ? 2 : 0)"
                     "(result.Terminated ? 2 : 0) | (result.Truncated ? 1 : 0)" ]
           remote
-              "MessageReader.cs"
+              "Arrivals.cs"
               [ slip
                     "a message may be as long as it says"
                     "if (announced > longest)"

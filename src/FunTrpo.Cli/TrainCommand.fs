@@ -12,7 +12,7 @@ open FunTrpo.Cli.CommandOptions
 let private env =
     optional
         "--env"
-        "The environment; `funtrpo list` shows them, and gym:ID is one of Gymnasium [default: the only one of --env-from, or CartPole-v1]"
+        "The environment; `funtrpo list` shows them, gym:ID is one of Gymnasium, and godot:FILE a game of Godot [default: the only one of --env-from, or CartPole-v1]"
 
 let private envFrom = envFromOption ()
 let private seed = optional "--seed" "The seed of all randomness, an integer [default: 0]"
