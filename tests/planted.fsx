@@ -38,6 +38,7 @@ let private inference file = faultsIn [ "Inference"; "Inference files" ] $"src/F
 let private plots lists file = faultsIn lists $"src/FunTrpo.Plots/{file}"
 
 let private remote file = faultsIn [ "Remote" ] $"src/FunTrpo.Remote/{file}"
+let private godot file = faultsIn [ "Godot" ] $"src/FunTrpo.Remote/{file}"
 
 let private command file = faultsIn [ "Command" ] $"src/FunTrpo.Cli/{file}"
 
@@ -824,6 +825,29 @@ let all =
                     "a server has for ever to answer"
                     "            time,\n            Timeout.InfiniteTimeSpan"
                     "            Timeout.InfiniteTimeSpan,\n            Timeout.InfiniteTimeSpan" ]
+          godot
+              "GodotSimulators.cs"
+              [ slip
+                    "the state after a time limit is one of the next episode"
+                    "(isTruncated ? before : reply)"
+                    "(isTruncated ? reply : reply)"
+                slip "some agents of a game may stand still" "if (playing != indices.Length)" "if (playing < 0)"
+                slip
+                    "an abandoned episode keeps the others from beginning anew"
+                    "public void Abandon(int index) => isPlaying[index] = false;"
+                    "public void Abandon(int index) => isPlaying[index] |= false;" ]
+          godot
+              "GodotGame.cs"
+              [ slip
+                    "pictures keep the order of axes that cameras announce"
+                    "? [height, width, shape[0]]"
+                    "? [shape[0], height, width]" ]
+          godot
+              "GodotReply.cs"
+              [ slip
+                    "what a game leaves out keeps its last value"
+                    "int missing = Array.IndexOf(isRead, false);"
+                    "int missing = -1;" ]
 
           environment
               "Acrobot.fs"

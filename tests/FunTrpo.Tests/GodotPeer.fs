@@ -77,8 +77,7 @@ let private afterReset game =
     object [ "type", text "reset"; "obs", seen game; "info", nothing game ]
 
 let private afterStep game (actions: JsonArray) =
-    let moved =
-        Array.init game.Agents (fun agent -> game.Move agent (actions[agent].AsObject()))
+    let moved = Array.init game.Agents (fun agent -> game.Move agent (actions[agent].AsObject()))
 
     object
         [ "type", text "step"

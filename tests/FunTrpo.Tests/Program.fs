@@ -114,6 +114,7 @@ let private others =
       AsyncSimulatorTests.tests
       BatchSimulatorTests.tests
       RemoteTests.tests
+      GodotTests.tests
       GymnasiumTests.tests
       PictureTests.tests
       EvaluationHistoryTests.tests
@@ -207,5 +208,8 @@ let main arguments =
     match arguments with
     | [| "--serve-walks"; how |] ->
         RemoteTests.serveWalks how
+        0
+    | _ when Array.tryHead arguments = Some "--godot-game" ->
+        GodotPeer.serve (List.ofArray arguments)
         0
     | _ -> run arguments
