@@ -130,3 +130,18 @@ let environment id =
 
         let simulators = BatchSimulator.simulators (Func<_> next)
         Registered.ofNamedSimulators (fun () -> id) Tuning.standard simulators.Invoke)
+
+/// Refuses training that has not an environment for each agent of each game, which all move on together.
+let requireAgents (environment: Environment<'State>) (configuration: Configuration) =
+    let isGame = environment.Id.StartsWith(prefix, StringComparison.Ordinal)
+
+    match BatchSteps.ofEnvironment<'State> environment with
+    | Some agents when isGame && configuration.Environments % agents.Size <> 0 ->
+        Error(
+            InvalidSetting(
+                "environments",
+                string configuration.Environments,
+                $"the game has {agents.Size} agents, so it must be {agents.Size}, or a multiple of it for several games"
+            )
+        )
+    | _ -> Ok()

@@ -157,7 +157,9 @@ public sealed class GodotSimulators : Core.LockstepBatch, IDisposable
             bool isOver = reply.Ends[agent];
             bool isTruncated = isOver && options.TruncateAt is int limit && lengths[agent] >= limit;
             // At its end an agent already shows its next episode. The value of the time limit's last state is that of the one before it.
-            (isTruncated ? before : reply).ObservationOf(agent).CopyTo(Row(observations, i));
+            (isTruncated ? before : reply)
+                .ObservationOf(agent)
+                .CopyTo(Row(observations, i));
             results[i] = new(reply.Rewards[agent], isOver && !isTruncated, isTruncated);
             isPlaying[agent] = !isOver;
         }
@@ -277,11 +279,7 @@ public sealed class GodotSimulators : Core.LockstepBatch, IDisposable
             writer.WriteStartObject();
             foreach (GodotField field in game.Actions)
             {
-                WriteAction(
-                    writer,
-                    field,
-                    actions.AsSpan((agent * game.ActionWidth) + field.First, field.Width)
-                );
+                WriteAction(writer, field, actions.AsSpan((agent * game.ActionWidth) + field.First, field.Width));
             }
 
             writer.WriteEndObject();

@@ -59,7 +59,11 @@ public sealed class GodotFacts
     {
         Policy policy = Trpo.For(() => new Pushed()).Start().Policy;
         FileAccess.Files["res://policy.json"] = policy.ToJson();
-        Paddle paddle = new() { Ball = new() { Position = new(50, -200) }, Position = new(-50, 0) };
+        Paddle paddle = new()
+        {
+            Ball = new() { Position = new(50, -200) },
+            Position = new(-50, 0),
+        };
         paddle._Ready();
         float[] push = new float[1];
         policy.Act([1, -2], push);
@@ -121,8 +125,7 @@ public sealed class GodotFacts
             }
         }
 
-        static string Reward(JsonNode? action) =>
-            ((double)action!["push"]![0]!).ToString(CultureInfo.InvariantCulture);
+        static string Reward(JsonNode? action) => ((double)action!["push"]![0]!).ToString(CultureInfo.InvariantCulture);
     }
 
     private static TcpClient Connected(int port)

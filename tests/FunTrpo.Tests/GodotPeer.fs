@@ -21,12 +21,14 @@ type Game =
       Move: int -> JsonObject -> struct (float * bool)
       See: int -> JsonObject }
 
-/// A JSON object with these properties, in their order.
+let private copy (node: JsonNode) = node.DeepClone()
+
+/// A JSON object with copies of these properties, in their order.
 let object (properties: (string * JsonNode) list) =
     let made = JsonObject()
 
     for name, value in properties do
-        made.Add(name, value)
+        made.Add(name, copy value)
 
     made
 
@@ -35,8 +37,6 @@ let list (items: JsonNode seq) = JsonArray(Array.ofSeq items) :> JsonNode
 let text (value: string) = JsonValue.Create value :> JsonNode
 
 let number (value: float) = JsonValue.Create value :> JsonNode
-
-let private copy (node: JsonNode) = node.DeepClone()
 
 /// A message: its length, little-endian, and its text in UTF-8.
 let framed (message: string) =
@@ -186,22 +186,47 @@ let turn = "turn", object [ "size", JsonValue.Create 2; "action_type", text "dis
 
 let push = "push", object [ "size", JsonValue.Create 1; "action_type", text "continuous" ] :> JsonNode
 
-/// The number of agents of the game that this program is (`serve`).
-let servedAgents = 4
+/// A program that is started as an exported game, and that a thread of the tests plays. It writes more than a pipe holds, and ends when its
+/// standard input does.
+type Exported(folder: string, makeGame: unit -> Game) =
+    let path = Path.Combine(folder, "game.sh")
 
-/// Is a game for a while, as an exported one with these arguments: those of the engine and of the Sync node.
-let serve (arguments: string list) =
-    let valueOf (name: string) =
-        arguments
-        |> List.tryPick (fun argument ->
-            if argument.StartsWith $"--{name}=" then Some(argument.Substring(name.Length + 3)) else None)
+    let script =
+        """#!/bin/sh
+head -c 200000 /dev/zero
+echo "$@" > "$0.new"
+mv "$0.new" "$0.started.$$"
+cat
+"""
 
-    printfn "%s" (String('x', 100_000)) // more than a pipe holds
+    let started = Collections.Concurrent.ConcurrentBag<string list>()
+    let ended = new CancellationTokenSource()
 
-    match valueOf "end" with
-    | Some reason ->
-        eprintfn $"{reason}"
-        exit 3
-    | None ->
-        use client = connected (int (valueOf "port").Value)
-        play (sides servedAgents 8 (object [ turn ])) (client.GetStream())
+    let playOne file =
+        let arguments = File.ReadAllText(file).Trim().Split ' ' |> List.ofArray
+        File.Delete file
+        started.Add arguments
+        let port = arguments |> List.find _.StartsWith("--port=")
+        inBackground (int (port.Substring 7)) (play (makeGame ())) |> ignore
+
+    let watch () =
+        while not ended.IsCancellationRequested do
+            Directory.GetFiles(folder, "game.sh.started.*") |> Array.iter playOne
+            Thread.Sleep 5
+
+    do
+        File.WriteAllText(path, script)
+        File.SetUnixFileMode(path, UnixFileMode.UserRead ||| UnixFileMode.UserExecute)
+
+    let watching = Task.Factory.StartNew(watch, TaskCreationOptions.LongRunning)
+
+    member _.Path = path
+
+    /// The arguments with which it was started, each time.
+    member _.Started = List.ofSeq started
+
+    interface IDisposable with
+        member _.Dispose() =
+            ended.Cancel()
+            watching.Wait()
+            ended.Dispose()

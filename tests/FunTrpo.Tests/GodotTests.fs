@@ -21,8 +21,6 @@ open FunTrpo.Tests.RemoteTests
 open FunTrpo.Tests.TestFiles
 open FunTrpo.Tests.CommandRuns
 
-let private thisProgram = Path.Combine(AppContext.BaseDirectory, "FunTrpo.Tests.dll")
-
 let private quick (port: int) = GodotOptions(Port = Nullable port, AnswerTime = TimeSpan.FromSeconds 5.0)
 
 /// The agents of a game that plays in the background.
@@ -197,6 +195,13 @@ let private telling story =
 
     game, heard
 
+/// The names of a dictionary with their numbers, and whether these are in a list.
+let private numbersOf (action: JsonObject) =
+    [ for named in action ->
+          match named.Value with
+          | :? JsonArray as items -> named.Key, true, [ for item in items -> item.GetValue<float>() |> float32 ]
+          | only -> named.Key, false, [ only.GetValue<int>() |> float32 ] ]
+
 let private flat (rows: float32[] list[]) = rows |> Array.collect Array.concat
 
 let private carriesOver =
@@ -246,11 +251,11 @@ let private carriesOver =
 
                 before <- scene.Seen
 
-            let expected =
+            let told =
                 [ for scene in story.Scenes do
-                      for row in scene.Done -> (written story.Acted row).ToJsonString() ]
+                      for row in scene.Done -> numbersOf (written story.Acted row) ]
 
-            Expect.equal [ for action in heard -> action.ToJsonString() ] expected "the actions that the game hears")
+            Expect.equal (List.map numbersOf (List.ofSeq heard)) told "the actions that the game hears")
 
 // ---- Training ----
 
@@ -319,11 +324,17 @@ let private severalGames =
         let actor = TrainingState.actor setup start
         let batch, _ = Rollout.collect games actor 12 2 (Key.ofSeed 2L) start.Instances |> expectOk
 
-        for instance in 0..5 do
-            for t in 0..11 do
-                let row = instance * 12 + t
-                let seen = batch.Observations[row, 0], batch.Observations[row, 1]
-                Expect.equal seen (float32 (1 + instance / 3), float32 (instance % 3)) "the agent"
+        // When episodes end together, instances may exchange their agents.
+        for t in 0..11 do
+            let seen =
+                [ for instance in 0..5 ->
+                      batch.Observations[instance * 12 + t, 0], batch.Observations[instance * 12 + t, 1] ]
+
+            Expect.equal
+                (List.sort seen)
+                [ for game in 1f .. 2f do
+                      for agent in 0f .. 2f -> game, agent ]
+                "the agents"
     }
 
 let private endsOf environments limit (change: Environment<_> -> Environment<_>) =
@@ -348,9 +359,20 @@ let private refusedUses =
                   Expect.stringContains (endsOf environments None id) "--set environments=6" $"{environments}"
 
               Expect.equal (endsOf 12 None id) "it trains" "a multiple"
+              use games = gamesOf quick (fun () -> sides 6 8 (object [ turn ]))
+
+              let early environments =
+                  FunTrpo.Cli.GodotGames.requireAgents games { settings with Environments = environments }
+
+              Expect.isOk (early 6) "as many"
+              Expect.isOk (early 12) "a multiple"
+
+              match early 4 with
+              | Error fault -> Expect.stringContains (Fault.message fault) "the game has 6 agents" "the command"
+              | Ok() -> failtest "the command trains"
           }
           test "a time limit that is not of the game" {
-              Expect.stringContains (endsOf 6 (Some 3) id) "TruncateAt" "the message"
+              Expect.stringContains (endsOf 6 (Some 4) id) "TruncateAt" "the message"
           }
           test "stepping some of the agents alone" {
               let message = endsOf 6 None (fun games -> Environment.inFlight (Some 2) games)
@@ -515,13 +537,17 @@ let private messages =
                   Expect.stringContains (refusal (answering camera (withPictures first))) why first
           }
           test "a message that is too long, another protocol, and a game that leaves" {
-              let answer (bytes: byte[]) (stream: Stream) = stream.Write(ReadOnlySpan bytes)
+              let leave (bytes: byte[]) (stream: Stream) =
+                  stream.ReadExactly(Array.zeroCreate<byte> 8)
+                  stream.Write(ReadOnlySpan bytes)
+
+              let answer bytes stream =
+                  leave bytes stream
+                  stream.CopyTo Stream.Null
+
               Expect.stringContains (refusal (answer "GET / HTTP/1.1\r\n\r\n"B)) "at most 4194304" "another protocol"
 
-              Expect.stringContains
-                  (refusal (answer [| 5uy; 0uy; 0uy; 0uy; 123uy |]))
-                  "ended the connection"
-                  "it leaves"
+              Expect.stringContains (refusal (leave [| 5uy; 0uy; 0uy; 0uy; 123uy |])) "ended the connection" "it leaves"
 
               let long = Array.append (framed description) (BitConverter.GetBytes 67108865)
               Expect.stringContains (refusal (answer long)) "at most 67108864" "too long"
@@ -594,8 +620,8 @@ let private failures =
               | Ok _ -> failtest "it has not failed"
           }
           test "if a started game cannot be started, ends, or does not connect" {
-              let started file arguments =
-                  let options = GodotOptions(Arguments = arguments, StartTime = TimeSpan.FromSeconds 2.0)
+              let started (seconds: float) file arguments =
+                  let options = GodotOptions(Arguments = arguments, StartTime = TimeSpan.FromSeconds seconds)
 
                   try
                       GodotSimulators.Start(file, options) |> ignore
@@ -603,12 +629,12 @@ let private failures =
                   with error ->
                       error.Message
 
-              Expect.stringContains (started "/no/such/game" []) "/no/such/game cannot be started" "no game"
-              let ended = started host [| thisProgram; "--godot-game"; "--end=no scene" |]
-              Expect.stringContains ended "with the exit code 3: no scene" "it ends"
+              Expect.stringContains (started 1.0 "/no/such/game" []) "/no/such/game cannot be started" "no game"
 
               if not (OperatingSystem.IsWindows()) then
-                  let silent = started "/bin/sh" [| "-c"; "sleep 60" |]
+                  let ended = started 60.0 "/bin/sh" [| "-c"; "echo no scene >&2; exit 3" |]
+                  Expect.stringContains ended "with the exit code 3: no scene" "it ends"
+                  let silent = started 0.5 "/bin/sh" [| "-c"; "sleep 60" |]
                   Expect.stringContains silent "sh must have a Sync node that trains" "it does not connect"
           }
           test "if an option is out of its range" {
@@ -757,65 +783,70 @@ let private mutants =
 
 // ---- The command ----
 
-/// A program that is a game, as an exported one.
-let private exported folder =
-    let path = Path.Combine(folder, "game.sh")
-    File.WriteAllText(path, $"#!/bin/sh\nexec '{host}' '{thisProgram}' --godot-game \"$@\"\n")
-    File.SetUnixFileMode(path, UnixFileMode.UserRead ||| UnixFileMode.UserExecute)
-    path
+let private discrete () = sides 4 8 (object [ turn ])
+
+let private startsGames =
+    inNewFolder "an exported game is started with its arguments, and ended" (fun folder ->
+        if OperatingSystem.IsWindows() then
+            skiptest "the game is a script of a shell"
+
+        use game = new Exported(folder, discrete)
+
+        let options =
+            GodotOptions(Speedup = Nullable 2.5, ActionRepeat = Nullable 3, Seed = 7, Arguments = [| "--verbose" |])
+
+        use agents = GodotSimulators.Start(game.Path, options)
+        Expect.equal agents.Id $"godot:{game.Path}" "the name"
+        Expect.equal (resetOf agents (all 4)).Length 8 "the observations"
+
+        let arguments =
+            game.Started |> List.exactlyOne |> List.filter (fun one -> not (one.StartsWith "--port="))
+
+        Expect.equal
+            arguments
+            [ "--verbose"
+              "--env_seed=7"
+              "--headless"
+              "--disable-render-loop"
+              "--speedup=2.5"
+              "--action_repeat=3" ]
+            "the arguments"
+
+        let clock = Stopwatch.StartNew()
+        agents.Dispose()
+        Expect.isLessThan clock.Elapsed (TimeSpan.FromSeconds 30.0) "the end")
 
 let private command =
     testList
         "the command"
-        [ inNewFolder "trains on a game, and evaluates" (fun folder ->
+        [ inNewFolder "waits for a game and trains on it, and evaluates on an exported one" (fun folder ->
               if OperatingSystem.IsWindows() then
                   skiptest "the game is a script of a shell"
 
-              let game = $"godot:{exported folder}?speedup=8&truncate_at=8"
-              let run arguments = CommandRuns.funtrpo folder arguments
+              let port = freePort ()
+              let playing = inBackground port (play (discrete ()))
+              let id = $"godot:?port={port}&truncate_at=8"
+              let set = [ "--steps"; "256"; "--set"; "environments=4"; "--out"; "run" ]
+              let trained = CommandRuns.funtrpo folder ("train" :: "--env" :: id :: set)
+              Expect.equal trained.Code 0 trained.Errors
 
-              let ended =
-                  run
-                      [ "train"
-                        "--env"
-                        game
-                        "--steps"
-                        "512"
-                        "--out"
-                        "run"
-                        "--set"
-                        $"environments={servedAgents}"
-                        "--set"
-                        "horizon=32" ]
+              let waiting =
+                  $"Waiting for a game of Godot on the port {port}, for up to 60 s: press Play in the editor."
 
-              Expect.equal (ended.Code, ended.Errors) (0, "") "it trains"
-              Expect.stringContains ended.Output "report.html" "with a report"
+              Expect.equal (trained.Errors.Trim()) waiting "it says what it waits for"
+              // The report plays, too, but needs no second game.
+              Expect.stringContains trained.Output "report.html" "with a report"
+              Expect.isTrue (playing.Wait(TimeSpan.FromSeconds 5.0)) "the game is closed"
+              use game = new Exported(folder, discrete)
               let policy = Path.Combine("run", "policy.json")
-              let scores = run [ "evaluate"; "--policy"; policy; "--episodes"; "6" ]
+              let exported = [ "--env"; $"godot:{game.Path}?speedup=8" ]
+
+              let scores =
+                  CommandRuns.funtrpo folder ([ "evaluate"; "--policy"; policy; "--episodes"; "6" ] @ exported)
+
               Expect.equal (scores.Code, scores.Errors) (0, "") "it evaluates"
               Expect.equal (get<int> "episodes" (JsonNode.Parse(scores.Output).AsObject())) 6 "episodes"
-
-              let kept = run [ "train"; "--env"; game; "--checkpoint-every"; "1" ]
-              Expect.equal kept.Code 2 "checkpoints"
-              Expect.stringContains kept.Errors "cannot be played again" "checkpoints")
-          inNewFolder "waits for a game, and says so" (fun folder ->
-              let port = freePort ()
-              let playing = inBackground port (play (sides 4 8 (object [ turn ])))
-
-              let ended =
-                  CommandRuns.funtrpo
-                      folder
-                      [ "train"; "--env"; $"godot:?port={port}"; "--steps"; "256"; "--set"; "environments=4" ]
-
-              Expect.equal ended.Code 0 ended.Errors
-
-              Expect.stringContains
-                  ended.Errors
-                  $"Waiting for a game of Godot on the port {port}, for up to 60 s"
-                  "it says"
-              // The report needs no second game.
-              Expect.stringContains ended.Output "report.html" "with a report"
-              Expect.isTrue (playing.Wait(TimeSpan.FromSeconds 5.0)) "the game is closed")
+              Expect.contains (List.exactlyOne game.Started) "--speedup=8" "the arguments")
           test "refuses options that there are not" {
               for id, why in
                   [ "godot:?prot=5", "did you mean port"
@@ -859,4 +890,5 @@ let tests =
           messages
           failures
           mutants
+          startsGames
           command ]

@@ -209,7 +209,4 @@ let main arguments =
     | [| "--serve-walks"; how |] ->
         RemoteTests.serveWalks how
         0
-    | _ when Array.tryHead arguments = Some "--godot-game" ->
-        GodotPeer.serve (List.ofArray arguments)
-        0
     | _ -> run arguments
