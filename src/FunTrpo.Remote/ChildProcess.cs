@@ -18,6 +18,7 @@ internal sealed class ChildProcess : IDisposable
     private readonly Process process;
     private readonly Queue<string> errors = [];
     private readonly ManualResetEventSlim errorsEnded = new();
+    private bool isDisposed;
 
     /// <exception cref="RemoteException">The file cannot be started.</exception>
     public ChildProcess(string file, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? variables)
@@ -80,6 +81,12 @@ internal sealed class ChildProcess : IDisposable
 
     public void Dispose()
     {
+        if (isDisposed)
+        {
+            return;
+        }
+
+        isDisposed = true;
         try
         {
             process.StandardInput.Dispose();
