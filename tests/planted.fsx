@@ -825,6 +825,17 @@ let all =
                     "a server has for ever to answer"
                     "            time,\n            Timeout.InfiniteTimeSpan"
                     "            Timeout.InfiniteTimeSpan,\n            Timeout.InfiniteTimeSpan" ]
+          core
+              [ "Godot" ]
+              "SimulatorEnvironment.fs"
+              [ slip
+                    "several threads step the agents of a game"
+                    "if isLockstep then Some 1 else None"
+                    "if isLockstep then None else None"
+                slip
+                    "games are called one after another"
+                    "Parallel.mapWaiting batches.Length batches.Length"
+                    "Parallel.mapWaiting 1 batches.Length" ]
           godot
               "GodotSimulators.cs"
               [ slip

@@ -27,7 +27,7 @@ internal sealed record GodotGame(int Count, IReadOnlyList<GodotField> Observatio
     private const int MaxFields = 256;
 
     /// <summary>The largest number of numbers in the observations or the actions of all agents.</summary>
-    private const long MaxNumbers = 1 << 26;
+    private const long MaxNumbers = 1 << 24;
 
     public Core.Space ObservationSpace { get; } = SpaceOf(Observations);
 

@@ -416,6 +416,8 @@ let private evaluations =
             "it is cancelled"
 
         Expect.isOk (Evaluation.play 1 games rule 2 key) "the next one"
+        let isOfSeeds finding = finding.ToString().StartsWith "NotReproducible"
+        Expect.isTrue (Check.run games 1L |> List.exists isOfSeeds) "it is not reproducible, which check says"
     }
 
 // ---- What is refused ----
@@ -477,6 +479,9 @@ let private messages =
           "[2]", "[]", "is empty"
           "[2]", "[0]", "from 1 to"
           "[2]", "[1048576, 1048576]", "more than 1048576 numbers"
+          "\"n_agents\": 2, \"observation_space\": {\"obs\": {\"space\": \"box\", \"size\": [2]}}",
+          "\"n_agents\": 65536, \"observation_space\": {\"obs\": {\"space\": \"box\", \"size\": [300]}}",
+          "are too many"
           "[2]", "[2], \"low\": 3, \"high\": 2", "no finite number between"
           "[2]", "[2], \"low\": \"a\"", "low"
           "\"discrete\"", "\"fuzzy\"", "has the type fuzzy"
