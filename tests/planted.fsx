@@ -38,6 +38,7 @@ let private inference file = faultsIn [ "Inference"; "Inference files" ] $"src/F
 let private plots lists file = faultsIn lists $"src/FunTrpo.Plots/{file}"
 
 let private remote file = faultsIn [ "Remote" ] $"src/FunTrpo.Remote/{file}"
+let private godot file = faultsIn [ "Godot" ] $"src/FunTrpo.Remote/{file}"
 
 let private command file = faultsIn [ "Command" ] $"src/FunTrpo.Cli/{file}"
 
@@ -817,7 +818,7 @@ let all =
                     "(result.Terminated ? 1 : 0) | (result.Truncated ? 2 : 0)"
                     "(result.Terminated ? 2 : 0) | (result.Truncated ? 1 : 0)" ]
           remote
-              "MessageReader.cs"
+              "Arrivals.cs"
               [ slip
                     "a message may be as long as it says"
                     "if (announced > longest)"
@@ -828,6 +829,40 @@ let all =
                     "a server has for ever to answer"
                     "            time,\n            Timeout.InfiniteTimeSpan"
                     "            Timeout.InfiniteTimeSpan,\n            Timeout.InfiniteTimeSpan" ]
+          core
+              [ "Godot" ]
+              "SimulatorEnvironment.fs"
+              [ slip
+                    "several threads step the agents of a game"
+                    "if isLockstep then Some 1 else None"
+                    "if isLockstep then None else None"
+                slip
+                    "games are called one after another"
+                    "Parallel.mapWaiting batches.Length batches.Length"
+                    "Parallel.mapWaiting 1 batches.Length" ]
+          godot
+              "GodotSimulators.cs"
+              [ slip
+                    "the state after a time limit is one of the next episode"
+                    "(isTruncated ? before : reply)"
+                    "(isTruncated ? reply : reply)"
+                slip "some agents of a game may stand still" "if (playing != indices.Length)" "if (playing < 0)"
+                slip
+                    "an abandoned episode keeps the others from beginning anew"
+                    "public void Abandon(int index) => isPlaying[index] = false;"
+                    "public void Abandon(int index) => isPlaying[index] |= false;" ]
+          godot
+              "GodotGame.cs"
+              [ slip
+                    "pictures keep the order of axes that cameras announce"
+                    "? [height, width, shape[0]]"
+                    "? [shape[0], height, width]" ]
+          godot
+              "GodotReply.cs"
+              [ slip
+                    "what a game leaves out keeps its last value"
+                    "int missing = Array.IndexOf(isRead, false);"
+                    "int missing = -1;" ]
 
           environment
               "Acrobot.fs"

@@ -42,7 +42,13 @@ internal class BatchOf(IBatchEnvironment batch, string name) : Core.BatchSimulat
         return () => make() is { } batch ? made.GetValue(batch, Wrap) : null!;
 
         BatchOf Wrap(IBatchEnvironment batch) =>
-            disposes && batch is IDisposable ? new DisposableBatchOf(batch, name) : new BatchOf(batch, name);
+            (disposes && batch is IDisposable, batch is ILockstepBatchEnvironment) switch
+            {
+                (true, true) => new DisposableLockstepBatchOf(batch, name),
+                (true, false) => new DisposableBatchOf(batch, name),
+                (false, true) => new LockstepBatchOf(batch, name),
+                (false, false) => new BatchOf(batch, name),
+            };
     }
 
     public void Reset(ReadOnlySpan<int> indices, ReadOnlySpan<int> seeds, Span<float> observations)
@@ -171,6 +177,20 @@ internal class BatchOf(IBatchEnvironment batch, string name) : Core.BatchSimulat
 
 /// <summary>The same for a batch that the pipeline disposes of.</summary>
 internal sealed class DisposableBatchOf(IBatchEnvironment batch, string name) : BatchOf(batch, name), IDisposable
+{
+    public void Dispose() => ((IDisposable)Batch).Dispose();
+}
+
+/// <summary>The same for environments that only move on together.</summary>
+internal class LockstepBatchOf(IBatchEnvironment batch, string name) : BatchOf(batch, name), Core.LockstepBatch
+{
+    public void Abandon(int index) => ((ILockstepBatchEnvironment)Batch).Abandon(index);
+}
+
+/// <summary>The same for environments that only move on together, in a batch that the pipeline disposes of.</summary>
+internal sealed class DisposableLockstepBatchOf(IBatchEnvironment batch, string name)
+    : LockstepBatchOf(batch, name),
+        IDisposable
 {
     public void Dispose() => ((IDisposable)Batch).Dispose();
 }

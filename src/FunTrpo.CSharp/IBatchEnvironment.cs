@@ -7,7 +7,8 @@ namespace FunTrpo.CSharp;
 /// all environments of the last one are in use, with the factory that you pass to <see cref="Trpo.ForBatch{TEnvironment}"/>. No two threads
 /// use an object at the same time. An object that is <see cref="IDisposable"/> is disposed of when training ends, or when a call of it fails:
 /// it is then not used again. Throw a <see cref="BatchEnvironmentException"/> to tell which environment has failed. An object may also implement
-/// <see cref="IMaskedBatchEnvironment"/>, which says which actions are legal.
+/// <see cref="IMaskedBatchEnvironment"/>, which says which actions are legal, and <see cref="ILockstepBatchEnvironment"/>, which says that the
+/// environments only move on together.
 /// </summary>
 public interface IBatchEnvironment
 {

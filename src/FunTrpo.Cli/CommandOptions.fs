@@ -84,7 +84,7 @@ let tensorboardOption () =
 let envOption () =
     optional
         "--env"
-        "The environment; `funtrpo list` shows them, and gym:ID is one of Gymnasium [default: the only one of --env-from, or CartPole-v1]"
+        "The environment; `funtrpo list` shows them, gym:ID is one of Gymnasium, and godot:FILE a game of Godot [default: the only one of --env-from, or CartPole-v1]"
 
 let clusterOption () =
     optional

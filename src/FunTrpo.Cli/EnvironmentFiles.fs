@@ -182,11 +182,13 @@ let private ofGymnasium (id: string) =
     { Registered = Registered.ofNamedSimulators (fun () -> id) Tuning.standard simulators.Invoke
       File = None }
 
-/// The known environment with this id, or one of Gymnasium.
+/// The known environment with this id, or one of Gymnasium, or a game of Godot.
 let find (known: Known list) (id: string) =
     match known |> List.tryFind (fun one -> one.Registered.Id = id) with
     | Some found -> Ok found
     | None when id.StartsWith(gymnasiumPrefix, StringComparison.Ordinal) -> Ok(ofGymnasium id)
+    | None when id.StartsWith(GodotGames.prefix, StringComparison.Ordinal) ->
+        GodotGames.environment id |> Result.map (fun registered -> { Registered = registered; File = None })
     | None -> Error(InvalidSetting("--env", id, Registry.mustBeOneOf (known |> List.map _.Registered) id))
 
 /// The environment to train on if none is named: the only one of the files, or CartPole-v1 if there are no files.

@@ -31,8 +31,9 @@ let private holdFile = ".running"
 /// Names the process that holds the lock.
 let private ownerFile = ".owner"
 
-/// The name of a run's folder for this environment: an id such as `gym:Taxi-v3` or `MinAtar/Breakout-v1` without separators of paths.
-let nameOf (environment: string) = environment.Replace(':', '-').Replace('/', '-')
+/// The name of a run's folder for this environment: an id such as `gym:Taxi-v3` or `MinAtar/Breakout-v1` without the characters that names of
+/// files cannot have.
+let nameOf (environment: string) = environment |> String.map (fun c -> if Seq.contains c @":/\?" then '-' else c)
 
 /// The path of the last checkpoint in a run's folder.
 let checkpointIn folder = Path.Combine(folder, checkpointFile)

@@ -178,6 +178,10 @@ let private complete options (setup: Setup<'State>) position (interruption: Inte
         else
             train (ProgressTable.observer output errors)
 
+    // Their simulators are free for the report, which plays an episode.
+    for instance in ended.State.Instances do
+        Releasable.release instance.State
+
     finish options setup.Environment.Id interruption.IsRequested ended faults output errors
 
 /// The first line of a run.

@@ -144,6 +144,7 @@ let private runOptions
         let! from = tryGet parsed from |> checkedOption (policyFor environment)
         do! requireStart recorded from
         let! configuration = configurationOf parsed recorded registered from
+        do! GodotGames.requireAgents environment configuration
 
         let folder =
             tryGet parsed out

@@ -8,10 +8,9 @@ namespace FunTrpo.Remote;
 /// <summary>Reads messages from a stream. It takes no more memory than the bytes that have arrived, and refuses messages that are too long.</summary>
 internal sealed class MessageReader(Stream stream)
 {
-    private const int ChunkBytes = 1 << 16;
     private readonly byte[] header = new byte[Protocol.HeaderBytes];
-    private byte[] content = new byte[ChunkBytes];
-    private int length;
+    private readonly Arrivals arrivals = new(stream);
+    private ReadOnlyMemory<byte> content;
     private int position;
 
     /// <summary>Reads the next message, of at most <paramref name="longest"/> bytes, and returns its kind.</summary>
@@ -20,29 +19,8 @@ internal sealed class MessageReader(Stream stream)
     public MessageKind Next(int longest)
     {
         stream.ReadExactly(header);
-        uint announced = BinaryPrimitives.ReadUInt32LittleEndian(header);
-        if (announced > longest)
-        {
-            throw new RemoteException(
-                $"a message of {announced} bytes was announced, and at most {longest} are allowed"
-            );
-        }
-
-        length = (int)announced;
+        content = arrivals.Read(BinaryPrimitives.ReadUInt32LittleEndian(header), longest);
         position = 0;
-        int arrived = 0;
-        while (arrived < length)
-        {
-            int next = Math.Min(length - arrived, ChunkBytes);
-            if (arrived + next > content.Length)
-            {
-                Array.Resize(ref content, Math.Min(Protocol.MaxMessage, Math.Max(2 * content.Length, arrived + next)));
-            }
-
-            stream.ReadExactly(content, arrived, next);
-            arrived += next;
-        }
-
         return (MessageKind)header[4];
     }
 
@@ -87,20 +65,20 @@ internal sealed class MessageReader(Stream stream)
     /// <summary>Refuses a message that goes on.</summary>
     public void End()
     {
-        if (position != length)
+        if (position != content.Length)
         {
-            throw new RemoteException($"a message has {length - position} bytes too many");
+            throw new RemoteException($"a message has {content.Length - position} bytes too many");
         }
     }
 
     private ReadOnlySpan<byte> Take(int count)
     {
-        if (count > length - position)
+        if (count > content.Length - position)
         {
             throw new RemoteException("a message ends too early");
         }
 
         position += count;
-        return content.AsSpan(position - count, count);
+        return content.Span.Slice(position - count, count);
     }
 }

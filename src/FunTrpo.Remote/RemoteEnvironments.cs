@@ -13,9 +13,9 @@ namespace FunTrpo.Remote;
 /// </summary>
 public class RemoteEnvironments : IBatchEnvironment, IDisposable
 {
-    private readonly RemoteSimulators simulators;
+    private readonly Core.BatchSimulator simulators;
 
-    private protected RemoteEnvironments(RemoteSimulators simulators)
+    private protected RemoteEnvironments(Core.BatchSimulator simulators)
     {
         this.simulators = simulators;
         ObservationSpace = new(SpaceModule.observed(simulators.ObservationSpace));
@@ -50,6 +50,22 @@ public class RemoteEnvironments : IBatchEnvironment, IDisposable
     public static RemoteEnvironments Gymnasium(string id, RemoteOptions? options = null) =>
         Of(FunTrpo.Remote.Gymnasium.Start(id, options));
 
+    /// <summary>
+    /// Waits for a game of Godot with the plugin Godot RL Agents, such as one that is played in the editor. Its agents that train are the
+    /// environments, and they are an <see cref="ILockstepBatchEnvironment"/>: train with as many environments as there are agents.
+    /// </summary>
+    /// <inheritdoc cref="GodotSimulators.Listen"/>
+    public static RemoteEnvironments ListenForGodot(GodotOptions? options = null) =>
+        new GodotEnvironments(GodotSimulators.Listen(options));
+
+    /// <summary>
+    /// Starts an exported game of Godot with the plugin Godot RL Agents. Its agents that train are the environments, and they are an
+    /// <see cref="ILockstepBatchEnvironment"/>: train with as many environments as there are agents, or with a multiple for several games.
+    /// </summary>
+    /// <inheritdoc cref="GodotSimulators.Start"/>
+    public static RemoteEnvironments StartGodot(string file, GodotOptions? options = null) =>
+        new GodotEnvironments(GodotSimulators.Start(file, options));
+
     /// <inheritdoc/>
     public virtual void Reset(ReadOnlySpan<int> indices, ReadOnlySpan<int> seeds, Span<float> observations) =>
         simulators.Reset(indices, seeds, observations);
@@ -73,7 +89,7 @@ public class RemoteEnvironments : IBatchEnvironment, IDisposable
     /// <summary>Ends the connection.</summary>
     public void Dispose()
     {
-        simulators.Dispose();
+        (simulators as IDisposable)?.Dispose();
         GC.SuppressFinalize(this);
     }
 

@@ -37,6 +37,18 @@ type BatchSimulator =
         results: Span<SimulatorStep> ->
             unit
 
+/// A batch whose simulators only move on together, such as the characters of one game. It is optional. Every call of `Step` has all of its
+/// simulators that are in an episode, so one thread steps them. If a rollout has several such batches, it calls them at the same time.
+///
+/// An episode cannot be played again from its seed and its actions. So a state cannot be continued a second time (branches of a vine do that),
+/// there are no checkpoints, and a batch that fails is not replaced.
+type LockstepBatch =
+    inherit BatchSimulator
+
+    /// Says that nobody goes on with the episode of the simulator with this index, whether it has ended or not: the simulator is in no
+    /// episode until its next reset.
+    abstract Abandon: index: int -> unit
+
 /// A call to a batch that another call has retired, with the error of that one.
 type internal RetiredException(error: exn) =
     inherit Exception(error.Message, error)
@@ -58,6 +70,18 @@ type internal SharedBatch(batch: BatchSimulator) =
     member _.ObservationSpace = batch.ObservationSpace
     member _.ActionSpace = batch.ActionSpace
     member val Count = batch.Count
+
+    /// Whether its simulators only move on together.
+    member _.IsLockstep = batch :? LockstepBatch
+
+    /// Tells the batch, if its simulators only move on together, that an episode is left.
+    member _.Abandon index =
+        match batch with
+        | :? LockstepBatch as lockstep ->
+            lock turn (fun () ->
+                if not isRetired then
+                    lockstep.Abandon index)
+        | _ -> ()
 
     /// Whether it is not used again.
     member _.IsRetired = Volatile.Read &isRetired
@@ -125,6 +149,9 @@ type internal BatchSlot(batch: SharedBatch, index: int) =
 
     member _.Batch = batch
     member _.Index = index
+
+    /// Tells the batch that the episode of this simulator is left.
+    member _.Abandon() = batch.Abandon index
 
     interface Simulator with
         member _.Id = batch.Id

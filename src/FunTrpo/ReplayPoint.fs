@@ -137,7 +137,12 @@ and [<Sealed; AllowNullLiteral>] internal SimulatorInstance
         | _ -> true
 
     /// Makes the instance available for another episode.
-    member this.MakeIdle() = idle.Add this
+    member this.MakeIdle() =
+        match simulator with
+        | :? BatchSlot as slot -> slot.Abandon()
+        | _ -> ()
+
+        idle.Add this
 
     member _.MoveTo(next: ReplayPoint) = Volatile.Write(&point, next)
 

@@ -14,6 +14,15 @@ type SimulatorEnvironment internal (factory: Func<Simulator>, maxActionNumbers: 
     let observationWidth = Space.width pool.ObservationSpace
     let actionWidth = Space.width pool.ActionSpace
 
+    /// Whether the simulators of a batch only move on together. Their episodes cannot be played again.
+    let isLockstep =
+        match pool.First with
+        | :? BatchSlot as slot -> slot.Batch.IsLockstep
+        | _ -> false
+
+    /// No actions are kept of episodes that cannot be played again.
+    let maxActionNumbers = if isLockstep then 0 else maxActionNumbers
+
     /// Begins an episode with an idle instance or a new one, and writes the observation.
     let rec beginEpisode seed (observation: float32[]) =
         let instance = pool.Take()
@@ -57,6 +66,9 @@ type SimulatorEnvironment internal (factory: Func<Simulator>, maxActionNumbers: 
 
     /// Returns an instance at the given point, by playing its episode again with the same seed and actions.
     let rec replay (point: ReplayPoint) =
+        if isLockstep then
+            refuseReplay "its simulator only moves on together with others, so its episode cannot be played again"
+
         if point.IsForgotten then
             refuseReplay
                 $"its episode has had {point.Steps} steps, and at most {maxActionNumbers} numbers of actions are kept. Give it a time limit."
@@ -119,10 +131,18 @@ type SimulatorEnvironment internal (factory: Func<Simulator>, maxActionNumbers: 
     let slotOf (instance: SimulatorInstance) = instance.Simulator :?> BatchSlot
 
     /// Calls each batch that has some of the instances once: with the indices of its simulators, and with the positions of their instances.
+    /// Batches whose simulators only move on together are called at the same time, because a single thread steps all of them.
     let forEachBatch (instances: SimulatorInstance[]) (call: SharedBatch -> int[] -> int[] -> unit) =
-        for batch, positions in Array.groupBy (fun i -> (slotOf instances[i]).Batch) [| 0 .. instances.Length - 1 |] do
+        let batches = [| 0 .. instances.Length - 1 |] |> Array.groupBy (fun i -> (slotOf instances[i]).Batch)
+
+        let callOne (batch, positions) =
             let indices = positions |> Array.map (fun i -> (slotOf instances[i]).Index)
             BatchSteps.forSome positions (fun () -> call batch indices positions)
+
+        if isLockstep then
+            Parallel.mapWaiting batches.Length batches.Length (fun i -> callOne batches[i]) |> ignore
+        else
+            Array.iter callOne batches
 
     /// Copies the rows of a block to the observations at these positions.
     let scatter (block: float32[]) (positions: int[]) (observations: float32[][]) =
@@ -228,8 +248,9 @@ type SimulatorEnvironment internal (factory: Func<Simulator>, maxActionNumbers: 
     new(factory) = new SimulatorEnvironment(factory, 1 <<< 20)
 
     /// Lets so many simulators fail from now on: each is replaced by a fresh one, which plays the episode again up to the same point. The
-    /// results are those of simulators that have not failed. An `OperationCanceledException` is no failure.
-    member _.AllowRestarts times = pool.AllowRestarts times
+    /// results are those of simulators that have not failed. An `OperationCanceledException` is no failure. Simulators that only move on
+    /// together (`LockstepBatch`) are never replaced.
+    member _.AllowRestarts times = pool.AllowRestarts(if isLockstep then 0 else times)
 
     interface RestartableEnvironment with
         member this.AllowRestarts times = this.AllowRestarts times
@@ -253,6 +274,10 @@ type SimulatorEnvironment internal (factory: Func<Simulator>, maxActionNumbers: 
 
         member _.Observe(state, observation) = state.Observation.CopyTo observation
 
+    interface WaitingEnvironment with
+        /// One thread steps all simulators that only move on together.
+        member _.InFlight = if isLockstep then Some 1 else None
+
     interface BatchEnvironment<ReplayPoint> with
         member _.Batch =
             match pool.First with
@@ -267,10 +292,13 @@ type SimulatorEnvironment internal (factory: Func<Simulator>, maxActionNumbers: 
     interface CheckpointableEnvironment<ReplayPoint> with
         /// The seed of the episode, the actions and the observation: training that goes on from it plays the episode again.
         member _.StateCodec =
-            Ok
-                { new StateCodec<ReplayPoint> with
-                    member _.Encode point = ReplayPoint.encode maxActionNumbers point
-                    member _.Decode bytes = ReplayPoint.decode observationWidth actionWidth bytes }
+            if isLockstep then
+                Error "its simulators only move on together, so their episodes cannot be played again"
+            else
+                Ok
+                    { new StateCodec<ReplayPoint> with
+                        member _.Encode point = ReplayPoint.encode maxActionNumbers point
+                        member _.Decode bytes = ReplayPoint.decode observationWidth actionWidth bytes }
 
     interface PicturedEnvironment<ReplayPoint> with
         /// The picture of the simulator that is at this point, or else of one that plays the episode again up to it. None if the simulators

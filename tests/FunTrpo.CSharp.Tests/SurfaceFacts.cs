@@ -80,6 +80,7 @@ public sealed class SurfaceFacts
                 "IAsyncEnvironment",
                 "IBatchEnvironment",
                 "IEnvironment",
+                "ILockstepBatchEnvironment",
                 "IMaskedBatchEnvironment",
                 "IMaskedEnvironment",
                 "IPicturedEnvironment",

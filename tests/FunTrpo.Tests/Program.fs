@@ -115,6 +115,7 @@ let private others =
       BatchSimulatorTests.tests
       RemoteTests.tests
       ClusterTests.tests
+      GodotTests.tests
       GymnasiumTests.tests
       PictureTests.tests
       EvaluationHistoryTests.tests
