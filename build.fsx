@@ -136,15 +136,16 @@ let packageFaults () =
     let text file = File.ReadAllText(at file)
     let named (name: string) = files |> Array.filter (fun file -> Path.GetFileName file = name)
 
-    let packages pattern file =
-        [ for found in Regex.Matches(text file, pattern, RegexOptions.Multiline) ->
-              found.Groups[1].Value.ToLowerInvariant() ]
+    let found pattern text =
+        [ for found in Regex.Matches(text, pattern, RegexOptions.Multiline) -> found.Groups[1].Value.ToLowerInvariant() ]
 
+    let packages pattern file = text file |> found pattern
     let twice = List.countBy id >> List.filter (fun (_, count) -> count > 1) >> List.map fst
 
-    // Orleans asks for later versions of what the hosting of .NET consists of: those that only its project and the command have.
+    // Orleans asks for later versions of what the hosting of .NET consists of, which only its project and the command have.
     let locked =
-        packages @"^    (\S+ \(\S+\))" "paket.lock"
+        Regex.Replace(text "paket.lock", @"(?s)^GROUP Orleans$.*?(?=^GROUP |\z)", "", RegexOptions.Multiline)
+        |> found @"^    (\S+ \(\S+\))"
         |> List.distinct
         |> List.map (fun it -> it.Split(' ')[0])
 
@@ -369,6 +370,7 @@ let makePackages (version: string) (folderOf: string -> string -> string) (outpu
               $"""-p:protobuf={locked "Google.Protobuf"}"""
               $"""-p:logging={locked "Microsoft.Extensions.Logging.Abstractions"}"""
               $"""-p:plotly={locked "Plotly.NET"}"""
+              $"""-p:orleansversion={locked "Microsoft.Orleans.Server"}"""
               $"-p:documentation={documentation}"
               for name, project, framework in packed do
                   $"-p:{name}={at (folderOf project framework)}" ]

@@ -40,6 +40,8 @@ let private plots lists file = faultsIn lists $"src/FunTrpo.Plots/{file}"
 let private remote file = faultsIn [ "Remote" ] $"src/FunTrpo.Remote/{file}"
 let private godot file = faultsIn [ "Godot" ] $"src/FunTrpo.Remote/{file}"
 
+let private orleans file = faultsIn [ "Cluster" ] $"src/FunTrpo.Orleans/{file}"
+
 let private command file = faultsIn [ "Command" ] $"src/FunTrpo.Cli/{file}"
 
 let all =
@@ -568,10 +570,7 @@ let all =
           core
               [ "Configuration" ]
               "Configuration.fs"
-              [ slip
-                    "the trust region is halved all at once"
-                    "all / float halfLife"
-                    "floor (all / float halfLife)"
+              [ slip "the trust region is halved all at once" "all / float halfLife" "floor (all / float halfLife)"
                 slip
                     "the entropy bonus has the half-life of the trust region"
                     "halved configuration.EntropyHalfLife"
@@ -1285,6 +1284,32 @@ let all =
                     "actions of the package are clipped to half of the box"
                     "space.LowSpan[coordinate], space.HighSpan[coordinate]"
                     "0.5f * space.LowSpan[coordinate], 0.5f * space.HighSpan[coordinate]" ]
+
+          core
+              [ "RolloutShare" ]
+              "RolloutWorker.fs"
+              [ slip
+                    "the instances of every share use the keys of the first ones"
+                    "let numberOf i = task.First + first + i"
+                    "let numberOf i = first + i" ]
+          core
+              [ "RolloutShare" ]
+              "RolloutShare.fs"
+              [ slip
+                    "a state of another process is taken for a known one"
+                    "| true, struct (earlier: byte[], state) when bytes.Span.SequenceEqual(ReadOnlySpan earlier) ->"
+                    "| true, struct (_: byte[], state) ->"
+                slip
+                    "the last fault of all shares is reported"
+                    "faults |> Array.minBy (fun struct (place, _) -> place)"
+                    "faults |> Array.maxBy (fun struct (place, _) -> place)" ]
+          core
+              [ "RolloutShare" ]
+              "ShareBytes.fs"
+              [ slip "a processor with other vectors is accepted" "if width <> Lanes.Width then" "if width < 0 then" ]
+          orleans
+              "ClusterWorkers.cs"
+              [ slip "a silo that fails ends the training" "failed == cluster.Retries" "failed == 0" ]
 
           command
               "TrainCommand.fs"

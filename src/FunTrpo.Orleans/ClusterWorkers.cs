@@ -110,7 +110,10 @@ public sealed class ClusterWorkers : IAsyncDisposable
         );
 
     /// <summary>Returns the silos in an order that does not change while they are members.</summary>
-    private SiloAddress[] Members() => [.. members.Current.Silos.Keys.Order()];
+    private SiloAddress[] Members() => [.. members.Current.Silos.Keys.Where(IsSilo).Order()];
+
+    /// <summary>Returns whether it is the address of a silo. That of this training is among them, without a port.</summary>
+    private static bool IsSilo(SiloAddress address) => address.Endpoint.Port != 0;
 
     private async Task<SiloAddress[]> SomeMembersAsync()
     {

@@ -7,8 +7,10 @@ open System.IO
 open System.Net
 open System.Net.Sockets
 open System.Text.Json.Nodes
+open System.Threading
 open Expecto
 open FunTrpo
+open FunTrpo.Kernels
 open FunTrpo.Tests.CommandRuns
 open FunTrpo.Tests.TestFiles
 
@@ -34,8 +36,10 @@ let rec private freePorts () =
 let private waiting = [ "--env-from"; callers "Callers.FSharp"; "--env"; "WaitingLine" ]
 
 /// A silo that has joined the cluster, and is killed at the end.
-type private Silo(folder, cluster: string, environment) =
-    let running = start folder ([ "silo"; "--threads"; "1"; "--cluster"; cluster ] @ environment)
+type private Silo(folder, cluster: string, environment, ?variables) =
+    let running =
+        startWith (defaultArg variables []) folder ([ "silo"; "--threads"; "1"; "--cluster"; cluster ] @ environment)
+
     let said = running.StandardOutput.ReadLine()
 
     do
@@ -116,6 +120,34 @@ let private killed =
                 Expect.equal third.Code 0 "the silo that leaves"
                 isAlone folder ended))
 
+/// A runner whose answer to any task is its number.
+let private numbered (number: byte) =
+    { new ShareRunner with
+        member _.Answer _ = [| number |]
+        member _.Dispose() = () }
+
+let private wait (task: Tasks.Task<'T>) = task.GetAwaiter().GetResult()
+let private leave (part: IAsyncDisposable) = part.DisposeAsync().AsTask().GetAwaiter().GetResult()
+
+let private spread =
+    testCase "each of three silos steps one of three shares" (fun () ->
+        let cluster = Orleans.Cluster.Local(freePorts ())
+
+        let silos =
+            [ for number in 0uy .. 2uy -> Orleans.ClusterSilo.StartRunnerAsync(numbered number, cluster) |> wait ]
+
+        let workers = Orleans.ClusterWorkers.ConnectAsync cluster |> wait
+
+        try
+            waitFor "three silos" (fun () -> workers.Count = 3)
+
+            for _ in 1..5 do
+                let answers = workers.Shares.Answers(Array.create 3 [| 9uy |]) |> Array.concat
+                Expect.equal (Array.sort answers) [| 0uy; 1uy; 2uy |] "the silos that answer"
+        finally
+            leave workers
+            silos |> List.rev |> List.iter leave)
+
 let private otherEnvironment =
     testCase "a silo that serves another environment refuses the training" (fun () ->
         inFolder (fun folder ->
@@ -124,6 +156,18 @@ let private otherEnvironment =
             let run = funtrpo folder (waitingTraining "shared" [ "--cluster"; cluster ])
             Expect.equal run.Code 1 run.Output
             Expect.stringContains run.Errors "this process steps Pendulum-v1" "the message"))
+
+let private otherVectors =
+    testCase "a silo on a processor with other vectors refuses the training" (fun () ->
+        if Lanes.Width = 4 then
+            skiptest "the vectors of this processor cannot be narrower"
+
+        inFolder (fun folder ->
+            let cluster = local ()
+            use _ = new Silo(folder, cluster, waiting, [ "DOTNET_EnableAVX2", "0" ])
+            let run = funtrpo folder (waitingTraining "shared" [ "--cluster"; cluster ])
+            Expect.equal run.Code 1 run.Output
+            Expect.stringContains run.Errors "results would be rounded differently" "the message"))
 
 let private redis =
     testCase "silos that a Redis lists give the bits of one process" (fun () ->
@@ -162,4 +206,5 @@ let private badArguments =
             Expect.equal run.Code 2 run.Output
             Expect.stringContains run.Errors "--cluster = mars is not allowed" "the message"))
 
-let tests = testList "Cluster" [ oneSilo; killed; otherEnvironment; redis; badArguments ]
+let tests =
+    testList "Cluster" [ oneSilo; killed; spread; otherEnvironment; otherVectors; redis; badArguments ]

@@ -54,8 +54,11 @@ let ended (running: Process) =
 
     { Code = running.ExitCode; Output = output.Result; Errors = errors.Result }
 
+/// `funtrpo …` with more environment variables, started as its users start it.
+let startWith variables folder arguments = startProgram folder host (program :: arguments) variables
+
 /// `funtrpo …`, started as its users start it.
-let start folder arguments = startProgram folder host (program :: arguments) []
+let start folder arguments = startWith [] folder arguments
 
 /// `funtrpo …` with more environment variables, from its start to its end.
 let funtrpoWith variables folder arguments =

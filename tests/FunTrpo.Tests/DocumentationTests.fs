@@ -112,6 +112,7 @@ let private lessons =
           "scripts/learning-benchmark.fsx"
           "scripts/mujoco-benchmark.fsx"
           "scripts/architecture-benchmark.fsx"
+          "scripts/scaling.fsx"
           "scripts/own-model.fsx" ]
         @ shown
     )
@@ -151,7 +152,7 @@ let private lessonsRun =
 let private tableHeads part (text: string) =
     let first, last = text.IndexOf $"<!-- {part} -->", text.IndexOf $"<!-- end of {part} -->"
     Expect.isTrue (first >= 0 && last > first) $"the part {part}"
-    [ for found in Regex.Matches(text[first..last], @"(?m)^\| (environment|task|policy) .*") -> found.Value ]
+    [ for found in Regex.Matches(text[first..last], @"(?m)^\| (environment|task|policy|a step) .*") -> found.Value ]
 
 let private results =
     [ test "scripts/architecture-benchmark.fsx writes tables as those of docs/results.md" {
@@ -186,6 +187,21 @@ let private results =
                   (tableHeads "Masks" made)
                   (tableHeads "Masks" (read "docs/results.md"))
                   "the head of the table"
+          finally
+              Directory.Delete(folder, true)
+      }
+
+      test "scripts/scaling.fsx runs with two silos, and writes tables as those of docs/scaling.md" {
+          let folder = Directory.CreateTempSubdirectory("funtrpo-").FullName
+
+          try
+              runScript "scripts/scaling.fsx" [ "--quick"; "--out"; folder ] |> ignore
+              let made = File.ReadAllText(Path.Combine(folder, "scaling.md"))
+
+              Expect.equal
+                  (tableHeads "measured" made)
+                  (tableHeads "measured" (read "docs/scaling.md"))
+                  "the heads of the tables"
           finally
               Directory.Delete(folder, true)
       }

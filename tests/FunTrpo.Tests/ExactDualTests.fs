@@ -112,10 +112,12 @@ let private expectStationary problem (solution: KlDual.Solution) =
     // Nothing is left with less than 10⁻³⁰⁰, or than it had.
     let isHeld a = row[a] <= 1e-300
     let support = [ 0 .. row.Length - 1 ] |> List.filter (fun a -> problem.P[a] > 0.0 && not (isHeld a))
-    let nu a = problem.W[a] + lambda * problem.P[a] / row[a]
+    // The quotient comes first: where p is tiny, λ p is too small for all digits of a float.
+    let paid a = lambda * (problem.P[a] / row[a])
+    let nu a = problem.W[a] + paid a
 
     // ν − w = λ p/π has the relative error of π, and what is nearly certain knows ν best.
-    let error a = 1e-14 * lambda * problem.P[a] / row[a]
+    let error a = 1e-14 * paid a
     let best = support |> List.minBy error
     let tolerance = 1e-10 * range problem.W
 

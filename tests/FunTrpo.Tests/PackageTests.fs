@@ -158,6 +158,7 @@ let private libraries =
       typeof<FunTrpo.MuJoCo.Engine.Model>
       typeof<FunTrpo.MuJoCo.CSharp.MuJoCoEnvironment>
       typeof<FunTrpo.Remote.RemoteServer>
+      typeof<FunTrpo.Orleans.ClusterSilo>
       typeof<FunTrpo.Plots.ReportPage>
       typeof<FunTrpo.Plots.CSharp.ReportPage>
       typeof<FunTrpo.Inference.Policy> ]
@@ -175,6 +176,52 @@ let private expected =
 
         package, (if version.Split('.').Length = 2 then version + ".0" else version) // as NuGet writes it
 
+    let ofOrleans =
+        [ "Microsoft.AspNetCore.Connections.Abstractions.dll"
+          "Microsoft.Extensions.Configuration.Abstractions.dll"
+          "Microsoft.Extensions.Configuration.Binder.dll"
+          "Microsoft.Extensions.Configuration.CommandLine.dll"
+          "Microsoft.Extensions.Configuration.EnvironmentVariables.dll"
+          "Microsoft.Extensions.Configuration.FileExtensions.dll"
+          "Microsoft.Extensions.Configuration.Json.dll"
+          "Microsoft.Extensions.Configuration.UserSecrets.dll"
+          "Microsoft.Extensions.Configuration.dll"
+          "Microsoft.Extensions.DependencyInjection.dll"
+          "Microsoft.Extensions.DependencyModel.dll"
+          "Microsoft.Extensions.Diagnostics.Abstractions.dll"
+          "Microsoft.Extensions.Diagnostics.dll"
+          "Microsoft.Extensions.Features.dll"
+          "Microsoft.Extensions.FileProviders.Abstractions.dll"
+          "Microsoft.Extensions.FileProviders.Physical.dll"
+          "Microsoft.Extensions.FileSystemGlobbing.dll"
+          "Microsoft.Extensions.Hosting.Abstractions.dll"
+          "Microsoft.Extensions.Hosting.dll"
+          "Microsoft.Extensions.Logging.Configuration.dll"
+          "Microsoft.Extensions.Logging.Console.dll"
+          "Microsoft.Extensions.Logging.Debug.dll"
+          "Microsoft.Extensions.Logging.EventLog.dll"
+          "Microsoft.Extensions.Logging.EventSource.dll"
+          "Microsoft.Extensions.Logging.dll"
+          "Microsoft.Extensions.ObjectPool.dll"
+          "Microsoft.Extensions.Options.ConfigurationExtensions.dll"
+          "Microsoft.Extensions.Options.dll"
+          "Microsoft.Extensions.Primitives.dll"
+          "Orleans.Clustering.Redis.dll"
+          "Orleans.Core.Abstractions.dll"
+          "Orleans.Core.dll"
+          "Orleans.Persistence.Memory.dll"
+          "Orleans.Runtime.dll"
+          "Orleans.Serialization.Abstractions.dll"
+          "Orleans.Serialization.dll"
+          "Pipelines.Sockets.Unofficial.dll"
+          "Polly.Core.dll"
+          "Polly.Extensions.dll"
+          "Polly.dll"
+          "StackExchange.Redis.dll"
+          "System.Diagnostics.EventLog.dll"
+          "System.IO.Hashing.dll"
+          "System.Memory.Data.dll" ]
+
     [ "FunTrpo", List.collect library [ "FunTrpo"; "FunTrpo.Kernels"; "FunTrpo.Environments" ], [ locked "FSharp.Core" ]
       "FunTrpo.CSharp",
       library "FunTrpo.CSharp",
@@ -190,6 +237,12 @@ let private expected =
       library "FunTrpo.MuJoCo.CSharp",
       [ "FunTrpo.CSharp", $"[{version}]"; "FunTrpo.MuJoCo", $"[{version}]" ]
       "FunTrpo.Remote", library "FunTrpo.Remote", [ "FunTrpo.CSharp", $"[{version}]" ]
+      "FunTrpo.Orleans",
+      library "FunTrpo.Orleans",
+      [ "FunTrpo.CSharp", $"[{version}]"
+        locked "Microsoft.Orleans.Client"
+        locked "Microsoft.Orleans.Clustering.Redis"
+        locked "Microsoft.Orleans.Server" ]
       "FunTrpo.TensorBoard",
       library "FunTrpo.TensorBoard",
       [ "FunTrpo.CSharp", $"[{version}]"; locked "Google.Protobuf" ]
@@ -216,6 +269,8 @@ let private expected =
             "FunTrpo.MuJoCo.dll"
             "FunTrpo.MuJoCo.Engine.dll"
             "FunTrpo.Remote.dll"
+            "FunTrpo.Orleans.dll"
+            yield! ofOrleans
             "Microsoft.Extensions.DependencyInjection.Abstractions.dll"
             "Microsoft.Extensions.Logging.Abstractions.dll"
             "Plotly.NET.dll"
