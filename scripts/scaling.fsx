@@ -54,7 +54,7 @@ let waiting (milliseconds: int) =
         member _.Observe(state, observation) = inner.Observe(state, observation) }
     |> Environment.inFlight (Some 4)
 
-let environments = if isQuick then 16 else 64
+let environments = if isQuick then 16 else 48
 
 let configuration horizon = { Configuration.standard with Environments = environments; Horizon = horizon }
 
