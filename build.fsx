@@ -540,6 +540,7 @@ let documentation = "artifacts/docs"
 
 /// The guide pages and the reference as a site that can stand anywhere: every link is relative, and leads somewhere.
 let docs () =
+    // Without FunTrpo.Orleans: fsdocs does not find the assemblies that it shows in its members.
     let projects =
         [ "FunTrpo"
           "FunTrpo.Environments"
@@ -554,7 +555,6 @@ let docs () =
           "FunTrpo.MuJoCo"
           "FunTrpo.MuJoCo.CSharp"
           "FunTrpo.Remote"
-          "FunTrpo.Orleans"
           "FunTrpo.Kernels" ]
 
     let file project = Directory.GetFiles(at $"src/{project}", "*proj") |> Array.exactlyOne
