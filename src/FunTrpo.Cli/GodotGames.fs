@@ -102,18 +102,6 @@ let private announce (options: GodotOptions) =
     Console.Error.WriteLine
         $"Waiting for a game of Godot on the port {port}, for up to {options.StartTime.TotalSeconds} s: press Play in the editor."
 
-/// The options of the game with this number, counted from 0. Each game has random numbers of its own.
-let private optionsOf number (options: GodotOptions) =
-    GodotOptions(
-        Port = options.Port,
-        Speedup = options.Speedup,
-        ActionRepeat = options.ActionRepeat,
-        Seed = options.Seed + number,
-        ShowWindow = options.ShowWindow,
-        TruncateAt = options.TruncateAt,
-        StartTime = options.StartTime
-    )
-
 /// The environment with this name: the agents of games, each of which is started or waited for when it is needed. Returns the faults of
 /// `parse`.
 let environment id =
@@ -125,7 +113,7 @@ let environment id =
             if file.IsNone then
                 announce options
 
-            let options = optionsOf (Interlocked.Increment games) options
+            let options = options.OfGame(Interlocked.Increment games)
             GodotSimulators.Open(Option.toObj file, options, id) :> BatchSimulator
 
         let simulators = BatchSimulator.simulators (Func<_> next)

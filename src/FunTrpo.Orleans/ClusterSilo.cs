@@ -48,20 +48,12 @@ public sealed class ClusterSilo : IAsyncDisposable
     )
     {
         ArgumentNullException.ThrowIfNull(plan);
-        ShareRunner runner = plan.OpenRunner();
-        try
-        {
-            return await StartRunnerAsync(runner, cluster, options, cancellation).ConfigureAwait(false);
-        }
-        catch
-        {
-            runner.Dispose();
-            throw;
-        }
+        ArgumentNullException.ThrowIfNull(cluster);
+        return await StartRunnerAsync(plan.OpenRunner(), cluster, options, cancellation).ConfigureAwait(false);
     }
 
     /// <summary>Does the same with a runner of the pipeline, in F#: <c>RolloutShare.runner</c> makes it.</summary>
-    /// <param name="runner">Steps the shares. The silo disposes of it.</param>
+    /// <param name="runner">Steps the shares. The silo disposes of it, also if it cannot join.</param>
     /// <param name="cluster">The cluster.</param>
     /// <param name="options">Where the silo is reached.</param>
     /// <param name="cancellation">Ends the attempt to join.</param>
@@ -79,11 +71,28 @@ public sealed class ClusterSilo : IAsyncDisposable
         bool isFirst = cluster.FirstPort is int port && IsFree(port) && IsFree(port + 1);
         int siloPort = isFirst ? cluster.FirstPort!.Value : PortOr(options.SiloPort);
         int gatewayPort = isFirst ? siloPort + 1 : PortOr(options.GatewayPort);
-        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new());
-        builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
-        builder.UseOrleans(silo =>
+        IHost host;
+        try
         {
-            cluster.OfSilo(silo);
+            host = await ClusterHost
+                .StartAsync(
+                    builder => builder.UseOrleans(Configured),
+                    error => new($"The silo could not join {cluster}: {error.GetBaseException().Message}", error),
+                    cancellation
+                )
+                .ConfigureAwait(false);
+        }
+        catch
+        {
+            runner.Dispose();
+            throw;
+        }
+
+        IPAddress address = host.Services.GetRequiredService<ILocalSiloDetails>().SiloAddress.Endpoint.Address;
+        return new(host, runner, new(address, siloPort));
+
+        void Configured(ISiloBuilder silo)
+        {
             Configure(silo, cluster);
             silo.Configure<EndpointOptions>(endPoints =>
             {
@@ -95,37 +104,20 @@ public sealed class ClusterSilo : IAsyncDisposable
                     : IPAddress.Loopback;
             });
             silo.Services.AddSingleton(runner);
-        });
-        IHost host = builder.Build();
-        try
-        {
-            await host.StartAsync(cancellation).ConfigureAwait(false);
         }
-        catch (Exception error) when (error is not OperationCanceledException)
-        {
-            host.Dispose();
-            throw new ClusterException($"The silo could not join {cluster}: {error.GetBaseException().Message}", error);
-        }
-
-        IPAddress address = host.Services.GetRequiredService<ILocalSiloDetails>().SiloAddress.Endpoint.Address;
-        return new(host, runner, new(address, siloPort));
     }
 
     /// <summary>Leaves the cluster after the share that is being stepped.</summary>
     public async ValueTask DisposeAsync()
     {
-        await host.StopAsync().ConfigureAwait(false);
-        host.Dispose();
+        await ClusterHost.LeaveAsync(host).ConfigureAwait(false);
         runner.Dispose();
     }
 
     private static void Configure(ISiloBuilder silo, Cluster cluster)
     {
-        silo.Configure<global::Orleans.Configuration.ClusterOptions>(names =>
-        {
-            names.ClusterId = cluster.Id;
-            names.ServiceId = cluster.Id;
-        });
+        cluster.OfSilo(silo);
+        silo.Configure<global::Orleans.Configuration.ClusterOptions>(names => ClusterHost.Name(names, cluster));
         silo.Configure<ClusterMembershipOptions>(membership =>
         {
             membership.ProbeTimeout = cluster.ProbeTime;

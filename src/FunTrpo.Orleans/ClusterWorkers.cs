@@ -52,41 +52,23 @@ public sealed class ClusterWorkers : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(cluster);
         DateTime end = DateTime.UtcNow + cluster.WaitForSilos;
-        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new());
-        builder.Services.AddSingleton<IHostLifetime, NoLifetime>();
-        builder.UseOrleansClient(client =>
-        {
-            cluster.OfClient(client);
-            Configure(client, cluster, end);
-        });
-        IHost host = builder.Build();
-        try
-        {
-            await host.StartAsync(cancellation).ConfigureAwait(false);
-        }
-        catch (Exception error) when (error is not OperationCanceledException)
-        {
-            host.Dispose();
-            throw NoSilo(cluster, error);
-        }
-
+        IHost host = await ClusterHost
+            .StartAsync(
+                builder => builder.UseOrleansClient(client => Configure(client, cluster, end)),
+                error => NoSilo(cluster, error),
+                cancellation
+            )
+            .ConfigureAwait(false);
         return new(host, cluster);
     }
 
     /// <summary>Leaves the cluster.</summary>
-    public async ValueTask DisposeAsync()
-    {
-        await host.StopAsync().ConfigureAwait(false);
-        host.Dispose();
-    }
+    public ValueTask DisposeAsync() => ClusterHost.LeaveAsync(host);
 
     private static void Configure(IClientBuilder client, Cluster cluster, DateTime end)
     {
-        client.Configure<global::Orleans.Configuration.ClusterOptions>(names =>
-        {
-            names.ClusterId = cluster.Id;
-            names.ServiceId = cluster.Id;
-        });
+        cluster.OfClient(client);
+        client.Configure<global::Orleans.Configuration.ClusterOptions>(names => ClusterHost.Name(names, cluster));
         client.Configure<ClientMessagingOptions>(messages =>
         {
             messages.ResponseTimeout = cluster.ShareTime;

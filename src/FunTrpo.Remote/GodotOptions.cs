@@ -49,6 +49,9 @@ public sealed record GodotOptions
     /// <summary>The time that the game has for each answer. Default 60 s.</summary>
     public TimeSpan AnswerTime { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>The options of the game with this number, counted from 0: each has random numbers of its own.</summary>
+    internal GodotOptions OfGame(int number) => this with { Seed = Seed + number };
+
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
     internal void Validate()
     {

@@ -67,6 +67,9 @@ module Batch =
     /// Whether a row with this end is the last row of its episode.
     let endsEpisode ending = ending = End.Terminated || ending = End.Truncated
 
+    /// Whether a row with this end has the value of what follows it as a bootstrap.
+    let hasBootstrap ending = ending = End.Truncated || ending = End.Interrupted
+
     /// The rows of the batch as sequences for a network that had this memory before them; none for a network without memory.
     let sequences (memory: Matrix) (batch: Batch) =
         let begins row = row % batch.Horizon > 0 && endsEpisode batch.Ends[row - 1]

@@ -23,10 +23,7 @@ module Checkpoint =
 
     /// The codec of the environment's states. Returns a `Mismatch` that says what to implement if there is none.
     let private codecOf (environment: Environment<'State>) =
-        StateCodec.ofEnvironment<'State> environment
-        |> Result.mapError (fun why ->
-            Mismatch
-                $"checkpoints cannot keep the states of {environment.Id}: {why}. Make the states plain values, or let the environment implement CheckpointableEnvironment")
+        StateCodec.required<'State> $"checkpoints cannot keep the states of {environment.Id}" environment
 
     /// Returns a `Mismatch` if checkpoints cannot keep the states of the environment. It says what to implement.
     let requireCodec environment = codecOf environment |> Result.map ignore

@@ -85,12 +85,14 @@ module internal CheckpointSections =
              | Unnormalised -> None
              | Standardise moments -> Some moments)
 
-    let instancesSection (codec: StateCodec<'State>) (instances: ImmutableArray<Instance<'State>>) =
+    /// The instances but for their memory. `encode` turns the index of an instance and its state into bytes.
+    let instancesSection (encode: int -> 'State -> byte[]) (instances: ImmutableArray<Instance<'State>>) =
         Section.written "instances" (fun writer ->
             writer.Write instances.Length
 
-            for instance in instances do
-                let bytes = codec.Encode instance.State
+            for i in 0 .. instances.Length - 1 do
+                let instance = instances[i]
+                let bytes = encode i instance.State
                 writer.Write instance.Return
                 writer.Write instance.Length
                 writer.Write instance.Steps
@@ -108,7 +110,7 @@ module internal CheckpointSections =
         |> memorySection "policy memory"
 
     /// The sections of a state. An exception of the codec passes through.
-    let ofState (setup: Setup<'State>) codec (note: string) (state: TrainingState<'State>) =
+    let ofState (setup: Setup<'State>) (codec: StateCodec<'State>) (note: string) (state: TrainingState<'State>) =
         let optimiser = state.Critic.Optimiser
 
         [ environmentSection setup.Environment
@@ -124,7 +126,7 @@ module internal CheckpointSections =
           Section.ofVector "second moment" optimiser.SecondMoment
           yield! policyMemorySection state.Instances
           yield! state.Critic.Memory |> Matrix.flatten |> memorySection "critic memory"
-          instancesSection codec state.Instances
+          instancesSection (fun _ -> codec.Encode) state.Instances
           Section.ofBytes "note" (Encoding.UTF8.GetBytes note) ]
 
     // ---- Reading ----
@@ -198,7 +200,8 @@ module internal CheckpointSections =
 
         { State = state; Return = total; Length = length; Steps = steps; Memory = Vector.zero 0 }
 
-    /// So many instances, with what the policy remembers of each: the rows of `memory`.
+    /// So many instances, with what the policy remembers of each: the rows of `memory`. `decode` turns the index of an instance and bytes into
+    /// its state.
     let readInstances decode count (memory: Matrix) (reader: ByteReader) =
         let found = reader.Count 1
 
@@ -206,7 +209,7 @@ module internal CheckpointSections =
             reader.Fail $"it has {found} instances, and {count} are expected"
 
         let withMemory i (instance: Instance<'State>) = { instance with Memory = Vector(memory.SliceRows(i, 1).Memory) }
-        let instances = Array.init count (fun i -> readInstance decode reader |> withMemory i)
+        let instances = Array.init count (fun i -> readInstance (decode i) reader |> withMemory i)
         reader.End()
         ImmutableArray.Create<Instance<'State>> instances
 
@@ -291,7 +294,7 @@ module internal CheckpointSections =
         let critic = readCritic setup.Critic.ParameterCount sections
         let policyMemory = sections |> readMemory "policy memory" count setup.Policy.Network
         let critic = { critic with Memory = sections |> readMemory "critic memory" count setup.Critic }
-        let instances = sections.Bytes "instances" |> readInstances codec.Decode count policyMemory
+        let instances = sections.Bytes "instances" |> readInstances (fun _ -> codec.Decode) count policyMemory
 
         { Key = key
           Iteration = iteration

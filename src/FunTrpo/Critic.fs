@@ -84,7 +84,7 @@ module Critic =
             Memory: float32[]
         }
 
-    let private hasBootstrap (batch: Batch) row = batch.Ends[row] = End.Truncated || batch.Ends[row] = End.Interrupted
+    let private hasBootstrap (batch: Batch) row = Batch.hasBootstrap batch.Ends[row]
 
     /// Writes the values of the instances first … first + count − 1, all of a step at once.
     let private writeInstances (task: ValuesInOrder) first count =

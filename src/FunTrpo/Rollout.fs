@@ -164,7 +164,10 @@ module Rollout =
         (parts: (Batch * ImmutableArray<Instance<'State>>)[])
         : Batch * ImmutableArray<Instance<'State>> =
         let batches = parts |> Array.map fst
-        let all (read: Batch -> ImmutableArray<'T>) = batches |> Array.collect (fun batch -> Seq.toArray (read batch))
+
+        let all (read: Batch -> ImmutableArray<'T>) =
+            batches |> Array.collect (read >> ImmutableCollectionsMarshal.AsArray)
+
         let rows (read: Batch -> Matrix) = batches |> Seq.map read |> Matrix.concat
         let horizon = batches[0].Horizon
         let rewards, ends = all _.Rewards, all _.Ends

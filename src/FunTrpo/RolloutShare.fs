@@ -28,18 +28,16 @@ type ShareRunner =
 module RolloutShare =
 
     let private codecOf (environment: Environment<'State>) =
-        StateCodec.ofEnvironment<'State> environment
-        |> Result.mapError (fun why ->
-            Mismatch
-                $"other processes cannot step {environment.Id}, because its states cannot be sent: {why}. Make the states plain values, or let the environment implement CheckpointableEnvironment")
+        let what = $"other processes cannot step {environment.Id}, because its states cannot be sent"
+        StateCodec.required<'State> what environment
 
     // ---- The process that steps a share ----
 
     /// The states of the last answer, by their instance and bytes. A simulator whose episode goes on need not play it again from its start.
-    type private KnownStates<'State>() =
+    type private KnownStates<'State>(codec: StateCodec<'State>) =
         let known = Dictionary<int, struct (byte[] * 'State)>()
 
-        member _.Decode (codec: StateCodec<'State>) number (bytes: ReadOnlyMemory<byte>) =
+        member _.Decode number (bytes: ReadOnlyMemory<byte>) =
             match known.TryGetValue number with
             | true, struct (earlier: byte[], state) when bytes.Span.SequenceEqual(ReadOnlySpan earlier) ->
                 known.Remove number |> ignore
@@ -53,9 +51,11 @@ module RolloutShare =
 
             known.Clear()
 
-        member _.Keep (codec: StateCodec<'State>) first (instances: ImmutableArray<Instance<'State>>) =
-            for i in 0 .. instances.Length - 1 do
-                known[first + i] <- struct (codec.Encode instances[i].State, instances[i].State)
+        /// The bytes of a state, which is known from now on.
+        member _.Encode number state =
+            let bytes = codec.Encode state
+            known[number] <- struct (bytes, state)
+            bytes
 
     /// Returns a setup of the environment for the configuration of a task, or why the task is one of another training.
     let private setupOf threads (environment: Environment<'State>) origin =
@@ -78,7 +78,7 @@ module RolloutShare =
         codecOf environment
         |> Result.map (fun codec ->
             let gate = obj ()
-            let known = KnownStates<'State>()
+            let known = KnownStates<'State> codec
             let mutable last: (CheckpointOrigin * Result<Setup<'State>, Fault>) option = None
 
             /// The last setup, if the task is of the same training.
@@ -93,26 +93,26 @@ module RolloutShare =
             let collect (task: ShareTask<'State>) =
                 Rollout.collectPlaced task.First environment task.Actor task.Horizon threads task.Key task.Instances
 
-            let step bytes =
+            let answer bytes =
                 let struct (header, sections) = ShareBytes.readTask bytes
 
                 match setupFor header.Origin with
-                | Error fault -> Error(beforeAll fault)
+                | Error fault -> ShareBytes.writeFault (beforeAll fault)
                 | Ok setup ->
-                    let task = ShareBytes.readRest setup (known.Decode codec) header sections
+                    let task = ShareBytes.readRest setup known.Decode header sections
                     known.Clear()
-                    let result = collect task
-                    result |> Result.iter (fun (_, instances) -> known.Keep codec task.First instances)
-                    result
+
+                    match collect task with
+                    | Error fault -> ShareBytes.writeFault fault
+                    | Ok rows -> rows |> ShareBytes.writeRows (fun i -> known.Encode(task.First + i))
 
             { new ShareRunner with
                 member _.Answer task =
                     lock gate (fun () ->
                         try
-                            step task
+                            answer task
                         with Unreadable why ->
-                            Error(beforeAll (Mismatch why))
-                        |> ShareBytes.writeAnswer codec)
+                            ShareBytes.writeFault (beforeAll (Mismatch why)))
 
                 member _.Dispose() = lock gate known.Clear })
 

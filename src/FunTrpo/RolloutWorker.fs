@@ -173,7 +173,7 @@ type internal RolloutWorker<'State>(task: RolloutTask<'State>, first: int, last:
         if not (Environment.isValidReward next.Reward) then
             fail t RolloutPhase.Step i (Environment.rewardFault environment (numberOf i) steps next.Reward)
 
-        if rows.Ends[row] = End.Truncated || rows.Ends[row] = End.Interrupted then
+        if Batch.hasBootstrap rows.Ends[row] then
             following.AsSpan().Clear()
 
             if not (writeObservation next.State following 0) then

@@ -105,7 +105,7 @@ module internal ShareBytes =
               Section.ofVector "policy" task.Actor.Parameters
               CheckpointSections.normaliserSection task.Actor.Normaliser
               yield! CheckpointSections.policyMemorySection task.Instances
-              CheckpointSections.instancesSection codec task.Instances ]
+              CheckpointSections.instancesSection (fun _ -> codec.Encode) task.Instances ]
 
     /// Refuses the task of a training whose results this process would not give.
     let private requireSame (reader: ByteReader) =
@@ -142,17 +142,12 @@ module internal ShareBytes =
     /// state into the state.
     let readRest (setup: Setup<'State>) decode (header: ShareHeader) (sections: SectionReader) =
         let network, count = setup.Policy.Network, header.Count
-        let mutable number = header.First - 1
-
-        let decodeNext state =
-            number <- number + 1
-            decode number state
-
+        let decode i = decode (header.First + i)
         let parameters = sections.Vector("policy", network.ParameterCount)
         let space = setup.Environment.ObservationSpace
         let normaliser = CheckpointSections.readNormaliser space sections
         let memory = CheckpointSections.readMemory "policy memory" count network sections
-        let instances = sections.Bytes "instances" |> CheckpointSections.readInstances decodeNext count memory
+        let instances = sections.Bytes "instances" |> CheckpointSections.readInstances decode count memory
         sections.End()
 
         { First = header.First
@@ -181,21 +176,21 @@ module internal ShareBytes =
           Section.ofVector "actions" (Matrix.flatten batch.Actions)
           Section.written "rewards" (fun writer -> CheckpointSections.writeFloats writer batch.Rewards)
           Section.ofBytes "ends" (batch.Ends |> Seq.map byte |> Array.ofSeq)
-          Section.written "bootstraps" (fun writer -> writer.Write batch.BootstrapObservations.Rows)
           Section.ofVector "bootstrap observations" (Matrix.flatten batch.BootstrapObservations) ]
 
-    let writeAnswer (codec: StateCodec<'State>) result =
-        let isDone = Section.written "done" (fun writer -> writer.Write(Result.isOk result))
+    let private doneSection isDone = Section.written "done" (fun writer -> writer.Write(isDone: bool))
 
-        match result with
-        | Error fault -> written answerMark [ isDone; faultSection fault ]
-        | Ok(batch, instances) ->
-            written
-                answerMark
-                [ isDone
-                  yield! rowSections batch
-                  yield! CheckpointSections.policyMemorySection instances
-                  CheckpointSections.instancesSection codec instances ]
+    /// The answer that is a fault.
+    let writeFault fault = written answerMark [ doneSection false; faultSection fault ]
+
+    /// The answer with the rows of a task and its instances afterwards. `encode` turns the index of an instance and its state into bytes.
+    let writeRows encode (batch: Batch, instances) =
+        written
+            answerMark
+            [ doneSection true
+              yield! rowSections batch
+              yield! CheckpointSections.policyMemorySection instances
+              CheckpointSections.instancesSection encode instances ]
 
     let private readEnds count (reader: ByteReader) =
         let ends =
@@ -220,14 +215,7 @@ module internal ShareBytes =
         let rewardNumbers = CheckpointSections.readFloats rewards total
         rewards.End()
         let ends = sections.Bytes "ends" |> readEnds total
-        let bootstraps = sections.Bytes "bootstraps"
-        let bootstrapCount = bootstraps.Int32()
-
-        let needed =
-            ends |> Seq.filter (fun ending -> ending = End.Truncated || ending = End.Interrupted) |> Seq.length
-
-        if bootstrapCount <> needed then
-            bootstraps.Fail $"it has {bootstrapCount} bootstraps, and its ends need {needed}"
+        let bootstraps = ends |> Seq.filter Batch.hasBootstrap |> Seq.length
 
         { Instances = count
           Horizon = task.Horizon
@@ -236,7 +224,7 @@ module internal ShareBytes =
           Actions = actions
           Rewards = ImmutableArray.Create<float> rewardNumbers
           Ends = ImmutableArray.Create<End> ends
-          BootstrapObservations = matrix "bootstrap observations" bootstrapCount width
+          BootstrapObservations = matrix "bootstrap observations" bootstraps width
           // The whole rollout has those of all shares in the order of time.
           Episodes = ImmutableArray.Empty }
 
@@ -250,7 +238,8 @@ module internal ShareBytes =
             let count = task.Instances.Length
             let memory = CheckpointSections.readMemory "policy memory" count setup.Policy.Network sections
 
-            let instances = sections.Bytes "instances" |> CheckpointSections.readInstances codec.Decode count memory
+            let instances =
+                sections.Bytes "instances" |> CheckpointSections.readInstances (fun _ -> codec.Decode) count memory
 
             sections.End()
             Ok(batch, instances)

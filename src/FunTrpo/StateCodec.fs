@@ -48,6 +48,14 @@ module StateCodec =
         | :? CheckpointableEnvironment<'State> as own -> own.StateCodec
         | _ -> plain<'State>()
 
+    /// The codec of the states of an environment, or a `Mismatch` that begins with `what`, such as "checkpoints cannot keep its states", and
+    /// says what to implement.
+    let internal required<'State> what (environment: obj) =
+        ofEnvironment<'State> environment
+        |> Result.mapError (fun why ->
+            Mismatch
+                $"{what}: {why}. Make the states plain values, or let the environment implement CheckpointableEnvironment")
+
     /// The codec of a pair of a prefix, which takes so many bytes, and a state with a codec of its own: the prefix, and then the state.
     let private withPrefix
         width

@@ -148,26 +148,25 @@ let private spread =
             leave workers
             silos |> List.rev |> List.iter leave)
 
+/// Expects that a training on a silo ends with an error that says so.
+let private refuses (says: string) environment variables =
+    inFolder (fun folder ->
+        let cluster = local ()
+        use _ = new Silo(folder, cluster, environment, variables)
+        let run = funtrpo folder (waitingTraining "shared" [ "--cluster"; cluster ])
+        Expect.equal run.Code 1 run.Output
+        Expect.stringContains run.Errors says "the message")
+
 let private otherEnvironment =
     testCase "a silo that serves another environment refuses the training" (fun () ->
-        inFolder (fun folder ->
-            let cluster = local ()
-            use _ = new Silo(folder, cluster, [ "--env"; "Pendulum-v1" ])
-            let run = funtrpo folder (waitingTraining "shared" [ "--cluster"; cluster ])
-            Expect.equal run.Code 1 run.Output
-            Expect.stringContains run.Errors "this process steps Pendulum-v1" "the message"))
+        refuses "this process steps Pendulum-v1" [ "--env"; "Pendulum-v1" ] [])
 
 let private otherVectors =
     testCase "a silo on a processor with other vectors refuses the training" (fun () ->
         if Lanes.Width = 4 then
             skiptest "the vectors of this processor cannot be narrower"
 
-        inFolder (fun folder ->
-            let cluster = local ()
-            use _ = new Silo(folder, cluster, waiting, [ "DOTNET_EnableAVX2", "0" ])
-            let run = funtrpo folder (waitingTraining "shared" [ "--cluster"; cluster ])
-            Expect.equal run.Code 1 run.Output
-            Expect.stringContains run.Errors "results would be rounded differently" "the message"))
+        refuses "results would be rounded differently" waiting [ "DOTNET_EnableAVX2", "0" ])
 
 let private redis =
     testCase "silos that a Redis lists give the bits of one process" (fun () ->

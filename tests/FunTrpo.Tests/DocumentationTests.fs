@@ -154,6 +154,13 @@ let private tableHeads part (text: string) =
     Expect.isTrue (first >= 0 && last > first) $"the part {part}"
     [ for found in Regex.Matches(text[first..last], @"(?m)^\| (environment|task|policy|a step) .*") -> found.Value ]
 
+/// Expects that a script writes tables with the heads of those in its part of a page of docs.
+let private writesHeads script arguments part page =
+    TestFiles.inFolder (fun folder ->
+        runScript script (arguments @ [ "--out"; folder ]) |> ignore
+        let made = File.ReadAllText(Path.Combine(folder, page))
+        Expect.equal (tableHeads part made) (tableHeads part (read $"docs/{page}")) "the heads of the tables")
+
 let private results =
     [ test "scripts/architecture-benchmark.fsx writes tables as those of docs/results.md" {
           let folder = Directory.CreateTempSubdirectory("funtrpo-").FullName
@@ -177,33 +184,11 @@ let private results =
       }
 
       test "scripts/masks.fsx writes a table as that of docs/results.md" {
-          let folder = Directory.CreateTempSubdirectory("funtrpo-").FullName
-
-          try
-              runScript "scripts/masks.fsx" [ "2048"; "--out"; folder ] |> ignore
-              let made = File.ReadAllText(Path.Combine(folder, "results.md"))
-
-              Expect.equal
-                  (tableHeads "Masks" made)
-                  (tableHeads "Masks" (read "docs/results.md"))
-                  "the head of the table"
-          finally
-              Directory.Delete(folder, true)
+          writesHeads "scripts/masks.fsx" [ "2048" ] "Masks" "results.md"
       }
 
       test "scripts/scaling.fsx runs with two silos, and writes tables as those of docs/scaling.md" {
-          let folder = Directory.CreateTempSubdirectory("funtrpo-").FullName
-
-          try
-              runScript "scripts/scaling.fsx" [ "--quick"; "--out"; folder ] |> ignore
-              let made = File.ReadAllText(Path.Combine(folder, "scaling.md"))
-
-              Expect.equal
-                  (tableHeads "measured" made)
-                  (tableHeads "measured" (read "docs/scaling.md"))
-                  "the heads of the tables"
-          finally
-              Directory.Delete(folder, true)
+          writesHeads "scripts/scaling.fsx" [ "--quick" ] "measured" "scaling.md"
       }
 
       test "scripts/learning-benchmark.fsx writes tables as those of docs/results.md" {
