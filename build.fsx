@@ -252,6 +252,8 @@ let versionOfCommit () =
 let packed =
     [ "libraries", "FunTrpo.CSharp", "net10.0"
       "exact", "FunTrpo.Exact", "net10.0"
+      "ddpg", "FunTrpo.Ddpg", "net10.0"
+      "ddpgcsharp", "FunTrpo.Ddpg.CSharp", "net10.0"
       "onnx", "FunTrpo.Onnx", "net10.0"
       "tensorboard", "FunTrpo.TensorBoard", "net10.0"
       "mujoco", "FunTrpo.MuJoCo", "net10.0"
@@ -545,6 +547,8 @@ let docs () =
         [ "FunTrpo"
           "FunTrpo.Environments"
           "FunTrpo.Exact"
+          "FunTrpo.Ddpg"
+          "FunTrpo.Ddpg.CSharp"
           "FunTrpo.CSharp"
           "FunTrpo.Onnx"
           "FunTrpo.TensorBoard"

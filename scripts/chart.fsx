@@ -19,7 +19,12 @@ let iterationAxis label (drawn: Line list) =
 
     { Label = label; Scale = Linear(0.0, last) }
 
+/// A table of a page. Fails if a row does not have a cell for each column.
 let table (header: string list) (rows: string list list) =
+    for row in rows do
+        if row.Length <> header.Length then
+            failwith $"a row of {row.Length} cells in a table of {header.Length} columns: %A{row}"
+
     let row tag cells =
         cells
         |> List.map (fun cell -> $"<{tag}>{cell}</{tag}>")

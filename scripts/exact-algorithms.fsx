@@ -119,6 +119,12 @@ for mdp, ofMdp in runs do
         | name :: promise :: eta :: half :: most :: _ -> printfn "  %-44s %13s %10s %6s %6s" name promise eta half most
         | _ -> ()
 
+    // The price of KL at which a penalty gives the step of the limit δ = 0.01, and the price of the bound.
+    let values = ofMdp.Head.Sequence.Head.Values
+    let price = Algorithms.maximumKlPrice 0.01 values
+    let c = Bounds.penalty mdp (Bounds.epsilon mdp values)
+    printfn "  the first step: a nat of max KL costs C = %.3g by the bound, and λ = %.3g by the limit 0.01" c price
+
 // ---- The page ----
 
 /// The chart of a quantity of each iteration, for every algorithm.

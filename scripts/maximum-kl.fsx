@@ -187,7 +187,7 @@ let train rule delta seed =
         result |> Result.iter (fun improvement -> accounts.Add(accountOf solved improvement seconds))
         result
 
-    let setup = { setup with Improve = improve }
+    let setup = { setup with Improve = ImprovementRule.ofStep improve }
 
     let states =
         TrainingState.start setup seed
@@ -222,14 +222,6 @@ let runsOf rule delta = runs |> Array.filter (fun run -> run.Rule = rule && run.
 
 // ---- Numbers ----
 
-/// The quantile of numbers for a share in [0, 1], interpolated linearly.
-let quantile share (numbers: float[]) =
-    let sorted = Array.sort numbers
-    let place = share * float (sorted.Length - 1)
-    let below = int place
-    let above = min (below + 1) (sorted.Length - 1)
-    sorted[below] + (place - float below) * (sorted[above] - sorted[below])
-
 /// The mean return over all of training, which measures how soon a run learned.
 let area run = run.Curve |> List.averageBy snd
 
@@ -240,7 +232,7 @@ let best rule = deltas |> List.maxBy (fun delta -> runsOf rule delta |> Array.ma
 
 let withQuartiles number runs =
     let numbers = runs |> Array.map number
-    sprintf "%.0f (%.0f … %.0f)" (median numbers) (quantile 0.25 numbers) (quantile 0.75 numbers)
+    sprintf "%.0f (%.0f … %.0f)" (median numbers) (Statistics.quantile 0.25 numbers) (Statistics.quantile 0.75 numbers)
 
 let ofSteps (number: Account -> float) runs =
     runs |> Array.collect (fun run -> run.Accounts |> List.map number |> Array.ofList)
@@ -314,7 +306,7 @@ let curve share runs =
     |> Array.collect (fun run -> Array.ofList run.Curve)
     |> Array.groupBy fst
     |> Array.filter (fun (_, points) -> points.Length = seeds.Length)
-    |> Array.map (fun (iteration, points) -> iteration, points |> Array.map snd |> quantile share)
+    |> Array.map (fun (iteration, points) -> iteration, points |> Array.map snd |> Statistics.quantile share)
     |> List.ofArray
 
 let curves chosen =

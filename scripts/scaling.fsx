@@ -1,6 +1,6 @@
 // Measures how training grows with the silos of a cluster, and writes the measured part of docs/scaling.md:
 //
-//     dotnet fsi scripts/scaling.fsx                  1 to 4 silos on this machine, simulators of 1 ms and 10 ms a step: three minutes
+//     dotnet fsi scripts/scaling.fsx                  1 to 4 silos on this machine, simulators of 1 ms and 10 ms a step: four minutes
 //     dotnet fsi scripts/scaling.fsx --out docs       the same, and writes its part of docs/scaling.md
 //     dotnet fsi scripts/scaling.fsx --quick          one or two silos and short rollouts, to try the script
 //
@@ -94,24 +94,26 @@ let startSilo (port: int) (milliseconds: int) =
 
 // ---- Measurements ----
 
-/// The seconds of a rollout and of the rest of an iteration: medians of all iterations but the first. And the parameters at the end.
+/// The seconds of a rollout and of the rest of an iteration: medians. And the parameters at the end.
 type Measured = { Rollout: float; Update: float; Parameters: string }
 
-let measure iterations (setup: Setup<'State>) =
+/// The number of iterations that are measured, and of those before them, in which new silos compile.
+let counted, warmUp = if isQuick then 1, 1 else 5, 4
+
+let measure (setup: Setup<'State>) =
     let results =
         Training.run setup (TrainingState.start setup 1L)
-        |> Seq.take iterations
+        |> Seq.take (warmUp + counted)
         |> Seq.map orFail
         |> List.ofSeq
 
-    let seconds read = results |> List.tail |> List.map (snd >> read) |> Array.ofList |> median
+    let seconds read = results |> List.skip warmUp |> List.map (snd >> read) |> Array.ofList |> median
 
     { Rollout = seconds (fun (report: Report) -> report.Seconds.Rollout)
       Update = seconds (fun (report: Report) -> report.Seconds.Total - report.Seconds.Rollout)
       Parameters = (fst (List.last results)).PolicyParameters |> Sha256.ofParameters }
 
 let setupOf milliseconds horizon = Setup.create 1 (configuration horizon) (waiting milliseconds) |> orFail
-let iterations = if isQuick then 2 else 5
 
 let freePort () =
     use listener = new TcpListener(IPAddress.Loopback, 0)
@@ -120,7 +122,7 @@ let freePort () =
 
 /// Training alone, and then with 1, 2 … silos, which join one after another.
 let grow silos milliseconds horizon =
-    let alone = measure iterations (setupOf milliseconds horizon)
+    let alone = measure (setupOf milliseconds horizon)
     let port = freePort ()
     let mutable processes = []
 
@@ -138,7 +140,7 @@ let grow silos milliseconds horizon =
                   while workers.Count < count do
                       Thread.Sleep 100
 
-                  let measured = measure iterations setup
+                  let measured = measure setup
 
                   if measured.Parameters <> alone.Parameters then
                       failwith $"{count} silos gave other parameters"
@@ -227,6 +229,7 @@ let lines =
       + $", {Environment.ProcessorCount} cores, which all silos and the training share. CartPole whose steps wait, {environments} simulators, four of"
       "them at the same time in each silo, a policy of 2 × 64 units. *Model* is the formula below. *Efficiency* is the time of a rollout on one silo over"
       "the number of silos times the time on so many. *Steps a second* are those of whole iterations, with their updates. Each row gave the bits of one process."
+      $"Times are medians of {counted} iterations, after {warmUp} in which new silos compile."
       ""
       yield!
           markdownTable

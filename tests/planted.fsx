@@ -25,6 +25,8 @@ let private core lists file = faultsIn lists $"src/FunTrpo/{file}"
 
 let private exact lists file = faultsIn lists $"src/FunTrpo.Exact/{file}"
 
+let private ddpg lists file = faultsIn lists $"src/FunTrpo.Ddpg/{file}"
+
 let private environment file = faultsIn [ "agrees with Gymnasium"; "edges" ] $"src/FunTrpo.Environments/{file}"
 
 let private facade lists file = faultsIn lists $"src/FunTrpo.CSharp/{file}"
@@ -116,11 +118,13 @@ let all =
                     "the eighth patch of a tile is stored as the seventh"
                     "s7.Store(c + (r7 * columns));"
                     "s7.Store(c + (r6 * columns));"
-                slip "the second product of a patch is left out" "x = X2;" "x = null;" ]
+                slip "the second product of a patch is left out" "x = X2;" "x = null;"
+                slip "patches of the lower half are those of the upper" "THalves.AreBoth ? Places[Half] : 0" "0" ]
           kernels
               "TransposedPatchProduct.cs"
               [ slip "all patches are read at the first" "nint place = *next++;" "nint place = 0 * *next++;"
-                slip "the biases of a convolution get no cotangent" "sum.Store(sums);" "" ]
+                slip "the biases of a convolution get no cotangent" "sum.Store(sums);" ""
+                slip "numbers of the lower half of a window are those of the upper" "place += lower;" "" ]
           kernels "PatchScatter.cs" [ slip "a row beyond the last patch is added" "(left > 7, " "(true, " ]
           kernels
               "ConvolutionLayer.cs"
@@ -286,10 +290,7 @@ let all =
                     "the KL is that of new and old"
                     "family.Kl(before.Row row, after.Row row)"
                     "family.Kl(after.Row row, before.Row row)"
-                slip
-                    "the gradient is a sum and not a mean"
-                    "surrogate.Advantages[row] / float rows"
-                    "surrogate.Advantages[row]"
+                slip "the gradient is a sum and not a mean" "weight row / float rows" "weight row"
                 slip
                     "the entropy's gradient is a sum and not a mean"
                     "surrogate.EntropyBonus / float rows"
@@ -343,15 +344,7 @@ let all =
               [ slip
                     "Adam's last minibatch is scaled as if it were full"
                     "2.0 / float rows.Length"
-                    "2.0 / float batchSize"
-                slip
-                    "Adam corrects every step's bias as the first's"
-                    "steps <- steps + 1L"
-                    "steps <- state.Optimiser.Steps + 1L"
-                slip
-                    "every epoch has the same order"
-                    "Key.permutation groups (Key.at (int64 epoch) key)"
-                    "Key.permutation groups (Key.at (int64 (min epoch 1)) key)"
+                    "2.0 / float settings.BatchSize"
                 slip "the critic's trust region is twice as large" "/ (2.0 * sigmaSquared)" "/ (4.0 * sigmaSquared)"
                 slip "the critic's trust region is not checked" "&& next.Distance <= settings.Delta" ""
                 slip "the critic's step is not damped" "float32 settings.Damping," "0f,"
@@ -360,6 +353,78 @@ let all =
                     "| None -> Error \"critic's Gauss-Newton product\""
                     "| None -> Ok None"
                 slip "the critic's step may be lengthened" "Longest = 1.0" "Longest = infinity" ]
+          core
+              [ "Critic fit"; "PPO" ]
+              "Minibatches.fs"
+              [ slip
+                    "Adam corrects every step's bias as the first's"
+                    "steps <- steps + 1L"
+                    "steps <- optimiser.Steps + 1L"
+                slip
+                    "every epoch has the same order"
+                    "Key.permutation groups.Count (Key.at (int64 number) key)"
+                    "Key.permutation groups.Count (Key.at (int64 (min number 1)) key)" ]
+          core [ "PPO" ] "Adam.fs" [ slip "Adam moves what is no parameter" "packed.ClearGaps gradient" "()" ]
+          ddpg
+              [ "DDPG" ]
+              "ReplayMemory.fs"
+              [ slip
+                    "a full memory keeps its oldest experiences"
+                    "int (added % int64 memory.Capacity)"
+                    "int (min added (int64 memory.Capacity - 1L))" ]
+          ddpg
+              [ "DDPG" ]
+              "QCritic.fs"
+              [ slip
+                    "what follows the end of a task counts"
+                    "if terminated then reward else reward + gamma * nextValue"
+                    "(if terminated then 1.0 else 1.0) * reward + gamma * nextValue" ]
+          ddpg
+              [ "DDPG" ]
+              "DeterministicActor.fs"
+              [ slip "the slope of the tanh is forgotten" "(1f - action[i] * action[i])" "(1f + 0f * action[i])" ]
+          ddpg
+              [ "DDPG" ]
+              "TargetNetwork.fs"
+              [ slip "the targets grow" "float32 (1.0 - tau)" "float32 (1.0 - 0.5 * tau)" ]
+          ddpg
+              [ "DDPG" ]
+              "ExplorationNoise.fs"
+              [ slip
+                    "correlated noise loses its variance"
+                    "sqrt (1.0 - correlation * correlation)"
+                    "(1.0 - correlation)" ]
+          ddpg
+              [ "DDPG" ]
+              "Explorer.fs"
+              [ slip
+                    "a time limit ends the task"
+                    "(float32 next.Reward) next.Terminated"
+                    "(float32 next.Reward) (next.Terminated || next.Truncated)" ]
+          ddpg [ "DDPG" ] "Learner.fs" [ slip "the actor goes down" "let weight = -1.0" "let weight = 1.0" ]
+          ddpg
+              [ "DDPG" ]
+              "DdpgTraining.fs"
+              [ slip "the warm-up is a step longer" "steps >= int64 settings.Warmup" "steps > int64 settings.Warmup" ]
+          ddpg
+              [ "DDPG checkpoints" ]
+              "DdpgCheckpoint.fs"
+              [ slip "the noise of the last action is forgotten" "Noise = noise" "Noise = Vector.zero noise.Length" ]
+          core
+              [ "PPO" ]
+              "ClippedSurrogate.fs"
+              [ slip
+                    "a row that loses is clipped, too"
+                    "advantage > 0.0 && ratio > 1.0 + clipRange"
+                    "ratio > 1.0 + clipRange"
+                slip "a ratio is clipped above only" "ratio |> max (1.0 - clipRange) |> min" "ratio |> min"
+                slip "the ratio is that of another row" "let ofBatch = rowOf row" "let ofBatch = row" ]
+          core
+              [ "PPO" ]
+              "Ppo.fs"
+              [ slip "the target KL ends nothing" "meanKl surrogate rows at.Outputs <= settings.TargetKl" "true"
+                slip "PPO descends" "negate result" "()"
+                slip "PPO forgets its optimiser" "Adam.orInit old optimiser" "Adam.init old" ]
           core
               [ "Rollout" ]
               "RolloutWorker.fs"
@@ -462,6 +527,18 @@ let all =
                     "derivative > 0f && logSigma >= highestLogSigma"
                     "derivative > 1e30f && logSigma >= highestLogSigma" ]
           core
+              [ "sampled certificate" ]
+              "SampledCertificate.fs"
+              [ slip "the penalty is half of that of the theory" "2.0 * gamma * product" "gamma * product"
+                slip "the bound of the gain is an upper one" "gain - SpecialFunctions" "gain + SpecialFunctions" ]
+          core
+              [ "sampled certificate" ]
+              "Stages.fs"
+              [ slip
+                    "held-out advantages are scaled by their own moments"
+                    "scaleAdvantagesAs setup unit stay.Advantages out.Advantages"
+                    "scaleAdvantagesAs setup unit out.Advantages out.Advantages" ]
+          core
               [ "trust region" ]
               "TrustRegion.fs"
               [ slip "damping stays in the length" "damped - settings.Damping * Vector.dot direction direction" "damped" ]
@@ -516,7 +593,7 @@ let all =
                     "the best mean is over 101 returns"
                     "for i in last - window + 1 .. last do"
                     "for i in max 0 (last - window) .. last do"
-                slip "a goal is reached by the first episode" "state.RecentReturns.Length >= window" "true"
+                slip "a goal is reached by the first episode" "returns.Length >= window" "true"
                 slip "a normaliser of any width will do" "moments.Width <> Space.width space" "false"
                 slip
                     "a start from a policy forgets its normaliser"
@@ -543,11 +620,11 @@ let all =
                     "0.0" ]
           core
               [ "Hostile numbers in environments" ]
-              "Critic.fs"
+              "Adam.fs"
               [ slip
-                    "an infinite moment of the critic's optimiser is not seen"
-                    "[ critic.Parameters; optimiser.FirstMoment; optimiser.SecondMoment ]"
-                    "[ critic.Parameters; optimiser.FirstMoment ]" ]
+                    "an infinite moment of an optimiser is not seen"
+                    "Vector.isFinite state.FirstMoment && Vector.isFinite state.SecondMoment"
+                    "Vector.isFinite state.FirstMoment" ]
           core
               [ "Hostile numbers in steps"; "Hostile numbers in environments" ]
               "Stages.fs"
@@ -893,10 +970,15 @@ let all =
                     "Pinsker's bound has half of its penalty"
                     "less l (0.5 * c) (klMax ())"
                     "less l (0.25 * c) (klMax ())"
+                slip "ε of another policy has a sign" "abs advantages[state]" "advantages[state]"
                 slip
-                    "ε of another policy has a sign"
-                    "abs (Table.rowDot other.Table values.Advantages state)"
-                    "Table.rowDot other.Table values.Advantages state" ]
+                    "the range of advantages is only its upper half"
+                    "Seq.max advantages - Seq.min advantages"
+                    "Seq.max advantages"
+                slip
+                    "the least advantage counts no state in which it is negative"
+                    "Seq.map (fun state -> advantages[state]) |> Seq.min"
+                    "Seq.map (fun state -> max 0.0 advantages[state]) |> Seq.min" ]
           exact
               [ "Exact duals" ]
               "KlDual.fs"
@@ -904,6 +986,14 @@ let all =
                     "what the support keeps is linear in the KL"
                     "(beyond, exp -d, oneMinusExp d)"
                     "(beyond, 1.0 - min 1.0 d, oneMinusExp d)" ]
+          exact
+              [ "Exact duals"; "Exact algorithms" ]
+              "TvDual.fs"
+              [ slip
+                    "the best action gives first"
+                    "Array.sortBy (fun a -> w[a])"
+                    "Array.sortByDescending (fun a -> w[a])"
+                slip "a penalty in t² counts once" "slope / (2.0 * price)" "slope / price" ]
           exact
               [ "Exact processes" ]
               "Values.fs"
@@ -930,6 +1020,37 @@ let all =
                     "Sherman and Morrison have a wrong sign"
                     "(1.0 - weight * dot row solvedRow)"
                     "(1.0 + weight * dot row solvedRow)" ]
+          exact
+              [ "Exact algorithms" ]
+              "SharedSoftmax.fs"
+              [ slip "the features of a state are not centred" "sqrt p * (x - m)" "sqrt p * (x - 0.0 * m)" ]
+          exact
+              [ "Exact algorithms" ]
+              "Triangular.fs"
+              [ slip "the damping counts twice" "(rowSize * rowSize + damping)" "(rowSize * rowSize + 2.0 * damping)" ]
+          exact
+              [ "Exact algorithms" ]
+              "SharedAlgorithms.fs"
+              [ slip
+                    "each state sees its own visits"
+                    "visits[classes[state]] / float members[classes[state]]"
+                    "values.Visitation[state] / float members[classes[state]]" ]
+          exact
+              [ "Exact algorithms" ]
+              "SharedAlgorithms.fs"
+              [ slip
+                    "PPO clips rows with a negative advantage on the wrong side"
+                    "else ratio < 1.0 - clipRange"
+                    "else ratio > 1.0 + clipRange" ]
+          exact
+              [ "linear-quadratic problems" ]
+              "LinearQuadratic.fs"
+              [ slip "the noise comes only once" "gamma / (1.0 - gamma) * noise" "gamma * noise"
+                slip
+                    "the cost of exploration is left out"
+                    "((problem.ActionCost * policy.Exploration).Trace() + gamma"
+                    "(gamma"
+                slip "the mean KL is not halved" "0.5\n        * (1.0 - problem.Discount)" "(1.0 - problem.Discount)" ]
           exact
               [ "Exact algorithms" ]
               "Algorithms.fs"
@@ -1020,7 +1141,7 @@ let all =
           core
               [ "report" ]
               "Report.fs"
-              [ slip "the upper quartile is the lower one" "(returnQuantile 0.75)" "(returnQuantile 0.25)" ]
+              [ slip "the upper quartile is the lower one" "returnQuantileOf 0.75" "returnQuantileOf 0.25" ]
           plots
               [ "Progress" ]
               "CsvTable.fs"
@@ -1090,8 +1211,8 @@ let all =
               "RunPage.fs"
               [ slip
                     "the page takes the preset for the settings of the run"
-                    "settingsOf (preset |> Option.defaultValue configuration) configuration"
-                    "settingsOf configuration (preset |> Option.defaultValue configuration)" ]
+                    "(defaultArg preset configuration) configuration"
+                    "configuration (defaultArg preset configuration)" ]
 
           plots
               [ "Watch command" ]

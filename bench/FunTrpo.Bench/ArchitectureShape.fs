@@ -53,6 +53,15 @@ module ArchitectureShape =
     /// Long short-term memory on 16 sequences of 128 steps.
     let lstm = { gru with Name = "LSTM 128"; Architecture = "lstm 128"; PeerGoal = None }
 
+    /// Networks of equal numbers of parameters, to less than a percent, for the same rows: dense layers, a convolution, and a layer with
+    /// memory. A tenth of the 20 sequences of the last one is two.
+    let ofEqualSize =
+        let picture = { minAtar with Batch = 2000; Sequences = 2000; PeerGoal = None }
+
+        [ { picture with Name = "MLP"; Architecture = "dense 213 relu; dense 213 relu" }
+          { picture with Name = "CNN" }
+          { picture with Name = "GRU"; Architecture = "gru 90"; Sequences = 20 } ]
+
     /// The networks for which there are goals.
     let all = [ minAtar; atari; gru; lstm ]
 

@@ -166,6 +166,18 @@ module Measurements =
 
               peerRow $"whole update {shape.Name}" (Some goalOfPeer) own peer ]
 
+    /// Measures training steps of DDPG on one thread, compared with the peer. They are measured before and after the peer's.
+    let ddpg (plan: Plan) =
+        [ for shape in DdpgSteps.all do
+              tidy ()
+              let call = DdpgSteps.ofShape 1 shape
+              let before = Timing.repeated plan.Short call
+              let peer = Processes.peerDdpg 1 plan.PeerSeconds shape
+              let after = Timing.inTurn plan.Short [ fun () -> Timing.seconds call ] |> List.head
+              let own = median (Array.append before after) / float DdpgSteps.ofCall
+              let name = $"training step of DDPG, {shape.Units} × {shape.Units} units, minibatch {shape.Batch}"
+              peerRow name (Some 3.0) own peer ]
+
     /// Measures whole updates of networks for pictures and of networks with memory, compared with the peer.
     let private architectureUpdates (plan: Plan) =
         [ for shape in ArchitectureShape.all do

@@ -71,6 +71,8 @@ module Processes =
 
     let private script = inRoot [| "bench"; "peers"; "peer.py" |]
 
+    let private ddpgScript = inRoot [| "bench"; "peers"; "ddpg.py" |]
+
     /// The folder, on Debian, of the OpenBLAS that uses the number of threads that PyTorch sets.
     let private openBlas = "/usr/lib/x86_64-linux-gnu/openblas-openmp"
 
@@ -100,16 +102,19 @@ module Processes =
 
     let private invariant (number: float) = number.ToString("R", CultureInfo.InvariantCulture)
 
-    let private runPeer arguments =
+    let private runScript arguments =
         python.Value
         |> Option.map (fun python ->
-            let started =
-                float (DateTimeOffset.UtcNow - DateTimeOffset.UnixEpoch).Ticks / float TimeSpan.TicksPerSecond
-
-            match tryRun python (script :: "--started" :: invariant started :: arguments) settings with
+            match tryRun python arguments settings with
             | Some(0, output, _) -> JsonDocument.Parse(output).RootElement
             | Some(_, _, errors) -> failwith $"The peer failed:\n{errors}"
             | None -> failwith $"{python} could not be started")
+
+    let private runPeer arguments =
+        let started =
+            float (DateTimeOffset.UtcNow - DateTimeOffset.UnixEpoch).Ticks / float TimeSpan.TicksPerSecond
+
+        runScript (script :: "--started" :: invariant started :: arguments)
 
     /// Returns the seconds from the start of the peer's process until it has imported its packages, or None without a peer.
     let peerImport () = runPeer [ "--imports-only" ] |> Option.map _.GetProperty("importSeconds").GetDouble()
@@ -164,6 +169,26 @@ module Processes =
             names
             |> List.map (fun (name: string) -> milliseconds.GetProperty(name).GetProperty("minimum").GetDouble() / 1e3),
             results.GetProperty("peakBytes").GetDouble())
+
+    /// Returns the fastest time of a training step of DDPG by its peer, in seconds, in the faster of two forms.
+    let peerDdpg (threads: int) seconds (shape: DdpgShape) =
+        runScript
+            [ ddpgScript
+              "--observation"
+              string DdpgSteps.observationWidth
+              "--actions"
+              string DdpgSteps.actionWidth
+              "--rows"
+              string DdpgSteps.rows
+              "--hidden"
+              $"{shape.Units},{shape.Units}"
+              "--batch"
+              string shape.Batch
+              "--threads"
+              string threads
+              "--seconds"
+              invariant (seconds / 2.0) ]
+        |> Option.map (fun results -> results.GetProperty("step").GetDouble() / 1e3)
 
     /// Returns these times alone.
     let peerTimes threads seconds names network = peerTimesAndMemory threads seconds names network |> Option.map fst

@@ -19,6 +19,7 @@ module Report =
           "rollouts", Measurements.rollouts
           "waiting", Measurements.waiting
           "physics", Measurements.physics
+          "ddpg", Measurements.ddpg
           "acting", Measurements.acting
           "start", Measurements.startToSolved
           "growth-samples", Measurements.growthWithSamples

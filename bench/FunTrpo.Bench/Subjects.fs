@@ -17,12 +17,30 @@ type UpdateSubject =
         Actor: unit -> unit
         /// Does the same with products on a tenth of the rows, or of the sequences (`fisherFraction`).
         SampledActor: unit -> unit
+        /// Improves the policy by the epochs of PPO instead.
+        Ppo: unit -> unit
         /// Fits the critic by Adam.
         Critic: unit -> unit
         /// Runs the actor and the critic side by side, as in training.
         Update: unit -> unit
         /// The numbers of conjugate-gradient iterations and line-search evaluations that the actor made.
         Counts: int * int
+        /// The number of the policy's parameters.
+        Parameters: int
+    }
+
+/// The arithmetic of the parts of an update, in multiplications of a number by a weight, each with an addition, for each sample. Biases,
+/// activations, the metric, distributions and steps of Adam are left out.
+[<NoComparison; NoEquality>]
+type Arithmetic =
+    {
+        /// The forward pass and the gradient of the surrogate.
+        Gradient: float
+        /// One Fisher-vector product on all rows.
+        Product: float
+        Actor: float
+        SampledActor: float
+        Ppo: float
     }
 
 /// The operations of a dense layer with tanh on a block of rows.
@@ -83,7 +101,17 @@ module Subjects =
           Damping = 0.1
           DampedLength = true
           FisherFraction = 1.0
-          DeltaShrinkage = 0.0 }
+          DeltaShrinkage = 0.0
+          Ppo = None }
+
+    /// The fraction of the rows for products on a sample of them: that of the TRPO paper (appendix C).
+    let private sampled = 0.1
+
+    /// As many epochs and rows of a minibatch as the critic's fit has.
+    let private ppo: PpoSettings =
+        { ClipRange = 0.2
+          Adam = { LearningRate = 1e-3; Epochs = epochs; BatchSize = minibatch }
+          TargetKl = infinity }
 
     let private countsOf (improvement: Improvement) =
         let iterations = improvement.Solution |> Option.map _.Iterations |> Option.defaultValue 0
@@ -155,6 +183,10 @@ module Subjects =
             use surrogate = surrogate ()
             Surrogate.gradient surrogate |> ignore
 
+        let improveByPpo () =
+            use surrogate = surrogate ()
+            Ppo.improve ppo (Key.ofSeed 6L) Adam.none surrogate |> Result.defaultWith failwith |> ignore
+
         let settings = MinibatchAdam { LearningRate = 1e-3; Epochs = epochs; BatchSize = minibatch }
 
         let fit () =
@@ -168,10 +200,12 @@ module Subjects =
         { Product = fun () -> fisher.Value.Product v (product.AsMemory())
           Gradient = gradient
           Actor = actor
-          SampledActor = fun () -> improve 0.1 |> ignore
+          SampledActor = fun () -> improve sampled |> ignore
+          Ppo = improveByPpo
           Critic = fitCritic
           Update = fun () -> Parallel.both threads actor fitCritic |> ignore
-          Counts = countsOf (improve 1.0) }
+          Counts = countsOf (improve 1.0)
+          Parameters = policy.Network.ParameterCount }
 
     /// Returns the stages of an update of this shape.
     let ofShape threads shape =
@@ -230,6 +264,21 @@ module Subjects =
     let productFlopsOfArchitecture (shape: ArchitectureShape) =
         let all, first = multiplications shape shape.Actions
         float shape.Batch * (8.0 * all - 4.0 * first)
+
+    /// The arithmetic of an improvement of such a policy. A forward pass needs one matrix product for each layer, a gradient two more, or one
+    /// for the first layer, and a Fisher-vector product four, or two for the first layer. Products on a sample also need a forward pass of it.
+    let arithmetic (shape: ArchitectureShape) =
+        let forward, first = multiplications shape shape.Actions
+        let gradient = 3.0 * forward - first
+        let product = 4.0 * forward - 2.0 * first
+        let evaluations = float evaluations * forward
+        let improve fraction = gradient + float (products + 1) * fraction * product + evaluations
+
+        { Gradient = gradient
+          Product = product
+          Actor = improve 1.0
+          SampledActor = improve sampled + sampled * forward
+          Ppo = gradient + float epochs * gradient + forward }
 
     /// The number of floating-point operations that a whole update needs: a gradient, the products, the evaluations of the line search, and the
     /// gradients of the critic's fit. A gradient needs three matrix products for each layer, and two for the first.

@@ -94,6 +94,10 @@ public sealed record IterationReport
         Entropy = comparison.Entropy;
         GradientNorm = improvement.GradientNorm;
         SignalShare = OptionModule.ToNullable(improvement.SignalShare);
+        HeldOutGain = Quantity("heldOutGain", report);
+        HeldOutGainLow = Quantity("heldOutGainLow", report);
+        CertificatePenalty = Quantity("certificatePenalty", report);
+        Certificate = Quantity("certificate", report);
         StepFraction = improvement.Outcome.Fraction;
         LineSearchTries = improvement.Outcome.Tries;
         Outcome = improvement.Outcome switch
@@ -193,7 +197,7 @@ public sealed record IterationReport
     /// <summary>The largest KL divergence KL(old ‖ new) of the step over the batch, in nats.</summary>
     public double MaxKl { get; init; }
 
-    /// <summary>The radius δ of the trust region, in nats: the upper limit of <see cref="MeanKl"/>; ∞ if steps are fixed.</summary>
+    /// <summary>The radius δ of the trust region, in nats: the upper limit of <see cref="MeanKl"/>; ∞ for fixed steps and PPO.</summary>
     public double Delta { get; init; }
 
     /// <summary>
@@ -215,8 +219,33 @@ public sealed record IterationReport
     public double SurrogateGainError { get; init; }
 
     /// <summary>
-    /// The fraction of the trust region that the step used: <see cref="MeanKl"/> / <see cref="Delta"/>. NaN for fixed steps, which have no
-    /// trust region.
+    /// The increase of the surrogate by the step on held-out rows, which the step has not seen, without entropy bonus; null unless
+    /// <see cref="TrainingOptions.HeldOut"/> keeps some apart.
+    /// </summary>
+    public double? HeldOutGain { get; init; }
+
+    /// <summary>
+    /// A one-sided 95 % lower confidence bound of <see cref="HeldOutGain"/>, with episodes as the independent units; null without held-out
+    /// rows, or if they are of a single episode.
+    /// </summary>
+    public double? HeldOutGainLow { get; init; }
+
+    /// <summary>
+    /// What <see cref="Certificate"/> subtracts for the mean total variation of the step; null without held-out rows, or if it is infinite
+    /// because there is no discount.
+    /// </summary>
+    public double? CertificatePenalty { get; init; }
+
+    /// <summary>
+    /// <see cref="HeldOutGainLow"/> less <see cref="CertificatePenalty"/>: a lower bound of the gain in expected return, in the unit of the
+    /// advantages for a step of the environment; null if one of them is. It is a diagnostic and not a proof: advantages are estimates. It is
+    /// below 0 for nearly every practical step.
+    /// </summary>
+    public double? Certificate { get; init; }
+
+    /// <summary>
+    /// The fraction of the trust region that the step used: <see cref="MeanKl"/> / <see cref="Delta"/>. NaN for fixed steps and PPO, which
+    /// have no trust region.
     /// </summary>
     public double KlOverDelta => double.IsInfinity(Delta) ? double.NaN : MeanKl / Delta;
 
@@ -233,10 +262,12 @@ public sealed record IterationReport
     /// <summary>The Euclidean norm of the gradient of the surrogate objective.</summary>
     public double GradientNorm { get; init; }
 
-    /// <summary>The fraction of the full step that the line search accepted; 0 if it accepted none.</summary>
+    /// <summary>
+    /// The fraction of the full step that the line search accepted, or of PPO's minibatch steps that were made; 0 if none was.
+    /// </summary>
     public double StepFraction { get; init; }
 
-    /// <summary>The number of step lengths that the line search tried.</summary>
+    /// <summary>The number of step lengths that the line search tried; 0 for PPO, which has none.</summary>
     public int LineSearchTries { get; init; }
 
     /// <summary>Why conjugate gradient stopped.</summary>

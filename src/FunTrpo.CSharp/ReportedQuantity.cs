@@ -51,6 +51,10 @@ internal readonly record struct ReportedQuantity(string Name, double? Number, st
             new("batchReturnHigh", report.BatchReturnHigh),
             new("warnings", report.Warnings.Count == 0 ? null : string.Join('\n', report.Warnings)),
             new("signalShare", report.SignalShare),
+            new("heldOutGain", report.HeldOutGain),
+            new("heldOutGainLow", report.HeldOutGainLow),
+            new("certificatePenalty", report.CertificatePenalty),
+            new("certificate", report.Certificate),
         ];
     }
 

@@ -8,6 +8,22 @@ using Core = FunTrpo;
 
 namespace FunTrpo.CSharp;
 
+/// <summary>How a policy is improved on the batch of an iteration.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<PolicyRule>))]
+public enum PolicyRule
+{
+    /// <summary>
+    /// A single step, which <see cref="TrainingOptions.Direction"/> and <see cref="TrainingOptions.Step"/> describe: TRPO, the natural policy
+    /// gradient or REINFORCE.
+    /// </summary>
+    SingleStep,
+
+    /// <summary>
+    /// Proximal policy optimization: several epochs of minibatches, each a step of Adam on the clipped surrogate.
+    /// </summary>
+    Ppo,
+}
+
 /// <summary>The direction in which the parameters of a policy are changed.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<StepDirection>))]
 public enum StepDirection
@@ -174,6 +190,12 @@ public sealed record TrainingOptions
     public int BranchSteps { get; init; }
 
     /// <summary>
+    /// The share of the environments whose rows the policy's improvement does not see, so that they can certify it
+    /// (<see cref="IterationReport.Certificate"/>). 0 holds out none, and more needs at least 2 environments. Default 0; a number in [0, 1).
+    /// </summary>
+    public double HeldOut { get; init; }
+
+    /// <summary>
     /// The hidden layers of the policy as text, such as <c>conv 16 3x3 stride 1 relu; flatten; dense 128 relu</c>. If it is empty, <see cref="Hidden"/> and
     /// <see cref="Activation"/> describe the layers. Default empty; nothing, or at most 1000 layers with semicolons between, and no number above 65536:
     /// dense UNITS ACTIVATION | conv FILTERS HEIGHTxWIDTH stride STRIDE ACTIVATION | pool max HEIGHTxWIDTH stride STRIDE | pool average
@@ -211,6 +233,12 @@ public sealed record TrainingOptions
     /// </summary>
     public double InitialLogSigma { get; init; }
 
+    /// <summary>
+    /// How the policy is improved on a batch: by a single step, which is TRPO with the defaults of <see cref="Direction"/> and
+    /// <see cref="Step"/>, or by PPO. Default SingleStep.
+    /// </summary>
+    public PolicyRule Rule { get; init; }
+
     /// <summary>The direction of a policy step. Default Natural.</summary>
     public StepDirection Direction { get; init; }
 
@@ -236,8 +264,8 @@ public sealed record TrainingOptions
     public double DeltaShrinkage { get; init; }
 
     /// <summary>
-    /// The number of environment steps of earlier training of the policy to start from. <see cref="DeltaHalfLife"/> and
-    /// <see cref="EntropyHalfLife"/> count them too. Default 0; an integer in [0, 2147483647].
+    /// The number of environment steps of earlier training of the policy to start from. <see cref="DeltaHalfLife"/>,
+    /// <see cref="LearningRateHalfLife"/> and <see cref="EntropyHalfLife"/> count them too. Default 0; an integer in [0, 2147483647].
     /// </summary>
     public int PreviousSteps { get; init; }
 
@@ -246,6 +274,38 @@ public sealed record TrainingOptions
     /// 0.01; a number in (0, ∞).
     /// </summary>
     public double LearningRate { get; init; }
+
+    /// <summary>
+    /// ε of PPO's clipped surrogate, used if <see cref="Rule"/> is Ppo: how far the ratio of the new and the old probability of an action may
+    /// leave 1 before its row stops to gain. Default 0.2; a number in (0, ∞).
+    /// </summary>
+    public double ClipRange { get; init; }
+
+    /// <summary>
+    /// The number of passes over the batch in one iteration, used if <see cref="Rule"/> is Ppo. Default 10; an integer in [1, 10000].
+    /// </summary>
+    public int Epochs { get; init; }
+
+    /// <summary>
+    /// The number of rows of a minibatch, used if <see cref="Rule"/> is Ppo. If the policy has memory, a minibatch has whole sequences, of
+    /// about so many rows. Default 64; an integer in [1, 10000000].
+    /// </summary>
+    public int MinibatchSize { get; init; }
+
+    /// <summary>The learning rate of Adam, used if <see cref="Rule"/> is Ppo. Default 0.001; a number in (0, ∞).</summary>
+    public double PpoLearningRate { get; init; }
+
+    /// <summary>
+    /// The mean KL(old ‖ new) of a minibatch, in nats, above which PPO ends the improvement of an iteration before its last epoch, used if
+    /// <see cref="Rule"/> is Ppo; 0 never ends it. Default 0; a number in [0, 1000].
+    /// </summary>
+    public double TargetKl { get; init; }
+
+    /// <summary>
+    /// The number of environment steps after which <see cref="LearningRate"/> and <see cref="PpoLearningRate"/> are halved, exponentially; 0
+    /// keeps them constant. Default 0; an integer in [0, 2147483647].
+    /// </summary>
+    public int LearningRateHalfLife { get; init; }
 
     /// <summary>
     /// The coefficient of the policy's mean entropy (in nats) in the surrogate objective. It keeps a policy exploring. Default 0; a number
@@ -399,11 +459,13 @@ public sealed record TrainingOptions
         Lambda = core.Lambda;
         Branches = core.Branches;
         BranchSteps = core.BranchSteps;
+        HeldOut = core.HeldOut;
         Architecture = ArchitectureModule.print(core.Architecture);
         Hidden = [.. core.Hidden];
         Activation = (Activation)core.Activation;
         Distribution = KindOf(core.Distribution);
         InitialLogSigma = core.InitialLogSigma;
+        Rule = core.Rule.IsPpo ? PolicyRule.Ppo : PolicyRule.SingleStep;
         Direction = core.Direction.IsGradient ? StepDirection.Gradient : StepDirection.Natural;
         Step = core.Step.IsFixed ? StepLength.Fixed : StepLength.TrustRegion;
         Delta = core.Delta;
@@ -411,6 +473,12 @@ public sealed record TrainingOptions
         DeltaShrinkage = core.DeltaShrinkage;
         PreviousSteps = core.PreviousSteps;
         LearningRate = core.LearningRate;
+        ClipRange = core.ClipRange;
+        Epochs = core.Epochs;
+        MinibatchSize = core.MinibatchSize;
+        PpoLearningRate = core.PpoLearningRate;
+        TargetKl = core.TargetKl;
+        LearningRateHalfLife = core.LearningRateHalfLife;
         EntropyBonus = core.EntropyBonus;
         EntropyHalfLife = core.EntropyHalfLife;
         Damping = core.Damping;
@@ -451,6 +519,7 @@ public sealed record TrainingOptions
             "it must be finite"
         );
         Require(Enum.IsDefined(Distribution), nameof(Distribution), Distribution, "there is no such distribution");
+        Require(Enum.IsDefined(Rule), nameof(Rule), Rule, "there is no such rule");
         Require(Enum.IsDefined(Direction), nameof(Direction), Direction, "there is no such direction");
         Require(Enum.IsDefined(Step), nameof(Step), Step, "there is no such step");
         Require(Enum.IsDefined(Critic), nameof(Critic), Critic, "there is no such method");
@@ -489,11 +558,13 @@ public sealed record TrainingOptions
             lambda: Lambda,
             branches: Branches,
             branchSteps: BranchSteps,
+            heldOut: HeldOut,
             architecture: FSharpList<Core.HiddenLayer>.Empty,
             hidden: Units(Hidden, ConfigurationModule.standard.Hidden),
             activation: (Kernels.Activation)Activation,
             distribution: ToCore(Distribution),
             initialLogSigma: InitialLogSigma,
+            rule: Rule == PolicyRule.Ppo ? RuleKind.Ppo : RuleKind.SingleStep,
             direction: Direction == StepDirection.Gradient ? DirectionKind.Gradient : DirectionKind.Natural,
             step: Step == StepLength.Fixed ? StepKind.Fixed : StepKind.TrustRegion,
             delta: Delta,
@@ -501,6 +572,12 @@ public sealed record TrainingOptions
             deltaShrinkage: DeltaShrinkage,
             previousSteps: PreviousSteps,
             learningRate: LearningRate,
+            clipRange: ClipRange,
+            epochs: Epochs,
+            minibatchSize: MinibatchSize,
+            ppoLearningRate: PpoLearningRate,
+            targetKl: TargetKl,
+            learningRateHalfLife: LearningRateHalfLife,
             entropyBonus: EntropyBonus,
             entropyHalfLife: EntropyHalfLife,
             damping: Damping,

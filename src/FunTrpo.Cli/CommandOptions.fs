@@ -26,6 +26,10 @@ let optional name description = Option<string>(name, Description = description)
 /// The text of an option, or none if the option was omitted.
 let tryGet (parsed: ParseResult) (option: Option<string>) = parsed.GetValue option |> Option.ofObj
 
+/// The texts of an option that may be given several times.
+let listOf (parsed: ParseResult) (option: Option<string[]>) =
+    parsed.GetValue option |> Option.ofObj |> Option.defaultValue [||] |> List.ofArray
+
 /// The checked value of an option, or none if the option was omitted.
 let checkedOption check text =
     match text with
@@ -100,11 +104,7 @@ let envFromOption () =
 
 /// The environments of the library, and those of the files of `--env-from`.
 let knownEnvironments (parsed: ParseResult) (envFrom: Option<string[]>) =
-    parsed.GetValue envFrom
-    |> Option.ofObj
-    |> Option.defaultValue [||]
-    |> List.ofArray
-    |> EnvironmentFiles.known
+    listOf parsed envFrom |> EnvironmentFiles.known
 
 /// The known environment with this id, or the standard one.
 let chosenEnvironment known id =
@@ -112,12 +112,13 @@ let chosenEnvironment known id =
     | Some id -> EnvironmentFiles.find known id
     | None -> EnvironmentFiles.standard known
 
-/// The environment of a recorded run. That of a file is not found without the file: the fault begins with `what`, such as "the run trains on".
-let recordedEnvironment what known (settings: RunSettings) =
-    EnvironmentFiles.find known settings.Environment
+/// The environment of a recorded run, and the name of its file if it is one of a file. That is not found without the file: the fault begins with
+/// `what`, such as "the run trains on".
+let recordedEnvironment what known id file =
+    EnvironmentFiles.find known id
     |> Result.mapError (fun fault ->
-        match settings.EnvironmentFrom with
-        | Some file -> Mismatch $"{what} {settings.Environment} of {file}: say with --env-from where that is"
+        match file with
+        | Some file -> Mismatch $"{what} {id} of {file}: say with --env-from where that is"
         | None -> fault)
 
 /// Loads a saved policy. If the path is a folder, the fault suggests the policy file inside it.

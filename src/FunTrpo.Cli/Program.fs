@@ -35,6 +35,7 @@ let main arguments =
 
     for command in
         [ TrainCommand.command
+          DdpgCommand.command
           ResumeCommand.command
           ReportCommand.command
           SiloCommand.command

@@ -15,6 +15,7 @@ let private quantity name (format: string) report =
 
 let private tries (report: Report) =
     match report.Improvement.Outcome with
+    | Moved(_, 0) -> "–" // PPO has no line search.
     | Moved(_, tries) -> string tries
     | LineSearchFailed _ -> "failed"
     | NoGradient

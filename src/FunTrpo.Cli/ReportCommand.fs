@@ -25,7 +25,7 @@ let private write path (registered: Registered) (environment: Environment<'State
     |> Result.bind (fun folder ->
         use folder = folder
 
-        RunReport.write registered.SolvedAt registered.Preset folder environment Console.Out
+        RunReport.write registered.SolvedAt (Some registered.Preset) folder environment Console.Out
         |> Result.map (fun () -> ok))
 
 let private run (parsed: ParseResult) =
@@ -33,7 +33,9 @@ let private run (parsed: ParseResult) =
         let path = parsed.GetValue folder
         let! settings = settingsOf path
         let! known = knownEnvironments parsed envFrom
-        let! chosen = recordedEnvironment "the run trained on" known settings
+
+        let! chosen =
+            recordedEnvironment "the run trained on" known settings.Environment settings.EnvironmentFrom
 
         return!
             chosen.Registered.Use

@@ -25,16 +25,21 @@ let private noReport = noReportOption ()
 let private plain = plainOption ()
 let private tensorboard = tensorboardOption ()
 
-/// The settings of the run in a folder, if it has a checkpoint.
-let private settingsOf path =
-    let configuration = Path.Combine(path, "config.json")
-
+let private requireCheckpoint path =
     if File.Exists(RunFolder.checkpointIn path) then
-        RunSettings.read configuration
+        Ok()
     else
+        let configuration = Path.Combine(path, "config.json")
+
+        let command, again =
+            match RunSettings.ofFolder path with
+            | Ok settings when settings.Algorithm = RunAlgorithm.Ddpg ->
+                "funtrpo ddpg", $"by `funtrpo ddpg` with the settings in {configuration}"
+            | _ -> "funtrpo train", $"`funtrpo train --config {configuration}`"
+
         Error(
             Mismatch
-                $"there is no checkpoint in {path}. `funtrpo train` saves checkpoints with --checkpoint-every N; without one, a run can only be made again: `funtrpo train --config {configuration}`"
+                $"there is no checkpoint in {path}. `{command}` saves checkpoints with --checkpoint-every N; without one, a run can only be made again: {again}"
         )
 
 let private runOptions (parsed: ParseResult) path (settings: RunSettings) (registered: Registered) workers =
@@ -65,12 +70,28 @@ let private runOptions (parsed: ParseResult) path (settings: RunSettings) (regis
         return options
     }
 
-let private run (parsed: ParseResult) =
+/// Fault: `Mismatch` for an option that runs of DDPG do not have.
+let private refuseForDdpg (parsed: ParseResult) =
+    let isGiven (option: Option) =
+        match parsed.GetResult option with
+        | null -> false
+        | found -> not found.Implicit
+
+    match [ tensorboard :> Option; inFlight; restartFailed; cluster ] |> List.tryFind isGiven with
+    | Some option ->
+        Error(Mismatch $"{option.Name} is for runs of TRPO and PPO, and the run in this folder is one of DDPG")
+    | None -> Ok()
+
+let private runDdpg (parsed: ParseResult) path settings chosen =
     result {
-        let path = parsed.GetValue folder
-        let! settings = settingsOf path
-        let! known = knownEnvironments parsed envFrom
-        let! chosen = recordedEnvironment "the run trains on" known settings
+        do! refuseForDdpg parsed
+        let! threads = parseThreads (parsed.GetValue threads)
+        let! steps = tryGet parsed steps |> checkedOption (Arguments.steps "--steps")
+        return! DdpgCommand.resume path settings chosen steps threads (not (parsed.GetValue noReport))
+    }
+
+let private runOnPolicy (parsed: ParseResult) path settings (chosen: EnvironmentFiles.Known) =
+    result {
         let! calls = parseCalls parsed inFlight restartFailed
 
         return!
@@ -82,6 +103,22 @@ let private run (parsed: ParseResult) =
                         Clusters.withWorkers (tryGet parsed cluster) (fun workers ->
                             runOptions parsed path settings chosen.Registered workers
                             |> Result.map (fun options -> Train.resume options environment Console.Out Console.Error)) }
+    }
+
+let private run (parsed: ParseResult) =
+    result {
+        let path = parsed.GetValue folder
+        do! requireCheckpoint path
+        let! known = knownEnvironments parsed envFrom
+        let! settings = RunSettings.ofFolder path
+        let! chosen = recordedEnvironment "the run trains on" known settings.Environment settings.EnvironmentFrom
+
+        let go =
+            match settings.Algorithm with
+            | RunAlgorithm.OnPolicy -> runOnPolicy
+            | RunAlgorithm.Ddpg -> runDdpg
+
+        return! go parsed path settings chosen
     }
 
 let command =

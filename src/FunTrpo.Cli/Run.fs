@@ -80,7 +80,8 @@ let saved options (setup: Setup<'State>) position =
 
 /// The settings of a run, as config.json keeps them.
 let settings options id : RunSettings =
-    { Environment = id
+    { Algorithm = RunAlgorithm.OnPolicy
+      Environment = id
       Seed = options.Seed
       Steps = options.Steps
       StopAt = options.StopAt
@@ -149,3 +150,11 @@ let positionOf path (checkpoint: Checkpoint<'State>) =
     | :? InvalidOperationException
     | :? FormatException
     | :? OverflowException -> foreign
+
+/// What to say if a run was begun on a processor whose vectors have another width than here.
+let vectorWarning begun =
+    if begun = FunTrpo.Kernels.Lanes.Width then
+        None
+    else
+        Some
+            $"Warning: the run was begun on a processor with vectors of {begun} numbers, and this one has {FunTrpo.Kernels.Lanes.Width}. It goes on, but rounds differently than it would there."

@@ -158,10 +158,10 @@ type Folder(path: string, isReused: bool, hold: FileStream) =
         | Continue(name, header, iterations) ->
             earlierLines path name header iterations |> String.concat "\n" |> openTable name
 
-    /// Saves a checkpoint of the state. The lines of its iterations in the tables are on the disk before it.
-    member _.Keep(setup: Setup<'State>, note, state: TrainingState<'State>) =
+    /// Saves a checkpoint by a function of its path. The lines of its iterations in the tables are on the disk before it.
+    member _.Keep(save: string -> Result<unit, Fault>) =
         tables.Values |> Seq.iter flush
-        Checkpoint.save (at checkpointFile) setup note state
+        save (at checkpointFile)
 
     interface IDisposable with
         member _.Dispose() =
@@ -259,3 +259,13 @@ let prepare (path: string) =
         | :? IOException
         | :? UnauthorizedAccessException
         | :? ArgumentException as e -> refuse e.Message
+
+/// Does the same, and returns what `load` reads from the path of the folder's checkpoint, too. If that is a fault, the lock is given back.
+let prepareAndLoad path (load: string -> Result<'T, Fault>) =
+    prepare path
+    |> Result.bind (fun folder ->
+        match load folder.Checkpoint with
+        | Ok loaded -> Ok(folder, loaded)
+        | Error fault ->
+            (folder :> IDisposable).Dispose()
+            Error fault)

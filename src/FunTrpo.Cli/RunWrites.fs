@@ -58,20 +58,46 @@ let saving policy summary =
       Replace(policyFile, PolicyFile.print policy)
       Replace(summaryFile, RunSummary.print summary) ]
 
-/// The writes when a run goes on from the checkpoint of an iteration.
-let resuming settings iteration policy summary =
+/// Whether a folder has the policy and the summary of this state of a run. The seconds do not count.
+let areSaved folder (summary: RunSummary) =
+    match RunSummary.ofFolder folder with
+    | Ok found -> found.Steps = summary.Steps && found.ParametersSha256 = summary.ParametersSha256
+    | Error _ -> false
+
+/// The texts with which the files of a run begin.
+type Texts =
+    {
+        /// That of config.json.
+        Configuration: string
+        /// The names of the columns of progress.csv.
+        ProgressHeader: string
+        /// Whether there is an evaluations.csv.
+        HasEvaluations: bool
+    }
+
+/// The texts of a run with TRPO or PPO.
+let private textsOf settings =
+    { Configuration = RunSettings.print settings
+      ProgressHeader = header
+      HasEvaluations = settings.Evaluation.IsSome }
+
+/// The writes when a run with these texts goes on from the checkpoint of an iteration.
+let resumingWith texts iteration policy summary =
     [ Remove scoreFile
       Remove summaryFile
       Remove reportFile
-      Replace(configurationFile, RunSettings.print settings)
-      Continue(progressFile, header, iteration)
-      if settings.Evaluation.IsSome then
+      Replace(configurationFile, texts.Configuration)
+      Continue(progressFile, texts.ProgressHeader, iteration)
+      if texts.HasEvaluations then
           Continue(evaluationsFile, evaluationsHeader, iteration)
       Replace(policyFile, PolicyFile.print policy)
       Replace(summaryFile, RunSummary.print summary) ]
 
-/// The writes at the start of a run. They replace the files of an earlier run.
-let beginning settings policy summary =
+/// The writes when a run goes on from the checkpoint of an iteration.
+let resuming settings = resumingWith (textsOf settings)
+
+/// The writes at the start of a run with these texts. They replace the files of an earlier run.
+let beginningWith texts policy summary =
     [ Remove scoreFile
       Remove summaryFile
       Remove checkpointFile
@@ -82,8 +108,11 @@ let beginning settings policy summary =
       RemoveAll(eventsFolder, eventFiles)
       Remove configurationFile
       Replace(policyFile, PolicyFile.print policy)
-      Replace(configurationFile, RunSettings.print settings)
-      Start(progressFile, header)
-      if settings.Evaluation.IsSome then
+      Replace(configurationFile, texts.Configuration)
+      Start(progressFile, texts.ProgressHeader)
+      if texts.HasEvaluations then
           Start(evaluationsFile, evaluationsHeader)
       Replace(summaryFile, RunSummary.print summary) ]
+
+/// The writes at the start of a run. They replace the files of an earlier run.
+let beginning settings = beginningWith (textsOf settings)

@@ -64,9 +64,6 @@ let private envFrom = envFromOption ()
 let private descriptive: Option list =
     [ env; seeds; grid; set; steps; stopAt; checkpointEvery; scoreEpisodes ] @ EvaluationOptions.all
 
-let private listOf (parsed: ParseResult) (option: Option<string[]>) =
-    parsed.GetValue option |> Option.ofObj |> Option.defaultValue [||] |> List.ofArray
-
 let private planOfOptions (parsed: ParseResult) =
     result {
         let! seeds = SweepFile.parseSeeds (tryGet parsed seeds |> Option.defaultValue "0..9")

@@ -44,16 +44,30 @@ let private evaluationConclusion options position =
     |> Option.map (fun best ->
         $"The best policy had a mean return of {best.Deterministic:F2} ({best.Sampled:F2} with drawn actions) after {best.Steps} steps{reason}")
 
+/// How a run ended.
+type private Ended<'State when 'State: equality> =
+    {
+        Position: Position<'State>
+        Faults: Fault list
+        /// The fault of the iteration that was running when the user interrupted the run. In a terminal, Ctrl-C reaches the processes of
+        /// simulators, too, and most of them end.
+        Abandoned: Fault option
+    }
+
 /// Prints how a run ended, and returns its exit code.
-let private finish options id isInterrupted position faults (output: TextWriter) (errors: TextWriter) =
-    output.WriteLine(conclusion options id isInterrupted position)
-    evaluationConclusion options position |> Option.iter output.WriteLine
+let private finish options id isInterrupted ended (output: TextWriter) (errors: TextWriter) =
+    output.WriteLine(conclusion options id isInterrupted ended.Position)
+    evaluationConclusion options ended.Position |> Option.iter output.WriteLine
     output.WriteLine $"The policy and the progress are in {options.Folder}"
+    let iteration = ended.Position.State.Iteration
 
-    for fault in List.distinct faults do
-        errors.WriteLine $"Training stopped after iteration {position.State.Iteration}: {Fault.message fault}"
+    for fault in List.distinct ended.Faults do
+        errors.WriteLine $"Training stopped after iteration {iteration}: {Fault.message fault}"
 
-    if not (List.isEmpty faults) then 1
+    for fault in Option.toList ended.Abandoned do
+        errors.WriteLine $"Iteration {iteration + 1} was interrupted and is not saved: {Fault.message fault}"
+
+    if not (List.isEmpty ended.Faults) then 1
     elif isInterrupted then 130
     else 0
 
@@ -82,7 +96,7 @@ let private faultOfWrites options (writes: unit -> unit) =
         Some(NotSaved(options.Folder, FileFailure.reasonOfWrite (RunFolder.checkpointIn options.Folder) error))
 
 /// Runs iterations until the steps are made, the goal is reached, a fault occurs, or the user interrupts the run. `write` changes the run's
-/// folder, `keep` saves a checkpoint, and `observer` is told what happens. Returns the last position and the faults.
+/// folder, `keep` saves a checkpoint, and `observer` is told what happens.
 let private iterate
     options
     (setup: Setup<'State>)
@@ -97,6 +111,7 @@ let private iterate
     let checkpoints = Background keep
     let mutable position = initial
     let mutable faults = []
+    let mutable abandoned = None
     let mutable lastSaved = clock.Elapsed
     let elapsed () = initial.Elapsed + clock.Elapsed
     let fail (found: Fault option) = faults <- faults @ Option.toList found
@@ -139,13 +154,14 @@ let private iterate
         while continues () && iterations.MoveNext() do
             match iterations.Current with
             | Ok(next, report) -> advance next report
+            | Error found when interruption.IsRequested -> abandoned <- Some found
             | Error found -> fail (Some found)
     finally
         save ()
 
     checkpoint ()
     fail (checkpoints.Wait() |> faultOf)
-    position, faults
+    { Position = position; Faults = faults; Abandoned = abandoned }
 
 /// Runs with an observer that tells the view, the metrics of .NET, and the event files if the run has them.
 let private observed options id (initial: Position<'State>) view run =
@@ -172,17 +188,17 @@ let private complete options (setup: Setup<'State>) position (interruption: Inte
     let train view =
         observed options setup.Environment.Id position view (iterate options setup position interruption write keep)
 
-    let ended, faults =
+    let ended =
         if options.IsLive then
             withLiveView options position errors train
         else
             train (ProgressTable.observer output errors)
 
     // Their simulators are free for the report, which plays an episode.
-    for instance in ended.State.Instances do
+    for instance in ended.Position.State.Instances do
         Releasable.release instance.State
 
-    finish options setup.Environment.Id interruption.IsRequested ended faults output errors
+    finish options setup.Environment.Id interruption.IsRequested ended output errors
 
 /// The first line of a run.
 let private introduction options (setup: Setup<'State>) (state: TrainingState<'State>) =
@@ -211,12 +227,12 @@ let runFromStart
     complete options setup position interruption write keep output errors
 
 let private keepIn (folder: RunFolder.Folder) options setup position =
-    folder.Keep(setup, note options position, position.State)
+    folder.Keep(fun path -> Checkpoint.save path setup (note options position) position.State)
 
 /// Writes the report of a run that has ended with this exit code, unless it is to have none. Returns the exit code.
 let private report options folder environment output errors (code: int) =
     if options.HasReport then
-        RunReport.tryWrite options.SolvedAt options.Preset folder environment output errors
+        RunReport.tryWrite options.SolvedAt (Some options.Preset) folder environment output errors
 
     code
 
@@ -265,26 +281,16 @@ let run options from environment output errors =
     use interruption = new Interruption()
     runUntil interruption options from environment output errors
 
-/// Whether the summary in a folder, and with it the policy, is that of a state.
-let private isSaved folder (state: TrainingState<'State>) =
-    match RunSummary.ofFolder folder with
-    | Ok summary -> summary.Steps = state.Steps && summary.ParametersSha256 = Sha256.ofParameters state.PolicyParameters
-    | Error _ -> false
-
 /// Goes on from the checkpoint in the folder of the options. The other options are those of the run. Returns the exit code, as `run`; 0 if
 /// the run is already finished.
 let resumeUntil interruption options (environment: Environment<'State>) (output: TextWriter) (errors: TextWriter) =
     let prepared =
         result {
             let! setup = setupOf options environment
-            let! folder = RunFolder.prepare options.Folder
 
-            let! position =
-                Checkpoint.load folder.Checkpoint setup
-                |> Result.bind (positionOf folder.Checkpoint)
-                |> Result.mapError (fun fault ->
-                    (folder :> IDisposable).Dispose()
-                    fault)
+            let! folder, position =
+                RunFolder.prepareAndLoad options.Folder (fun checkpoint ->
+                    Checkpoint.load checkpoint setup |> Result.bind (positionOf checkpoint))
 
             return setup, position, folder
         }
@@ -299,17 +305,17 @@ let resumeUntil interruption options (environment: Environment<'State>) (output:
 
         if state.Steps >= options.Steps || isOver options position then
             // A process may end between the last checkpoint and the last files.
-            if not (isSaved options.Folder state) then
-                saved options setup position ||> RunWrites.saving |> List.iter folder.Do
+            let policy, summary = saved options setup position
+
+            if not (RunWrites.areSaved options.Folder summary) then
+                RunWrites.saving policy summary |> List.iter folder.Do
 
             output.WriteLine
                 $"The run in {options.Folder} is finished: {conclusion options setup.Environment.Id false position}"
 
             0
         else
-            if state.VectorWidth <> FunTrpo.Kernels.Lanes.Width then
-                errors.WriteLine
-                    $"Warning: the run was begun on a processor with vectors of {state.VectorWidth} numbers, and this one has {FunTrpo.Kernels.Lanes.Width}. It goes on, but rounds differently than it would there."
+            vectorWarning state.VectorWidth |> Option.iter errors.WriteLine
 
             saved options setup position
             ||> RunWrites.resuming (settings options setup.Environment.Id) state.Iteration

@@ -73,7 +73,8 @@ let private chooseEnvironment (recorded: Recorded) known id =
     match id, recorded with
     | Some _, _
     | None, None -> chosenEnvironment known id
-    | None, Some recorded -> recordedEnvironment "the run of --config trained on" known recorded
+    | None, Some recorded ->
+        recordedEnvironment "the run of --config trained on" known recorded.Environment recorded.EnvironmentFrom
 
 /// The steps of a run if none are given. Without a goal, more steps than the preset is tuned for would only cost time.
 let private standardSteps (registered: Registered) =
@@ -100,12 +101,7 @@ let private configurationOf
             | Some saved -> Configuration.ofActor saved.Actor registered.Preset
             | None -> registered.Preset
 
-        let! assignments =
-            parsed.GetValue set
-            |> Option.ofObj
-            |> Option.defaultValue [||]
-            |> List.ofArray
-            |> Arguments.assignments
+        let! assignments = listOf parsed set |> Arguments.assignments
 
         let fields = recorded |> Option.map _.Fields |> Option.defaultValue []
         let! configuration = Arguments.fields preset (fields @ assignments)
@@ -172,9 +168,16 @@ let private runOptions
         return options, from
     }
 
+/// Fault: `Mismatch` for the settings of a run that another command makes.
+let private requireOnPolicy (settings: RunSettings) =
+    match settings.Algorithm with
+    | RunAlgorithm.OnPolicy -> Ok()
+    | RunAlgorithm.Ddpg -> Error(Mismatch "--config is that of a run with DDPG, which `funtrpo ddpg` makes")
+
 let private run (parsed: ParseResult) =
     result {
         let! recorded = tryGet parsed config |> checkedOption RunSettings.read
+        do! recorded |> Option.map requireOnPolicy |> Option.defaultValue (Ok())
         let! known = knownEnvironments parsed envFrom
         let! chosen = chooseEnvironment recorded known (tryGet parsed env)
         let! calls = parseCalls parsed inFlight restartFailed

@@ -42,14 +42,18 @@ let private evaluationsEnd (plan: EvaluationPlan) (best: EvaluationMeans option)
 
     EvaluationHistory.hasReached plan history || EvaluationHistory.isOutOfPatience plan history
 
-/// Whether a run has ended by itself. It makes its steps to within one of each environment.
-let private hasEnded (settings: RunSettings) (summary: RunSummary) evaluations =
-    let environments =
+/// The number of environments of a run. DDPG has one.
+let private environmentsOf (settings: RunSettings) =
+    match settings.Algorithm with
+    | RunAlgorithm.OnPolicy ->
         Arguments.fields Configuration.standard settings.Fields
         |> Result.map _.Environments
         |> Result.defaultValue 1
+    | RunAlgorithm.Ddpg -> 1
 
-    summary.Steps > settings.Steps - int64 environments
+/// Whether a run has ended by itself. It makes its steps to within one of each environment.
+let private hasEnded (settings: RunSettings) (summary: RunSummary) evaluations =
+    summary.Steps > settings.Steps - int64 (environmentsOf settings)
     || (settings.StopAt.IsSome && summary.Solved)
     || settings.Evaluation |> Option.exists (fun plan -> evaluationsEnd plan summary.Best evaluations)
 
@@ -73,7 +77,8 @@ let private verdict folder solvedAt (settings: RunSettings) (summary: RunSummary
 /// The run in the list of runs.
 let private entryOf name folder table : RunEntry =
     let settings = RunSettings.ofFolder folder
-    let progress = Progress.ofTable (Path.Combine(folder, RunFiles.progressFile)) table
+    let algorithm = settings |> Result.map _.Algorithm |> Result.defaultValue RunAlgorithm.OnPolicy
+    let progress = Progress.ofTable algorithm (Path.Combine(folder, RunFiles.progressFile)) table
     let latest column = progress |> Result.map (Progress.numbers column >> Array.tryLast) |> Result.defaultValue None
 
     let returns =
@@ -142,7 +147,9 @@ let private episode (known: EnvironmentFiles.Known list) folder =
     | Error fault -> "", NotRecorded(Fault.message fault)
     | Ok settings ->
         settings.Environment,
-        match CommandOptions.recordedEnvironment "the run trains on" known settings with
+        match
+            CommandOptions.recordedEnvironment "the run trains on" known settings.Environment settings.EnvironmentFrom
+        with
         | Error fault -> NotRecorded(Fault.message fault)
         | Ok chosen ->
             chosen.Registered.Use

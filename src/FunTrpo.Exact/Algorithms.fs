@@ -51,7 +51,7 @@ type Region = { Delta: float; Damping: float; Length: Curvature }
 /// The algorithms, from the most cautious to the most practical. Each uses exact values, and certifies its steps.
 module Algorithms =
 
-    let private requirePositive name (value: float) =
+    let internal requirePositive name (value: float) =
         if not (value > 0.0 && Double.IsFinite value) then
             invalidArg name $"{name} = {value} is not positive and finite"
 
@@ -59,12 +59,16 @@ module Algorithms =
         if not (value >= 0.0 && Double.IsFinite value) then
             invalidArg name $"{name} = {value} is negative or not finite"
 
-    let private advantageOfGreedy (values: Values) =
+    let private requirePrice (price: float) =
+        if price < 0.0 || Double.IsNaN price then
+            invalidArg (nameof price) $"price = {price} is negative or NaN"
+
+    let internal advantageOfGreedy (values: Values) =
         let greedy = TabularPolicy.greedy values.Advantages
         greedy, Values.policyAdvantage values greedy
 
     /// The policy advantage up to which a gain may be only rounding.
-    let private errorOf (values: Values) = max (Values.rounding values.Q) values.EtaError
+    let internal errorOf (values: Values) = max (Values.rounding values.Q) values.EtaError
 
     /// The step with its certificate, or `BelowRounding`. A promise that is broken by more than rounding is a fault.
     let private promised promise (mdp: FiniteMdp) (values: Values) (next: Values) (certificate: Certificate) =
@@ -85,22 +89,33 @@ module Algorithms =
             Bounds.certify mdp values next bound lower |> Result.bind (promised promise mdp values next)
 
     /// A step to a policy, certified by `bound`.
-    let private movedBy promise bound mdp (values: Values) policy =
+    let internal movedBy promise bound mdp (values: Values) policy =
         moved promise mdp values bound (Bounds.value mdp values policy bound) policy
 
-    /// The policy whose row in each visited state is `choose` of the old row and its advantages. A state that is not visited, or
-    /// whose advantages are all equal up to rounding, keeps its row.
-    let private stateByState (values: Values) (choose: float[] -> float[] -> float[]) =
+    /// The visited states, without those whose advantages are all equal up to rounding.
+    let private mattersTo (values: Values) =
         let rounding = Values.rounding values.Q
+
+        fun state ->
+            let advantages = Table.rowArray values.Advantages state
+            values.Visitation[state] > 0.0 && Array.max advantages - Array.min advantages > rounding
+
+    /// The policy whose row in each state that matters is `choose` of the old row and its advantages. The other states keep their rows.
+    let private stateByState (values: Values) (choose: float[] -> float[] -> float[]) =
+        let matters = mattersTo values
 
         values.Policy
         |> TabularPolicy.mapRows (fun state row ->
-            let advantages = Table.rowArray values.Advantages state
-            let spread = Array.max advantages - Array.min advantages
-            if values.Visitation[state] > 0.0 && spread > rounding then choose row advantages else row)
+            if matters state then choose row (Table.rowArray values.Advantages state) else row)
+
+    /// The moves of the states that matter, made of the old row and its advantages.
+    let private movesOf (values: Values) (moves: float[] -> float[] -> TvDual.Move[]) : TvDual.StateMoves[] =
+        [| for state in Seq.filter (mattersTo values) [ 0 .. values.Policy.Rows - 1 ] ->
+               { Weight = values.Visitation[state]
+                 Moves = moves (TabularPolicy.rowArray values.Policy state) (Table.rowArray values.Advantages state) } |]
 
     /// An algorithm that stops if no policy has a policy advantage beyond rounding, and else takes the given step.
-    let private algorithm name promise (step: FiniteMdp -> Values -> Result<Step, TheoryFault>) =
+    let internal algorithm name promise (step: FiniteMdp -> Values -> Result<Step, TheoryFault>) =
         { Name = name
           Promise = promise
           Step =
@@ -147,6 +162,95 @@ module Algorithms =
                 TabularPolicy.mix alpha values.Policy greedy
                 |> moved Promise.ByItsBound mdp values Bound.Mixture lower)
 
+    /// Returns an upper bound of the number of steps that conservative policy iteration takes before it stops at a threshold τ: each step
+    /// raises η by at least min(τ²(1−γ)²/(8εγ), τ/2), and neither ε nor the range of η is larger than the range of rewards over 1 − γ. It is
+    /// infinite at γ = 1. A threshold that is not positive and finite throws `ArgumentException`.
+    let conservativeSteps (mdp: FiniteMdp) threshold =
+        requirePositive (nameof threshold) threshold
+        let rewards = mdp.Rewards
+        let least, most = Table.fold min infinity rewards, Table.fold max -infinity rewards
+
+        if most = least then
+            0.0
+        else
+            let range = (most - least) / (1.0 - mdp.Gamma)
+            range / min (threshold * threshold / (2.0 * Bounds.penalty mdp range)) (0.5 * threshold)
+
+    /// Returns the α in [0, 1] that maximises the bound `MeanTotalVariation` of the mixture with `other`: 𝔸(1−γ)/(4γε Σ ρ D_TV), at most 1.
+    /// 𝔸 is the policy advantage of `other`, ε its largest |Σ_a π′ A| in a state, and D_TV its total variation from the old policy. It is
+    /// 0 if 𝔸 is not positive.
+    let meanMixtureStep (mdp: FiniteMdp) (values: Values) other =
+        let advantage = Values.policyAdvantage values other
+        let visitedTv = PerState.dot values.Visitation (Divergence.tv values.Policy other)
+
+        if advantage <= 0.0 then
+            0.0
+        else
+            min 1.0 (advantage / (2.0 * visitedTv * Bounds.meanPenalty mdp (Bounds.epsilonOf mdp values other)))
+
+    /// Conservative policy iteration with the bound `MeanTotalVariation` in the place of `Mixture`: a step to the mixture with the greedy
+    /// policy that has the best bound.
+    let conservativePolicyIterationMean =
+        algorithm "conservative policy iteration, mean TV" Promise.ByItsBound (fun mdp values ->
+            let greedy, _ = advantageOfGreedy values
+
+            TabularPolicy.mix (meanMixtureStep mdp values greedy) values.Policy greedy
+            |> movedBy Promise.ByItsBound Bound.MeanTotalVariation mdp values)
+
+    /// Returns the maximiser of L(π̃) − price · (D_TV^max)². A price that is negative or NaN throws `ArgumentException`.
+    let penalisedTv price (values: Values) =
+        requirePrice price
+        let limit = TvDual.bestLimit price (movesOf values TvDual.moves)
+        if limit = 0.0 then values.Policy else stateByState values (TvDual.withinLimit limit)
+
+    /// Minorization-maximization with the total variation: a step to the exact maximiser of L − C · (D_TV^max)² (TRPO, theorem 1). It
+    /// leaves every policy that can be improved, because small changes cost nothing to first order.
+    let minorizationMaximizationTv =
+        algorithm "minorization-maximization, TV" Promise.ByItsBound (fun mdp values ->
+            let price = Bounds.penalty mdp (Bounds.epsilon mdp values)
+            movedBy Promise.ByItsBound Bound.TotalVariation mdp values (penalisedTv price values))
+
+    /// Safe policy iteration with a share for each state (Pirotta et al. 2013): a step to the mixture with the greedy policy in which the
+    /// share of a state is α(s) = min(1, t / D_TV(s)), with the t that has the best bound. Since f(s) = Σ_a π̃(a|s) A(s, a) is at least 0
+    /// and at most t times the largest f(s) / D_TV(s) of the greedy policy, the bound `Safe` has a penalty in t².
+    let safePolicyIteration =
+        algorithm "safe policy iteration, by states" Promise.ByItsBound (fun mdp values ->
+            let mixing row w = TvDual.mixing row (TabularPolicy.greedyRow w) w
+            let moves = movesOf values mixing
+            let steepest = moves |> Seq.collect _.Moves |> Seq.map _.Gain |> Seq.fold max 0.0
+            let limit = TvDual.bestLimit (0.25 * Bounds.penalty mdp steepest) moves
+
+            stateByState values (fun row w ->
+                let greedy = TabularPolicy.greedyRow w
+                let share = min 1.0 (limit / Divergence.tvOfRows row greedy)
+                if limit = 0.0 then row else Array.map2 (fun p q -> (1.0 - share) * p + share * q) row greedy)
+            |> movedBy Promise.ByItsBound Bound.Safe mdp values)
+
+    /// Returns the maximiser of L(π̃) − price · ε̃ · Σ_s ρ(s) D_TV(s), ε̃ = max_s |Σ_a π̃(a|s) A(s, a)|. It is worse in no state. For a given
+    /// ε̃ each state solves its own problem, and ε̃ is one number. A price that is negative or NaN throws `ArgumentException`.
+    let penalisedMeanTv price (values: Values) =
+        requirePrice price
+        let limit = TvDual.bestGain price (movesOf values TvDual.moves)
+
+        if limit = 0.0 then
+            values.Policy
+        else
+            stateByState values (fun row w ->
+                TvDual.withinLimit (TvDual.tvWithin (price * limit) limit (TvDual.moves row w)) row w)
+
+    /// Minorization-maximization with the mean total variation: a step to the exact maximiser of the bound `MeanTotalVariation`.
+    let minorizationMaximizationMeanTv =
+        algorithm "minorization-maximization, mean TV" Promise.ByItsBound (fun mdp values ->
+            penalisedMeanTv (Bounds.meanPenalty mdp 1.0) values
+            |> movedBy Promise.ByItsBound Bound.MeanTotalVariation mdp values)
+
+    /// The same step with the bound `SafeMean`. Where no state is worse and one is unchanged, the range of Σ_a π̃ A is its maximum, so the
+    /// penalty is half as large.
+    let minorizationMaximizationSafe =
+        algorithm "minorization-maximization, safe mean TV" Promise.ByItsBound (fun mdp values ->
+            penalisedMeanTv (0.5 * Bounds.meanPenalty mdp 1.0) values
+            |> movedBy Promise.ByItsBound Bound.SafeMean mdp values)
+
     /// The largest KL of a step, in nats. A step has this KL if its price is 0 or tiny.
     let private mostKl = 50.0
 
@@ -164,14 +268,19 @@ module Algorithms =
 
         sum
 
-    let private withinMaximum limit (values: Values) =
+    /// Returns the price λ(δ) of max KL: the derivative of the best L within D_KL^max ≤ δ in δ. At this price `penalised` has the solution of
+    /// the constrained problem. It falls as δ rises. δ must be positive.
+    let maximumKlPrice delta (values: Values) =
+        requirePositive (nameof delta) delta
+        slopeAt values delta
+
+    let internal withinMaximum limit (values: Values) =
         stateByState values (fun row w -> (KlDual.withinLimit limit row w).Row)
 
     /// Returns the maximiser of L(π̃) − price · D_KL^max(π ‖ π̃). For a given D_KL^max the best L is known, so this is a concave
     /// problem in the number D_KL^max. Its slope is Σ_s ρ(s) λ_s − price. A price that is negative or NaN throws `ArgumentException`.
     let penalised price (values: Values) =
-        if price < 0.0 || Double.IsNaN price then
-            invalidArg (nameof price) $"price = {price} is negative or NaN"
+        requirePrice price
 
         if slopeAt values leastKl <= price then values.Policy
         elif slopeAt values mostKl >= price then withinMaximum mostKl values
@@ -205,21 +314,32 @@ module Algorithms =
     /// the same price.
     let private atPrice price (values: Values) = stateByState values (fun row w -> (KlDual.atPrice price row w).Row)
 
+    let private meanKlTo mdp (values: Values) policy = Divergence.mean mdp values (Divergence.kl values.Policy policy)
+
+    /// The price in each state at which the mean KL is `target`.
+    let private priceAt mdp target (values: Values) =
+        KlDual.decreasingRoot target (Values.size values.Q) (fun price -> meanKlTo mdp values (atPrice price values))
+
+    /// Returns the maximiser of L(π̃) − price · mean KL. A price that is not positive and finite throws `ArgumentException`.
+    let penalisedMean mdp price (values: Values) =
+        requirePositive (nameof price) price
+        atPrice (price / Values.horizon mdp values) values
+
+    /// Returns the price λ(δ) of the mean KL: the derivative of the best L within a mean KL of δ in δ. At this price `penalisedMean` has the
+    /// solution of the constrained problem. It falls as δ rises; it is 0 if nothing is worth anything. δ must be positive.
+    let meanKlPrice mdp delta (values: Values) =
+        requirePositive (nameof delta) delta
+        if Values.size values.Q = 0.0 then 0.0 else Values.horizon mdp values * priceAt mdp delta values
+
     /// Returns the maximiser of L subject to a mean KL of at most δ (TRPO, equation 12). δ must be positive.
     let withinMean mdp delta (values: Values) =
         requirePositive (nameof delta) delta
-        let klMean policy = Divergence.mean mdp values (Divergence.kl values.Policy policy)
-
-        let at target =
-            let price =
-                KlDual.decreasingRoot target (Values.size values.Q) (fun price -> klMean (atPrice price values))
-
-            atPrice price values
 
         if Values.size values.Q = 0.0 then
             values.Policy
         else
-            KlDual.solveWithin delta klMean at |> Option.defaultValue values.Policy
+            KlDual.solveWithin delta (meanKlTo mdp values) (fun target -> atPrice (priceAt mdp target values) values)
+            |> Option.defaultValue values.Policy
 
     /// A step to the maximiser of L subject to a mean KL of at most δ (TRPO, equation 12). δ must be positive.
     let meanKl delta =
@@ -235,39 +355,43 @@ module Algorithms =
             let direction, _ = Softmax.naturalGradient mdp 0.0 values
             TabularPolicy.tiltBy learningRate direction values.Policy)
 
-    let private requireRegion region =
+    let internal requireRegion region =
         requirePositive (nameof region.Delta) region.Delta
         requireNotNegative (nameof region.Damping) region.Damping
 
-    /// xᵀHx
-    let private curvature mdp region values (x: Table) =
-        let fisherTerm = Softmax.fisherQuadratic mdp values x
-
+    /// √(2δ / xᵀHx) for a direction with these xᵀFx and ‖x‖².
+    let internal fullLength region fisherTerm squares =
         match region.Length with
-        | Curvature.Damped -> fisherTerm + region.Damping * Table.fold (fun sum xi -> sum + xi * xi) 0.0 x
-        | Curvature.Undamped -> fisherTerm
+        | Curvature.Damped -> sqrt (2.0 * region.Delta / (fisherTerm + region.Damping * squares))
+        | Curvature.Undamped -> sqrt (2.0 * region.Delta / fisherTerm)
+
+    /// The first of so many lengths, full · 0.8ⁱ, by which a change x of the logits gains more than `least` by L with a mean KL of at most δ.
+    let internal backtracked tries mdp delta least full x (values: Values) =
+        let ratio = 0.8
+
+        let isAcceptable length =
+            let policy = TabularPolicy.tiltBy length x values.Policy
+
+            Values.policyAdvantage values policy > least
+            && Divergence.mean mdp values (Divergence.kl values.Policy policy) <= delta
+
+        Seq.init tries (fun i -> full * Math.Pow(ratio, float i))
+        |> Seq.tryFind (fun length -> Double.IsFinite length && isAcceptable length)
 
     /// Returns the change of the logits by TRPO's step: √(2δ / xᵀHx) x with the damped natural gradient x, shortened by factors of 0.8
     /// until L gains and the mean KL is at most δ. Returns none if the gradient is 0, or if none of 20 lengths is acceptable.
     let trustRegionStep mdp region (values: Values) =
         requireRegion region
-        let tries, ratio = 20, 0.8
         let direction, _ = Softmax.naturalGradient mdp region.Damping values
         let size = Table.fold (fun largest xi -> max largest (abs xi)) 0.0 direction
         // Scaled by its largest component, so that squares do not overflow.
         let x = Table.map (fun xi -> xi / size) direction
 
-        let isAcceptable length =
-            let policy = TabularPolicy.tiltBy length x values.Policy
-
-            Values.policyAdvantage values policy > 0.0
-            && Divergence.mean mdp values (Divergence.kl values.Policy policy) <= region.Delta
-
         let tried () =
-            let full = sqrt (2.0 * region.Delta / curvature mdp region values x)
+            let squares = Table.fold (fun sum xi -> sum + xi * xi) 0.0 x
+            let full = fullLength region (Softmax.fisherQuadratic mdp values x) squares
 
-            Seq.init tries (fun i -> full * Math.Pow(ratio, float i))
-            |> Seq.tryFind (fun length -> Double.IsFinite length && isAcceptable length)
+            backtracked 20 mdp region.Delta 0.0 full x values
             |> Option.map (fun length -> Table.map (fun xi -> length * xi) x)
 
         if size > 0.0 then tried () else None

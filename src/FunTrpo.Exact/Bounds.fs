@@ -16,6 +16,11 @@ type Bound =
     /// L − 2γε̃/(1−γ) Σ_s ρ(s) D_TV(s), ε̃ = max_s |Σ_a π̃(a|s) A(s, a)| (Achiam et al. 2017, corollary 1). It is linear in the mean
     /// total variation.
     | MeanTotalVariation
+    /// L − γΔ/(1−γ)² D_TV^max, Δ = max_s f(s) − min_s f(s) with f(s) = Σ_a π̃(a|s) A(s, a), which is 0 in terminal states (safe policy
+    /// iteration, Pirotta et al. 2013).
+    | Safe
+    /// L − γΔ/(1−γ) Σ_s ρ(s) D_TV(s): the same Δ with the mean total variation. It is never below `Safe` and `MeanTotalVariation`.
+    | SafeMean
 
 /// The exact change of η by a step of an algorithm, and a lower bound of η after the step.
 type Certificate =
@@ -32,6 +37,9 @@ type Certificate =
         KlMax: float
         /// The mean KL(old ‖ new) over the states, weighted by the visits of the old policy, in nats.
         KlMean: float
+        /// min_s Σ_a π̃(a|s) A(s, a) over the states that are not terminal. If it is not negative, no state is worth less by the step (the
+        /// policy improvement theorem).
+        AdvantageMin: float
         /// ε = max_{s,a} |A(s, a)| of the old policy, over the states that are not terminal.
         Epsilon: float
         /// C = 4εγ/(1−γ)²
@@ -54,14 +62,35 @@ module Bounds =
         PerState.init mdp.States (fun state -> Seq.max (Seq.map abs (Table.rowArray values.Advantages state)))
         |> Divergence.maximum mdp
 
+    /// Returns Σ_a π̃(a|s) A(s, a) of each state; 0 in terminal states.
+    let advantages (values: Values) (other: TabularPolicy) =
+        PerState.init other.Rows (fun state -> Table.rowDot other.Table values.Advantages state)
+
     /// Returns max_s |Σ_a π̃(a|s) A(s, a)| over the states that are not terminal.
     let epsilonOf (mdp: FiniteMdp) (values: Values) (other: TabularPolicy) =
-        PerState.init mdp.States (fun state -> abs (Table.rowDot other.Table values.Advantages state))
-        |> Divergence.maximum mdp
+        let advantages = advantages values other
+        PerState.init mdp.States (fun state -> abs advantages[state]) |> Divergence.maximum mdp
+
+    /// Returns min_s Σ_a π̃(a|s) A(s, a) over the states that are not terminal; 0 if there is none.
+    let leastAdvantage (mdp: FiniteMdp) values other =
+        let advantages = advantages values other
+        let going = Seq.init mdp.States id |> Seq.filter (mdp.IsTerminal >> not)
+        if Seq.isEmpty going then 0.0 else going |> Seq.map (fun state -> advantages[state]) |> Seq.min
+
+    /// Returns Δ = max_s f(s) − min_s f(s) with f(s) = Σ_a π̃(a|s) A(s, a), over all states.
+    let advantageRange values other =
+        let advantages = advantages values other
+        Seq.max advantages - Seq.min advantages
 
     /// Returns the penalty C = 4εγ/(1−γ)². It is infinite at γ = 1, and 0 if ε = 0.
     let penalty (mdp: FiniteMdp) epsilon =
         if epsilon = 0.0 then 0.0 else 4.0 * epsilon * mdp.Gamma / ((1.0 - mdp.Gamma) * (1.0 - mdp.Gamma))
+
+    /// The number s with s · 4εγ/(1−γ)² = 2εγ/(1−γ). At γ = 1 any number will do, because the penalty is 0 or infinite.
+    let private perVisit (mdp: FiniteMdp) = if mdp.Gamma < 1.0 then 0.5 * (1.0 - mdp.Gamma) else 1.0
+
+    /// Returns 2εγ/(1−γ), the penalty for the mean total variation. It is infinite at γ = 1, and 0 if ε = 0.
+    let meanPenalty mdp epsilon = perVisit mdp * penalty mdp epsilon
 
     /// L − coefficient × divergence. An infinite divergence gives −∞ even if the coefficient is 0, and a zero divergence gives L even
     /// if it is infinite.
@@ -90,9 +119,26 @@ module Bounds =
         | Bound.Kl -> less l c (klMax ())
         | Bound.KlPinsker -> less l (0.5 * c) (klMax ())
         | Bound.MeanTotalVariation ->
-            // 2γε̃/(1−γ) = ½ (1−γ) · 4γε̃/(1−γ)²; at γ = 1 the penalty is 0 or infinite with any scale
-            let scale = if mdp.Gamma < 1.0 then 0.5 * (1.0 - mdp.Gamma) else 1.0
-            less l (scale * penalty mdp (epsilonOf mdp values other)) (PerState.dot values.Visitation (tv ()))
+            less l (meanPenalty mdp (epsilonOf mdp values other)) (PerState.dot values.Visitation (tv ()))
+        | Bound.Safe -> less l (0.25 * penalty mdp (advantageRange values other)) (Divergence.maximum mdp (tv ()))
+        | Bound.SafeMean ->
+            less l (0.5 * meanPenalty mdp (advantageRange values other)) (PerState.dot values.Visitation (tv ()))
+
+    /// Returns an upper bound of η(π*) − η(π) from the values of both policies: 𝔸 · max_s ρ*(s) / ρ(s), with the largest policy advantage
+    /// 𝔸 = Σ_s ρ(s) max_a A(s, a) and the maximum over the states in which an action has a positive advantage (Kakade and Langford 2002:
+    /// this is why conservative policy iteration may stop at a small 𝔸). It is infinite if π never visits such a state and π* does.
+    let shortfall (values: Values) (best: Values) =
+        let rounding = Values.rounding values.Q
+        let mutable advantage, ratio = 0.0, 0.0
+
+        for state in 0 .. values.Policy.Rows - 1 do
+            let largest = Seq.max (Table.rowArray values.Advantages state)
+            advantage <- advantage + values.Visitation[state] * largest
+
+            if largest > rounding && best.Visitation[state] > 0.0 then
+                ratio <- max ratio (best.Visitation[state] / values.Visitation[state])
+
+        if ratio = 0.0 || ratio = infinity then ratio else advantage * ratio
 
     /// Returns a bound of the rounding error in the difference between η of the next policy and its lower bound. The lower bound
     /// contains the rounding of the old values twice: through η and through the advantages.
@@ -111,6 +157,7 @@ module Bounds =
               TvMax = Divergence.maximum mdp (Divergence.tv values.Policy next.Policy)
               KlMax = Divergence.maximum mdp kl
               KlMean = Divergence.mean mdp values kl
+              AdvantageMin = leastAdvantage mdp values next.Policy
               Epsilon = epsilon
               C = penalty mdp epsilon
               By = by

@@ -38,6 +38,11 @@ module PolicySequence =
         [ Algorithms.conservativePolicyIteration 0.0
           Algorithms.minorizationMaximization
           Algorithms.minorizationMaximizationPinsker
+          Algorithms.minorizationMaximizationTv
+          Algorithms.safePolicyIteration
+          Algorithms.conservativePolicyIterationMean
+          Algorithms.minorizationMaximizationMeanTv
+          Algorithms.minorizationMaximizationSafe
           Algorithms.maximumKl delta
           Algorithms.meanKl delta
           Algorithms.naturalPolicyGradient learningRate

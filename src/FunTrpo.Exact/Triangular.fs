@@ -64,3 +64,65 @@ let solve (r: float[][]) (v: float[]) =
             x[i] <- x[i] - r[j][i] * x[j]
 
     x
+
+/// Turns two rows by an angle: c and s are its cosine and sine.
+let private turn c s (p: float[]) (q: float[]) =
+    for i in 0 .. p.Length - 1 do
+        let x, y = p[i], q[i]
+        p[i] <- c * x - s * y
+        q[i] <- s * x + c * y
+
+/// Turns the rows until their first `size` numbers are orthogonal, by Jacobi's rotations (Hestenes 1958). These converge for any numbers.
+/// Each row keeps as many correct digits as it has, also if the rows differ by many orders of magnitude.
+let private orthogonalise size (rows: float[][]) =
+    let heads (p: float[]) (q: float[]) =
+        let mutable sum = 0.0
+
+        for i in 0 .. size - 1 do
+            sum <- sum + p[i] * q[i]
+
+        sum
+
+    let mutable sweeps, isTurning = 0, true
+
+    while isTurning && sweeps < 60 do
+        isTurning <- false
+        sweeps <- sweeps + 1
+
+        for i in 0 .. rows.Length - 2 do
+            for j in i + 1 .. rows.Length - 1 do
+                let a, b, product = heads rows[i] rows[i], heads rows[j] rows[j], heads rows[i] rows[j]
+
+                if abs product > 1e-15 * sqrt a * sqrt b then
+                    isTurning <- true
+                    let zeta = (b - a) / (2.0 * product)
+                    let tangent = (if zeta < 0.0 then -1.0 else 1.0) / (abs zeta + sqrt (1.0 + zeta * zeta))
+                    let c = 1.0 / sqrt (1.0 + tangent * tangent)
+                    turn c (c * tangent) rows[i] rows[j]
+
+    let sizes = rows |> Array.map (fun row -> sqrt (heads row row))
+    let largest = Array.fold max 0.0 sizes
+    Array.zip rows sizes |> Array.filter (fun (_, rowSize) -> rowSize > 1e-13 * largest)
+
+/// The first `size` rows of R for vectors of `length` numbers.
+let private rowsOf size length vectors =
+    let columns = ofVectors length vectors
+    Array.init size (fun i -> Array.init length (fun j -> if i <= j then columns[j][i] else 0.0))
+
+/// The axes of Σ v vᵀ, each with the square root of its eigenvalue, without those that are 0 up to rounding.
+let axes size (vectors: float[][]) =
+    rowsOf size size vectors
+    |> orthogonalise size
+    |> Array.map (fun (row, rowSize) -> row |> Array.map (fun x -> x / rowSize), rowSize)
+
+/// The smallest x with the least Σ (v·x − b)² + damping ‖x‖², for vectors v that are followed by their b. To form Σ b v and divide by
+/// eigenvalues would lose all digits of x along an axis whose eigenvalue is 10⁻¹⁶ of the largest. Here b is turned together with the rows
+/// of R.
+let leastSquares damping size (vectors: float[][]) =
+    rowsOf size (size + 1) vectors
+    |> orthogonalise size
+    |> Array.fold
+        (fun (x: float[]) (row, rowSize) ->
+            let share = row[size] / (rowSize * rowSize + damping)
+            Array.init size (fun i -> x[i] + share * row[i]))
+        (Array.zeroCreate size)

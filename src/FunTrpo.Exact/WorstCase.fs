@@ -10,7 +10,6 @@
 module FunTrpo.Exact.WorstCase
 
 open System
-open MathNet.Numerics.LinearAlgebra
 open FunTrpo.Exact.RowFisher
 
 /// A step with its gain and an upper bound of the gain.
@@ -32,15 +31,7 @@ type Step =
 /// x = V S⁻¹ z the mean of the F_n is the identity.
 let private axesOf (rows: Row[]) =
     let vectors = weighted (uniform rows) rows
-    let size = vectors[0].Length
-    let columns = Triangular.ofVectors size vectors
-    let r = Matrix<float>.Build.Dense(size, size, fun i j -> if i <= j then columns[j][i] else 0.0)
-    let decomposition = r.Svd true
-    let sizes = decomposition.S.ToArray()
-
-    [| for i in 0 .. sizes.Length - 1 do
-           if sizes[i] > 1e-13 * sizes[0] then
-               decomposition.VT.Row(i).ToArray(), sizes[i] |]
+    Triangular.axes vectors[0].Length vectors
 
 let private nothing (rows: Row[]) parameters =
     { X = Array.zeroCreate parameters; Gain = 0.0; Bound = 0.0; Weights = uniform rows; Iterations = 0 }

@@ -80,6 +80,9 @@ public sealed unsafe class ConvolutionLayer : ILayerKernel
 
     private int PaddedRowLength => Lanes.Pad(patches.RowLength);
 
+    /// <summary>Whether the rows of the window fill whole vectors, so that nothing is added behind them.</summary>
+    private bool HasWholeRows => patches.RowLength == PaddedRowLength;
+
     /// <summary>Whether the filters fill whole vectors, so that a row of y needs no padding between its patches.</summary>
     private bool IsWhole => Filters == Columns;
 
@@ -198,17 +201,25 @@ public sealed unsafe class ConvolutionLayer : ILayerKernel
         }
 
         using PooledBuffer scratch = RentPadded();
-        using PooledBuffer picture = PooledBuffer.Rent(xCotangent.IsEmpty ? 0 : inputStride + Lanes.Width);
+        using PooledBuffer scattered = PooledBuffer.Rent(
+            xCotangent.IsEmpty || HasWholeRows ? 0 : inputStride + Lanes.Width
+        );
         for (int row = 0; row < rows; row++)
         {
             ReadOnlySpan<float> ofRow = PaddedPatches(delta.Slice(row * Stride, Outputs), scratch);
             AddParameterCotangent(x[(row * xStride)..], ofRow, packedCotangent);
             if (!xCotangent.IsEmpty)
             {
-                Scatter(transposed, ofRow, picture.Span);
                 Span<float> ofInput = xCotangent.Slice(row * inputStride, inputStride);
-                picture.Span[..Inputs].CopyTo(ofInput);
-                ofInput[Inputs..].Clear();
+                Span<float> picture = HasWholeRows ? ofInput : scattered.Span;
+                picture.Clear();
+                Scatter(transposed, ofRow, picture);
+                if (!HasWholeRows)
+                {
+                    picture[..Inputs].CopyTo(ofInput);
+                    ofInput[Inputs..].Clear();
+                }
+
                 xSlopes.Multiply(row * inputStride, ofInput);
             }
         }
@@ -260,6 +271,7 @@ public sealed unsafe class ConvolutionLayer : ILayerKernel
                 {
                     Count = patches.Count,
                     Places = places,
+                    Half = patches.Height / 2 * patches.Width,
                     WindowRows = patches.Rows,
                     RowLength = patches.RowLength,
                     RowDistance = patches.RowDistance,
@@ -302,6 +314,7 @@ public sealed unsafe class ConvolutionLayer : ILayerKernel
                     Count = patches.Count,
                     Places = places,
                     Size = patches.Size,
+                    Half = patches.Rows / 2 * patches.RowLength,
                     Offsets = pOffsets,
                     Columns = Columns,
                     X = pX,
@@ -312,10 +325,9 @@ public sealed unsafe class ConvolutionLayer : ILayerKernel
         }
     }
 
-    /// <summary>Writes the cotangent of one picture, without f′.</summary>
+    /// <summary>Adds the cotangent of one picture, without f′, to 0.</summary>
     private void Scatter(ReadOnlySpan<float> transposed, ReadOnlySpan<float> delta, Span<float> picture)
     {
-        picture.Clear();
         fixed (
             float* pTransposed = transposed,
                 pDelta = delta,

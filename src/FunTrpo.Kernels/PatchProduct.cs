@@ -8,7 +8,8 @@ namespace FunTrpo.Kernels;
 /// </summary>
 /// <remarks>
 /// As in <see cref="MatrixProduct"/>, tiles of C stay in registers, and each element is one chain of fused multiply-adds, from its start
-/// through the patch in order.
+/// through the patch in order. In tiles of one vector, patches of the upper half of the picture are computed
+/// together with those at the same places of its lower half (<see cref="IHalves"/>).
 /// </remarks>
 internal unsafe struct PatchProduct : IKernel
 {
@@ -17,6 +18,9 @@ internal unsafe struct PatchProduct : IKernel
 
     /// <summary>The first number of each patch.</summary>
     public int* Places;
+
+    /// <summary>The number of patches in the upper half of the picture. So many patches later, each has one in the lower half.</summary>
+    public int Half;
 
     /// <summary>The number of rows of the window.</summary>
     public int WindowRows;
@@ -68,13 +72,16 @@ internal unsafe struct PatchProduct : IKernel
             switch (vectors)
             {
                 case 3:
-                    EightRows<ThreeVectors<TVector>, TVector>(column);
+                    EightRows<ThreeVectors<TVector>, TVector, OneHalf>(column, 0, Count);
                     break;
                 case 2:
-                    EightRows<TwoVectors<TVector>, TVector>(column);
+                    EightRows<TwoVectors<TVector>, TVector, OneHalf>(column, 0, Count);
                     break;
                 default:
-                    EightRows<OneVector<TVector>, TVector>(column);
+                    int rows = Halves.RowsOfTiles(Half, TVector.Registers);
+                    EightRows<OneVector<TVector>, TVector, BothHalves>(column, 0, rows);
+                    EightRows<OneVector<TVector>, TVector, OneHalf>(column, rows, Half);
+                    EightRows<OneVector<TVector>, TVector, OneHalf>(column, Half + rows, Count);
                     break;
             }
 
@@ -83,17 +90,22 @@ internal unsafe struct PatchProduct : IKernel
         }
     }
 
-    /// <summary>Computes one column of tiles, eight patches at a time, so that all sums stay in registers.</summary>
+    /// <summary>
+    /// Computes the patches <paramref name="first"/> … <paramref name="end"/> − 1 of one column of tiles, eight at a time, so that all sums stay
+    /// in registers.
+    /// </summary>
     [MethodImpl(Compiled.Separately)]
-    private readonly void EightRows<TRow, TVector>(int column)
+    private readonly void EightRows<TRow, TVector, THalves>(int column, int first, int end)
         where TRow : unmanaged, IRow<TRow, TVector>
         where TVector : unmanaged, ISimdVector<TVector>
+        where THalves : IHalves
     {
         nint columns = Columns;
-        for (int row = 0; row < Count; row += 8)
+        nint lower = THalves.AreBoth ? Places[Half] : 0;
+        for (int row = first; row < end; row += 8)
         {
             // A row beyond the last one is replaced by the first row of the tile, which is then computed and written again.
-            int left = Count - row;
+            int left = end - row;
             nint r1 = left > 1 ? 1 : 0;
             nint r2 = left > 2 ? 2 : 0;
             nint r3 = left > 3 ? 3 : 0;
@@ -111,6 +123,16 @@ internal unsafe struct PatchProduct : IKernel
                 s6 = s0,
                 s7 = s0;
 
+            // The sums of the patches in the lower half.
+            TRow t0 = s0,
+                t1 = s0,
+                t2 = s0,
+                t3 = s0,
+                t4 = s0,
+                t5 = s0,
+                t6 = s0,
+                t7 = s0;
+
             float* x = X1;
             float* b = B1 + column;
             int* places = Places + row;
@@ -124,11 +146,12 @@ internal unsafe struct PatchProduct : IKernel
                 float* a5 = x + places[r5];
                 float* a6 = x + places[r6];
                 float* a7 = x + places[r7];
-                nint first = 0;
+                nint start = 0;
                 for (int windowRow = 0; windowRow < WindowRows; windowRow++)
                 {
-                    nint last = first + RowLength;
-                    for (nint k = first; k < last; k++)
+                    nint last = start + RowLength;
+                    nint below = start + lower;
+                    for (nint k = start; k < last; k++)
                     {
                         TRow rowOfB = TRow.Load(b);
                         b += columns;
@@ -140,37 +163,65 @@ internal unsafe struct PatchProduct : IKernel
                         s5.AddProduct(TVector.Create(a5[k]), rowOfB);
                         s6.AddProduct(TVector.Create(a6[k]), rowOfB);
                         s7.AddProduct(TVector.Create(a7[k]), rowOfB);
+                        if (THalves.AreBoth)
+                        {
+                            t0.AddProduct(TVector.Create(a0[below]), rowOfB);
+                            t1.AddProduct(TVector.Create(a1[below]), rowOfB);
+                            t2.AddProduct(TVector.Create(a2[below]), rowOfB);
+                            t3.AddProduct(TVector.Create(a3[below]), rowOfB);
+                            t4.AddProduct(TVector.Create(a4[below]), rowOfB);
+                            t5.AddProduct(TVector.Create(a5[below]), rowOfB);
+                            t6.AddProduct(TVector.Create(a6[below]), rowOfB);
+                            t7.AddProduct(TVector.Create(a7[below]), rowOfB);
+                            below++;
+                        }
                     }
 
-                    first += RowDistance;
+                    start += RowDistance;
                 }
 
                 x = X2;
                 b = B2 + column;
             }
 
-            if (Scale != null)
+            for (int place = row; ; place += Half)
             {
-                float* scale = Scale + (row * columns) + column;
-                s0.MultiplyBySlope(IsTanh, scale);
-                s1.MultiplyBySlope(IsTanh, scale + (r1 * columns));
-                s2.MultiplyBySlope(IsTanh, scale + (r2 * columns));
-                s3.MultiplyBySlope(IsTanh, scale + (r3 * columns));
-                s4.MultiplyBySlope(IsTanh, scale + (r4 * columns));
-                s5.MultiplyBySlope(IsTanh, scale + (r5 * columns));
-                s6.MultiplyBySlope(IsTanh, scale + (r6 * columns));
-                s7.MultiplyBySlope(IsTanh, scale + (r7 * columns));
-            }
+                if (Scale != null)
+                {
+                    float* scale = Scale + (place * columns) + column;
+                    s0.MultiplyBySlope(IsTanh, scale);
+                    s1.MultiplyBySlope(IsTanh, scale + (r1 * columns));
+                    s2.MultiplyBySlope(IsTanh, scale + (r2 * columns));
+                    s3.MultiplyBySlope(IsTanh, scale + (r3 * columns));
+                    s4.MultiplyBySlope(IsTanh, scale + (r4 * columns));
+                    s5.MultiplyBySlope(IsTanh, scale + (r5 * columns));
+                    s6.MultiplyBySlope(IsTanh, scale + (r6 * columns));
+                    s7.MultiplyBySlope(IsTanh, scale + (r7 * columns));
+                }
 
-            float* c = C + (row * columns) + column;
-            s0.Store(c);
-            s1.Store(c + (r1 * columns));
-            s2.Store(c + (r2 * columns));
-            s3.Store(c + (r3 * columns));
-            s4.Store(c + (r4 * columns));
-            s5.Store(c + (r5 * columns));
-            s6.Store(c + (r6 * columns));
-            s7.Store(c + (r7 * columns));
+                float* c = C + (place * columns) + column;
+                s0.Store(c);
+                s1.Store(c + (r1 * columns));
+                s2.Store(c + (r2 * columns));
+                s3.Store(c + (r3 * columns));
+                s4.Store(c + (r4 * columns));
+                s5.Store(c + (r5 * columns));
+                s6.Store(c + (r6 * columns));
+                s7.Store(c + (r7 * columns));
+                if (!THalves.AreBoth || place != row)
+                {
+                    break;
+                }
+
+                s0 = t0;
+                s1 = t1;
+                s2 = t2;
+                s3 = t3;
+                s4 = t4;
+                s5 = t5;
+                s6 = t6;
+                s7 = t7;
+            }
         }
     }
 }

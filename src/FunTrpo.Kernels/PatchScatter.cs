@@ -38,7 +38,7 @@ internal unsafe struct PatchScatter : IKernel
     /// <summary>Bᵀ: rows of <see cref="WindowRows"/> · <see cref="PaddedRowLength"/> numbers.</summary>
     public float* Transposed;
 
-    /// <summary>The picture, followed by room for a vector.</summary>
+    /// <summary>The picture, followed by room for a vector if the rows of the window are padded.</summary>
     public float* Picture;
 
     public readonly void Run<TVector>()

@@ -7,7 +7,10 @@ namespace FunTrpo.Kernels;
 /// Adds P(x)ᵀ·δ to C, and the sums of the columns of δ to the row behind it, for one picture x, where P(x) is the matrix of its patches, one row each (<see cref="Patches"/>). δ has a row for each
 /// patch, and C for each number of a patch; both have rows of <see cref="Columns"/> numbers.
 /// </summary>
-/// <remarks>Each element of C is one chain of fused multiply-adds through the patches in order, and each column sum is a sum in this order.</remarks>
+/// <remarks>
+/// Each element of C is one chain of fused multiply-adds through the patches in order, and each column sum is a sum in this order. In tiles of one
+/// vector, numbers of the upper half of the window are computed together with those of its lower half (<see cref="IHalves"/>).
+/// </remarks>
 internal unsafe struct TransposedPatchProduct : IKernel
 {
     /// <summary>The number of patches.</summary>
@@ -18,6 +21,9 @@ internal unsafe struct TransposedPatchProduct : IKernel
 
     /// <summary>The number of numbers of a patch.</summary>
     public int Size;
+
+    /// <summary>The number of numbers of a patch in the upper half of the window.</summary>
+    public int Half;
 
     /// <summary>The numbers of a patch, counted from its first one.</summary>
     public int* Offsets;
@@ -41,13 +47,13 @@ internal unsafe struct TransposedPatchProduct : IKernel
             switch (vectors)
             {
                 case 3:
-                    AllRows<ThreeVectors<TVector>, TVector>(column);
+                    AllRows<ThreeVectors<TVector>, TVector>(column, 0);
                     break;
                 case 2:
-                    AllRows<TwoVectors<TVector>, TVector>(column);
+                    AllRows<TwoVectors<TVector>, TVector>(column, 0);
                     break;
                 default:
-                    AllRows<OneVector<TVector>, TVector>(column);
+                    AllRows<OneVector<TVector>, TVector>(column, Halves.RowsOfTiles(Half, TVector.Registers));
                     break;
             }
 
@@ -56,13 +62,24 @@ internal unsafe struct TransposedPatchProduct : IKernel
         }
     }
 
-    /// <summary>Computes one column of tiles. The first tile also sums the columns of δ.</summary>
-    private readonly void AllRows<TRow, TVector>(int column)
+    /// <summary>
+    /// Computes one column of tiles: so many rows of either half together, and then the others. The first tile also sums the columns of δ.
+    /// </summary>
+    private readonly void AllRows<TRow, TVector>(int column, int together)
         where TRow : unmanaged, IRow<TRow, TVector>
         where TVector : unmanaged, ISimdVector<TVector>
     {
-        EightRows<TRow, TVector, WithSums>(column, 0, Math.Min(8, Size));
-        EightRows<TRow, TVector, WithoutSums>(column, 8, Size);
+        if (together == 0)
+        {
+            EightRows<TRow, TVector, OneHalf, WithSums>(column, 0, Math.Min(8, Size));
+            EightRows<TRow, TVector, OneHalf, WithoutSums>(column, 8, Size);
+            return;
+        }
+
+        EightRows<TRow, TVector, BothHalves, WithSums>(column, 0, 8);
+        EightRows<TRow, TVector, BothHalves, WithoutSums>(column, 8, together);
+        EightRows<TRow, TVector, OneHalf, WithoutSums>(column, together, Half);
+        EightRows<TRow, TVector, OneHalf, WithoutSums>(column, Half + together, Size);
     }
 
     /// <summary>
@@ -70,13 +87,15 @@ internal unsafe struct TransposedPatchProduct : IKernel
     /// that all sums stay in registers.
     /// </summary>
     [MethodImpl(Compiled.Separately)]
-    private readonly void EightRows<TRow, TVector, TSums>(int column, int first, int end)
+    private readonly void EightRows<TRow, TVector, THalves, TSums>(int column, int first, int end)
         where TRow : unmanaged, IRow<TRow, TVector>
         where TVector : unmanaged, ISimdVector<TVector>
+        where THalves : IHalves
         where TSums : ISums
     {
         nint columns = Columns;
         float* sums = C + (Size * columns) + column;
+        nint lower = THalves.AreBoth ? Offsets[Half] : 0;
         for (int row = first; row < end; row += 8)
         {
             // A row beyond the last one is replaced by the first row of the tile, which is then computed and written again.
@@ -98,6 +117,17 @@ internal unsafe struct TransposedPatchProduct : IKernel
             TRow s5 = TRow.Load(c + (r5 * columns));
             TRow s6 = TRow.Load(c + (r6 * columns));
             TRow s7 = TRow.Load(c + (r7 * columns));
+
+            // The rows of the lower half.
+            float* d = THalves.AreBoth ? c + (Half * columns) : c;
+            TRow t0 = TRow.Load(d);
+            TRow t1 = TRow.Load(d + (r1 * columns));
+            TRow t2 = TRow.Load(d + (r2 * columns));
+            TRow t3 = TRow.Load(d + (r3 * columns));
+            TRow t4 = TRow.Load(d + (r4 * columns));
+            TRow t5 = TRow.Load(d + (r5 * columns));
+            TRow t6 = TRow.Load(d + (r6 * columns));
+            TRow t7 = TRow.Load(d + (r7 * columns));
             TRow sum = TSums.AreAsked ? TRow.Load(sums) : default;
 
             int* offsets = Offsets + row;
@@ -130,6 +160,18 @@ internal unsafe struct TransposedPatchProduct : IKernel
                 s5.AddProduct(TVector.Create(a5[place]), rowOfDelta);
                 s6.AddProduct(TVector.Create(a6[place]), rowOfDelta);
                 s7.AddProduct(TVector.Create(a7[place]), rowOfDelta);
+                if (THalves.AreBoth)
+                {
+                    place += lower;
+                    t0.AddProduct(TVector.Create(a0[place]), rowOfDelta);
+                    t1.AddProduct(TVector.Create(a1[place]), rowOfDelta);
+                    t2.AddProduct(TVector.Create(a2[place]), rowOfDelta);
+                    t3.AddProduct(TVector.Create(a3[place]), rowOfDelta);
+                    t4.AddProduct(TVector.Create(a4[place]), rowOfDelta);
+                    t5.AddProduct(TVector.Create(a5[place]), rowOfDelta);
+                    t6.AddProduct(TVector.Create(a6[place]), rowOfDelta);
+                    t7.AddProduct(TVector.Create(a7[place]), rowOfDelta);
+                }
             }
 
             s0.Store(c);
@@ -140,6 +182,18 @@ internal unsafe struct TransposedPatchProduct : IKernel
             s5.Store(c + (r5 * columns));
             s6.Store(c + (r6 * columns));
             s7.Store(c + (r7 * columns));
+            if (THalves.AreBoth)
+            {
+                t0.Store(d);
+                t1.Store(d + (r1 * columns));
+                t2.Store(d + (r2 * columns));
+                t3.Store(d + (r3 * columns));
+                t4.Store(d + (r4 * columns));
+                t5.Store(d + (r5 * columns));
+                t6.Store(d + (r6 * columns));
+                t7.Store(d + (r7 * columns));
+            }
+
             if (TSums.AreAsked)
             {
                 sum.Store(sums);

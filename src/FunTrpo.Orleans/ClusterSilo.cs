@@ -15,6 +15,9 @@ namespace FunTrpo.Orleans;
 /// <summary>A member of a cluster, which steps shares of the rollouts of trainings on its environment.</summary>
 public sealed class ClusterSilo : IAsyncDisposable
 {
+    /// <summary>The number of probes that a silo may leave unanswered in a row; then it is gone.</summary>
+    internal const int MissedProbes = 2;
+
     private readonly IHost host;
     private readonly ShareRunner runner;
 
@@ -121,7 +124,7 @@ public sealed class ClusterSilo : IAsyncDisposable
         silo.Configure<ClusterMembershipOptions>(membership =>
         {
             membership.ProbeTimeout = cluster.ProbeTime;
-            membership.NumMissedProbesLimit = 2;
+            membership.NumMissedProbesLimit = MissedProbes;
         });
         silo.Configure<SiloMessagingOptions>(messages =>
         {

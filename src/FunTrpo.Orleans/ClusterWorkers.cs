@@ -117,7 +117,10 @@ public sealed class ClusterWorkers : IAsyncDisposable
         }
     }
 
-    /// <summary>Returns the answer of a silo. If it fails, the next one is asked.</summary>
+    /// <summary>
+    /// Returns the answer of a silo. If it fails, the next one is asked at once. If that fails too, a silo that is gone is probably still
+    /// listed, and finds places for others: the next attempts wait until the list has changed.
+    /// </summary>
     private async Task<byte[]> AnswerAsync(byte[] task, int share)
     {
         for (int failed = 0; ; failed++)
@@ -137,7 +140,22 @@ public sealed class ClusterWorkers : IAsyncDisposable
                         error
                     );
                 }
+
+                if (failed > 0)
+                {
+                    await OtherMembersAsync(silos).ConfigureAwait(false);
+                }
             }
+        }
+    }
+
+    /// <summary>Waits until the silos are others, or for so long that one that is gone should be noticed.</summary>
+    private async Task OtherMembersAsync(SiloAddress[] known)
+    {
+        DateTime end = DateTime.UtcNow + ((ClusterSilo.MissedProbes + 1) * cluster.ProbeTime);
+        while (DateTime.UtcNow < end && known.SequenceEqual(Members()))
+        {
+            await Task.Delay(lookEvery).ConfigureAwait(false);
         }
     }
 

@@ -48,7 +48,18 @@ public sealed class ReportPage
                 ? PageEpisode.NewNotRecorded("an environment did not answer, and training was abandoned.")
                 : RunPage.episodeIn(environment, result.Policy.Saved.Actor, run.Settings.Seed);
         FSharpList<EvaluationPoint> evaluations = RunOfResult.Evaluations(result);
-        return new(RunPage.ofRun(environment.SolvedAt, environment.Preset, run, evaluations, episode).OrThrow(), "");
+        return new(
+            RunPage
+                .ofRun(
+                    environment.SolvedAt,
+                    FSharpOption<Core.Configuration>.Some(environment.Preset),
+                    run,
+                    evaluations,
+                    episode
+                )
+                .OrThrow(),
+            ""
+        );
     }
 
     /// <summary>

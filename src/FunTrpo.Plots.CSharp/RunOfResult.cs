@@ -53,6 +53,7 @@ internal static class RunOfResult
 
     private static RunSettings Settings(TrainingPlan plan, TrainingOptions options) =>
         new(
+            algorithm: RunAlgorithm.OnPolicy,
             environment: plan.EnvironmentName,
             environmentFrom: null,
             seed: options.Seed,
@@ -86,6 +87,7 @@ internal static class RunOfResult
 
     private static Plots.Progress Progress(TrainingResult result) =>
         ProgressModule.ofRows(
+            RunAlgorithm.OnPolicy,
             [.. result.Reports.Select(report => ReportedQuantity.AllOf(report).Select(ToValue).ToArray())],
             ListModule.OfSeq(
                 result

@@ -5,6 +5,7 @@ module internal FunTrpo.Plots.Arguments
 open System
 open System.Globalization
 open FunTrpo
+open FunTrpo.Ddpg
 
 let private (|Suffix|_|) (suffix: string) (text: string) =
     if text.EndsWith(suffix, StringComparison.Ordinal) then
@@ -77,10 +78,14 @@ let private set name text configuration =
             InvalidSetting(name, text, $"there is no such field{Suggestion.among known name}; the fields are {names}")
         )
 
+let private setAll set settings (values: seq<string * string>) =
+    (Ok settings, values) ||> Seq.fold (fun soFar (name, text) -> soFar |> Result.bind (set name text))
+
 /// The configuration with these fields set in order. The names are distinct.
-let fields configuration (values: seq<string * string>) =
-    (Ok configuration, values)
-    ||> Seq.fold (fun soFar (name, text) -> soFar |> Result.bind (set name text))
+let fields configuration values = setAll set configuration values
+
+/// The settings of DDPG with these fields set in order. The names are distinct.
+let ddpgFields settings values = setAll DdpgSettings.set settings values
 
 /// The name and the text of each `key=value`. A name that occurs twice is refused.
 let assignments (texts: string list) =

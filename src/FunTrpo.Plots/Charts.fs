@@ -79,8 +79,11 @@ module Charts =
                        Panel.line Palette.accent "most probable" (xs, means) ]) ]
         )
 
-    /// The KL of the steps against the radius of the trust region, and the steps that were refused.
+    /// The KL of the steps against the radius of the trust region, if there is one, and the steps that were refused. Fixed steps and PPO have
+    /// no trust region.
     let trustRegion progress =
+        let radii = Progress.numbers "delta" progress
+        let isUnlimited = radii.Length > 0 && Array.forall Double.IsNaN radii
         let outcomes = Progress.texts "outcome" progress
         let refused = outcomes |> Array.map (fun outcome -> if outcome = "moved" then nan else 0.0)
         let count = outcomes |> Array.filter ((<>) "moved") |> Array.length
@@ -89,12 +92,16 @@ module Charts =
             Panel.overSteps
                 "KL in nats"
                 [ Panel.line Palette.accent "mean KL" (over "meanKl" progress)
-                  Panel.dashedLine Palette.grey "δ" (over "delta" progress)
+                  if not isUnlimited then
+                      Panel.dashedLine Palette.grey "δ" (over "delta" progress)
                   Panel.points Palette.danger StyleParam.MarkerSymbol.X 7 "refused" (steps progress, refused) ]
 
         ReportChart(
-            "Trust region",
-            "Good: the mean KL is a little below δ, and hardly any step is refused.",
+            (if isUnlimited then "KL of the steps" else "Trust region"),
+            (if isUnlimited then
+                 "Good: the mean KL is small and even. There is no trust region that limits it."
+             else
+                 "Good: the mean KL is a little below δ, and hardly any step is refused."),
             "A refused step leaves the policy as it was.",
             summary "Mean KL of the steps in nats" (Progress.numbers "meanKl" progress)
             + $" {count} of {outcomes.Length} steps were refused.",
@@ -132,6 +139,23 @@ module Charts =
                 YTitle = "change of the mean return"
                 Scale = Scale.Linear
                 Traces = [ Panel.fadingPoints "a step" (predicted, realised) ] } ]
+        )
+
+    /// What the steps gain on held-out rows, and their certificates.
+    let certificate progress =
+        let certificates = Progress.numbers "certificate" progress
+        let promised = certificates |> Array.filter (fun certificate -> certificate > 0.0) |> Array.length
+
+        ReportChart(
+            "Certificate",
+            "Good: the lower bound of the gain is above 0 in many iterations.",
+            "The gain of the surrogate on held-out rows, which the step has not seen, and its 95 % lower confidence bound. The certificate subtracts a penalty for the total variation from this bound, and is below 0 for nearly every practical step.",
+            summary "Certificate" certificates + $" {promised} of {certificates.Length} are above 0.",
+            [ Panel.overSteps
+                  "gain"
+                  [ Panel.dashedLine Palette.grey "lower bound" (over "heldOutGainLow" progress)
+                    Panel.line Palette.accent "on held-out rows" (over "heldOutGain" progress) ]
+              Panel.overSteps "certificate" [ Panel.line Palette.accent "certificate" (over "certificate" progress) ] ]
         )
 
     /// The iterations and the last residual of conjugate gradient.
@@ -190,38 +214,91 @@ module Charts =
             [ Panel.overSteps "nats" [ Panel.line Palette.accent "mean entropy" (over "entropy" progress) ] ]
         )
 
+    /// DDPG's critic: its loss, and its values of the policy's own actions.
+    let actionValues progress =
+        let loss = Panel.overSteps "loss" [ Panel.thinLine Palette.grey "loss" (over "criticLoss" progress) ]
+
+        ReportChart(
+            "Q",
+            "Good: the mean of Q follows the returns, and does not run away from them.",
+            "The mean of Q at the policy's own actions is an estimate of discounted returns, in the unit of scaled rewards. The loss is the mean squared error of Q against its targets.",
+            summary "Mean of Q" (Progress.numbers "meanQ" progress),
+            [ Panel.overSteps "Q" [ Panel.line Palette.accent "mean of Q" (over "meanQ" progress) ]
+              { loss with Scale = Scale.Logarithmic } ]
+        )
+
+    /// The norm of the deterministic policy gradient.
+    let policyGradient progress =
+        let norm =
+            Panel.overSteps
+                "norm"
+                [ Panel.line Palette.accent "norm of the gradient" (over "actorGradientNorm" progress) ]
+
+        ReportChart(
+            "Policy gradient",
+            "Good: it is not 0. At 0 the policy learns no more, often because its actions are at the edge of their box.",
+            "The mean norm of the deterministic policy gradient over the updates of an iteration.",
+            summary "Norm of the gradient" (Progress.numbers "actorGradientNorm" progress),
+            [ { norm with Scale = Scale.FromZero } ]
+        )
+
+    /// The noise with which DDPG explores.
+    let noise progress =
+        let deviation =
+            Panel.overSteps "deviation" [ Panel.line Palette.accent "noise" (over "noise" progress) ]
+
+        ReportChart(
+            "Noise",
+            "Good: enough to find better actions, and less of it at the end.",
+            "The standard deviation of the noise of actions, in half-widths of their box.",
+            summary "Noise" (Progress.numbers "noise" progress),
+            [ { deviation with Scale = Scale.FromZero } ]
+        )
+
     /// Environment steps per second, and the time of each stage.
     let speed progress =
-        let seconds =
-            Panel.overSteps
-                "seconds"
-                [ Panel.thinLine Palette.faint "iteration" (over "seconds" progress)
-                  Panel.thinLine Palette.accent "rollout" (over "rolloutSeconds" progress)
+        let iteration = Panel.thinLine Palette.faint "iteration" (over "seconds" progress)
+
+        let reading, stages =
+            match progress.Algorithm with
+            | RunAlgorithm.OnPolicy ->
+                "The policy's improvement and the critic's fit may run at the same time, so the stages can add up to more than the iteration.",
+                [ Panel.thinLine Palette.accent "rollout" (over "rolloutSeconds" progress)
                   Panel.dashedLine Palette.grey "policy" (over "policySeconds" progress)
                   Panel.dottedLine Palette.grey "critic" (over "criticSeconds" progress) ]
+            | RunAlgorithm.Ddpg -> "An iteration before the first update is faster than the others.", []
 
         ReportChart(
             "Speed",
             "Good: it is constant.",
-            "The policy's improvement and the critic's fit may run at the same time, so the stages can add up to more than the iteration.",
+            reading,
             summary "Environment steps per second" (Progress.numbers "stepsPerSecond" progress),
             [ Panel.overSteps
                   "steps/s"
                   [ Panel.line Palette.accent "steps per second" (over "stepsPerSecond" progress) ]
-              { seconds with Scale = Scale.Logarithmic } ]
+              { Panel.overSteps "seconds" (iteration :: stages) with Scale = Scale.Logarithmic } ]
         )
 
-    /// All charts, in the order in which they are shown. That of the evaluations is left out if there are none.
-    let all progress (points: EvaluationPoint list) =
+    let private onPolicy progress (points: EvaluationPoint list) =
         [ returns progress
           if not points.IsEmpty then
               evaluations points
           trustRegion progress
           gain progress
+          if Progress.numbers "heldOutGain" progress |> Array.exists Double.IsFinite then
+              certificate progress
           conjugateGradient progress
           critic progress
           entropy progress
           speed progress ]
+
+    /// All charts, in the order in which they are shown. That of the evaluations is left out if there are none, and that of the certificates if
+    /// no rows are held out. Runs of DDPG have no evaluations.
+    let all progress points =
+        match progress.Algorithm with
+        | RunAlgorithm.OnPolicy -> onPolicy progress points
+        | RunAlgorithm.Ddpg ->
+            [ returns progress; actionValues progress; policyGradient progress; noise progress; speed progress ]
 
     /// All of them as one chart, in two columns.
     let internal together (charts: ReportChart list) =

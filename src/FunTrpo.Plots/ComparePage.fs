@@ -82,15 +82,15 @@ module ComparePage =
 
     let private settingsTable isOne (environments: ComparedEnvironment list) (groups: RunGroup list) =
         let differences (group: RunGroup) =
+            let settings = group.Runs |> List.collect _.Settings |> List.distinct
+
             let preset =
                 environments
                 |> List.tryFind (fun environment -> environment.Id = group.Environment)
-                |> Option.map _.Preset
+                |> Option.map (ComparedEnvironment.presetFor settings)
                 |> Option.defaultValue []
 
-            group.Runs
-            |> List.collect _.Settings
-            |> List.distinct
+            settings
             |> List.filter (fun setting -> snd setting <> "" && not (List.contains setting preset))
             |> List.map (fun (name, value) -> $"{name}={value}")
             |> String.concat ", "

@@ -4,6 +4,7 @@ module internal FunTrpo.Plots.ComparedRuns
 open System
 open System.IO
 open FunTrpo
+open FunTrpo.Ddpg
 open FunTrpo.Environments
 
 /// The folders of the runs in a folder that have a result. Fault: `Mismatch` if there is none.
@@ -15,6 +16,15 @@ let foldersIn folder =
 /// The environment steps after which the run in a folder reached a goal, if it did.
 let stepsToGoal folder goal = RunFiles.tryText folder RunFiles.progressFile |> Option.bind (Progress.stepsToGoal goal)
 
+/// The fields of a run's settings. Those that its version did not have yet have their standard values.
+let private fieldsOf (settings: RunSettings) =
+    match settings.Algorithm with
+    | RunAlgorithm.OnPolicy ->
+        Arguments.fields Configuration.standard settings.Fields |> Result.map RunSettings.fieldsOf
+    | RunAlgorithm.Ddpg ->
+        Arguments.ddpgFields DdpgSettings.standard settings.Fields |> Result.map RunSettings.ddpgFieldsOf
+    |> Result.defaultValue settings.Fields
+
 /// Every setting that can change what a run learns, except for the seed.
 let private settingsOf (settings: RunSettings) =
     let orNone print value = value |> Option.map print |> Option.defaultValue ""
@@ -25,7 +35,9 @@ let private settingsOf (settings: RunSettings) =
       "evaluateStopAt", endOf _.StopAt |> orNone string
       "patience", endOf _.Patience |> orNone string
       "from", orNone (fun (hash: string) -> hash.Substring(0, min 8 hash.Length)) settings.StartedFrom
-      yield! settings.Fields ]
+      if settings.Algorithm = RunAlgorithm.Ddpg then
+          ComparedEnvironment.ruleOfDdpg
+      yield! fieldsOf settings ]
 
 let private goalOf (known: Registered list) (settings: RunSettings) =
     settings.StopAt
@@ -82,7 +94,8 @@ let private environmentsOf (known: Registered list) (runs: ComparedRun list) =
               { Id = registered.Id
                 Goal = registered.SolvedAt
                 RandomReturn = if ids.Length > 1 && registered.SolvedAt.IsSome then randomReturn registered else None
-                Preset = RunSettings.fieldsOf registered.Preset } ]
+                Preset = RunSettings.fieldsOf registered.Preset
+                DdpgPreset = DdpgPresets.orStandard registered.Id |> RunSettings.ddpgFieldsOf } ]
 
 /// The page of these runs. `known` are the environments whose goals and presets are known.
 let page known runs : ComparePage = { Runs = runs; Environments = environmentsOf known runs }

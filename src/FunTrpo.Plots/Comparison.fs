@@ -32,9 +32,23 @@ type ComparedEnvironment =
         Goal: float option
         /// The mean return of random actions, if it is needed and known.
         RandomReturn: float option
-        /// The settings of the preset.
+        /// The settings of the preset for TRPO.
         Preset: (string * string) list
+        /// The settings of the preset for DDPG; the standard ones if it has none.
+        DdpgPreset: (string * string) list
     }
+
+module internal ComparedEnvironment =
+
+    /// The setting that every run of DDPG has, and no other.
+    let ruleOfDdpg = "rule", "ddpg"
+
+    /// Whether settings are those of a run of DDPG.
+    let isOfDdpg settings = List.contains ruleOfDdpg settings
+
+    /// The preset for runs with these settings.
+    let presetFor settings environment =
+        if isOfDdpg settings then ruleOfDdpg :: environment.DdpgPreset else environment.Preset
 
 /// Runs of one environment that differ in nothing but the seed, or that have the same label.
 type internal RunGroup =
@@ -65,15 +79,21 @@ module internal Comparison =
     /// The name of the only group.
     let onlyGroup = "all runs"
 
-    let private valueOf name (run: ComparedRun) =
-        run.Settings |> List.tryFind (fst >> (=) name) |> Option.map snd |> Option.defaultValue ""
+    /// The value of a setting; none if the run's algorithm does not have it.
+    let private tryValueOf name (run: ComparedRun) = run.Settings |> List.tryFind (fst >> (=) name) |> Option.map snd
 
-    /// The settings of which an environment has runs with different values, in the order in which the runs name them.
+    /// The settings of which an environment has runs with different values, in the order in which the runs name them. Runs with DDPG and others
+    /// differ in their rule, and no other setting of one is compared with one of the other.
     let varied (runs: ComparedRun list) =
-        let byEnvironment = runs |> List.groupBy _.Environment |> List.map snd
+        let apart key = runs |> List.groupBy key |> List.map snd
+        let byAlgorithm = apart (fun run -> run.Environment, ComparedEnvironment.isOfDdpg run.Settings)
         let names = runs |> List.collect (_.Settings >> List.map fst) |> List.distinct
-        let differs name runs = runs |> List.distinctBy (valueOf name) |> List.length > 1
-        names |> List.filter (fun name -> byEnvironment |> List.exists (differs name))
+        let differs name runs = runs |> List.choose (tryValueOf name) |> List.distinct |> List.length > 1
+
+        names
+        |> List.filter (fun name ->
+            let compared = if name = fst ComparedEnvironment.ruleOfDdpg then apart _.Environment else byAlgorithm
+            compared |> List.exists (differs name))
 
     /// Values in order: numbers by size, and then texts.
     let private order (value: string) =
@@ -83,18 +103,22 @@ module internal Comparison =
 
     let private nameOf varied (run: ComparedRun) =
         let part name =
-            match valueOf name run with
-            | "" -> $"{name}=none"
-            | value -> $"{name}={value}"
+            match tryValueOf name run with
+            | Some "" -> Some $"{name}=none"
+            | Some value -> Some $"{name}={value}"
+            | None -> None
 
         match run.Label with
         | Some label -> label
         | None when List.isEmpty varied -> onlyGroup
-        | None -> varied |> List.map part |> String.concat ", "
+        | None -> varied |> List.choose part |> String.concat ", "
 
     /// The place of a run among those of its environment. Runs with labels stay as they are.
     let private placeOf varied (run: ComparedRun) =
-        if run.Label.IsSome then [] else varied |> List.map (fun name -> order (valueOf name run))
+        if run.Label.IsSome then
+            []
+        else
+            varied |> List.map (fun name -> order (tryValueOf name run |> Option.defaultValue ""))
 
     /// The groups of each environment. The environments are in the order of their first runs, and the groups in that of their values, or of their
     /// labels.

@@ -4,14 +4,16 @@ open System
 open System.Collections.Immutable
 open System.Globalization
 open FunTrpo
+open FunTrpo.Ddpg
 
 /// The quantities of the iterations of a run, from its reports or from its progress.csv.
 type Progress =
     {
+        Algorithm: RunAlgorithm
         /// How many iterations stand behind each row: 1, or more for runs of more than `Progress.mostRows` iterations, of which every n-th
         /// one is kept.
         Every: int
-        /// The values of each quantity, by its name in `Report.fields`.
+        /// The values of each quantity, by its name in `Report.fields` or `DdpgReport.fields`.
         Columns: Map<string, ImmutableArray<ReportValue>>
         /// The warnings of all iterations, each with the iteration.
         Warnings: (int64 * string) list
@@ -22,27 +24,35 @@ module Progress =
     /// The number of rows that a page shows at most.
     let mostRows = 2000
 
-    /// The progress that rows tell of: each has the values of `Report.fields`, in their order. The warnings are those of all iterations.
-    let internal ofRows (rows: ReportValue[][]) warnings =
+    /// The progress that rows tell of: each has the values of the algorithm's quantities, in their order. The warnings are those of all iterations.
+    let internal ofRows algorithm (rows: ReportValue[][]) warnings =
         let every, rows = CsvTable.thinned mostRows rows
 
-        { Every = every
+        { Algorithm = algorithm
+          Every = every
           Columns =
             Map
-                [ for index, field in List.indexed Report.fields do
-                      field.Name, rows |> Seq.map (Array.item index) |> ImmutableArray.CreateRange ]
+                [ for index, (name, _) in List.indexed (RunAlgorithm.quantities algorithm) do
+                      name, rows |> Seq.map (Array.item index) |> ImmutableArray.CreateRange ]
           Warnings = warnings }
+
+    let private rowsOf (fields: ReportField<'Report> list) reports =
+        [| for report in reports -> [| for field in fields -> field.Read report |] |]
 
     /// The progress that these reports tell of.
     let ofReports (reports: Report seq) =
         let reports = Array.ofSeq reports
 
         ofRows
-            [| for report in reports -> [| for field in Report.fields -> field.Read report |] |]
+            RunAlgorithm.OnPolicy
+            (rowsOf Report.fields reports)
             [ for report in reports do
                   match Report.value "warnings" report with
                   | ReportValue.Text text -> int64 report.Iteration, text
                   | _ -> () ]
+
+    /// The progress that these reports of DDPG tell of.
+    let ofDdpgReports (reports: DdpgReport seq) = ofRows RunAlgorithm.Ddpg (rowsOf DdpgReport.fields reports) []
 
     /// The warnings in a table. The iteration of a damaged line is left out here, and reported as damage elsewhere.
     let private warningsIn table =
@@ -53,34 +63,44 @@ module Progress =
             | _ -> None)
         |> List.ofArray
 
-    let private parse source (field: ReportField) (cells: string[]) =
-        let values = cells |> Array.map (Report.ofText field)
+    let private parse source name read (cells: string[]) =
+        let values = cells |> Array.map read
 
         match Array.tryFindIndex Option.isNone values with
-        | Some row -> Error(Damaged(source, $"{field.Name} cannot be \"{cells[row]}\""))
-        | None -> Ok(field.Name, values |> Seq.map Option.get |> ImmutableArray.CreateRange)
+        | Some row -> Error(Damaged(source, $"{name} cannot be \"{cells[row]}\""))
+        | None -> Ok(name, values |> Seq.map Option.get |> ImmutableArray.CreateRange)
+
+    /// The quantity of the first column.
+    let private first = Report.fields.Head.Name
 
     /// The progress in the table of a progress.csv. `source` names it in a fault. Fault: `Damaged`.
-    let internal ofTable source (table: CsvTable) =
-        if Array.tryHead table.Names <> Some Report.fields.Head.Name then
+    let internal ofTable algorithm source (table: CsvTable) =
+        if Array.tryHead table.Names <> Some first then
             Error(Damaged(source, "it is not the progress.csv of a run"))
         else
             let every, rows = CsvTable.thinned mostRows table.Rows
             let warnings = warningsIn table
             let table = { table with Rows = rows }
 
-            (Ok [], Report.fields)
-            ||> List.fold (fun soFar field ->
+            (Ok [], RunAlgorithm.quantities algorithm)
+            ||> List.fold (fun soFar (name, read) ->
                 result {
                     let! columns = soFar
-                    let! column = parse source field (CsvTable.column field.Name table)
+                    let! column = parse source name read (CsvTable.column name table)
                     return column :: columns
                 })
-            |> Result.map (fun columns -> { Every = every; Columns = Map columns; Warnings = warnings })
+            |> Result.map (fun columns ->
+                { Algorithm = algorithm; Every = every; Columns = Map columns; Warnings = warnings })
+
+    /// The algorithm that wrote a table: DDPG's have a column of their own.
+    let private algorithmOf (table: CsvTable) =
+        if Array.contains "criticLoss" table.Names then RunAlgorithm.Ddpg else RunAlgorithm.OnPolicy
 
     /// The progress in the text of a progress.csv. Quantities that it does not have are missing; a last line that is not whole is left out.
     /// `source` names the text in a fault. Fault: `Damaged` if the text is not that of a progress.csv.
-    let ofCsv source text = ofTable source (CsvTable.parse text)
+    let ofCsv source text =
+        let table = CsvTable.parse text
+        ofTable (algorithmOf table) source table
 
     /// The steps of the first of these rows, each with its steps, its episodes and its mean return, in which a goal is reached.
     let internal firstToReach (goal: float) (rows: (float * float * float)[]) =
@@ -102,7 +122,7 @@ module Progress =
     /// it never was, or if the text is not that of a progress.csv. Before 100 episodes have finished, no goal is reached.
     let stepsToGoal goal text = stepsToGoalIn (CsvTable.parse text) goal
 
-    /// The values of a quantity. Throws `KeyNotFoundException` for a name that is not in `Report.fields`.
+    /// The values of a quantity. Throws `KeyNotFoundException` for a name that the algorithm does not have.
     let values name progress = progress.Columns[name]
 
     /// The numbers of a quantity; NaN where it is missing or a text.
@@ -118,4 +138,4 @@ module Progress =
     let texts name progress = [| for value in values name progress -> Report.toText value |]
 
     /// The number of rows.
-    let length progress = (values Report.fields.Head.Name progress).Length
+    let length progress = (values first progress).Length

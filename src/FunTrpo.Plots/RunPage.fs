@@ -4,6 +4,7 @@ module internal FunTrpo.Plots.RunPage
 open System.Globalization
 open System.IO
 open FunTrpo
+open FunTrpo.Ddpg
 open FunTrpo.Environments
 
 // ---- The policy playing ----
@@ -50,9 +51,10 @@ let verdict goal (summary: RunSummary) =
     | Some goal -> $"Has not reached its goal, a mean return of {goal} over 100 episodes, {ending}."
     | None -> $"Trained without a goal, {ending}."
 
-let private facts (summary: RunSummary) =
+let private facts algorithm (summary: RunSummary) =
     [ "Mean of the last 100", decimalOrNone summary.MeanReturn100
-      "Best mean of 100", decimalOrNone summary.BestMeanReturn100
+      if algorithm = RunAlgorithm.OnPolicy then
+          "Best mean of 100", decimalOrNone summary.BestMeanReturn100
       match summary.Best with
       | Some best -> "Best evaluation", decimal best.Deterministic
       | None -> ()
@@ -61,33 +63,45 @@ let private facts (summary: RunSummary) =
       "Time", decimal summary.WallSeconds + " s"
       "Seed", string summary.Seed ]
 
-let private settingsOf preset configuration =
-    [ for field in Configuration.fields ->
+let private withPreset (fields: Field<'Settings> list) preset settings =
+    [ for field in fields ->
           { Name = field.Name
             Meaning = field.Meaning
-            Value = field.Get configuration
+            Value = field.Get settings
             Preset = field.Get preset } ]
+
+/// The settings of a run beside those of the preset of its environment. `preset` is the one for TRPO; if it is not known, each setting counts as equal
+/// to it. A run of DDPG is set beside DDPG's preset, or the standard settings if there is none.
+let private settingsOf (preset: Configuration option) (settings: RunSettings) =
+    match settings.Algorithm with
+    | RunAlgorithm.OnPolicy ->
+        Arguments.fields Configuration.standard settings.Fields
+        |> Result.map (fun configuration ->
+            withPreset Configuration.fields (defaultArg preset configuration) configuration)
+    | RunAlgorithm.Ddpg ->
+        Arguments.ddpgFields DdpgSettings.standard settings.Fields
+        |> Result.map (withPreset DdpgSettings.fields (DdpgPresets.orStandard settings.Environment))
 
 // ---- The page ----
 
-/// The page of a run without its episode. `verdict` says how the run stands. `preset` is the configuration that is tuned for the environment;
-/// that of the run, if it is not known. Fault: `InvalidSetting` for a setting that cannot be one.
-let withoutEpisode verdict (preset: Configuration option) (run: RunRecord) evaluations =
-    Arguments.fields Configuration.standard run.Settings.Fields
-    |> Result.map (fun configuration ->
+/// The page of a run without its episode. `verdict` says how the run stands. `preset` is the configuration of TRPO that is tuned for the environment,
+/// if it is known. Fault: `InvalidSetting` for a setting that cannot be one.
+let withoutEpisode verdict preset (run: RunRecord) evaluations =
+    settingsOf preset run.Settings
+    |> Result.map (fun settings ->
         { Environment = run.Settings.Environment
           Verdict = verdict
-          Facts = facts run.Summary
+          Facts = facts run.Settings.Algorithm run.Summary
           Progress = run.Progress
           Evaluations = evaluations
-          Settings = settingsOf (preset |> Option.defaultValue configuration) configuration
+          Settings = settings
           Episode = NotDrawn })
 
-/// The page of a run that has ended. `solvedAt` is the goal of its environment, if it has one.
+/// The page of a run that has ended. `solvedAt` is the goal of its environment, if it has one; `preset` as for `withoutEpisode`.
 let ofRun solvedAt preset (run: RunRecord) evaluations episode =
     let goal = run.Settings.StopAt |> Option.orElse solvedAt
 
-    withoutEpisode (verdict goal run.Summary) (Some preset) run evaluations
+    withoutEpisode (verdict goal run.Summary) preset run evaluations
     |> Result.map (fun page -> { page with Episode = episode })
 
 /// The evaluations of the run in a folder. Fault: `Damaged`.
@@ -111,4 +125,4 @@ let ofFolder solvedAt preset folder (play: Actor -> int64 -> PageEpisode) =
 
 /// The same for the environment that the run has trained on.
 let ofFolderIn (registered: Registered) folder =
-    ofFolder registered.SolvedAt registered.Preset folder (episodeIn registered)
+    ofFolder registered.SolvedAt (Some registered.Preset) folder (episodeIn registered)

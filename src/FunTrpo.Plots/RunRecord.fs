@@ -21,7 +21,7 @@ module internal RunRecord =
         result {
             let! settings = RunSettings.ofFolder folder
             let! summary = RunSummary.ofFolder folder
-            let! progress = Progress.ofTable (Path.Combine(folder, RunFiles.progressFile)) table
+            let! progress = Progress.ofTable settings.Algorithm (Path.Combine(folder, RunFiles.progressFile)) table
 
             return
                 { Settings = settings

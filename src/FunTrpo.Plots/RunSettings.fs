@@ -3,10 +3,12 @@ namespace FunTrpo.Plots
 open System.IO
 open System.Text.Json.Nodes
 open FunTrpo
+open FunTrpo.Ddpg
 
 /// All that is needed to repeat a run: the contents of its config.json.
 type RunSettings =
     {
+        Algorithm: RunAlgorithm
         Environment: string
         /// The name of the caller's assembly that registers the environment, if it is not one of the library. A run that is repeated
         /// needs `--env-from` again: a configuration alone must not be able to run code.
@@ -20,14 +22,20 @@ type RunSettings =
         CheckpointEvery: int option
         /// How the policy is evaluated while it trains, if it is.
         Evaluation: EvaluationPlan option
-        /// The name and the text of every field of the configuration.
+        /// The name and the text of every field of the algorithm's settings.
         Fields: (string * string) list
     }
 
 module RunSettings =
 
+    /// What config.json calls DDPG. Runs whose settings are a `Configuration` have no `algorithm`.
+    let private ddpg = "ddpg"
+
     /// The name and the text of every field of a configuration.
     let internal fieldsOf configuration = [ for field in Configuration.fields -> field.Name, field.Get configuration ]
+
+    /// The name and the text of every field of DDPG's settings.
+    let internal ddpgFieldsOf settings = [ for field in DdpgSettings.fields -> field.Name, field.Get settings ]
 
     /// A plan of evaluations as JSON, which `evaluationOf` reads.
     let internal evaluationNode (plan: EvaluationPlan) =
@@ -42,7 +50,7 @@ module RunSettings =
 
     /// The text of a config.json.
     let internal print settings =
-        let isText = Configuration.fields |> List.map (fun field -> field.Name, field.IsText) |> Map
+        let isText = RunAlgorithm.areTexts settings.Algorithm
         let fields = JsonObject()
 
         for name, text in settings.Fields do
@@ -52,6 +60,10 @@ module RunSettings =
             text |> Option.map (fun text -> JsonValue.Create text :> JsonNode) |> Option.toObj
 
         let node = JsonObject()
+
+        if settings.Algorithm = RunAlgorithm.Ddpg then
+            node.Add("algorithm", JsonValue.Create ddpg)
+
         node.Add("environment", JsonValue.Create settings.Environment)
         node.Add("environmentFrom", textOrNull settings.EnvironmentFrom)
         node.Add("seed", JsonValue.Create settings.Seed)
@@ -87,11 +99,29 @@ module RunSettings =
               Patience = RunJson.checkedOrNone Arguments.evaluations "patience" node }
         | _ -> Json.unreadable "its evaluation has no every or no episodes"
 
+    let private algorithmOf (node: JsonNode) =
+        match node["algorithm"] with
+        | null -> RunAlgorithm.OnPolicy
+        | name when name.GetValue<string>() = ddpg -> RunAlgorithm.Ddpg
+        | name -> Json.unreadable $"its algorithm {name.ToJsonString()} is unknown"
+
+    /// The fields that runs of an algorithm cannot have.
+    let private foreign algorithm =
+        match algorithm with
+        | RunAlgorithm.OnPolicy -> []
+        | RunAlgorithm.Ddpg -> [ "stopAt"; "startedFrom"; "evaluation" ]
+
     let private ofNode (node: JsonNode) =
         let required name = RunJson.required node name
+        let algorithm = algorithmOf node
+
+        for name in foreign algorithm do
+            if not (isNull node[name]) then
+                Json.unreadable $"a run of DDPG has no {name}"
 
         RunJson.requireKnown
-            [ "environment"
+            [ "algorithm"
+              "environment"
               "environmentFrom"
               "seed"
               "steps"
@@ -106,7 +136,8 @@ module RunSettings =
 
         let textOrNone (name: string) = node[name] |> Option.ofObj |> Option.map _.GetValue<string>()
 
-        { Environment = (required "environment").GetValue<string>()
+        { Algorithm = algorithm
+          Environment = (required "environment").GetValue<string>()
           EnvironmentFrom = textOrNone "environmentFrom"
           Seed = (required "seed").GetValue<int64>()
           Steps = Arguments.steps "steps" (string steps) |> RunJson.orUnreadable

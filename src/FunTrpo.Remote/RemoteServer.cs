@@ -4,6 +4,7 @@ using System.IO;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using System.Threading;
 using FunTrpo.CSharp;
 using Core = FunTrpo;
@@ -32,7 +33,10 @@ public sealed class RemoteServer : IDisposable
     public int Port => ((IPEndPoint)listener.LocalEndpoint).Port;
 
     /// <summary>Serves environments over the standard input and output of this process, until the client leaves.</summary>
-    /// <remarks>What the process writes to <see cref="Console.Out"/> goes to its standard error, because the output is the connection.</remarks>
+    /// <remarks>
+    /// What the process writes to <see cref="Console.Out"/> goes to its standard error, because the output is the connection. Ctrl-C is ignored: in
+    /// a terminal it reaches the client, too, which finishes its iteration and then leaves.
+    /// </remarks>
     /// <param name="make">Returns a new environment at each call.</param>
     /// <param name="options">How they are served; null for the standard options.</param>
     public static void ServeStandardStreams(Func<IEnvironment> make, ServeOptions? options = null) =>
@@ -43,6 +47,10 @@ public sealed class RemoteServer : IDisposable
     {
         using Stream input = Console.OpenStandardInput();
         using Stream output = Console.OpenStandardOutput();
+        using PosixSignalRegistration ignored = PosixSignalRegistration.Create(
+            PosixSignal.SIGINT,
+            context => context.Cancel = true
+        );
         Console.SetOut(Console.Error);
         ServeSimulators(input, output, make, options);
     }

@@ -4,6 +4,7 @@ It needs only Gymnasium and NumPy. docs/remote.md of FunTrpo describes the messa
 """
 
 import os
+import signal
 import struct
 import sys
 
@@ -14,6 +15,8 @@ COUNT = 1024  # environments at most; each is made when it is used first
 LONGEST_TEXT = 1 << 10
 DEEPEST = 16  # levels of Dict and Tuple
 
+# In a terminal, Ctrl-C reaches this process, too. The client finishes its iteration, and then leaves.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 requests = sys.stdin.buffer
 answers = os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)  # what an environment prints must not come between the messages

@@ -72,9 +72,10 @@ module Advantage =
 
         struct (mean, sqrt (squares / float count))
 
-    /// Does the same as `normalise` in place. The caller must be the only owner of the array.
-    let internal normaliseInPlace (advantages: float[]) =
-        let struct (mean, deviation) = meanAndDeviation advantages.Length (fun i -> advantages[i])
+    /// Shifts and scales the advantages in place as `normalise` does those of `rows`, which may be the same array. The caller must be the only
+    /// owner of the array.
+    let internal normaliseInPlaceAs (rows: float[]) (advantages: float[]) =
+        let struct (mean, deviation) = meanAndDeviation rows.Length (fun i -> rows[i])
         let differ = deviation > rounding * abs mean
 
         for i in 0 .. advantages.Length - 1 do
@@ -84,7 +85,7 @@ module Advantage =
     /// rounding, every result is 0.
     let normalise (advantages: ImmutableArray<float>) =
         let normalised = Seq.toArray advantages
-        normaliseInPlace normalised
+        normaliseInPlaceAs normalised normalised
         ImmutableCollectionsMarshal.AsImmutableArray normalised
 
     /// Returns the fraction of the variance of the returns that the values explain: 1 − Var(returns − values) / Var(returns).

@@ -2,7 +2,6 @@ namespace FunTrpo
 
 open System
 open System.Collections.Immutable
-open System.IO
 open System.Text
 
 /// A training state as it was read from a file.
@@ -46,13 +45,7 @@ module Checkpoint =
 
     /// Does the same as `save`, on a disk.
     let internal saveOn disk path (setup: Setup<'State>) note (state: TrainingState<'State>) =
-        prepare setup note state
-        |> Result.bind (fun sections ->
-            try
-                Ok(AtomicFile.replaceDurably disk path (SectionFile.write mark version sections))
-            with
-            | AtomicFile.NotConfirmed why -> Error(NotConfirmed(path, why))
-            | error when FileFailure.isOfFiles error -> Error(NotSaved(path, FileFailure.reasonOfWrite path error)))
+        prepare setup note state |> Result.bind (SectionDisk.save disk path mark version)
 
     /// Saves the state to a file, with a text that belongs to it. The file is replaced atomically, and the new one is on the disk when the
     /// function returns: after a crash or a power cut at any moment, the file is the old one or the new one. The setup is that with which
@@ -64,31 +57,12 @@ module Checkpoint =
     let save path (setup: Setup<'State>) note (state: TrainingState<'State>) = saveOn Disk.real path setup note state
 
     /// Refuses the file of another training.
-    let private requireOrigin (setup: Setup<'State>) origin =
-        let environment = setup.Environment
-        let ours = Space.describe environment.ObservationSpace, Space.describe environment.ActionSpace
+    let private requireOrigin (setup: Setup<'State>) (origin: CheckpointOrigin) =
+        struct (origin.Environment, origin.ObservationSpace, origin.ActionSpace)
+        |> CheckpointSections.requireEnvironment setup.Environment
+        |> Result.bind (fun () -> Setup.requireSameStates origin.Configuration setup)
 
-        if origin.Environment <> environment.Id then
-            Error(Mismatch $"the checkpoint is one of {origin.Environment}, and not of {environment.Id}")
-        elif (origin.ObservationSpace, origin.ActionSpace) <> ours then
-            Error(
-                Mismatch
-                    $"the checkpoint has observations {origin.ObservationSpace} and actions {origin.ActionSpace}, and {environment.Id} has observations {fst ours} and actions {snd ours}"
-            )
-        else
-            Setup.requireSameStates origin.Configuration setup
-
-    /// Opens the file and reads from it. What is wrong with the file is `Damaged`.
-    let private reading path (read: SectionReader -> Result<'T, Fault>) =
-        try
-            match RegularFile.reasonAgainst path with
-            | Some reason -> Error(Damaged(path, $"it {reason}"))
-            | None ->
-                use stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read ||| FileShare.Delete)
-                read (SectionReader(stream, mark, version))
-        with
-        | Unreadable why -> Error(Damaged(path, why))
-        | error when FileFailure.isOfFiles error -> Error(Damaged(path, error.Message))
+    let private reading path read = SectionDisk.reading path mark version read
 
     /// What the file says about its training: enough to make the setup that `load` needs.
     let origin path = reading path (CheckpointSections.readOrigin >> Ok)

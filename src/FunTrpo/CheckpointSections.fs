@@ -37,13 +37,16 @@ module internal CheckpointSections =
             ByteWriter.writeText writer (Space.describe environment.ObservationSpace)
             ByteWriter.writeText writer (Space.describe environment.ActionSpace))
 
-    let configurationSection configuration =
-        Section.written "configuration" (fun writer ->
-            writer.Write Configuration.fields.Length
+    /// The names and the values of these fields.
+    let fieldsSection name (fields: Field<'Record> list) record =
+        Section.written name (fun writer ->
+            writer.Write fields.Length
 
-            for field in Configuration.fields do
+            for field in fields do
                 ByteWriter.writeText writer field.Name
-                ByteWriter.writeText writer (field.Get configuration))
+                ByteWriter.writeText writer (field.Get record))
+
+    let configurationSection configuration = fieldsSection "configuration" Configuration.fields configuration
 
     let private countersSection (state: TrainingState<'State>) =
         Section.written "counters" (fun writer ->
@@ -58,10 +61,14 @@ module internal CheckpointSections =
                 writer.Write streak.Count
                 writer.Write streak.LongestReported)
 
+    /// Writes the returns of finished episodes.
+    let writeReturns (writer: BinaryWriter) (returns: ImmutableArray<float>) =
+        writer.Write returns.Length
+        writeFloats writer returns
+
     let private returnsSection (state: TrainingState<'State>) =
         Section.written "returns" (fun writer ->
-            writer.Write state.RecentReturns.Length
-            writeFloats writer state.RecentReturns
+            writeReturns writer state.RecentReturns
             writer.Write state.BestMeanReturn.IsSome
             writer.Write(defaultArg state.BestMeanReturn 0.0))
 
@@ -109,6 +116,15 @@ module internal CheckpointSections =
         |> Vector.concat
         |> memorySection "policy memory"
 
+    /// The optimiser of the policy; one that has not begun has no sections.
+    let private policyOptimiserSections (optimiser: AdamState) =
+        if optimiser.FirstMoment.Length = 0 then
+            []
+        else
+            [ Section.written "policy optimiser" (fun writer -> writer.Write optimiser.Steps)
+              Section.ofVector "policy first moment" optimiser.FirstMoment
+              Section.ofVector "policy second moment" optimiser.SecondMoment ]
+
     /// The sections of a state. An exception of the codec passes through.
     let ofState (setup: Setup<'State>) (codec: StateCodec<'State>) (note: string) (state: TrainingState<'State>) =
         let optimiser = state.Critic.Optimiser
@@ -118,6 +134,7 @@ module internal CheckpointSections =
           countersSection state
           returnsSection state
           Section.ofVector "policy" state.PolicyParameters
+          yield! policyOptimiserSections state.PolicyOptimiser
           normaliserSection state.Normaliser
           Section.ofVector "critic" state.Critic.Parameters
           unitSection state.Critic.Unit
@@ -147,8 +164,8 @@ module internal CheckpointSections =
 
         number
 
-    let private readCount (reader: ByteReader) = reader.Int64() |> atLeast 0L reader
-    let private readSmallCount (reader: ByteReader) = reader.Int32() |> int64 |> atLeast 0L reader |> int
+    let readCount (reader: ByteReader) = reader.Int64() |> atLeast 0L reader
+    let readSmallCount (reader: ByteReader) = reader.Int32() |> int64 |> atLeast 0L reader |> int
 
     let private readMoments width (reader: ByteReader) =
         let found = reader.Int32()
@@ -169,18 +186,19 @@ module internal CheckpointSections =
         let squares = Array.init width (fun _ -> readPositive ())
         Moments.create count means squares
 
-    let private readConfiguration (reader: ByteReader) =
+    /// The record `standard` with the fields of the section. `set` sets the field of a name from its text.
+    let readFields standard (set: string -> string -> 'Record -> Result<'Record, Fault>) (reader: ByteReader) =
         let count = reader.Count 8
 
-        let configuration =
-            (Configuration.standard, seq { 1..count })
-            ||> Seq.fold (fun configuration _ ->
-                match Configuration.set (reader.Text()) (reader.Text()) configuration with
+        let record =
+            (standard, seq { 1..count })
+            ||> Seq.fold (fun record _ ->
+                match set (reader.Text()) (reader.Text()) record with
                 | Ok next -> next
                 | Error fault -> reader.Fail(Fault.message fault))
 
         reader.End()
-        configuration
+        record
 
     let private readStreak (reader: ByteReader) : Streak =
         { Count = readSmallCount reader; LongestReported = readSmallCount reader }
@@ -219,16 +237,35 @@ module internal CheckpointSections =
         reader.End()
         moments
 
-    /// What the first two sections say.
-    let readOrigin (sections: SectionReader) =
+    /// The id of the environment, and the descriptions of its observations and actions.
+    let readEnvironment (sections: SectionReader) =
         let reader = sections.Bytes "environment"
         let environment, observationSpace, actionSpace = reader.Text(), reader.Text(), reader.Text()
         reader.End()
+        struct (environment, observationSpace, actionSpace)
+
+    /// Refuses what `readEnvironment` has read if it is another environment.
+    let requireEnvironment (environment: Environment<'State>) (struct (id, observationSpace, actionSpace)) =
+        let ours = Space.describe environment.ObservationSpace, Space.describe environment.ActionSpace
+
+        if id <> environment.Id then
+            Error(Mismatch $"the checkpoint is one of {id}, and not of {environment.Id}")
+        elif (observationSpace, actionSpace) <> ours then
+            Error(
+                Mismatch
+                    $"the checkpoint has observations {observationSpace} and actions {actionSpace}, and {environment.Id} has observations {fst ours} and actions {snd ours}"
+            )
+        else
+            Ok()
+
+    /// What the first two sections say.
+    let readOrigin (sections: SectionReader) =
+        let struct (environment, observationSpace, actionSpace) = readEnvironment sections
 
         { Environment = environment
           ObservationSpace = observationSpace
           ActionSpace = actionSpace
-          Configuration = sections.Bytes "configuration" |> readConfiguration }
+          Configuration = sections.Bytes "configuration" |> readFields Configuration.standard Configuration.set }
 
     /// The key, the iterations, the steps, the episodes, the vector width and the streaks.
     let private readCounters (reader: ByteReader) =
@@ -242,14 +279,18 @@ module internal CheckpointSections =
         let streaks = { Unmoved = unmoved; LowEntropy = lowEntropy; SigmaBound = sigmaBound }
         key, iteration, steps, episodes, vectorWidth, streaks
 
-    /// The recent returns, and the best mean return.
-    let private readReturns (reader: ByteReader) =
+    /// The returns of finished episodes, which `writeReturns` has written.
+    let readRecentReturns (reader: ByteReader) =
         let count = reader.Count 8
 
         if count > TrainingState.window then
             reader.Fail $"it has {count} returns, and at most {TrainingState.window} are kept"
 
-        let returns = ImmutableArray.Create<float>(readFloats reader count)
+        ImmutableArray.Create<float>(readFloats reader count)
+
+    /// The recent returns, and the best mean return.
+    let private readReturns (reader: ByteReader) =
+        let returns = readRecentReturns reader
         let hasBest = reader.Bool()
         let best = readFloat reader
         reader.End()
@@ -261,20 +302,32 @@ module internal CheckpointSections =
         let memory = if total = 0 then Vector.zero 0 else sections.Vector(name, total)
         Matrix(instances, network.Memory, memory.Memory)
 
+    /// The state of Adam for so many parameters, in three sections.
+    let readAdam steps first second count (sections: SectionReader) =
+        let reader = sections.Bytes steps
+        let steps = readCount reader
+        reader.End()
+
+        { FirstMoment = sections.Vector(first, count)
+          SecondMoment = sections.Vector(second, count)
+          Steps = steps }
+
+    let private readPolicyOptimiser count (sections: SectionReader) =
+        let steps = "policy optimiser"
+
+        if sections.IsNext steps then
+            sections |> readAdam steps "policy first moment" "policy second moment" count
+        else
+            Adam.none
+
     /// The critic without what it remembers.
     let private readCritic count (sections: SectionReader) =
         let parameters = sections.Vector("critic", count)
         let unit = sections.Bytes "return unit" |> readOptionalMoments 1
-        let optimiser = sections.Bytes "optimiser"
-        let steps = readCount optimiser
-        optimiser.End()
 
         { Parameters = parameters
           Unit = unit |> Option.map Standardised |> Option.defaultValue Plain
-          Optimiser =
-            { FirstMoment = sections.Vector("first moment", count)
-              SecondMoment = sections.Vector("second moment", count)
-              Steps = steps }
+          Optimiser = sections |> readAdam "optimiser" "first moment" "second moment" count
           Memory = Matrix.adopt 0 0 [||] }
 
     /// The normaliser of observations of the space.
@@ -289,6 +342,7 @@ module internal CheckpointSections =
         let key, iteration, steps, episodes, vectorWidth, streaks = sections.Bytes "counters" |> readCounters
         let returns, best = sections.Bytes "returns" |> readReturns
         let policy = sections.Vector("policy", setup.Policy.Network.ParameterCount)
+        let policyOptimiser = sections |> readPolicyOptimiser policy.Length
         let normaliser = readNormaliser setup.Environment.ObservationSpace sections
         let count = setup.Configuration.Environments
         let critic = readCritic setup.Critic.ParameterCount sections
@@ -301,6 +355,7 @@ module internal CheckpointSections =
           Steps = steps
           Episodes = episodes
           PolicyParameters = policy
+          PolicyOptimiser = policyOptimiser
           Critic = critic
           Normaliser = normaliser
           Instances = instances

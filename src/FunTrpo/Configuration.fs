@@ -14,11 +14,13 @@ module Configuration =
           Lambda = 0.95
           Branches = 0
           BranchSteps = 100
+          HeldOut = 0.0
           Architecture = []
           Hidden = [ 64; 64 ]
           Activation = Activation.Tanh
           Distribution = DistributionKind.Gaussian
           InitialLogSigma = 0.0
+          Rule = RuleKind.SingleStep
           Direction = DirectionKind.Natural
           Step = StepKind.TrustRegion
           Delta = 0.01
@@ -26,6 +28,12 @@ module Configuration =
           DeltaShrinkage = 0.0
           PreviousSteps = 0
           LearningRate = 0.01
+          ClipRange = 0.2
+          Epochs = 10
+          MinibatchSize = 64
+          PpoLearningRate = 1e-3
+          TargetKl = 0.0
+          LearningRateHalfLife = 0
           EntropyBonus = 0.0
           EntropyHalfLife = 0
           Damping = 0.1
@@ -64,13 +72,14 @@ module Configuration =
             let names = fields |> List.map _.Name |> String.concat ", "
             Error(InvalidSetting(name, text, $"there is no such field; the fields are {names}"))
 
-    /// Returns the configuration if every field is in its range and its batches and networks fit into memory; otherwise
-    /// `InvalidSetting` for the first field that is wrong.
+    /// Returns the configuration if every field is in its range, its batches and networks fit into memory, and it does not hold out its only
+    /// environment; otherwise `InvalidSetting` for the first field that is wrong.
     let validate configuration =
         (Ok configuration, fields)
         ||> List.fold (fun checkedSoFar field ->
             checkedSoFar |> Result.bind (fun configuration -> field.Set (field.Get configuration) configuration))
         |> Result.bind ConfigurationLimits.requireMemory
+        |> Result.bind ConfigurationLimits.requireHeldOut
 
     /// Returns the configuration with the settings that a policy was created with. If all its layers have the same activation, these are in
     /// `Hidden` and `Activation`, and otherwise in `Architecture`.
@@ -115,6 +124,18 @@ module Configuration =
     let entropyBonusAt steps configuration =
         halved configuration.EntropyHalfLife steps configuration configuration.EntropyBonus
 
+    /// A learning rate after this number of environment steps: rate · 2^(−steps / half-life).
+    let private rateAt steps configuration rate = halved configuration.LearningRateHalfLife steps configuration rate
+
+    /// Returns the settings of PPO after this number of environment steps.
+    let ppo steps configuration =
+        { ClipRange = configuration.ClipRange
+          Adam =
+            { LearningRate = rateAt steps configuration configuration.PpoLearningRate
+              Epochs = configuration.Epochs
+              BatchSize = configuration.MinibatchSize }
+          TargetKl = if configuration.TargetKl = 0.0 then infinity else configuration.TargetKl }
+
     /// Returns the settings of a policy improvement after this number of environment steps.
     let improvement steps configuration =
         { Direction =
@@ -124,12 +145,16 @@ module Configuration =
                 NaturalGradient(conjugateGradient configuration.CgIterations configuration.CgTolerance)
           StepRule =
             match configuration.Step with
-            | StepKind.Fixed -> FixedStep configuration.LearningRate
+            | StepKind.Fixed -> FixedStep(rateAt steps configuration configuration.LearningRate)
             | StepKind.TrustRegion -> TrustRegionStep(deltaAt steps configuration, lineSearch configuration)
           Damping = configuration.Damping
           DampedLength = configuration.DampedLength
           FisherFraction = configuration.FisherFraction
-          DeltaShrinkage = configuration.DeltaShrinkage }
+          DeltaShrinkage = configuration.DeltaShrinkage
+          Ppo =
+            match configuration.Rule with
+            | RuleKind.SingleStep -> None
+            | RuleKind.Ppo -> Some(ppo steps configuration) }
 
     /// Returns the settings of a vine.
     let vine configuration : VineSettings =

@@ -27,7 +27,13 @@ module internal ConfigurationFields =
               1
               10_000_000
               _.BranchSteps
-              (fun v c -> { c with BranchSteps = v }) ]
+              (fun v c -> { c with BranchSteps = v })
+          number
+              "heldOut"
+              "share of the environments whose rows the policy's improvement does not see, so that they can certify it; 0 holds out none, and more needs at least 2 environments"
+              { closed 0.0 1.0 with HighIncluded = false }
+              _.HeldOut
+              (fun v c -> { c with HeldOut = v }) ]
 
     /// The policy.
     let private policy =
@@ -60,9 +66,15 @@ module internal ConfigurationFields =
               _.InitialLogSigma
               (fun v c -> { c with InitialLogSigma = v }) ]
 
-    /// The step of the policy.
-    let private step =
+    /// The improvement of the policy.
+    let private improvement =
         [ choice
+              "rule"
+              "how the policy is improved on a batch: a single step, which direction and step describe (TRPO as they stand), or ppo: epochs of minibatch steps of Adam on the clipped surrogate"
+              [ "single-step", RuleKind.SingleStep; "ppo", RuleKind.Ppo ]
+              _.Rule
+              (fun v c -> { c with Rule = v })
+          choice
               "direction"
               "direction of a step: the gradient, or the natural gradient F⁻¹g"
               [ "gradient", DirectionKind.Gradient; "natural", DirectionKind.Natural ]
@@ -95,7 +107,7 @@ module internal ConfigurationFields =
               (fun v c -> { c with DeltaShrinkage = v })
           integer
               "previousSteps"
-              "environment steps that an earlier run made with the policy to start from: deltaHalfLife and entropyHalfLife count them"
+              "environment steps that an earlier run made with the policy to start from: deltaHalfLife, learningRateHalfLife and entropyHalfLife count them"
               0
               Int32.MaxValue
               _.PreviousSteps
@@ -105,8 +117,53 @@ module internal ConfigurationFields =
               "length of a fixed step, as a multiple of the direction, used where step is fixed; the standard value is cautious: try 1 along the gradient, 0.3 along the natural gradient"
               (above 0.0)
               _.LearningRate
-              (fun v c -> { c with LearningRate = v })
+              (fun v c -> { c with LearningRate = v }) ]
+
+    /// The improvement by PPO.
+    let private ppo =
+        [ number
+              "clipRange"
+              "how far the ratio of new and old probability may leave 1 before a row stops to gain, ε of the clipped surrogate, used where rule is ppo"
+              (above 0.0)
+              _.ClipRange
+              (fun v c -> { c with ClipRange = v })
+          integer
+              "epochs"
+              "passes over the batch in one improvement, used where rule is ppo"
+              1
+              10_000
+              _.Epochs
+              (fun v c -> { c with Epochs = v })
+          integer
+              "minibatchSize"
+              "rows of one minibatch, or whole sequences of about so many rows for policies with memory, used where rule is ppo"
+              1
+              10_000_000
+              _.MinibatchSize
+              (fun v c -> { c with MinibatchSize = v })
           number
+              "ppoLearningRate"
+              "learning rate of Adam, used where rule is ppo"
+              (above 0.0)
+              _.PpoLearningRate
+              (fun v c -> { c with PpoLearningRate = v })
+          number
+              "targetKl"
+              "mean KL(old ‖ new) of a minibatch, in nats, above which an improvement ends before its last epoch, used where rule is ppo; 0 never ends it"
+              (closed 0.0 1e3)
+              _.TargetKl
+              (fun v c -> { c with TargetKl = v })
+          integer
+              "learningRateHalfLife"
+              "environment steps in which learningRate and ppoLearningRate shrink to a half; 0 keeps them"
+              0
+              Int32.MaxValue
+              _.LearningRateHalfLife
+              (fun v c -> { c with LearningRateHalfLife = v }) ]
+
+    /// The entropy in the objective, and the damping of a single step.
+    let private entropyAndDamping =
+        [ number
               "entropyBonus"
               "coefficient of the policy's mean entropy, in nats, in the surrogate objective; a positive value keeps the policy exploring"
               (closed 0.0 1e3)
@@ -264,4 +321,15 @@ module internal ConfigurationFields =
               (fun v c -> { c with ScaleActions = v }) ]
 
     /// All fields, in the order in which they are shown.
-    let all = List.concat [ rollout; policy; step; solver; critic; criticFit; warnings; scaling ]
+    let all =
+        List.concat
+            [ rollout
+              policy
+              improvement
+              ppo
+              entropyAndDamping
+              solver
+              critic
+              criticFit
+              warnings
+              scaling ]

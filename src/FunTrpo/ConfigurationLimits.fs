@@ -1,6 +1,6 @@
 namespace FunTrpo
 
-/// Limits for combinations of settings, so that batches and networks fit into memory.
+/// Limits for combinations of settings, so that batches and networks fit into memory, and so that rows are left for an update.
 module internal ConfigurationLimits =
 
     /// The maximum number of activations of one batch. A larger number is almost certainly a typing error: 4 · 10⁹ float32 take 15 GiB,
@@ -51,6 +51,13 @@ module internal ConfigurationLimits =
     let requireWeights name (weights: float) these configuration =
         if weights > float maxWeights then
             configuration |> refuse name $"{these} there must be at most {maxWeights} weights"
+        else
+            Ok configuration
+
+    /// Refuses rows to hold out where there are not two environments: some are held out, and others not.
+    let requireHeldOut (configuration: Configuration) =
+        if configuration.HeldOut > 0.0 && configuration.Environments < 2 then
+            configuration |> refuse "heldOut" "with a single environment it must be 0"
         else
             Ok configuration
 

@@ -16,6 +16,14 @@ type StepKind =
     /// To the edge of the trust region, followed by a line search.
     | TrustRegion
 
+/// How the policy is improved on a batch; `Configuration.improvement` converts it.
+[<RequireQualifiedAccess>]
+type RuleKind =
+    /// One step: `Direction` and `Step` say which. With their standard values it is TRPO.
+    | SingleStep
+    /// Proximal policy optimization: epochs of minibatch steps of Adam on the clipped surrogate.
+    | Ppo
+
 /// The text form of `CriticSettings`; `Configuration.critic` converts it.
 [<RequireQualifiedAccess>]
 type CriticKind =
@@ -40,6 +48,8 @@ type Configuration =
         Branches: int
         /// The maximum number of steps of a branch, if `Branches` is not 0; 1 … 10⁷.
         BranchSteps: int
+        /// The share of the environments whose rows are held out of the policy's improvement, to certify it; ≥ 0 and < 1. 0 holds out none.
+        HeldOut: float
         /// The hidden layers of the policy, from first to last. If empty, `Hidden` and `Activation` describe them.
         Architecture: Architecture
         /// The units of each hidden layer of the policy, if `Architecture` is empty; 1 … 65,536 each, at most 1000 layers.
@@ -50,6 +60,8 @@ type Configuration =
         Distribution: DistributionKind
         /// The initial log σ of a Gaussian policy. σ is in the unit of the action, or of half its range with `ScaleActions`; −20 … 5.
         InitialLogSigma: float
+        /// How the policy is improved on a batch: by a single step, or by PPO.
+        Rule: RuleKind
         /// The direction of a step of the policy.
         Direction: DirectionKind
         /// The rule for the length of a step of the policy.
@@ -60,10 +72,23 @@ type Configuration =
         DeltaHalfLife: int
         /// The power of the signal's share in the gradient by which δ is multiplied; in [0, 4]. 0 keeps δ.
         DeltaShrinkage: float
-        /// The environment steps of an earlier run with this policy, which `DeltaHalfLife` and `EntropyHalfLife` count too; ≥ 0.
+        /// The environment steps of an earlier run with this policy, which `DeltaHalfLife`, `LearningRateHalfLife` and `EntropyHalfLife`
+        /// count too; ≥ 0.
         PreviousSteps: int
         /// The length of a fixed step, as a multiple of the direction; > 0.
         LearningRate: float
+        /// ε of PPO: how far π/π_old may leave 1 before a row stops to gain; > 0.
+        ClipRange: float
+        /// The passes of PPO over the batch in one iteration; 1 … 10,000.
+        Epochs: int
+        /// The rows of one minibatch of PPO; whole sequences if the policy has memory; 1 … 10⁷.
+        MinibatchSize: int
+        /// The learning rate of Adam for PPO; > 0.
+        PpoLearningRate: float
+        /// The mean KL(π_old ‖ π) of a minibatch, in nats, above which PPO ends the iteration's improvement; 0 for no such end.
+        TargetKl: float
+        /// The environment steps in which `LearningRate` and `PpoLearningRate` shrink to a half; 0 keeps them constant.
+        LearningRateHalfLife: int
         /// β: coefficient of the policy's mean entropy, in nats, in the surrogate; 0 … 1000.
         EntropyBonus: float
         /// The environment steps in which β shrinks to a half; 0 keeps β constant.

@@ -39,9 +39,7 @@ module Critic =
             Memory = Matrix.adopt instances network.Memory (Array.zeroCreate (Size.product instances network.Memory)) }
 
     /// Whether all parameters, and the moments of the optimiser, are finite.
-    let isFinite critic =
-        let optimiser = critic.Optimiser
-        [ critic.Parameters; optimiser.FirstMoment; optimiser.SecondMoment ] |> List.forall Vector.isFinite
+    let isFinite critic = Vector.isFinite critic.Parameters && Adam.isFinite critic.Optimiser
 
     /// Writes V of each row of normalised observations to `values`.
     let private valuesTo

@@ -4,17 +4,6 @@ open System
 open System.Collections.Immutable
 open FunTrpo.Kernels
 
-/// The settings of minibatch gradient descent with Adam.
-[<RequireQualifiedAccess>]
-type MinibatchAdamSettings =
-    {
-        LearningRate: float
-        /// The number of passes over the rows, each in a random order of its own.
-        Epochs: int
-        /// The number of rows of a minibatch. The last one of an epoch may have fewer.
-        BatchSize: int
-    }
-
 /// The settings of Gauss–Newton steps within a trust region.
 [<RequireQualifiedAccess>]
 type GaussNewtonSettings =
@@ -66,69 +55,23 @@ module CriticFit =
     /// Adam on the mean squared error.
     let private byAdam
         (settings: MinibatchAdamSettings)
-        (network: Network)
+        network
         sequences
-        (observations: Matrix)
+        observations
         (target: int -> float)
         key
         (state: CriticState)
         =
-        let batchSize = min settings.BatchSize (max 1 observations.Rows)
+        let errorsTo (rows: ReadOnlyMemory<int>) (at: Linearization) (result: Memory<float32>) =
+            differencesTo result (2.0 / float rows.Length) (Matrix.flatten at.Outputs) (fun row ->
+                target rows.Span[row])
 
-        // Rows that belong together, in the order of time: a row each, or for networks with memory a sequence each.
-        let sequences = if network.Memory > 0 then sequences else None
+            true
 
-        let groups, rowsOfGroup =
-            match sequences with
-            | Some sequences -> sequences.Count, sequences.Length
-            | None -> observations.Rows, 1
+        let struct (parameters, optimiser, _) =
+            Minibatches.descend settings network sequences observations key errorsTo state.Parameters state.Optimiser
 
-        let groupsOfBatch = max 1 (batchSize / rowsOfGroup)
-        let moments = [ state.Optimiser.FirstMoment; state.Optimiser.SecondMoment ]
-        use packed = new Network.Packed(network, state.Parameters, moments)
-        let parameters, mean, square = packed.Parameters, packed.Moment 0, packed.Moment 1
-        use gradient = PooledBuffer.Rent packed.Count
-        let largest = groupsOfBatch * rowsOfGroup
-        use inputs = PooledBuffer.Rent(largest, network.Inputs)
-        use errors = PooledBuffer.Rent largest
-        let mutable steps = state.Optimiser.Steps
-
-        /// One step of Adam, as `Adam.update`, on packed parameters in place, with the gradient of the loss on a minibatch.
-        let fitMinibatch (groups: ReadOnlyMemory<int>) =
-            let ofMinibatch = sequences |> Option.map (Sequences.gather (groups.ToArray()))
-
-            let rows =
-                match sequences with
-                | Some sequences -> ReadOnlyMemory(Sequences.rows (groups.ToArray()) sequences)
-                | None -> groups
-
-            let minibatch = Matrix.gatherTo inputs.Memory rows observations
-            let errors = errors.Memory.Slice(0, rows.Length)
-            use at = packed.Linearize(ofMinibatch, minibatch)
-            let values = Matrix.flatten at.Outputs
-            differencesTo errors (2.0 / float rows.Length) values (fun row -> target rows.Span[row])
-            at.PullbackPacked(asColumn errors, gradient.Memory)
-            steps <- steps + 1L
-
-            packed.ForEachPart(fun first count ->
-                FunTrpo.Kernels.Adam.Step(
-                    steps,
-                    settings.LearningRate,
-                    Span.op_Implicit (gradient.Span.Slice(first, count)),
-                    mean.Span.Slice(first, count),
-                    square.Span.Slice(first, count),
-                    parameters.Span.Slice(first, count)
-                ))
-
-        for epoch in 1 .. settings.Epochs do
-            let order = (Key.permutation groups (Key.at (int64 epoch) key)).AsMemory()
-
-            for first in 0..groupsOfBatch .. order.Length - 1 do
-                fitMinibatch (order.Slice(first, min groupsOfBatch (order.Length - first)))
-
-        { state with
-            Parameters = packed.UnpackParameters()
-            Optimiser = { FirstMoment = packed.UnpackMoment 0; SecondMoment = packed.UnpackMoment 1; Steps = steps } }
+        { state with Parameters = parameters; Optimiser = optimiser }
 
     /// A comparison of a critic with the one before the fit.
     [<Struct>]

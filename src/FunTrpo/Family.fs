@@ -36,3 +36,19 @@ type Family =
 
     /// The Hessian of KL(old ‖ ·) in the parameters, at the old parameters: the Fisher information matrix.
     abstract Metric: Metric
+
+/// A family that bounds the total variation of its distributions better than the KL does (`Family.totalVariation`).
+type TotalVariationFamily =
+
+    /// D_TV(old, new) = ½ Σ |p_old − p_new|, or an upper bound of at most 1 where that has no closed form.
+    abstract TotalVariation: oldParameters: ReadOnlySpan<float32> * newParameters: ReadOnlySpan<float32> -> float
+
+[<CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
+module Family =
+
+    /// An upper bound of D_TV(old, new), from 0 to 1: that of the family if it has one (`TotalVariationFamily`), and otherwise
+    /// min(1, √(KL/2)), with KL(old ‖ new) in nats (Pinsker's inequality). It is D_TV itself for one categorical choice.
+    let totalVariation (family: Family) (oldParameters: ReadOnlySpan<float32>) (newParameters: ReadOnlySpan<float32>) =
+        match family with
+        | :? TotalVariationFamily as bounding -> bounding.TotalVariation(oldParameters, newParameters)
+        | _ -> min 1.0 (sqrt (0.5 * family.Kl(oldParameters, newParameters)))

@@ -17,6 +17,17 @@ type StepRule =
     /// gains and the mean KL is at most δ. With `DampedLength` the length is √(2δ / xᵀHx).
     | TrustRegionStep of delta: float * LineSearchSettings
 
+/// The settings of PPO: epochs of minibatches on the clipped surrogate.
+type PpoSettings =
+    {
+        /// ε: how far the ratio π_θ/π_old of a row may leave 1 before the row stops to gain; ∞ clips nothing.
+        ClipRange: float
+        /// The epochs, the minibatches and the learning rate.
+        Adam: MinibatchAdamSettings
+        /// The mean KL(π_old ‖ π_θ) of a minibatch, in nats, above which the improvement ends; ∞ for no such end.
+        TargetKl: float
+    }
+
 /// The settings of one policy improvement. REINFORCE, the natural policy gradient and TRPO are three pairs of a direction and
 /// a step rule.
 type ImprovementSettings =
@@ -31,17 +42,21 @@ type ImprovementSettings =
         FisherFraction: float
         /// The power of the signal's share by which a trust-region step multiplies δ (see `SignalShare`); 0 keeps δ.
         DeltaShrinkage: float
+        /// PPO instead of a single step; it uses none of the settings above.
+        Ppo: PpoSettings option
     }
 
 /// The outcome of a policy improvement.
 type Outcome =
-    /// The step was taken. Holds the fraction of the full step, and the number of lengths that were tried.
+    /// The step was taken. Holds the fraction of the full step, and the number of lengths that were tried. Of PPO, it holds the fraction of
+    /// its minibatch steps that were made, and 0: it tries no lengths.
     | Moved of fraction: float * tries: int
     /// The gradient was zero.
     | NoGradient
     /// xᵀHx was zero, negative or not finite, so the step has no length.
     | NoCurvature
-    /// No length that was tried gained within the trust region. Also the outcome of a fixed step that is too short to change a parameter.
+    /// No length that was tried gained within the trust region. Also the outcome of a fixed step, or of PPO, if the steps are too short to
+    /// change a parameter.
     | LineSearchFailed of tries: int
 
     /// The number of step lengths that were tried.
@@ -75,6 +90,10 @@ type Improvement =
         Solution: Solution option
     }
 
-/// An improvement rule: surrogate → improvement. `TrustRegion.improve` is the standard one. The settings are those of the iteration, with the
-/// δ in force; a rule may use the surrogate until it returns. The error names a quantity that became NaN or infinite.
-type ImprovementRule = ImprovementSettings -> Surrogate -> Result<Improvement, string>
+/// An improvement rule: settings, key, optimiser and surrogate → improvement and optimiser. `ImprovementRule.standard` is the standard one, and
+/// `ImprovementRule.ofStep` makes one of a function that needs no key and no optimiser.
+///
+/// The settings are those of the iteration, with the δ in force. All randomness of the rule comes from the key. The optimiser is the one
+/// that the rule returned in the last iteration, or `Adam.none`; training keeps it, and checkpoints hold it. A rule may use the surrogate until
+/// it returns. The error names a quantity that became NaN or infinite.
+type ImprovementRule = ImprovementSettings -> Key -> AdamState -> Surrogate -> Result<Improvement * AdamState, string>

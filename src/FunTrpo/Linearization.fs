@@ -71,11 +71,19 @@ type Linearization
             let rows = observations.SliceRows(block.First, block.Count)
             PrefetchQueue.Add(rows.Span)
 
-    /// Writes the packed Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block.
-    let pullbackPacked
+    /// Writes the cotangents of the rows of a block of observations, which are padded.
+    let unpadInputs (block: Partition.Block) (padded: PooledBuffer) (ofInputs: Memory<float32>) =
+        let target = ofInputs.Slice(block.First * layer.Inputs, block.Count * layer.Inputs)
+        PaddedRows.Unpad(block.Count, layer.Inputs, Span.op_Implicit padded.Span, target.Span)
+
+    /// Writes the packed Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block; and the cotangents of the observations to
+    /// `ofInputs`, one row for each, unless it is empty.
+    let pullbackBoth
+        (ofInputs: Memory<float32>)
         (cotangents: Partition.Block -> PackedLinearization -> Memory<float32> -> unit)
         (sum: Memory<float32>)
         =
+        let isInputWanted = not ofInputs.IsEmpty
         let packedCount = layer.PackedCount
         use others = PooledBuffer.Rent(strips.Length - 1, packedCount)
         let sumOf strip = if strip = 0 then sum else others.Memory.Slice((strip - 1) * packedCount, packedCount)
@@ -91,12 +99,17 @@ type Linearization
                 cotangents block linearization cotangent.Memory
                 linearization.ActivationDerivatives.Multiply cotangent.Span
 
+                use ofInput = PooledBuffer.Rent((if isInputWanted then block.Count else 0), Lanes.Pad layer.Inputs)
+
                 linearization.Pullback(
                     Span.op_Implicit cotangent.Span,
                     ActivationDerivatives.One,
-                    Span.Empty,
+                    ofInput.Span,
                     sum.Span
-                ))
+                )
+
+                if isInputWanted then
+                    unpadInputs block ofInput ofInputs)
 
         // Strips are added in order, so the rounding does not depend on the threads.
         Partition.forEachPart threads packedCount (fun first count ->
@@ -105,6 +118,9 @@ type Linearization
             for strip in 1 .. strips.Length - 1 do
                 let part = (sumOf strip).Span.Slice(first, count)
                 Reductions.AddScaled(1f, Span.op_Implicit part, Span.op_Implicit total, total))
+
+    /// Writes the packed Σ_n J_nᵀ u_n.
+    let pullbackPacked cotangents sum = pullbackBoth Memory.Empty cotangents sum
 
     /// Writes Σ_n J_nᵀ u_n as a parameter vector.
     let pullbackTo (sum: Memory<float32>) cotangents =
@@ -172,6 +188,21 @@ type Linearization
         let sum = Array.zeroCreate layer.ParameterCount
         this.Pullback(cotangents, sum.AsMemory())
         Vector.adopt sum
+
+    /// Writes the cotangents of the observations, as `PullbackInputs` returns them.
+    member internal _.PullbackInputsTo(cotangents: Matrix, ofInputs: Memory<float32>) =
+        requireCotangents cotangents
+        requireLength "ofInputs" (Size.product rows layer.Inputs) ofInputs.Length
+        use sum = PooledBuffer.Rent layer.PackedCount
+        pullbackBoth ofInputs (padded cotangents) sum.Memory
+
+    /// The pullback to the observations: from a cotangent u_n of each row of outputs to (∂y_n/∂x_n)ᵀ u_n, one row for each row x_n of
+    /// observations. Indices among them have cotangents of 0. Throws an `ArgumentException` if the cotangents do not have the shape of
+    /// `Outputs`.
+    member this.PullbackInputs cotangents =
+        let ofInputs = Array.zeroCreate<float32>(Size.product rows layer.Inputs)
+        this.PullbackInputsTo(cotangents, ofInputs.AsMemory())
+        Matrix.adopt rows layer.Inputs ofInputs
 
     /// v ↦ Σ_n J_nᵀ M_n J_n v, with the metric M_n at the outputs of row n. Each block of rows is pushed forward, multiplied and
     /// pulled back before the next is begun. The factors of the metric are in pooled memory, so the map must not be used after `Dispose`. It

@@ -247,6 +247,7 @@ module Network =
     type internal Packed(network: Network, parameters: Vector, moments: Vector list) =
         let packed = pack network parameters
         let packedMoments = moments |> List.map (pack network) |> Array.ofList
+        let unpacked = PooledBuffer.Rent network.ParameterCount
 
         let unpack (packed: PooledBuffer) =
             let values = Array.zeroCreate<float32> network.ParameterCount
@@ -259,6 +260,13 @@ module Network =
         member _.Linearize(sequences, observations) =
             linearizeAt network (Memory.op_Implicit packed.Memory) ValueNone sequences observations
 
+        /// Writes 0 to the places of a packed vector that hold no parameter, such as the weights of outputs that depend on no input. A packed
+        /// gradient may have other numbers there, and parameters that were moved by them would be those of another network.
+        member _.ClearGaps(packed: Memory<float32>) =
+            network.Layer.Unpack(Span.op_Implicit packed.Span, unpacked.Span)
+            packed.Span.Clear()
+            network.Layer.Pack(Span.op_Implicit unpacked.Span, packed.Span)
+
         /// Calls `work first count` for consecutive parts of the packed vectors, in parallel.
         member _.ForEachPart work = Partition.forEachPart network.Threads network.Layer.PackedCount work
 
@@ -270,6 +278,7 @@ module Network =
         interface IDisposable with
             member _.Dispose() =
                 packed.Dispose()
+                unpacked.Dispose()
 
                 for moment in packedMoments do
                     moment.Dispose()

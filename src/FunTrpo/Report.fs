@@ -38,7 +38,9 @@ type Report =
         MeanReturn: float option
         /// The improvement of the policy.
         Improvement: Improvement
-        /// The radius δ of the trust region in nats; ∞ for fixed steps.
+        /// What the rows that the improvement has not seen say of it. None unless `heldOut` keeps some apart.
+        Certificate: SampledCertificate option
+        /// The radius δ of the trust region in nats; ∞ for fixed steps and PPO, which have none.
         Delta: float
         /// 1 − Var(G − V) / Var(G), with the returns G of the batch and the values V of the critic before this iteration's fit.
         ExplainedVariance: float
@@ -61,19 +63,20 @@ type ReportValue =
     /// The quantity has no value in this iteration, such as the mean return before the first episode has finished.
     | Missing
 
-/// One quantity of a report.
-type ReportField =
+/// One quantity of a report of an iteration, such as a `Report`.
+type ReportField<'Report> =
     {
         Name: string
         Meaning: string
         /// The unit, such as "nats" or "s"; empty for plain numbers and texts.
         Unit: string
-        Read: Report -> ReportValue
+        Read: 'Report -> ReportValue
         /// The value that a text of `Report.toText` stands for, which is not empty; none if it is no value of this quantity.
         Parse: string -> ReportValue option
     }
 
-module Report =
+/// Makes the quantities of reports.
+module internal ReportField =
 
     let private parseWhole (text: string) =
         match Int64.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture) with
@@ -85,7 +88,8 @@ module Report =
         | true, number when Double.IsFinite number -> Some(ReportValue.Number number)
         | _ -> None
 
-    let private whole name unit meaning (read: Report -> int64) =
+    /// A whole number.
+    let whole name unit meaning (read: 'Report -> int64) =
         { Name = name
           Meaning = meaning
           Unit = unit
@@ -93,17 +97,33 @@ module Report =
           Parse = parseWhole }
 
     /// A quantity that is missing where it is NaN or infinite.
-    let private number name unit meaning (read: Report -> float) =
+    let number name unit meaning (read: 'Report -> float) =
         let read report =
             let value = read report
             if Double.IsFinite value then ReportValue.Number value else ReportValue.Missing
 
         { Name = name; Meaning = meaning; Unit = unit; Read = read; Parse = parseNumber }
 
-    let private text name meaning (read: Report -> string option) =
+    /// A text that may be missing.
+    let text name meaning (read: 'Report -> string option) =
         let read report = read report |> Option.map ReportValue.Text |> Option.defaultValue ReportValue.Missing
 
         { Name = name; Meaning = meaning; Unit = ""; Read = read; Parse = ReportValue.Text >> Some }
+
+    /// The mean return of episodes; NaN if there are none.
+    let meanReturnOf (episodes: ImmutableArray<Episode>) =
+        if episodes.IsEmpty then nan else episodes |> Seq.averageBy _.Return
+
+    /// A quantile of the returns of episodes; NaN if there are none.
+    let returnQuantileOf fraction (episodes: ImmutableArray<Episode>) =
+        if episodes.IsEmpty then
+            nan
+        else
+            episodes |> Seq.map _.Return |> Array.ofSeq |> Statistics.quantile fraction
+
+module Report =
+
+    open ReportField
 
     let private outcomeName outcome =
         match outcome with
@@ -124,16 +144,6 @@ module Report =
         else
             report.Finished |> Seq.averageBy (fun episode -> float episode.Length)
 
-    let private batchReturn (report: Report) =
-        if report.Finished.IsEmpty then nan else report.Finished |> Seq.averageBy _.Return
-
-    /// A quantile of the returns of the episodes that finished in the iteration; NaN if none finished.
-    let private returnQuantile fraction (report: Report) =
-        if report.Finished.IsEmpty then
-            nan
-        else
-            report.Finished |> Seq.map _.Return |> Array.ofSeq |> Statistics.quantile fraction
-
     let private warningNames (report: Report) =
         match report.Warnings with
         | [] -> None
@@ -142,7 +152,11 @@ module Report =
     let private comparison (report: Report) = report.Improvement.Comparison
     let private solution (report: Report) = report.Improvement.Solution
 
-    /// NaN for fixed steps, which have no trust region.
+    /// A number of the certificate; NaN without one.
+    let private ofCertificate (read: SampledCertificate -> float) (report: Report) =
+        report.Certificate |> Option.map read |> Option.defaultValue nan
+
+    /// NaN for fixed steps and PPO, which have no trust region.
     let private klOverDelta (report: Report) =
         if Double.IsInfinity report.Delta then nan else (comparison report).MeanKl / report.Delta
 
@@ -181,7 +195,7 @@ module Report =
           number
               "stepFraction"
               ""
-              "fraction of the full step that was accepted; 0 if none was"
+              "fraction of the full step that was accepted, or of PPO's minibatch steps that were made; 0 if none was"
               _.Improvement.Outcome.Fraction
           number
               "explainedVariance"
@@ -197,15 +211,26 @@ module Report =
           number "seconds" "s" "time of the iteration" (fun r -> Math.Round(r.Seconds.Total, 6))
           number "stepsPerSecond" "steps/s" "environment steps of this iteration over its time" (fun r ->
               Math.Round(float r.BatchSteps / r.Seconds.Total))
-          number "batchReturn" "reward" "mean return of the episodes that finished in this iteration" batchReturn
-          number "batchReturnLow" "reward" "lower quartile of the returns of those episodes" (returnQuantile 0.25)
-          number "batchReturnHigh" "reward" "upper quartile of the returns of those episodes" (returnQuantile 0.75)
+          number "batchReturn" "reward" "mean return of the episodes that finished in this iteration" (fun r ->
+              meanReturnOf r.Finished)
+          number "batchReturnLow" "reward" "lower quartile of the returns of those episodes" (fun r ->
+              returnQuantileOf 0.25 r.Finished)
+          number "batchReturnHigh" "reward" "upper quartile of the returns of those episodes" (fun r ->
+              returnQuantileOf 0.75 r.Finished)
           text "warnings" "what the iteration warns about, separated by semicolons" warningNames
           number
               "signalShare"
               ""
               "share of the gradient on which two halves of the batch agree, if deltaShrinkage needs it"
-              (fun r -> defaultArg r.Improvement.SignalShare nan) ]
+              (fun r -> defaultArg r.Improvement.SignalShare nan)
+          number "heldOutGain" "" "increase of the surrogate by the step on held-out rows" (ofCertificate _.Gain)
+          number "heldOutGainLow" "" "95 % lower confidence bound of that increase" (ofCertificate _.GainLow)
+          number
+              "certificatePenalty"
+              ""
+              "what the certificate subtracts for the mean total variation of the step"
+              (ofCertificate _.Penalty)
+          number "certificate" "" "heldOutGainLow less certificatePenalty: a gain if above 0" (ofCertificate _.Lower) ]
 
     let private readers = fields |> List.map (fun field -> field.Name, field.Read) |> dict
 

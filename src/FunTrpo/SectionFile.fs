@@ -147,6 +147,15 @@ type internal SectionReader(stream: Stream, mark: string, version: int) =
 
         first
 
+    /// Whether there is a next section, and it has this name.
+    member _.IsNext(name: string) =
+        let position = stream.Position
+        let expected = Array.append [| byte name.Length |] (Encoding.ASCII.GetBytes name)
+        let found = Array.zeroCreate<byte> expected.Length
+        let count = stream.ReadAtLeast(found.AsSpan(), found.Length, false)
+        stream.Position <- position
+        remaining > 0 && count = expected.Length && found = expected
+
     /// The bytes of the next section.
     member _.Bytes name =
         let bytes = Array.zeroCreate<byte>(start name)
@@ -180,3 +189,26 @@ type internal SectionReader(stream: Stream, mark: string, version: int) =
     member _.End() =
         if remaining <> 0 || stream.Position <> stream.Length then
             fail "the end" "the file has more sections or bytes than it should"
+
+/// Files of sections on a disk, with faults as values.
+module internal SectionDisk =
+
+    /// Replaces a file durably. `NotSaved` if the file system refuses it, and `NotConfirmed` if it may not survive a power cut.
+    let save disk path mark version sections =
+        try
+            Ok(AtomicFile.replaceDurably disk path (SectionFile.write mark version sections))
+        with
+        | AtomicFile.NotConfirmed why -> Error(NotConfirmed(path, why))
+        | error when FileFailure.isOfFiles error -> Error(NotSaved(path, FileFailure.reasonOfWrite path error))
+
+    /// Opens a file and reads from it. What is wrong with the file is `Damaged`.
+    let reading path mark version (read: SectionReader -> Result<'T, Fault>) =
+        try
+            match RegularFile.reasonAgainst path with
+            | Some reason -> Error(Damaged(path, $"it {reason}"))
+            | None ->
+                use stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read ||| FileShare.Delete)
+                read (SectionReader(stream, mark, version))
+        with
+        | Unreadable why -> Error(Damaged(path, why))
+        | error when FileFailure.isOfFiles error -> Error(Damaged(path, error.Message))

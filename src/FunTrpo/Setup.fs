@@ -24,7 +24,7 @@ type Setup<'State> =
         Critic: Network
         /// Makes the batch of each iteration: `Rollout.collect`, or a collector of your own.
         Collect: Collector<'State>
-        /// Improves the policy in each iteration: `TrustRegion.improve`, or a rule of your own.
+        /// Improves the policy in each iteration: `ImprovementRule.standard`, or a rule of your own.
         Improve: ImprovementRule
         /// The number of threads. The results do not depend on it.
         Threads: int
@@ -32,7 +32,8 @@ type Setup<'State> =
 
 module Setup =
 
-    let private requireValidSpaces (environment: Environment<'State>) =
+    /// Refuses an environment whose spaces are no spaces, or whose mask does not fit its actions.
+    let internal requireValidSpaces (environment: Environment<'State>) =
         let require what space =
             match Space.invalidReason space with
             | None -> Ok()
@@ -152,7 +153,7 @@ module Setup =
                   Policy = { policy with Network = onThreads policy.Network }
                   Critic = onThreads critic
                   Collect = Rollout.collect
-                  Improve = TrustRegion.improve
+                  Improve = ImprovementRule.standard
                   Threads = threads }
         }
 

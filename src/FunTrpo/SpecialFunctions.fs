@@ -83,3 +83,31 @@ module internal SpecialFunctions =
 
         let square = 1.0 / (z * z)
         (1.0 + square * polynomial ofTrigamma square) / z + 0.5 * square + sum
+
+    /// P(|T| ≤ tan θ · √ν) of Student's t with ν degrees of freedom, for 0 ≤ θ ≤ π/2: finite sums of powers of cos θ (Abramowitz and Stegun,
+    /// 26.7.3 and 26.7.4).
+    let private studentWithin degrees theta =
+        let sine, cosine = sin theta, cos theta
+        let isOdd = degrees % 2 = 1
+        let mutable term = if isOdd then cosine else 1.0
+        let mutable sum = if degrees = 1 then 0.0 else term
+        let mutable k = if isOdd then 3 else 2
+
+        while k < degrees do
+            term <- term * cosine * cosine * float (k - 1) / float k
+            sum <- sum + term
+            k <- k + 2
+
+        if isOdd then 2.0 / Math.PI * (theta + sine * sum) else sine * sum
+
+    /// The number that Student's t with ν ≥ 1 degrees of freedom exceeds with the probability 1 − level, for a level from ½ to 1, excluding 1.
+    /// By bisection of the angle θ, t = tan θ · √ν.
+    let studentQuantile degrees level =
+        let mutable low, high = 0.0, Math.PI / 2.0
+
+        for _ in 1..60 do
+            let middle = 0.5 * (low + high)
+
+            if studentWithin degrees middle < 2.0 * level - 1.0 then low <- middle else high <- middle
+
+        tan (0.5 * (low + high)) * sqrt (float degrees)

@@ -36,8 +36,19 @@ type UpdateBatch =
         Actions: Matrix
         /// Estimates of A(s, a), one a row. Scaled as those of the `AdvantageBatch`, over these rows.
         Advantages: ImmutableArray<float>
-        /// The environment steps that these rows took in addition to those of the batch.
+        /// The environment steps that these rows, and those held out, took in addition to those of the batch.
         Steps: int64
+        /// The rows of the instances that are held out, with `heldOut`.
+        HeldOut: HeldOutBatch option
+    }
+
+/// Rows that certify an improvement, and have no part in it.
+and [<RequireQualifiedAccess>] HeldOutBatch =
+    {
+        /// The rows, with advantages that are shifted and scaled as those of the update are.
+        Rows: UpdateBatch
+        /// The lengths of the independent parts of these rows, in their order: the episodes of each instance, or the states of a vine.
+        Clusters: ImmutableArray<int>
     }
 
 /// What several stages need: keys, the normaliser of a batch, and checks of results.
@@ -65,7 +76,8 @@ module private StageHelpers =
 
         all
 
-/// The stages of one iteration, in their order: rollout → advantages → update batch → surrogate → improvement, and the critic's fit.
+/// The stages of one iteration, in their order: rollout → advantages → update batch → surrogate → improvement → certificate, and the critic's
+/// fit.
 module Stages =
 
     open StageHelpers
@@ -79,13 +91,18 @@ module Stages =
         | None ->
             setup.Collect setup.Environment (TrainingState.actor setup state) horizon setup.Threads key state.Instances
 
-    /// Standardises the advantages in place, or divides them by the deviation of the returns, or leaves them as they are, as configured. The
-    /// caller must own them.
-    let private scaleAdvantages (setup: Setup<'State>) (unit: ReturnUnit) (advantages: ImmutableArray<float>) =
+    /// Shifts and scales the advantages in place by the moments of those of `rows`, or divides them by the deviation of the returns, or leaves
+    /// them as they are, as configured. The caller must own them.
+    let private scaleAdvantagesAs
+        (setup: Setup<'State>)
+        (unit: ReturnUnit)
+        (rows: ImmutableArray<float>)
+        (advantages: ImmutableArray<float>)
+        =
         let numbers = ImmutableCollectionsMarshal.AsArray advantages
 
         if setup.Configuration.NormaliseAdvantages then
-            Advantage.normaliseInPlace numbers
+            Advantage.normaliseInPlaceAs (ImmutableCollectionsMarshal.AsArray rows) numbers
         elif ReturnUnit.deviation unit > 0.0 then
             let deviation = ReturnUnit.deviation unit
 
@@ -93,6 +110,9 @@ module Stages =
                 numbers[row] <- numbers[row] / deviation
 
         advantages
+
+    /// Standardises the advantages in place, or scales them as configured. The caller must own them.
+    let private scaleAdvantages setup unit advantages = scaleAdvantagesAs setup unit advantages advantages
 
     /// Values, advantages and λ-returns of the rows of a batch, under the critic of the state.
     let advantageBatch (setup: Setup<'State>) (state: TrainingState<'State>) (batch: Batch) =
@@ -122,13 +142,73 @@ module Stages =
           CriticBefore = criticBefore
           CriticToFit = { criticBefore with Unit = unit; Memory = memory } }
 
+    /// The indices of the rows of some instances, each of which has `length` rows.
+    let private rowsOf length (instances: int[]) =
+        instances |> Array.collect (fun instance -> Array.init length (fun i -> instance * length + i))
+
+    /// The elements of some rows.
+    let private pick (numbers: ImmutableArray<float>) (rows: int[]) =
+        rows |> Array.map (fun row -> numbers[row]) |> ImmutableCollectionsMarshal.AsImmutableArray
+
+    /// The rows of some instances, each of which has `length` rows.
+    let private ofInstances length (instances: int[]) (rows: UpdateBatch) : UpdateBatch =
+        let indices = rowsOf length instances
+        let gather = Matrix.gather (ImmutableCollectionsMarshal.AsImmutableArray indices)
+
+        let sequences (all: Sequences) = all |> Sequences.gather (if all.Length = length then instances else indices)
+
+        { rows with
+            Observations = gather rows.Observations
+            Sequences = rows.Sequences |> Option.map sequences
+            Actions = gather rows.Actions
+            Advantages = pick rows.Advantages indices }
+
+    /// The rows with scaled advantages, and those of some instances held out of them, with `heldOut`. The scale is that of the instances that
+    /// stay. Each instance has `length` rows, and `clusters` has the lengths of the independent parts of the rows of some instances.
+    let private holdOut
+        (setup: Setup<'State>)
+        (state: TrainingState<'State>)
+        (batch: Batch)
+        (advantageBatch: AdvantageBatch)
+        length
+        (clusters: int[] -> ImmutableArray<int>)
+        (rows: UpdateBatch)
+        : UpdateBatch =
+        let count = state.Instances.Length
+        let held = HeldOut.instances setup.Configuration.HeldOut count (keyOf state |> Key.named "heldOut")
+
+        if held.Length = 0 then
+            { rows with Advantages = scaleAdvantages setup advantageBatch.CriticToFit.Unit rows.Advantages }
+        else
+            let others = HeldOut.others held count
+            let returns = rowsOf batch.Horizon others |> pick advantageBatch.Returns
+            let unit = ReturnUnit.update returns advantageBatch.CriticBefore.Unit
+            let stay = rows |> ofInstances length others
+            let out = { ofInstances length held rows with Steps = 0L }
+            // Those held out come first: the others are scaled in place.
+            let out = { out with Advantages = scaleAdvantagesAs setup unit stay.Advantages out.Advantages }
+
+            { stay with
+                Advantages = scaleAdvantages setup unit stay.Advantages
+                HeldOut = Some { Rows = out; Clusters = clusters held } }
+
     /// The rows of the batch itself: the single-path scheme of the TRPO paper.
-    let private singlePath (batch: Batch) (advantageBatch: AdvantageBatch) : UpdateBatch =
-        { Observations = advantageBatch.Observations
-          Sequences = batch |> Batch.sequences batch.Memory
-          Actions = batch.Actions
-          Advantages = advantageBatch.Advantages
-          Steps = 0L }
+    let private singlePath setup state (batch: Batch) (advantageBatch: AdvantageBatch) : UpdateBatch =
+        let withAdvantages advantages : UpdateBatch =
+            { Observations = advantageBatch.Observations
+              Sequences = batch |> Batch.sequences batch.Memory
+              Actions = batch.Actions
+              Advantages = advantages
+              Steps = 0L
+              HeldOut = None }
+
+        if setup.Configuration.HeldOut = 0.0 then
+            withAdvantages advantageBatch.Advantages
+        else
+            Seq.map2 (-) advantageBatch.Returns advantageBatch.Values
+            |> ImmutableArray.CreateRange
+            |> withAdvantages
+            |> holdOut setup state batch advantageBatch batch.Horizon (HeldOut.episodes batch)
 
     /// The rows of a vine from the states of the instances after the batch, under the critic of the state.
     let private vine
@@ -161,23 +241,29 @@ module Stages =
 
             do! requireFinite "branches' returns" setup state (fitFloat32 vine.Returns)
 
+            let clusters (held: int[]) = ImmutableArray.CreateRange(held |> Seq.map (fun _ -> vine.Branches))
+
             return
-                { Observations = Normaliser.apply normaliser vine.Observations
-                  Sequences = Sequences.ofSingleRows vine.Memory
-                  Actions = vine.Actions
-                  Advantages = scaleAdvantages setup advantageBatch.CriticToFit.Unit (Vine.advantages actor vine)
-                  Steps = vine.Steps }
+                ({ Observations = Normaliser.apply normaliser vine.Observations
+                   Sequences = Sequences.ofSingleRows vine.Memory
+                   Actions = vine.Actions
+                   Advantages = Vine.advantages actor vine
+                   Steps = vine.Steps
+                   HeldOut = None }
+                : UpdateBatch)
+                |> holdOut setup state batch advantageBatch vine.Branches clusters
         }
 
     /// The rows for the surrogate: those of the batch or, with `branches`, those of a vine from the states of `instances`, which are the
-    /// instances after the batch. Returns the fault of a rollout, or a `NonFiniteStage` if returns or advantages do not fit float32.
+    /// instances after the batch. With `heldOut`, the rows of some instances are kept apart. Returns the fault of a rollout, or a
+    /// `NonFiniteStage` if returns or advantages do not fit float32.
     let updateBatch (setup: Setup<'State>) state batch advantageBatch instances =
         result {
             do! requireFinite "returns" setup state (fitFloat32 advantageBatch.Returns)
 
             let! updateBatch =
                 if setup.Configuration.Branches = 0 then
-                    Ok(singlePath batch advantageBatch)
+                    Ok(singlePath setup state batch advantageBatch)
                 else
                     vine setup state batch advantageBatch instances
 
@@ -208,21 +294,39 @@ module Stages =
 
         { settings with FisherFraction = settings.FisherFraction / float rowsPerState }
 
-    /// The improvement of the policy by the rule of the setup. Each log σ ends inside its bounds. The fault of the stage "policy" if the new
-    /// parameters, or the distributions that they give for the rows, are not finite: a fixed step checks neither.
-    let internal improve (setup: Setup<'State>) state updateBatch =
+    /// The improvement of the policy by the rule of the setup, and the optimiser after it. Each log σ ends inside its bounds. The fault of the
+    /// stage "policy" if the new parameters, the distributions that they give for the rows, or the moments of the optimiser are not finite:
+    /// neither a fixed step nor PPO checks them.
+    let internal improve (setup: Setup<'State>) (state: TrainingState<'State>) updateBatch =
         use surrogate = surrogate setup state updateBatch
 
         result {
-            let! improvement =
-                setup.Improve (improvementSettings setup state) surrogate |> Result.mapError (nonFinite setup state)
+            let! improvement, optimiser =
+                setup.Improve
+                    (improvementSettings setup state)
+                    (keyOf state |> Key.named "improvement")
+                    state.PolicyOptimiser
+                    surrogate
+                |> Result.mapError (nonFinite setup state)
 
             let parameters = Policy.boundLogSigmas setup.Policy improvement.Parameters
+
             // The KL is finite only if all distributions are.
-            let isFinite = Vector.isFinite parameters && Double.IsFinite improvement.Comparison.MeanKl
+            let isFinite =
+                Vector.isFinite parameters
+                && Double.IsFinite improvement.Comparison.MeanKl
+                && Adam.isFinite optimiser
+
             do! requireFinite "policy" setup state isFinite
-            return { improvement with Parameters = parameters }
+            return { improvement with Parameters = parameters }, optimiser
         }
+
+    /// The certificate of new parameters of the policy by the rows that the improvement has not seen; none if no rows are held out.
+    let certificate (setup: Setup<'State>) (state: TrainingState<'State>) (updateBatch: UpdateBatch) parameters =
+        updateBatch.HeldOut
+        |> Option.map (fun heldOut ->
+            use surrogate = surrogate setup state heldOut.Rows
+            SampledCertificate.estimate setup.Configuration.Gamma surrogate heldOut.Clusters parameters)
 
     /// The critic after its fit to the returns of the batch, and the root mean squared error of its values then. The fault of the stage
     /// "critic" if its parameters, its values of the batch, or the moments of its optimiser are not finite.

@@ -81,12 +81,13 @@ module Streaks =
         | _ when improvement.Comparison.Entropy < littleEntropy -> "the policy is certain of its actions"
         | _ -> "all rows of a batch have the same advantage"
 
-    /// Why the policy did not move, or hardly. `delta` is ∞ for fixed steps.
+    /// Why the policy did not move, or hardly. `delta` is ∞ for fixed steps and PPO.
     let private reason policy delta (improvement: Improvement) =
         match improvement.Outcome, improvement.Solution with
         | NoGradient, _ -> $"there is no gradient, because {reasonOfNoGradient policy improvement}"
         | NoCurvature, _ -> "there is no curvature along the step"
-        | LineSearchFailed _, _ when Double.IsInfinity delta -> "the fixed step is too short to change a parameter"
+        | LineSearchFailed _, _ when Double.IsInfinity delta ->
+            "a step of this learning rate is too short to change a parameter"
         | LineSearchFailed tries, _ ->
             $"none of {tries} step lengths gains within the trust region; the remaining gain may be noise: try larger batches"
         | Moved _, Some { Stop = VanishingCurvature _ } ->
@@ -94,7 +95,7 @@ module Streaks =
         | Moved _, _ -> "steps are less than a thousandth of delta"
 
     /// Returns the streaks after one more iteration and the warnings to report. `delta` is the radius of the trust region (∞ for
-    /// fixed steps).
+    /// fixed steps and PPO).
     let next (policy: Policy) delta entropyBonus (improvement: Improvement) streaks =
         let entropy = improvement.Comparison.Entropy
         let sigma = boundSigma policy improvement.Parameters

@@ -165,25 +165,32 @@ module Surrogate =
           MaxKl = total.MaxKl
           Entropy = mean total.Entropy }
 
-    /// Writes (1/N) Jᵀ (ratio · A · score + β ∇H) to `result`, where `linearization` has the distributions and the Jacobian J of π_θ.
-    let private pullGradient
+    /// π_θ(a|s) / π_old(a|s) of a row of the batch, where `distribution` has the parameters of π_θ(·|s).
+    let internal ratio (surrogate: Surrogate) row (distribution: ReadOnlySpan<float32>) =
+        exp (
+            surrogate.Policy.Family.LogProbability(distribution, surrogate.Actions.Row row)
+            - surrogate.LogProbabilities.Doubles[row]
+        )
+
+    /// Writes (weight · score + β ∇H) / N, the cotangents of N rows, to `result`. `rowOf` says which row of the batch each of them is,
+    /// `distributions` has π_θ there, and `weight` is the derivative of the objective of a row in log π_θ(a|s).
+    let internal cotangentsTo
         (result: Memory<float32>)
         (surrogate: Surrogate)
-        (linearization: Linearization)
-        (ratio: int -> float)
+        (rowOf: int -> int)
+        (distributions: Matrix)
+        (weight: int -> float)
         =
         let family = surrogate.Policy.Family
-        let distributions = linearization.Outputs
         let rows, width = distributions.Rows, distributions.Columns
-        use cotangents = PooledBuffer.Rent(rows, width)
         use entropyGradients = PooledBuffer.RentZeros(rows, width)
         let entropyWeight = float32 (surrogate.EntropyBonus / float rows)
 
         forEachRow surrogate.Threads rows (fun row ->
-            let cotangent = cotangents.Span.Slice(row * width, width)
+            let cotangent = result.Span.Slice(row * width, width)
             let entropyGradient = entropyGradients.Span.Slice(row * width, width)
-            let weight = float32 (ratio row * surrogate.Advantages[row] / float rows)
-            family.Score(distributions.Row row, surrogate.Actions.Row row, cotangent)
+            let weight = float32 (weight row / float rows)
+            family.Score(distributions.Row row, surrogate.Actions.Row(rowOf row), cotangent)
 
             if surrogate.EntropyBonus <> 0.0 then
                 family.EntropyGradient(distributions.Row row, entropyGradient)
@@ -191,11 +198,22 @@ module Surrogate =
             for i in 0 .. width - 1 do
                 cotangent[i] <- weight * cotangent[i] + entropyWeight * entropyGradient[i])
 
-        linearization.Pullback(Matrix(rows, width, Memory.op_Implicit cotangents.Memory), result)
+    /// Writes Jᵀ u to `result`, where `cotangents` writes the rows of u for the distributions of π_θ, and J is the Jacobian there.
+    let private pullGradient
+        (result: Memory<float32>)
+        (linearization: Linearization)
+        (cotangents: Memory<float32> -> Matrix -> unit)
+        =
+        let distributions = linearization.Outputs
+        let rows, width = distributions.Rows, distributions.Columns
+        use ofOutputs = PooledBuffer.Rent(rows, width)
+        cotangents ofOutputs.Memory distributions
+        linearization.Pullback(Matrix(rows, width, Memory.op_Implicit ofOutputs.Memory), result)
 
     /// Writes ∇L at θ_old to `result`: the policy gradient (1/N) Jᵀ (A · score + β ∇H).
     let gradientTo (result: Memory<float32>) (surrogate: Surrogate) =
-        pullGradient result surrogate surrogate.Linearization (fun _ -> 1.0)
+        pullGradient result surrogate.Linearization (fun cotangents distributions ->
+            cotangentsTo cotangents surrogate id distributions (fun row -> surrogate.Advantages[row]))
 
     /// Returns ∇L at θ_old as a new vector.
     let gradient (surrogate: Surrogate) =
@@ -203,22 +221,18 @@ module Surrogate =
         gradientTo (gradient.AsMemory()) surrogate
         Vector.adopt gradient
 
-    /// Returns ∇L at any θ: (1/N) Jᵀ (π_θ/π_old · A · score + β ∇H), with J and the score at θ. TRPO needs ∇L at θ_old only; this is for
-    /// rules of your own that take several steps on one batch.
-    let gradientAt (surrogate: Surrogate) parameters =
-        let family = surrogate.Policy.Family
-
+    /// Jᵀ u at any θ, where `cotangents` writes the rows of u for the distributions of π_θ.
+    let internal gradientOf (surrogate: Surrogate) parameters (cotangents: Memory<float32> -> Matrix -> unit) =
         use linearization =
             Network.linearizeSequences surrogate.Policy.Network parameters surrogate.Sequences surrogate.Observations
 
-        let distributions = linearization.Outputs
-
-        let ratio row =
-            exp (
-                family.LogProbability(distributions.Row row, surrogate.Actions.Row row)
-                - surrogate.LogProbabilities.Doubles[row]
-            )
-
         let gradient = Array.zeroCreate surrogate.Parameters.Length
-        pullGradient (gradient.AsMemory()) surrogate linearization ratio
+        pullGradient (gradient.AsMemory()) linearization cotangents
         Vector.adopt gradient
+
+    /// Returns ∇L at any θ: (1/N) Jᵀ (π_θ/π_old · A · score + β ∇H), with J and the score at θ. TRPO needs ∇L at θ_old only; this is for
+    /// rules of your own that take several steps on one batch.
+    let gradientAt (surrogate: Surrogate) parameters =
+        gradientOf surrogate parameters (fun cotangents distributions ->
+            cotangentsTo cotangents surrogate id distributions (fun row ->
+                ratio surrogate row (distributions.Row row) * surrogate.Advantages[row]))

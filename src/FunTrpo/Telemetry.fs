@@ -34,21 +34,21 @@ module Telemetry =
     let internal instrumentName (field: string) = "funtrpo." + lower field
 
     /// Passes the number of a field on, if it has one in the report.
-    let private withNumber (field: ReportField) report (record: float -> unit) =
+    let private withNumber (field: ReportField<Report>) report (record: float -> unit) =
         match field.Read report with
         | ReportValue.Number number -> record number
         | ReportValue.Whole number -> record (float number)
         | ReportValue.Text _
         | ReportValue.Missing -> ()
 
-    let private gauge (field: ReportField) =
+    let private gauge (field: ReportField<Report>) =
         let gauge = meter.CreateGauge<float>(instrumentName field.Name, field.Unit, field.Meaning)
 
         fun report environment ->
             if gauge.Enabled then
                 withNumber field report (fun number -> gauge.Record(number, ofEnvironment environment))
 
-    let private histogram (field: ReportField) =
+    let private histogram (field: ReportField<Report>) =
         let histogram = meter.CreateHistogram<float>(instrumentName field.Name, field.Unit, field.Meaning)
 
         fun report environment ->
@@ -56,14 +56,14 @@ module Telemetry =
                 withNumber field report (fun number -> histogram.Record(number, ofEnvironment environment))
 
     /// A counter of what an iteration adds. The field has the number so far.
-    let private counter (field: ReportField) (added: Report -> int64) (tags: Report -> Tag list) =
+    let private counter (field: ReportField<Report>) (added: Report -> int64) (tags: Report -> Tag list) =
         let counter = meter.CreateCounter<int64>(instrumentName field.Name, field.Unit, field.Meaning)
 
         fun report environment ->
             if counter.Enabled then
                 counter.Add(added report, Array.ofList (ofEnvironment environment :: tags report))
 
-    let private isText (field: ReportField) = field.Name = "outcome" || field.Name = "cgStop"
+    let private isText (field: ReportField<Report>) = field.Name = "outcome" || field.Name = "cgStop"
 
     /// The fields that are texts, as tags.
     let private texts report =
@@ -73,7 +73,7 @@ module Telemetry =
               | _ -> () ]
 
     /// A counter of warnings, each with its name as the tag `warning`.
-    let private warnings (field: ReportField) =
+    let private warnings (field: ReportField<Report>) =
         let counter = meter.CreateCounter<int64>(instrumentName field.Name, field.Unit, field.Meaning)
 
         fun (report: Report) environment ->

@@ -23,15 +23,16 @@ module Training =
                   LongEpisode(setup.Environment.Id, i, after[i].Length) ]
         |> List.truncate 1
 
-    /// The radius δ of the trust region of an improvement; ∞ for fixed steps.
+    /// The radius δ of the trust region of an improvement; ∞ for fixed steps and PPO, which have none.
     let private deltaOf (setup: Setup<'State>) (state: TrainingState<'State>) (improvement: Improvement) =
         let configuration = setup.Configuration
 
-        match configuration.Step with
-        | StepKind.TrustRegion ->
+        match configuration.Rule, configuration.Step with
+        | RuleKind.SingleStep, StepKind.TrustRegion ->
             Configuration.deltaAt state.Steps configuration
             * SignalShare.factor configuration.DeltaShrinkage improvement.SignalShare
-        | StepKind.Fixed -> infinity
+        | RuleKind.SingleStep, StepKind.Fixed
+        | RuleKind.Ppo, _ -> infinity
 
     /// The result of a stage and its seconds. The stage is an activity of the iteration.
     let private timed iteration name stage =
@@ -40,6 +41,12 @@ module Training =
         let result = stage ()
         struct (result, Stopwatch.GetElapsedTime(started).TotalSeconds)
 
+    /// The improvement of the policy, the optimiser after it, and the certificate of the improvement.
+    let private improve (setup: Setup<'State>) state rows =
+        Stages.improve setup state rows
+        |> Result.map (fun (improvement, optimiser) ->
+            improvement, optimiser, Stages.certificate setup state rows improvement.Parameters)
+
     /// The state after an iteration, without its streaks.
     let private advance
         (state: TrainingState<'State>)
@@ -47,12 +54,14 @@ module Training =
         instances
         batchSteps
         (improvement: Improvement)
+        optimiser
         critic
         =
         { TrainingState.countEpisodes batch state with
             Iteration = state.Iteration + 1
             Steps = state.Steps + batchSteps
             PolicyParameters = improvement.Parameters
+            PolicyOptimiser = optimiser
             Critic = critic
             // After a refused step the policy must act as before, so its normaliser stays the same, too.
             Normaliser =
@@ -89,13 +98,13 @@ module Training =
             let struct (struct (improvement, policySeconds), struct (critic, criticSeconds)) =
                 Parallel.both
                     setup.Threads
-                    (fun () -> timed activity "funtrpo.policy" (fun () -> Stages.improve setup state rows))
+                    (fun () -> timed activity "funtrpo.policy" (fun () -> improve setup state rows))
                     (fun () -> timed activity "funtrpo.critic" (fun () -> Stages.fitCritic setup state advantages))
 
-            let! improvement = improvement
+            let! improvement, optimiser, certificate = improvement
             let! critic, criticErrorAfter = critic
             let batchSteps = int64 batch.Rewards.Length + rows.Steps
-            let next = advance state batch instances batchSteps improvement critic
+            let next = advance state batch instances batchSteps improvement optimiser critic
             let delta = deltaOf setup state improvement
 
             let entropyBonus = Configuration.entropyBonusAt state.Steps setup.Configuration
@@ -110,6 +119,7 @@ module Training =
                   Finished = batch.Episodes
                   MeanReturn = TrainingState.meanReturn next
                   Improvement = improvement
+                  Certificate = certificate
                   Delta = delta
                   ExplainedVariance = Advantage.explainedVariance advantages.Returns advantages.Values
                   CriticErrorBefore = Critic.errorOf (advantages.Values.AsSpan()) (advantages.Returns.AsSpan())

@@ -20,6 +20,8 @@ type TrainingState<'State when 'State: equality> =
         Episodes: int64
         /// θ: the parameters of the policy's network, of length `Setup.Policy.Network.ParameterCount`.
         PolicyParameters: Vector
+        /// The optimiser of the improvement rule. Only PPO has one, and only after its first improvement.
+        PolicyOptimiser: AdamState
         /// The critic, and the state of its optimiser.
         Critic: CriticState
         /// The running moments of the observations, if they are standardised.
@@ -68,6 +70,7 @@ module TrainingState =
           Steps = 0L
           Episodes = 0L
           PolicyParameters = setup.Policy.Network.Initialise(Key.named "policy" key)
+          PolicyOptimiser = Adam.none
           Critic =
             setup.Critic.Initialise(Key.named "critic" key)
             |> Critic.start (if configuration.NormaliseReturns then ReturnUnit.unknown else Plain)
@@ -165,6 +168,11 @@ module TrainingState =
                 do! require "numbers of the policy's memory" instance.Memory.Length setup.Policy.Network.Memory
 
             do! require "policy parameters" state.PolicyParameters.Length setup.Policy.Network.ParameterCount
+            let moments = state.PolicyOptimiser.FirstMoment.Length
+
+            if moments > 0 then
+                do! require "moments of the policy's parameters" moments setup.Policy.Network.ParameterCount
+
             do! require "critic parameters" state.Critic.Parameters.Length setup.Critic.ParameterCount
         }
 
@@ -172,13 +180,28 @@ module TrainingState =
     let actor (setup: Setup<'State>) (state: TrainingState<'State>) =
         { Policy = setup.Policy; Parameters = state.PolicyParameters; Normaliser = state.Normaliser }
 
+    /// The mean of recent returns; None if there are none.
+    let internal meanOf (returns: ImmutableArray<float>) = if returns.IsEmpty then None else Some(Seq.average returns)
+
+    /// Whether there are 100 recent returns, whose mean is at least `goal`.
+    let internal haveReached goal (returns: ImmutableArray<float>) =
+        returns.Length >= window && meanOf returns |> Option.exists (fun mean -> mean >= goal)
+
     /// The mean return of the last 100 finished episodes, or of all if fewer have finished; None before the first.
-    let meanReturn (state: TrainingState<'State>) =
-        if state.RecentReturns.IsEmpty then None else Some(Seq.average state.RecentReturns)
+    let meanReturn (state: TrainingState<'State>) = meanOf state.RecentReturns
 
     /// Whether 100 episodes have finished, and the last 100 have a mean return of at least `goal`.
-    let hasReached goal (state: TrainingState<'State>) =
-        state.RecentReturns.Length >= window && meanReturn state |> Option.exists (fun mean -> mean >= goal)
+    let hasReached goal (state: TrainingState<'State>) = haveReached goal state.RecentReturns
+
+    /// Earlier returns, and those of episodes that have finished since.
+    let internal withEpisodes (episodes: ImmutableArray<Episode>) (earlier: ImmutableArray<float>) =
+        let returnOf i = if i < earlier.Length then earlier[i] else episodes[i - earlier.Length].Return
+        Array.init (earlier.Length + episodes.Length) returnOf
+
+    /// The last 100 returns, or all if there are fewer. The caller must not change the array afterwards.
+    let internal recentOf (returns: float[]) =
+        (if returns.Length <= window then returns else Array.sub returns (returns.Length - window) window)
+        |> ImmutableCollectionsMarshal.AsImmutableArray
 
     /// The best of the means after every finished episode, not only at the end of an iteration.
     let private bestMean (returns: float[]) best =
@@ -198,13 +221,9 @@ module TrainingState =
 
     /// The state with the episodes of the batch counted, and their returns appended.
     let internal countEpisodes (batch: Batch) (state: TrainingState<'State>) =
-        let earlier = state.RecentReturns
-        let countAll = earlier.Length + batch.Episodes.Length
-        let returnOf i = if i < earlier.Length then earlier[i] else batch.Episodes[i - earlier.Length].Return
-        let returns = Array.init countAll returnOf
-        let recent = if countAll <= window then returns else Array.sub returns (countAll - window) window
+        let returns = state.RecentReturns |> withEpisodes batch.Episodes
 
         { state with
             Episodes = state.Episodes + int64 batch.Episodes.Length
-            RecentReturns = ImmutableCollectionsMarshal.AsImmutableArray recent
+            RecentReturns = recentOf returns
             BestMeanReturn = bestMean returns state.BestMeanReturn }

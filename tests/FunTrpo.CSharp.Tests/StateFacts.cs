@@ -60,6 +60,7 @@ public sealed class StateFacts
                 Plans.ShortLine(),
                 Trpo.For("CartPole-v1").Short(),
                 Trpo.For(() => new PushedLine()).Short().WithTimeLimit(15),
+                Plans.ShortLine().With(o => o with { Rule = PolicyRule.Ppo }),
             }
         )
         {

@@ -16,11 +16,12 @@ public sealed class SurfaceFacts
     private static readonly Assembly Inference = typeof(FunTrpo.Inference.Policy).Assembly;
     private static readonly Assembly TensorBoard = typeof(FunTrpo.TensorBoard.TensorBoardWriter).Assembly;
     private static readonly Assembly MuJoCo = typeof(FunTrpo.MuJoCo.CSharp.MuJoCoEnvironment).Assembly;
+    private static readonly Assembly Ddpg = typeof(FunTrpo.Ddpg.CSharp.DdpgPlan).Assembly;
     private static readonly Assembly Pages = typeof(FunTrpo.Plots.CSharp.ReportPage).Assembly;
     private static readonly Assembly Engine = typeof(FunTrpo.MuJoCo.Engine.Model).Assembly;
 
     /// <summary>The assemblies for C# callers.</summary>
-    private static readonly Assembly[] Facades = [Facade, Export, Inference, TensorBoard, Pages, MuJoCo, Engine];
+    private static readonly Assembly[] Facades = [Facade, Export, Inference, TensorBoard, Pages, MuJoCo, Engine, Ddpg];
 
     public void Holds_no_type_that_is_not_of_dotnet_or_its_own()
     {
@@ -92,6 +93,7 @@ public sealed class SurfaceFacts
                 "Policy",
                 "PolicyAsJson",
                 "PolicyEpisode",
+                "PolicyRule",
                 "Scores",
                 "Shape",
                 "Space",
@@ -116,7 +118,7 @@ public sealed class SurfaceFacts
         );
     }
 
-    public void Shows_the_types_that_are_meant_for_export_inference_TensorBoard_pages_and_MuJoCo()
+    public void Shows_the_types_that_are_meant_for_export_inference_TensorBoard_pages_MuJoCo_and_DDPG()
     {
         Assert.Equal(["OnnxExport"], NamesIn(Export));
         Assert.Equal(
@@ -126,6 +128,7 @@ public sealed class SurfaceFacts
         Assert.Equal(["TensorBoardWriter"], NamesIn(TensorBoard));
         Assert.Equal(["Chart", "ComparePage", "ComparedRun", "ReportPage"], NamesIn(Pages));
         Assert.Equal(["MuJoCoEnvironment", "MuJoCoTasks"], NamesIn(MuJoCo));
+        Assert.Equal(["DdpgIteration", "DdpgOptions", "DdpgPlan", "DdpgPlans", "DdpgResult"], NamesIn(Ddpg));
         Assert.Equal(["Library", "Model", "MuJoCoException", "MuJoCoNotFoundException", "Simulation"], NamesIn(Engine));
 
         static IEnumerable<string> NamesIn(Assembly assembly) =>

@@ -66,6 +66,26 @@ public sealed class TrainingFacts
         Assert.Empty(report.CgResiduals);
     }
 
+    public void Ppo_learns_without_a_trust_region_and_without_a_line_search()
+    {
+        TrainingPlan plan = Plans
+            .ShortLine()
+            .With(o => o with { Rule = PolicyRule.Ppo, Epochs = 4, MinibatchSize = 32, TargetKl = 0.05 });
+        TrainingResult result = plan.Train();
+        foreach (IterationReport report in result.Reports)
+        {
+            Assert.Equal(StepOutcome.Moved, report.Outcome);
+            Assert.Equal(double.PositiveInfinity, report.Delta);
+            Assert.False(report.IsWithinTrustRegion);
+            Assert.InRange(report.StepFraction, 0.01, 1);
+            Assert.Equal(0, report.LineSearchTries);
+            Assert.Equal(ConjugateGradientStop.NotUsed, report.CgStop);
+        }
+
+        Assert.NotEqual(Plans.ShortLine().Train().Policy, result.Policy);
+        Assert.True(plan.Evaluate(result.Policy, 20).Mean > plan.Evaluate(plan.Start().Policy, 20).Mean);
+    }
+
     public void Stops_at_the_goal()
     {
         TrainingResult result = Trpo.For("CartPole-v1")
@@ -279,6 +299,8 @@ public sealed class TrainingFacts
             () => Refused("Threads", o => o with { Threads = 0 }),
             () => Refused("TotalSteps", o => o with { TotalSteps = 0 }),
             () => Refused("StopAtReturn", o => o with { StopAtReturn = double.NaN }),
+            () => Refused("Rule", o => o with { Rule = (PolicyRule)7 }),
+            () => Refused("ClipRange", o => o with { ClipRange = 0 }),
             () => Refused("Direction", o => o with { Direction = (StepDirection)7 }),
             () => Refused("Activation", o => o with { Activation = (Activation)99 }),
             () => Refused("Hidden", o => o with { Hidden = [64, 0] }),

@@ -46,6 +46,18 @@ let private specialFunctions =
               expectClose 1e-14 (FunTrpo.SpecialFunctions.trigamma 1.0) (square / 6.0) "at 1"
               expectClose 1e-14 (FunTrpo.SpecialFunctions.trigamma 0.5) (square / 2.0) "at ½"
           }
+          property
+              "quantiles of Student's t are those of Math.NET"
+              (Gen.zip (Gen.oneof [ Gen.choose (1, 9); Gen.choose (10, 5000) ]) (Gen.choose (0, 99)))
+              (fun (degrees, percent) ->
+                  let level = 0.5 + 0.005 * float percent
+                  let expected = Distributions.StudentT.InvCDF(0.0, 1.0, float degrees, level)
+                  let found = FunTrpo.SpecialFunctions.studentQuantile degrees level
+                  expectClose (1e-8 * (1.0 + abs expected)) found expected "quantile")
+          test "the 95 % quantiles of Student's t are those of its tables" {
+              for degrees, expected in [ 1, 6.314; 2, 2.920; 3, 2.353; 10, 1.812; 30, 1.697; 120, 1.658 ] do
+                  expectClose 5e-4 (FunTrpo.SpecialFunctions.studentQuantile degrees 0.95) expected $"{degrees}"
+          }
           property "softplus is log(1 + eˣ), and its slope is logistic" (numbers 20.0 1) (fun x ->
               let x = float x[0]
               let expected = max x 0.0 + Math.Log(1.0 + exp -(abs x))

@@ -123,7 +123,8 @@ let everyKind name (check: OnNewEnvironment) =
 let private variants =
     [ small
       { small with Critic = CriticKind.Adam; NormaliseReturns = false }
-      { small with NormaliseObservations = false; EntropyBonus = 0.05 } ]
+      { small with NormaliseObservations = false; EntropyBonus = 0.05 }
+      { ppo with TargetKl = 1e-3 } ]
 
 let isSame (state: TrainingState<'State>) (other: TrainingState<'State>) =
     same { state with Instances = other.Instances } other

@@ -148,6 +148,25 @@ let private spread =
             leave workers
             silos |> List.rev |> List.iter leave)
 
+/// A silo that has just been killed is still a member, and the directory of grains has a part on it.
+let private stillListed =
+    testCase "all shares are answered while a silo that was killed is still a member" (fun () ->
+        inFolder (fun folder ->
+            let port = freePorts ()
+            let cluster = Orleans.Cluster.Local port
+            let first = Orleans.ClusterSilo.StartRunnerAsync(numbered 1uy, cluster) |> wait
+            use killed = new Silo(folder, $"local:{port}", waiting)
+            let workers = Orleans.ClusterWorkers.ConnectAsync cluster |> wait
+
+            try
+                waitFor "two silos" (fun () -> workers.Count = 2)
+                killed.Kill()
+                let answers = workers.Shares.Answers(Array.create 100 [| 9uy |])
+                Expect.allEqual (Array.concat answers) 1uy "the silo that answers"
+            finally
+                leave workers
+                leave first))
+
 /// Expects that a training on a silo ends with an error that says so.
 let private refuses (says: string) environment variables =
     inFolder (fun folder ->
@@ -206,4 +225,4 @@ let private badArguments =
             Expect.stringContains run.Errors "--cluster = mars is not allowed" "the message"))
 
 let tests =
-    testList "Cluster" [ oneSilo; killed; spread; otherEnvironment; otherVectors; redis; badArguments ]
+    testList "Cluster" [ oneSilo; killed; spread; stillListed; otherEnvironment; otherVectors; redis; badArguments ]

@@ -87,6 +87,24 @@ let shell line variables =
     use running = startProgram (Path.GetTempPath()) "/bin/sh" [ "-c"; line ] variables
     ended running
 
+/// A program of Python that starts its arguments as a terminal does, interrupts the whole group of processes once the first argument, a file,
+/// has some lines, and ends with the exit code.
+let private interruptGroup =
+    "import os, signal, subprocess, sys, time
+started = subprocess.Popen(sys.argv[2:], start_new_session=True)
+while started.poll() is None and not (os.path.exists(sys.argv[1]) and len(open(sys.argv[1]).readlines()) > 2):
+    time.sleep(0.01)
+if started.poll() is None:
+    os.killpg(started.pid, signal.SIGINT)
+sys.exit(started.wait())"
+
+/// `funtrpo …`, interrupted with all processes that it has started, as Ctrl-C in a terminal does, once the file has some lines.
+let funtrpoInterrupted variables folder python (file: string) arguments =
+    use running =
+        startProgram folder python ("-c" :: interruptGroup :: file :: host :: program :: arguments) variables
+
+    ended running
+
 /// `funtrpo …` where no file may grow beyond this many blocks of 512 bytes: a write there is cut short, as on a full disk.
 let funtrpoWithin blocks arguments =
     shell $"trap '' XFSZ; ulimit -f {blocks}; exec {commandLine} {arguments}" [ "DOTNET_EnableWriteXorExecute", "0" ]

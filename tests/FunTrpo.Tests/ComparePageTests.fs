@@ -27,7 +27,11 @@ let private runsOf environment (scores: float list) =
                   StepsToGoal = if score > 0.0 then Some(int64 (100.0 * score)) else None } ]
 
 let private known id : ComparedEnvironment =
-    { Id = id; Goal = Some 10.0; RandomReturn = Some 0.0; Preset = [ "delta", "0.01" ] }
+    { Id = id
+      Goal = Some 10.0
+      RandomReturn = Some 0.0
+      Preset = [ "delta", "0.01" ]
+      DdpgPreset = [ "gamma", "0.99" ] }
 
 /// The rows of the table with a title, by the names of its columns.
 let private rowsOf title data =

@@ -183,7 +183,8 @@ let private scores =
       }
 
       test "of several environments are counted from random play to the goal" {
-          let known id goal random : ComparedEnvironment = { Id = id; Goal = goal; RandomReturn = random; Preset = [] }
+          let known id goal random : ComparedEnvironment =
+              { Id = id; Goal = goal; RandomReturn = random; Preset = []; DdpgPreset = [] }
 
           let environments =
               [ known "A" (Some 10.0) (Some 0.0)

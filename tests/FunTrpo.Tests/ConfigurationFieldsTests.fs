@@ -86,6 +86,7 @@ let private table =
       "lambda", [ "0"; "0.95"; "1" ], "1.1" :: "-1E-300" :: noNumbers
       "branches", [ "0"; "2"; "3"; "1000" ], "1" :: "-1" :: "-2" :: "1001" :: noIntegers
       "branchSteps", [ "1"; "50"; "10000000" ], "0" :: "-1" :: "10000001" :: noIntegers
+      "heldOut", [ "0"; "1E-06"; "0.2"; "0.99" ], "-0.1" :: "1" :: "1.5" :: noNumbers
       "architecture",
       [ ""
         "dense 64 tanh; dense 32 relu"
@@ -97,6 +98,7 @@ let private table =
       "activation", activations, noChoice
       "distribution", [ "gaussian"; "state-dependent-gaussian"; "squashed-gaussian"; "beta" ], noChoice
       "initialLogSigma", [ "-20"; "-0.5"; "0"; "5" ], "-20.5" :: "5.1" :: noNumbers
+      "rule", [ "single-step"; "ppo" ], noChoice
       "direction", [ "gradient"; "natural" ], noChoice
       "step", [ "fixed"; "trust-region" ], noChoice
       "delta", [ "1E-300"; "0.01"; "1E+300" ], "0" :: "-1" :: "-0" :: noNumbers
@@ -104,6 +106,12 @@ let private table =
       "deltaShrinkage", [ "0"; "1"; "2"; "4" ], "-0.1" :: "4.1" :: noNumbers
       "previousSteps", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
       "learningRate", [ "1E-05"; "0.5"; "1000" ], "0" :: "-0.1" :: noNumbers
+      "clipRange", [ "1E-05"; "0.2"; "1000" ], "0" :: "-0.1" :: noNumbers
+      "epochs", [ "1"; "10"; "10000" ], "0" :: "-1" :: "10001" :: noIntegers
+      "minibatchSize", [ "1"; "64"; "10000000" ], "0" :: "-1" :: "10000001" :: noIntegers
+      "ppoLearningRate", [ "1E-05"; "0.001"; "10" ], "0" :: "-0.1" :: noNumbers
+      "targetKl", [ "0"; "0.01"; "1000" ], "-0.1" :: "1001" :: noNumbers
+      "learningRateHalfLife", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
       "entropyBonus", [ "0"; "0.01"; "1000" ], "-0.1" :: "1001" :: noNumbers
       "entropyHalfLife", [ "0"; "100000"; "2147483647" ], "-1" :: noIntegers
       "damping", [ "0"; "0.1"; "1000000" ], "-0.1" :: "1000001" :: noNumbers
@@ -142,7 +150,8 @@ let expectRefused name (value: string) allowed result =
         for part in [ name; value; allowed ] do
             Expect.stringContains message part "the message"
 
-/// Any configuration of a size that fits into memory: each field has one of the first values of the table.
+/// Any configuration of a size that fits into memory and does not hold out its only environment: each field has one of the first values of
+/// the table.
 let configurations =
     table
     |> List.map (fun (name, good, _) -> Gen.elements (List.truncate 2 good) |> Gen.map (fun text -> name, text))
@@ -150,6 +159,7 @@ let configurations =
     |> Gen.map (fun assignments ->
         (standard, assignments)
         ||> List.fold (fun configuration (name, text) -> expectOk (Configuration.set name text configuration)))
+    |> Gen.where (fun configuration -> configuration.HeldOut = 0.0 || configuration.Environments > 1)
 
 let private fields =
     testList

@@ -81,6 +81,14 @@ let tests =
                   "criticArchitecture"
                   "text of the critic"
           }
+          test "refuses to hold out rows of a single environment, and of no more" {
+              let held environments share =
+                  Configuration.validate { standard with Environments = environments; HeldOut = share }
+
+              held 1 0.2 |> expectRefused "heldOut" "0.2" "single environment"
+              Expect.isOk (held 1 0.0) "none"
+              Expect.isOk (held 2 0.2) "two environments"
+          }
           for name, value, bad in
               [ "hidden", "65536,65536", { standard with Hidden = [ 65536; 65536 ] }
                 "hidden", "9000,9000", { standard with Hidden = List.replicate 40 9000 }

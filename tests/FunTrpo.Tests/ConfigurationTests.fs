@@ -112,7 +112,8 @@ let private meaning =
                         Damping = 0.4
                         DampedLength = false
                         FisherFraction = 0.5
-                        DeltaShrinkage = 1.5 }
+                        DeltaShrinkage = 1.5
+                        Ppo = None }
                       "improvement"
           }
 
@@ -132,6 +133,43 @@ let private meaning =
               && abs (at 0L { c with PreviousSteps = c.DeltaHalfLife } - c.Delta / 2.0) <= 1e-12 * c.Delta
               && (Configuration.improvement steps c).StepRule =
                   TrustRegionStep(at steps c, { Tries = c.LineSearchTries; Ratio = c.LineSearchRatio })
+
+          test "PPO instead of a single step" {
+              let c =
+                  { standard with
+                      Rule = RuleKind.Ppo
+                      ClipRange = 0.3
+                      Epochs = 4
+                      MinibatchSize = 32
+                      PpoLearningRate = 0.002
+                      TargetKl = 0.015 }
+
+              let expected =
+                  { ClipRange = 0.3; Adam = { LearningRate = 0.002; Epochs = 4; BatchSize = 32 }; TargetKl = 0.015 }
+
+              Expect.equal (Configuration.improvement 0L c).Ppo (Some expected) "PPO"
+              Expect.equal (Configuration.improvement 0L { c with Rule = RuleKind.SingleStep }).Ppo None "a single step"
+              Expect.equal (Configuration.ppo 0L { c with TargetKl = 0.0 }).TargetKl infinity "no target"
+          }
+
+          testProperty "learning rates that shrink to a half in each half-life, and stay as they are without one"
+          <| fun (halfLife: byte) (steps: byte) ->
+              let c = { standard with Step = StepKind.Fixed; LearningRateHalfLife = 100 * (int halfLife + 1) }
+
+              let steps = 7L * int64 steps
+
+              let at steps c =
+                  match (Configuration.improvement steps c).StepRule with
+                  | FixedStep rate -> rate, (Configuration.ppo steps c).Adam.LearningRate
+                  | TrustRegionStep _ -> failtest "the step is fixed"
+
+              let isHalf (a, b) (halfA, halfB) =
+                  abs (2.0 * halfA - a) <= 1e-12 * a && abs (2.0 * halfB - b) <= 1e-12 * b
+
+              at 0L c = (c.LearningRate, c.PpoLearningRate)
+              && isHalf (at steps c) (at (steps + int64 c.LearningRateHalfLife) c)
+              && isHalf (at steps c) (at steps { c with PreviousSteps = c.LearningRateHalfLife })
+              && at steps { c with LearningRateHalfLife = 0 } = (c.LearningRate, c.PpoLearningRate)
 
           testProperty "an entropy bonus that shrinks to a half in each half-life, and stays as it is without one"
           <| fun (bonus: byte) (halfLife: byte) (steps: byte) ->

@@ -147,6 +147,55 @@ let private identities =
                   let p = case.P |> Array.map (fun x -> scale * x)
                   let next = Array.map MathF.BitIncrement p
                   Expect.isGreaterThanOrEqual (kl case.Family p next) 0.0 "one ulp away")
+          property
+              "total variation is 0 between equals and at most 1, and of one choice at most √(KL/2)"
+              case
+              (fun case ->
+                  let tv (p: float32[]) (q: float32[]) =
+                      Family.totalVariation case.Family (ReadOnlySpan p) (ReadOnlySpan q)
+
+                  Expect.equal (tv case.P case.P) 0.0 "equals"
+                  let found = tv case.P case.Q
+                  Expect.isTrue (found >= 0.0 && found <= 1.0) $"{found}"
+
+                  match case.Space with
+                  | Discrete _ ->
+                      let pinsker = sqrt (0.5 * kl case.Family case.P case.Q)
+                      Expect.isLessThanOrEqual found (pinsker + 1e-9) "Pinsker"
+                  | _ -> ())
+          property
+              "total variation of counted actions is ½ Σ |p − q|, or above it for several choices"
+              countable
+              (fun case ->
+                  let probability p action = exp (logProbability case.Family p action)
+
+                  let exact =
+                      0.5
+                      * (allActions case.Space
+                         |> Option.get
+                         |> List.sumBy (fun action -> abs (probability case.P action - probability case.Q action)))
+
+                  let found = Family.totalVariation case.Family (ReadOnlySpan case.P) (ReadOnlySpan case.Q)
+                  Expect.isGreaterThanOrEqual found (exact - 1e-12) "at least"
+
+                  match case.Space with
+                  | Discrete _ -> expectClose 1e-12 found exact "one choice"
+                  | _ -> ())
+          property
+              "total variation of Gaussians with the same σ is at least 2 Φ(‖Δμ/σ‖/2) − 1"
+              (Gen.zip (Gen.choose (1, 4)) seeds)
+              (fun (dimensions, seed) ->
+                  let numbers name = Key.normals dimensions (Key.ofSeed seed |> Key.named name) |> Array.map float32
+                  let sigmas = numbers "σ"
+                  let p, q = Array.append (numbers "p") sigmas, Array.append (numbers "q") sigmas
+                  let apart i = (float p[i] - float q[i]) / exp (float sigmas[i])
+                  let distance = sqrt (Seq.init dimensions (fun i -> apart i ** 2.0) |> Seq.sum)
+                  let exact = 2.0 * Normal.CDF(0.0, 1.0, distance / 2.0) - 1.0
+                  let family = Distribution.diagonalGaussian dimensions
+                  let found = Family.totalVariation family (ReadOnlySpan p) (ReadOnlySpan q)
+                  Expect.isGreaterThanOrEqual found (exact - 1e-6) "at least"
+                  // √(KL/2) = ‖Δμ/σ‖/2, which is furthest above where it reaches 1.
+                  Expect.isLessThanOrEqual found (1.47 * exact + 1e-6) "not far above")
           property "KL(p ‖ q), entropy and log p are those of float64" case (fun case ->
               let p, q = Oracle.constants case.P, Oracle.constants case.Q
               let expected = (Oracle.kl case.Kind case.Space p q).X

@@ -105,11 +105,18 @@ let private lessons =
         [ "scripts/load.fsx"
           "scripts/lesson.fsx"
           "scripts/chart.fsx"
+          "scripts/garnets.fsx"
+          "scripts/step-size.fsx"
           "scripts/exact-algorithms.fsx"
           "scripts/bridge.fsx"
+          "scripts/cliff.fsx"
+          "scripts/certificate.fsx"
+          "scripts/price.fsx"
           "scripts/maximum-kl.fsx"
           "scripts/results.fsx"
           "scripts/learning-benchmark.fsx"
+          "scripts/ppo-benchmark.fsx"
+          "scripts/ddpg-benchmark.fsx"
           "scripts/mujoco-benchmark.fsx"
           "scripts/architecture-benchmark.fsx"
           "scripts/scaling.fsx"
@@ -152,7 +159,7 @@ let private lessonsRun =
 let private tableHeads part (text: string) =
     let first, last = text.IndexOf $"<!-- {part} -->", text.IndexOf $"<!-- end of {part} -->"
     Expect.isTrue (first >= 0 && last > first) $"the part {part}"
-    [ for found in Regex.Matches(text[first..last], @"(?m)^\| (environment|task|policy|a step) .*") -> found.Value ]
+    [ for found in Regex.Matches(text[first..last], @"(?m)^\| (environment|task|policy|a step|rule) .*") -> found.Value ]
 
 /// Expects that a script writes tables with the heads of those in its part of a page of docs.
 let private writesHeads script arguments part page =
@@ -191,19 +198,51 @@ let private results =
           writesHeads "scripts/scaling.fsx" [ "--quick" ] "measured" "scaling.md"
       }
 
-      test "scripts/learning-benchmark.fsx writes tables as those of docs/results.md" {
-          let file = Path.GetTempFileName()
+      test
+          "scripts/step-size.fsx makes the page and the pictures, and TRPO stays where steps of a fixed size leave the stable policies" {
+          let folder = Directory.CreateTempSubdirectory("funtrpo-").FullName
 
           try
-              runScript "scripts/learning-benchmark.fsx" [ "0"; "1"; file; "1024" ] |> ignore
+              runScript "scripts/step-size.fsx" [ "--quick"; "--out"; folder ] |> ignore
+              let made, shown = File.ReadAllText(Path.Combine(folder, "step-size.md")), read "docs/step-size.md"
+              let heads text = tableHeads "step sizes" text |> List.map withoutNumbers |> List.distinct
+              Expect.equal (heads made) (heads shown) "the heads of the tables"
 
-              Expect.equal
-                  (tableHeads "classic control" (File.ReadAllText file))
-                  (tableHeads "classic control" (read "docs/results.md"))
-                  "the heads of the tables"
+              for picture in Directory.GetFiles(folder, "*.svg") |> Array.map Path.GetFileName do
+                  Expect.stringContains shown picture "the pictures"
+                  Expect.isTrue (File.Exists(Path.Combine(root, "docs", picture))) $"docs/{picture}"
+
+              for text in [ made; shown ] do
+                  let exact = text.Substring(text.IndexOf "### Linear-quadratic problems")
+                  let rows = exact.Substring(0, exact.IndexOf("###", 3)).Split '\n'
+                  let rowsOf (rule: string) = rows |> Array.filter _.StartsWith($"| {rule} |")
+                  Expect.isNonEmpty (rowsOf "TRPO") "rows of TRPO"
+
+                  for row in rowsOf "TRPO" do
+                      Expect.isFalse (row.Contains "−∞") $"the median run of TRPO stays: {row}"
+
+                  Expect.exists (rowsOf "natural gradient") _.Contains("−∞") "a run of the natural gradient is lost"
           finally
-              File.Delete file
+              Directory.Delete(folder, true)
       }
+
+      for script, seeds, part, page in
+          [ "scripts/learning-benchmark.fsx", [ "0"; "1" ], "classic control", "docs/results.md"
+            "scripts/ppo-benchmark.fsx", [ "0" ], "PPO", "docs/results.md"
+            "scripts/ddpg-benchmark.fsx", [ "0" ], "DDPG", "docs/ddpg.md" ] do
+          test $"{script} writes tables as those of {page}" {
+              let file = Path.GetTempFileName()
+
+              try
+                  runScript script (seeds @ [ file; "1024" ]) |> ignore
+
+                  Expect.equal
+                      (tableHeads part (File.ReadAllText file))
+                      (tableHeads part (read page))
+                      "the heads of the tables"
+              finally
+                  File.Delete file
+          }
 
       test "scripts/mujoco-benchmark.fsx writes tables and pictures as those of docs/results.md" {
           match FunTrpo.MuJoCo.Engine.Library.Missing with
@@ -266,7 +305,7 @@ let private exactAlgorithms =
         let number (name: string) (row: JsonElement) = row.GetProperty(name).GetDouble()
         let isNull (name: string) (row: JsonElement) = row.GetProperty(name).ValueKind = JsonValueKind.Null
         let sequences = rows |> List.groupBy (fun row -> text "mdp" row, text "algorithm" row)
-        Expect.hasLength sequences 20 "ten algorithms on two processes"
+        Expect.hasLength sequences 30 "fifteen algorithms on two processes"
 
         for (mdp, name), steps in sequences do
             Expect.isTrue (isNull "bound" steps.Head && number "iteration" steps.Head = 0.0) $"{mdp}, {name}: the start"
@@ -330,6 +369,62 @@ let private bridge =
         Expect.hasLength slopes 8 "two estimators of four quantities"
         Expect.isLessThan (abs (List.average slopes + 0.5)) 0.1 "the rate"
         Expect.equal (root.GetProperty("costs").GetArrayLength()) 24 "twelve variants on two processes"
+    }
+
+/// The prices in arithmetic do not depend on the machine, and the numbers of parameters are equal.
+let private price =
+    test "scripts/price.fsx prints what docs/performance.md shows, but for times" {
+        let printed = runScript "scripts/price.fsx" [ "--quick" ]
+        let _, excerpt = blocks "excerpt" "docs/performance.md" |> List.exactlyOne
+        expectKinds printed "scripts/price.fsx" excerpt
+
+        let numbers pattern (text: string) =
+            [ for found in Regex.Matches(text, pattern) -> float found.Groups[1].Value ]
+
+        let arithmetic = numbers @"(?m)^  \D+ (\d+\.\d\d) +\d+\.\d\d$"
+        Expect.hasLength (arithmetic printed) 12 "four prices of three policies"
+        Expect.equal (arithmetic printed) (arithmetic excerpt) "the arithmetic"
+        let parameters = numbers @"of (\d+) parameters" printed
+        Expect.hasLength parameters 3 "policies"
+        Expect.isLessThan (List.max parameters / List.min parameters) 1.02 "equal numbers of parameters"
+    }
+
+/// With few iterations the script has the lines of docs/theory.md.
+let private certificate =
+    test "scripts/certificate.fsx prints what docs/theory.md shows, but for numbers" {
+        let printed = runScript "scripts/certificate.fsx" [ "4096" ]
+        Expect.isFalse (Regex.IsMatch(printed, @"(?i)\bnan\b|∞|infinity")) $"only finite numbers in\n{printed}"
+        let _, excerpt = blocks "excerpt" "docs/theory.md" |> List.find (fst >> (=) "scripts/certificate.fsx")
+        expectKinds printed "scripts/certificate.fsx" excerpt
+    }
+
+/// With few iterations the script has the lines of docs/theory.md. No step that is certified or of a table falls, and others do.
+let private cliff =
+    test
+        "scripts/cliff.fsx prints what docs/theory.md shows, but for numbers, and its falls are where the theory allows them" {
+        let printed, saved = runSaving "scripts/cliff.fsx" "10" [ "--json"; "--page"; "--picture" ]
+        let _, excerpt = blocks "excerpt" "docs/theory.md" |> List.find (fst >> (=) "scripts/cliff.fsx")
+        expectKinds printed "scripts/cliff.fsx" excerpt
+        Expect.stringContains saved["--page"] "</html>" "a page"
+        expectPicture saved["--picture"]
+        let results = JsonDocument.Parse(saved["--json"]).RootElement.EnumerateArray() |> List.ofSeq
+        Expect.hasLength results 33 "five rules with six limits, and three without"
+
+        for result in results do
+            let name, falls = result.GetProperty("rule").GetString(), result.GetProperty("falls").GetInt32()
+            let isCertified = result.GetProperty("delta").ValueKind = JsonValueKind.Null
+            Expect.isTrue (result.GetProperty("risesByL").GetBoolean()) $"{name}: L rises"
+
+            if isCertified || name.StartsWith "table" then
+                Expect.equal falls 0 $"{name}: η never falls"
+
+        let falling =
+            [ for result in results do
+                  if result.GetProperty("rule").GetString() = "classes: mean KL ≤ δ, exactly" then
+                      float (result.GetProperty("falls").GetInt32()) / float (result.GetProperty("steps").GetInt32()) ]
+
+        Expect.isGreaterThan (List.last falling) 0.2 "long steps fall"
+        Expect.isLessThan (List.head falling) 0.01 "short steps hardly do"
     }
 
 /// The limits are kept by every step that was taken, and the steps come with a small gap.
@@ -469,7 +564,10 @@ let tests =
           testSequenced (testList "outputs" outputs)
           testSequencedGroup
               "lessons"
-              (testList "lessons" (results @ exactAlgorithms :: bridge :: maximumKl :: ownModel :: lessonsRun))
+              (testList
+                  "lessons"
+                  (results
+                   @ exactAlgorithms :: cliff :: price :: certificate :: bridge :: maximumKl :: ownModel :: lessonsRun))
           testList "blocks" unmarked
           testList "links" links
           testList "tables" tables

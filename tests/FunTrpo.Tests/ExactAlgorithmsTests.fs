@@ -19,7 +19,7 @@ let stepOf (algorithm: Algorithm) mdp values =
 let isStopped algorithm mdp values = stepOf algorithm mdp values = None
 
 /// The size of L: max |Q| Σ ρ.
-let private sizeOfL (values: Values) = Seq.max (numbersOf (Table.map abs values.Q)) * (1e-9 + Seq.sum values.Visitation)
+let sizeOfL (values: Values) = Seq.max (numbersOf (Table.map abs values.Q)) * (1e-9 + Seq.sum values.Visitation)
 
 /// Whether no policy gains more than rounding over this one.
 let isSettled (values: Values) =
@@ -30,7 +30,7 @@ let klMax mdp (values: Values) other = Divergence.maximum mdp (Divergence.kl val
 let klMean mdp (values: Values) other = Divergence.mean mdp values (Divergence.kl values.Policy other)
 
 /// Policies to compare with, all the way from the old one to others: mixtures and tilts.
-let private candidates (mdp: FiniteMdp) (values: Values) key =
+let candidates (mdp: FiniteMdp) (values: Values) key =
     [ for i in 0..5 do
           let key = Key.at (int64 i) key
 
@@ -47,7 +47,7 @@ let private candidates (mdp: FiniteMdp) (values: Values) key =
               TabularPolicy.tilt (Table.map2 (fun a q -> 10.0 * t * a * q) values.Advantages other.Table) values.Policy ]
 
 /// The policy as far from the old one towards another as the measure allows.
-let private asFarAs limit (measure: TabularPolicy -> float) (values: Values) other =
+let asFarAs limit (measure: TabularPolicy -> float) (values: Values) other =
     let at t = TabularPolicy.mix t values.Policy other
     let mutable low, high = 0.0, 1.0
 
@@ -60,10 +60,19 @@ let private asFarAs limit (measure: TabularPolicy -> float) (values: Values) oth
 
         at low
 
+/// The algorithms whose bounds have a total variation.
+let withTv =
+    [ Algorithms.minorizationMaximizationTv
+      Algorithms.safePolicyIteration
+      Algorithms.conservativePolicyIterationMean
+      Algorithms.minorizationMaximizationMeanTv
+      Algorithms.minorizationMaximizationSafe ]
+
 let cautious =
     [ Algorithms.conservativePolicyIteration 0.0
       Algorithms.minorizationMaximization
       Algorithms.minorizationMaximizationPinsker ]
+    @ withTv
 
 let constrained =
     [ Algorithms.maximumKl 0.01
@@ -298,13 +307,75 @@ let private conservative =
                   | BelowRounding certificate ->
                       Expect.equal certificate.Lower bound "bound"
                       Expect.isFalse certificate.PromisesGain "the bound promises nothing beyond rounding"
-                  | Stopped -> Expect.isTrue (isSettled values) "above the threshold") ]
+                  | Stopped -> Expect.isTrue (isSettled values) "above the threshold")
+
+          property
+              "no policy is better by more than its shortfall, which is 𝔸 · max ρ*/ρ"
+              (pairs 0.99)
+              (fun ({ Mdp = mdp; Values = values }, other) ->
+                  for best in [ Values.optimal mdp; Values.ofPolicy mdp other ] do
+                      let shortfall = Bounds.shortfall values best
+                      let rounding = 1e-11 * (1.0 + size mdp) / (1.0 - mdp.Gamma)
+                      Expect.isTrue (best.Eta - values.Eta <= shortfall + rounding) $"{shortfall}"
+                      Expect.isTrue (shortfall >= 0.0) "it is not negative"
+
+                      // From the papers: all states with ρ* > 0 in the maximum. The library leaves out those in which nothing can be gained.
+                      let gain state = Seq.max (Table.rowArray values.Advantages state)
+                      let advantage = going mdp |> List.sumBy (fun state -> values.Visitation[state] * gain state)
+
+                      let ratio =
+                          largestOf mdp (fun state ->
+                              if best.Visitation[state] > 0.0 then
+                                  best.Visitation[state] / values.Visitation[state]
+                              else
+                                  0.0)
+
+                      if Double.IsFinite ratio then
+                          Expect.isTrue (shortfall <= advantage * ratio * (1.0 + 1e-12) + rounding) "it is no larger")
+
+          propertyOf
+              60
+              "it stops after no more steps than promised, with a shortfall that its threshold limits"
+              (Gen.zip (casesOf 0.6 interior) (Gen.choose (1, 9)))
+              (fun ({ Mdp = mdp; Values = values }, tenths) ->
+                  let greedy = TabularPolicy.greedy values.Advantages
+                  let threshold = float tenths / 10.0 * Values.policyAdvantage values greedy
+
+                  if threshold > 1e-9 * size mdp then
+                      let most = Algorithms.conservativeSteps mdp threshold
+                      let algorithm = Algorithms.conservativePolicyIteration threshold
+
+                      let sequence =
+                          PolicySequence.runFrom values.Policy mdp algorithm
+                          |> Seq.truncate 3000
+                          |> Seq.map expectOk
+                          |> List.ofSeq
+
+                      let last = List.last sequence
+                      Expect.isTrue (float last.Iteration <= most) $"{last.Iteration} steps of {most}"
+
+                      if sequence.Length < 3000 then
+                          let best = Values.optimal mdp
+
+                          let ratio =
+                              largestOf mdp (fun s -> best.Visitation[s] / (1e-300 + last.Values.Visitation[s]))
+
+                          Expect.isTrue (best.Eta - last.Values.Eta <= threshold * ratio + 1e-9 * size mdp) "shortfall") ]
 
 /// An exponent of ten, to scale a price or a limit by.
 let tens low high = Gen.choose (10 * low, 10 * high) |> Gen.map (fun n -> 10.0 ** (float n / 10.0))
 
 /// What maximisers may leave: a state whose advantages differ by less than 10⁻¹² of the largest |Q| stays as it is, as rounding could have made them differ.
-let private leftAlone values = 1.1e-12 * sizeOfL values
+let leftAlone values = 1.1e-12 * sizeOfL values
+
+/// The chosen policy is worth at least as much as the old one, whose worth is 0, and as each candidate.
+let expectBest values worth chosen candidates =
+    let best = worth chosen
+    let rounding = leftAlone values + 1e-9 * abs best
+    Expect.isTrue (best >= -rounding) "it is no worse than to stay"
+
+    for candidate in candidates do
+        Expect.isTrue (worth candidate <= best + rounding) "a better one"
 
 /// No policy within a KL of some kind has a better L than the algorithm's: `klOf` is the certificate's KL, and `kl` measures it.
 let private noneIsBetter name (algorithm: float -> Algorithm) (klOf: Certificate -> float) kl =
@@ -334,19 +405,14 @@ let private optimising =
               (fun ({ Mdp = mdp; Values = values }, (scale, key)) ->
                   let price = scale * sizeOfL values
                   let worth policy = Values.policyAdvantage values policy - price * klMax mdp values policy
-                  let best = worth (Algorithms.penalised price values)
-                  let rounding = leftAlone values + 1e-9 * abs best
-                  Expect.isTrue (best >= -rounding) "it is no worse than to stay"
 
-                  for candidate in candidates mdp values key do
-                      Expect.isTrue (worth candidate <= best + rounding) "a better one"
+                  let limited =
+                      [ for n in -12 .. 1 do
+                            match stepOf (Algorithms.maximumKl (10.0 ** float n)) mdp values with
+                            | Some(next, _) -> next.Policy
+                            | None -> () ]
 
-                  for n in -12 .. 1 do
-                      let candidate = Algorithms.maximumKl (10.0 ** float n)
-
-                      match stepOf candidate mdp values with
-                      | Some(next, _) -> Expect.isTrue (worth next.Policy <= best + rounding) "a better KL"
-                      | None -> ())
+                  expectBest values worth (Algorithms.penalised price values) (candidates mdp values key @ limited))
 
           noneIsBetter "no policy within a maximum KL has a better L" Algorithms.maximumKl _.KlMax klMax
 
@@ -362,6 +428,69 @@ let private optimising =
                       match stepOf algorithm mdp values with
                       | None -> Expect.isTrue (isSettled values) "there is nothing to gain"
                       | Some(_, certificate) -> expectClose (1e-8 * delta) (spent certificate) delta algorithm.Name) ]
+
+/// The relative difference of policies that two ways to solve one problem may leave, in total variation.
+let private expectSamePolicy (a: TabularPolicy) (b: TabularPolicy) what =
+    expectSame 1e-5 (numbersOf a.Table) (numbersOf b.Table) what
+
+let private equivalence =
+    testList
+        "penalty and constraint"
+        [ property
+              "at the price λ(δ) the penalised problem has the solution of the constrained one"
+              (Gen.zip (casesOf 0.95 interior) (tens -6 -2))
+              (fun ({ Mdp = mdp; Values = values }, delta) ->
+                  if not (isSettled values) then
+                      let price = Algorithms.maximumKlPrice delta values
+
+                      match stepOf (Algorithms.maximumKl delta) mdp values with
+                      | Some(next, _) -> expectSamePolicy (Algorithms.penalised price values) next.Policy "max KL"
+                      | None -> ()
+
+                      let price = Algorithms.meanKlPrice mdp delta values
+                      let constrained = Algorithms.withinMean mdp delta values
+                      expectSamePolicy (Algorithms.penalisedMean mdp price values) constrained "mean KL")
+
+          property
+              "λ(δ) is the derivative of the best L in δ, and falls as δ rises"
+              (Gen.zip (casesOf 0.95 interior) (tens -5 -2))
+              (fun ({ Mdp = mdp; Values = values }, delta) ->
+                  if not (isSettled values) then
+                      let maximum delta =
+                          stepOf (Algorithms.maximumKl delta) mdp values
+                          |> Option.map (fun (next, _) -> Values.policyAdvantage values next.Policy)
+
+                      let mean delta = Some(Values.policyAdvantage values (Algorithms.withinMean mdp delta values))
+
+                      for name, best, price in
+                          [ "max KL", maximum, (fun delta -> Algorithms.maximumKlPrice delta values)
+                            "mean KL", mean, (fun delta -> Algorithms.meanKlPrice mdp delta values) ] do
+                          let h = 1e-3
+
+                          match best (delta * (1.0 - h)), best (delta * (1.0 + h)) with
+                          | Some low, Some high when high > 1e-9 * sizeOfL values ->
+                              let slope = (high - low) / (2.0 * h * delta)
+                              let rounding = 1e-10 * sizeOfL values / delta
+                              expectClose (1e-4 * price delta + rounding) slope (price delta) name
+                          | _ -> ()
+
+                          Expect.isTrue (price (2.0 * delta) <= price delta * (1.0 + 1e-9)) $"{name}: it falls")
+
+          property
+              "a step of MM is that of the trust region with its own max KL"
+              (casesOf 0.9 interior)
+              (fun { Mdp = mdp; Values = values } ->
+                  match stepOf Algorithms.minorizationMaximization mdp values with
+                  | Some(next, certificate) when certificate.KlMax > 1e-12 ->
+                      match stepOf (Algorithms.maximumKl certificate.KlMax) mdp values with
+                      | Some(other, _) -> expectSamePolicy next.Policy other.Policy "the policy"
+                      | None -> failtest "no step"
+
+                      let price = Algorithms.maximumKlPrice certificate.KlMax values
+                      // From γ near 0 on the price is below λ for every KL.
+                      if certificate.KlMax < 10.0 then
+                          expectClose (1e-4 * certificate.C) price certificate.C "λ(δ) = C"
+                  | _ -> ()) ]
 
 /// A process of one step or several, γ = 1, with something to gain.
 let once =
@@ -397,6 +526,14 @@ let private limiting =
                   expectRefused $"max KL ≤ {number}" (fun () -> Algorithms.maximumKl number |> ignore)
                   expectRefused $"mean KL ≤ {number}" (fun () -> Algorithms.meanKl number |> ignore)
                   expectRefused $"a rate of {number}" (fun () -> Algorithms.naturalPolicyGradient number |> ignore)
+
+                  expectRefused $"{number} as a threshold" (fun () ->
+                      Algorithms.conservativeSteps once number |> ignore)
+
+                  let values = Values.ofPolicy once (TabularPolicy.uniform once)
+                  expectRefused $"λ({number})" (fun () -> Algorithms.maximumKlPrice number values |> ignore)
+                  expectRefused $"λ({number}), mean" (fun () -> Algorithms.meanKlPrice once number values |> ignore)
+                  expectRefused $"{number} as a price" (fun () -> Algorithms.penalisedMean once number values |> ignore)
                   expectRefused $"TRPO with δ = {number}" (fun () -> Algorithms.trustRegion number |> ignore)
 
                   expectRefused $"damped TRPO with δ = {number}" (fun () ->
@@ -415,7 +552,8 @@ let private limiting =
                       Softmax.naturalGradient once number values |> ignore)
 
               for number in [ -1.0; nan ] do
-                  expectRefused $"a price of {number}" (fun () -> Algorithms.penalised number values |> ignore)
+                  for penalised in [ Algorithms.penalised; Algorithms.penalisedTv; Algorithms.penalisedMeanTv ] do
+                      expectRefused $"a price of {number}" (fun () -> penalised number values |> ignore)
           }
 
           property
@@ -485,4 +623,4 @@ let private limiting =
                       | Some a, Some b -> expectSame 1e-9 (numbersOf b.Table) (numbersOf a.Table) algorithm.Name
                       | a, b -> Expect.equal b.IsSome a.IsSome $"{algorithm.Name}: both step, or none") ]
 
-let tests = testList "Exact algorithms" [ monotone; conservative; optimising; limiting ]
+let tests = testList "Exact algorithms" [ monotone; conservative; optimising; equivalence; limiting ]

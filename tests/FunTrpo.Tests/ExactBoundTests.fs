@@ -115,7 +115,13 @@ let private divergences =
 // ---- Bounds ----
 
 let private allBounds =
-    [ Bound.Mixture; Bound.TotalVariation; Bound.Kl; Bound.KlPinsker; Bound.MeanTotalVariation ]
+    [ Bound.Mixture
+      Bound.TotalVariation
+      Bound.Kl
+      Bound.KlPinsker
+      Bound.MeanTotalVariation
+      Bound.Safe
+      Bound.SafeMean ]
 
 /// max_s |Σ_a π̃(a|s) A(s, a)|
 let private epsilonOf mdp (values: Values) (other: TabularPolicy) =
@@ -136,6 +142,13 @@ let private written (mdp: FiniteMdp) (values: Values) (other: TabularPolicy) bou
     let gain = going mdp |> List.sumBy (fun s -> rho[s] * Table.rowDot other.Table values.Advantages s)
     let l = values.Eta + gain
 
+    // Over all states, where nothing is to be gained in those that are terminal.
+    let gains =
+        [ for state in 0 .. mdp.States - 1 ->
+              if mdp.IsTerminal state then 0.0 else Table.rowDot other.Table values.Advantages state ]
+
+    let range = List.max gains - List.min gains
+
     match bound with
     | Bound.Mixture -> l - 2.0 * epsilonOf mdp values other * gamma / (1.0 - gamma) ** 2.0
     | Bound.TotalVariation -> l - c * largestOf mdp tv ** 2.0
@@ -144,6 +157,9 @@ let private written (mdp: FiniteMdp) (values: Values) (other: TabularPolicy) bou
     | Bound.MeanTotalVariation ->
         let spread = going mdp |> List.sumBy (fun state -> rho[state] * tv state)
         l - 2.0 * gamma * epsilonOf mdp values other / (1.0 - gamma) * spread
+    | Bound.Safe -> l - gamma / (1.0 - gamma) ** 2.0 * range * largestOf mdp tv
+    | Bound.SafeMean ->
+        l - gamma / (1.0 - gamma) * range * (going mdp |> List.sumBy (fun state -> rho[state] * tv state))
 
 let private bounding =
     testList
@@ -177,6 +193,16 @@ let private bounding =
                               $"{bound}"
                       else // ∞, or 0 · ∞ where γ = 0
                           Expect.equal found -infinity $"{bound}")
+
+          property
+              "the range with the mean total variation is the tightest of the bounds with a total variation"
+              (pairs 0.99)
+              (fun ({ Mdp = mdp; Values = values }, other) ->
+                  let value = Bounds.value mdp values other
+                  let rounding = 1e-11 * (1.0 + size mdp) / (1.0 - mdp.Gamma) ** 2.0
+
+                  for bound in [ Bound.Safe; Bound.MeanTotalVariation; Bound.TotalVariation ] do
+                      Expect.isTrue (value Bound.SafeMean >= value bound - rounding) $"{bound}")
 
           propertyOf
               300
@@ -282,6 +308,12 @@ let private bounding =
 
                       Expect.equal certificate.KlMax (Divergence.maximum mdp kl) "D_KL^max"
                       Expect.equal certificate.KlMean (Divergence.mean mdp values kl) "mean KL"
+
+                      let gains = going mdp |> List.map (Table.rowDot other.Table values.Advantages)
+                      Expect.equal certificate.AdvantageMin (List.min gains) "the least advantage"
+
+                      if certificate.AdvantageMin >= 0.0 then
+                          Expect.isTrue (next.Eta >= values.Eta - certificate.Rounding) "policy improvement theorem"
 
                       Expect.equal
                           certificate.TvMax

@@ -238,6 +238,36 @@ let private command =
                   Expect.equal plain.Code 0 "without a failure"
                   let hash path = get<string> "parametersSha256" (json path)
                   Expect.equal (hash summary) (hash expected) "the same parameters"))
+          for id in [ "gym:Walk-v0"; "gym:Interruptible-v0" ] do
+              needsPython $"saves the last iteration if a terminal interrupts {id}, too" (fun () ->
+                  inFolder (fun folder ->
+                      let arguments = [ "train"; "--env"; id; "--steps"; "1e8"; "--stop-at"; "100"; "--out"; "run" ]
+                      let progress = Path.Combine("run", "progress.csv")
+
+                      let interrupted =
+                          funtrpoInterrupted
+                              (variables standIn)
+                              folder
+                              python.Value.Value
+                              progress
+                              (arguments @ [ "--no-report"; "--checkpoint-every"; "1"; "--plain" ])
+
+                      Expect.equal interrupted.Code 130 interrupted.Errors
+                      Expect.stringContains interrupted.Output "was interrupted" "what it says"
+                      // An update may have been running, where the simulator's end is not noticed.
+                      if id = "gym:Walk-v0" || interrupted.Errors.Length > 0 then
+                          let lost = "was interrupted and is not saved: gym:Interruptible-v0"
+                          Expect.equal (interrupted.Errors.Contains lost) (id <> "gym:Walk-v0") "what is lost"
+
+                      let saved = json (Path.Combine(folder, "run", "summary.json")) |> get<int64> "steps"
+
+                      let resumed =
+                          funtrpoWith
+                              (variables standIn)
+                              folder
+                              [ "resume"; "run"; "--steps"; $"{saved + 1L}"; "--no-report" ]
+
+                      Expect.equal (resumed.Code, resumed.Errors) (0, "") "resumed"))
           needsPython "says what is missing, with the exit code 2" (fun () ->
               inFolder (fun folder ->
                   let refused variables id words =

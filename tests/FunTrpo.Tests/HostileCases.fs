@@ -170,6 +170,7 @@ let private hostileConfiguration =
         let! branches = Gen.frequency [ 4, Gen.constant 0; 1, Gen.constant 3 ]
         let! criticEpochs, criticBatchSize = Gen.elements [ 2, 16; 1, 1000; 3, 1 ]
         let! damped, criticNormalised = Gen.two (Gen.elements [ true; false ])
+        let! heldOut = Gen.frequency [ 3, Gen.constant 0.0; 1, Gen.constant 0.3 ]
 
         return
             { variant with
@@ -192,6 +193,7 @@ let private hostileConfiguration =
                 Lambda = lambda
                 Branches = branches
                 BranchSteps = 3
+                HeldOut = (if environments < 2 then 0.0 else heldOut)
                 DampedLength = damped
                 NormaliseReturns = criticNormalised }
     }

@@ -81,8 +81,8 @@ let private expectFinite (state: TrainingState<'State>) =
     let critic = state.Critic
     Expect.isTrue (Vector.isFinite state.PolicyParameters) "policy"
     Expect.isTrue (Vector.isFinite critic.Parameters) "critic"
-    Expect.isTrue (Vector.isFinite critic.Optimiser.FirstMoment) "first moment"
-    Expect.isTrue (Vector.isFinite critic.Optimiser.SecondMoment) "second moment"
+    Expect.isTrue (Adam.isFinite critic.Optimiser) "the critic's moments"
+    Expect.isTrue (Adam.isFinite state.PolicyOptimiser) "the policy's moments"
     Expect.isTrue (Double.IsFinite(ReturnUnit.mean critic.Unit + ReturnUnit.deviation critic.Unit)) "return unit"
 
     match state.Normaliser with
@@ -106,9 +106,9 @@ let update (setup: Setup<'State>) state =
         Expect.isTrue (Double.IsFinite report.Improvement.Comparison.MeanKl) "mean KL"
         Expect.isTrue (Double.IsFinite report.Improvement.Comparison.Entropy) "entropy"
 
-        match report.Improvement.Outcome, setup.Configuration.Step with
-        | Moved _, StepKind.TrustRegion -> expectTrusted setup state report
-        | Moved _, _ -> ()
+        match report.Improvement.Outcome, setup.Configuration.Rule, setup.Configuration.Step with
+        | Moved _, RuleKind.SingleStep, StepKind.TrustRegion -> expectTrusted setup state report
+        | Moved _, _, _ -> ()
         | _ ->
             Expect.equal next.PolicyParameters state.PolicyParameters "the old parameters"
             Expect.isTrue (same next.Normaliser state.Normaliser) "the old normaliser"

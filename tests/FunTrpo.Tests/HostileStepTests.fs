@@ -13,11 +13,15 @@ open FunTrpo.Tests.HostileClaims
 let private discrete = [ Discrete 2 ]
 let private gaussian = [ Space.box 1 -1.0 1.0 ]
 
+/// The variants that make a single step.
+let private singleSteps =
+    variants |> List.filter (fun (_, configuration) -> configuration.Rule = RuleKind.SingleStep)
+
 let private trustRegions =
-    variants |> List.filter (fun (_, configuration) -> configuration.Step = StepKind.TrustRegion)
+    singleSteps |> List.filter (fun (_, configuration) -> configuration.Step = StepKind.TrustRegion)
 
 let private fixedSteps =
-    variants |> List.filter (fun (_, configuration) -> configuration.Step = StepKind.Fixed)
+    singleSteps |> List.filter (fun (_, configuration) -> configuration.Step = StepKind.Fixed)
 
 let private warningsOf what results = reportsOf what results |> List.collect _.Warnings
 
@@ -146,7 +150,8 @@ let private fisher =
         updates count setup (TrainingState.start setup 1L)
 
     let natural =
-        variants |> List.filter (fun (_, configuration) -> configuration.Direction = DirectionKind.Natural)
+        singleSteps
+        |> List.filter (fun (_, configuration) -> configuration.Direction = DirectionKind.Natural)
 
     let gradient = [ "gradient within the trust region", { small with Direction = DirectionKind.Gradient } ]
 
@@ -318,7 +323,8 @@ let private mixtures =
                         Damping = damping
                         DampedLength = false
                         FisherFraction = 1.0
-                        DeltaShrinkage = 0.0 }
+                        DeltaShrinkage = 0.0
+                        Ppo = None }
 
                   match TrustRegion.improve settings surrogate with
                   | Error what -> Expect.contains [ "policy gradient"; "Fisher-vector product" ] what "error"

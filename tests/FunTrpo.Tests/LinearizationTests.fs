@@ -53,6 +53,7 @@ let private everything
        Alone = Network.forward (Network.onThreads threads it.Network) it.Parameters it.Observations
        Pushforward = at.Pushforward it.Tangent
        Pullback = at.Pullback it.Cotangent
+       PullbackInputs = at.PullbackInputs it.Cotangent
        Curvature = metrics |> List.map (fun metric -> applied (at.Curvature metric) it.Tangent) |}
 
 let private anyNumberOfRows =

@@ -154,7 +154,9 @@ let private variants =
       { wide with NormaliseObservations = false; EntropyBonus = 0.05 }
       remembering
       { remembering with FisherFraction = 0.5; EntropyBonus = 0.05 }
-      { wide with Branches = 3; BranchSteps = 6 } ]
+      { wide with Branches = 3; BranchSteps = 6 }
+      { remembering with Rule = RuleKind.Ppo }
+      { wide with Rule = RuleKind.Ppo; Branches = 3; BranchSteps = 6 } ]
 
 /// The variants whose batches are rollouts, with the units of the last hidden layer of the policy.
 let private rollouts = List.zip (List.take 4 variants) [ 32; 32; 12; 12 ]

@@ -75,6 +75,25 @@ let private whole =
               let scale = Array.fold (fun largest x -> max largest (abs x)) 1.0 expected
               let actual = (linearization case).Pullback case.Cotangent
               expectAllClose (3e-5 * scale) (Vector.toArray actual) expected "pullback")
+          property "the pullback to the observations is the gradient of ⟨u, forward⟩ in them" networkCase (fun case ->
+              let actual = (linearization case).PullbackInputs case.Cotangent
+              let parameters = Oracle.constants (Vector.toArray case.Parameters)
+              Expect.equal (actual.Rows, actual.Columns) (case.Observations.Rows, case.Observations.Columns) "shape"
+
+              for row in 0 .. actual.Rows - 1 do
+                  let u = case.Cotangent.Row(row).ToArray() |> Oracle.constants
+
+                  let expected =
+                      case.Observations.Row(row).ToArray()
+                      |> Array.map float
+                      |> Oracle.gradient (
+                          Oracle.output case.Layers parameters
+                          >> Array.map2 (*) u
+                          >> Array.fold (+) Oracle.HyperDual.Zero
+                      )
+
+                  let scale = Array.fold (fun largest x -> max largest (abs x)) 1.0 expected
+                  expectAllClose (3e-5 * scale) (actual.Row(row).ToArray()) expected "pullback")
           property "⟨u, Jv⟩ = ⟨Jᵀu, v⟩" networkCase (fun case ->
               let it = linearization case
               let u = Matrix.flatten case.Cotangent

@@ -411,8 +411,8 @@ let private distributions (case: PolicyCase) parameters =
 /// The policy at θ_old.
 let private before (case: PolicyCase) = distributions case (constants (Vector.toArray case.Parameters))
 
-/// θ ↦ (1/N) Σ (π_θ(a|s)/π_old(a|s) − 1) A(s, a)
-let gain (case: PolicyCase) =
+/// θ ↦ (1/N) Σ f(π_θ(a|s)/π_old(a|s), A(s, a))
+let private meanOfRatios (f: HyperDual -> float -> HyperDual) (case: PolicyCase) =
     let samples = Array.zip (rowsOf case.Actions) (Array.ofSeq case.Advantages)
 
     let logProbabilities =
@@ -422,11 +422,25 @@ let gain (case: PolicyCase) =
 
     fun parameters ->
         Array.map3
-            (fun old now (_, advantage) -> (exp (now - old) - one) * constant advantage)
+            (fun old now (_, advantage) -> f (exp (now - old)) advantage)
             old
             (logProbabilities (distributions case parameters) samples)
             samples
         |> averageOf
+
+/// θ ↦ (1/N) Σ (π_θ(a|s)/π_old(a|s) − 1) A(s, a)
+let gain case = meanOfRatios (fun ratio advantage -> (ratio - one) * constant advantage) case
+
+/// θ ↦ (1/N) Σ min(r A, clip(r, 1 − ε, 1 + ε) A), where r = π_θ(a|s)/π_old(a|s)
+let clippedSurrogate clipRange case =
+    let least (a: HyperDual) (b: HyperDual) = if a.X <= b.X then a else b
+
+    let clip (ratio: HyperDual) =
+        if ratio.X > 1.0 + clipRange then constant (1.0 + clipRange)
+        elif ratio.X < 1.0 - clipRange then constant (1.0 - clipRange)
+        else ratio
+
+    meanOfRatios (fun ratio advantage -> least (ratio * constant advantage) (clip ratio * constant advantage)) case
 
 /// θ ↦ KL(π_old ‖ π_θ) of each row
 let rowKls (case: PolicyCase) =

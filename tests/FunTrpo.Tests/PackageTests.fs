@@ -152,6 +152,8 @@ let private libraries =
       typeof<FunTrpo.Environments.Registered>
       typeof<FunTrpo.CSharp.TrainingPlan>
       typeof<FunTrpo.Exact.FiniteMdp>
+      typeof<FunTrpo.Ddpg.ReplayMemory>
+      typeof<FunTrpo.Ddpg.CSharp.DdpgPlan>
       typeof<FunTrpo.Onnx.OnnxExport>
       typeof<FunTrpo.TensorBoard.TensorBoardWriter>
       typeof<FunTrpo.MuJoCo.PhysicsTask>
@@ -229,6 +231,10 @@ let private expected =
       "FunTrpo.Exact",
       library "FunTrpo.Exact",
       [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "MathNet.Numerics" ]
+      "FunTrpo.Ddpg", library "FunTrpo.Ddpg", [ "FunTrpo", $"[{version}]"; locked "FSharp.Core" ]
+      "FunTrpo.Ddpg.CSharp",
+      library "FunTrpo.Ddpg.CSharp",
+      [ "FunTrpo.CSharp", $"[{version}]"; "FunTrpo.Ddpg", $"[{version}]" ]
       "FunTrpo.Onnx", library "FunTrpo.Onnx", [ "FunTrpo.CSharp", $"[{version}]"; locked "Google.Protobuf" ]
       "FunTrpo.MuJoCo",
       List.collect library [ "FunTrpo.MuJoCo"; "FunTrpo.MuJoCo.Engine" ],
@@ -246,7 +252,12 @@ let private expected =
       "FunTrpo.TensorBoard",
       library "FunTrpo.TensorBoard",
       [ "FunTrpo.CSharp", $"[{version}]"; locked "Google.Protobuf" ]
-      "FunTrpo.Plots", library "FunTrpo.Plots", [ "FunTrpo", $"[{version}]"; locked "FSharp.Core"; locked "Plotly.NET" ]
+      "FunTrpo.Plots",
+      library "FunTrpo.Plots",
+      [ "FunTrpo", $"[{version}]"
+        "FunTrpo.Ddpg", $"[{version}]"
+        locked "FSharp.Core"
+        locked "Plotly.NET" ]
       "FunTrpo.Plots.CSharp",
       library "FunTrpo.Plots.CSharp",
       [ "FunTrpo.CSharp", $"[{version}]"; "FunTrpo.Plots", $"[{version}]" ]
@@ -268,6 +279,7 @@ let private expected =
             "FunTrpo.TensorBoard.dll"
             "FunTrpo.MuJoCo.dll"
             "FunTrpo.MuJoCo.Engine.dll"
+            "FunTrpo.Ddpg.dll"
             "FunTrpo.Remote.dll"
             "FunTrpo.Orleans.dll"
             yield! ofOrleans
@@ -455,7 +467,12 @@ let private scripts =
       }
 
       test "every script loads what is named, and opens what comes from there" {
-          let allowed = Set [ "load.fsx"; "lesson.fsx"; "results.fsx"; "chart.fsx"; "plot.fs" ]
+          let ofBenchmark =
+              [ for file in [ "Shape"; "ArchitectureShape"; "Timing"; "Subjects" ] ->
+                    $"../bench/FunTrpo.Bench/{file}.fs" ]
+
+          let allowed =
+              Set([ "load.fsx"; "lesson.fsx"; "results.fsx"; "garnets.fsx"; "chart.fsx"; "plot.fs" ] @ ofBenchmark)
 
           let all pattern script = [ for found in Regex.Matches(script, pattern) -> found.Groups[1].Value ]
           let loads = all "(?m)^#load \"(.*)\""
@@ -467,7 +484,7 @@ let private scripts =
               Expect.isTrue (Set.isSubset (Set loaded) allowed) $"what {path} loads"
 
               for opened in all "(?m)^open (\\S+)" script do
-                  let isOfALibrary = Regex.IsMatch(opened, @"^(System|FunTrpo)(\.|$)")
+                  let isOfALibrary = Regex.IsMatch(opened, @"^(System|FunTrpo|MathNet\.Numerics)(\.|$)")
                   let isLoaded (file: string) = Path.GetFileNameWithoutExtension file = opened.ToLowerInvariant()
                   let isReferenced = script.Contains $"#r \"../bin/{opened}.dll\""
 

@@ -45,7 +45,8 @@ let private command =
           EvaluateCommandTests.tests
           CheckCommandTests.tests
           ListCommandTests.tests
-          ConfigCommandTests.tests ]
+          ConfigCommandTests.tests
+          DdpgCommandTests.tests ]
 
 let private others =
     [ AssemblyTests.tests
@@ -88,7 +89,11 @@ let private others =
       ConjugateGradientTests.tests
       LineSearchTests.tests
       SignalShareTests.tests
+      SampledCertificateTests.tests
       TrustRegionTests.tests
+      PpoTests.tests
+      DdpgTests.tests
+      DdpgCheckpointTests.tests
       CriticFitTests.tests
       FieldTests.tests
       ConfigurationFieldsTests.tests
@@ -148,9 +153,14 @@ let private others =
       ExactDualTests.tests
       ExactWorstCaseTests.tests
       ExactAlgorithmsTests.tests
+      ExactTvTests.duals
+      ExactTvTests.tests
       ExactSoftmaxTests.tests
       ExactPolicySequenceTests.tests
+      ExactSharedTests.tests
+      ExactLinearQuadraticTests.tests
       ExactBridgeTests.tests
+      ExactCertificateTests.tests
       DocumentationTests.tests
       OnnxTests.tests
       TensorBoardTests.tests

@@ -406,6 +406,10 @@ let private setupOf threads settings (environment: Environment<'State>) =
 
 let private architectures =
     [ [ "architecture", "dense 7 tanh; gru 6"; "criticArchitecture", "dense 6 tanh; lstm 5" ]
+      [ "architecture", "dense 6 tanh; gru 5"
+        "criticArchitecture", "dense 4 tanh; lstm 3"
+        "rule", "ppo"
+        "minibatchSize", "80" ]
       [ "architecture", "dense 5 tanh; lstm 4"; "criticArchitecture", "dense 4 tanh" ]
       [ "architecture", "dense 5 tanh"
         "criticArchitecture", "dense 6 relu; gru 4; dense 3 relu"
@@ -449,6 +453,7 @@ let private training =
                       Expect.equal loaded.Instances run[1].Instances "instances"
                       let next, _ = Training.update setup loaded |> Result.defaultWith (Fault.message >> failwith)
                       Expect.equal next.PolicyParameters last.PolicyParameters "policy"
+                      Expect.equal next.PolicyOptimiser last.PolicyOptimiser "the policy's optimiser"
                       Expect.equal next.Critic last.Critic "critic"
                   finally
                       IO.File.Delete path

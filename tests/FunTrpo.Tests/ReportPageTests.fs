@@ -103,6 +103,35 @@ let private numbers =
           Expect.isTrue (summaries |> List.exists _.EndsWith("2 of 6 steps were refused.")) "in words"
       }
 
+      test "shows the KL of steps that have no trust region, such as those of PPO, without δ" {
+          let reports = snd (run 3 1L)
+          let unlimited = [| for report in reports -> { report with Delta = infinity } |]
+          let data = dataOf (ReportPage.html (page unlimited NotDrawn))
+          let titles = all "charts" data |> List.map (text "title")
+          Expect.isFalse (List.contains "Trust region" titles) "no trust region"
+
+          let kl = [| for report in reports -> float report.Steps, rounded report.Improvement.Comparison.MeanKl |]
+
+          Expect.equal (pointsOf "KL of the steps" "mean KL" data) kl "KL"
+      }
+
+      test "has certificates, with all their numbers, only if rows were held out" {
+          let setup = Tasks.setupOf 1 { Tasks.small with HeldOut = 0.5 } CartPole.environment
+          let reports = Tasks.iterations 5 setup (TrainingState.start setup 3L) |> List.map snd
+          let data = dataOf (ReportPage.html (page reports NotDrawn))
+
+          for name, trace in
+              [ "heldOutGain", "on held-out rows"; "heldOutGainLow", "lower bound"; "certificate", "certificate" ] do
+              let expected = [| for report in reports -> float report.Steps, rounded (numberOf name report).Value |]
+
+              Expect.equal (pointsOf "Certificate" trace data) expected name
+
+          let others =
+              dataOf (ReportPage.html (page (snd (run 2 1L)) NotDrawn)) |> all "charts" |> List.map (text "title")
+
+          Expect.isFalse (List.contains "Certificate" others) "without held-out rows"
+      }
+
       test "has evaluations only if there were any, and settings with the changed ones first" {
           let reports = snd (run 2 1L)
           let titles page = dataOf (ReportPage.html page) |> all "charts" |> List.map (text "title")

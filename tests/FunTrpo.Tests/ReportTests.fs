@@ -24,7 +24,9 @@ let private configurations =
     [ small
       { small with Critic = CriticKind.Adam; NormaliseObservations = true; NormaliseReturns = false }
       { small with Direction = DirectionKind.Gradient; Step = StepKind.Fixed; LearningRate = 0.1 }
-      { small with Branches = 2; BranchSteps = 5 } ]
+      { small with Rule = RuleKind.Ppo; Epochs = 2; TargetKl = 1e-3 }
+      { small with Branches = 2; BranchSteps = 5 }
+      { small with HeldOut = 0.5 } ]
 
 /// The setup, and the state before and the results of each of the first iterations.
 let private iterationsOf configuration seed =
@@ -52,9 +54,10 @@ let private quantities =
               (fun (configuration, seed) ->
                   for _, (_, report) in snd (iterationsOf configuration seed) do
                       let expected =
-                          match configuration.Step with
-                          | StepKind.Fixed -> ReportValue.Missing
-                          | StepKind.TrustRegion ->
+                          match configuration.Rule, configuration.Step with
+                          | RuleKind.Ppo, _
+                          | _, StepKind.Fixed -> ReportValue.Missing
+                          | RuleKind.SingleStep, StepKind.TrustRegion ->
                               ReportValue.Number(report.Improvement.Comparison.MeanKl / configuration.Delta)
 
                       Expect.equal (Report.value "klOverDelta" report) expected "fraction")

@@ -83,15 +83,16 @@ let private interruptions =
           expectSameRun folder "once" "killed")
 
       if not (OperatingSystem.IsWindows()) then
-          inNewFolder "that gets a SIGTERM saves a checkpoint, and goes on from there" (fun folder ->
-              funtrpo folder (train "2" "once") |> succeeded "train" |> ignore
-              // The last checkpoint is that of the signal: there is no other one after the first.
-              use running = startAndWait folder "stopped" (train "1000000" "stopped")
-              shell $"kill -TERM {running.Id}" [] |> succeeded "kill" |> ignore
-              Expect.equal (ended running).Code 130 "exit code"
-              let resumed = funtrpo folder [ "resume"; "stopped" ] |> succeeded "resume"
-              Expect.stringContains resumed.Output "goes on after iteration" "what it says"
-              expectSameRun folder "once" "stopped") ]
+          for rule, more in [ "TRPO", []; "PPO, whose optimiser the checkpoint holds,", [ "--set"; "rule=ppo" ] ] do
+              inNewFolder $"of {rule} that gets a SIGTERM saves a checkpoint, and goes on from there" (fun folder ->
+                  funtrpo folder (train "2" "once" @ more) |> succeeded "train" |> ignore
+                  // The last checkpoint is that of the signal: there is no other one after the first.
+                  use running = startAndWait folder "stopped" (train "1000000" "stopped" @ more)
+                  shell $"kill -TERM {running.Id}" [] |> succeeded "kill" |> ignore
+                  Expect.equal (ended running).Code 130 "exit code"
+                  let resumed = funtrpo folder [ "resume"; "stopped" ] |> succeeded "resume"
+                  Expect.stringContains resumed.Output "goes on after iteration" "what it says"
+                  expectSameRun folder "once" "stopped") ]
 
 let private ends =
     [ inNewFolder "that is finished is left as it is" (fun folder ->

@@ -61,7 +61,7 @@ let private changes =
                   improved <- true
                   TrustRegion.improve settings surrogate
 
-              let setup = { onCartPole small with Improve = rule }
+              let setup = { onCartPole small with Improve = ImprovementRule.ofStep rule }
               let changed = Setup.change 2 { small with Delta = 0.5; Horizon = 7 } setup |> expectOk
               Expect.equal (changed.Configuration.Delta, changed.Threads) (0.5, 2) "settings"
               let state, report = Training.update changed (TrainingState.start setup 1L) |> expectOk

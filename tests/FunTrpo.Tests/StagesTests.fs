@@ -45,18 +45,40 @@ let private byHand (setup: Setup<'State>) (state: TrainingState<'State>) =
 
     let critic = { state.Critic with Unit = ReturnUnit.update estimated.Returns state.Critic.Unit }
 
+    // The rows of the instances that are not held out.
+    let held = HeldOut.instances configuration.HeldOut configuration.Environments (Key.named "heldOut" key)
+
+    let rows =
+        ImmutableArray.CreateRange(
+            seq { 0 .. batch.Actions.Rows - 1 }
+            |> Seq.filter (fun row -> not (Array.contains (row / configuration.Horizon) held))
+        )
+
+    let seen (numbers: ImmutableArray<float>) = ImmutableArray.CreateRange(rows |> Seq.map (fun row -> numbers[row]))
+    let ofRows = seen estimated.Advantages
+
     let advantages =
         if configuration.NormaliseAdvantages then
-            Advantage.normalise estimated.Advantages
+            Advantage.normalise ofRows
         elif configuration.NormaliseReturns then
-            ImmutableArray.CreateRange(estimated.Advantages |> Seq.map (fun a -> a / ReturnUnit.deviation critic.Unit))
+            let unit = ReturnUnit.update (seen estimated.Returns) state.Critic.Unit
+            ImmutableArray.CreateRange(ofRows |> Seq.map (fun a -> a / ReturnUnit.deviation unit))
         else
-            estimated.Advantages
+            ofRows
 
-    let improvement =
-        Surrogate.create 1 setup.Policy observations batch.Actions advantages state.PolicyParameters
+    let improvement, optimiser =
+        Surrogate.create
+            1
+            setup.Policy
+            (Matrix.gather rows observations)
+            (Matrix.gather rows batch.Actions)
+            advantages
+            state.PolicyParameters
         |> Surrogate.withEntropyBonus (Configuration.entropyBonusAt state.Steps configuration)
-        |> TrustRegion.improve (Configuration.improvement state.Steps configuration)
+        |> ImprovementRule.standard
+            (Configuration.improvement state.Steps configuration)
+            (Key.named "improvement" key)
+            state.PolicyOptimiser
         |> Result.defaultWith failtest
 
     let critic =
@@ -70,6 +92,7 @@ let private byHand (setup: Setup<'State>) (state: TrainingState<'State>) =
         |> Result.defaultWith failtest
 
     {| Improvement = improvement
+       Optimiser = optimiser
        Critic = critic
        Normaliser = Normaliser.observe batch.Observations state.Normaliser
        Instances = List.ofSeq instances
@@ -92,6 +115,7 @@ let private composition =
                               let parts = byHand setup before
                               Expect.isTrue (same report.Improvement parts.Improvement) "improvement"
                               Expect.equal after.PolicyParameters parts.Improvement.Parameters "policy"
+                              Expect.equal after.PolicyOptimiser parts.Optimiser "the policy's optimiser"
                               Expect.isTrue (same after.Critic parts.Critic) "critic"
                               Expect.isTrue (same after.Normaliser parts.Normaliser) "normaliser"
                               Expect.equal (List.ofSeq after.Instances) parts.Instances "instances"
@@ -142,14 +166,19 @@ let private numbersOf (state: TrainingState<'State>) (batch: Batch) (advantages:
             batch.BootstrapObservations
             advantages.Observations
             rows.Observations
-            rows.Actions ] -> matrix.Span.ToArray() ],
+            rows.Actions
+            yield!
+                rows.HeldOut
+                |> Option.toList
+                |> List.collect (fun out -> [ out.Rows.Observations; out.Rows.Actions ]) ] -> matrix.Span.ToArray() ],
     [ for numbers in
           [ state.RecentReturns
             batch.Rewards
             advantages.Values
             advantages.Advantages
             advantages.Returns
-            rows.Advantages ] -> Array.ofSeq numbers ],
+            rows.Advantages
+            yield! rows.HeldOut |> Option.toList |> List.map _.Rows.Advantages ] -> Array.ofSeq numbers ],
     (moments, List.ofSeq state.Instances, List.ofSeq batch.Ends)
 
 /// Every stage once, with the state and the results of the stages before it.
@@ -162,6 +191,7 @@ let private runAll (setup: Setup<'State>) (state: TrainingState<'State>) batch a
        Rows = (Stages.updateBatch setup state batch advantages instances |> expectOk).Advantages |> List.ofSeq
        Gradient = Surrogate.gradient surrogate
        Improvement = Stages.improve setup state rows |> expectOk
+       Certificate = Stages.certificate setup state rows (Vector.map (fun x -> 1.01f * x) state.PolicyParameters)
        Critic = critic
        Error = error |}
 
@@ -231,7 +261,7 @@ let private improving =
                           let here = Surrogate.compare surrogate it.State.PolicyParameters
                           Expect.equal here.MeanKl 0.0 "mean KL"
                           expectClose 1e-9 here.Gain 0.0 "gain"
-                          let improvement = Stages.improve it.Setup it.State it.Rows |> expectOk
+                          let improvement, _ = Stages.improve it.Setup it.State it.Rows |> expectOk
                           let gradient = Surrogate.gradient surrogate
                           Expect.equal improvement.GradientNorm (Vector.norm gradient) "gradient"
                           Expect.isTrue improvement.Outcome.IsMoved "it moves"
@@ -317,7 +347,10 @@ let private faults =
 
           test "the policy, and whatever else the rule names" {
               let it = afterTwo small
-              let improve rule = Stages.improve { it.Setup with Improve = rule } it.State it.Rows |> Result.map ignore
+
+              let improve rule =
+                  Stages.improve { it.Setup with Improve = ImprovementRule.ofStep rule } it.State it.Rows
+                  |> Result.map ignore
 
               let spoiled settings surrogate =
                   TrustRegion.improve settings surrogate
@@ -376,14 +409,16 @@ let private faults =
                               observation[i] <- 1e16f * (observation[i] + 1f) }
 
               let unmoved: ImprovementRule =
-                  fun _ surrogate ->
-                      Ok
+                  fun _ _ optimiser surrogate ->
+                      Ok(
                           { Parameters = surrogate.Parameters
                             Outcome = NoGradient
                             Comparison = Surrogate.compare surrogate surrogate.Parameters
                             GradientNorm = 0.0
                             SignalShare = None
-                            Solution = None }
+                            Solution = None },
+                          optimiser
+                      )
 
               let configuration = { small with NormaliseObservations = false; CriticHidden = [] }
               let setup = { setupOf 1 configuration large with Improve = unmoved }

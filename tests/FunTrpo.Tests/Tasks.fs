@@ -174,6 +174,8 @@ let naturalGradient = { small with Step = StepKind.Fixed; LearningRate = 0.05 }
 let reinforce =
     { small with Direction = DirectionKind.Gradient; Step = StepKind.Fixed; LearningRate = 0.1 }
 
+let ppo = { small with Rule = RuleKind.Ppo; Epochs = 3; MinibatchSize = 16 }
+
 /// The small configuration and others: each way to step, to fit the critic, and to normalise.
 let variants =
     [ "TRPO, Gauss–Newton critic", small
@@ -183,8 +185,12 @@ let variants =
       "TRPO, shrinking entropy bonus", { small with EntropyBonus = 0.1; EntropyHalfLife = 100 }
       "TRPO, shrinking trust region", { small with DeltaHalfLife = 100 }
       "TRPO, trust region of the signal", { small with DeltaShrinkage = 2.0 }
+      "TRPO, held-out rows", { small with HeldOut = 0.4 }
       "natural gradient", naturalGradient
       "REINFORCE", reinforce
+      "PPO", ppo
+      "PPO, target KL and entropy bonus", { ppo with TargetKl = 1e-3; EntropyBonus = 0.05; LearningRateHalfLife = 100 }
+      "PPO, held-out rows", { ppo with HeldOut = 0.4 }
       "advantages in the deviation of returns", { small with NormaliseAdvantages = false }
       "nothing normalised",
       { small with NormaliseObservations = false; NormaliseReturns = false; NormaliseAdvantages = false } ]

@@ -23,7 +23,7 @@ let private named id =
         override _.Id = id }
 
 let private reportsFor id count =
-    let setup = setupOf 2 { small with DeltaShrinkage = 1.0 } (named id)
+    let setup = setupOf 2 { small with DeltaShrinkage = 1.0; HeldOut = 0.5 } (named id)
 
     Training.run setup (TrainingState.start setup 3L)
     |> Telemetry.recorded setup

@@ -108,7 +108,7 @@ let private written (reports: Report list) =
         List.map snd found)
 
 /// What the event file should say of a quantity.
-let private expectedOf (field: ReportField) report =
+let private expectedOf (field: ReportField<Report>) report =
     match field.Read report with
     // Names in progress.csv, but sentences here.
     | ReportValue.Text _ when field.Name = "warnings" ->
@@ -150,8 +150,10 @@ let private reportsOf configuration environment count =
 
 let private iterationsOf =
     [ test "have a tag for each field of a report" {
-          // With a share of the signal and a warning, no field is without a value.
-          let report = reportsOf { small with DeltaShrinkage = 2.0 } CartPole.environment 2 |> List.last
+          // With a share of the signal, held-out rows and a warning, no field is without a value.
+          let report =
+              reportsOf { small with DeltaShrinkage = 2.0; HeldOut = 0.5 } CartPole.environment 2 |> List.last
+
           let values = written [ { report with Warnings = [ LongEpisode("a", 0, 9); LongEpisode("b", 1, 9) ] } ]
 
           for field in Report.fields do

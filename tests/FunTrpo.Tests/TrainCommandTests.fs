@@ -12,7 +12,32 @@ open FunTrpo.Tests.TestFiles
 open FunTrpo.Tests.CommandRuns
 
 let private training =
-    [ inNewFolder
+    [ inNewFolder "improves the policy by PPO with rule=ppo, which has no δ and no line search" (fun folder ->
+          let train more =
+              let ended = funtrpo folder ([ "train"; "--env"; "CartPole-v1"; "--steps"; "3k"; "--plain" ] @ more)
+
+              Expect.equal (ended.Code, ended.Errors) (0, "") "exit code and errors"
+              ended.Output
+
+          let output = train [ "--set"; "rule=ppo"; "--set"; "targetKl=0.003"; "--out"; "ppo" ]
+          train [ "--out"; "trpo" ] |> ignore
+          let line = output.Split '\n' |> Array.find (fun line -> line.TrimStart().StartsWith "1024 ")
+          let cells = line.Split(' ', StringSplitOptions.RemoveEmptyEntries)
+          Expect.equal [ cells[3]; cells[5]; cells[7] ] [ "–"; "–"; "–" ] "KL/δ, cg and tries"
+          let summary = expectConsistentFiles (Path.Combine(folder, "ppo"))
+          let trpo = json (Path.Combine(folder, "trpo", "summary.json"))
+          let sha = get<string> "parametersSha256"
+          Expect.notEqual (sha summary) (sha trpo) "parameters"
+          let columns, rows = progressOf (Path.Combine(folder, "ppo"))
+          let column name = rows |> Array.map (Array.item (Array.IndexOf(columns, name)))
+          Expect.all (column "outcome") ((=) "moved") "outcome"
+          Expect.all (column "delta") ((=) "") "delta"
+          Expect.all (column "lineSearchTries") ((=) "0") "tries"
+          Expect.all (column "meanKl") (fun kl -> float kl > 0.0) "KL"
+          Expect.all (column "stepFraction") (fun fraction -> 0.0 < float fraction && float fraction <= 1.0) "fraction"
+          Expect.exists (column "stepFraction") (fun fraction -> float fraction < 1.0) "the target KL ends some")
+
+      inNewFolder
           "leaves progress, configuration, policy and summary, the same on 1 and 2 threads, and evaluates"
           (fun folder ->
               let train threads more =

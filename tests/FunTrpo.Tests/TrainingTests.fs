@@ -213,7 +213,9 @@ let private sequences =
               let steps = 2L * int64 (small.Environments * small.Horizon)
 
               let results =
-                  Training.runFor steps { setup with Improve = stay } start |> Seq.map expectOk |> List.ofSeq
+                  Training.runFor steps { setup with Improve = ImprovementRule.ofStep stay } start
+                  |> Seq.map expectOk
+                  |> List.ofSeq
 
               let state, report = List.last results
               Expect.sequenceEqual deltas [ for _, report in results -> report.Delta ] "δ"

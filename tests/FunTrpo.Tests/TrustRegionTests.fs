@@ -79,7 +79,8 @@ let private trustRegionSettings =
               Damping = damping
               DampedLength = damped
               FisherFraction = fraction
-              DeltaShrinkage = shrinkage },
+              DeltaShrinkage = shrinkage
+              Ppo = None },
             delta
     }
 
@@ -169,7 +170,8 @@ let private moves =
                             Damping = 0.1
                             DampedLength = damped
                             FisherFraction = 1.0
-                            DeltaShrinkage = 0.0 }
+                            DeltaShrinkage = 0.0
+                            Ppo = None }
                           case.Surrogate
 
                   match it.Outcome with
@@ -266,7 +268,8 @@ let private fixedSteps =
           Damping = damping
           DampedLength = true
           FisherFraction = fraction
-          DeltaShrinkage = 0.0 }
+          DeltaShrinkage = 0.0
+          Ppo = None }
 
     let learningRate = Gen.elements [ 1e-3; 0.1; 1.0 ]
 
@@ -368,7 +371,8 @@ let private directions =
                             Damping = 0.1
                             DampedLength = true
                             FisherFraction = 1.0
-                            DeltaShrinkage = 0.0 }
+                            DeltaShrinkage = 0.0
+                            Ppo = None }
                           case.Surrogate
 
                   if it.GradientNorm > 1e-3 then
@@ -409,7 +413,8 @@ let private outcomes =
               Damping = damping
               DampedLength = true
               FisherFraction = 1.0
-              DeltaShrinkage = 0.0 }
+              DeltaShrinkage = 0.0
+              Ppo = None }
             case.Surrogate
 
     testList

@@ -78,7 +78,8 @@ let tests =
                         SignalShare = None
                         Solution = None }
 
-              let after, _ = Training.updateFor 8 { setup with Improve = refuse } before |> expectOk
+              let after, _ =
+                  Training.updateFor 8 { setup with Improve = ImprovementRule.ofStep refuse } before |> expectOk
 
               after.PolicyParameters = before.PolicyParameters
               && after.Normaliser.Equals before.Normaliser

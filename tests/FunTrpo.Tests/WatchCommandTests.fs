@@ -302,6 +302,9 @@ let private follows =
                             "0"
                             "--evaluate-every"
                             "50k"
+                            // The steps of the preset vanish within a minute, and then each episode is the same.
+                            "--set"
+                            "deltaHalfLife=0"
                             "--out"
                             "run" ]
 

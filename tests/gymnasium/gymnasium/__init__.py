@@ -1,6 +1,7 @@
 """A stand-in for Gymnasium in the tests: its interface, and environments that are quick to check."""
 
 import os
+import signal
 import time
 from types import SimpleNamespace
 
@@ -243,6 +244,13 @@ def fail():
     raise ValueError("out of fuel")
 
 
+class Interruptible(Walk):
+    """An interrupt ends it, as it ends most simulators that a terminal interrupts."""
+
+    def __init__(self):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def once(what):
     """Does it only if the file that a variable names is not there, and makes the file."""
 
@@ -274,6 +282,7 @@ environments = {
     "Fails-v0": lambda: Accident(fail),
     "Dies-v0": lambda: Accident(lambda: os._exit(7)),
     "DiesOnce-v0": lambda: Accident(once(lambda: os._exit(7))),
+    "Interruptible-v0": Interruptible,
     "Hangs-v0": lambda: Accident(lambda: time.sleep(1000)),
 }
 
