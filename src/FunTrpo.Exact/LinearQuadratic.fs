@@ -291,11 +291,14 @@ module LinearQuadratic =
     let optimalGain problem =
         let ofGain gain = values problem { Gain = gain; Exploration = 0.0 * problem.ActionCost }
 
-        // The cost tr P falls by each round until it is right to rounding, and convergence is quadratic.
+        // The cost tr P falls by each round until it is right to rounding, and convergence is quadratic. The last round still counts: the cost
+        // falls with the square of a change of the gain, so it does not show the last change.
         let rec improve (current: LinearValues) =
-            match ofGain (greedyGain problem current.P) with
+            let gain = greedyGain problem current.P
+
+            match ofGain gain with
             | Some better when better.P.Trace() < current.P.Trace() -> improve better
-            | Some _
+            | Some _ -> gain
             | None -> current.Policy.Gain
 
         stableGain problem |> Option.bind ofGain |> Option.map improve

@@ -29,10 +29,24 @@ public sealed class ClusterFacts
         Assert.Contains("has no silo", error.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>A port that is free, and the next one. It is below those that Linux gives to connections.</summary>
     private static int FreePort()
     {
-        using TcpListener listener = new(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        int port = Random.Shared.Next(20_000, 32_000);
+        return IsFree(port) && IsFree(port + 1) ? port : FreePort();
+    }
+
+    private static bool IsFree(int port)
+    {
+        try
+        {
+            using TcpListener listener = new(IPAddress.Loopback, port);
+            listener.Start();
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 }

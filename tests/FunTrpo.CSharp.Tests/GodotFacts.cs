@@ -40,7 +40,7 @@ public sealed class GodotFacts
         Policy policy = plan.Train().Policy;
         Assert.Equal("Paddle", policy.EnvironmentName);
         Assert.Equal(SpaceKind.Box, policy.ActionSpace.Kind);
-        playing.Wait(TimeSpan.FromSeconds(5));
+        playing.Wait(TimeSpan.FromMinutes(1));
         Assert.True(playing.IsCompletedSuccessfully);
     }
 
@@ -136,7 +136,7 @@ public sealed class GodotFacts
             {
                 return new("127.0.0.1", port);
             }
-            catch (SocketException) when (attempts < 1000)
+            catch (SocketException) when (attempts < 10_000)
             {
                 Thread.Sleep(10); // Training does not listen yet.
             }

@@ -21,6 +21,9 @@ let options width height (scheme: ColorScheme) =
 let desktop = options 1280 900 ColorScheme.Light
 let phone = options 390 844 ColorScheme.Dark
 
+/// How long a browser may take to start, and a page to show what a test waits for, in milliseconds.
+let private patience = 180_000f
+
 /// Calls `body` with a new page. Then nothing may have been reported as an error: no message on the console, no exception, and no file that
 /// the page did not get. Without a browser, the test says that it did not run.
 let withPage (options: BrowserNewPageOptions) (body: IPage -> Task) : Task =
@@ -31,7 +34,10 @@ let withPage (options: BrowserNewPageOptions) (body: IPage -> Task) : Task =
             use! playwright = Playwright.CreateAsync()
             // A process of root has no sandbox, and shared memory is small in containers.
             let arguments = [| "--no-sandbox"; "--disable-dev-shm-usage" |]
-            let launch = BrowserTypeLaunchOptions(ExecutablePath = path, Args = arguments)
+
+            let launch =
+                BrowserTypeLaunchOptions(ExecutablePath = path, Args = arguments, Timeout = Nullable patience)
+
             let! browser = playwright.Chromium.LaunchAsync launch
 
             use _ =
@@ -39,6 +45,7 @@ let withPage (options: BrowserNewPageOptions) (body: IPage -> Task) : Task =
                     member _.Dispose() = browser.DisposeAsync().AsTask().Wait() }
 
             let! page = browser.NewPageAsync options
+            page.SetDefaultTimeout patience
             let errors = ConcurrentQueue<string>()
 
             page.Console.Add(fun message ->

@@ -16,7 +16,7 @@ open FunTrpo.Tests.TestFiles
 
 // ---- Processes ----
 
-/// A port that is free, and the next one.
+/// A port that is free, and the next one. It is below those that Linux gives to connections.
 let rec private freePorts () =
     let isFree port =
         try
@@ -26,11 +26,8 @@ let rec private freePorts () =
         with :? SocketException ->
             false
 
-    use listener = new TcpListener(IPAddress.Loopback, 0)
-    listener.Start()
-    let port = (listener.LocalEndpoint :?> IPEndPoint).Port
-    listener.Stop()
-    if port < IPEndPoint.MaxPort && isFree port && isFree (port + 1) then port else freePorts ()
+    let port = Random.Shared.Next(20_000, 32_000)
+    if isFree port && isFree (port + 1) then port else freePorts ()
 
 /// What chooses the environment: a simulator that waits in each step.
 let private waiting = [ "--env-from"; callers "Callers.FSharp"; "--env"; "WaitingLine" ]
@@ -67,9 +64,9 @@ type private Silo(folder, cluster: string, environment, ?variables) =
 let private trainArguments environment out more =
     [ "train"; "--plain"; "--no-report"; "--threads"; "1"; "--out"; out ] @ environment @ more
 
-/// Four iterations, of which each takes longer than a second on one process that steps one simulator at a time.
+/// Eight iterations, of which each takes longer than a second on one process that steps one simulator at a time.
 let private waitingTraining out more =
-    trainArguments waiting out ([ "--steps"; "2400"; "--set"; "environments=6"; "--set"; "horizon=100" ] @ more)
+    trainArguments waiting out ([ "--steps"; "4800"; "--set"; "environments=6"; "--set"; "horizon=100" ] @ more)
 
 let private parametersOf folder name =
     let summary = Path.Combine(folder, name, "summary.json") |> File.ReadAllText |> JsonNode.Parse
@@ -89,7 +86,7 @@ let private isAlone folder (run: Ended) =
 
 let private iterationsIn folder =
     let progress = Path.Combine(folder, "shared", "progress.csv")
-    if File.Exists progress then (File.ReadAllLines progress).Length - 1 else 0
+    linesOf progress - 1
 
 let private local () = $"local:{freePorts ()}"
 
@@ -110,15 +107,20 @@ let private killed =
                 use second = new Silo(folder, cluster, waiting)
                 use third = new Silo(folder, cluster, waiting)
                 use training = start folder (waitingTraining "shared" [ "--cluster"; cluster ])
-                waitFor "an iteration" (fun () -> training.HasExited || iterationsIn folder >= 1)
-                Expect.isFalse training.HasExited "the training has more iterations"
-                second.Kill()
-                use _ = new Silo(folder, cluster, waiting)
-                third.Interrupt()
-                let ended = ended training
-                waitFor "the silo that leaves" (fun () -> third.HasEnded)
-                Expect.equal third.Code 0 "the silo that leaves"
-                isAlone folder ended))
+
+                try
+                    waitFor "an iteration" (fun () -> training.HasExited || iterationsIn folder >= 1)
+                    Expect.isFalse training.HasExited "the training has more iterations"
+                    second.Kill()
+                    use _ = new Silo(folder, cluster, waiting)
+                    third.Interrupt()
+                    let ended = ended training
+                    waitFor "the silo that leaves" (fun () -> third.HasEnded)
+                    Expect.equal third.Code 0 "the silo that leaves"
+                    isAlone folder ended
+                finally
+                    if not training.HasExited then
+                        training.Kill()))
 
 /// A runner whose answer to any task is its number.
 let private numbered (number: byte) =
@@ -225,4 +227,7 @@ let private badArguments =
             Expect.stringContains run.Errors "--cluster = mars is not allowed" "the message"))
 
 let tests =
-    testList "Cluster" [ oneSilo; killed; spread; stillListed; otherEnvironment; otherVectors; redis; badArguments ]
+    // One after another and alone: a silo that gets no time to answer is taken for dead.
+    testSequenced (
+        testList "Cluster" [ oneSilo; killed; spread; stillListed; otherEnvironment; otherVectors; redis; badArguments ]
+    )

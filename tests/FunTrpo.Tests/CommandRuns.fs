@@ -119,6 +119,13 @@ let waitFor what (isSo: unit -> bool) =
 
         Thread.Sleep 2
 
+/// The number of lines of a file that another process may be replacing; 0 as long as it is not there.
+let linesOf path =
+    try
+        if File.Exists path then (File.ReadAllLines path).Length else 0
+    with :? IOException ->
+        0
+
 let json path = JsonNode.Parse(File.ReadAllText path).AsObject()
 
 let get<'T> (name: string) (node: JsonObject) = node[name].GetValue<'T>()

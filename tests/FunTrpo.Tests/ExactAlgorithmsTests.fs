@@ -422,6 +422,13 @@ let private optimising =
               "from a policy in which all is possible, the limits are reached"
               (Gen.zip (casesOf 0.95 interior) (tens -9 -2))
               (fun ({ Mdp = mdp; Values = values }, delta) ->
+                  // A state whose other actions have the probability q can spend 690 q at most: probabilities end at 10⁻³⁰⁰.
+                  let delta =
+                      let tv = Divergence.tv values.Policy (TabularPolicy.greedy values.Advantages)
+
+                      let most = largestOf mdp (fun state -> (1.0 - mdp.Gamma) * values.Visitation[state] * tv[state])
+                      min delta (300.0 * most)
+
                   for algorithm, spent in
                       [ Algorithms.maximumKl delta, (fun (certificate: Certificate) -> certificate.KlMax)
                         Algorithms.meanKl delta, _.KlMean ] do

@@ -171,8 +171,15 @@ let private values =
                                     .DenseOfArray(LinearQuadratic.actionGradient case.Problem values state action) ]
                       )
 
+              // The sizes of the terms, which may cancel.
+              let size =
+                  let norm (table: float[,]) = Matrix<float>.Build.DenseOfArray(table).L2Norm()
+                  let a, b, r = norm case.Tables.A, norm case.Tables.B, norm case.Tables.R
+                  let p, d = values.P.L2Norm(), values.Visitation.L2Norm()
+                  ((r + b * b * p) * policy.Gain.L2Norm() + b * p * a) * d
+
               expectSame
-                  (1e-11 * scale case)
+                  (1e-11 * scale case + 1e-13 * size)
                   (LinearQuadratic.gradient case.Problem values |> rowByRow)
                   (rowByRow expected)
                   "∇η")
@@ -184,8 +191,11 @@ let private values =
                   let visited = { case.Values with Visitation = next.Visitation }
                   let gain = LinearQuadratic.surrogateGain case.Problem visited change
 
+                  // What sums over many steps, rounds more.
+                  let most = 1.0 / (1.0 - LinearQuadratic.stability case.Problem next.Policy.Gain)
+
                   expectClose
-                      (1e-11 * (scale case + abs next.Eta))
+                      (1e-11 * most * (scale case + abs next.Eta))
                       gain
                       (next.Eta - case.Values.Eta)
                       "the performance difference")

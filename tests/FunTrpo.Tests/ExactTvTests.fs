@@ -118,7 +118,9 @@ let private maximisers =
                   let greedy = TabularPolicy.greedy values.Advantages
                   let tv = Divergence.tv values.Policy greedy
                   let isOpen state = values.Visitation[state] > 0.0 && tv[state] > 0.0
-                  let ratio state = Table.rowDot greedy.Table values.Advantages state / tv[state]
+                  // Σ π A is 0, but rounded; where TV is tiny, its rounding would count.
+                  let change = Table.map2 (-) greedy.Table values.Policy.Table
+                  let ratio state = Table.rowDot change values.Advantages state / tv[state]
                   let steepest = largestOf mdp (fun state -> if isOpen state then ratio state else 0.0)
                   let price = mdp.Gamma * steepest / (1.0 - mdp.Gamma) ** 2.0
 

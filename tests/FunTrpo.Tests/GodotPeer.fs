@@ -115,7 +115,7 @@ let connected (port: int) =
     let rec attempt () =
         try
             new TcpClient("127.0.0.1", port, NoDelay = true)
-        with :? SocketException when clock.Elapsed < TimeSpan.FromSeconds 30.0 ->
+        with :? SocketException when clock.Elapsed < TimeSpan.FromMinutes 2.0 ->
             Thread.Sleep 5
             attempt ()
 

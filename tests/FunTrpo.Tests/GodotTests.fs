@@ -21,7 +21,7 @@ open FunTrpo.Tests.RemoteTests
 open FunTrpo.Tests.TestFiles
 open FunTrpo.Tests.CommandRuns
 
-let private quick (port: int) = GodotOptions(Port = Nullable port, AnswerTime = TimeSpan.FromSeconds 5.0)
+let private quick (port: int) = GodotOptions(Port = Nullable port, AnswerTime = TimeSpan.FromMinutes 1.0)
 
 /// The agents of a game that plays in the background.
 let private agentsOf (options: int -> GodotOptions) game =
@@ -579,25 +579,29 @@ let private failures =
           test "if a game says nothing, or stops to answer" {
               let game = sides 2 5 (object [ turn ])
               let port = freePort ()
-              let options = GodotOptions(Port = Nullable(port), StartTime = TimeSpan.FromSeconds 0.5)
+              let options = GodotOptions(Port = Nullable(port), StartTime = TimeSpan.FromSeconds 5.0)
               inBackground port (fun stream -> stream.CopyTo Stream.Null) |> ignore
 
               Expect.throwsC (fun () -> GodotSimulators.Listen options |> ignore) (fun error ->
-                  Expect.stringContains error.Message "did not answer within 0.5 s" "why")
+                  Expect.stringContains error.Message "did not answer within 5 s" "why")
+
+              use isOver = new ManualResetEventSlim()
 
               let stops =
                   { game with
                       Move =
                           fun _ _ ->
-                              Thread.Sleep 3000
+                              isOver.Wait()
                               struct (0.0, false) }
 
-              let impatient (port: int) = GodotOptions(Port = Nullable(port), AnswerTime = TimeSpan.FromSeconds 0.3)
+              let impatient (port: int) = GodotOptions(Port = Nullable(port), AnswerTime = TimeSpan.FromSeconds 5.0)
               use agents = agentsOf impatient stops
               resetOf agents [| 0; 1 |] |> ignore
 
               Expect.throwsC (fun () -> stepOf agents [| 0; 1 |] [| 0f; 1f |] |> ignore) (fun error ->
-                  Expect.stringContains error.Message "did not answer within 0.3 s" "why")
+                  Expect.stringContains error.Message "did not answer within 5 s" "why")
+
+              isOver.Set()
           }
           test "if a game is gone in training: with instance and step" {
               let moves = ref 0
@@ -841,7 +845,7 @@ let private command =
               Expect.equal (trained.Errors.Trim()) waiting "it says what it waits for"
               // The report plays, too, but needs no second game.
               Expect.stringContains trained.Output "report.html" "with a report"
-              Expect.isTrue (playing.Wait(TimeSpan.FromSeconds 5.0)) "the game is closed"
+              Expect.isTrue (playing.Wait(TimeSpan.FromMinutes 1.0)) "the game is closed"
               use game = new Exported(folder, discrete)
               let policy = Path.Combine("run", "policy.json")
               let exported = [ "--env"; $"godot:{game.Path}?speedup=8" ]

@@ -42,7 +42,7 @@ let private needsPython name work =
 
         work ())
 
-let private quick = RemoteOptions(AnswerTime = TimeSpan.FromSeconds 3.0)
+let private quick = RemoteOptions(AnswerTime = TimeSpan.FromSeconds 10.0)
 
 let private numbers (remote: RemoteSimulators) index seed (actions: float32 list list) =
     let width = Space.width remote.ObservationSpace
@@ -185,7 +185,7 @@ let private failures =
         [ for id, words in
               [ "Fails-v0", "ValueError: out of fuel"
                 "Dies-v0", "exit code 7"
-                "Hangs-v0", "did not answer within 3 s" ] do
+                "Hangs-v0", "did not answer within 10 s" ] do
               needsPython id (fun () ->
                   use environment = Simulator.environmentOfBatches (fun () -> Gymnasium.Start(id, quick))
                   RemoteTests.expectFaultAtStep5 words environment |> ignore) ]

@@ -299,7 +299,7 @@ let private mixtures =
           property
               "is a step that float64 finds to gain within the trust region, none, or an error"
               (Gen.zip3
-                  policyCase
+                  (Gen.where Oracle.isResolved policyCase)
                   (Gen.elements [ None; Some zeroMetric; Some negativeMetric; Some indefiniteMetric; Some nanMetric ])
                   (Gen.zip3
                       (Gen.elements [ 0.0; 0.1; 1e6 ])

@@ -411,6 +411,21 @@ let private distributions (case: PolicyCase) parameters =
 /// The policy at θ_old.
 let private before (case: PolicyCase) = distributions case (constants (Vector.toArray case.Parameters))
 
+/// The log σ of the Gaussians of a row.
+let rec private logSigmasOf kind space parameters =
+    match countsOf space, space with
+    | None, Parts parts ->
+        ofParts kind parts parameters |> List.collect (fun (space, own) -> logSigmasOf kind space own)
+    | None, _ when kind <> DistributionKind.Beta -> gaussian parameters |> snd |> Array.map _.X |> List.ofArray
+    | _ -> []
+
+/// Whether float32 resolves the densities of the policy at θ_old. Where σ is small, the rounding of a mean moves them: the actions of the case
+/// were drawn from the means in float32, and here they are compared with those in float64.
+let isResolved case =
+    before case
+    |> Seq.collect (logSigmasOf case.Policy.Distribution case.Space)
+    |> Seq.forall (fun logSigma -> logSigma > -3.0)
+
 /// θ ↦ (1/N) Σ f(π_θ(a|s)/π_old(a|s), A(s, a))
 let private meanOfRatios (f: HyperDual -> float -> HyperDual) (case: PolicyCase) =
     let samples = Array.zip (rowsOf case.Actions) (Array.ofSeq case.Advantages)

@@ -39,6 +39,10 @@ let private runWith input packages folder (program: string) (arguments: string l
         Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../.."))
 
     start.Environment["DOTNET_NOLOGO"] <- "1"
+    // The feed may fail once.
+    start.Environment["NUGET_ENABLE_EXPERIMENTAL_HTTP_RETRY"] <- "true"
+    start.Environment["NUGET_EXPERIMENTAL_MAX_NETWORK_TRY_COUNT"] <- "6"
+    start.Environment["NUGET_EXPERIMENTAL_NETWORK_RETRY_DELAY_MILLISECONDS"] <- "1000"
     // No server is left behind that outlives the folder.
     start.Environment["MSBUILDDISABLENODEREUSE"] <- "1"
 
@@ -782,7 +786,7 @@ let private tool =
         if not (OperatingSystem.IsWindows()) then
             // It finds ASP.NET Core, says where it serves the run, and ends when it is told to.
             let watch =
-                $"'{funtrpo}' watch run --port 0 > out & for i in $(seq 100); do grep -q Ctrl-C out && break; sleep 0.1; done; cat out; kill -TERM $!; wait $!"
+                $"'{funtrpo}' watch run --port 0 > out & for i in $(seq 1200); do grep -q Ctrl-C out && break; sleep 0.1; done; cat out; kill -TERM $!; wait $!"
 
             Expect.stringStarts (run folder "/bin/sh" [ "-c"; watch ]) "The runs in run are shown at http" "the server"
     }

@@ -175,7 +175,7 @@ let private strangersBelow (root: int) threads (levels: int list) =
     List.ofSeq strangers
 
 /// Waits until it holds; fails where it never does.
-let private until what holds = Expect.isTrue (SpinWait.SpinUntil(Func<bool> holds, TimeSpan.FromSeconds 30.0)) what
+let private until what holds = Expect.isTrue (SpinWait.SpinUntil(Func<bool> holds, TimeSpan.FromMinutes 2.0)) what
 
 let private strangers =
     testList
@@ -227,7 +227,7 @@ let private strangers =
                       until "the neighbour stands still" (fun () -> neighbourStands.IsSet)
                       Thread.Sleep 50 // the caller is waiting now, and sees what the neighbour has put up
                       othersMayEnd.Set()
-                      Expect.isTrue (ownIsDone.Wait 10_000) "who waits for its own work gets on"
+                      Expect.isTrue (ownIsDone.Wait 60_000) "who waits for its own work gets on"
                   finally
                       othersMayEnd.Set()
                       release.Set()

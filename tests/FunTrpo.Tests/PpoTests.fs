@@ -65,7 +65,7 @@ let private row =
 /// The entropy of a squashed Gaussian is a quadrature of few points (`Squash`), which has tests of its own: here it has no bonus.
 let private case =
     gen {
-        let! case = policyCase
+        let! case = Gen.where Oracle.isResolved policyCase
         let! step = vector 0.4 case.Parameters.Length
         let hasExactEntropy = case.Policy.Distribution <> DistributionKind.SquashedGaussian
         let! bonus = Gen.elements (if hasExactEntropy then [ 0.0; 0.3 ] else [ 0.0 ])

@@ -1,6 +1,7 @@
 module FunTrpo.Tests.Program
 
 open System
+open System.Threading
 open Expecto
 
 let private kernels =
@@ -190,8 +191,9 @@ let private others =
 let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])
 
 /// Runs the tests. The last line counts them, for people and for programs; a run in which nothing ran is a failure.
-/// Runs the tests, and prints how many have passed.
 let private run arguments =
+    // Tests wait for processes and servers, and what these say is read by other threads, which must not wait for them.
+    ThreadPool.SetMinThreads(32, 32) |> ignore
     let console = Console.Out // Expecto puts a writer of its own in its place, which pads lines.
     let summary: Impl.TestRunSummary option ref = ref None
 

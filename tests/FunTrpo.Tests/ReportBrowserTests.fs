@@ -74,7 +74,8 @@ let moves (page: IPage) =
             page.WaitForFunctionAsync("before => document.getElementById('picture').toDataURL() !== before", before)
 
         let! from = step page
-        do! waitFor page $"() => parseInt(document.getElementById('step').textContent) > {from}"
+        // Another step: after the last one, the first one follows.
+        do! waitFor page $"() => parseInt(document.getElementById('step').textContent) !== {from}"
     }
 
 /// The button pauses and goes on by the keyboard, and the slider goes to any step.

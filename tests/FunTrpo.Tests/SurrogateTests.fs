@@ -46,7 +46,7 @@ let private comparing =
 
 let private stepCase =
     gen {
-        let! case = policyCase
+        let! case = Gen.where Oracle.isResolved policyCase
         let! step = vector 0.1 case.Parameters.Length
         let! bonus = Gen.elements [ 0.0; 0.3 ]
         return case, Vector.addScaled 1.0 step case.Parameters, bonus

@@ -168,7 +168,7 @@ let private interruptions =
 
               use running = start folder ("sweep" :: arguments)
               let progress seed = Path.Combine(folder, "s", "Pendulum-v1", $"seed-{seed}", "progress.csv")
-              let isBegun seed = File.Exists(progress seed) && (File.ReadAllLines(progress seed)).Length > 2
+              let isBegun seed = linesOf (progress seed) > 2
               waitFor "the first run" (fun () -> running.HasExited || isBegun 0)
               shell $"kill -INT {running.Id}" [] |> succeeded |> ignore
               let output = running.StandardOutput.ReadToEnd()
@@ -250,7 +250,9 @@ let private interruptions =
           use running = start folder ("sweep" :: long)
 
           try
-              waitFor "the sweep" (fun () -> File.Exists(Path.Combine(folder, "s", "sweep.json")))
+              waitFor "the run of the sweep" (fun () ->
+                  File.Exists(Path.Combine(folder, "s", "CartPole-v1", "seed-0", "config.json")))
+
               let refused = sweep folder long
               Expect.equal refused.Code 2 "exit code"
               Expect.stringContains refused.Errors $"process {running.Id}" "which process"

@@ -18,6 +18,9 @@ let private hasScript =
 /// The environment of a person's terminal, whatever runs the tests.
 let private usual = [ "TERM", "xterm-256color"; "CI", ""; "NO_COLOR", "" ]
 
+/// The file that gets what a terminal shows while it shows it.
+let private screen = "screen.txt"
+
 /// The command in a folder, on a terminal with these columns, and what the terminal shows. Its process is in the file pid.
 let private terminal folder columns variables arguments (whileRunning: string -> unit) =
     if not hasScript.Value then
@@ -29,9 +32,15 @@ let private terminal folder columns variables arguments (whileRunning: string ->
     let variables =
         usual @ variables |> List.map (fun (name, value) -> $"{name}='{value}'") |> String.concat " "
 
-    let line = $"cd '{folder}' && exec env {variables} script -qec 'sh inner.sh' /dev/null < /dev/null"
+    let line = $"cd '{folder}' && exec env {variables} script -qfec 'sh inner.sh' {screen} < /dev/null"
     let ended = Tasks.Task.Run(fun () -> shell line [])
-    whileRunning folder
+
+    try
+        whileRunning folder
+    with _ ->
+        shell $"kill -KILL $(cat '{folder}/pid')" [] |> ignore
+        reraise ()
+
     ended.Result
 
 /// A test of the command on a terminal.
@@ -117,11 +126,19 @@ let private resumed =
             Expect.stringContains text "100 % · 6,0" "the share of the whole run"
             expectCursor output))
 
-/// Waits until a run writes its progress.
+/// How many times the terminal has shown the cursor, once a frame.
+let private framesIn folder =
+    use file =
+        new FileStream(Path.Combine(folder, screen), FileMode.Open, FileAccess.Read, FileShare.ReadWrite)
+
+    use reader = new StreamReader(file)
+    Regex.Count(reader.ReadToEnd(), @"\u001b\[\?25h")
+
+/// Waits until a run has written its progress, and has just shown another frame.
 let private waitForProgress folder =
-    let progress = Path.Combine(folder, "run", "progress.csv")
-    waitFor "progress" (fun () -> File.Exists progress && (File.ReadAllLines progress).Length > 30)
-    Thread.Sleep 300 // for some frames
+    waitFor "progress" (fun () -> linesOf (Path.Combine(folder, "run", "progress.csv")) > 30)
+    let before = framesIn folder
+    waitFor "a frame" (fun () -> framesIn folder > before)
 
 let private signal (name: string) folder =
     waitForProgress folder

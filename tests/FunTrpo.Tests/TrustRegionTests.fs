@@ -143,7 +143,7 @@ let private moves =
           propertyOf
               60
               "has the mean KL and the gain that float64 gives its parameters"
-              (Gen.zip policyCase trustRegionSettings)
+              (Gen.zip (Gen.where Oracle.isResolved policyCase) trustRegionSettings)
               (fun (case, (settings, delta)) ->
                   let it = improve settings case.Surrogate
 
@@ -330,11 +330,15 @@ let private fixedSteps =
               "gains as its slope promises where it is short"
               (Gen.zip policyCase (Gen.elements [ Gradient; accurate ]))
               (fun (case, direction) ->
-                  let surrogate = case.Surrogate
-                  let gradient = Surrogate.gradient surrogate
+                  let size = case.Advantages |> Seq.map abs |> Seq.max
+                  let fisher, gradient = quadratic 1.0 1.0 case
+                  // Short against the curvature, too.
+                  let learningRate = min 1e-3 (0.1 / (max 1.0 size * fisher.FrobeniusNorm()))
+                  let it = improve (settings direction learningRate 1.0 1.0) case.Surrogate
+                  let step = Array.map2 (-) (Oracle.floats it.Parameters) (Oracle.floats case.Parameters)
 
-                  if Vector.norm gradient > 1e-2 then
-                      let it = improve (settings direction 1e-3 1.0 1.0) surrogate
+                  // Less is lost in the rounding of ratios to float32.
+                  if gradient * Vector<float>.Build.Dense step > 3e-6 * size then
                       Expect.isGreaterThan it.Comparison.Gain 0.0 "gain")
           property
               "is not taken where there is no gradient"

@@ -29,7 +29,7 @@ let private watching folder arguments (body: Uri -> Task) : Task =
             do! body (Uri(line.Substring(line.IndexOf "http")))
         finally
             interrupt running
-            let isOver = running.WaitForExit(TimeSpan.FromSeconds 20.0)
+            let isOver = running.WaitForExit(TimeSpan.FromMinutes 1.0)
 
             if not isOver then
                 running.Kill()
