@@ -427,7 +427,7 @@ let private optimising =
                       let tv = Divergence.tv values.Policy (TabularPolicy.greedy values.Advantages)
 
                       let most = largestOf mdp (fun state -> (1.0 - mdp.Gamma) * values.Visitation[state] * tv[state])
-                      min delta (300.0 * most)
+                      if most > 0.0 then min delta (300.0 * most) else delta
 
                   for algorithm, spent in
                       [ Algorithms.maximumKl delta, (fun (certificate: Certificate) -> certificate.KlMax)
