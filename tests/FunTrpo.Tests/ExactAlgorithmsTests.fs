@@ -494,8 +494,8 @@ let private equivalence =
                       | None -> failtest "no step"
 
                       let price = Algorithms.maximumKlPrice certificate.KlMax values
-                      // From γ near 0 on the price is below λ for every KL.
-                      if certificate.KlMax < 10.0 then
+                      // With γ near 0 the price is so low that all of a state goes to its best action. Then many prices have the same KL.
+                      if Table.fold min 1.0 next.Policy.Table > 1e-8 then
                           expectClose (1e-4 * certificate.C) price certificate.C "λ(δ) = C"
                   | _ -> ()) ]
 
