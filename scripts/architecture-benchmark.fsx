@@ -42,7 +42,7 @@ type Network = { Name: string; Frames: int; Layers: string option }
 let withMemory =
     [ { Name = "gru"; Frames = 1; Layers = None }
       { Name = "mlp"; Frames = 1; Layers = Some "dense 64 tanh; dense 64 tanh" }
-      { Name = "mlp, 4 frames"; Frames = 4; Layers = Some "dense 64 tanh; dense 64 tanh" } ]
+      { Name = "mlp of 4 frames"; Frames = 4; Layers = Some "dense 64 tanh; dense 64 tanh" } ]
 
 let forPictures =
     [ { Name = "cnn"; Frames = 1; Layers = None }

@@ -129,7 +129,7 @@ writePart
       $"Made by `scripts/learning-benchmark.fsx` with [`funtrpo sweep`](sweep.md) on {today}: seeds {dashes seeds}, {RuntimeInformation.FrameworkDescription}, {Environment.ProcessorCount} cores,"
       "one thread a run, a run on each core at a time. *Return* is the mean over 100 episodes of deterministic play after the"
       "whole budget; *published* is the best figure of rl-baselines3-zoo's tuned TRPO after the same number of steps. *IQM* is the"
-      "interquartile mean over the seeds, with its 95 % bootstrap interval. *Solved* counts the steps"
+      "interquartile mean over the seeds, with its 95 % bootstrap interval. *Reached* says whether the median return is at least the published one. *Steps to solve* are those"
       "until the mean return of the last 100 training episodes reached the threshold. Seconds are wall-clock time, which other programs on the"
       "machine lengthen. The presets were tuned on other seeds."
       ""

@@ -61,7 +61,7 @@ writePart
     [ "## PPO on the same batches"
       ""
       $"""Made by `scripts/ppo-benchmark.fsx` on {today}: seeds {seeds.Replace("..", "–")}, {RuntimeInformation.FrameworkDescription}, {Environment.ProcessorCount} cores,"""
-      "one thread a run. Both rules have the preset of the task, which was tuned for TRPO: the same batches, advantages and critic. PPO is"
+      "one thread a run. Both rules have the preset of the task: the same batches, advantages and critic, tuned for TRPO. Only the presets of Pendulum-v1 and MountainCarContinuous-v0 have settings tuned for PPO. PPO is"
       "`funtrpo train --env ID --set rule=ppo`. Columns are those of the first table of this page."
       ""
       yield! markdownTable ([ "environment"; "steps" ] @ ofRule "TRPO" @ ofRule "PPO") summary

@@ -227,7 +227,7 @@ let lines =
     [ "Made by `scripts/scaling.fsx`: .NET "
       + string Environment.Version
       + $", {Environment.ProcessorCount} cores, which all silos and the training share. CartPole whose steps wait, {environments} simulators, four of"
-      "them at the same time in each silo, a policy of 2 × 64 units. *Model* is the formula below. *Efficiency* is the time of a rollout on one silo over"
+      "them at the same time in each silo, a policy of 2 × 64 units. *Model* is the formula above. *Efficiency* is the time of a rollout on one silo over"
       "the number of silos times the time on so many. *Steps a second* are those of whole iterations, with their updates. Each row gave the bits of one process."
       $"Times are medians of {counted} iterations, after {warmUp} in which new silos compile."
       ""

@@ -163,7 +163,7 @@ internal class BatchOf(IBatchEnvironment batch, string name) : Core.BatchSimulat
         for (int i = 0; i < count; i++)
         {
             ReadOnlySpan<float> observation = observations.Slice(i * observationSpace.Width, observationSpace.Width);
-            if (!observationSpace.Contains(observation))
+            if (!observationSpace.Takes(observation))
             {
                 string numbers = ValueList.Print(observation.ToArray());
                 throw new Core.BatchException(

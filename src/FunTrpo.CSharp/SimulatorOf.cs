@@ -103,7 +103,7 @@ internal class SimulatorOf(IEnvironment environment, string? name) : Core.Pictur
             observation is null ? $"the observation is null; its space is {observationSpace}"
             : observation.Length != width
                 ? $"the observation has {observation.Length} numbers, and its space, {observationSpace}, has {width}"
-            : !showsPoints && !observationSpace!.Contains(observation)
+            : !showsPoints && !observationSpace!.Takes(observation)
                 ? $"the observation {ValueList.Print(observation)} is not in its space, {observationSpace}"
             : null;
         if (fault is not null)

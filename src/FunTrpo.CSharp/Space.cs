@@ -289,6 +289,11 @@ public sealed class Space : IEquatable<Space>
     /// <summary>Returns whether the numbers are an element of the space.</summary>
     public bool Contains(ReadOnlySpan<float> numbers) => SpaceModule.contains(Value, numbers);
 
+    /// <summary>
+    /// Whether a network can take the numbers as an observation: finite elements of the space, but for the bounds of boxes, which are only informative.
+    /// </summary>
+    internal bool Takes(ReadOnlySpan<float> numbers) => SpaceModule.isValidObservation(Value, numbers);
+
     /// <inheritdoc/>
     public bool Equals(Space? other) => other is not null && Value.Equals(other.Value);
 

@@ -32,7 +32,7 @@ internal abstract class HiddenLayer
     /// <exception cref="InvalidDataException">There is no such layer.</exception>
     public static HiddenLayer Parse(string text)
     {
-        string[] words = text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        string[] words = text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
         HiddenLayer? layer = (words.FirstOrDefault(), words.Length) switch
         {
             ("dense", 3) when Window.IsPositive(words[1], out int units) => new Dense(

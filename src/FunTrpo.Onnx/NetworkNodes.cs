@@ -86,7 +86,11 @@ internal static class NetworkNodes
     {
         Core.Space space = SpaceModule.observed(actor.Policy.ObservationSpace);
         (long outputs, _) = Core.Distribution.sizes(actor.Policy.Distribution, actor.Policy.ActionSpace);
-        LayerNodes layers = new(graph, actor.Parameters.Memory, SplitMemory(graph, actor.Policy.Architecture, memory));
+        LayerNodes layers = new(
+            graph,
+            actor.Parameters.Memory,
+            SplitMemory(graph, space, actor.Policy.Architecture, memory)
+        );
         string last = layers.Add(space, actor.Policy.Architecture, observation, "");
         FSharpList<FSharpList<int>> shapes = ArchitectureModule.shapes(space, actor.Policy.Architecture).ResultValue;
         if (actor.Policy.Architecture.IsEmpty)
@@ -102,9 +106,14 @@ internal static class NetworkNodes
     }
 
     /// <summary>The parts of the memory: one for each layer of gated units, and two for each long short-term memory.</summary>
-    private static string[] SplitMemory(GraphBuilder graph, FSharpList<Core.HiddenLayer> architecture, string memory)
+    private static string[] SplitMemory(
+        GraphBuilder graph,
+        Core.Space space,
+        FSharpList<Core.HiddenLayer> architecture,
+        string memory
+    )
     {
-        long[] widths = [.. architecture.SelectMany(MemoriesOf)];
+        long[] widths = [.. MemoriesOf(space, architecture)];
         string[] names = [.. widths.Select((_, i) => $"{memory}.{i + 1}")];
         if (names.Length > 1)
         {
@@ -114,12 +123,18 @@ internal static class NetworkNodes
         return names.Length == 1 ? [memory] : names;
     }
 
+    /// <summary>Those of the parts of an observation come first, in the order of the space and not of the architecture.</summary>
+    private static IEnumerable<long> MemoriesOf(Core.Space space, FSharpList<Core.HiddenLayer> architecture) =>
+        ArchitectureModule
+            .readers(space, architecture)
+            .SelectMany(reader => MemoriesOf(reader.Item2, reader.Item3))
+            .Concat(architecture.SelectMany(MemoriesOf));
+
     private static IEnumerable<long> MemoriesOf(Core.HiddenLayer layer) =>
         layer switch
         {
             Core.HiddenLayer.Gru gru => [gru.units],
             Core.HiddenLayer.Lstm lstm => [lstm.units, lstm.units],
-            Core.HiddenLayer.Parts parts => parts.Item.SelectMany(part => part.Item2.SelectMany(MemoriesOf)),
             _ => [],
         };
 }

@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using Microsoft.FSharp.Collections;
+using Microsoft.FSharp.Core;
 using Core = FunTrpo;
 
 namespace FunTrpo.Remote;
@@ -55,9 +56,11 @@ internal static class SpaceMessage
     {
         byte kind = reader.Byte();
         Core.Space space = kind == Masked ? ReadMasked(reader) : ReadUnmasked(reader, kind, 0);
-        return SpaceModule.isValid(space) && SpaceModule.width(space) <= Protocol.MaxWidth
-            ? space
-            : throw new RemoteException("a space is not valid, or too large");
+        return OptionModule.ToObj(SpaceModule.invalidReason(space)) is string reason
+                ? throw new RemoteException($"a space is not valid: it {reason}")
+            : SpaceModule.width(space) > Protocol.MaxWidth
+                ? throw new RemoteException($"a space of {SpaceModule.width(space)} values is too large")
+            : space;
     }
 
     /// <summary>Reads a space that is inside of this many spaces with parts.</summary>

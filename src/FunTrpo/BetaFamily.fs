@@ -55,14 +55,14 @@ module internal BetaFamily =
         - divergence (oldAlpha + oldBeta) (newAlpha + newBeta)
 
     /// The logarithm of a number that has the Γ distribution with this shape, which is at least 1. Marsaglia and Tsang, "A simple method for
-    /// generating gamma variables" (2000). Each try has a key of its own, and more than 95 % of them succeed.
+    /// generating gamma variables" (2000). Each try has a key of its own, and more than 95 % of them succeed. NaN for a shape that is NaN.
     let private sampleLogGamma shape key =
         let d = shape - 1.0 / 3.0
         let c = 1.0 / sqrt (9.0 * d)
         let mutable result = nan
         let mutable attempt = 0L
 
-        while Double.IsNaN result do
+        while Double.IsNaN result && not (Double.IsNaN shape) do
             let struct (normalKey, uniformKey) = Key.split (Key.at attempt key)
             let z = Key.normal normalKey
             let root = 1.0 + c * z

@@ -98,6 +98,7 @@ module Composition =
 
         { new PackedLayer(first.InputShape, second.OutputShape) with
             member _.Widest = max first.Widest second.Widest
+            member _.InputsRead = first.InputsRead
             member _.Memory = first.Memory + second.Memory
             member _.ParameterCount = parameterCount
 

@@ -82,9 +82,13 @@ module FrameStack =
                     let frames = Array.zeroCreate<float32> row.Length
                     row.Span.Slice(width).CopyTo(frames.AsSpan())
 
-                    // Nobody observes the state in which an episode has terminated.
-                    if not next.Terminated then
-                        (observe next.State).CopyTo(frames, (count - 1) * width)
+                    // The state in which an episode has terminated need not be observable. Its last frame stands for it.
+                    let newest = (count - 1) * width
+
+                    if next.Terminated then
+                        row.Span.Slice(newest).CopyTo(frames.AsSpan newest)
+                    else
+                        (observe next.State).CopyTo(frames, newest)
 
                     Vector.adopt frames
 

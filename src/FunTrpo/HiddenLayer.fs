@@ -178,7 +178,7 @@ module HiddenLayer =
             |> Result.map HiddenLayer.Parts
 
     and private parseWords (text: string) =
-        match text.Split(' ', StringSplitOptions.RemoveEmptyEntries) |> List.ofArray with
+        match text.Split(Array.empty<char>, StringSplitOptions.RemoveEmptyEntries) |> List.ofArray with
         | [] -> Error "a layer is empty"
         | [ "dense"; Positive units; Activation activation ] -> Ok(HiddenLayer.Dense(units, activation))
         | "conv" :: Positive filters :: Window(window, [ Activation activation ]) ->
@@ -194,7 +194,7 @@ module HiddenLayer =
             | Some kind -> Error $"{text.Trim()} is not {formsOf kind}"
             | None -> Error $"there is no layer {name}{Suggestion.among (List.map fst grammar) name}"
 
-    /// The layer of a text, or what is wrong with it. There may be any number of spaces between the words.
+    /// The layer of a text, or what is wrong with it. There may be any white space between the words.
     let parse text = parseIn 0 text
 
     /// Layers with semicolons or commas between.

@@ -75,21 +75,23 @@ type InferencePolicy(actor: Actor) =
     let tryAct (observations: ReadOnlySpan<float32>) memory (key: Key voption) (actions: Span<float32>) =
         let rows = requireRows observations.Length actions.Length family.ActionWidth
         use parameters = PooledBuffer.Rent(rows, family.ParameterWidth)
-        let isFinite = distributions observations memory parameters.Span
 
-        for row in 0 .. rows - 1 do
-            let action = actions.Slice(row * family.ActionWidth, family.ActionWidth)
+        if not (distributions observations memory parameters.Span) then
+            false
+        else
+            for row in 0 .. rows - 1 do
+                let action = actions.Slice(row * family.ActionWidth, family.ActionWidth)
 
-            let rowParameters =
-                Span.op_Implicit (parameters.Span.Slice(row * family.ParameterWidth, family.ParameterWidth))
+                let rowParameters =
+                    Span.op_Implicit (parameters.Span.Slice(row * family.ParameterWidth, family.ParameterWidth))
 
-            match key with
-            | ValueNone -> family.Mode(rowParameters, action)
-            | ValueSome key -> family.Sample(rowParameters, Key.at (int64 row) key, action)
+                match key with
+                | ValueNone -> family.Mode(rowParameters, action)
+                | ValueSome key -> family.Sample(rowParameters, Key.at (int64 row) key, action)
 
-            Policy.toAction policy (Span.op_Implicit action) action
+                Policy.toAction policy (Span.op_Implicit action) action
 
-        isFinite && Reductions.AllFinite(Span.op_Implicit actions)
+            Reductions.AllFinite(Span.op_Implicit actions)
 
     /// Throws if a distribution or action is not finite. Without this check, logits that are all NaN would yield an action that looks
     /// valid.

@@ -19,12 +19,16 @@ module LastAction =
         | _ -> partsOf observed actions
 
     /// The environment `inner`, whose observations have the parts `observation`, `lastAction` and `lastReward`. Before the first step, the
-    /// action is that of zeros and the reward is 0.
+    /// action is that of zeros, or the nearest one in a box without it, and the reward is 0.
     let wrap (inner: 'Inner :> Environment<'State>) : Environment<WithRow<'State>> =
         let observed = Space.width (Space.observed inner.ObservationSpace)
         let whole = Space.width inner.ObservationSpace
         let actions = Space.width inner.ActionSpace
-        let start = Vector.zero (actions + 1)
+
+        let start =
+            let row = Array.zeroCreate<float32>(actions + 1)
+            Space.clip inner.ActionSpace (ReadOnlySpan(row, 0, actions)) (row.AsSpan(0, actions))
+            Vector.adopt row
 
         let keeper =
             { new RowKeeper<'State>() with

@@ -74,7 +74,7 @@ type Linearization
     /// Writes the cotangents of the rows of a block of observations, which are padded.
     let unpadInputs (block: Partition.Block) (padded: PooledBuffer) (ofInputs: Memory<float32>) =
         let target = ofInputs.Slice(block.First * layer.Inputs, block.Count * layer.Inputs)
-        PaddedRows.Unpad(block.Count, layer.Inputs, Span.op_Implicit padded.Span, target.Span)
+        layer.UnpadInputs(block.Count, Span.op_Implicit padded.Span, target.Span)
 
     /// Writes the packed Σ_n J_nᵀ u_n, where `cotangents` writes the rows u_n of a block; and the cotangents of the observations to
     /// `ofInputs`, one row for each, unless it is empty.
@@ -99,7 +99,7 @@ type Linearization
                 cotangents block linearization cotangent.Memory
                 linearization.ActivationDerivatives.Multiply cotangent.Span
 
-                use ofInput = PooledBuffer.Rent((if isInputWanted then block.Count else 0), Lanes.Pad layer.Inputs)
+                use ofInput = PooledBuffer.Rent((if isInputWanted then block.Count else 0), Lanes.Pad layer.InputsRead)
 
                 linearization.Pullback(
                     Span.op_Implicit cotangent.Span,

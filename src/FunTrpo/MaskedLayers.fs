@@ -30,6 +30,7 @@ module internal MaskedLayers =
     let private around (inner: PackedLayer) inputShape at =
         { new PackedLayer(inputShape, inner.OutputShape) with
             member layer.Widest = max inner.Widest layer.Inputs
+            member _.InputsRead = inner.InputsRead
             member _.Memory = inner.Memory
             member _.ParameterCount = inner.ParameterCount
             member _.Initialise key = inner.Initialise key

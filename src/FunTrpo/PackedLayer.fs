@@ -15,7 +15,7 @@ open FunTrpo.Kernels
 
 /// A packed layer at fixed parameters and on a fixed block of rows: its output and its two derivatives, which write into memory that the
 /// caller owns. Rows of outputs, their tangents and cotangents are `Stride` numbers apart. Rows of an input tangent are as far apart as
-/// those of the input, and rows of an input cotangent `Lanes.Pad Inputs`.
+/// those of the input, and rows of an input cotangent `Lanes.Pad InputsRead`.
 type internal PackedLinearization =
     inherit IDisposable
 
@@ -115,6 +115,10 @@ type internal PackedLayer(inputShape: ArrayShape, outputShape: ArrayShape) =
     member _.Inputs = inputs
     member _.Outputs = outputs
 
+    /// How many numbers of an input row the layer reads, from its beginning on. Rows of input cotangents have as many.
+    abstract InputsRead: int
+    default _.InputsRead = inputs
+
     /// The distance between rows of the output.
     member _.Stride = Lanes.Pad outputs
 
@@ -140,6 +144,11 @@ type internal PackedLayer(inputShape: ArrayShape, outputShape: ArrayShape) =
 
     /// The layer at packed parameters, which must not change while it is used.
     abstract At: packed: ReadOnlyMemory<float32> -> PackedLayerAt
+
+    /// Writes input cotangents without padding, with zeros for the inputs that are not read.
+    member this.UnpadInputs(rows, padded: ReadOnlySpan<float32>, compact: Span<float32>) =
+        compact.Clear()
+        PaddedRows.Copy(rows, this.InputsRead, padded, Lanes.Pad this.InputsRead, compact, inputs)
 
     member private this.RentPacked(parameters: ReadOnlySpan<float32>) =
         let packed = PooledBuffer.Rent this.PackedCount
@@ -186,13 +195,12 @@ type internal PackedLayer(inputShape: ArrayShape, outputShape: ArrayShape) =
             PaddedRows.Pad(rows, this.Outputs, outputCotangent, padded.Span)
             linearization.ActivationDerivatives.Multiply padded.Span
 
-            let inputStride = Lanes.Pad this.Inputs
-            use ofInput = PooledBuffer.Rent((if isInputWanted then rows else 0), inputStride)
+            use ofInput = PooledBuffer.Rent((if isInputWanted then rows else 0), Lanes.Pad this.InputsRead)
             use sum = PooledBuffer.RentZeros(1, this.PackedCount)
             linearization.Pullback(Span.op_Implicit padded.Span, ActivationDerivatives.One, ofInput.Span, sum.Span)
 
             if isInputWanted then
-                PaddedRows.Unpad(rows, this.Inputs, Span.op_Implicit ofInput.Span, inputCotangent)
+                this.UnpadInputs(rows, Span.op_Implicit ofInput.Span, inputCotangent)
 
             use unpacked = PooledBuffer.Rent this.ParameterCount
             this.Unpack(Span.op_Implicit sum.Span, unpacked.Span)

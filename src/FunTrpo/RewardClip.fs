@@ -8,7 +8,12 @@ open System
 /// Source: Mnih et al., "Human-level control through deep reinforcement learning" (2015).
 module RewardClip =
 
-    let private clipped bound (next: Transition<'State>) = { next with Reward = Math.Clamp(next.Reward, -bound, bound) }
+    /// A reward that is not finite stays as it is, so that whoever reads it reports it.
+    let private clipped bound (next: Transition<'State>) =
+        if Double.IsFinite next.Reward then
+            { next with Reward = Math.Clamp(next.Reward, -bound, bound) }
+        else
+            next
 
     let private batchOf bound (inner: BatchSteps<'State>) =
         { new BatchSteps<'State> with

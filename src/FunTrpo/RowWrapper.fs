@@ -47,15 +47,18 @@ module internal RowWrapper =
           Terminated = next.Terminated
           Truncated = next.Truncated }
 
+    /// Calls for one of several states: an exception tells which.
+    let private at position call = BatchSteps.forSome [| position |] call
+
     let private batchOf (keeper: RowKeeper<'State>) width (inner: BatchSteps<'State>) =
         { new BatchSteps<WithRow<'State>> with
             member _.Size = inner.Size
-            member _.Reset keys = inner.Reset keys |> Array.map (started keeper)
+            member _.Reset keys = inner.Reset keys |> Array.mapi (fun i state -> at i (fun () -> started keeper state))
 
             member _.Step(keys, actions, states) =
                 inner.Step(keys, actions, states |> Array.map _.Inner)
                 |> Array.mapi (fun i next ->
-                    reached keeper states[i].Row (ReadOnlySpan(actions, i * width, width)) next) }
+                    at i (fun () -> reached keeper states[i].Row (ReadOnlySpan(actions, i * width, width)) next)) }
 
     /// The environment `inner`, as the keeper shows it.
     let wrap (keeper: RowKeeper<'State>) (inner: Environment<'State>) : Environment<WithRow<'State>> =

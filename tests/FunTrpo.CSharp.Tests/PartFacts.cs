@@ -112,6 +112,28 @@ public sealed class PartFacts
         }
     }
 
+    private sealed class Steep(float slope) : IEnvironment
+    {
+        public Space ObservationSpace { get; } =
+            Space.Parts(new("slope", Space.Box(1, -1, 1)), new("ground", Space.Discrete(3)));
+
+        public Space ActionSpace { get; } = Space.Discrete(2);
+
+        public float[] Reset(int seed) => [slope, 2];
+
+        public StepResult Step(AgentAction action) => new([slope, 2], 1, Truncated: true);
+    }
+
+    public void Bounds_of_boxes_among_parts_are_only_informative()
+    {
+        static TrainingPlan Plan(float slope) =>
+            Trpo.For(() => new Steep(slope))
+                .With(options => options with { TotalSteps = 64, Horizon = 8, Threads = 1 });
+        Assert.Equal(1, Plan(1.5f).Train().Reports[^1].MeanReturn);
+        EnvironmentException error = Assert.Throws<EnvironmentException>(() => Plan(float.NaN).Train());
+        Assert.Contains("observation", error.Message, StringComparison.Ordinal);
+    }
+
     private static TrainingPlan RoverPlan { get; } =
         Trpo.For(() => new Rover())
             .With(options =>

@@ -66,7 +66,9 @@ let tests =
           property "print ∘ parse only changes spaces, and commas to semicolons" texts (fun text ->
               match Architecture.parse text with
               | Ok architecture ->
-                  let withoutSpaces (text: string) = text.Replace(" ", "").Replace(",", ";")
+                  let withoutSpaces (text: string) =
+                      String.filter (Char.IsWhiteSpace >> not) text |> _.Replace(",", ";")
+
                   Expect.equal (withoutSpaces (Architecture.print architecture)) (withoutSpaces text) "the words"
               | Error why -> Expect.isNotWhitespace why "the reason")
 
@@ -75,6 +77,13 @@ let tests =
               Expect.equal (Architecture.print architecture) "dense 64 tanh; dense 32 relu" "print"
               Expect.equal (Architecture.parse "dense  64 tanh ;dense 32 relu") (Ok architecture) "parse"
               Expect.equal (Architecture.parse "dense 64 tanh, dense 32 relu") (Ok architecture) "with commas"
+              Expect.equal (Architecture.parse "dense 64\ttanh;\r\n  dense 32 relu\n") (Ok architecture) "on two lines"
+
+              Expect.equal
+                  (Architecture.parse "parts {\n  a: gru 4;\n  b: gru 3\n}")
+                  (Architecture.parse "parts { a: gru 4; b: gru 3 }")
+                  "parts on lines of their own"
+
               let window height width stride = { Height = height; Width = width; Stride = stride }
 
               Expect.equal

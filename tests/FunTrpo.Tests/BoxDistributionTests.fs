@@ -271,6 +271,23 @@ let private policies =
                   let count = Policy.parameterCount kind layers (numbersOf 3) (Space.box 2 -1.0 1.0)
                   Expect.equal count (float policy.Network.ParameterCount) "count"
           }
+          test "outputs that are not numbers are refused, and nothing is drawn from them" {
+              for name, kind in Distribution.kinds do
+                  let policy = Policy.createWith kind [] 0.0 true (numbersOf 2) one
+                  let parameters = policy.Network.Initialise(Key.ofSeed 1L)
+                  let actor = { Policy = policy; Parameters = parameters; Normaliser = Unnormalised }
+                  let player = InferencePolicy actor
+                  let observation = Vector.ofArray [| nanf; 0f |]
+
+                  Expect.throwsT<ArithmeticException>
+                      (fun () -> player.Sample(observation, Key.ofSeed 2L) |> ignore)
+                      name
+
+                  let action = Array.zeroCreate<float32> policy.Family.ActionWidth
+                  let outputs = Array.create policy.Family.ParameterWidth nanf
+                  policy.Family.Sample(ReadOnlySpan outputs, Key.ofSeed 2L, action.AsSpan())
+                  Expect.all action Single.IsNaN $"{name}, of the family"
+          }
           test "actions that a distribution is not for are refused, naming the setting" {
               for space, kinds in misfits do
                   let environment =

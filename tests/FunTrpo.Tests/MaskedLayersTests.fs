@@ -207,6 +207,14 @@ let private derivatives =
               Expect.equal tangents (masked (plain.Pushforward v)) "J v"
               let u = Matrix.init tangents.Rows tangents.Columns (fun row i -> float32 (row - 2 * i))
               Expect.equal (linearization.Pullback u) (plain.Pullback(masked u)) "Jᵀ u"
-              Expect.equal (linearization.Pullback(masked u)) (linearization.Pullback u) "only of the legal ones") ]
+              Expect.equal (linearization.Pullback(masked u)) (linearization.Pullback u) "only of the legal ones"
+
+              let ofPlain = plain.PullbackInputs(masked u)
+
+              let withZeros =
+                  Matrix.init case.Observations.Rows case.Observations.Columns (fun row i ->
+                      if i < ofPlain.Columns then ofPlain[row, i] else 0f)
+
+              Expect.equal (linearization.PullbackInputs u) withZeros "of the inputs, and 0 of the masks") ]
 
 let tests = testList "masked layers" [ outputs; family; derivatives ]

@@ -637,7 +637,12 @@ let private played =
       savedWith
           "parts { a: gru 4; b: dense 5 tanh; lstm 3; c: parts { d: gru 2 } }; gru 6"
           (Parts [ "a", Space.box 3 -1.0 1.0; "b", Discrete 4; "c", Parts [ "d", MultiBinary 2; "e", Discrete 3 ] ])
-          (Parts [ "gear", Discrete 3; "steer", Space.box 2 -2.0 1.0; "lamps", MultiBinary 2 ]) ]
+          (Parts [ "gear", Discrete 3; "steer", Space.box 2 -2.0 1.0; "lamps", MultiBinary 2 ])
+      "memory inside of parts in another order",
+      savedWith
+          "parts { c: parts { e: dense 3 relu; gru 5; d: gru 2 }; b: dense 5 tanh; lstm 3; a: gru 6 }"
+          (Parts [ "a", Space.box 3 -1.0 1.0; "b", Discrete 4; "c", Parts [ "d", MultiBinary 2; "e", Discrete 3 ] ])
+          (Discrete 3) ]
 
 /// The observations of an episode.
 let private observationsOf (saved: SavedPolicy) count =

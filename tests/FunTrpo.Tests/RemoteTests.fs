@@ -227,8 +227,8 @@ let private nested =
               Array.append (levels 17) discrete, "more than 16 levels"
               Array.append (part "a") mask, "there is no space of the kind 4"
               Array.concat [ [| 5uy |]; int32s [ 0 ]; discrete ], "the number of parts of a space is 0"
-              Array.concat [ part "a b"; discrete; discrete ], "a space is not valid"
-              Array.concat [ part ""; discrete; discrete ], "a space is not valid" ] do
+              Array.concat [ part "a b"; discrete; discrete ], "a space is not valid: it has the part 'a b'"
+              Array.concat [ part ""; discrete; discrete ], "a space is not valid: it has a part without a name" ] do
             Expect.throwsC
                 (fun () ->
                     RemoteSimulators.Over(new MemoryStream(welcome spaces: byte[]), new MemoryStream()) |> ignore)

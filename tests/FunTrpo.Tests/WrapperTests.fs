@@ -30,6 +30,35 @@ let private episodeOf (environment: Environment<'State>) key =
     let start = environment.Reset(Key.named "reset" key)
     start, follow 0L start []
 
+/// A task of four steps without zeros in its observations and actions, which does not show how an episode has ended. Its steps are also made in
+/// batches.
+type private AwayFromZero() =
+    interface Environment<int64> with
+        member _.Id = "AwayFromZero-v0"
+        member _.ObservationSpace = Space.box 1 1.0 9.0
+        member _.ActionSpace = Space.box 2 1.0 2.0
+        member _.Reset _ = 0L
+
+        member _.Step(_, _, time) = { State = time + 1L; Reward = 0.0; Terminated = (time = 3L); Truncated = false }
+
+        member _.Observe(time, row) =
+            if time > 3L then
+                failwith "the episode has ended"
+
+            row[0] <- float32 (time + 1L)
+
+    interface BatchEnvironment<int64> with
+        member this.Batch =
+            let alone = this :> Environment<int64>
+
+            Some
+                { new BatchSteps<int64> with
+                    member _.Size = 4
+                    member _.Reset keys = keys |> Array.map alone.Reset
+
+                    member _.Step(keys, actions, times) =
+                        Array.map2 (fun key time -> alone.Step(key, ReadOnlySpan(actions, 0, 2), time)) keys times }
+
 let private frames =
     testList
         "frame stack"
@@ -80,6 +109,26 @@ let private frames =
                   "bounds"
 
               expectRefused "no frames" (fun () -> FrameStack.wrap 0 CartPole.environment |> ignore)
+          }
+          test "the last frame of an episode stands for the state in which it has terminated" {
+              let stacked = FrameStack.wrap 3 (AwayFromZero())
+              let _, steps = episodeOf stacked (Key.ofSeed 1L)
+              let _, last = List.last steps
+              Expect.isTrue last.Terminated "terminated"
+              Expect.equal (observed stacked last.State) [| 3f; 4f; 4f |] "the rows"
+          }
+          test "an observation that fails is that of its state" {
+              let stacked = FrameStack.wrap 2 (AwayFromZero())
+              let steps = (BatchSteps.ofEnvironment<WithRow<int64>> stacked).Value
+              let keys = Array.init 4 (fun i -> Key.at (int64 i) (Key.ofSeed 1L))
+              let states = steps.Reset keys
+              // The episode of the third one should have ended, so its next state has no observation.
+              states[2] <- { states[2] with Inner = 7L }
+
+              Expect.throwsC (fun () -> steps.Step(keys, Array.zeroCreate 8, states) |> ignore) (fun error ->
+                  match error with
+                  | :? BatchException as failed -> Expect.equal failed.Position 2 "the position"
+                  | other -> failtest $"{other}")
           }
           property
               "every row is an element of the joined space, at its place"
@@ -140,6 +189,12 @@ let private lastActions =
                       (observed wrapped next.State)
                       (Array.concat [ ofInner next.State.Inner; Vector.toArray action; [| float32 next.Reward |] ])
                       "a later one")
+          test "before the first step, it shows the action of a box that is nearest to 0" {
+              let wrapped = LastAction.wrap (AwayFromZero())
+              let start = observed wrapped (wrapped.Reset(Key.ofSeed 1L))
+              Expect.equal start [| 1f; 1f; 1f; 0f |] "the row"
+              Expect.isTrue (Space.contains wrapped.ObservationSpace (ReadOnlySpan start)) "an element of the space"
+          }
           test "a mask stays behind the parts" {
               let space = LastAction.space (Masked(Discrete 3, [ 2; 2 ])) (MultiDiscrete [ 2; 2 ])
 
@@ -168,6 +223,23 @@ let private clips =
                   [ for _, next in clipped -> next.State, next.Reward ]
                   [ for _, next in plain -> next.State, Math.Clamp(next.Reward, -1.5, 1.5) ]
                   "states and rewards")
+          test "rewards that are not finite stay, so that they are reported" {
+              for reward in [ infinity; -infinity; nan ] do
+                  let inner =
+                      { new Environment<int64> with
+                          member _.Id = "Infinite-v0"
+                          member _.ObservationSpace = Space.box 1 0.0 1.0
+                          member _.ActionSpace = Discrete 2
+                          member _.Reset _ = 0L
+
+                          member _.Step(_, _, time) =
+                              { State = time; Reward = reward; Terminated = false; Truncated = true }
+
+                          member _.Observe(_, _) = () }
+
+                  let _, steps = episodeOf (RewardClip.wrap 1.0 inner) (Key.ofSeed 1L)
+                  Expect.isTrue (steps |> List.forall (fun (_, next) -> next.Reward.Equals reward)) $"{reward}"
+          }
           test "a bound is above 0" {
               for bound in [ 0.0; -1.0; nan ] do
                   expectRefused $"{bound}" (fun () -> RewardClip.wrap bound CartPole.environment |> ignore)
