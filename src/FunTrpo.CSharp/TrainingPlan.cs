@@ -367,7 +367,7 @@ public sealed class TrainingPlan
     private TrainingState Continued(TrainingState state)
     {
         ArgumentNullException.ThrowIfNull(state);
-        return state.With(options => Options with { Seed = options.Seed });
+        return state.With(options => Options with { Seed = options.Seed }).SteppedBy(parts.Workers);
     }
 
     private TrainingResult TrainFrom(TrainingState state, CancellationToken cancellation) =>

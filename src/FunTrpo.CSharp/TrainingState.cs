@@ -85,6 +85,9 @@ public abstract class TrainingState : IEquatable<TrainingState>
     /// </exception>
     public abstract TrainingState With(Func<TrainingOptions, TrainingOptions> change);
 
+    /// <summary>Returns the state with rollouts that these processes step; this process, for null.</summary>
+    internal abstract TrainingState SteppedBy(Core.ShareWorkers? workers);
+
     /// <summary>
     /// Writes the state to a file, from which <see cref="Load"/> continues in this or another process, with the same bits as if training had
     /// not been interrupted.
@@ -205,6 +208,15 @@ internal sealed class TrainingState<T>(
             changed.Seed == Options.Seed ? state : Core.TrainingState.reseed(changed.Seed, state),
             release
         );
+    }
+
+    internal override TrainingState SteppedBy(Core.ShareWorkers? workers)
+    {
+        Core.Setup<T> steppedHere = Setup.steppedHere(setup);
+        Core.Setup<T> stepped = workers is null
+            ? steppedHere
+            : Core.RolloutShare.onWorkers(workers, steppedHere).OrThrow();
+        return new TrainingState<T>(Options, stepped, state, release);
     }
 
     public override void Save(string path)

@@ -11,7 +11,9 @@ open FunTrpo.Plots
 open FunTrpo.Cli.CommandOptions
 
 let private env =
-    optional "--env" "The environment, whose actions are a box with finite bounds [default: Pendulum-v1]"
+    optional
+        "--env"
+        "The environment, whose actions are a box with finite bounds [default: the one of --env-from, or Pendulum-v1]"
 
 let private envFrom = envFromOption ()
 let private noReport = noReportOption ()
@@ -86,7 +88,12 @@ let private optionsOf (parsed: ParseResult) (chosen: EnvironmentFiles.Known) (pr
 let private run (parsed: ParseResult) =
     result {
         let! known = knownEnvironments parsed envFrom
-        let! chosen = tryGet parsed env |> Option.defaultValue "Pendulum-v1" |> EnvironmentFiles.find known
+
+        let! chosen =
+            match tryGet parsed env with
+            | None when (listOf parsed envFrom).IsEmpty -> EnvironmentFiles.find known "Pendulum-v1"
+            | id -> chosenEnvironment known id
+
         let preset = DdpgPresets.tryFind chosen.Registered.Id
         let! chosenSettings = settingsOf parsed chosen.Registered.Id
 

@@ -164,13 +164,14 @@ let private positionOf path (checkpoint: DdpgCheckpoint<'State>) =
 /// The minimum time between two saves of policy and summary.
 let private saveEvery = TimeSpan.FromSeconds 1.0
 
-/// Runs iterations from a position on until the steps are made, a fault occurs, or the user interrupts the run. Returns the last position and
-/// the fault.
+/// Runs iterations from a position on until the steps are made, a fault occurs, or the user interrupts the run. Returns the last position, the
+/// fault, and the fault of an iteration that the interruption has ended.
 let private iterate options setup (initial: Position<'State>) (interruption: Interruption) (folder: Folder) output =
     let clock = Stopwatch.StartNew()
     use iterations = (DdpgTraining.runFor options.Steps setup initial.State).GetEnumerator()
     let mutable position = initial
     let mutable fault = None
+    let mutable abandoned = None
     let mutable lastSaved = clock.Elapsed
 
     let save () =
@@ -181,7 +182,7 @@ let private iterate options setup (initial: Position<'State>) (interruption: Int
         if options.CheckpointEvery.IsSome then
             match folder.Keep(fun path -> DdpgCheckpoint.save path setup (noteOf options position) position.State) with
             | Ok() -> ()
-            | Error found -> fault <- Some found
+            | Error found -> fault <- fault |> Option.orElse (Some found)
 
     let advance next (report: DdpgReport) =
         // The line is written first: a saved state always has its line in progress.csv.
@@ -207,14 +208,13 @@ let private iterate options setup (initial: Position<'State>) (interruption: Int
         while fault.IsNone && not interruption.IsRequested && iterations.MoveNext() do
             match iterations.Current with
             | Ok(next, report) -> advance next report
+            | Error found when interruption.IsRequested -> abandoned <- Some found
             | Error found -> fault <- Some found
     finally
         save ()
 
-    if fault.IsNone then
-        checkpoint ()
-
-    position, fault
+    checkpoint ()
+    position, fault, abandoned
 
 /// The last line of a run.
 let private conclusion options position =
@@ -237,7 +237,7 @@ let private complete
     (output: TextWriter)
     (errors: TextWriter)
     =
-    let ended, fault = iterate options setup position interruption folder output
+    let ended, fault, abandoned = iterate options setup position interruption folder output
     output.WriteLine(conclusion options ended)
     output.WriteLine $"The policy and the progress are in {options.Folder}"
 
@@ -247,9 +247,14 @@ let private complete
     if options.HasReport then
         RunReport.tryWrite options.SolvedAt None folder setup.Environment output errors
 
+    let iteration = ended.State.Iteration
+
+    for fault in Option.toList abandoned do
+        errors.WriteLine $"Iteration {iteration + 1} was interrupted and is not saved: {Fault.message fault}"
+
     match fault with
     | Some fault ->
-        errors.WriteLine $"Training stopped after iteration {ended.State.Iteration}: {Fault.message fault}"
+        errors.WriteLine $"Training stopped after iteration {iteration}: {Fault.message fault}"
         1
     | None when interruption.IsRequested -> 130
     | None -> 0

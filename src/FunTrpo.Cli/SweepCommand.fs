@@ -12,7 +12,9 @@ open FunTrpo.Cli.Sweep
 open FunTrpo.Cli.SweepPlan
 
 let private env =
-    optional "--env" "The environments, with commas between; `funtrpo list` shows them [default: CartPole-v1]"
+    optional
+        "--env"
+        "The environments, with commas between; `funtrpo list` shows them [default: the one of --env-from, or CartPole-v1]"
 
 let private seeds = optional "--seeds" "The seeds, such as 0..9 or 0,3,7 [default: 0..9]"
 
@@ -64,7 +66,7 @@ let private envFrom = envFromOption ()
 let private descriptive: Option list =
     [ env; seeds; grid; set; steps; stopAt; checkpointEvery; scoreEpisodes ] @ EvaluationOptions.all
 
-let private planOfOptions (parsed: ParseResult) =
+let private planOfOptions known (parsed: ParseResult) =
     result {
         let! seeds = SweepFile.parseSeeds (tryGet parsed seeds |> Option.defaultValue "0..9")
         let! grid = listOf parsed grid |> List.map SweepFile.parseGrid |> Result.all
@@ -77,7 +79,11 @@ let private planOfOptions (parsed: ParseResult) =
 
         let! evaluation = EvaluationOptions.parse parsed None
         let! episodes = tryGet parsed scoreEpisodes |> checkedOption (Arguments.episodes "--score-episodes")
-        let environments = tryGet parsed env |> Option.defaultValue "CartPole-v1"
+
+        let! environments =
+            match tryGet parsed env with
+            | Some ids -> Ok ids
+            | None -> EnvironmentFiles.standard known |> Result.map _.Registered.Id
 
         return
             { Environments = [ for id in environments.Split ',' -> id.Trim() ]
@@ -97,9 +103,9 @@ let private isGiven (parsed: ParseResult) (option: Option) =
     | found -> not found.Implicit
 
 /// The plan that the options or the file describe.
-let private planOf parsed =
+let private planOf known parsed =
     match tryGet parsed file, descriptive |> List.tryFind (isGiven parsed) with
-    | None, _ -> planOfOptions parsed
+    | None, _ -> planOfOptions known parsed
     | Some path, None -> SweepFile.read path
     | Some path, Some option -> Error(Mismatch $"the sweep is described by {path}: {option.Name} belongs there")
     |> Result.bind normalised
@@ -198,7 +204,7 @@ let private carryOut known jobs calls plan (folder: RunFolder.Folder) =
 let private run (parsed: ParseResult) =
     result {
         let! known = knownEnvironments parsed envFrom
-        let! plan = planOf parsed
+        let! plan = planOf known parsed
         let! jobs = Arguments.integer "--jobs" 1L 1024L (parsed.GetValue jobs)
         let! calls = parseCalls parsed inFlight restartFailed
         let path = parsed.GetValue out

@@ -156,8 +156,20 @@ module DdpgSettings =
         let field = fields |> List.find (fun field -> field.Name = name)
         Error(InvalidSetting(name, field.Get settings, allowed))
 
+    /// Refuses updates within the first iteration: there are no moments to normalise by before its end, and later ones would change the inputs of
+    /// networks that have already learned.
+    let private requireMoments settings =
+        if settings.NormaliseObservations && settings.IterationSteps > settings.Warmup then
+            settings
+            |> refuse
+                "iterationSteps"
+                $"with normaliseObservations it must be at most warmup, {settings.Warmup}: the moments are those of earlier iterations"
+        else
+            Ok settings
+
     /// The settings if every field is in its range; otherwise `InvalidSetting` for the first field that is wrong.
     let validate settings =
         (Ok settings, fields)
         ||> List.fold (fun checkedSoFar field ->
             checkedSoFar |> Result.bind (fun settings -> field.Set (field.Get settings) settings))
+        |> Result.bind requireMoments

@@ -40,6 +40,29 @@ module DdpgSetup =
             else
                 Ok()
 
+    /// The numbers of a replay memory: 32 GiB.
+    let private maxMemoryNumbers = 1L <<< 33
+
+    /// Refuses settings that need more memory than there is. Widths are multiplied in 64 bits.
+    let private requireRoom observations actions (settings: DdpgSettings) =
+        let observations, actions = int64 (Space.width observations), int64 (Space.width actions)
+
+        let limit name value width most =
+            if int64 value > most / width then
+                settings
+                |> DdpgSettings.refuse name $"it must be at most {most / width} for rows of {width} numbers"
+            else
+                Ok()
+
+        result {
+            let experience = 2L * observations + actions + 2L
+            do! limit "capacity" settings.Capacity experience maxMemoryNumbers
+            do! limit "batchSize" settings.BatchSize (observations + actions) ConfigurationLimits.maxBatchNumbers
+
+            if settings.NormaliseObservations then
+                do! limit "iterationSteps" settings.IterationSteps observations ConfigurationLimits.maxBatchNumbers
+        }
+
     let private requireNoMemory name (network: Network) settings =
         if network.Memory = 0 then
             Ok()
@@ -54,6 +77,7 @@ module DdpgSetup =
             do! requireBox environment
             let! settings = DdpgSettings.validate settings
             let observations, actions = environment.ObservationSpace, environment.ActionSpace
+            do! requireRoom observations actions settings
             do! requireLayers "actor" settings.Actor observations (int64 (Space.width actions)) settings
             do! requireLayers "critic" settings.Critic (QCritic.inputSpace observations actions) 1L settings
             let policy = DeterministicActor.create settings.Actor settings.LogSigma observations actions

@@ -30,6 +30,15 @@ type internal Explorer<'State when 'State: equality>
         environment.Observe(state, target.AsSpan())
         Space.isValidObservation environment.ObservationSpace (ReadOnlySpan target)
 
+    /// Writes the observation after a step: zeros if the episode has terminated, because its last state need not be observable, and no target
+    /// depends on it.
+    let observeNext (next: Transition<'State>) =
+        if next.Terminated then
+            Array.Clear following
+            true
+        else
+            observe following next.State
+
     /// Draws the noise of this step: that of an episode has its own start.
     let drawNoise () =
         let key = Key.at steps noiseKey
@@ -79,7 +88,7 @@ type internal Explorer<'State when 'State: equality>
 
             if not (Environment.isValidReward next.Reward) then
                 Error(Environment.rewardFault environment 0 steps next.Reward)
-            elif not (observe following next.State) then
+            elif not (observeNext next) then
                 Error(Environment.observationFault environment (ReadOnlySpan following) 0 steps)
             else
                 remember next

@@ -13,7 +13,7 @@ module internal ConfigurationLimits =
 
     /// The maximum number of elements in the rows of one batch. The last iteration may have up to half as many rows more:
     /// 1.5 · 2²⁹ elements still fit into one array, which holds fewer than 2³¹.
-    let private maxBatchNumbers = 1L <<< 29
+    let maxBatchNumbers = 1L <<< 29
 
     /// The fault of a setting, with its name, its value and the allowed values.
     let refuse name limit configuration =

@@ -190,6 +190,9 @@ module Setup =
     let inFlight count (setup: Setup<'State>) =
         { setup with Environment = Environment.inFlight count setup.Environment }
 
+    /// The setup with rollouts that this process steps.
+    let steppedHere (setup: Setup<'State>) = { setup with Collect = Rollout.collect }
+
     /// The setup with another number of threads and another configuration, with which training can continue from the states of this setup.
     /// Returns an `InvalidSetting` for a field that is out of its range, or that determines what a state consists of and has changed.
     let change threads configuration (setup: Setup<'State>) =

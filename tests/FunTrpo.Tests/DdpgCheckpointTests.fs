@@ -38,7 +38,7 @@ let private read setup (bytes: byte[]) =
 let private cases =
     Gen.zip3 seeds (Gen.elements [ false; true ]) (Gen.elements [ 0L; 60L; 120L; 180L; 240L ])
 
-let private settingsOf normalises = { small with NormaliseObservations = normalises }
+let private settingsOf normalises = { small with NormaliseObservations = normalises; Warmup = 60 }
 
 let private roundTrips =
     testList
@@ -127,7 +127,7 @@ let private refusals =
                   [ "actor", { small with Actor = Architecture.uniform [ 13 ] Activation.Tanh }
                     "critic", { small with Critic = [] }
                     "capacity", { small with Capacity = 151 }
-                    "normaliseObservations", { small with NormaliseObservations = true }
+                    "normaliseObservations", { small with NormaliseObservations = true; Warmup = 60 }
                     "logSigma", { small with LogSigma = 0.0 } ] do
                   Expect.stringStarts (refused (read (setupOf settings Pendulum.environment) bytes.Value)) name name
 

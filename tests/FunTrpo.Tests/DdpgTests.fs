@@ -330,6 +330,25 @@ let private halving length isTask =
 
         member _.Observe(struct (_, position), observation) = observation[0] <- float32 position }
 
+/// The same with episodes that terminate, in states that cannot be observed.
+let private unseenEnd length =
+    let inner: Environment<struct (int * float)> = halving length true
+
+    { new Environment<struct (int * float)> with
+        member _.Id = "UnseenEnd-v0"
+        member _.ObservationSpace = inner.ObservationSpace
+        member _.ActionSpace = inner.ActionSpace
+        member _.Reset key = inner.Reset key
+        member _.Step(key, action, state) = inner.Step(key, action, state)
+
+        member _.Observe(state, observation) =
+            let struct (time, _) = state
+
+            if time = length then
+                failwith "the episode has ended"
+
+            inner.Observe(state, observation) }
+
 /// Settings with which a test takes little time.
 let small =
     { DdpgSettings.standard with
@@ -453,11 +472,45 @@ let private training =
               let ofWhole, _ = DdpgTraining.runFor 150L whole (startOf whole seed) |> last
               let ofCut, _ = DdpgTraining.runFor 150L cut (startOf cut seed) |> last
               Expect.equal { ofCut with Iteration = ofWhole.Iteration } ofWhole "state")
+          test "does not ask for the observation of a state in which an episode has terminated" {
+              let setup = setupOf small (unseenEnd 7)
+              let state, _ = DdpgTraining.runFor 100L setup (startOf setup 1L) |> last
+
+              for experience in contents state.Memory do
+                  if experience.Terminated then
+                      Expect.equal (Vector.toArray experience.Next) [| 0f |] "zeros stand for it"
+          }
+          test "refuses updates before there are moments to normalise by" {
+              match DdpgSetup.create 1 { small with NormaliseObservations = true } Pendulum.environment with
+              | Error(InvalidSetting("iterationSteps", _, why)) -> Expect.stringContains why "warmup" "why"
+              | other -> failtest $"%A{Result.map ignore other}"
+          }
+          test "refuses a replay memory that is larger than the memory of any machine" {
+              let pictures =
+                  { new Environment<int64> with
+                      member _.Id = "Pictures-v0"
+                      member _.ObservationSpace = Space.boxOfShape [ 96; 96; 3 ] 0.0 1.0
+                      member _.ActionSpace = Space.box 3 -1.0 1.0
+                      member _.Reset _ = 0L
+                      member _.Step(_, _, time) = { State = time; Reward = 0.0; Terminated = false; Truncated = true }
+                      member _.Observe(_, _) = () }
+
+              let refusedFor settings =
+                  match DdpgSetup.create 1 settings pictures with
+                  | Error(InvalidSetting(name, _, _)) -> Some name
+                  | _ -> None
+
+              let most = { small with Capacity = 100_000 }
+              Expect.equal (refusedFor { most with Capacity = 1_000_000 }) (Some "capacity") "capacity"
+              Expect.equal (refusedFor { most with BatchSize = 50_000 }) (Some "batchSize") "batch size"
+              Expect.equal (refusedFor most) None "22 GB are allowed"
+          }
           test "does not depend on the number of threads" {
               let settings =
                   { small with
                       BatchSize = 1030
                       NormaliseObservations = true
+                      Warmup = 60
                       Critic = Architecture.uniform [ 40; 30 ] Activation.Relu }
 
               let run threads =

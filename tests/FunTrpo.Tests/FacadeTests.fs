@@ -140,6 +140,30 @@ let private reports =
                 "scores"
     }
 
+let private continuedOnACluster =
+    test "a plan continues a state of another plan where its own environments are stepped" {
+        let plan steps =
+            Trpo.For("CartPole-v1").With(fun _ -> TrainingOptions(TotalSteps = steps, Environments = 10, Horizon = 100))
+
+        let state = (plan 1000L).Train().State
+        let asked = ref 0
+
+        let workers =
+            { new ShareWorkers with
+                member _.Count = 1
+
+                member _.Answers _ =
+                    asked.Value <- asked.Value + 1
+                    failwith "no silo" }
+
+        let onCluster = (plan 3000L).SteppedBy workers
+
+        Expect.throwsT<TrainingException> (fun () -> onCluster.Train state |> ignore) "the workers were not asked"
+        let again = (plan 3000L).Train state
+        Expect.equal again.Policy ((plan 3000L).Train().Policy) "in this process"
+        Expect.equal asked.Value 1 "asked"
+    }
+
 let private quantities =
     test "its reports have every quantity of progress.csv under its name, in this order" {
         let plan = Trpo.For("CartPole-v1").With(fun _ -> TrainingOptions(TotalSteps = 3000L, Horizon = 100))
@@ -228,4 +252,12 @@ let private documentation =
     }
 
 let tests =
-    testList "Facade" [ testList "in C#" facts; options; training; reports; quantities; documentation ]
+    testList
+        "Facade"
+        [ testList "in C#" facts
+          options
+          training
+          continuedOnACluster
+          reports
+          quantities
+          documentation ]

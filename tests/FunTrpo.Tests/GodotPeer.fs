@@ -111,15 +111,16 @@ let play game (stream: Stream) =
 /// Connects to a trainer, which may begin to listen a little later.
 let connected (port: int) =
     let clock = Stopwatch.StartNew()
+    let mutable client = None
 
-    let rec attempt () =
+    // A handler that tried again itself would keep all earlier tries on the stack.
+    while client.IsNone do
         try
-            new TcpClient("127.0.0.1", port, NoDelay = true)
+            client <- Some(new TcpClient("127.0.0.1", port, NoDelay = true))
         with :? SocketException when clock.Elapsed < TimeSpan.FromMinutes 2.0 ->
             Thread.Sleep 5
-            attempt ()
 
-    attempt ()
+    client.Value
 
 /// Speaks with the trainer at a port in the background. What a game cannot say any more is no failure.
 let inBackground port (speak: Stream -> unit) =
