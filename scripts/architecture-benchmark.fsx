@@ -283,6 +283,8 @@ let explanation =
 
 // ---- The curves ----
 
+let millions (steps: int64) = float steps / 1e6
+
 /// The median of the seeds of a network, with their quartiles as a band, at the points that all seeds have.
 let curveOf (task: Task) (network: Network) =
     match results |> List.filter (fun result -> isOf task network result && result.Curve <> []) with
@@ -293,7 +295,7 @@ let curveOf (task: Task) (network: Network) =
                   let returns = [| for result in own -> result.Curve[i] |]
 
                   if Array.forall Double.IsFinite returns then
-                      float ((int64 i + 1L) * own.Head.Steps / points), returns ]
+                      millions ((int64 i + 1L) * own.Head.Steps / points), returns ]
 
         Some
             { Name = $"{network.Name}, median and quartiles"
@@ -311,7 +313,7 @@ let pictures =
           | curves ->
               let steps = stepsOf task
               let name = task.Registered.Id.Replace("MinAtar/", "")
-              $"minatar-{name}-{steps}.svg", $"{task.Registered.Id} in {steps:N0} steps", float steps, curves ]
+              $"minatar-{name}-{steps}.svg", $"{task.Registered.Id} in {steps:N0} steps", millions steps, curves ]
 
 for file, title, steps, curves in pictures do
     let highest =
@@ -323,7 +325,7 @@ for file, title, steps, curves in pictures do
     let picture =
         lines
             title
-            { Label = "environment steps"; Scale = Linear(0.0, steps) }
+            { Label = "million environment steps"; Scale = Linear(0.0, steps) }
             { Label = "mean return of 100 training episodes"; Scale = Linear(0.0, 1.05 * highest) }
             curves
 
