@@ -158,7 +158,7 @@ let private continuedOnACluster =
 
         let onCluster = (plan 3000L).SteppedBy workers
 
-        Expect.throwsT<TrainingException> (fun () -> onCluster.Train state |> ignore) "the workers were not asked"
+        Expect.throwsT<EnvironmentException> (fun () -> onCluster.Train state |> ignore) "the workers were not asked"
         let again = (plan 3000L).Train state
         Expect.equal again.Policy ((plan 3000L).Train().Policy) "in this process"
         Expect.equal asked.Value 1 "asked"
