@@ -686,11 +686,7 @@ public sealed class TrainingPlan
         Core.Configuration configuration,
         Core.Environment<T> environment,
         Core.ShareWorkers? workers
-    )
-    {
-        Core.Setup<T> setup = Setup.create(threads, configuration, environment).OrThrow();
-        return workers is null ? setup : Core.RolloutShare.onWorkers(workers, setup).OrThrow();
-    }
+    ) => TrainingState<T>.SetupSteppedBy(workers, Setup.create(threads, configuration, environment).OrThrow());
 
     /// <summary>Opens the environment to step shares of rollouts until the runner is disposed of.</summary>
     private sealed record Sharing(int Threads) : IOpenedEnvironment<Core.ShareRunner>

@@ -210,14 +210,12 @@ internal sealed class TrainingState<T>(
         );
     }
 
-    internal override TrainingState SteppedBy(Core.ShareWorkers? workers)
-    {
-        Core.Setup<T> steppedHere = Setup.steppedHere(setup);
-        Core.Setup<T> stepped = workers is null
-            ? steppedHere
-            : Core.RolloutShare.onWorkers(workers, steppedHere).OrThrow();
-        return new TrainingState<T>(Options, stepped, state, release);
-    }
+    /// <summary>Returns a setup with rollouts that these processes step; this process, for null.</summary>
+    internal static Core.Setup<T> SetupSteppedBy(Core.ShareWorkers? workers, Core.Setup<T> setup) =>
+        workers is null ? Setup.steppedHere(setup) : Core.RolloutShare.onWorkers(workers, setup).OrThrow();
+
+    internal override TrainingState SteppedBy(Core.ShareWorkers? workers) =>
+        new TrainingState<T>(Options, SetupSteppedBy(workers, setup), state, release);
 
     public override void Save(string path)
     {

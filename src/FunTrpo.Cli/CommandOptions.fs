@@ -106,11 +106,11 @@ let envFromOption () =
 let knownEnvironments (parsed: ParseResult) (envFrom: Option<string[]>) =
     listOf parsed envFrom |> EnvironmentFiles.known
 
-/// The known environment with this id, or the standard one.
-let chosenEnvironment known id =
+/// The known environment with this id. Without an id it is the only one of the files of `--env-from`, or this one of the library.
+let chosenEnvironment ofLibrary known id =
     match id with
     | Some id -> EnvironmentFiles.find known id
-    | None -> EnvironmentFiles.standard known
+    | None -> EnvironmentFiles.standard ofLibrary known
 
 /// The environment of a recorded run, and the name of its file if it is one of a file. That is not found without the file: the fault begins with
 /// `what`, such as "the run trains on".

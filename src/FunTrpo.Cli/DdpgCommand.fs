@@ -88,12 +88,7 @@ let private optionsOf (parsed: ParseResult) (chosen: EnvironmentFiles.Known) (pr
 let private run (parsed: ParseResult) =
     result {
         let! known = knownEnvironments parsed envFrom
-
-        let! chosen =
-            match tryGet parsed env with
-            | None when (listOf parsed envFrom).IsEmpty -> EnvironmentFiles.find known "Pendulum-v1"
-            | id -> chosenEnvironment known id
-
+        let! chosen = tryGet parsed env |> chosenEnvironment "Pendulum-v1" known
         let preset = DdpgPresets.tryFind chosen.Registered.Id
         let! chosenSettings = settingsOf parsed chosen.Registered.Id
 

@@ -191,10 +191,10 @@ let find (known: Known list) (id: string) =
         GodotGames.environment id |> Result.map (fun registered -> { Registered = registered; File = None })
     | None -> Error(InvalidSetting("--env", id, Registry.mustBeOneOf (known |> List.map _.Registered) id))
 
-/// The environment to train on if none is named: the only one of the files, or CartPole-v1 if there are no files.
-let standard (known: Known list) =
+/// The environment to train on if none is named: the only one of the files, or this one of the library if there are no files.
+let standard ofLibrary (known: Known list) =
     match known |> List.filter _.File.IsSome with
-    | [] -> find known "CartPole-v1"
+    | [] -> find known ofLibrary
     | [ only ] -> Ok only
     | several ->
         let ids = several |> List.map _.Registered.Id |> String.concat ", "

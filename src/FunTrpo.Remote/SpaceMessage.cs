@@ -56,11 +56,15 @@ internal static class SpaceMessage
     {
         byte kind = reader.Byte();
         Core.Space space = kind == Masked ? ReadMasked(reader) : ReadUnmasked(reader, kind, 0);
-        return OptionModule.ToObj(SpaceModule.invalidReason(space)) is string reason
-                ? throw new RemoteException($"a space is not valid: it {reason}")
-            : SpaceModule.width(space) > Protocol.MaxWidth
-                ? throw new RemoteException($"a space of {SpaceModule.width(space)} values is too large")
-            : space;
+        if (OptionModule.ToObj(SpaceModule.invalidReason(space)) is string reason)
+        {
+            throw new RemoteException($"a space is not valid: it {reason}");
+        }
+
+        int width = SpaceModule.width(space);
+        return width <= Protocol.MaxWidth
+            ? space
+            : throw new RemoteException($"a space of {width} values is too large");
     }
 
     /// <summary>Reads a space that is inside of this many spaces with parts.</summary>

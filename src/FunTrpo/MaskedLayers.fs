@@ -94,8 +94,7 @@ module internal MaskedLayers =
           interface IDisposable with
               member _.Dispose() = inner.Dispose() }
 
-    /// The layer `inner`, whose rows of input end with a mask, with the logits of illegal actions replaced. It is the whole network of a
-    /// policy, so nothing asks for the cotangent of its input.
+    /// The layer `inner`, whose rows of input end with a mask, with the logits of illegal actions replaced. No cotangent reaches the mask.
     let head (inner: PackedLayer) =
         let masks = Masks(inner.Inputs - inner.Outputs, inner.Outputs, inner.Stride)
         around inner inner.InputShape (fun inner -> at masks inner :> PackedLayerAt)

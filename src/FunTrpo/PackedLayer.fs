@@ -147,7 +147,9 @@ type internal PackedLayer(inputShape: ArrayShape, outputShape: ArrayShape) =
 
     /// Writes input cotangents without padding, with zeros for the inputs that are not read.
     member this.UnpadInputs(rows, padded: ReadOnlySpan<float32>, compact: Span<float32>) =
-        compact.Clear()
+        if this.InputsRead < inputs then
+            compact.Clear()
+
         PaddedRows.Copy(rows, this.InputsRead, padded, Lanes.Pad this.InputsRead, compact, inputs)
 
     member private this.RentPacked(parameters: ReadOnlySpan<float32>) =
