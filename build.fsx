@@ -717,7 +717,8 @@ let help () =
         """Usage:  dotnet fsi build.fsx <target> [arguments]
 
   build      build everything in Release, and the command into bin/funtrpo
-  test       run the tests; arguments go to the test program, as in: test --filter-test-list GAE
+  test       run the tests without those that take long; --all runs these, too; other arguments go to the test program, as in:
+             test --filter-test-list GAE
   faults     plant faults in a copy of the sources, one after another, and see whether the tests find them, which takes an hour;
              --only NAME plants those whose name has it, --list shows them all
   torture    kill runs, fill disks, change files and train for long; --minutes N (10) sets how much, --markdown FILE keeps the table

@@ -188,7 +188,18 @@ let private others =
       CSharpPagesTests.tests
       PackageTests.tests ]
 
-let private tests = testList "FunTrpo" (others @ [ PlantedTests.tests (testList "others" others) ])
+let private all = others @ [ PlantedTests.tests (testList "others" others); LongTests.tests others ]
+
+/// The tests to run, and the arguments for Expecto. Who names tests, or asks for all, gets those that take long, too.
+let private chosen (arguments: string[]) =
+    let names (argument: string) =
+        argument.StartsWith("--filter", StringComparison.Ordinal)
+        || argument = "--run"
+        || argument = "--list-tests"
+
+    if Array.contains "--all" arguments then all, Array.except [ "--all" ] arguments
+    elif Array.exists names arguments then all, arguments
+    else LongTests.leaveOut all, arguments
 
 /// Runs the tests. The last line counts them, for people and for programs; a run in which nothing ran is a failure.
 let private run arguments =
@@ -202,7 +213,8 @@ let private run arguments =
           if not (isNull (Environment.GetEnvironmentVariable "CI")) then
               CLIArguments.Fail_On_Focused_Tests ]
 
-    let code = runTestsWithCLIArgs settings arguments tests
+    let tests, arguments = chosen arguments
+    let code = runTestsWithCLIArgs settings arguments (testList "FunTrpo" tests)
 
     match summary.Value with
     | None -> code // Nothing was to run: help was asked for, or a list of the tests.
@@ -214,7 +226,14 @@ let private run arguments =
             eprintfn "No test ran: does the filter match any?"
 
         // Expecto leaves a colour code behind, so start with a fresh line.
-        fprintfn console "\n%d passed, %d failed%s" passed failed skipped
+        let leftOut = LongTests.count all - LongTests.count tests
+
+        fprintfn
+            console
+            "%s"
+            (if leftOut = 0 then "" else $"\n{leftOut} long tests were left out; --all runs them, too.")
+
+        fprintfn console "%d passed, %d failed%s" passed failed skipped
         if passed + failed = 0 then 1 else code
 
 [<EntryPoint>]
