@@ -1,7 +1,7 @@
 /// The tests that take long. `build.fsx test` leaves them out, and `build.fsx test --all` runs them, too.
 ///
-/// Each takes from three seconds to a minute, most because it starts programs again and again. What they check is checked in less time by other
-/// tests, too, but with fewer machines, browsers, scripts or moments of an interruption.
+/// Each takes from three seconds to a minute, most because it starts programs again and again. Other tests check most of the same in less time,
+/// with fewer machines, browsers, scripts and moments of an interruption.
 module FunTrpo.Tests.LongTests
 
 open System
@@ -58,49 +58,48 @@ let private beginnings =
       "In flight"
       "Async simulators" ]
 
-let private isLong (path: string list) =
-    let name = String.concat "." path
-    beginnings |> List.exists (fun beginning -> name.StartsWith(beginning, StringComparison.Ordinal))
+let private beginsAs (name: string) (beginning: string) = name.StartsWith(beginning, StringComparison.Ordinal)
 
-/// The test without those at a path that `isLeftOut`; nothing if none is left.
-let rec private without isLeftOut path test =
+/// Whether a test with this name takes long. The names of a test and of its lists are joined by dots.
+let private isLong name = List.exists (beginsAs name) beginnings
+
+/// The test without those that take long; `path` has the names of the lists around it, the innermost first. Nothing if none is left.
+let rec private without path test =
     match test with
-    | TestCase _ -> if isLeftOut (List.rev path) then None else Some test
+    | TestCase _ -> if isLong (String.concat "." (List.rev path)) then None else Some test
     | TestList(tests, focus) ->
-        match List.choose (without isLeftOut path) tests with
+        match List.choose (without path) tests with
         | [] -> None
         | rest -> Some(TestList(rest, focus))
     | TestLabel(name, inner, focus) ->
-        without isLeftOut (name :: path) inner |> Option.map (fun rest -> TestLabel(name, rest, focus))
-    | Test.Sequenced(how, inner) -> without isLeftOut path inner |> Option.map (fun rest -> Test.Sequenced(how, rest))
+        without (name :: path) inner |> Option.map (fun rest -> TestLabel(name, rest, focus))
+    | Test.Sequenced(how, inner) -> without path inner |> Option.map (fun rest -> Test.Sequenced(how, rest))
 
 /// The lists of tests without those that take long.
-let leaveOut tests = List.choose (without isLong []) tests
+let leaveOut tests = List.choose (without []) tests
+
+let private namesOf tests =
+    [ for flat in Test.toTestCodeList (TestList(tests, FocusState.Normal)) -> String.concat "." flat.name ]
 
 /// How many tests these are.
-let count tests = Test.toTestCodeList (testList "" tests) |> Seq.length
+let count tests = List.length (namesOf tests)
 
-/// Each beginning is that of a test that exists.
+/// The properties of the list above, given all other tests.
 let tests others =
-    let names =
-        Test.toTestCodeList (testList "" others)
-        |> Seq.map (fun flat -> String.concat "." (List.tail flat.name))
-
     testList
         "Long tests"
         [ test "exist" {
+              let names = namesOf others
+
               let missing =
                   beginnings
-                  |> List.filter (fun beginning ->
-                      not (names |> Seq.exists (fun name -> name.StartsWith(beginning, StringComparison.Ordinal))))
+                  |> List.filter (fun beginning -> not (List.exists (fun name -> beginsAs name beginning) names))
 
               Expect.isEmpty missing "no test has such a name"
           }
           test "are left out, and no others" {
-              let left =
-                  Test.toTestCodeList (testList "" (leaveOut others))
-                  |> Seq.map (fun flat -> String.concat "." (List.tail flat.name))
-
-              let expected = names |> Seq.filter (fun name -> not (isLong [ name ]))
-              Expect.sequenceEqual left expected "names, in their order"
+              Expect.equal
+                  (namesOf (leaveOut others))
+                  (List.filter (isLong >> not) (namesOf others))
+                  "names, in their order"
           } ]
