@@ -191,6 +191,9 @@ let find (known: Known list) (id: string) =
         GodotGames.environment id |> Result.map (fun registered -> { Registered = registered; File = None })
     | None -> Error(InvalidSetting("--env", id, Registry.mustBeOneOf (known |> List.map _.Registered) id))
 
+/// The environment of the library that TRPO is tried on first.
+let firstOfLibrary = "CartPole-v1"
+
 /// The environment to train on if none is named: the only one of the files, or this one of the library if there are no files.
 let standard ofLibrary (known: Known list) =
     match known |> List.filter _.File.IsSome with

@@ -84,7 +84,7 @@ let private serve (parsed: ParseResult) threads (environment: Environment<'State
 let private run (parsed: ParseResult) =
     result {
         let! known = knownEnvironments parsed envFrom
-        let! chosen = chosenEnvironment "CartPole-v1" known (tryGet parsed env)
+        let! chosen = chosenEnvironment EnvironmentFiles.firstOfLibrary known (tryGet parsed env)
         let! threads = parseThreads (parsed.GetValue threads)
         let! calls = parseCalls parsed inFlight restartFailed
 

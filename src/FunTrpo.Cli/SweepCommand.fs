@@ -83,7 +83,7 @@ let private planOfOptions known (parsed: ParseResult) =
         let! environments =
             match tryGet parsed env with
             | Some ids -> Ok ids
-            | None -> EnvironmentFiles.standard "CartPole-v1" known |> Result.map _.Registered.Id
+            | None -> EnvironmentFiles.standard EnvironmentFiles.firstOfLibrary known |> Result.map _.Registered.Id
 
         return
             { Environments = [ for id in environments.Split ',' -> id.Trim() ]

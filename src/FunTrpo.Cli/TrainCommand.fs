@@ -72,7 +72,7 @@ let private requireStart (recorded: Recorded) from =
 let private chooseEnvironment (recorded: Recorded) known id =
     match id, recorded with
     | Some _, _
-    | None, None -> chosenEnvironment "CartPole-v1" known id
+    | None, None -> chosenEnvironment EnvironmentFiles.firstOfLibrary known id
     | None, Some recorded ->
         recordedEnvironment "the run of --config trained on" known recorded.Environment recorded.EnvironmentFrom
 

@@ -225,13 +225,11 @@ let private run arguments =
         if passed + failed = 0 then
             eprintfn "No test ran: does the filter match any?"
 
-        // Expecto leaves a colour code behind, so start with a fresh line.
+        fprintfn console "" // Expecto leaves a colour code behind, so start with a fresh line.
         let leftOut = LongTests.count all - LongTests.count tests
 
-        fprintfn
-            console
-            "%s"
-            (if leftOut = 0 then "" else $"\n{leftOut} long tests were left out; --all runs them, too.")
+        if leftOut > 0 then
+            fprintfn console "%d long tests were left out; --all runs them, too." leftOut
 
         fprintfn console "%d passed, %d failed%s" passed failed skipped
         if passed + failed = 0 then 1 else code
